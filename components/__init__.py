@@ -1,0 +1,34 @@
+"""Which names does tfx-loop offer to a TFX pipeline?
+
+Importing this package is light: a name is loaded when it is first asked for. The artifact classes
+must be reachable here, because the Kubeflow V2 container imports the string `components`.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "DriftMonitor": "components.drift_monitor.component",
+    "DriftReport": "components.artifacts",
+    "LabelJoiner": "components.prediction_log.label_joiner",
+    "PredictionLog": "components.artifacts",
+    "PredictionLogGen": "components.prediction_log.component",
+    "ReferenceProfile": "components.artifacts",
+    "ReferenceProfiler": "components.reference_profiler.component",
+    "RetrainDecider": "components.retrain_decider.component",
+    "RetrainDecision": "components.artifacts",
+    "ServingPusher": "components.serving_pusher.component",
+    "SpanExampleGen": "components.span_example_gen.component",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'components' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
