@@ -1,0 +1,1 @@
+"""Whole pipelines, and what drives them."""

@@ -1,0 +1,1 @@
+"""The worked example: will this flight leave New York more than 15 minutes late?"""

