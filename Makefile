@@ -1,0 +1,53 @@
+# Every target sets up what it needs first: an environment of the checkout's own, in .venv.
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+
+# TFX needs Keras 2, and bytecode must be kept: without it every import of TFX takes 40 s.
+export TF_USE_LEGACY_KERAS := 1
+export TF_CPP_MIN_LOG_LEVEL := 2
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-full test test-fast lint types bench-decide bench-serving lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## the environment alone
+	@scripts/setup
+
+demo: setup ## the closed loop on a fifth of the flights of 2013
+	@.venv/bin/loop demo
+
+demo-full: setup ## the same on all flights
+	@.venv/bin/loop demo --full
+
+test: setup ## all tests
+	@$(PYTHON) -m pytest
+
+test-fast: setup ## the tests of pure modules, without TensorFlow
+	@$(PYTHON) -m pytest -m "not tensorflow and not e2e"
+
+lint: setup ## ruff: rules and format
+	@$(PYTHON) -m ruff check components pipelines tests
+	@$(PYTHON) -m ruff format --check components pipelines tests
+
+types: setup ## mypy, strict
+	@$(PYTHON) -m mypy
+
+bench-decide: setup ## what each way of deciding costs, over all streams
+	@$(PYTHON) -m tests.benchmarks.decide
+
+bench-serving: setup ## requests per second and latency of the model server
+	@$(PYTHON) -m tests.benchmarks.serving
+
+lock: ## make requirements.lock again from pyproject.toml
+	@scripts/setup uv
+	@.tools/uv/bin/uv --cache-dir .tools/cache pip compile pyproject.toml --universal \
+	  --generate-hashes --all-extras -p 3.10 --quiet \
+	  --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## remove what make made: environment, tools, outputs, caches
+	@rm -rf .venv .tools out build .mypy_cache .ruff_cache .pytest_cache .hypothesis ./*.egg-info
+	@find components pipelines tests -name __pycache__ -type d -prune -exec rm -rf {} +
