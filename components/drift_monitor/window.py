@@ -1,0 +1,92 @@
+"""Which rows of a prediction log belong to the comparison, and under which names?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from components.errors import DataError
+
+FEATURE_PREFIX = "feature."
+OUTPUT_PREFIX = "output."
+OK_STATUS = "ok"
+_REQUIRED = ("model_version", "status")
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """The rows of one window that the model answered.
+
+    Attributes:
+        window: Its id, such as `2013-04`.
+        model_name: The model that answered.
+        columns: Features by plain name and outputs by `output.<name>`, each of `rows` values.
+        rows: Rows answered with status ok.
+        failed_rows: Rows answered with an error.
+        model_versions: Rows answered with status ok by each version.
+    """
+
+    window: str
+    model_name: str
+    columns: Mapping[str, Any]
+    rows: int
+    failed_rows: int
+    model_versions: Mapping[int, int]
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Names of the features."""
+        return frozenset(name for name in self.columns if not name.startswith(OUTPUT_PREFIX))
+
+
+def read_window(table: Any, about: Mapping[str, Any]) -> WindowRows:
+    """Returns the comparable rows of a prediction log.
+
+    Args:
+        table: `rows.parquet` of a PredictionLog artifact, as a pyarrow table.
+        about: The content of its `window.json`.
+
+    Raises:
+        DataError: The table is no prediction log, or does not have the rows that it should.
+    """
+    lacking = [name for name in _REQUIRED if name not in table.column_names]
+    if lacking and table.num_rows:
+        raise DataError(
+            f"Expected the prediction record's columns, received none called {lacking}. "
+            "Make the log with PredictionLogGen."
+        )
+    if "rows" in about and int(about["rows"]) != table.num_rows:
+        raise DataError(
+            f"Expected {about['rows']} rows as window.json says, received {table.num_rows}: "
+            "rows.parquet and window.json are not of one run. Make the log again."
+        )
+    if not table.num_rows:
+        return WindowRows(
+            str(about.get("window", "")), str(about.get("model_name", "")), {}, 0, 0, {}
+        )
+    answered = table.filter(pc.fill_null(pc.equal(table.column("status"), OK_STATUS), False))
+    return WindowRows(
+        window=str(about.get("window", "")),
+        model_name=str(about.get("model_name", "")),
+        columns=_columns(answered),
+        rows=answered.num_rows,
+        failed_rows=table.num_rows - answered.num_rows,
+        model_versions=_versions(answered),
+    )
+
+
+def _columns(table: Any) -> dict[str, Any]:
+    columns = {}
+    for name in table.column_names:
+        if name.startswith(FEATURE_PREFIX):
+            columns[name.removeprefix(FEATURE_PREFIX)] = table.column(name)
+        elif name.startswith(OUTPUT_PREFIX):
+            columns[name] = table.column(name)
+    return columns
+
+
+def _versions(table: Any) -> dict[int, int]:
+    pairs = pc.value_counts(table.column("model_version")).to_pylist()
+    known = [(pair["values"], pair["counts"]) for pair in pairs if pair["values"] is not None]
+    return {int(version): int(rows) for version, rows in sorted(known)}
