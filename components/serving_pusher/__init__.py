@@ -1,0 +1,1 @@
+"""A push that cannot take the service down."""

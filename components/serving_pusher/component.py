@@ -1,0 +1,100 @@
+"""The TFX node that pushes a blessed model to a running server."""
+
+from typing import Optional, Union
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration import data_types
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import ReferenceProfile
+from components.serving_pusher import executor
+
+_Text = Union[str, data_types.RuntimeParameter]
+
+
+class ServingPusherSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and execution properties of ServingPusher."""
+
+    PARAMETERS = {
+        "model_name": component_spec.ExecutionParameter(type=str),
+        "base_path": component_spec.ExecutionParameter(type=str),
+        "server_url": component_spec.ExecutionParameter(type=str),
+        "load_timeout_seconds": component_spec.ExecutionParameter(type=int),
+        "golden_rows": component_spec.ExecutionParameter(type=int),
+    }
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model_blessing": component_spec.ChannelParameter(
+            type=standard_artifacts.ModelBlessing, optional=True
+        ),
+        "reference_profile": component_spec.ChannelParameter(type=ReferenceProfile, optional=True),
+    }
+    OUTPUTS = {
+        "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+
+
+class ServingPusher(base_component.BaseComponent):
+    """Pushes a blessed model to a server that watches a base path, and sees that it serves.
+
+    The version is staged beside the others, synced and renamed; it counts as pushed when the
+    server reports it AVAILABLE and answers golden requests as the model does here. Otherwise it is
+    withdrawn, the version before serves on, and the run fails with the reason. Works with TF
+    Serving and with `loop-model-server`.
+
+    Inputs:
+        model: The `Model` whose SavedModel is pushed.
+        examples: `Examples` from which the golden requests are taken.
+        model_blessing: When given, an unblessed model is not pushed.
+        reference_profile: Noted in the deployment record, for DriftMonitor.
+
+    Outputs:
+        pushed_model: `PushedModel` with the custom properties pushed (1 or 0), pushed_version,
+            pushed_destination, model_digest, replaced_version, pushed_at_ms.
+    """
+
+    SPEC_CLASS = ServingPusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        *,
+        model: types.BaseChannel,
+        examples: types.BaseChannel,
+        model_name: str,
+        base_path: _Text,
+        server_url: _Text,
+        model_blessing: Optional[types.BaseChannel] = None,
+        reference_profile: Optional[types.BaseChannel] = None,
+        load_timeout_seconds: int = 120,
+        golden_rows: int = 8,
+    ) -> None:
+        """Builds the node.
+
+        Args:
+            model: The `Model` to push.
+            examples: `Examples` from which the golden requests are taken.
+            model_name: Name that the server serves it under.
+            base_path: Folder of numbered versions that the server watches.
+            server_url: REST address of the server, such as `http://127.0.0.1:8501`.
+            model_blessing: `ModelBlessing` of Evaluator.
+            reference_profile: `ReferenceProfile` of ReferenceProfiler.
+            load_timeout_seconds: How long the version may take to become available.
+            golden_rows: How many rows are asked and compared.
+        """
+        super().__init__(
+            spec=ServingPusherSpec(
+                model=model,
+                examples=examples,
+                model_blessing=model_blessing,
+                reference_profile=reference_profile,
+                model_name=model_name,
+                base_path=base_path,
+                server_url=server_url,
+                load_timeout_seconds=load_timeout_seconds,
+                golden_rows=golden_rows,
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -1,0 +1,104 @@
+"""Unpacks a blessed model, pushes it, writes PushedModel."""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components import storage
+from components.artifacts import set_properties
+from components.model_server.client import ModelClient
+from components.serving_pusher import golden
+from components.serving_pusher.deployment import Deployment
+from components.serving_pusher.push import Push, push
+
+_GOLDEN_SPLITS = ("eval", "train")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of ServingPusher."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        blessings = input_dict.get("model_blessing")
+        if blessings and not model_utils.is_model_blessed(blessings[0]):
+            logging.info("push model=%s held=not_blessed", exec_properties["model_name"])
+            set_properties(pushed, {"pushed": 0, "reason": "not_blessed"})
+            return
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        profiles = input_dict.get("reference_profile")
+        client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
+        with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
+            rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
+            expected = golden.expected_answers(str(model_dir), rows)
+            deployment = push(
+                Push(
+                    model_name=exec_properties["model_name"],
+                    model_dir=model_dir,
+                    base_path=exec_properties["base_path"],
+                    model_uri=model.uri,
+                    reference_profile_uri=profiles[0].uri if profiles else "",
+                    run_id=self._context.pipeline_run_id or "" if self._context else "",
+                    load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
+                ),
+                client,
+                check=lambda version: golden.check_answers(client, version, rows, expected),
+                now_ms=lambda: int(time.time() * 1000),
+                sleep=time.sleep,
+            )
+        _describe(pushed, deployment, exec_properties)
+
+
+def _describe(
+    pushed: types.Artifact, deployment: Deployment, exec_properties: dict[str, Any]
+) -> None:
+    destination = os.path.join(exec_properties["base_path"], str(deployment.version))
+    set_properties(
+        pushed,
+        {
+            "pushed": 1,
+            "model_name": exec_properties["model_name"],
+            "pushed_destination": destination,
+            "pushed_version": deployment.version,
+            "model_digest": deployment.model_digest,
+            "replaced_version": deployment.replaced or 0,
+            "pushed_at_ms": deployment.pushed_at_ms,
+        },
+    )
+    storage.write_json(
+        os.path.join(pushed.uri, "pushed.json"),
+        {"version": deployment.version, "destination": destination},
+    )
+
+
+def _split_uri(examples: types.Artifact) -> str:
+    names = artifact_utils.decode_split_names(examples.split_names)
+    split = next((name for name in _GOLDEN_SPLITS if name in names), names[0])
+    return str(artifact_utils.get_split_uri([examples], split))
+
+
+@contextmanager
+def _on_this_machine(uri: str) -> Iterator[Path]:
+    if not storage.is_remote(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        io_utils.copy_dir(uri, scratch)
+        yield Path(scratch)

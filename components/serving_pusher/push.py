@@ -1,0 +1,247 @@
+"""How does a new version reach a running server without ever taking the service down?
+
+    preflight ─▶ stage beside ─▶ rename ─▶ wait for AVAILABLE ─▶ golden requests ─▶ stable
+        │              │                        │                     │
+        └──────────────┴────────────────────────┴─────────────────────┴─▶ withdraw, old one serves on
+
+The base path is a file system that the server watches (a disk, NFS, a mounted volume): a version
+becomes visible by one rename, so no reader ever sees half a model. A bucket has no such rename.
+"""
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Protocol
+
+from components import storage
+from components.errors import ConfigError, LoopError, ModelRejected, ServerUnavailable
+from components.serving_pusher.deployment import (
+    Deployment,
+    DeploymentRecord,
+    State,
+    model_digest,
+    read_record,
+    write_record,
+)
+
+POLL_SECONDS = 0.2
+_FAILED_STATES = ("END", "UNLOADING")
+
+
+class VersionStatus(Protocol):
+    """What a server says of one version, in the words of TF Serving's ModelService."""
+
+    @property
+    def version(self) -> int:
+        """Number of the version's folder."""
+
+    @property
+    def state(self) -> str:
+        """START, LOADING, AVAILABLE, UNLOADING or END."""
+
+    @property
+    def error(self) -> str:
+        """Why it is not served; empty when nothing failed."""
+
+
+class Server(Protocol):
+    """The part of a model server that a push needs."""
+
+    def status(self) -> list[VersionStatus]:
+        """Returns the state of each version; raises ServerUnavailable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """What is pushed, and where.
+
+    Attributes:
+        model_name: Name that the server serves it under.
+        model_dir: The SavedModel, on this machine.
+        base_path: Folder of numbered versions that the server watches.
+        model_uri: The Model artifact.
+        reference_profile_uri: The ReferenceProfile artifact; empty if there is none.
+        run_id: Pipeline run that pushes; a run that is resumed continues its own push.
+        load_timeout_seconds: How long the version may take to become available.
+    """
+
+    model_name: str
+    model_dir: Path
+    base_path: str
+    model_uri: str
+    reference_profile_uri: str
+    run_id: str
+    load_timeout_seconds: float
+
+    def __post_init__(self) -> None:
+        if storage.is_remote(self.base_path):
+            raise ConfigError(
+                f"base_path must be a folder of a file system, got {self.base_path!r}: a bucket "
+                "has no rename, so a server could see half a version. Mount it as a volume."
+            )
+        if not (self.model_dir / "saved_model.pb").is_file():
+            raise ConfigError(
+                f"Expected a SavedModel in {self.model_dir}, found no saved_model.pb. "
+                "Let the Trainer write one to fn_args.serving_model_dir."
+            )
+
+
+def push(
+    order: Push,
+    server: Server,
+    check: Callable[[int], None],
+    now_ms: Callable[[], int],
+    sleep: Callable[[float], None],
+) -> Deployment:
+    """Returns the version that is now stable.
+
+    Args:
+        order: What is pushed, and where.
+        server: The server that watches `order.base_path`.
+        check: Asks the version given its golden requests; raises LoopError when an answer is
+            missing or wrong.
+        now_ms: Clock, milliseconds UTC.
+        sleep: Waits, in seconds.
+
+    Raises:
+        ServerUnavailable: The server does not answer; nothing was changed, or all was withdrawn.
+        ModelRejected: The server does not serve the version; it was withdrawn.
+    """
+    base = Path(order.base_path)
+    base.mkdir(parents=True, exist_ok=True)
+    record = _without_interrupted(read_record(order.base_path, order.model_name), order)
+    digest = model_digest(order.model_dir)
+    server.status()
+    started = _own_entry(record, order.run_id, digest)
+    if started is not None and started.state is State.STABLE:
+        return started
+    stable = record.stable
+    deployment = started or Deployment(
+        version=max(record.next_version, _highest_folder(base) + 1),
+        model_digest=digest,
+        model_uri=order.model_uri,
+        reference_profile_uri=order.reference_profile_uri,
+        variant="float",
+        run_id=order.run_id,
+        pushed_at_ms=now_ms(),
+        replaced=stable.version if stable else None,
+        state=State.PUSHING,
+    )
+    write_record(order.base_path, record.with_version(deployment))
+    try:
+        _publish(order.model_dir, base, deployment.version)
+        _wait_until_available(server, deployment.version, order.load_timeout_seconds, sleep)
+        check(deployment.version)
+    except (LoopError, OSError) as error:
+        _withdraw(base, deployment.version)
+        failed = dataclasses.replace(deployment, state=State.FAILED, reason=str(error))
+        write_record(order.base_path, record.with_version(failed))
+        raise
+    deployment = dataclasses.replace(deployment, state=State.STABLE)
+    write_record(order.base_path, record.with_version(deployment))
+    logging.info(
+        "push model=%s version=%d replaced=%s", order.model_name, deployment.version,
+        deployment.replaced,
+    )
+    return deployment
+
+
+def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Optional[Deployment]:
+    """Returns what an earlier attempt of the same run left, if it is still good."""
+    return next(
+        (
+            v
+            for v in record.versions
+            if run_id
+            and v.run_id == run_id
+            and v.model_digest == digest
+            and v.state in (State.STABLE, State.PUSHING)
+        ),
+        None,
+    )
+
+
+def _without_interrupted(record: DeploymentRecord, order: Push) -> DeploymentRecord:
+    """Withdraws what other runs left half-way when they were killed."""
+    for version in record.versions:
+        if version.state is State.PUSHING and version.run_id != order.run_id:
+            _withdraw(Path(order.base_path), version.version)
+            failed = dataclasses.replace(version, state=State.FAILED, reason="interrupted")
+            record = record.with_version(failed)
+    return record
+
+
+def _publish(model_dir: Path, base: Path, version: int) -> None:
+    """Makes a version visible whole: copied beside, synced, renamed."""
+    target = base / str(version)
+    if target.exists():
+        return
+    staged = base / f".staging-{version}"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        shutil.copytree(model_dir, staged)
+        for path in (*staged.rglob("*"), staged):
+            _sync(path)
+        os.rename(staged, target)
+        _sync(base)
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def _withdraw(base: Path, version: int) -> None:
+    """Takes a version away whole, so that the server goes back to the one before."""
+    target, removed = base / str(version), base / f".withdrawn-{version}"
+    shutil.rmtree(removed, ignore_errors=True)
+    if target.exists():
+        os.rename(target, removed)
+        shutil.rmtree(removed)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _highest_folder(base: Path) -> int:
+    return max((int(p.name) for p in base.iterdir() if p.name.isdecimal()), default=0)
+
+
+def _wait_until_available(
+    server: Server, version: int, timeout_seconds: float, sleep: Callable[[float], None]
+) -> None:
+    """Waits for the server to load a version.
+
+    Raises:
+        ModelRejected: It failed to load, or did not load in time.
+        ServerUnavailable: The server did not answer at the end of that time.
+    """
+    last = f"the server never named version {version}"
+    unavailable: Optional[ServerUnavailable] = None
+    for _ in range(max(1, round(timeout_seconds / POLL_SECONDS))):
+        try:
+            states = {status.version: status for status in server.status()}
+            unavailable = None
+        except ServerUnavailable as error:
+            states, unavailable = {}, error
+        status = states.get(version)
+        if status is not None:
+            if status.state == "AVAILABLE":
+                return
+            last = f"state {status.state} {status.error}".strip()
+            if status.state in _FAILED_STATES and status.error:
+                break
+        sleep(POLL_SECONDS)
+    if unavailable is not None:
+        raise unavailable
+    raise ModelRejected(
+        f"Expected version {version} to become AVAILABLE within {timeout_seconds:g} s, "
+        f"received: {last}. The version was withdrawn; the one before serves on."
+    )

@@ -1,0 +1,1 @@
+"""Examples over the spans given, each span read once."""

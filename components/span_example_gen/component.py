@@ -1,0 +1,89 @@
+"""The TFX node that turns spans of Parquet into Examples."""
+
+from typing import Optional, Union
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration import data_types
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import RetrainDecision
+from components.span_example_gen import executor
+
+
+class SpanExampleGenSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and execution properties of SpanExampleGen."""
+
+    PARAMETERS = {
+        "input_base": component_spec.ExecutionParameter(type=str),
+        "pattern": component_spec.ExecutionParameter(type=str),
+        "spans": component_spec.ExecutionParameter(type=str),
+        "key_column": component_spec.ExecutionParameter(type=str),
+        "label_column": component_spec.ExecutionParameter(type=str),
+        "eval_fraction": component_spec.ExecutionParameter(type=float),
+        "seed": component_spec.ExecutionParameter(type=int),
+    }
+    INPUTS = {
+        "decision": component_spec.ChannelParameter(type=RetrainDecision, optional=True),
+    }
+    OUTPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class SpanExampleGen(base_component.BaseComponent):
+    """Reads one Parquet file a span and writes them as one Examples artifact.
+
+    Stock ExampleGen reads one span at a run, and each run costs a Beam pipeline; a training over
+    ten months would read each month ten times. This node reads the spans given, splits by a hash
+    of the row's key, and ends in seconds.
+
+    Inputs:
+        decision: The `RetrainDecision` that asked for this training, if one did. It is not read:
+            it is an input so that lineage can say why the model exists.
+
+    Outputs:
+        examples: `Examples` (gzipped TFRecords of tf.Examples, splits `train` and `eval`) with the
+            custom properties `spans` (such as "1,2,3") and `rows`.
+    """
+
+    SPEC_CLASS = SpanExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        *,
+        input_base: Union[str, data_types.RuntimeParameter],
+        spans: Union[str, data_types.RuntimeParameter],
+        key_column: str,
+        label_column: str = "",
+        pattern: str = "span-{SPAN:02d}.parquet",
+        eval_fraction: float = 0.2,
+        seed: int = 0,
+        decision: Optional[types.BaseChannel] = None,
+    ) -> None:
+        """Builds the node.
+
+        Args:
+            input_base: Folder or URI that holds the spans.
+            spans: Which spans to read, such as "1,2,3".
+            key_column: Column that identifies a row; it decides the split and is then dropped.
+            label_column: Rows without this label are left out; empty keeps all.
+            pattern: File name of a span below `input_base`, with `{SPAN}`.
+            eval_fraction: Share of the rows held out.
+            seed: Another seed holds out other rows.
+            decision: The decision to retrain, if this run answers one.
+        """
+        super().__init__(
+            spec=SpanExampleGenSpec(
+                input_base=input_base,
+                pattern=pattern,
+                spans=spans,
+                key_column=key_column,
+                label_column=label_column,
+                eval_fraction=eval_fraction,
+                seed=seed,
+                decision=decision,
+                examples=types.Channel(type=standard_artifacts.Examples),
+            )
+        )

@@ -1,0 +1,99 @@
+"""Which rows of which spans become training examples, and in which split?
+
+A span is one Parquet file (a month, a day). A row's split depends on its key alone, so a row that
+once was held out stays held out in every later training: a champion and its challenger are judged
+on rows that neither has seen.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import ConfigError, DataError
+
+TRAIN, EVAL = "train", "eval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRule:
+    """How rows are split and which are left out.
+
+    Attributes:
+        key_column: Column that identifies a row.
+        label_column: Rows without a label are left out; empty keeps all.
+        eval_fraction: Share of the rows held out, in (0, 1).
+        seed: Another seed holds out other rows.
+    """
+
+    key_column: str
+    label_column: str = ""
+    eval_fraction: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eval_fraction < 1:
+            raise ConfigError(
+                f"eval_fraction must be between 0 and 1, both excluded, got {self.eval_fraction}."
+            )
+
+
+def parse_spans(text: str) -> tuple[int, ...]:
+    """Returns the span numbers of a string such as `1,2,5`, sorted, each once.
+
+    Raises:
+        ConfigError: The string names no span, or something that is not a number.
+    """
+    try:
+        spans = sorted({int(part) for part in text.split(",") if part.strip()})
+    except ValueError as error:
+        raise ConfigError(f"spans must be whole numbers with commas, got {text!r}.") from error
+    if not spans or spans[0] < 0:
+        raise ConfigError(f"spans must name at least one span from 0 on, got {text!r}.")
+    return tuple(spans)
+
+
+def format_spans(spans: Sequence[int]) -> str:
+    """Returns the string that `parse_spans` reads."""
+    return ",".join(str(span) for span in spans)
+
+
+def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
+    """Returns the rows of each split, without the key column.
+
+    Args:
+        rows: One span. Strings, integers and floats; at least `rule.key_column`.
+        rule: How to split.
+
+    Raises:
+        DataError: A column that the rule names is missing, or a key is null.
+    """
+    for column in filter(None, (rule.key_column, rule.label_column)):
+        if column not in rows.column_names:
+            raise DataError(
+                f"Expected a column {column!r} in the span, found {rows.column_names}. "
+                "Name the right column in SpanExampleGen."
+            )
+    if rule.label_column:
+        label = rows[rule.label_column]
+        known = pc.is_valid(label)
+        if pa.types.is_floating(label.type):
+            known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(label), True)))
+        rows = rows.filter(known)
+    keys = rows[rule.key_column]
+    if keys.null_count:
+        raise DataError(
+            f"Expected a key in every row of {rule.key_column!r}, found {keys.null_count} nulls."
+        )
+    held_out = _held_out([str(key) for key in keys.to_pylist()], rule)
+    columns = rows.drop([rule.key_column])
+    return {TRAIN: columns.filter(pa.array(~held_out)), EVAL: columns.filter(pa.array(held_out))}
+
+
+def _held_out(keys: Sequence[str], rule: SplitRule) -> np.ndarray:
+    threshold = int(rule.eval_fraction * 2**32)
+    digests = (hashlib.blake2b(f"{rule.seed}:{key}".encode(), digest_size=4) for key in keys)
+    return np.array([int.from_bytes(d.digest(), "big") < threshold for d in digests], dtype=bool)

@@ -1,0 +1,68 @@
+"""Which metrics are measured, on which slices, and what must a challenger reach?"""
+
+from typing import Any, Optional
+
+import tensorflow_model_analysis as tfma
+
+from pipelines.config import ModelSettings, QualityGate
+
+_PLAIN_METRICS = (
+    "ExampleCount",
+    "BinaryAccuracy",
+    "BinaryCrossEntropy",
+    "Precision",
+    "Recall",
+    "F1Score",
+)
+
+
+def challenger_config(model: ModelSettings, gate: QualityGate) -> Any:
+    """Returns the EvalConfig of the training pipeline.
+
+    Evaluator adds the champion as the baseline when it is given one, and drops the thresholds on
+    the change when it is not.
+    """
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(signature_name="serving_default", label_key=model.label)],
+        slicing_specs=_slices(model),
+        metrics_specs=[_metrics(gate)],
+    )
+
+
+def served_config(model: ModelSettings) -> Any:
+    """Returns the EvalConfig of labelled predictions: the logged score is judged, no model runs."""
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(label_key=model.label, prediction_key=model.score)],
+        slicing_specs=_slices(model),
+        metrics_specs=[_metrics(None)],
+    )
+
+
+def _slices(model: ModelSettings) -> list[Any]:
+    return [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[model.slice_feature])]
+
+
+def _metrics(gate: Optional[QualityGate]) -> Any:
+    plain = [tfma.MetricConfig(class_name=name) for name in _PLAIN_METRICS]
+    auc = tfma.MetricConfig(class_name="AUC")
+    calibration = tfma.MetricConfig(class_name="Calibration")
+    if gate is not None:
+        # A change is challenger minus champion.
+        auc.threshold.CopyFrom(
+            tfma.MetricThreshold(
+                value_threshold=tfma.GenericValueThreshold(lower_bound={"value": gate.min_auc}),
+                change_threshold=tfma.GenericChangeThreshold(
+                    direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+                    absolute={"value": -gate.max_auc_drop},
+                ),
+            )
+        )
+        calibration.threshold.CopyFrom(
+            tfma.MetricThreshold(
+                value_threshold=tfma.GenericValueThreshold(
+                    lower_bound={"value": 1 - gate.max_calibration_error},
+                    upper_bound={"value": 1 + gate.max_calibration_error},
+                )
+            )
+        )
+    return tfma.MetricsSpec(metrics=[*plain, auc, calibration])

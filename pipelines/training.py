@@ -1,0 +1,141 @@
+"""Which steps lead from spans of data to a model that serves?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from tfx import v1 as tfx
+from tfx.proto import transform_pb2
+
+from components.artifacts import RetrainDecision
+from components.reference_profiler.component import ReferenceProfiler
+from components.serving_pusher.component import ServingPusher
+from components.span_example_gen.component import SpanExampleGen
+from components.span_example_gen.spans import format_spans
+from pipelines.config import Settings
+from pipelines.evaluation import challenger_config
+
+STEPS = (
+    "SpanExampleGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "Evaluator",
+    "ReferenceProfiler",
+    "ServingPusher",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What one training is asked for.
+
+    Attributes:
+        spans: Spans to train on.
+        champion_uri: Model artifact of the stable version; None before the first push.
+        decision_uri: Artifact of the decision that asks; None when a person does.
+    """
+
+    spans: Sequence[int]
+    champion_uri: Optional[str] = None
+    decision_uri: Optional[str] = None
+
+
+def training_pipeline(
+    settings: Settings, request: TrainingRequest, metadata: bool = True
+) -> tfx.dsl.Pipeline:
+    """Returns the training pipeline.
+
+    Args:
+        settings: What to train, where to serve it, what it must reach.
+        request: The spans, the champion to beat and the decision to answer.
+        metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
+    """
+    nodes: list[tfx.dsl.experimental.BaseNode] = []
+    model = settings.model
+    decision = None
+    if request.decision_uri:
+        decision = tfx.dsl.Importer(
+            source_uri=request.decision_uri, artifact_type=RetrainDecision
+        ).with_id("RetrainDecisionImporter")
+        nodes.append(decision)
+    example_gen = SpanExampleGen(
+        input_base=settings.pipeline.data,
+        spans=format_spans(request.spans),
+        key_column=model.key_column,
+        label_column=model.label,
+        eval_fraction=model.eval_fraction,
+        seed=model.seed,
+        decision=decision.outputs["result"] if decision else None,
+    )
+    examples = example_gen.outputs["examples"]
+    statistics = tfx.components.StatisticsGen(examples=examples)
+    schema = tfx.dsl.Importer(
+        source_uri=model.schema_uri, artifact_type=tfx.types.standard_artifacts.Schema
+    ).with_id("SchemaImporter")
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["result"]
+    )
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema.outputs["result"],
+        preprocessing_fn=model.preprocessing_fn,
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        disable_statistics=True,
+    )
+    trainer = tfx.components.Trainer(
+        run_fn=model.run_fn,
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["result"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["train"]),
+        custom_config={"seed": model.seed},
+    )
+    champion = None
+    if request.champion_uri:
+        champion = tfx.dsl.Importer(
+            source_uri=request.champion_uri, artifact_type=tfx.types.standard_artifacts.Model
+        ).with_id("ChampionImporter")
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=trainer.outputs["model"],
+        baseline_model=champion.outputs["result"] if champion else None,
+        eval_config=challenger_config(model, settings.gate),
+        example_splits=["eval"],
+    )
+    profiler = ReferenceProfiler(
+        examples=examples,
+        model=trainer.outputs["model"],
+        label_key=model.label,
+        ignore_features=model.ignore_features,
+        seed=model.seed,
+    )
+    pusher = ServingPusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        reference_profile=profiler.outputs["reference_profile"],
+        examples=examples,
+        model_name=model.name,
+        base_path=settings.serving.base_path,
+        server_url=settings.serving.server_url,
+        load_timeout_seconds=settings.serving.load_timeout_seconds,
+    )
+    nodes += [example_gen, statistics, schema, validator, transform, trainer]
+    nodes += [champion] if champion else []
+    nodes += [evaluator, profiler, pusher]
+    return tfx.dsl.Pipeline(
+        pipeline_name=f"{model.name}-training",
+        pipeline_root=settings.pipeline.root,
+        components=nodes,
+        enable_cache=False,
+        metadata_connection_config=(
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                settings.pipeline.metadata_path
+            )
+            if metadata
+            else None
+        ),
+        beam_pipeline_args=list(settings.pipeline.beam_args),
+    )
