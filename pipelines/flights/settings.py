@@ -1,0 +1,45 @@
+"""With which settings does the flights example run?"""
+
+from pathlib import Path
+
+from pipelines.config import (
+    DecisionSettings,
+    ModelSettings,
+    PipelineSettings,
+    ServingSettings,
+    Settings,
+)
+from pipelines.flights.data import LABEL
+
+MODEL_NAME = "flights"
+TRAINED_ON = (1, 2)
+REPLAYED = tuple(range(3, 13))
+
+MODEL = ModelSettings(
+    name=MODEL_NAME,
+    label=LABEL,
+    key_column="flight_id",
+    preprocessing_fn="pipelines.flights.features.preprocessing_fn",
+    run_fn="pipelines.flights.model.run_fn",
+    schema_uri=str(Path(__file__).parent / "schema"),
+    slice_feature="origin",
+)
+
+
+def flights_settings(folder: Path, server_url: str) -> Settings:
+    """Returns the settings for a run whose files all go below one folder."""
+    return Settings(
+        model=MODEL,
+        serving=ServingSettings(
+            base_path=str(folder / "serving" / MODEL_NAME),
+            server_url=server_url,
+            prediction_log=str(folder / "prediction_log"),
+        ),
+        pipeline=PipelineSettings(
+            root=str(folder / "artifacts"),
+            metadata_path=str(folder / "metadata.sqlite"),
+            data=str(folder / "spans"),
+            labels=str(folder / "labels"),
+        ),
+        decision=DecisionSettings(),
+    )
