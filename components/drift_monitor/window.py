@@ -7,10 +7,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from components.errors import DataError
+from components.prediction_log.record import FEATURE_PREFIX, OUTPUT_PREFIX, STATUS_OK
+from components.prediction_log.window_files import Window
 
-FEATURE_PREFIX = "feature."
-OUTPUT_PREFIX = "output."
-OK_STATUS = "ok"
 _REQUIRED = ("model_version", "status")
 
 
@@ -40,12 +39,12 @@ class WindowRows:
         return frozenset(name for name in self.columns if not name.startswith(OUTPUT_PREFIX))
 
 
-def read_window(table: Any, about: Mapping[str, Any]) -> WindowRows:
+def read_window(table: Any, about: Window) -> WindowRows:
     """Returns the comparable rows of a prediction log.
 
     Args:
         table: `rows.parquet` of a PredictionLog artifact, as a pyarrow table.
-        about: The content of its `window.json`.
+        about: What its `window.json` says.
 
     Raises:
         DataError: The table is no prediction log, or does not have the rows that it should.
@@ -56,19 +55,17 @@ def read_window(table: Any, about: Mapping[str, Any]) -> WindowRows:
             f"Expected the prediction record's columns, received none called {lacking}. "
             "Make the log with PredictionLogGen."
         )
-    if "rows" in about and int(about["rows"]) != table.num_rows:
+    if about.rows != table.num_rows:
         raise DataError(
-            f"Expected {about['rows']} rows as window.json says, received {table.num_rows}: "
+            f"Expected {about.rows} rows as window.json says, received {table.num_rows}: "
             "rows.parquet and window.json are not of one run. Make the log again."
         )
     if not table.num_rows:
-        return WindowRows(
-            str(about.get("window", "")), str(about.get("model_name", "")), {}, 0, 0, {}
-        )
-    answered = table.filter(pc.fill_null(pc.equal(table.column("status"), OK_STATUS), False))
+        return WindowRows(about.window, about.model_name, {}, 0, 0, {})
+    answered = table.filter(pc.fill_null(pc.equal(table.column("status"), STATUS_OK), False))
     return WindowRows(
-        window=str(about.get("window", "")),
-        model_name=str(about.get("model_name", "")),
+        window=about.window,
+        model_name=about.model_name,
         columns=_columns(answered),
         rows=answered.num_rows,
         failed_rows=table.num_rows - answered.num_rows,

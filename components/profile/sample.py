@@ -57,7 +57,7 @@ def _value_hashes(column: Any) -> HashArray:
         encoded = strings(column).dictionary_encode()
         known = np.array([_text_hash(v) for v in encoded.dictionary.to_pylist()] + [_MISSING])
         places = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
-        hashes = known.astype(np.uint64)[places]
+        hashes = np.asarray(known.astype(np.uint64)[places])
     elif kind is FeatureType.INTEGER:
         whole = column.cast(pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
         hashes = np.asarray(whole.view(np.uint64))
@@ -88,4 +88,4 @@ def _occurrence(ordered: HashArray) -> HashArray:
     places = np.arange(len(ordered))
     starts = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(ordered) else places > 0
     first = np.maximum.accumulate(np.where(starts, places, 0))
-    return (places - first).astype(np.uint64)
+    return np.asarray(places - first, dtype=np.uint64)

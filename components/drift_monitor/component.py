@@ -1,0 +1,112 @@
+"""The DriftMonitor node: says what moved between a model's training rows and a window."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, component_spec
+
+from components.artifacts import DriftReport, PredictionLog, ReferenceProfile
+from components.drift_monitor.executor import Executor
+from components.errors import ConfigError
+
+
+class DriftMonitorSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and settings of DriftMonitor; lists and mappings travel as JSON."""
+
+    PARAMETERS: ClassVar[dict[str, Any]] = {
+        "window": component_spec.ExecutionParameter(type=str),
+        "model_name": component_spec.ExecutionParameter(type=str),
+        "q": component_spec.ExecutionParameter(type=float),
+        "psi_floor": component_spec.ExecutionParameter(type=float),
+        "min_rows": component_spec.ExecutionParameter(type=int),
+        "windows_needed": component_spec.ExecutionParameter(type=int),
+        "windows_looked_at": component_spec.ExecutionParameter(type=int),
+        "ignore_features": component_spec.ExecutionParameter(type=str),
+        "score_output": component_spec.ExecutionParameter(type=str),
+        "fault_settings": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar[dict[str, Any]] = {
+        "prediction_log": component_spec.ChannelParameter(type=PredictionLog),
+        "reference_profile": component_spec.ChannelParameter(type=ReferenceProfile),
+        "previous_report": component_spec.ChannelParameter(type=DriftReport, optional=True),
+    }
+    OUTPUTS: ClassVar[dict[str, Any]] = {
+        "drift_report": component_spec.ChannelParameter(type=DriftReport)
+    }
+
+
+class DriftMonitor(base_component.BaseComponent):
+    """Compares a window of the prediction log with the model's frozen reference.
+
+    Output `drift_report`: `drift_report.json`, with the custom properties verdict, reason, window,
+    model_version, drifted_features, faulty_features and rows.
+    """
+
+    SPEC_CLASS = DriftMonitorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        prediction_log: channel.BaseChannel,
+        reference_profile: channel.BaseChannel,
+        previous_report: channel.BaseChannel | None = None,
+        window: Any = "",
+        model_name: Any = "",
+        q: float = 0.05,
+        psi_floor: float = 0.1,
+        min_rows: int = 300,
+        windows_needed: int = 1,
+        windows_looked_at: int = 1,
+        ignore_features: Sequence[str] | str = (),
+        score_output: str = "output.probability",
+        fault_settings: Mapping[str, float] | str = "{}",
+    ) -> None:
+        """Declares the node.
+
+        Args:
+            prediction_log: The log of one window.
+            reference_profile: The frozen profile of the model that answered in it.
+            previous_report: The report of the window before; k of n windows needs it.
+            window: Id that the log must have; empty takes the log's own. May be a runtime
+                parameter.
+            model_name: Name that the log must have; empty takes the log's own.
+            q: False discovery rate over the features, in (0, 1).
+            psi_floor: Least bias-corrected PSI that matters, in nats.
+            min_rows: Rows below which nothing is tested.
+            windows_needed: k of k-of-n windows that must exceed.
+            windows_looked_at: n of k-of-n.
+            ignore_features: Features that move legitimately, such as the month.
+            score_output: Log column to compare with the reference's score, if that has one.
+            fault_settings: Fields of FaultSettings (faults.py) to change.
+        """
+        super().__init__(
+            spec=DriftMonitorSpec(
+                prediction_log=prediction_log,
+                reference_profile=reference_profile,
+                **({} if previous_report is None else {"previous_report": previous_report}),
+                drift_report=channel.Channel(type=DriftReport),
+                window=window,
+                model_name=model_name,
+                q=float(q),
+                psi_floor=float(psi_floor),
+                min_rows=min_rows,
+                windows_needed=windows_needed,
+                windows_looked_at=windows_looked_at,
+                ignore_features=_as_json(ignore_features, list, "ignore_features"),
+                score_output=score_output,
+                fault_settings=_as_json(fault_settings, dict, "fault_settings"),
+            )
+        )
+
+
+def _as_json(value: Any, kind: type, setting: str) -> str:
+    try:
+        content: Any = json.loads(value) if isinstance(value, str) else kind(value)
+    except (TypeError, ValueError):
+        content = None
+    names = content if kind is list else ()
+    if not isinstance(content, kind) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{setting} must be a {kind.__name__} or JSON of one, got {value!r}.")
+    return json.dumps(content)

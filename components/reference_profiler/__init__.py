@@ -1,0 +1,1 @@
+"""The TFX node that freezes what a model was trained on."""

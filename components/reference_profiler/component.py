@@ -1,0 +1,105 @@
+"""The ReferenceProfiler node: freezes what a model was trained on, for monitoring."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, component_spec, standard_artifacts
+
+from components.artifacts import ReferenceProfile
+from components.errors import ConfigError
+from components.reference_profiler.executor import Executor
+
+
+class ReferenceProfilerSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and settings of ReferenceProfiler; lists travel as JSON."""
+
+    PARAMETERS: ClassVar[dict[str, Any]] = {
+        "label_key": component_spec.ExecutionParameter(type=str),
+        "score_key": component_spec.ExecutionParameter(type=str),
+        "ignore_features": component_spec.ExecutionParameter(type=str),
+        "splits": component_spec.ExecutionParameter(type=str),
+        "sample_rows": component_spec.ExecutionParameter(type=int),
+        "seed": component_spec.ExecutionParameter(type=int),
+        "numeric_bins": component_spec.ExecutionParameter(type=int),
+    }
+    INPUTS: ClassVar[dict[str, Any]] = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+    OUTPUTS: ClassVar[dict[str, Any]] = {
+        "reference_profile": component_spec.ChannelParameter(type=ReferenceProfile)
+    }
+
+
+class ReferenceProfiler(base_component.BaseComponent):
+    """Freezes bins, exact counts and a seeded sample of a model's training rows.
+
+    Output `reference_profile`: `reference_profile.json` and `training_sample.parquet`, with the
+    custom properties rows, label and spans.
+    """
+
+    SPEC_CLASS = ReferenceProfilerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: channel.BaseChannel,
+        schema: channel.BaseChannel | None = None,
+        model: channel.BaseChannel | None = None,
+        label_key: str = "",
+        score_key: str = "",
+        ignore_features: Sequence[str] | str = (),
+        splits: Sequence[str] | str = ("train",),
+        sample_rows: int = 20_000,
+        seed: int = 0,
+        numeric_bins: int = 32,
+    ) -> None:
+        """Declares the node.
+
+        Args:
+            examples: Gzipped TFRecords of tf.Examples that the model was trained on.
+            schema: With it only the schema's features are read.
+            model: The model trained on them; it ties the profile to the model in the lineage.
+            label_key: Label column, kept in the sample and not profiled as a feature.
+            score_key: Column with the model's score, a probability, for prediction drift.
+            ignore_features: Columns to keep in the sample and not to profile.
+            splits: Splits that the model was trained on.
+            sample_rows: Most rows of the sample, at most 20,000.
+            seed: Seed of the sample.
+            numeric_bins: Equal-mass bins of a number, from 32 to 64.
+        """
+        inputs: dict[str, Any] = {"schema": schema, "model": model}
+        super().__init__(
+            spec=ReferenceProfilerSpec(
+                examples=examples,
+                **{name: given for name, given in inputs.items() if given is not None},
+                reference_profile=channel.Channel(type=ReferenceProfile),
+                label_key=label_key,
+                score_key=score_key,
+                ignore_features=names_as_json(ignore_features, "ignore_features"),
+                splits=names_as_json(splits, "splits"),
+                sample_rows=sample_rows,
+                seed=seed,
+                numeric_bins=numeric_bins,
+            )
+        )
+
+
+def names_as_json(names: Sequence[str] | str, setting: str) -> str:
+    """Returns a list of names as JSON; a string must be such JSON already.
+
+    Raises:
+        ConfigError: It is no list of strings.
+    """
+    try:
+        listed = json.loads(names) if isinstance(names, str) else list(names)
+    except ValueError:
+        listed = None
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise ConfigError(
+            f"{setting} must be a list of names, or JSON of one like '[\"month\"]', got {names!r}."
+        )
+    return json.dumps(listed)

@@ -1,0 +1,88 @@
+"""Which rows does an Examples split hold, as one Arrow table? Read without Beam."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import tensorflow as tf
+from tfx_bsl.coders import example_coder
+
+from components.errors import DataError
+
+_ROWS_PER_BATCH = 5_000
+
+
+def read_split(uri: str, schema: Any = None) -> Any:
+    """Returns all rows of one split as a pyarrow table, a list column a feature.
+
+    Args:
+        uri: Folder with gzipped TFRecord files of tf.Examples.
+        schema: A tensorflow_metadata Schema; with it only its features are read.
+
+    Raises:
+        DataError: There are no files, one is cut off or holds no tf.Examples, or a feature
+            changes its type from row to row.
+    """
+    files = sorted(tf.io.gfile.glob(f"{uri}/[!._]*"))
+    if not files:
+        raise DataError(f"Expected TFRecord files in {uri}, received an empty or missing folder.")
+    decoder = example_coder.ExamplesToRecordBatchDecoder(
+        schema.SerializeToString() if schema is not None else None
+    )
+    batches = []
+    for records in _records(files):
+        try:
+            batches.append(decoder.DecodeBatch(records))
+        except (RuntimeError, ValueError) as error:
+            raise DataError(
+                f"Expected tf.Examples with one type a feature in {uri}, received: {error}."
+            ) from error
+    return joined(batches)
+
+
+def _records(files: Sequence[str]) -> Iterator[list[bytes]]:
+    packed = [file for file in files if file.endswith(".gz")]
+    plain = [file for file in files if not file.endswith(".gz")]
+    for some, compression in ((packed, "GZIP"), (plain, "")):
+        if not some:
+            continue
+        records = tf.data.TFRecordDataset(some, compression_type=compression)
+        try:
+            for batch in records.batch(_ROWS_PER_BATCH).as_numpy_iterator():
+                yield list(batch)
+        except tf.errors.DataLossError as error:
+            raise DataError(
+                f"Expected whole TFRecord files, received a cut or damaged one among {some}: "
+                f"{error.message}. Make the examples again."
+            ) from error
+
+
+def joined(batches: Sequence[Any]) -> Any:
+    """Returns record batches as one table; a column that a batch lacks is missing there.
+
+    Raises:
+        DataError: A feature has different types in two batches.
+    """
+    types: dict[str, Any] = {}
+    for batch in batches:
+        for column in batch.schema:
+            known = types.get(column.name)
+            if known is None or pa.types.is_null(known):
+                types[column.name] = column.type
+            elif known != column.type and not pa.types.is_null(column.type):
+                raise DataError(
+                    f"Expected one type for feature {column.name!r}, received {known} and "
+                    f"{column.type}. Make all examples with the same types."
+                )
+    columns = {
+        name: pa.chunked_array([_chunk(batch, name, kind) for batch in batches], type=kind)
+        for name, kind in types.items()
+    }
+    return pa.table(columns)
+
+
+def _chunk(batch: Any, name: str, kind: Any) -> Any:
+    place = batch.schema.get_field_index(name)
+    if place < 0 or pa.types.is_null(batch.schema.field(place).type):
+        return pa.nulls(batch.num_rows, kind)
+    return batch.column(place)

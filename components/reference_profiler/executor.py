@@ -1,0 +1,111 @@
+"""Runs ReferenceProfiler: Examples in, profile and sample out."""
+
+import json
+import logging
+import os
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.artifacts import set_properties
+from components.errors import DataError
+from components.profile import reference
+from components.profile.bins import BinSettings
+from components.profile.build import ProfileRequest, build
+from components.reference_profiler.examples_reader import joined, read_split
+from components.storage import write_bytes, write_json
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the splits, builds the profile, writes both files."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Profiles the examples given; see ReferenceProfiler."""
+        examples = input_dict["examples"]
+        schema = _read_schema(input_dict.get("schema"))
+        table = _read_examples(examples, json.loads(exec_properties["splits"]), schema)
+        request = ProfileRequest(
+            label=exec_properties.get("label_key") or "",
+            score=exec_properties.get("score_key") or "",
+            ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
+            sample_rows=int(exec_properties["sample_rows"]),
+            seed=int(exec_properties.get("seed") or 0),
+            bins=BinSettings(numeric_bins=int(exec_properties["numeric_bins"])),
+        )
+        profile, sample = build(table, request, spans_of(examples))
+        output = artifact_utils.get_single_instance(output_dict["reference_profile"])
+        write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
+        write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
+        spans = ",".join(str(span) for span in profile.spans)
+        set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
+        _LOG.info(
+            "reference_profile rows=%d features=%d skipped=%d sample=%d spans=%s uri=%s",
+            profile.rows_total,
+            len(profile.features),
+            len(profile.skipped),
+            profile.sample.rows,
+            spans,
+            output.uri,
+        )
+
+
+def spans_of(examples: list[types.Artifact]) -> list[int]:
+    """Returns the spans that the artifacts' custom property `spans` ("1,2,3") names.
+
+    Raises:
+        DataError: The property is no list of whole numbers.
+    """
+    spans: list[int] = []
+    for artifact in examples:
+        text = artifact.get_string_custom_property("spans")
+        try:
+            spans.extend(int(span) for span in text.split(",") if span.strip())
+        except ValueError as error:
+            raise DataError(
+                f"Expected custom property spans like '1,2,3' on the examples, received {text!r}."
+            ) from error
+    return spans
+
+
+def _read_examples(examples: list[types.Artifact], splits: list[str], schema: Any) -> Any:
+    tables = []
+    for artifact in examples:
+        payload = artifact.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
+        if payload != "FORMAT_TF_EXAMPLE":
+            raise DataError(f"Expected examples of FORMAT_TF_EXAMPLE, received {payload}.")
+        known = artifact_utils.decode_split_names(artifact.split_names)
+        for split in splits:
+            if split not in known:
+                raise DataError(
+                    f"Expected a split {split!r} in the examples, received {known}. "
+                    "Correct the setting splits."
+                )
+            tables.append(read_split(artifact_utils.get_split_uri([artifact], split), schema))
+    batches = [batch for table in tables for batch in table.to_batches()]
+    return joined(batches)
+
+
+def _read_schema(artifacts: list[types.Artifact] | None) -> schema_pb2.Schema | None:
+    if not artifacts:
+        return None
+    folder = artifact_utils.get_single_uri(artifacts)
+    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(folder))
+
+
+def _parquet(table: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())
