@@ -1,6 +1,6 @@
 """The TFX node that brings a window of the prediction log into a pipeline."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration import data_types
@@ -9,8 +9,8 @@ from tfx.types import channel_utils, component_spec
 from components.artifacts import PredictionLog
 from components.prediction_log import executor
 
-_Text = str | data_types.RuntimeParameter
-_Number = int | data_types.RuntimeParameter
+_Text: TypeAlias = str | data_types.RuntimeParameter
+_Number: TypeAlias = int | data_types.RuntimeParameter
 
 
 class PredictionLogGenSpec(component_spec.ComponentSpec):
