@@ -1,0 +1,1 @@
+"""What does the control process remember, and by which rules does it let a retraining start?"""

@@ -1,0 +1,167 @@
+"""May a decision to retrain be launched now? Pure: no clock, no files, no store."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.control.settings import LoopSettings, Mode
+
+MS_PER_SECOND = 1000
+
+
+class Verdict(enum.Enum):
+    """What the loop does with a decision."""
+
+    RETRAIN = "RETRAIN"
+    HOLD = "HOLD"
+
+
+class Reason(enum.Enum):
+    """Why a decision was launched or held back; stable names, they stand in MLMD."""
+
+    ADMITTED = "admitted"
+    ALREADY_CLAIMED = "already_claimed"
+    SUPERSEDED = "superseded"
+    IN_FLIGHT = "in_flight"
+    COOLDOWN = "cooldown"
+    BUDGET_SPENT = "budget_spent"
+    OBSERVE_MODE = "observe_mode"
+    APPROVAL_NEEDED = "approval_needed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRequest:
+    """A decision that asks for a retraining.
+
+    Attributes:
+        claim_name: The unique name that this request would claim.
+        model_version: The serving version that the decision is about.
+        window: The window whose evidence asked.
+    """
+
+    claim_name: str
+    model_version: int
+    window: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A launch of the past.
+
+    Attributes:
+        claim_name: The claim that allowed it.
+        claimed_at_ms: When it was claimed, by the loop's clock.
+        ended: Whether its outcome is recorded.
+        pushed_version: The version that it brought into service; 0 for none.
+    """
+
+    claim_name: str
+    claimed_at_ms: int
+    ended: bool = False
+    pushed_version: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """All that the gates may look at.
+
+    Attributes:
+        launches: Every launch for this model, oldest first.
+        approvals: Claim names of the decisions that somebody approved.
+    """
+
+    launches: tuple[Launch, ...] = ()
+    approvals: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """The answer to a retrain request."""
+
+    verdict: Verdict
+    reason: Reason
+
+
+Gate = Callable[[RetrainRequest, History, LoopSettings, int], Reason | None]
+
+
+def claim_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds a request whose claim was taken: the same evidence launches once."""
+    if any(launch.claim_name == request.claim_name for launch in history.launches):
+        return Reason.ALREADY_CLAIMED
+    return None
+
+
+def superseded_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds a request about a model that a retraining has replaced since."""
+    newest = max((launch.pushed_version for launch in history.launches), default=0)
+    return Reason.SUPERSEDED if newest > request.model_version else None
+
+
+def in_flight_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds a request while another retraining of the model has not ended."""
+    return None if all(launch.ended for launch in history.launches) else Reason.IN_FLIGHT
+
+
+def cooldown_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds a request until `cooldown_seconds` have passed since the last launch."""
+    last = max((launch.claimed_at_ms for launch in history.launches), default=None)
+    if last is None or now_ms - last >= settings.cooldown_seconds * MS_PER_SECOND:
+        return None
+    return Reason.COOLDOWN
+
+
+def budget_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds a request when the last `budget_seconds` have seen `max_launches` launches."""
+    since = now_ms - settings.budget_seconds * MS_PER_SECOND
+    spent = sum(launch.claimed_at_ms > since for launch in history.launches)
+    return Reason.BUDGET_SPENT if spent >= settings.max_launches else None
+
+
+def approval_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Reason | None:
+    """Holds every request in mode `observe`, and unapproved ones in mode `suggest`."""
+    if settings.mode is Mode.OBSERVE:
+        return Reason.OBSERVE_MODE
+    if settings.mode is Mode.SUGGEST and request.claim_name not in history.approvals:
+        return Reason.APPROVAL_NEEDED
+    return None
+
+
+# The order is a promise: the reason that is recorded is the first that holds.
+ADMISSION_GATES: tuple[Gate, ...] = (
+    claim_gate,
+    superseded_gate,
+    in_flight_gate,
+    cooldown_gate,
+    budget_gate,
+    approval_gate,
+)
+
+
+def admit(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> Admission:
+    """Returns the first gate that holds the request back, or RETRAIN.
+
+    Args:
+        request: The decision that asks.
+        history: Launches and approvals of this model.
+        settings: The operator's limits.
+        now_ms: The loop's clock, milliseconds since epoch UTC.
+    """
+    for gate in ADMISSION_GATES:
+        if reason := gate(request, history, settings, now_ms):
+            return Admission(verdict=Verdict.HOLD, reason=reason)
+    return Admission(verdict=Verdict.RETRAIN, reason=Reason.ADMITTED)

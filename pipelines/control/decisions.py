@@ -1,0 +1,98 @@
+"""What did a monitoring run decide?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.errors import DataError
+from components.storage import read_json
+from pipelines.control import ledger
+from pipelines.control.ledger import Store
+
+DECISION_FILE = "retrain_decision.json"
+DECIDER = "RetrainDecider"
+RETRAIN = "RETRAIN"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A RetrainDecision as the loop needs it.
+
+    Attributes:
+        artifact_id: MLMD id; what `Loop.approve` takes.
+        uri: Where its JSON is; what the training pipeline imports.
+        verdict: `RETRAIN` or `HOLD`.
+        reason: The decider's reason code.
+        explanation: The decider's one sentence.
+        policy_version: The decider's policy.
+        model_name: The served model.
+        model_version: The serving version that was judged.
+        window: The monitored window.
+    """
+
+    artifact_id: int
+    uri: str
+    verdict: str
+    reason: str
+    explanation: str
+    policy_version: str
+    model_name: str
+    model_version: int
+    window: str
+
+
+def decision_of_run(store: Store, run_id: str) -> Decision | None:
+    """Returns the decision that a monitoring run made; the newest, should there be several.
+
+    Raises:
+        DataError: The decision's JSON is missing or lacks a field.
+    """
+    made = ledger.outputs_of_run(store, run_id, DECIDER, ledger.RETRAIN_DECISION)
+    return decision_from(made[-1]) if made else None
+
+
+def decision_by_id(store: Store, artifact_id: int) -> Decision:
+    """Returns a decision by its MLMD id.
+
+    Raises:
+        DataError: No RetrainDecision has this id.
+    """
+    found = store.get_artifacts_by_id([artifact_id])
+    type_id = ledger.artifact_type_id(store, ledger.RETRAIN_DECISION)
+    if not found or found[0].type_id != type_id:
+        raise DataError(
+            f"Expected the id of a RetrainDecision, received {artifact_id}. "
+            "`loop timeline` shows the ids of all decisions."
+        )
+    return decision_from(found[0])
+
+
+def decision_from(artifact: pb.Artifact) -> Decision:
+    """Reads a decision's JSON."""
+    uri = str(artifact.uri)
+    path = f"{uri}/{DECISION_FILE}"
+    try:
+        content = read_json(path)
+    except OSError as error:
+        raise DataError(
+            f"Expected the decision {artifact.id} at {path}, received: {error}. "
+            "Its file was removed or moved; monitor the window again."
+        ) from error
+    return Decision(
+        artifact_id=int(artifact.id),
+        uri=uri,
+        verdict=str(_field(content, "verdict", path)),
+        reason=str(_field(content, "reason", path)),
+        explanation=str(content.get("explanation", "")),
+        policy_version=str(content.get("policy_version", "")),
+        model_name=str(_field(content, "model_name", path)),
+        model_version=int(_field(content, "model_version", path)),
+        window=str(_field(content, "window", path)),
+    )
+
+
+def _field(content: dict[str, Any], name: str, path: str) -> Any:
+    if name not in content:
+        raise DataError(f"Expected the field {name!r} in {path}, received: {sorted(content)}.")
+    return content[name]

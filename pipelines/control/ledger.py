@@ -1,0 +1,146 @@
+"""How are facts about the loop written to MLMD once, and read back?
+
+A fact is an artifact or an execution with a unique name of its type: MLMD refuses the second of a
+name, in one transaction, whoever writes it. Facts are appended, not changed, so a process that
+dies between two facts leaves nothing half-written, and its successor sees where to go on.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from ml_metadata import errors
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+Scalar: TypeAlias = int | float | str
+
+CLAIM = "loop.RetrainClaim"
+LEASE = "loop.RunLease"
+ADMISSION = "loop.Admission"
+APPROVAL = "loop.Approval"
+RETRAINING = "loop.Retraining"
+
+ARTIFACT_TYPES = (CLAIM, LEASE)
+EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING)
+
+RETRAIN_DECISION = "components.RetrainDecision"
+PUSHED_MODEL = "PushedModel"
+PIPELINE_RUN = "pipeline_run"
+NODE = "node"
+
+# What `ml_metadata` hands out; it has no types of its own to check against.
+Store = Any
+
+
+def register_types(store: Store) -> dict[str, int]:
+    """Registers the loop's types, whoever else does so at the same time; returns their ids."""
+    ids = {}
+    for name in ARTIFACT_TYPES:
+        ids[name] = _register(
+            lambda n=name: store.put_artifact_type(pb.ArtifactType(name=n)),
+            lambda n=name: store.get_artifact_type(n).id,
+        )
+    for name in EXECUTION_TYPES:
+        ids[name] = _register(
+            lambda n=name: store.put_execution_type(pb.ExecutionType(name=n)),
+            lambda n=name: store.get_execution_type(n).id,
+        )
+    return ids
+
+
+def _register(put: Any, get: Any) -> int:
+    try:
+        return int(put())
+    except (errors.AlreadyExistsError, errors.InternalError):
+        return int(get())
+
+
+def properties(record: Any) -> dict[str, Scalar]:
+    """Returns properties and custom properties of an artifact or execution as plain scalars."""
+    found: dict[str, Scalar] = {}
+    for source in (record.properties, record.custom_properties):
+        for name, value in source.items():
+            kind = value.WhichOneof("value")
+            if kind in ("int_value", "double_value", "string_value"):
+                found[name] = getattr(value, kind)
+    return found
+
+
+def set_properties(record: Any, values: Mapping[str, Scalar]) -> None:
+    """Writes custom properties; booleans are refused, as in `components.artifacts`."""
+    for name, value in values.items():
+        if isinstance(value, bool):
+            raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
+        if isinstance(value, int):
+            record.custom_properties[name].int_value = value
+        elif isinstance(value, float):
+            record.custom_properties[name].double_value = value
+        else:
+            record.custom_properties[name].string_value = value
+
+
+def event(kind: int, key: str) -> pb.Event:
+    """Returns an event as TFX writes it: a path of the channel's key and an index."""
+    made = pb.Event(type=kind)
+    made.path.steps.add().key = key
+    made.path.steps.add().index = 0
+    return made
+
+
+def inputs(artifacts: Mapping[str, pb.Artifact]) -> list[tuple[pb.Artifact, pb.Event]]:
+    """Pairs artifacts with the event of being read."""
+    return [(artifact, event(pb.Event.INPUT, key)) for key, artifact in artifacts.items()]
+
+
+def put_once(
+    store: Store, execution: pb.Execution, edges: Iterable[tuple[pb.Artifact, pb.Event]]
+) -> int | None:
+    """Writes an execution with its artifacts and events in one transaction.
+
+    Returns:
+        Its id, or None where a unique name (its own or an artifact's) is taken; then nothing of it
+        was written.
+    """
+    try:
+        execution_id, _, _ = store.put_execution(execution, list(edges), [])
+    except errors.AlreadyExistsError:
+        return None
+    return int(execution_id)
+
+
+def executions_of_run(store: Store, run_id: str) -> list[pb.Execution]:
+    """Returns the executions that TFX recorded for a pipeline run, oldest first."""
+    context = store.get_context_by_type_and_name(PIPELINE_RUN, run_id)
+    if context is None:
+        return []
+    return sorted(store.get_executions_by_context(context.id), key=lambda found: int(found.id))
+
+
+def short_type(type_name: str) -> str:
+    """Returns the class of a node type: `tfx.components.trainer.component.Trainer` → `Trainer`."""
+    return type_name.rsplit(".", 1)[-1]
+
+
+def artifact_type_id(store: Store, type_name: str) -> int:
+    """Returns the id of an artifact type, or 0 where the store has none."""
+    try:
+        return int(store.get_artifact_type(type_name).id)
+    except errors.NotFoundError:
+        return 0
+
+
+def outputs_of_run(
+    store: Store, run_id: str, node_type: str, artifact_type: str
+) -> list[pb.Artifact]:
+    """Returns the artifacts of one type that one kind of node made in a run, oldest first."""
+    type_id = artifact_type_id(store, artifact_type)
+    makers = [
+        execution.id
+        for execution in executions_of_run(store, run_id)
+        if short_type(execution.type) == node_type
+        and execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
+    ]
+    events = store.get_events_by_execution_ids(makers) if makers else []
+    made = sorted({one.artifact_id for one in events if one.type == pb.Event.OUTPUT})
+    artifacts = store.get_artifacts_by_id(made) if made else []
+    found = [artifact for artifact in artifacts if artifact.type_id == type_id]
+    return sorted(found, key=lambda artifact: int(artifact.id))

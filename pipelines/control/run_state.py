@@ -1,0 +1,74 @@
+"""Where does a pipeline run stand, from what TFX and the leases recorded in MLMD alone?"""
+
+import json
+
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from pipelines.control import leases, ledger
+from pipelines.control.launcher import RunState, RunStatus
+from pipelines.control.leases import LeaseEnd
+from pipelines.control.ledger import Store
+
+_DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
+_EXECUTION_RESULT = "__execution_result__"
+
+
+def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
+    """Derives the state of a run from its last lease and its executions.
+
+    The lease speaks first, because executions alone cannot tell a run that ended from one that was
+    killed between two nodes. A run without any lease was made by a runner that knows none: it
+    SUCCEEDED when all its nodes have, and counts as RUNNING while one is not done, as nobody can
+    say that it is dead.
+    """
+    lease = leases.latest(store, run_id)
+    nodes = last_executions(store, run_id)
+    if lease is not None and lease.end is LeaseEnd.SUCCEEDED:
+        return RunStatus(state=RunState.SUCCEEDED)
+    failed = next((n for n, e in nodes.items() if e.last_known_state == pb.Execution.FAILED), "")
+    if lease is not None and lease.end is LeaseEnd.FAILED:
+        return _failure(nodes, lease.node or failed, lease.reason)
+    if lease is not None and lease.end is LeaseEnd.OPEN and lease.owner.is_alive():
+        return RunStatus(state=RunState.RUNNING)
+    if failed:
+        return _failure(nodes, failed, "")
+    if not nodes:
+        return RunStatus(state=RunState.ABSENT)
+    if lease is not None:
+        return RunStatus(state=RunState.INTERRUPTED)
+    done = all(execution.last_known_state in _DONE for execution in nodes.values())
+    return RunStatus(state=RunState.SUCCEEDED if done else RunState.RUNNING)
+
+
+def last_executions(store: Store, run_id: str) -> dict[str, pb.Execution]:
+    """Returns the newest execution of each node of a run, in order of first appearance.
+
+    TFX reuses the execution of a node when a run is resumed, except that of an Importer, of which
+    each start leaves one more: only the newest tells where the node stands.
+    """
+    newest: dict[str, pb.Execution] = {}
+    for execution in ledger.executions_of_run(store, run_id):
+        newest[node_name(store, execution)] = execution
+    return newest
+
+
+def node_name(store: Store, execution: pb.Execution) -> str:
+    """Returns the node's id: its `node` context is named `PIPELINE.NODE`."""
+    for context in store.get_contexts_by_execution(execution.id):
+        if context.type == ledger.NODE:
+            return str(context.name).rsplit(".", 1)[-1]
+    return ledger.short_type(execution.type)
+
+
+def execution_message(execution: pb.Execution) -> str:
+    """Returns the error message that TFX stored with an execution; empty where there is none."""
+    text = execution.custom_properties[_EXECUTION_RESULT].string_value
+    try:
+        return str(json.loads(text).get("resultMessage", "")) if text else ""
+    except ValueError:
+        return str(text)
+
+
+def _failure(nodes: dict[str, pb.Execution], node: str, reason: str) -> RunStatus:
+    told = reason or (execution_message(nodes[node]) if node in nodes else "")
+    return RunStatus(state=RunState.FAILED, node=node, reason=told or "no reason was recorded")
