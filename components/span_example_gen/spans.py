@@ -5,15 +5,14 @@ once was held out stays held out in every later training: a champion and its cha
 on rows that neither has seen.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.errors import ConfigError, DataError
+from components.hashing import hash_fractions
 
 TRAIN, EVAL = "train", "eval"
 
@@ -88,12 +87,7 @@ def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
         raise DataError(
             f"Expected a key in every row of {rule.key_column!r}, found {keys.null_count} nulls."
         )
-    held_out = _held_out([str(key) for key in keys.to_pylist()], rule)
+    fractions = hash_fractions((str(key) for key in keys.to_pylist()), rule.seed, "split")
+    held_out = fractions < rule.eval_fraction
     columns = rows.drop([rule.key_column])
     return {TRAIN: columns.filter(pa.array(~held_out)), EVAL: columns.filter(pa.array(held_out))}
-
-
-def _held_out(keys: Sequence[str], rule: SplitRule) -> np.ndarray:
-    threshold = int(rule.eval_fraction * 2**32)
-    digests = (hashlib.blake2b(f"{rule.seed}:{key}".encode(), digest_size=4) for key in keys)
-    return np.array([int.from_bytes(d.digest(), "big") < threshold for d in digests], dtype=bool)

@@ -6,7 +6,6 @@ schedule and the weather, never dep_time, dep_delay, arr_time, arr_delay or air_
 was cancelled has features and no label.
 """
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from components.errors import ConfigError, DataError
+from components.hashing import hash_fractions
 
 LABEL = "late"
 LATE_AFTER_MINUTES = 15
@@ -67,7 +67,7 @@ def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
         "size"
     )
     flights["flight_id"] = _flight_ids(flights)
-    flights = flights[_kept(flights["flight_id"], fraction, seed)]
+    flights = flights[hash_fractions(flights["flight_id"], seed, "flights") < fraction]
     hour = pd.to_datetime(flights["time_hour"], utc=True)
     flights = flights.assign(
         span=flights["month"].astype("int64"),
@@ -131,14 +131,6 @@ def _flight_ids(flights: pd.DataFrame) -> pd.Series:
     scheduled = flights["sched_dep_time"].astype(str).str.zfill(4)
     number = flights["carrier"] + flights["flight"].astype(str)
     return date + "-" + scheduled + "-" + flights["origin"] + "-" + number
-
-
-def _kept(flight_ids: pd.Series, fraction: float, seed: int) -> np.ndarray:
-    if fraction == 1:
-        return np.ones(len(flight_ids), dtype=bool)
-    threshold = int(fraction * 2**32)
-    digests = (hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=4) for key in flight_ids)
-    return np.array([int.from_bytes(digest.digest(), "big") < threshold for digest in digests])
 
 
 def _milliseconds(times: pd.Series) -> np.ndarray:

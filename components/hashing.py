@@ -1,0 +1,31 @@
+"""Where in [0, 1) does a key fall, for one seed and one purpose?
+
+A row chosen by the hash of its key is chosen in every later run, whatever the other rows are. The
+purpose keeps choices apart: were a fifth of the rows kept and a fifth held out by the same hash,
+all that is kept would be held out.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+_BYTES = 8
+
+
+def hash_fractions(keys: Iterable[str], seed: int, purpose: str) -> np.ndarray:
+    """Returns one number in [0, 1) a key, as uniform as BLAKE2b.
+
+    Args:
+        keys: Any strings; the same key gives the same number.
+        seed: Another seed gives other numbers.
+        purpose: Names what is chosen, such as "split".
+    """
+    prefix = hashlib.blake2b(f"{purpose}:{seed}:".encode(), digest_size=_BYTES)
+    numbers = []
+    for key in keys:
+        digest = prefix.copy()
+        digest.update(key.encode())
+        numbers.append(int.from_bytes(digest.digest(), "big"))
+    # 53 bits, because a double holds no more below 1.
+    return (np.array(numbers, dtype=np.uint64) >> np.uint64(11)).astype(float) / 2.0**53
