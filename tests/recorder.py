@@ -7,6 +7,7 @@ way with a run id that is run again (`launcher._register_or_reuse_execution`): a
 is skipped, a RUNNING or FAILED execution is taken up again, an Importer is executed anew.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_metadata
+from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from pipelines.control import leases
@@ -91,12 +93,12 @@ class RecordedRun:
         }
         contexts = []
         for kind, name in names.items():
-            found = self.store.get_context_by_type_and_name(kind, name)
-            if found is None:
+            if self.store.get_context_by_type_and_name(kind, name) is None:
                 type_id = self.store.put_context_type(pb.ContextType(name=kind))
-                [made] = self.store.put_contexts([pb.Context(type_id=type_id, name=name)])
-                [found] = self.store.get_contexts_by_id([made])
-            contexts.append(found)
+                # Another run of the pipeline may make the context at the same time.
+                with contextlib.suppress(errors.AlreadyExistsError):
+                    self.store.put_contexts([pb.Context(type_id=type_id, name=name)])
+            contexts.append(self.store.get_context_by_type_and_name(kind, name))
         return contexts
 
     def _existing(self, contexts: list[pb.Context]) -> pb.Execution | None:

@@ -1,0 +1,306 @@
+"""What does the loop do with a window, a decision, an approval, and a run that fails?"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
+
+from components.errors import DataError, PipelineFailed
+from pipelines.control import leases, ledger
+from pipelines.control.admission import Reason, Verdict
+from pipelines.control.launcher import RunState, RunStatus
+from pipelines.control.settings import LoopSettings, Mode
+from pipelines.loop import ATTEMPTS_EXHAUSTED, Loop, Step
+
+HOUR = 3_600_000
+
+
+class Bench:
+    """A loop on a real store, with a clock and switches for what goes wrong."""
+
+    def __init__(self, folder):
+        self.folder, self.now = folder, 1_362_096_000_000
+        self.store = open_store(folder / "metadata.db")
+        self.verdicts, self.version, self.blessed = {}, 1, True
+        self.worked, self.steps = [], []
+        self.monitoring_work = self.training_work = lambda: None
+
+    def loop(self, mode=Mode.ACT, training_launcher=None, **changes):
+        settings = LoopSettings(model_name="flights", mode=mode, **changes)
+        return Loop(
+            self.store,
+            settings,
+            RecordedLauncher(self.store, "monitoring", self.folder / "m", self.monitoring),
+            training_launcher
+            or RecordedLauncher(self.store, "training", self.folder / "t", self.training),
+            clock=lambda: self.now,
+            on_step=self.steps.append,
+        )
+
+    def monitoring(self, run_id, request):
+        decision = {
+            "window": request.window,
+            "verdict": self.verdicts.get(request.window, "RETRAIN"),
+            "model_version": self.version,
+        }
+        return monitoring_nodes(decision, lambda: self.work(run_id, self.monitoring_work))
+
+    def training(self, run_id, request):
+        return training_nodes(
+            request.model_version + 1,
+            decision_uri=request.decision_uri,
+            blessed=self.blessed,
+            work=lambda: self.work(run_id, self.training_work),
+        )
+
+    def work(self, run_id, then):
+        self.worked.append(run_id)
+        then()
+
+    def trainings(self):
+        return [run_id for run_id in self.worked if run_id.startswith("retrain-")]
+
+    def admissions(self):
+        found = map(ledger.properties, self.store.get_executions_by_type(ledger.ADMISSION))
+        return [(a["window"], a["verdict"], a["reason"]) for a in found]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def fail():
+    raise PipelineFailed("the disk is full")
+
+
+def test_retrain_decision_is_launched_in_act_mode(bench):
+    result = bench.loop().step("2013-03")
+    assert result.monitoring.state is RunState.SUCCEEDED
+    assert result.decision.verdict == "RETRAIN"
+    assert (result.admission.verdict, result.admission.reason) == (Verdict.RETRAIN, Reason.ADMITTED)
+    assert (result.outcome.pushed_version, result.outcome.reason) == (2, "pushed")
+    assert bench.trainings() == [result.run_id]
+    assert bench.steps == [step for step in Step if step is not Step.HELD]
+
+
+def test_hold_decision_reaches_no_gate(bench):
+    bench.verdicts["2013-03"] = "HOLD"
+    result = bench.loop().step("2013-03")
+    assert (result.decision.verdict, result.admission, result.outcome) == ("HOLD", None, None)
+    assert bench.admissions() == []
+    assert bench.trainings() == []
+
+
+def test_step_repeated_does_nothing_more(bench):
+    first = bench.loop().step("2013-03")
+    again = bench.loop().step("2013-03")
+    assert again.outcome == first.outcome
+    assert again.admission.reason is Reason.ALREADY_CLAIMED
+    assert len(bench.worked) == 2
+    assert bench.admissions() == [("2013-03", "RETRAIN", "admitted")]
+
+
+def test_cooldown_holds_the_next_decision_and_the_answer_stands(bench):
+    loop = bench.loop(cooldown_seconds=7200)
+    loop.step("2013-03")
+    bench.version, bench.now = 2, bench.now + HOUR
+    held = loop.step("2013-04")
+    assert held.admission.reason is Reason.COOLDOWN
+    bench.now += 100 * HOUR
+    assert loop.step("2013-04").admission.reason is Reason.COOLDOWN
+    assert len(bench.trainings()) == 1
+    assert loop.step("2013-05").outcome.pushed_version == 3
+    assert bench.admissions() == [
+        ("2013-03", "RETRAIN", "admitted"),
+        ("2013-04", "HOLD", "cooldown"),
+        ("2013-05", "RETRAIN", "admitted"),
+    ]
+
+
+def test_budget_is_spent_by_failed_launches_too(bench):
+    bench.training_work = fail
+    loop = bench.loop(cooldown_seconds=0, max_launches=2)
+    assert loop.step("2013-03").outcome.state is RunState.FAILED
+    assert loop.step("2013-04").outcome.state is RunState.FAILED
+    assert loop.step("2013-05").admission.reason is Reason.BUDGET_SPENT
+
+
+def test_observe_mode_records_and_launches_nothing(bench):
+    result = bench.loop(Mode.OBSERVE).step("2013-03")
+    assert result.admission.reason is Reason.OBSERVE_MODE
+    assert bench.admissions() == [("2013-03", "HOLD", "observe_mode")]
+    assert bench.trainings() == []
+
+
+def test_suggest_mode_launches_after_the_approval(bench):
+    loop = bench.loop(Mode.SUGGEST)
+    asked = loop.step("2013-03")
+    assert asked.admission.reason is Reason.APPROVAL_NEEDED
+    approved = loop.approve(asked.decision.artifact_id, by="ada")
+    assert approved.outcome.pushed_version == 2
+    assert loop.approve(asked.decision.artifact_id).outcome == approved.outcome
+    assert len(bench.trainings()) == 1
+    [approval] = bench.store.get_executions_by_type(ledger.APPROVAL)
+    assert ledger.properties(approval)["approved_by"] == "ada"
+
+
+def test_approval_cut_off_before_the_claim_is_carried_on_by_the_next_start(bench):
+    loop = bench.loop(Mode.SUGGEST)
+    asked = loop.step("2013-03")
+
+    class Cut(BaseException):
+        pass
+
+    def cut(step):
+        raise Cut
+
+    loop._on_step = cut
+    with pytest.raises(Cut):
+        loop.approve(asked.decision.artifact_id)
+    assert bench.trainings() == []
+    [outcome] = bench.loop(Mode.SUGGEST).reconcile()
+    assert outcome.pushed_version == 2
+
+
+def test_approval_of_what_is_no_decision_says_so(bench):
+    loop = bench.loop(Mode.SUGGEST)
+    bench.verdicts["2013-03"] = "HOLD"
+    hold = loop.step("2013-03").decision
+    with pytest.raises(DataError, match="There is nothing to approve"):
+        loop.approve(hold.artifact_id)
+    with pytest.raises(DataError, match="Expected the id of a RetrainDecision, received 9999"):
+        loop.approve(9999)
+
+
+def test_failed_training_is_recorded_with_node_and_reason_and_not_retried(bench):
+    bench.training_work = fail
+    result = bench.loop().step("2013-03")
+    assert (result.outcome.state, result.outcome.node) == (RunState.FAILED, "Trainer")
+    assert result.outcome.reason == "PipelineFailed: the disk is full"
+    bench.training_work = lambda: None
+    assert bench.loop().step("2013-03").outcome == result.outcome
+    assert len(bench.trainings()) == 1
+
+
+def test_training_that_pushes_nothing_has_ended(bench):
+    bench.blessed = False
+    outcome = bench.loop().step("2013-03").outcome
+    assert (outcome.state, outcome.reason) == (RunState.SUCCEEDED, "not_pushed")
+    assert outcome.pushed_version == 0
+
+
+def test_failed_monitoring_is_told_and_tried_again_by_the_next_step(bench):
+    bench.monitoring_work = fail
+    result = bench.loop(max_attempts=2).step("2013-03")
+    assert (result.monitoring.state, result.monitoring.node) == (RunState.FAILED, "DriftMonitor")
+    assert result.decision is None
+    bench.monitoring_work = lambda: None
+    assert bench.loop(max_attempts=2).step("2013-03").outcome.pushed_version == 2
+
+
+def test_monitoring_that_keeps_failing_is_left_after_max_attempts(bench):
+    bench.monitoring_work = fail
+    for _ in range(4):
+        result = bench.loop(max_attempts=2).step("2013-03")
+    assert result.monitoring.state is RunState.FAILED
+    assert result.monitoring.reason == "PipelineFailed: the disk is full"
+    assert len(bench.worked) == 2
+
+
+def test_training_broken_off_every_time_ends_after_max_attempts(bench):
+    def break_off():
+        raise KeyboardInterrupt
+
+    bench.training_work = break_off
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            bench.loop(max_attempts=2).step("2013-03")
+    result = bench.loop(max_attempts=2).step("2013-03")
+    assert (result.outcome.state, result.outcome.reason) == (RunState.FAILED, ATTEMPTS_EXHAUSTED)
+    assert (result.outcome.attempts, len(bench.trainings())) == (2, 2)
+    assert len(set(bench.trainings())) == 1
+
+
+class Cluster:
+    """A launcher that hands the run over: `launch` returns at once, the state comes later."""
+
+    def __init__(self):
+        self.states, self.requests = {}, []
+
+    def launch(self, run_id, request):
+        self.requests.append(request)
+        self.states[run_id] = RunState.RUNNING
+
+    def state(self, run_id):
+        return RunStatus(state=self.states.get(run_id, RunState.ABSENT), reason="evicted")
+
+
+def test_run_handed_to_a_cluster_is_in_flight_until_it_ends(bench):
+    cluster = Cluster()
+    loop = bench.loop(training_launcher=cluster, cooldown_seconds=0)
+    first = loop.step("2013-03")
+    assert first.outcome is None
+    assert loop.step("2013-04").admission.reason is Reason.IN_FLIGHT
+    [request] = cluster.requests
+    assert request.decision_uri == first.decision.uri
+    cluster.states[first.run_id] = RunState.FAILED
+    [outcome] = loop.reconcile()
+    assert (outcome.state, outcome.reason) == (RunState.FAILED, "evicted")
+    assert loop.reconcile() == []
+    assert loop.step("2013-05").admission.reason is Reason.ADMITTED
+
+
+def test_launcher_that_cannot_start_raises_and_is_tried_again(bench):
+    class Broken(Cluster):
+        def launch(self, run_id, request):
+            self.requests.append(request)
+            raise ConnectionError("no route to the cluster")
+
+    broken = Broken()
+    with pytest.raises(ConnectionError):
+        bench.loop(training_launcher=broken).step("2013-03")
+    with pytest.raises(ConnectionError):
+        bench.loop(training_launcher=broken).reconcile()
+    assert [request.attempt for request in broken.requests] == [1, 2]
+    [outcome] = bench.loop().reconcile()
+    assert outcome.pushed_version == 2
+
+
+def test_decision_whose_file_is_gone_says_what_to_do(bench):
+    loop = bench.loop(Mode.SUGGEST)
+    decision = loop.step("2013-03").decision
+    (bench.folder / "m" / decision.uri / "retrain_decision.json").unlink()
+    with pytest.raises(DataError, match="monitor the window again"):
+        loop.step("2013-03")
+
+
+def test_run_held_by_a_live_process_is_left_alone(bench):
+    code = (
+        "import sys, time; from recorder import open_store; from pipelines.control import leases\n"
+        f"store = open_store({str(bench.folder / 'metadata.db')!r})\n"
+        "leases.take(store, 'monitor-flights-2013-03', 1); print('taken', flush=True)\n"
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": ".:tests", "PATH": "/usr/bin"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout.readline() == b"taken\n"
+    try:
+        result = bench.loop().step("2013-03")
+        assert result.monitoring.state is RunState.RUNNING
+        with (
+            pytest.raises(leases.RunBusy, match="monitor-flights-2013-03"),
+            leases.hold(bench.store, "monitor-flights-2013-03"),
+        ):
+            pass
+        assert bench.worked == []
+    finally:
+        process.kill()
+        process.wait()
+    assert bench.loop().step("2013-03").outcome.pushed_version == 2
