@@ -1,5 +1,7 @@
 """Are counts on frozen bins exact, whole, and the same however rows are split?"""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -35,7 +37,7 @@ def test_any_split_in_any_order_gives_the_counts_of_the_whole(drawn, data):
     whole = pa.array(values, arrow, from_pandas=False)
     bins = frozen(kind, whole)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
-    parts = [values[a:b] for a, b in zip([0, *cuts], [*cuts, len(values)], strict=True)]
+    parts = [values[a:b] for a, b in pairwise([0, *cuts, len(values)])]
     parts = data.draw(st.permutations(parts))
     merged = count(pa.array([], arrow), kind, bins)
     for part in parts:
@@ -61,10 +63,7 @@ def test_counts_agree_with_the_definition_of_the_bins(values):
     column = pa.array(values)
     bins = freeze(column, FeatureType.NUMERIC, BinSettings())
     limits = [-np.inf, *bins.edges, np.inf]
-    expected = [
-        sum(low < v <= high for v in values)
-        for low, high in zip(limits[:-1], limits[1:], strict=True)
-    ]
+    expected = [sum(low < v <= high for v in values) for low, high in pairwise(limits)]
     assert list(count(column, FeatureType.NUMERIC, bins).bins) == expected
 
 

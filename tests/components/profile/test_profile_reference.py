@@ -14,7 +14,7 @@ from components.profile.reference import from_json, to_json
 REQUEST = ProfileRequest(label="late", ignore_features=("month",), score="score", sample_rows=100)
 
 
-@pytest.fixture()
+@pytest.fixture
 def table():
     rng = np.random.default_rng(1)
     n = 1_000
@@ -124,5 +124,5 @@ def test_labels_that_are_not_0_and_1_have_no_positive_rate():
 
 
 def test_a_feature_of_an_impossible_kind_is_named():
-    with pytest.raises(DataError, match="'when'.*timestamp"):
+    with pytest.raises(DataError, match=r"'when'.*timestamp"):
         build(pa.table({"when": pa.array([0], pa.timestamp("ms"))}), ProfileRequest())
