@@ -283,7 +283,9 @@ def _json_type(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return "String"
-    return {dict: "Object", list: "Array"}.get(type(value), "Number")
+    if isinstance(value, dict | list):
+        return "Object" if isinstance(value, dict) else "Array"
+    return "Number"
 
 
 def _is_object(value: Any) -> bool:

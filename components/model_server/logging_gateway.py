@@ -7,13 +7,17 @@ same process; in front of TF Serving it is a connection to that, and this code s
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from components.errors import DataError, ServerUnavailable
 from components.model_server.features import logged_features
 from components.model_server.signature import RAW_SIGNATURE, Signature, bind
 from components.prediction_log.record import Array, Envelope, make_batch
 from components.prediction_log.writer import PredictionLogWriter
+
+
+class UnknownSignatureError(DataError):
+    """The model has no signature of that name; gRPC has a code of its own for it."""
 
 
 class Servable(Protocol):
@@ -30,6 +34,10 @@ class Servable(Protocol):
     @property
     def signatures(self) -> Mapping[str, Signature]:
         """The ways to ask it, by name."""
+
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The same as protocol buffers, for metadata."""
 
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Returns the outputs by name.
@@ -130,11 +138,11 @@ def find_signature(servable: Servable, name: str) -> Signature:
     """Returns a signature of a model.
 
     Raises:
-        DataError: It has none of that name; in the words of TF Serving.
+        UnknownSignatureError: It has none of that name; in the words of TF Serving.
     """
     signature = servable.signatures.get(name)
     if signature is None:
-        raise DataError(
+        raise UnknownSignatureError(
             f'Serving signature name: "{name[:200]}" not found in signature def. '
             f"There are: {', '.join(sorted(servable.signatures))}."
         )
