@@ -31,7 +31,8 @@ class ProfileRequest:
     Attributes:
         label: Label column; empty when there is none.
         ignore_features: Columns that are kept in the sample and not profiled.
-        score: Column with the model's score, a probability; empty when there is none.
+        score: Name of the model's score, a probability; empty when there is none. A column of
+            the table, unless the scores are given apart.
         sample_rows: Most rows of the training sample.
         seed: Seed of the sample.
         bins: How features are binned.
@@ -50,7 +51,7 @@ class ProfileRequest:
 
 
 def build(
-    table: Any, request: ProfileRequest, spans: Iterable[int] = ()
+    table: Any, request: ProfileRequest, spans: Iterable[int] = (), scores: Any = None
 ) -> tuple[ReferenceProfile, Any]:
     """Returns the profile of a pyarrow table of training rows, and the sample as a table.
 
@@ -58,20 +59,23 @@ def build(
         table: One column a feature; lists of at most one value are unpacked.
         request: What to profile.
         spans: Spans of the data; where empty, taken from a column `span`.
+        scores: The model's scores, as an array of its own; of rows held out from training, say.
 
     Raises:
-        DataError: There are no rows, or the label or score column is not there.
+        DataError: There are no rows, the label or score column is not there, or a score is no
+            probability.
     """
     if not table.num_rows:
         raise DataError("Expected training rows, received none. Check the spans and splits given.")
     columns, skipped = _flat_columns(table)
-    for role, name in (("label", request.label), ("score", request.score)):
+    score_column = request.score if scores is None else ""
+    for role, name in (("label", request.label), ("score", score_column)):
         if name and name not in columns:
             raise DataError(
                 f"Expected a {role} column {name!r} with one value a row, received columns "
                 f"{sorted(columns)}. Correct {role}_key."
             )
-    ignored = {*request.ignore_features, *CALENDAR_COLUMNS, request.label, request.score}
+    ignored = {*request.ignore_features, *CALENDAR_COLUMNS, request.label, score_column}
     features = []
     for name in sorted(set(columns) - ignored):
         if not _has_value(columns[name]):
@@ -89,7 +93,7 @@ def build(
             spans=tuple(sorted(set(spans) or _spans(columns.get("span")))),
             ignored=tuple(sorted((ignored - {""}) & {*columns, *request.ignore_features})),
             skipped=tuple(s for s in skipped if s.name not in ignored),
-            score=_profile_score(columns, request),
+            score=_profile_score(columns.get(score_column, scores), request),
             settings=request.bins,
         ),
         rows,
@@ -132,14 +136,17 @@ def _moments(column: Any, kind: FeatureType) -> Moments | None:
     return Moments(float(finite.mean()), float(finite.std())) if len(finite) else None
 
 
-def _profile_score(columns: dict[str, Any], request: ProfileRequest) -> FeatureProfile | None:
-    if not request.score:
+def _profile_score(column: Any, request: ProfileRequest) -> FeatureProfile | None:
+    if column is None or not request.score:
         return None
-    column, bins = columns[request.score], score_bins()
-    counted = count(column, FeatureType.NUMERIC, bins)
-    return FeatureProfile(
-        request.score, FeatureType.NUMERIC, bins, counted, _moments(column, FeatureType.NUMERIC)
-    )
+    kind, bins = FeatureType.NUMERIC, score_bins()
+    counted = count(column, kind, bins)
+    if counted.outside or counted.infinite:
+        raise DataError(
+            f"Expected probabilities as score {request.score!r}, received values from "
+            f"{counted.minimum} to {counted.maximum}. Correct score_key."
+        )
+    return FeatureProfile(request.score, kind, bins, counted, _moments(column, kind))
 
 
 def _positive_rate(column: Any) -> float | None:

@@ -18,6 +18,8 @@ class ReferenceProfilerSpec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar[dict[str, Any]] = {
         "label_key": component_spec.ExecutionParameter(type=str),
         "score_key": component_spec.ExecutionParameter(type=str),
+        "score_signature": component_spec.ExecutionParameter(type=str),
+        "score_splits": component_spec.ExecutionParameter(type=str),
         "ignore_features": component_spec.ExecutionParameter(type=str),
         "splits": component_spec.ExecutionParameter(type=str),
         "sample_rows": component_spec.ExecutionParameter(type=int),
@@ -51,6 +53,8 @@ class ReferenceProfiler(base_component.BaseComponent):
         model: channel.BaseChannel | None = None,
         label_key: str = "",
         score_key: str = "",
+        score_signature: str = "",
+        score_splits: Sequence[str] | str = ("eval",),
         ignore_features: Sequence[str] | str = (),
         splits: Sequence[str] | str = ("train",),
         sample_rows: int = 20_000,
@@ -64,13 +68,22 @@ class ReferenceProfiler(base_component.BaseComponent):
             schema: With it only the schema's features are read.
             model: The model trained on them; it ties the profile to the model in the lineage.
             label_key: Label column, kept in the sample and not profiled as a feature.
-            score_key: Column with the model's score, a probability, for prediction drift.
+            score_key: Column of the examples with the model's score, a probability, for
+                prediction drift; with `score_signature` the name of that signature's output.
+            score_signature: Signature of `model` that takes serialized tf.Examples and gives the
+                score; empty runs no model.
+            score_splits: Splits to score with the model; held out from training by default.
             ignore_features: Columns to keep in the sample and not to profile.
             splits: Splits that the model was trained on.
             sample_rows: Most rows of the sample, at most 20,000.
             seed: Seed of the sample.
             numeric_bins: Equal-mass bins of a number, from 32 to 64.
         """
+        if score_signature and (model is None or not score_key):
+            raise ConfigError(
+                f"score_signature {score_signature!r} needs a model and a score_key, the name of "
+                "the output that is the score. Give both, or leave score_signature empty."
+            )
         inputs: dict[str, Any] = {"schema": schema, "model": model}
         super().__init__(
             spec=ReferenceProfilerSpec(
@@ -79,6 +92,8 @@ class ReferenceProfiler(base_component.BaseComponent):
                 reference_profile=channel.Channel(type=ReferenceProfile),
                 label_key=label_key,
                 score_key=score_key,
+                score_signature=score_signature,
+                score_splits=names_as_json(score_splits, "score_splits"),
                 ignore_features=names_as_json(ignore_features, "ignore_features"),
                 splits=names_as_json(splits, "splits"),
                 sample_rows=sample_rows,

@@ -23,14 +23,11 @@ def read_split(uri: str, schema: Any = None) -> Any:
         DataError: There are no files, one is cut off or holds no tf.Examples, or a feature
             changes its type from row to row.
     """
-    files = sorted(tf.io.gfile.glob(f"{uri}/[!._]*"))
-    if not files:
-        raise DataError(f"Expected TFRecord files in {uri}, received an empty or missing folder.")
     decoder = example_coder.ExamplesToRecordBatchDecoder(
         schema.SerializeToString() if schema is not None else None
     )
     batches = []
-    for records in _records(files):
+    for records in read_records(uri):
         try:
             batches.append(decoder.DecodeBatch(records))
         except (RuntimeError, ValueError) as error:
@@ -40,7 +37,15 @@ def read_split(uri: str, schema: Any = None) -> Any:
     return joined(batches)
 
 
-def _records(files: Sequence[str]) -> Iterator[list[bytes]]:
+def read_records(uri: str) -> Iterator[list[bytes]]:
+    """Yields the serialized tf.Examples of one split, some thousand at a time.
+
+    Raises:
+        DataError: There are no files, or one is cut off.
+    """
+    files = sorted(tf.io.gfile.glob(f"{uri}/[!._]*"))
+    if not files:
+        raise DataError(f"Expected TFRecord files in {uri}, received an empty or missing folder.")
     packed = [file for file in files if file.endswith(".gz")]
     plain = [file for file in files if not file.endswith(".gz")]
     for some, compression in ((packed, "GZIP"), (plain, "")):

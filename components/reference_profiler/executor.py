@@ -19,6 +19,7 @@ from components.profile import reference
 from components.profile.bins import BinSettings
 from components.profile.build import ProfileRequest, build
 from components.reference_profiler.examples_reader import joined, read_split
+from components.reference_profiler.scoring import score_splits
 from components.storage import write_bytes, write_json
 
 _LOG = logging.getLogger(__name__)
@@ -45,7 +46,12 @@ class Executor(base_executor.BaseExecutor):
             seed=int(exec_properties.get("seed") or 0),
             bins=BinSettings(numeric_bins=int(exec_properties["numeric_bins"])),
         )
-        profile, sample = build(table, request, spans_of(examples))
+        scores = None
+        if signature := exec_properties.get("score_signature"):
+            splits = json.loads(exec_properties["score_splits"])
+            uri = artifact_utils.get_single_instance(input_dict["model"]).uri
+            scores = score_splits(split_uris(examples, splits), uri, signature, request.score)
+        profile, sample = build(table, request, spans_of(examples), scores)
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
         write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
         write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
@@ -80,8 +86,13 @@ def spans_of(examples: list[types.Artifact]) -> list[int]:
     return spans
 
 
-def _read_examples(examples: list[types.Artifact], splits: list[str], schema: Any) -> Any:
-    tables = []
+def split_uris(examples: list[types.Artifact], splits: list[str]) -> list[str]:
+    """Returns the folders of the splits of all artifacts.
+
+    Raises:
+        DataError: An artifact lacks a split, or holds something other than tf.Examples.
+    """
+    uris = []
     for artifact in examples:
         payload = artifact.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
         if payload != "FORMAT_TF_EXAMPLE":
@@ -91,11 +102,15 @@ def _read_examples(examples: list[types.Artifact], splits: list[str], schema: An
             if split not in known:
                 raise DataError(
                     f"Expected a split {split!r} in the examples, received {known}. "
-                    "Correct the setting splits."
+                    "Correct the setting splits or score_splits."
                 )
-            tables.append(read_split(artifact_utils.get_split_uri([artifact], split), schema))
-    batches = [batch for table in tables for batch in table.to_batches()]
-    return joined(batches)
+            uris.append(artifact_utils.get_split_uri([artifact], split))
+    return uris
+
+
+def _read_examples(examples: list[types.Artifact], splits: list[str], schema: Any) -> Any:
+    tables = [read_split(uri, schema) for uri in split_uris(examples, splits)]
+    return joined([batch for table in tables for batch in table.to_batches()])
 
 
 def _read_schema(artifacts: list[types.Artifact] | None) -> schema_pb2.Schema | None:

@@ -113,3 +113,11 @@ def test_lists_of_names_are_checked_when_declared(wrong):
             reference_profile=profile.outputs["result"],
             ignore_features=wrong,
         )
+
+
+def test_a_signature_needs_a_model_to_score_with():
+    from components import ReferenceProfiler
+
+    examples = training_nodes()["examples"].outputs["result"]
+    with pytest.raises(ConfigError, match="needs a model"):
+        ReferenceProfiler(examples=examples, score_signature="serving_default", score_key="p")

@@ -59,6 +59,19 @@ def test_score_has_200_bins(table):
     assert sum(profile.score.counts.bins) == 1_000
 
 
+def test_scores_may_come_from_rows_of_their_own(table):
+    scores = pa.array(np.linspace(0, 1, 77))
+    profile, _ = build(table.drop(["score"]), REQUEST, scores=scores)
+    assert (profile.score.name, profile.score.counts.rows) == ("score", 77)
+    assert "score" not in profile.ignored
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf])
+def test_a_score_that_is_no_probability_is_refused(table, wrong):
+    with pytest.raises(DataError, match="Expected probabilities"):
+        build(table, REQUEST, scores=pa.array([0.5, wrong]))
+
+
 def test_given_spans_win_over_the_column(table):
     assert build(table, REQUEST, [5, 3])[0].spans == (3, 5)
 

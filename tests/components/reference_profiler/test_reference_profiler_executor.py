@@ -1,6 +1,7 @@
 """Does ReferenceProfiler read real Examples, and does DriftMonitor agree with it on a log?"""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ ROWS = 2_000
 PROFILER = {
     "label_key": "late",
     "score_key": "",
+    "score_signature": "",
+    "score_splits": '["eval"]',
     "ignore_features": '["month"]',
     "splits": '["train"]',
     "sample_rows": 500,
@@ -91,7 +94,28 @@ def examples_artifact(folder, spans="1,2", splits='["train", "eval"]'):
     return artifact
 
 
-def profiled(folder, examples, schema=None, **changed):
+def model_artifact(folder):
+    """A model whose score is the logistic function of `temp`, as a real SavedModel."""
+    import tensorflow as tf
+    from tfx.types import standard_artifacts
+
+    class Scorer(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def serve(self, examples):
+            spec = {"temp": tf.io.FixedLenFeature([], tf.float32, 0.0)}
+            temp = tf.io.parse_example(examples, spec)["temp"]
+            pair = tf.stack([temp, -temp], axis=1)
+            return {"probability": tf.sigmoid(temp)[:, None], "logit": temp, "pair": pair}
+
+    scorer = Scorer()
+    target = str(folder / "model" / "Format-Serving")
+    tf.saved_model.save(scorer, target, signatures={"serving_default": scorer.serve})
+    artifact = standard_artifacts.Model()
+    artifact.uri = str(folder / "model")
+    return artifact
+
+
+def profiled(folder, examples, schema=None, model=None, **changed):
     from components.artifacts import ReferenceProfile
     from components.reference_profiler.executor import Executor
 
@@ -100,6 +124,8 @@ def profiled(folder, examples, schema=None, **changed):
     inputs = {"examples": [examples]}
     if schema is not None:
         inputs["schema"] = [schema]
+    if model is not None:
+        inputs["model"] = [model]
     Executor().Do(inputs, {"reference_profile": [output]}, {**PROFILER, **changed})
     return output
 
@@ -126,7 +152,7 @@ def log_artifact(folder, columns, **changed):
                 for name, values in columns.items()
                 if name not in ("late", "span")
             },
-            "output.probability": [0.5] * count,
+            "output.probability": [1 / (1 + math.exp(-(v or 0.0))) for v in columns["temp"]],
         }
     )
     about = {"window": "2013-04", "start_ms": 0, "end_ms": 1, "model_name": "flights"}
@@ -278,6 +304,53 @@ def test_a_profile_of_another_schema_version_is_refused(trained, tmp_path):
     old.uri = str(tmp_path / "old")
     with pytest.raises(DataError, match="schema version 1, received 7"):
         monitored(tmp_path, log_artifact(tmp_path, columns), old)
+
+
+SCORED = {"score_signature": "serving_default", "score_key": "probability"}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scored")
+    write_split(folder, training_rows())
+    write_split(folder, training_rows(seed=1), split="eval")
+    return folder, examples_artifact(folder), model_artifact(folder)
+
+
+def test_the_model_scores_the_rows_it_was_not_trained_on(scored, tmp_path):
+    _, examples, model = scored
+    artifact = profiled(tmp_path, examples, model=model, **SCORED)
+    score = profile_json(artifact)["score"]
+    held_out = [1 / (1 + math.exp(-(v or 0.0))) for v in training_rows(seed=1)["temp"]]
+    assert score["moments"]["mean"] == pytest.approx(np.mean(held_out), abs=1e-5)
+    assert (len(score["counts"]["bins"]), score["counts"]["rows"]) == (200, ROWS)
+    _, same = monitored(tmp_path, log_artifact(tmp_path, training_rows(seed=2)), artifact)
+    assert same["verdict"] == "STABLE"
+    assert "output.probability" in {feature["feature"] for feature in same["features"]}
+    moved = log_artifact(tmp_path / "moved", training_rows(seed=2, shift=0.8))
+    _, drift = monitored(tmp_path / "moved", moved, artifact)
+    assert {f["feature"] for f in drift["features"] if f["drifted"]} == {
+        "temp",
+        "output.probability",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"score_signature": "classify"}, "signature 'classify'.*serving_default"),
+        ({"score_key": "chance"}, "output 'chance'.*logit"),
+        ({"score_key": "pair"}, "one score a row"),
+        ({"score_key": "logit"}, "Expected probabilities"),
+        ({"score_splits": '["test"]'}, "split 'test'"),
+    ],
+)
+def test_a_model_that_cannot_score_is_refused(scored, tmp_path, changed, message):
+    from components.errors import LoopError
+
+    _, examples, model = scored
+    with pytest.raises(LoopError, match=message):
+        profiled(tmp_path, examples, model=model, **{**SCORED, **changed})
 
 
 def test_several_values_a_row_are_skipped_by_name(tmp_path):
