@@ -227,6 +227,10 @@ def _typed(flat: list[Any], spec: TensorSpec) -> Array:
         raise DataError(f"Conversion of JSON Value: {_shown(flat)} to type: {dtype}")
     if not set(map(type, flat)) <= set(allowed):
         _refuse_type(next(value for value in flat if type(value) not in allowed), spec)
+    if dtype in _INTEGERS and flat:
+        limits = np.iinfo(dtype)
+        if min(flat) < limits.min or max(flat) > limits.max:
+            _refuse_type(max(flat, key=abs), spec)
     try:
         array = np.array(flat, dtype=dtype if dtype in (*_INTEGERS, "bool") else np.float64)
     except OverflowError:
