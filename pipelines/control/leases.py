@@ -192,8 +192,10 @@ def hold(store: Store, run_id: str) -> Iterator[Lease]:
     try:
         yield lease
     except Exception as error:
+        # A runner's own error may say which node failed and why; any other is told in its words.
         node = str(getattr(error, "node", "") or "")
-        close(store, lease, LeaseEnd.FAILED, node, f"{type(error).__name__}: {error}")
+        reason = str(getattr(error, "reason", "") or f"{type(error).__name__}: {error}")
+        close(store, lease, LeaseEnd.FAILED, node, reason)
         raise
     except BaseException:
         close(store, lease, LeaseEnd.RELEASED)

@@ -1,5 +1,6 @@
 """Is the state of a run read rightly from leases and executions?"""
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -35,10 +36,8 @@ NODES = [
 
 
 def record(store, tmp_path, kill=""):
-    try:
+    with contextlib.suppress(Killed):
         RecordedRun(store, "training", "r1", tmp_path, kill_at(kill)).run(NODES)
-    except Killed:
-        pass
 
 
 def orphan(store, lease):
@@ -98,9 +97,13 @@ def test_failed_run_tells_node_and_reason(store, tmp_path):
 
 
 def test_run_broken_off_by_its_user_is_interrupted_although_the_process_lives(store, tmp_path):
-    with pytest.raises(KeyboardInterrupt), leases.hold(store, "r1"):
-        record(store, tmp_path, "before:Trainer")
-        raise KeyboardInterrupt
+    def broken_off():
+        with leases.hold(store, "r1"):
+            record(store, tmp_path, "before:Trainer")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
     assert state(store) is RunState.INTERRUPTED
 
 

@@ -1,0 +1,197 @@
+"""Why does a version exist: trained on what, asked for by what, better than what, serving when?"""
+
+import glob
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import DataError, LoopError
+from components.storage import is_remote, read_json
+from pipelines.control.ledger import RETRAIN_DECISION, Store
+from pipelines.lineage import facts
+from pipelines.lineage.facts import DecisionFact, Push
+from pipelines.lineage.graph import Artifact, Execution, Graph, load
+
+EVALUATOR = "Evaluator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Examples that a model was trained on.
+
+    Attributes:
+        uri: The Examples artifact.
+        spans: Its spans, such as `1,2,3`; empty where its maker wrote none.
+    """
+
+    uri: str
+    spans: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What the model was measured against before the push.
+
+    Attributes:
+        baseline_version: The champion's version; 0 when the baseline was never pushed.
+        baseline_uri: The champion's Model artifact; empty when there was none to beat.
+        blessed: Whether the evaluation let it pass; None without an evaluation.
+        metrics: Numbers that the evaluation left as properties or JSON.
+    """
+
+    baseline_version: int = 0
+    baseline_uri: str = ""
+    blessed: bool | None = None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """All that MLMD knows of one version.
+
+    Attributes:
+        model_name: The served model.
+        version: The version.
+        run_id: The run that trained and pushed it.
+        pushed_at_ms: When it came into service.
+        served_until_ms: When the next version came; None while it serves.
+        replaced: The version that served before; 0 for none.
+        replaced_by: The version that came after; 0 for none.
+        destination: Where the server finds it.
+        model_digest: Digest of the served files.
+        model_uri: The Model artifact.
+        trained_on: The data, nearest to the raw data.
+        why: The decision that asked for it; None when a person did.
+        contest: What it beat.
+        decided_since: Decisions about this version, oldest first: done and not done.
+    """
+
+    model_name: str
+    version: int
+    run_id: str
+    pushed_at_ms: int
+    served_until_ms: int | None
+    replaced: int
+    replaced_by: int
+    destination: str
+    model_digest: str
+    model_uri: str
+    trained_on: tuple[Data, ...]
+    why: DecisionFact | None
+    contest: Contest
+    decided_since: tuple[DecisionFact, ...]
+
+
+def explain(store: Store, model_name: str, version: int) -> Explanation:
+    """Walks from a version back to its data and its reason, and forward to what came of it.
+
+    Raises:
+        DataError: No such version was pushed.
+    """
+    graph = load(store)
+    history = facts.pushes(graph, model_name)
+    places = [place for place, push in enumerate(history) if push.version == version]
+    if not places:
+        raise DataError(_unknown(graph, model_name, version, history))
+    push = history[places[-1]]
+    later = history[places[-1] + 1] if places[-1] + 1 < len(history) else None
+    decided = facts.decisions(graph, model_name)
+    return Explanation(
+        model_name=model_name,
+        version=version,
+        run_id=push.run_id,
+        pushed_at_ms=push.pushed_at_ms,
+        served_until_ms=later.pushed_at_ms if later else None,
+        replaced=push.replaced,
+        replaced_by=later.version if later else 0,
+        destination=push.destination,
+        model_digest=push.model_digest,
+        model_uri=push.model.uri if push.model else "",
+        trained_on=_data(graph, push),
+        why=_why(graph, push, decided),
+        contest=_contest(graph, push, history),
+        decided_since=tuple(fact for fact in decided if fact.model_version == version),
+    )
+
+
+def _unknown(graph: Graph, model_name: str, version: int, history: list[Push]) -> str:
+    if history:
+        known = ", ".join(str(number) for number in sorted({push.version for push in history}))
+        return f"Version {version} of {model_name} was never pushed; known versions: {known}."
+    names = {a.text("model_name") for a in graph.artifacts_of_type("PushedModel")} - {""}
+    others = f"known models: {', '.join(sorted(names))}" if names else "no model was pushed yet"
+    return f"Model {model_name} has no version {version} in this store; {others}."
+
+
+def _data(graph: Graph, push: Push) -> tuple[Data, ...]:
+    if push.model is None:
+        return ()
+    examples = [a for a in graph.upstream(push.model, push.run_id) if a.type == "Examples"]
+    sources = [a for a in examples if not _made_from_examples(graph, a)]
+    return tuple(Data(uri=a.uri, spans=a.text("spans") or a.text("span")) for a in sources)
+
+
+def _made_from_examples(graph: Graph, artifact: Artifact) -> bool:
+    maker = graph.maker(artifact)
+    return maker is not None and any(a.type == "Examples" for a in graph.inputs(maker))
+
+
+def _why(graph: Graph, push: Push, decided: list[DecisionFact]) -> DecisionFact | None:
+    if push.model is None:
+        return None
+    for artifact in graph.upstream(push.model, push.run_id):
+        if artifact.type == RETRAIN_DECISION:
+            same = {node.id for node in graph.same(artifact)}
+            return next((fact for fact in decided if fact.decision_id in same), None)
+    return None
+
+
+def _contest(graph: Graph, push: Push, history: list[Push]) -> Contest:
+    if push.model is None:
+        return Contest(metrics={})
+    judged = [
+        execution
+        for execution in graph.readers(push.model)
+        if execution.type == EVALUATOR and push.model in graph.inputs(execution, "model")
+    ]
+    if not judged:
+        return Contest(metrics={})
+    evaluator = judged[-1]
+    baselines = graph.inputs(evaluator, "baseline_model")
+    blessings = graph.outputs(evaluator, "blessing")
+    return Contest(
+        baseline_version=_version_of(graph, baselines[0], history) if baselines else 0,
+        baseline_uri=baselines[0].uri if baselines else "",
+        blessed=bool(blessings[-1].integer("blessed")) if blessings else None,
+        metrics=_metrics(graph, evaluator),
+    )
+
+
+def _version_of(graph: Graph, model: Artifact, history: list[Push]) -> int:
+    same = {node.id for node in graph.same(model)}
+    return next((p.version for p in reversed(history) if p.model and p.model.id in same), 0)
+
+
+def _metrics(graph: Graph, evaluator: Execution) -> dict[str, float]:
+    """Numbers among the properties and JSON files of the evaluation; TFMA's own files stay shut."""
+    found: dict[str, float] = {}
+    for artifact in graph.outputs(evaluator, "evaluation"):
+        content: dict[str, Any] = dict(artifact.properties)
+        if artifact.uri and not is_remote(artifact.uri):
+            for path in sorted(glob.glob(os.path.join(glob.escape(artifact.uri), "*.json"))):
+                content.update(_json(path))
+        found.update(
+            {
+                name: float(value)
+                for name, value in content.items()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            }
+        )
+    return found
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except (OSError, LoopError):
+        return {}

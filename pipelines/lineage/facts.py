@@ -1,0 +1,172 @@
+"""Which pushes and which decisions does the store know of one model?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import LoopError
+from components.storage import read_json
+from pipelines.control import ledger
+from pipelines.control.decisions import DECIDER, DECISION_FILE
+from pipelines.control.launcher import RunState
+from pipelines.lineage.graph import Artifact, Execution, Graph
+
+PUSHER = "ServingPusher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """A version that was brought into service.
+
+    Attributes:
+        version: Its number.
+        pushed_at_ms: When, by the pusher's clock.
+        replaced: The version that served before; 0 for none.
+        destination: Where the server finds it.
+        model_digest: Digest of the served files.
+        model: The Model artifact that was pushed; None when the store has lost it.
+        run_id: The training run.
+        artifact: The PushedModel artifact.
+    """
+
+    version: int
+    pushed_at_ms: int
+    replaced: int
+    destination: str
+    model_digest: str
+    model: Artifact | None
+    run_id: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionFact:
+    """A decision, and all that followed from it.
+
+    Attributes:
+        decision_id: MLMD id of the RetrainDecision.
+        window: The monitored window.
+        model_version: The serving version that was judged.
+        verdict: `RETRAIN` or `HOLD`.
+        reason: The decider's reason code.
+        explanation: Its one sentence; empty when its file is gone.
+        avoidable_loss: What a retraining would have saved per row.
+        accumulated: That saving, added up since the version serves, in units of a window's loss.
+        decided_at_ms: When it was recorded.
+        admission: The loop's last answer, `RETRAIN` or `HOLD`; empty when it was not asked.
+        admission_reason: Why the loop launched or held it.
+        approved_by: Who approved it; empty without an approval, `?` for an unnamed person.
+        run_id: The training run that was launched for it; empty for none.
+        attempts: How often that run was started.
+        outcome: `SUCCEEDED`, `FAILED`, or empty while there is none.
+        outcome_reason: `pushed`, `not_pushed`, or why it failed.
+        outcome_node: The node that failed.
+        pushed_version: The version that came of it; 0 for none.
+    """
+
+    decision_id: int
+    window: str
+    model_version: int
+    verdict: str
+    reason: str
+    explanation: str
+    avoidable_loss: float
+    accumulated: float
+    decided_at_ms: int
+    admission: str = ""
+    admission_reason: str = ""
+    approved_by: str = ""
+    run_id: str = ""
+    attempts: int = 0
+    outcome: str = ""
+    outcome_reason: str = ""
+    outcome_node: str = ""
+    pushed_version: int = 0
+
+
+def pushes(graph: Graph, model_name: str) -> list[Push]:
+    """Returns the pushes of a model in the order in which they came into service."""
+    found = []
+    for execution in graph.of_type(PUSHER):
+        for artifact in graph.outputs(execution):
+            of_model = artifact.text("model_name") == model_name
+            if execution.done and of_model and artifact.integer("pushed_version"):
+                found.append(_push(graph, execution, artifact))
+    return sorted(found, key=lambda push: (push.pushed_at_ms, push.version))
+
+
+def _push(graph: Graph, execution: Execution, artifact: Artifact) -> Push:
+    models = graph.inputs(execution, "model")
+    return Push(
+        version=artifact.integer("pushed_version"),
+        pushed_at_ms=artifact.integer("pushed_at_ms") or execution.updated_at_ms,
+        replaced=artifact.integer("replaced_version"),
+        destination=artifact.text("pushed_destination"),
+        model_digest=artifact.text("model_digest"),
+        model=models[0] if models else None,
+        run_id=execution.run_id,
+        artifact=artifact,
+    )
+
+
+def decisions(graph: Graph, model_name: str) -> list[DecisionFact]:
+    """Returns the decisions about a model with what followed from them, oldest first."""
+    found = []
+    for execution in graph.of_type(DECIDER):
+        for artifact in graph.outputs(execution):
+            if artifact.type == ledger.RETRAIN_DECISION and execution.done:
+                content = decision_content(artifact)
+                if content.get("model_name", model_name) == model_name:
+                    found.append(_decision(graph, execution, artifact, content))
+    return sorted(found, key=lambda fact: fact.decision_id)
+
+
+def decision_content(artifact: Artifact) -> dict[str, Any]:
+    """Returns a decision's JSON, or nothing when the file is gone: MLMD holds what matters."""
+    try:
+        return read_json(f"{artifact.uri}/{DECISION_FILE}")
+    except (OSError, LoopError):
+        return {}
+
+
+def _decision(
+    graph: Graph, execution: Execution, artifact: Artifact, content: dict[str, Any]
+) -> DecisionFact:
+    followed = [e for e in graph.readers(artifact) if e.type in ledger.EXECUTION_TYPES]
+    admissions = [e for e in followed if e.type == ledger.ADMISSION]
+    approvals = [e for e in followed if e.type == ledger.APPROVAL]
+    claims = [c for e in admissions for c in graph.outputs(e) if c.type == ledger.CLAIM]
+    ends = [e for c in claims for e in graph.readers(c) if e.type == ledger.RETRAINING]
+    last = admissions[-1] if admissions else None
+    end = ends[-1] if ends else None
+    run_id = claims[-1].text("run_id") if claims else ""
+    return DecisionFact(
+        decision_id=artifact.id,
+        window=artifact.text("window"),
+        model_version=artifact.integer("model_version"),
+        verdict=artifact.text("verdict"),
+        reason=artifact.text("reason"),
+        explanation=str(content.get("explanation", "")),
+        avoidable_loss=float(artifact.properties.get("avoidable_loss") or 0.0),
+        accumulated=float(artifact.properties.get("accumulated") or 0.0),
+        decided_at_ms=execution.updated_at_ms,
+        admission=last.text("verdict") if last else "",
+        admission_reason=last.text("reason") if last else "",
+        approved_by=(approvals[-1].text("approved_by") or "?") if approvals else "",
+        run_id=run_id,
+        attempts=starts(graph, run_id),
+        outcome=end.text("state") if end else "",
+        outcome_reason=end.text("reason") if end else "",
+        outcome_node=end.text("node") if end else "",
+        pushed_version=int(end.properties.get("pushed_version") or 0) if end else 0,
+    )
+
+
+def starts(graph: Graph, run_id: str) -> int:
+    """Returns how often a run was started, as its leases count."""
+    leases = graph.artifacts_of_type(ledger.LEASE)
+    return sum(lease.text("run_id") == run_id for lease in leases) if run_id else 0
+
+
+def was_done(fact: DecisionFact) -> bool:
+    """Says whether a decision led to a training that ended well."""
+    return fact.outcome == RunState.SUCCEEDED.value

@@ -1,0 +1,152 @@
+"""How are an explanation and a timeline shown as text, and as JSON?"""
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from pipelines.lineage.explain import Contest, Explanation
+from pipelines.lineage.facts import DecisionFact, was_done
+from pipelines.lineage.timeline import Event
+
+_WIDTH = 100
+_LABEL = 12
+
+
+def iso(at_ms: int) -> str:
+    """Returns a time as UTC in ISO 8601, to the second."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_json(found: Any) -> str:
+    """Returns a dataclass, or a list of them, as JSON; times stay integers named `*_ms`."""
+    plain = [dataclasses.asdict(one) for one in found] if isinstance(found, list) else None
+    return json.dumps(plain if plain is not None else dataclasses.asdict(found), indent=2)
+
+
+def render_explanation(explanation: Explanation) -> str:
+    """Returns the explanation of a version as text, a paragraph a question."""
+    e = explanation
+    lines = [f"{e.model_name}, version {e.version}", ""]
+    lines += _entry("pushed", [f"{iso(e.pushed_at_ms)} to {e.destination}", *_digest(e)])
+    lines += _entry("served", [_served(e)])
+    lines += _entry("trained on", [*_data(e), f"run {e.run_id}", f"model {e.model_uri}"])
+    lines += _entry("why", _why(e.why))
+    lines += _entry("beat", _beat(e.contest))
+    lines += _entry("since then", _since(e.decided_since))
+    return "\n".join(lines)
+
+
+def render_timeline(events: Sequence[Event]) -> str:
+    """Returns a timeline as text, a line an event."""
+    if not events:
+        return "Nothing is recorded about this model."
+    windows = max(len(event.window) for event in events)
+    return "\n".join(_event(event, windows) for event in events)
+
+
+def _event(event: Event, windows: int) -> str:
+    about = f"v{event.version}" if event.version else ""
+    decision = f" [decision {event.decision_id}]" if event.kind in ("DECIDED", "HELD") else ""
+    clock = ""
+    if event.loop_clock_ms and abs(event.loop_clock_ms - event.at_ms) > 86_400_000:
+        clock = f" (the loop's clock: {iso(event.loop_clock_ms)})"
+    return (
+        f"{iso(event.at_ms)}  {event.kind:<8}  {event.window:<{windows}}  {about:<4} "
+        f"{event.text}{decision}{clock}"
+    ).rstrip()
+
+
+def _entry(label: str, texts: Iterable[str]) -> list[str]:
+    lines: list[str] = []
+    for text in texts:
+        lines += textwrap.wrap(
+            text, _WIDTH - _LABEL - 2, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    head, *rest = lines or ["nothing is recorded"]
+    return [f"  {label:<{_LABEL}}{head}", *(" " * (_LABEL + 2) + line for line in rest)]
+
+
+def _digest(e: Explanation) -> list[str]:
+    return [e.model_digest] if e.model_digest else []
+
+
+def _served(e: Explanation) -> str:
+    windows = [fact.window for fact in e.decided_since]
+    over = f"; judged on {windows[0]}" if windows else ""
+    over += f" to {windows[-1]}" if len(windows) > 1 else ""
+    before = f", in place of version {e.replaced}" if e.replaced else ""
+    if e.served_until_ms is None:
+        return f"since {iso(e.pushed_at_ms)}{before}, and serves now{over}"
+    until = f"until {iso(e.served_until_ms)}, when version {e.replaced_by} came"
+    return f"from {iso(e.pushed_at_ms)}{before}, {until}{over}"
+
+
+def _data(e: Explanation) -> list[str]:
+    if not e.trained_on:
+        return ["no Examples are recorded"]
+    return [
+        f"spans {data.spans.replace(',', ', ')} ({data.uri})" if data.spans else data.uri
+        for data in e.trained_on
+    ]
+
+
+def _why(fact: DecisionFact | None) -> list[str]:
+    if fact is None:
+        return ["no decision asked for it: a person started the training"]
+    asked = (
+        f"window {fact.window} said {fact.verdict} of version {fact.model_version} "
+        f"({fact.reason}; avoidable loss {fact.avoidable_loss:.4g}, "
+        f"accumulated {fact.accumulated:.4g}; decision {fact.decision_id})"
+    )
+    lines = [asked]
+    if fact.explanation:
+        lines.append(fact.explanation)
+    if fact.approved_by:
+        lines.append(f"approved by {fact.approved_by}")
+    if fact.admission:
+        times = f", started {fact.attempts} times" if fact.attempts > 1 else ""
+        lines.append(
+            f"the loop answered {fact.admission} ({fact.admission_reason}), launched once{times}"
+        )
+    return lines
+
+
+def _beat(contest: Contest) -> list[str]:
+    if contest.baseline_version:
+        beaten = f"version {contest.baseline_version}"
+    elif contest.baseline_uri:
+        beaten = f"a model that was never pushed ({contest.baseline_uri})"
+    else:
+        beaten = "nothing: there was no champion"
+    passed = {None: "", True: "; the evaluation passed it", False: "; the evaluation refused it"}
+    lines = [beaten + passed[contest.blessed]]
+    if contest.metrics:
+        numbers = (f"{name} {value:.4g}" for name, value in sorted(contest.metrics.items()))
+        lines.append(", ".join(numbers))
+    return lines
+
+
+def _since(decided: Sequence[DecisionFact]) -> list[str]:
+    if not decided:
+        return ["no window was judged with it"]
+    return [f"{fact.window} {_decision(fact)}" for fact in decided]
+
+
+def _decision(fact: DecisionFact) -> str:
+    said = f"{fact.verdict} ({fact.reason}), avoidable loss {fact.avoidable_loss:.4g}"
+    if fact.verdict != "RETRAIN":
+        return said
+    if was_done(fact):
+        came = f"version {fact.pushed_version}" if fact.pushed_version else "no version passed"
+        return f"{said}: done, {came}"
+    if fact.outcome:
+        where = f" in {fact.outcome_node}" if fact.outcome_node else ""
+        return f"{said}: not done, the training failed{where}: {fact.outcome_reason}"
+    if fact.run_id:
+        return f"{said}: under way, run {fact.run_id}"
+    if fact.admission:
+        return f"{said}: not done, held back: {fact.admission_reason}"
+    return f"{said}: not done, nobody acted on it"

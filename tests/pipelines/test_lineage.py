@@ -1,0 +1,340 @@
+"""Can every version be explained, and the story of a model be told, from MLMD alone?"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from recorder import (
+    Node,
+    Output,
+    RecordedLauncher,
+    RecordedRun,
+    monitoring_nodes,
+    open_store,
+    training_nodes,
+)
+
+from components.errors import DataError, PipelineFailed
+from pipelines.control.launcher import RunState
+from pipelines.control.settings import LoopSettings, Mode
+from pipelines.lineage import commands
+from pipelines.lineage.explain import explain
+from pipelines.lineage.graph import load
+from pipelines.lineage.show import iso, render_explanation, render_timeline, to_json
+from pipelines.lineage.timeline import timeline
+from pipelines.loop import Loop
+
+DAY = 86_400_000
+VERDICTS = {
+    "2013-03": "RETRAIN",  # version 1 → 2
+    "2013-04": "HOLD",
+    "2013-05": "RETRAIN",  # version 2 → 3
+    "2013-06": "RETRAIN",  # held back by the cooldown
+    "2013-07": "RETRAIN",  # launched, and fails
+}
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+class Story:
+    """A model that was trained by hand and then looked after by the loop for five windows."""
+
+    def __init__(self, folder):
+        self.folder, self.path = folder, folder / "metadata.db"
+        self.store = open_store(self.path)
+        self.version, self.day, self.windows = 0, 0, []
+        RecordedRun(self.store, "flights-training", "first", folder / "t").run(
+            training_nodes(1, spans="1,2", pushed_at_ms=now_ms())
+        )
+        self.version, self.models = 1, {1: self.model_uri()}
+        settings = LoopSettings(model_name="flights", mode=Mode.ACT, cooldown_seconds=5 * 86_400)
+        loop = Loop(
+            self.store,
+            settings,
+            RecordedLauncher(self.store, "flights-monitoring", folder / "m", self.monitoring),
+            RecordedLauncher(self.store, "flights-training", folder / "t", self.training),
+            clock=lambda: 1_362_096_000_000 + self.day * DAY,
+        )
+        self.results = {}
+        for window, day in zip(VERDICTS, [0, 30, 60, 61, 90], strict=True):
+            self.day = day
+            result = self.results[window] = loop.step(window)
+            self.windows.append(window)
+            if result.outcome and result.outcome.pushed_version:
+                self.version = result.outcome.pushed_version
+                self.models[self.version] = self.model_uri()
+
+    def model_uri(self):
+        return self.store.get_artifacts_by_type("Model")[-1].uri
+
+    def monitoring(self, run_id, request):
+        decision = {
+            "window": request.window,
+            "verdict": VERDICTS[request.window],
+            "reason": "saving_reached_cost" if "RETRAIN" in VERDICTS[request.window] else "no_gain",
+            "explanation": f"Judged on {request.window}.",
+            "model_version": self.version,
+        }
+        return monitoring_nodes(decision)
+
+    def training(self, run_id, request):
+        def work():
+            if request.window == "2013-07":
+                raise PipelineFailed("the disk is full")
+
+        month = int(request.window[-2:])
+        nodes = training_nodes(
+            request.model_version + 1,
+            spans=",".join(str(span) for span in range(1, month)),
+            decision_uri=request.decision_uri,
+            baseline_uri=self.models[self.version],
+            pushed_at_ms=now_ms(),
+            work=work,
+        )
+        # As in the real pipeline: the trainer reads what Transform made of the examples.
+        place = next(i for i, node in enumerate(nodes) if node.name == "Trainer")
+        transform = Node(
+            "Transform",
+            inputs={"examples": "SpanExampleGen.examples"},
+            outputs={"transformed_examples": Output("Examples")},
+        )
+        nodes.insert(place, transform)
+        nodes[place + 1].inputs = {"examples": "Transform.transformed_examples"}
+        return nodes
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    return Story(tmp_path_factory.mktemp("story"))
+
+
+def test_story_went_as_told(story):
+    outcomes = {w: r.outcome and r.outcome.state for w, r in story.results.items()}
+    assert outcomes == {
+        "2013-03": RunState.SUCCEEDED,
+        "2013-04": None,
+        "2013-05": RunState.SUCCEEDED,
+        "2013-06": None,
+        "2013-07": RunState.FAILED,
+    }
+
+
+def test_first_version_was_made_by_a_person_and_beat_nothing(story):
+    found = explain(story.store, "flights", 1)
+    assert found.why is None
+    assert (found.contest.baseline_version, found.contest.baseline_uri) == (0, "")
+    assert [data.spans for data in found.trained_on] == ["1,2"]
+    assert (found.replaced, found.replaced_by, found.run_id) == (0, 2, "first")
+
+
+def test_retrained_version_names_data_decision_and_what_it_beat(story):
+    found = explain(story.store, "flights", 3)
+    assert [data.spans for data in found.trained_on] == ["1,2,3,4"]
+    assert (found.why.window, found.why.model_version) == ("2013-05", 2)
+    assert (found.why.reason, found.why.explanation) == (
+        "saving_reached_cost",
+        "Judged on 2013-05.",
+    )
+    assert (found.why.admission, found.why.admission_reason) == ("RETRAIN", "admitted")
+    assert found.why.pushed_version == 3
+    assert found.contest.baseline_version == 2
+    assert found.contest.blessed is True
+    assert found.contest.metrics == {"auc": 0.71}
+    assert found.model_uri == story.models[3]
+    assert found.run_id == story.results["2013-05"].run_id
+
+
+def test_version_served_until_the_next_push(story):
+    first, second, third = (explain(story.store, "flights", version) for version in (1, 2, 3))
+    assert first.served_until_ms == second.pushed_at_ms
+    assert second.served_until_ms == third.pushed_at_ms
+    assert third.served_until_ms is None
+
+
+def test_decisions_since_tell_what_was_done_and_what_not(story):
+    assert [
+        (fact.window, fact.verdict, fact.admission_reason, fact.outcome)
+        for fact in explain(story.store, "flights", 2).decided_since
+    ] == [("2013-04", "HOLD", "", ""), ("2013-05", "RETRAIN", "admitted", "SUCCEEDED")]
+    held, failed = explain(story.store, "flights", 3).decided_since
+    assert (held.window, held.admission_reason, held.run_id) == ("2013-06", "cooldown", "")
+    assert (failed.outcome, failed.outcome_node) == ("FAILED", "Trainer")
+    assert "the disk is full" in failed.outcome_reason
+
+
+def test_timeline_tells_everything_in_order(story):
+    events = timeline(story.store, "flights")
+    assert [(event.kind, event.window, event.version) for event in events] == [
+        ("PUSHED", "", 1),
+        ("DECIDED", "2013-03", 1),
+        ("ADMITTED", "2013-03", 1),
+        ("LAUNCHED", "2013-03", 1),
+        ("PUSHED", "", 2),
+        ("ENDED", "2013-03", 1),
+        ("DECIDED", "2013-04", 2),
+        ("DECIDED", "2013-05", 2),
+        ("ADMITTED", "2013-05", 2),
+        ("LAUNCHED", "2013-05", 2),
+        ("PUSHED", "", 3),
+        ("ENDED", "2013-05", 2),
+        ("DECIDED", "2013-06", 3),
+        ("HELD", "2013-06", 3),
+        ("DECIDED", "2013-07", 3),
+        ("ADMITTED", "2013-07", 3),
+        ("LAUNCHED", "2013-07", 3),
+        ("FAILED", "2013-07", 3),
+    ]
+    assert [event.at_ms for event in events] == sorted(event.at_ms for event in events)
+    assert events[-1].text == "retraining failed in Trainer: PipelineFailed: the disk is full"
+    held = next(event for event in events if event.kind == "HELD")
+    assert iso(held.loop_clock_ms) == "2013-05-01T00:00:00Z"
+    assert held.text.startswith("cooldown")
+
+
+def test_failed_monitoring_stands_in_the_timeline(tmp_path):
+    def fail():
+        raise PipelineFailed("no labels folder")
+
+    store = open_store(tmp_path / "metadata.db")
+    nodes = monitoring_nodes({"window": "2013-03", "verdict": "HOLD"}, fail)
+    launcher = RecordedLauncher(store, "flights-monitoring", tmp_path, lambda run_id, r: nodes)
+    with pytest.raises(PipelineFailed):
+        launcher.launch("monitor-flights-2013-03", None)
+    [event] = timeline(store, "flights")
+    assert (event.kind, event.run_id) == ("FAILED", "monitor-flights-2013-03")
+    assert event.text == (
+        "DriftMonitor of monitor-flights-2013-03: PipelineFailed: no labels folder"
+    )
+
+
+def test_text_of_an_explanation_answers_the_questions(story):
+    text = render_explanation(explain(story.store, "flights", 3))
+    for told in (
+        "flights, version 3",
+        "spans 1, 2, 3, 4",
+        "window 2013-05 said RETRAIN of version 2 (saving_reached_cost",
+        "Judged on 2013-05.",
+        "version 2; the evaluation passed it",
+        "and serves now; judged on 2013-06 to 2013-07",
+        "2013-06 RETRAIN (saving_reached_cost), avoidable loss 0.03: not done, held back: cooldown",
+        "not done, the training failed in Trainer",
+    ):
+        assert told in " ".join(text.split()), text
+    assert "a person started the training" in render_explanation(explain(story.store, "flights", 1))
+
+
+def test_text_of_a_timeline_has_a_line_an_event(story):
+    events = timeline(story.store, "flights")
+    lines = render_timeline(events).splitlines()
+    assert len(lines) == len(events)
+    assert all(line[:20] == iso(event.at_ms) for line, event in zip(lines, events, strict=True))
+    assert "the loop's clock: 2013-05-01T00:00:00Z" in lines[13]
+
+
+def test_json_can_be_read_back(story):
+    assert json.loads(to_json(explain(story.store, "flights", 3)))["why"]["window"] == "2013-05"
+    assert json.loads(to_json(timeline(story.store, "flights")))[0]["kind"] == "PUSHED"
+    assert to_json([]) == "[]"
+
+
+def test_unknown_version_and_unknown_model_are_one_clear_line(story, tmp_path):
+    with pytest.raises(DataError) as error:
+        explain(story.store, "flights", 9)
+    assert str(error.value) == "Version 9 of flights was never pushed; known versions: 1, 2, 3."
+    with pytest.raises(DataError, match="known models: flights"):
+        explain(story.store, "taxi", 1)
+    with pytest.raises(DataError, match="no model was pushed yet"):
+        explain(open_store(tmp_path / "empty.db"), "flights", 1)
+    assert timeline(story.store, "taxi") == []
+
+
+def test_baseline_reimported_as_its_own_node_is_still_known_by_its_uri(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    run = RecordedRun(store, "flights-training", "first", tmp_path)
+    run.run(training_nodes(1, pushed_at_ms=1000))
+    [model] = store.get_artifacts_by_type("Model")
+    second = training_nodes(2, baseline_uri=f"{model.uri}/", pushed_at_ms=2000)
+    RecordedRun(store, "flights-training", "second", tmp_path).run(second)
+    assert len(store.get_artifacts_by_type("Model")) == 3, "the import made a node of its own"
+    assert explain(store, "flights", 2).contest.baseline_version == 1
+
+
+def test_explanation_survives_the_loss_of_all_files(tmp_path):
+    story = Story(tmp_path)
+    for path in tmp_path.rglob("retrain_decision.json"):
+        path.unlink()
+    found = explain(story.store, "flights", 3)
+    assert (found.why.window, found.why.explanation) == ("2013-05", "")
+
+
+def test_candidate_that_was_not_blessed_is_no_version(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    RecordedRun(store, "flights-training", "a", tmp_path).run(training_nodes(1, pushed_at_ms=1000))
+    refused = training_nodes(2, blessed=False)
+    refused[-1].outputs = {"pushed_model": Output("PushedModel", {"pushed": 0})}
+    RecordedRun(store, "flights-training", "b", tmp_path).run(refused)
+    with pytest.raises(DataError, match="known versions: 1"):
+        explain(store, "flights", 2)
+    assert explain(store, "flights", 1).served_until_ms is None
+
+
+def test_maker_of_an_imported_artifact_is_found_by_uri(story):
+    graph = load(story.store)
+    imported = [e for e in graph.executions.values() if e.node == "champion"]
+    [model] = graph.outputs(imported[0])
+    assert graph.maker(model).type == "Trainer"
+
+
+def arguments(kind, *words):
+    parser = argparse.ArgumentParser()
+    getattr(commands, f"add_{kind}_arguments")(parser)
+    return parser.parse_args(list(words))
+
+
+def test_commands_print_answers_and_errors(story, capsys, tmp_path):
+    where = ["--metadata", str(story.path), "--model", "flights"]
+    assert commands.run_explain(arguments("explain", "3", *where)) == 0
+    assert "flights, version 3" in capsys.readouterr().out
+    assert commands.run_explain(arguments("explain", "3", *where, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 3
+    assert commands.run_timeline(arguments("timeline", *where)) == 0
+    assert "PUSHED" in capsys.readouterr().out
+    assert commands.run_explain(arguments("explain", "9", *where)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "known versions: 1, 2, 3" in captured.err
+
+    where[1] = str(tmp_path / "none.db")
+    assert commands.run_timeline(arguments("timeline", *where)) == 2
+    assert "found none" in capsys.readouterr().err
+    (tmp_path / "none.db").write_text("no database at all")
+    assert commands.run_timeline(arguments("timeline", *where)) == 2
+    assert "Expected a store of ML Metadata" in capsys.readouterr().err
+
+
+def test_reading_changes_nothing(story):
+    before = story.path.read_bytes()
+    where = ["--metadata", str(story.path), "--model", "flights"]
+    assert commands.run_timeline(arguments("timeline", *where)) == 0
+    assert story.path.read_bytes() == before
+
+
+def test_commands_import_nothing_heavy():
+    code = (
+        "import sys; import pipelines.lineage.commands\n"
+        "print([m for m in ('ml_metadata', 'tfx', 'tensorflow', 'psutil') if m in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "[]"
