@@ -1,0 +1,91 @@
+"""When do measured savings pay for a training? Pure: one measurement after the other in, yes or no.
+
+The ski-rental rule: what a champion loses against a retrained model adds up from window to window,
+and when the sum reaches what a training costs, it is time to train. Were the savings known exactly,
+this would cost at most twice the best schedule in hindsight (Karlin et al. 1988, "Competitive
+snoopy caching"); where a saving grows evenly with the age of the model it is the best schedule.
+
+Savings are measured with noise, so only those that stand out of it count. How far is the question
+that decides between false alarms and late ones, and drift answers it: it seldom comes in one piece,
+and one retraining seldom learns a new concept whole. So the first saving must stand out far; after
+it, for some windows and also under the next champion, less is enough.
+"""
+
+from dataclasses import dataclass, replace
+
+from components.errors import ConfigError
+from components.retrain_decider.avoidable_loss import AvoidableLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What a training costs and how savings are believed.
+
+    Attributes:
+        training_cost: Of one training, in units of one window's loss.
+        alarm_z: Standard errors by which a saving must stand out when all was quiet.
+        alert_z: Standard errors by which it must stand out while on alert.
+        alert_windows: Labelled windows that an alert lasts after a saving beyond `alarm_z`.
+    """
+
+    training_cost: float = 0.02
+    alarm_z: float = 3.0
+    alert_z: float = 1.0
+    alert_windows: int = 4
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not self.training_cost > 0:
+            raise ConfigError(
+                f"training_cost must be positive, got {self.training_cost}. To retrain whenever a "
+                "saving is certain, make it very small."
+            )
+        if not 0 <= self.alert_z <= self.alarm_z:
+            raise ConfigError(
+                f"Expected 0 <= alert_z <= alarm_z, got {self.alert_z} and {self.alarm_z}."
+            )
+        if self.alert_windows < 0:
+            raise ConfigError(f"alert_windows must not be negative, got {self.alert_windows}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavingState:
+    """What is believed about the champion after some windows.
+
+    Attributes:
+        accumulated: Sum of the savings that stood out, in units of one window's loss.
+        latest: The last window's saving where it stood out, else 0.
+        alert: Labelled windows that the alert still lasts.
+        label_window: The last window that was counted; empty before the first.
+    """
+
+    accumulated: float = 0.0
+    latest: float = 0.0
+    alert: int = 0
+    label_window: str = ""
+
+    def under_new_champion(self) -> "SavingState":
+        """Returns what carries over to the next champion: the alert, not the sum."""
+        return replace(self, accumulated=0.0, latest=0.0)
+
+
+def observe(
+    state: SavingState, avoidable: AvoidableLoss, label_window: str, settings: PolicySettings
+) -> SavingState:
+    """Returns the state after one more measurement."""
+    threshold = settings.alert_z if state.alert > 0 else settings.alarm_z
+    saving = avoidable.relative if avoidable.z > threshold else 0.0
+    alert = max(state.alert - 1, 0)
+    if avoidable.z > settings.alarm_z:
+        alert = settings.alert_windows
+    return SavingState(
+        accumulated=state.accumulated + saving,
+        latest=saving,
+        alert=alert,
+        label_window=label_window,
+    )
+
+
+def pays(state: SavingState, settings: PolicySettings) -> bool:
+    """Says whether the savings pay for a training, the latest among them."""
+    return state.latest > 0 and state.accumulated >= settings.training_cost

@@ -1,0 +1,122 @@
+"""What does a champion trained after window k lose in window s? Every pair, fitted once.
+
+Policies differ only in when they train, so all of them read from one matrix.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
+
+_HELD_OUT = 10
+_FLOOR = 1e-3
+_BATCH = 256
+_STEPS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Losses of every champion in every window.
+
+    Attributes:
+        mean: Log loss per row, float64 [trained through window, served window]; NaN where a
+            champion can't serve, for its labels come one window late.
+        deviation: Standard deviation of a row's loss, same shape.
+        held_out: Mean loss of each champion on the tenth of its training rows held back.
+        held_out_error: Standard error of that mean.
+        rows: Rows of each window.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    held_out: np.ndarray
+    held_out_error: np.ndarray
+    rows: np.ndarray
+
+
+def loss_matrix(stream: Stream) -> Losses:
+    """Trains a champion after each window and lets it serve every later one."""
+    count = stream.windows
+    mean, deviation = np.full((2, count, count), np.nan)
+    held_out, held_out_error = np.full((2, count), np.nan)
+    for newest in range(stream.initial_windows - 1, count):
+        rows = stream.trained_on(newest)
+        held = np.arange(len(rows)) % _HELD_OUT == 0
+        model = _fit(stream, rows[~held])
+        losses = _row_losses(model, rows[held], stream.features)
+        held_out[newest] = losses.mean()
+        held_out_error[newest] = losses.std() / np.sqrt(len(losses))
+        if newest + 1 < count:
+            later = stream.between(newest + 1, count - 1)
+            by_window = pd.Series(_row_losses(model, later, stream.features)).groupby(
+                later[WINDOW].to_numpy()
+            )
+            mean[newest, newest + 1 :] = by_window.mean()
+            deviation[newest, newest + 1 :] = by_window.std(ddof=0)
+    sizes = stream.rows[WINDOW].value_counts().sort_index().to_numpy()
+    return Losses(
+        mean=mean,
+        deviation=deviation,
+        held_out=held_out,
+        held_out_error=held_out_error,
+        rows=sizes,
+    )
+
+
+def _row_losses(model: Any, rows: pd.DataFrame, features: list[str]) -> np.ndarray:
+    predicted = np.clip(model.predict_proba(rows[features])[:, 1], _FLOOR, 1 - _FLOOR)
+    positive = rows[LABEL].to_numpy() > 0.5
+    return -np.where(positive, np.log(predicted), np.log1p(-predicted))
+
+
+def _fit(stream: Stream, rows: pd.DataFrame) -> Pipeline:
+    model = _pipeline(stream.champion, len(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(rows[stream.features], rows[LABEL].astype(int))
+
+
+def _pipeline(kind: str, rows: int) -> Pipeline:
+    """Builds an unfitted champion: two of the three kinds are not what the surrogate is."""
+    words = make_column_selector(dtype_include=object)
+    numbers = make_column_selector(dtype_exclude=object)
+    if kind == "boosting":
+        encode = OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=-1,
+            encoded_missing_value=-1,
+            min_frequency=20,
+        )
+        return make_pipeline(
+            make_column_transformer((encode, words), ("passthrough", numbers)),
+            HistGradientBoostingClassifier(
+                max_iter=80, max_leaf_nodes=31, learning_rate=0.08, random_state=0
+            ),
+        )
+    encode = OneHotEncoder(handle_unknown="ignore", min_frequency=20, sparse_output=False)
+    scale = make_pipeline(SimpleImputer(), StandardScaler())
+    if kind == "logistic":
+        model: Any = LogisticRegression(max_iter=200)
+    else:
+        # Steps, not epochs: otherwise more rows would help only because they train it longer.
+        model = MLPClassifier(
+            (32,),
+            batch_size=_BATCH,
+            max_iter=max(5, round(_STEPS * _BATCH / rows)),
+            learning_rate_init=5e-3,
+            alpha=1e-3,
+            random_state=0,
+        )
+    return make_pipeline(make_column_transformer((encode, words), (scale, numbers)), model)
