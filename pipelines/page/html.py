@@ -1,0 +1,159 @@
+"""How is a run shown as one page? A single file: styles and plots inside, no script, no network."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pipelines.page.decision_strip import decision_strip
+from pipelines.page.drift_map import drift_map
+from pipelines.page.over_time import quality_plot
+from pipelines.page.report import Report, read_report
+from pipelines.page.saving_plot import saving_plot
+from pipelines.page.terminal import HEADINGS, cells
+from pipelines.page.time_bars import time_bars
+from pipelines.page.words import duration, headline, in_words
+
+STYLE = Path(__file__).with_name("page.css")
+
+
+def render_page(
+    summary: Mapping[str, Any],
+    drift: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
+    timings: Iterable[tuple[str, float]],
+    explanation: str,
+) -> str:
+    """Returns the page of a run as one HTML document.
+
+    Args:
+        summary: The document `summary.json`.
+        drift: One `drift_report.json` per window.
+        decisions: One `retrain_decision.json` per window.
+        timings: Parts of the run and their seconds.
+        explanation: What `loop explain` printed for the last version.
+    """
+    report = read_report(summary, drift, decisions, timings, explanation)
+    sections = [
+        _quality(report),
+        _decisions(report),
+        _drift(report),
+        _table(summary),
+        _words(report),
+        _timings(report),
+        _explanation(report),
+    ]
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            "<title>tfx-loop: what the loop did</title>",
+            f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>",
+            _header(report),
+            *(section for section in sections if section),
+            "</main></body></html>\n",
+        ]
+    )
+
+
+def _header(report: Report) -> str:
+    first, last = (report.windows[0].name, report.windows[-1].name) if report.windows else ("", "")
+    facts = [
+        ("windows", str(len(report.windows))),
+        ("requests answered", f"{report.rows:,}"),
+        ("trainings", _trainings(report)),
+        ("log-loss gain recovered", _share(report, "log_loss")),
+        ("AUC gain recovered", _share(report, "auc")),
+        ("whole run", duration(report.seconds)),
+    ]
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts
+    )
+    return (
+        f'<header><p class="kicker">tfx-loop · {escape(first)} to {escape(last)}</p>'
+        f'<h1>{escape(headline(report))}</h1><dl class="facts">{shown}</dl></header>'
+    )
+
+
+def _trainings(report: Report) -> str:
+    loop, always = report.trainings.get("loop"), report.trainings.get("every_window")
+    return "-" if loop is None else f"{loop} of {always}"
+
+
+def _share(report: Report, metric: str) -> str:
+    share = report.gain_recovered.get(metric)
+    return "-" if share is None else f"{share:.0%}".replace("%", "\u202f%")
+
+
+def _section(title: str, lead: str, *body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2><p>{escape(lead)}</p>{''.join(body)}</section>"
+
+
+def _quality(report: Report) -> str:
+    return _section(
+        "Quality of the served model",
+        "The same requests, answered under three policies that see only labels that had arrived. "
+        "A shade ends where a new version takes over. Labels come one window late: what has none "
+        "yet is a gap.",
+        quality_plot(report.windows, "auc", "AUC"),
+        quality_plot(report.windows, "log_loss", "log loss"),
+    )
+
+
+def _decisions(report: Report) -> str:
+    names = [window.name for window in report.windows]
+    return _section(
+        "Decisions",
+        "What a retraining would have saved is measured in every window, as a share of the "
+        "window's loss, and added up. Once the sum pays for a training, the loop retrains.",
+        saving_plot(names, report.decisions),
+        decision_strip(report.windows),
+    )
+
+
+def _drift(report: Report) -> str:
+    return _section(
+        "Drift",
+        "How far each feature moved from the data that the serving version was trained on. Drift "
+        "explains; it does not retrain.",
+        drift_map([window.name for window in report.windows], report.drift),
+    )
+
+
+def _table(summary: Mapping[str, Any]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(window)) + "</tr>"
+        for window in summary["windows"]
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<section><h2>Window by window</h2><div class="wide">{table}</div></section>'
+
+
+def _words(report: Report) -> str:
+    if not report.decisions:
+        return ""
+    items = "".join(
+        f'<li class="{escape(each.verdict.lower())}"><b>{escape(each.window)} '
+        f"{escape(each.verdict)}</b> {escape(each.explanation or in_words(each.reason))}</li>"
+        for each in report.decisions
+    )
+    return f'<section><h2>Why, in words</h2><ul class="why">{items}</ul></section>'
+
+
+def _timings(report: Report) -> str:
+    if not report.timings:
+        return ""
+    total = duration(sum(seconds for _, seconds in report.timings))
+    return f"<section><h2>Where {escape(total)} went</h2>{time_bars(report.timings)}</section>"
+
+
+def _explanation(report: Report) -> str:
+    if not report.explanation:
+        return ""
+    return (
+        "<section><h2>The last model, explained</h2>"
+        f"<pre>{escape(report.explanation)}</pre></section>"
+    )

@@ -1,0 +1,161 @@
+"""What does the demo's page show? The JSON of a run, read into frozen dataclasses."""
+
+from calendar import month_abbr
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+POLICIES = ("loop", "left_alone", "every_window")
+POLICY_NAMES = {
+    "loop": "the loop",
+    "left_alone": "left alone",
+    "every_window": "every window",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One window under the three policies. None stands for "not measured (yet)".
+
+    Attributes:
+        auc: Area under the ROC curve by policy.
+        log_loss: Log loss by policy, in nats.
+        avoidable_loss: What a retraining would have saved, as a share of a window's loss.
+        version: The version that served the window.
+    """
+
+    name: str
+    rows: int
+    auc: Mapping[str, float | None]
+    log_loss: Mapping[str, float | None]
+    avoidable_loss: float | None
+    drifted: tuple[str, ...]
+    verdict: str
+    reason: str
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftCell:
+    """One feature in one window; `psi` is the bias-corrected population stability index."""
+
+    psi: float | None
+    drifted: bool
+    fault: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision of the loop; `accumulated` and `training_cost` are shares of a window's loss."""
+
+    window: str
+    verdict: str
+    reason: str
+    explanation: str
+    model_version: int | None
+    accumulated: float | None
+    training_cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that the page shows."""
+
+    rows: int
+    seconds: float
+    windows: tuple[Window, ...]
+    trainings: Mapping[str, int]
+    gain_recovered: Mapping[str, float | None]
+    drift: Mapping[str, Mapping[str, DriftCell]]
+    decisions: tuple[Decision, ...]
+    timings: tuple[tuple[str, float], ...]
+    explanation: str
+
+
+def read_report(
+    summary: Mapping[str, Any],
+    drift: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
+    timings: Iterable[tuple[str, float]],
+    explanation: str,
+) -> Report:
+    """Reads what a run wrote.
+
+    Args:
+        summary: The document `summary.json`.
+        drift: One `drift_report.json` per window.
+        decisions: One `retrain_decision.json` per window.
+        timings: Parts of the run and their seconds.
+        explanation: What `loop explain` printed for the last version.
+    """
+    return Report(
+        rows=int(summary["rows"]),
+        seconds=float(summary["seconds"]),
+        windows=tuple(_window(each) for each in summary["windows"]),
+        trainings=dict(summary.get("trainings") or {}),
+        gain_recovered=dict(summary.get("gain_recovered") or {}),
+        drift={str(each["window"]): _cells(each.get("features") or ()) for each in drift},
+        decisions=tuple(_decision(each) for each in decisions),
+        timings=tuple((str(part), float(seconds)) for part, seconds in timings),
+        explanation=explanation,
+    )
+
+
+def short_name(window: str) -> str:
+    """Returns "Mar" for "2013-03", and any other window's name as it is."""
+    year, _, month = window.partition("-")
+    if year.isdigit() and month.isdigit() and 1 <= int(month) <= 12:
+        return month_abbr[int(month)]
+    return window
+
+
+def _window(document: Mapping[str, Any]) -> Window:
+    return Window(
+        name=str(document["window"]),
+        rows=int(document.get("rows") or 0),
+        auc=_by_policy(document.get("auc")),
+        log_loss=_by_policy(document.get("log_loss")),
+        avoidable_loss=_number(document.get("avoidable_loss")),
+        drifted=tuple(document.get("drifted") or ()),
+        verdict=str(document.get("verdict") or ""),
+        reason=str(document.get("reason") or ""),
+        version=_whole(document.get("version")),
+    )
+
+
+def _by_policy(values: Mapping[str, Any] | None) -> dict[str, float | None]:
+    return {policy: _number((values or {}).get(policy)) for policy in POLICIES}
+
+
+def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, DriftCell]:
+    return {
+        str(each["feature"]): DriftCell(
+            psi=_number(each.get("psi_corrected")),
+            drifted=bool(each.get("drifted")),
+            fault=each.get("fault"),
+        )
+        for each in features
+    }
+
+
+def _decision(document: Mapping[str, Any]) -> Decision:
+    evidence = document.get("evidence") or {}
+    return Decision(
+        window=str(document["window"]),
+        verdict=str(document.get("verdict") or ""),
+        reason=str(document.get("reason") or ""),
+        explanation=str(document.get("explanation") or ""),
+        model_version=_whole(document.get("model_version")),
+        accumulated=_number(evidence.get("accumulated")),
+        training_cost=_number((document.get("settings") or {}).get("training_cost")),
+    )
+
+
+def _number(value: Any) -> float | None:
+    if value is None or value != value:  # NaN is the one number that differs from itself
+        return None
+    return float(value)
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)

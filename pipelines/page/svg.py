@@ -1,0 +1,103 @@
+"""How is a plot drawn? Elements, scales and the columns that all plots of the page share."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+WIDTH = 1060
+LEFT = 118
+RIGHT = 172
+
+
+def tag(name: str, *children: str, **attributes: object) -> str:
+    """Returns an element; `class_` becomes `class`, `stroke_width` becomes `stroke-width`."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_attribute(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{name}{written}>{''.join(children)}</{name}>"
+
+
+def text(content: str, x: float, y: float, class_: str = "", **attributes: object) -> str:
+    """Returns a line of text; the content is escaped."""
+    return tag("text", escape(content), x=x, y=y, class_=class_ or None, **attributes)
+
+
+def tooltip(content: str) -> str:
+    """Returns what a browser shows when the pointer rests on the element around it."""
+    return tag("title", escape(content))
+
+
+def drawing(height: float, label: str, *children: str) -> str:
+    """Returns a whole plot; `label` is what a screen reader says."""
+    box = f"0 0 {WIDTH} {height:g}"
+    return tag("svg", *children, viewBox=box, role="img", aria_label=label)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The x axis: one column a window, the same in every plot, so that the page reads downwards."""
+
+    names: tuple[str, ...]
+
+    @property
+    def step(self) -> float:
+        """Width of a column."""
+        return (WIDTH - LEFT - RIGHT) / max(1, len(self.names))
+
+    def left(self, index: int) -> float:
+        """Left edge of a column."""
+        return LEFT + index * self.step
+
+    def centre(self, index: int) -> float:
+        """Centre of a column."""
+        return LEFT + (index + 0.5) * self.step
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear map from [low, high] to [bottom, top] of the drawing."""
+
+    low: float
+    high: float
+    bottom: float
+    top: float
+
+    def __call__(self, value: float) -> float:
+        return self.bottom + (value - self.low) / (self.high - self.low) * (self.top - self.bottom)
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Returns round numbers from at or below `low` to at or above `high`."""
+    span = (high - low) or abs(high) or 1.0
+    raw = span / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    size = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
+    first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
+    return [round(index * size, 10) for index in range(first, max(last, first + 1) + 1)]
+
+
+def decimals(values: Sequence[float]) -> int:
+    """Returns how many decimals tell neighbouring ticks apart."""
+    size = min((b - a for a, b in pairwise(values)), default=1.0)
+    return next(n for n in range(8) if abs(round(size, n) - size) < 1e-9 or n == 7)
+
+
+def apart(wanted: Sequence[float], gap: float) -> list[float]:
+    """Moves labels so that neighbours are at least `gap` apart, as near to where they belong."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    placed = list(wanted)
+    for _ in range(60):
+        for low, high in pairwise(order):
+            missing = gap - (placed[high] - placed[low])
+            if missing > 0:
+                placed[low] -= missing / 2
+                placed[high] += missing / 2
+    return placed
+
+
+def _attribute(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,0 +1,57 @@
+"""How is a run shown in a terminal? A table in plain text, a line for each window."""
+
+from collections.abc import Mapping
+from typing import Any
+
+HEADINGS = (
+    "window",
+    "rows",
+    "AUC served",
+    "AUC left alone",
+    "drifted",
+    "decision",
+    "reason",
+    "version",
+)
+NUMBERS = {"rows", "AUC served", "AUC left alone", "version"}
+SHOWN_FEATURES = 3
+
+
+def render_table(summary: Mapping[str, Any]) -> str:
+    """Returns the table of `summary.json`; "-" stands for what has not been measured yet."""
+    rows = [HEADINGS, *(cells(window) for window in summary["windows"])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if name in NUMBERS else cell.ljust(width)
+            for cell, width, name in zip(row, widths, HEADINGS, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]) + "\n"
+
+
+def cells(window: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns one window's entries, in the order of `HEADINGS`."""
+    auc, version = window.get("auc") or {}, window.get("version")
+    return (
+        str(window["window"]),
+        f"{window.get('rows') or 0:,}",
+        _measured(auc.get("loop")),
+        _measured(auc.get("left_alone")),
+        _features(tuple(window.get("drifted") or ())),
+        str(window.get("verdict") or "-"),
+        str(window.get("reason") or "-"),
+        "-" if version is None else str(version),
+    )
+
+
+def _measured(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.4f}"
+
+
+def _features(names: tuple[str, ...]) -> str:
+    if not names:
+        return "-"
+    rest = len(names) - SHOWN_FEATURES
+    return ", ".join(names[:SHOWN_FEATURES]) + (f" and {rest} more" if rest > 0 else "")
