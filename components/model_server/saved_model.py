@@ -61,6 +61,9 @@ class SavedModel:
             return {name: _array(tensor) for name, tensor in outputs.items()}
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"The model refuses the request: {_first_line(error)}") from error
+        except UnicodeDecodeError as error:
+            # TensorFlow quotes a value of the request in its message, and it is no text.
+            raise DataError("The model refuses the request: a value is no valid input.") from error
         except (tf.errors.OpError, TypeError, ValueError) as error:
             raise ServingError(f"The model failed: {_first_line(error)}") from error
 

@@ -22,7 +22,9 @@ class Folders:
         self.broken = {}
         self.loads = []
         self.now = 0.0
-        self.versions = Versions("m", lambda: dict(self.there), self.load, lambda: self.now, retries)
+        self.versions = Versions(
+            "m", lambda: dict(self.there), self.load, lambda: self.now, retries
+        )
 
     def load(self, version, path):
         self.loads.append(version)

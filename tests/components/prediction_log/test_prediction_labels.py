@@ -3,10 +3,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_rows import batch_of
 
 from components.errors import DataError
 from components.prediction_log.labels import Labels, join_labels, read_labels
-from log_rows import batch_of
 
 SCHEMA = pa.schema(
     [

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_rows import DAY_MS, START_MS, batch_of
 
 from components.errors import ConfigError
 from components.prediction_log import writer as writer_module
 from components.prediction_log.reader import Losses, read_window, unify
 from components.prediction_log.segment import parse_segment
 from components.prediction_log.writer import END_OF_STREAM, PredictionLogWriter
-from log_rows import DAY_MS, START_MS, batch_of
 
 END_MS = START_MS + 31 * DAY_MS
 

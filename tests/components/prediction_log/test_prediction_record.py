@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from log_rows import START_MS, batch_of
 
 from components.errors import ConfigError, DataError
 from components.prediction_log.record import (
@@ -14,7 +15,6 @@ from components.prediction_log.record import (
     day_of,
     to_arrow,
 )
-from log_rows import START_MS, batch_of
 
 
 def test_batch_has_envelope_features_outputs_in_this_order():
