@@ -9,7 +9,7 @@ ROW = 25
 HEAD = 8
 FOOT = 58
 SHOWN = 20
-STEPS = ((0.02, 0.08), (0.1, 0.22), (0.25, 0.45), (0.5, 0.7), (float("inf"), 1.0))
+STEPS = ((0.02, 0.03), (0.1, 0.2), (0.25, 0.45), (0.5, 0.7), (float("inf"), 1.0))
 
 
 def drift_map(windows: Sequence[str], drift: Mapping[str, Mapping[str, DriftCell]]) -> str:
@@ -91,7 +91,8 @@ def _legend(y: float, hidden: int) -> list[str]:
     drawn = [text("corrected PSI", LEFT - 12, y + 12, "tick", text_anchor="end")]
     labels = ("below 0.02", "to 0.1", "to 0.25", "to 0.5", "more")
     for index, ((_, opacity), label) in enumerate(zip(STEPS, labels, strict=True)):
-        x = LEFT + index * 88
+        x = LEFT + index * 98
+        drawn.append(tag("rect", class_="cell none", x=x, y=y, width=18, height=15, rx=3))
         drawn.append(
             tag(
                 "rect",
@@ -105,7 +106,7 @@ def _legend(y: float, hidden: int) -> list[str]:
             )
         )
         drawn.append(text(label, x + 24, y + 12, "tick"))
-    x = LEFT + len(STEPS) * 88
+    x = LEFT + len(STEPS) * 98
     drawn.append(tag("rect", class_="cell drifted", x=x, y=y, width=18, height=15, rx=3))
     drawn.append(text("drifted: significant, and at least 0.1", x + 24, y + 12, "tick"))
     if hidden:

@@ -62,7 +62,7 @@ def _header(report: Report) -> str:
     first, last = (report.windows[0].name, report.windows[-1].name) if report.windows else ("", "")
     facts = [
         ("windows", str(len(report.windows))),
-        ("requests answered", f"{report.rows:,}"),
+        ("rows scored", f"{report.rows:,}"),
         ("trainings", _trainings(report)),
         ("log-loss gain recovered", _share(report, "log_loss")),
         ("AUC gain recovered", _share(report, "auc")),

@@ -93,7 +93,10 @@ def read_report(
         seconds=float(summary["seconds"]),
         windows=tuple(_window(each) for each in summary["windows"]),
         trainings=dict(summary.get("trainings") or {}),
-        gain_recovered=dict(summary.get("gain_recovered") or {}),
+        gain_recovered={
+            metric: _number(share)
+            for metric, share in (summary.get("gain_recovered") or {}).items()
+        },
         drift={str(each["window"]): _cells(each.get("features") or ()) for each in drift},
         decisions=tuple(_decision(each) for each in decisions),
         timings=tuple((str(part), float(seconds)) for part, seconds in timings),

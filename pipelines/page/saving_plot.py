@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.page.report import Decision, short_name
+from pipelines.page.report import Decision
 from pipelines.page.svg import (
     LEFT,
     RIGHT,
@@ -18,7 +18,7 @@ from pipelines.page.svg import (
 )
 
 TOP = 22
-HEIGHT = 176
+HEIGHT = 150
 
 
 def saving_plot(windows: Sequence[str], decisions: Sequence[Decision]) -> str:
@@ -30,7 +30,7 @@ def saving_plot(windows: Sequence[str], decisions: Sequence[Decision]) -> str:
     cost = next((each.training_cost for each in reversed(known) if each.training_cost), None)
     highest = max([*(each.accumulated or 0.0 for each in known), (cost or 0.0) * 1.15, 1e-9])
     marks = ticks(0.0, highest)
-    scale = Scale(0.0, marks[-1], HEIGHT - 26, TOP)
+    scale = Scale(0.0, marks[-1], HEIGHT - 4, TOP)
     columns, digits = Columns(tuple(windows)), decimals(marks)
     return drawing(
         HEIGHT,
@@ -42,10 +42,6 @@ def saving_plot(windows: Sequence[str], decisions: Sequence[Decision]) -> str:
         ),
         *_bars(columns, scale, by_window),
         *_cost_line(cost, scale),
-        *(
-            text(short_name(name), columns.centre(index), HEIGHT - 6, "tick", text_anchor="middle")
-            for index, name in enumerate(windows)
-        ),
     )
 
 
@@ -102,5 +98,5 @@ def _cost_line(cost: float | None, scale: Scale) -> list[str]:
     y = scale(cost)
     return [
         tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="cost"),
-        text(f"{cost:g} a training costs", WIDTH - RIGHT + 10, y + 4, "label cost-text"),
+        text(f"a training costs {cost:g}", WIDTH - RIGHT + 10, y + 4, "label cost-text"),
     ]
