@@ -40,7 +40,7 @@ bench-decide: setup ## what each way of deciding costs, over all streams
 	@$(PYTHON) -m tests.benchmarks.decide
 
 bench-serving: setup ## requests per second and latency of the model server
-	@$(PYTHON) -m tests.benchmarks.serving
+	@$(PYTHON) tests/benchmarks/serving/bench_server.py
 
 lock: ## make requirements.lock again from pyproject.toml
 	@scripts/setup uv

@@ -31,7 +31,7 @@ def set_up(checkout: Path, *replaced: tuple[str, str]) -> subprocess.CompletedPr
         tool.chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{checkout.parent / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{checkout.parent / 'bin'}:/usr/bin:/bin",
         "PIP_INDEX_URL": "file:///nowhere",  # nothing is fetched here, and pip need not be asked
     }
     return subprocess.run(
