@@ -160,6 +160,12 @@ def test_a_feature_that_training_had_constant_is_not_stuck():
     assert judged(reference, columns).verdict is Verdict.STABLE
 
 
+def test_values_that_never_repeat_are_neither_new_nor_stuck():
+    reference, _ = build(pa.table({"tail": [f"N{i}" for i in range(2_000)]}), ProfileRequest())
+    result = judged(reference, {"tail": pa.array([f"M{i}" for i in range(1_000)])})
+    assert result.faulty == ()
+
+
 def test_what_moves_with_the_calendar_can_be_ignored():
     reference, _ = build(
         pa.table({**rows(5_000, 0), "month": pa.array([1, 2] * 2_500)}), ProfileRequest()
