@@ -85,7 +85,9 @@ def _open_log(directory: str | None) -> "PredictionLogWriter | None":
 def _listen(host: str, port: int) -> socket.socket | None:
     if port == DISABLED_PORT:
         return None
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
