@@ -27,6 +27,9 @@ from components.retrain_decider.surrogate import (
     is_categorical,
 )
 
+# One row in so many is held out of the champion's sample, to see what the champion promised.
+_HELD_OUT = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSettings:
@@ -78,18 +81,30 @@ class AvoidableLoss:
         mean: Loss saved per row (nats, or squared units of the label).
         standard_error: Of the mean, over blocks of time.
         champion_loss: Mean loss per row of the champion's stand-in.
+        champion_loss_error: Standard error of that, over blocks of time.
+        promised_loss: Mean loss per row on rows held out of the champion's training sample.
+        promised_loss_error: Standard error of that.
         rows: Labelled rows that both stand-ins were compared on.
     """
 
     mean: float
     standard_error: float
     champion_loss: float
+    champion_loss_error: float
+    promised_loss: float
+    promised_loss_error: float
     rows: int
 
     @property
     def z(self) -> float:
         """The mean in standard errors; 0 where there is no variation to measure it by."""
         return self.mean / self.standard_error if self.standard_error > 0 else 0.0
+
+    @property
+    def better_than_promised_z(self) -> float:
+        """How far the champion does better than on its own held-out rows, in standard errors."""
+        error = float(np.hypot(self.champion_loss_error, self.promised_loss_error))
+        return (self.promised_loss - self.champion_loss) / error if error > 0 else 0.0
 
     @property
     def relative(self) -> float:
@@ -129,6 +144,8 @@ def measure_avoidable_loss(
     settings = settings or MeasureSettings()
     for rows in (champion.rows, kept.rows, newest):
         check_columns(champion.rows, rows, [*features, label])
+    if len(champion.rows) < 2:
+        raise DataError(f"Expected a sample of training rows, received {len(champion.rows)}.")
     if len(newest) < 2 * settings.blocks:
         raise DataError(
             f"Expected at least {2 * settings.blocks} labelled rows in the newest window, "
@@ -141,7 +158,8 @@ def measure_avoidable_loss(
     fraction = min(champion.fraction, kept.fraction, settings.max_rows / whole_size)
     block = np.arange(len(newest)) * settings.blocks // len(newest)
 
-    stand_in = fit(_thin(champion, fraction, settings.seed), label, features, settings.surrogate)
+    learnt_by_champion = _thin(champion, fraction, settings.seed)
+    stand_in = fit(learnt_by_champion, label, features, settings.surrogate)
     champion_losses = stand_in.losses(newest)
     challenger_losses = np.empty(len(newest))
     older = _thin(kept, fraction, settings.seed)
@@ -153,10 +171,17 @@ def measure_avoidable_loss(
         challenger = fit(learnt, label, features, settings.surrogate)
         challenger_losses[block % 2 == side] = challenger.losses(newest[block % 2 == side])
     saved = champion_losses - challenger_losses
+    held_out = np.arange(len(learnt_by_champion)) % _HELD_OUT == 0
+    promised = fit(learnt_by_champion[~held_out], label, features, settings.surrogate).losses(
+        learnt_by_champion[held_out]
+    )
     return AvoidableLoss(
         mean=float(saved.mean()),
         standard_error=_blocked_standard_error(saved, block),
         champion_loss=float(champion_losses.mean()),
+        champion_loss_error=_blocked_standard_error(champion_losses, block),
+        promised_loss=float(promised.mean()),
+        promised_loss_error=float(promised.std() / np.sqrt(len(promised))),
         rows=len(newest),
     )
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from components.retrain_decider.avoidable_loss import AvoidableLoss
-from components.retrain_decider.policy import PolicySettings, SavingState, observe, pays
+from components.retrain_decider.policy import (
+    PolicySettings,
+    SavingState,
+    better_than_promised,
+    observe,
+    pays,
+)
 from components.retrain_decider.settings import DecisionSettings
 
 POLICY_VERSION = "avoidable-loss/1"
@@ -20,6 +26,7 @@ TOO_FEW_ROWS = "too_few_rows"
 TOO_FEW_LABELS = "too_few_labels"
 LABELS_OF_ONE_CLASS = "labels_of_one_class"
 NO_AVOIDABLE_LOSS = "no_avoidable_loss"
+BETTER_THAN_PROMISED = "better_than_promised"
 SAVING_BELOW_COST = "saving_below_training_cost"
 RETRAINING_PAYS = "retraining_pays"
 
@@ -116,7 +123,7 @@ def decide(
     saving = before
     if evidence.label_window != before.label_window:
         saving = observe(before, avoidable, evidence.label_window, settings.policy)
-    reason = _judge(saving, settings.policy)
+    reason = _judge(saving, avoidable, settings.policy)
     return Decision(
         verdict=Verdict.RETRAIN if reason == RETRAINING_PAYS else Verdict.HOLD,
         reason=reason,
@@ -170,10 +177,14 @@ def _hold_one_class(evidence: Evidence, settings: DecisionSettings) -> Held:
 _GATES = (_hold_broken_data, _hold_few_rows, _hold_few_labels, _hold_one_class)
 
 
-def _judge(saving: SavingState, policy: PolicySettings) -> str:
+def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings) -> str:
     if pays(saving, policy):
         return RETRAINING_PAYS
-    return SAVING_BELOW_COST if saving.latest > 0 else NO_AVOIDABLE_LOSS
+    if saving.latest > 0:
+        return SAVING_BELOW_COST
+    if avoidable.z > policy.alarm_z and better_than_promised(avoidable, policy):
+        return BETTER_THAN_PROMISED
+    return NO_AVOIDABLE_LOSS
 
 
 def _explain(
@@ -192,6 +203,12 @@ def _explain(
     )
     if reason == NO_AVOIDABLE_LOSS:
         return f"Hold: {measured}, which does not stand out from chance."
+    if reason == BETTER_THAN_PROMISED:
+        return (
+            f"Hold: {measured}, but version {evidence.model_version} does better there (loss "
+            f"{avoidable.champion_loss:.3f}) than on its own held-out rows "
+            f"({avoidable.promised_loss:.3f}), so what a retraining gains here it may lose elsewhere."
+        )
     total = (
         f"since version {evidence.model_version} was trained that adds up to "
         f"{saving.accumulated:.1%} of a window's loss"

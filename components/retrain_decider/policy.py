@@ -9,6 +9,11 @@ Savings are measured with noise, so only those that stand out of it count. How f
 that decides between false alarms and late ones, and drift answers it: it seldom comes in one piece,
 and one retraining seldom learns a new concept whole. So the first saving must stand out far; after
 it, for some windows and also under the next champion, less is enough.
+
+A saving in a window where the champion does clearly better than on its own held-out rows counts for
+nothing: such a window is of the kind that the champion knows best, and to be sharpened for it is to
+be blunted for the kind that comes next. Where concepts come and go this is what keeps a model that
+knows all of them from being retrained into one that knows the last.
 """
 
 from dataclasses import dataclass, replace
@@ -26,12 +31,15 @@ class PolicySettings:
         alarm_z: Standard errors by which a saving must stand out when all was quiet.
         alert_z: Standard errors by which it must stand out while on alert.
         alert_windows: Labelled windows that an alert lasts after a saving beyond `alarm_z`.
+        promise_z: Standard errors by which a champion must do better than it promised for its
+            savings not to count.
     """
 
     training_cost: float = 0.02
     alarm_z: float = 3.0
     alert_z: float = 1.0
     alert_windows: int = 4
+    promise_z: float = 3.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -74,7 +82,8 @@ def observe(
 ) -> SavingState:
     """Returns the state after one more measurement."""
     threshold = settings.alert_z if state.alert > 0 else settings.alarm_z
-    saving = avoidable.relative if avoidable.z > threshold else 0.0
+    counts = avoidable.z > threshold and not better_than_promised(avoidable, settings)
+    saving = avoidable.relative if counts else 0.0
     alert = max(state.alert - 1, 0)
     if avoidable.z > settings.alarm_z:
         alert = settings.alert_windows
@@ -84,6 +93,11 @@ def observe(
         alert=alert,
         label_window=label_window,
     )
+
+
+def better_than_promised(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
+    """Says whether the champion does clearly better than on its own held-out rows."""
+    return avoidable.better_than_promised_z > settings.promise_z
 
 
 def pays(state: SavingState, settings: PolicySettings) -> bool:

@@ -1,5 +1,6 @@
 """How does a decision lie in `retrain_decision.json`, and what carries over to the next one?"""
 
+from dataclasses import fields
 from typing import Any
 
 from components.errors import DataError
@@ -24,6 +25,9 @@ def to_json(decision: Decision) -> dict[str, Any]:
             "relative": avoidable.relative,
             "relative_standard_error": avoidable.relative_standard_error,
             "champion_loss": avoidable.champion_loss,
+            "champion_loss_error": avoidable.champion_loss_error,
+            "promised_loss": avoidable.promised_loss,
+            "promised_loss_error": avoidable.promised_loss_error,
             "rows": avoidable.rows,
         }
     return {
@@ -65,7 +69,7 @@ def from_json(content: dict[str, Any]) -> Decision:
     try:
         seen = content["evidence"]
         measured = seen["avoidable_loss"]
-        names = ("mean", "standard_error", "champion_loss", "rows")
+        names = [field.name for field in fields(AvoidableLoss)]
         return Decision(
             verdict=Verdict(content["verdict"]),
             reason=content["reason"],

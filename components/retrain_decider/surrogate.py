@@ -39,9 +39,9 @@ class SurrogateSettings:
         seed: Seed of the binning sample.
     """
 
-    iterations: int = 50
+    iterations: int = 40
     leaves: int = 15
-    learning_rate: float = 0.12
+    learning_rate: float = 0.15
     min_leaf_rows: int = 20
     seed: int = 0
 

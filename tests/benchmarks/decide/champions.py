@@ -23,7 +23,7 @@ from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
 _HELD_OUT = 10
 _FLOOR = 1e-3
 _BATCH = 256
-_STEPS = 1_000
+_STEPS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def _pipeline(kind: str, rows: int) -> Pipeline:
         return make_pipeline(
             make_column_transformer((encode, words), ("passthrough", numbers)),
             HistGradientBoostingClassifier(
-                max_iter=80, max_leaf_nodes=31, learning_rate=0.08, random_state=0
+                max_iter=50, max_leaf_nodes=31, learning_rate=0.12, random_state=0
             ),
         )
     encode = OneHotEncoder(handle_unknown="ignore", min_frequency=20, sparse_output=False)

@@ -121,12 +121,12 @@ def taxi(seed: int) -> Stream:
 
 def flights(seed: int, fraction: float) -> Stream:
     """Returns the flights of 2013, a window a month: will it leave more than 15 minutes late?"""
-    from pipelines.flights.data import load_flights
+    from pipelines.flights.data import FEATURES, load_flights
 
     table = load_flights(fraction=fraction, seed=0)
-    table = table.sort_values("event_time_ms", kind="stable").reset_index(drop=True)
-    rows = table.drop(columns=["span", "event_time_ms", "late"])
-    rows = rows.drop(columns=[name for name in ("request_id", "instance_index") if name in rows])
+    # A flight that never left has no label.
+    table = table[table["late"].notna()].reset_index(drop=True)
+    rows = table[list(FEATURES)].copy()
     rows[LABEL] = table["late"].astype(float)
     rows[WINDOW] = table["span"].astype(int) - int(table["span"].min())
     return Stream(
