@@ -25,16 +25,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.errors import DataError
-from pipelines.control import decisions, leases
+from pipelines.control import decisions, starts
 from pipelines.control.admission import Admission, Reason, RetrainRequest, Verdict, admit
 from pipelines.control.claims import Claim, ClaimBook, Outcome, claim_name
 from pipelines.control.decisions import Decision
 from pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
-from pipelines.control.leases import LeaseEnd
 from pipelines.control.ledger import Store
 from pipelines.control.settings import LoopSettings
-
-ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 
 _LOG = logging.getLogger(__name__)
 _ENDED = (RunState.SUCCEEDED, RunState.FAILED)
@@ -119,9 +116,7 @@ class Loop:
         self._on_step(Step.RECONCILED)
         run_id = monitoring_run_id(self._settings.model_name, window)
         request = LaunchRequest(model_name=self._settings.model_name, window=window)
-        status = self._run(
-            self._monitoring, run_id, request, Step.MONITORING_LEASED, retry_failed=True
-        )
+        status = self._run(self._monitoring, run_id, request, Step.MONITORING_LEASED, retry=True)
         _LOG.info("window=%s run=%s monitoring=%s", window, run_id, status.state.value)
         if status.state is not RunState.SUCCEEDED:
             return StepResult(window=window, monitoring=status)
@@ -244,13 +239,11 @@ class Loop:
             decision_id=claim.decision_id,
             model_version=claim.model_version,
         )
-        status = self._run(
-            self._training, claim.run_id, request, Step.TRAINING_LEASED, retry_failed=False
-        )
+        status = self._run(self._training, claim.run_id, request, Step.TRAINING_LEASED, retry=False)
         if status.state not in _ENDED:
             return None
         self._on_step(Step.TRAINED)
-        attempts = _attempts(self._store, claim.run_id)
+        attempts = starts.attempts(self._store, claim.run_id)
         outcome = self._book.record_outcome(claim, status, attempts, self._clock())
         _LOG.info(
             "claim=%s run=%s outcome=%s version=%d node=%s attempts=%d",
@@ -265,53 +258,17 @@ class Loop:
         return outcome
 
     def _run(
-        self,
-        launcher: Launcher,
-        run_id: str,
-        request: LaunchRequest,
-        leased: Step,
-        *,
-        retry_failed: bool,
+        self, launcher: Launcher, run_id: str, request: LaunchRequest, leased: Step, retry: bool
     ) -> RunStatus:
-        """Starts or resumes a run unless it is done or somebody is at it; says where it stands.
-
-        The starts are counted before the state is read. Whoever starts the run in between takes
-        the next number, so the lease below fails, and the run is not started on an old state.
-        """
-        attempts = _attempts(self._store, run_id)
-        status = launcher.state(run_id)
-        startable = {RunState.ABSENT, RunState.INTERRUPTED}
-        if retry_failed:
-            startable.add(RunState.FAILED)
-        if status.state not in startable:
-            return status
-        if attempts >= self._settings.max_attempts:
-            if status.state is RunState.FAILED:
-                return status
-            return RunStatus(state=RunState.FAILED, reason=ATTEMPTS_EXHAUSTED)
-        lease = leases.take(self._store, run_id, attempts + 1)
-        if lease is None:
-            return RunStatus(state=RunState.RUNNING)
-        self._on_step(leased)
-        return self._launch(launcher, request, lease)
-
-    def _launch(self, launcher: Launcher, request: LaunchRequest, lease: leases.Lease) -> RunStatus:
-        run_id = lease.run_id
-        numbered = LaunchRequest(**{**vars(request), "attempt": lease.attempt})
-        try:
-            launcher.launch(run_id, numbered)
-        except Exception as error:
-            leases.close(self._store, lease, LeaseEnd.RELEASED)
-            status = launcher.state(run_id)
-            if status.state is not RunState.FAILED:
-                raise
-            _LOG.warning("run=%s node=%s failed=%s", run_id, status.node, error)
-            return status
-        except BaseException:
-            leases.close(self._store, lease, LeaseEnd.RELEASED)
-            raise
-        leases.close(self._store, lease, LeaseEnd.RELEASED)
-        return launcher.state(run_id)
+        return starts.start_or_resume(
+            self._store,
+            launcher,
+            run_id,
+            request,
+            max_attempts=self._settings.max_attempts,
+            retry_failed=retry,
+            on_leased=lambda: self._on_step(leased),
+        )
 
     def _claim_name(self, decision: Decision) -> str:
         return claim_name(
@@ -335,8 +292,3 @@ class Loop:
 def monitoring_run_id(model_name: str, window: str) -> str:
     """Returns the id of the one run that monitors a window of a model."""
     return f"monitor-{model_name}-{window}"
-
-
-def _attempts(store: Store, run_id: str) -> int:
-    lease = leases.latest(store, run_id)
-    return lease.attempt if lease else 0

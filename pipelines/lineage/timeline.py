@@ -165,7 +165,7 @@ def _ended(graph: Graph, model_name: str) -> Iterator[_Placed]:
 
 
 def _failed(graph: Graph, model_name: str) -> Iterator[_Placed]:
-    """Failed runs of no claim: starts that failed, and nodes of runs that nobody held a lease of."""
+    """Failed runs without a claim: failed starts, and failed nodes of runs without leases."""
     claimed = {end.text("run_id") for end in graph.of_type(ledger.RETRAINING)}
     told = set(claimed)
     for lease in graph.artifacts_of_type(ledger.LEASE):

@@ -12,7 +12,8 @@ from pipelines.control import leases, ledger
 from pipelines.control.admission import Reason, Verdict
 from pipelines.control.launcher import RunState, RunStatus
 from pipelines.control.settings import LoopSettings, Mode
-from pipelines.loop import ATTEMPTS_EXHAUSTED, Loop, Step
+from pipelines.control.starts import ATTEMPTS_EXHAUSTED
+from pipelines.loop import Loop, Step
 
 HOUR = 3_600_000
 
@@ -267,6 +268,41 @@ def test_launcher_that_cannot_start_raises_and_is_tried_again(bench):
     assert [request.attempt for request in broken.requests] == [1, 2]
     [outcome] = bench.loop().reconcile()
     assert outcome.pushed_version == 2
+
+
+def test_run_started_and_ended_behind_an_old_state_is_not_started_again(bench):
+    """Another loop does all the work between this loop's look at the state and its lease."""
+    stale = RecordedLauncher(bench.store, "training", bench.folder / "t", bench.training)
+    look = stale.state
+
+    def state(run_id):
+        seen = look(run_id)
+        if seen.state is RunState.ABSENT:
+            bench.loop().reconcile()
+        return seen
+
+    stale.state = state
+    result = bench.loop(training_launcher=stale).step("2013-03")
+    assert len(bench.trainings()) == 1
+    assert leases.latest(bench.store, result.run_id).attempt == 1
+
+
+def test_gates_are_asked_again_when_another_decision_is_claimed_in_between(bench):
+    """Both decisions pass the gates on the same history; only one may launch."""
+    loop = bench.loop()
+
+    def other_window_first(step):
+        if step is Step.ADMITTED and not bench.trainings():
+            bench.loop().step("2013-04")
+
+    loop._on_step = other_window_first
+    result = loop.step("2013-03")
+    assert result.admission.reason is Reason.SUPERSEDED
+    assert bench.admissions() == [
+        ("2013-04", "RETRAIN", "admitted"),
+        ("2013-03", "HOLD", "superseded"),
+    ]
+    assert len(bench.trainings()) == 1
 
 
 def test_decision_whose_file_is_gone_says_what_to_do(bench):

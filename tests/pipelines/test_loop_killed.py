@@ -140,10 +140,11 @@ def test_third_start_finds_nothing_to_do(tmp_path):
     assert_one_launch_and_nothing_forgotten(tmp_path)
 
 
+@pytest.mark.e2e
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(kills=st.lists(st.sampled_from(STEPS + INSIDE), max_size=8))
+@given(kills=st.lists(st.sampled_from(STEPS + INSIDE), max_size=6))
 def test_any_sequence_of_kills_gives_one_launch(tmp_path_factory, kills):
     folder = tmp_path_factory.mktemp("kills")
     for kill_point in kills:
