@@ -221,7 +221,7 @@ def _thin(sample: TrainingRows, fraction: float, seed: int) -> pd.DataFrame:
     """Returns a uniform subsample that is `fraction` of all the rows there were."""
     if fraction >= sample.fraction:
         return sample.rows
-    count = round(len(sample.rows) * fraction / sample.fraction)
+    count = min(len(sample.rows), max(2, round(len(sample.rows) * fraction / sample.fraction)))
     chosen = np.random.default_rng(seed).choice(len(sample.rows), count, replace=False)
     return sample.rows.iloc[np.sort(chosen)]
 

@@ -207,7 +207,7 @@ def _explain(
         return (
             f"Hold: {measured}, but version {evidence.model_version} does better there (loss "
             f"{avoidable.champion_loss:.3f}) than on its own held-out rows "
-            f"({avoidable.promised_loss:.3f}), so what a retraining gains here it may lose elsewhere."
+            f"({avoidable.promised_loss:.3f}): what a retraining gains here it may lose elsewhere."
         )
     total = (
         f"since version {evidence.model_version} was trained that adds up to "

@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         running = [pool.submit(_run, job, options.out) for job in jobs]
         for done, future in enumerate(as_completed(running), 1):
             outcomes += future.result()
+            _write(options.out, outcomes, "unfinished\n", time.perf_counter() - started)
             seconds = time.perf_counter() - started
             print(f"\r{done} of {len(jobs)} streams, {seconds:.0f} s", end="", file=sys.stderr)
     print(file=sys.stderr)

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from tests.benchmarks.decide.experiment import HINDSIGHT, OURS, Outcome
+from tests.benchmarks.decide.experiment import HINDSIGHT, LOSS_RULES, OURS, Outcome
 
 POLICIES = (
     "never",
     "always",
     "every 2nd",
     "every 3rd",
-    "loss rule",
+    *LOSS_RULES,
     "drift rule",
     OURS,
     HINDSIGHT,
