@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from components.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
 
@@ -23,8 +23,8 @@ _GRACE_SECONDS = 10
 _START_SECONDS = 30
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Serves until SIGTERM or SIGINT, then ends the process."""
     flags = parse_flags(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -32,14 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    code = 0
     try:
-        return _serve(flags, stop)
+        _serve(flags, stop)
     except (OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        code = 1
+    # All is finished and closed. Taking TensorFlow and its threads down in order would only cost
+    # seconds, and has been seen to hang.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
-def _serve(flags: argparse.Namespace, stop: threading.Event) -> int:
+def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     writer = _open_log(flags.prediction_log)
     listener = _listen(flags.host, flags.rest_api_port)
     versions = _make_versions(flags)
@@ -68,7 +75,6 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> int:
     if writer is not None:
         writer.close()
     _LOG.info("stopped")
-    return 0
 
 
 def _open_log(directory: str | None) -> "PredictionLogWriter | None":
@@ -209,4 +215,4 @@ def _clock_ms() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -73,9 +73,9 @@ class ServerProcess:
             self.process.terminate()
         try:
             return self.process.wait(30)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            raise RuntimeError(f"The server did not stop:\n{self.output.read_text()}") from error
 
     def wait_for(self, version: int, state: str, seconds: float = 60.0) -> str:
         """Waits until a version is in a state; returns its error text."""

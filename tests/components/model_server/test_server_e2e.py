@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -231,7 +232,7 @@ def test_bad_rest_requests_get_a_clear_error_and_the_server_goes_on(
 @pytest.mark.parametrize("chunked", [False, True])
 def test_100_mb_of_rubbish_is_refused_without_keeping_it(server, chunked):
     def memory():
-        status = open(f"/proc/{server.process.pid}/status").read()
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
     before = memory()
@@ -459,7 +460,7 @@ def test_sigterm_finishes_requests_and_closes_the_log(own):
 
 
 def test_sigkill_under_load_loses_no_answer_and_repeats_count_once(own):
-    """Clients ask over both protocols; the server is killed twice; clients repeat with their ids."""
+    """The server is killed twice under clients of both protocols, who repeat with their ids."""
     answered, sent, stop = set(), set(), threading.Event()
 
     def by_rest(request):
