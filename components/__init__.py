@@ -5,7 +5,11 @@ must be reachable here, because the Kubeflow V2 container imports the string `co
 """
 
 import importlib
+import os
 from typing import Any
+
+# TFMOT and TensorFlow Transform know Keras 2 alone; whoever imports TensorFlow first decides.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
     "DriftMonitor": "components.drift_monitor.component",
@@ -13,6 +17,7 @@ _HOMES = {
     "LabelJoiner": "components.prediction_log.label_joiner",
     "PredictionLog": "components.artifacts",
     "PredictionLogGen": "components.prediction_log.component",
+    "QualityMonitor": "components.quality_monitor.component",
     "ReferenceProfile": "components.artifacts",
     "ReferenceProfiler": "components.reference_profiler.component",
     "RetrainDecider": "components.retrain_decider.component",

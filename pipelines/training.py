@@ -15,18 +15,6 @@ from components.span_example_gen.spans import format_spans
 from pipelines.config import Settings
 from pipelines.evaluation import challenger_config
 
-STEPS = (
-    "SpanExampleGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "Evaluator",
-    "ReferenceProfiler",
-    "ServingPusher",
-)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """What one training is asked for.
@@ -109,6 +97,8 @@ def training_pipeline(
         examples=examples,
         model=trainer.outputs["model"],
         label_key=model.label,
+        score_key=model.score,
+        score_signature="serving_default",
         ignore_features=model.ignore_features,
         seed=model.seed,
     )

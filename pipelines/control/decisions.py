@@ -96,3 +96,26 @@ def _field(content: dict[str, Any], name: str, path: str) -> Any:
     if name not in content:
         raise DataError(f"Expected the field {name!r} in {path}, received: {sorted(content)}.")
     return content[name]
+
+
+def latest_decision(store: Store, model_name: str, before: str) -> Decision | None:
+    """Returns the newest decision about a model on a window before the one named.
+
+    Args:
+        store: The metadata store.
+        model_name: The served model.
+        before: A window's name; names sort as the windows follow each other.
+    """
+    found = None
+    for artifact in store.get_artifacts_by_type(ledger.RETRAIN_DECISION):
+        values = ledger.properties(artifact)
+        if artifact.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE):
+            continue
+        if str(values.get("window", "")) >= before or "verdict" not in values:
+            continue
+        decision = decision_from(artifact)
+        if decision.model_name == model_name and (
+            found is None or (decision.window, decision.artifact_id) > (found.window, found.artifact_id)
+        ):
+            found = decision
+    return found

@@ -1,0 +1,1 @@
+"""How good were the served predictions, now that labels are here?"""

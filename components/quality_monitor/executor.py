@@ -1,0 +1,76 @@
+"""Runs TFMA over the labelled rows of a window."""
+
+import logging
+import os
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+
+from components import storage
+from components.artifacts import Scalar, set_properties
+from components.prediction_log.window_files import read_rows
+from components.quality_monitor import quality
+
+_KEPT = {"auc": "auc", "binary_crossentropy": "log_loss", "calibration": "calibration"}
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Executor of QualityMonitor."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes TFMA's result and `quality.json`; a window without labels has no metrics."""
+        log = artifact_utils.get_single_instance(input_dict["labelled_log"])
+        evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
+        config = json_format.Parse(exec_properties["eval_config"], tfma.EvalConfig())
+        spec = config.model_specs[0]
+        rows = quality.judged_rows(
+            read_rows(log.uri),
+            start_ms=int(exec_properties["start_ms"] or 0),
+            end_ms=int(exec_properties["end_ms"] or 0),
+            score=spec.prediction_key,
+            label=spec.label_key,
+            slice_features=sorted({key for s in config.slicing_specs for key in s.feature_keys}),
+        )
+        metrics: dict[str, dict[str, float]] = {}
+        if rows.num_rows:
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | beam.Create([rows])
+                    | tfma.ExtractEvaluateAndWriteResults(
+                        eval_config=config, output_path=evaluation.uri
+                    )
+                )
+            metrics = _metrics_by_slice(tfma.load_eval_result(evaluation.uri))
+        report = quality.summary(metrics, rows.num_rows)
+        storage.write_json(os.path.join(evaluation.uri, quality.FILE_NAME), report)
+        overall = report["slices"].get(quality.OVERALL, {})
+        kept: dict[str, Scalar] = {
+            short: float(overall[name]) for name, short in _KEPT.items() if name in overall
+        }
+        window = exec_properties["window"]
+        set_properties(evaluation, {"window": window, "labelled_rows": rows.num_rows, **kept})
+        logging.info("quality window=%s rows=%d auc=%s", window, rows.num_rows, kept.get("auc"))
+
+
+def _metrics_by_slice(result: Any) -> dict[str, dict[str, float]]:
+    slices = {}
+    for key, outputs in result.slicing_metrics:
+        name = ",".join(f"{feature}={value}" for feature, value in key) or quality.OVERALL
+        values = outputs.get("", {}).get("", {})
+        slices[name] = {
+            metric: float(value["doubleValue"])
+            for metric, value in values.items()
+            if isinstance(value, dict) and "doubleValue" in value
+        }
+    return slices

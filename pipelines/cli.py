@@ -1,0 +1,77 @@
+"""Which commands does `loop` have?
+
+Nothing heavy is imported before the arguments are read: `loop --help` takes less than half a second.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from components.errors import LoopError
+from pipelines import config
+from pipelines.lineage import commands
+
+_MODEL = "flights"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command; returns the exit code: 0, or 1 for a failed run, or 2 for bad input."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except LoopError as error:
+        print(f"loop: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("loop: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loop", description="Deployment and monitoring of models as one loop, on TFX."
+    )
+    commands_of = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    out = config.output_folder() / "demo"
+    demo = commands_of.add_parser(
+        "demo",
+        help="the closed loop on the flights of 2013, from training to a page",
+        description="Trains on January and February, serves, replays March to December as real "
+        "requests, monitors and decides after each month, and writes a page.",
+    )
+    demo.add_argument("--full", action="store_true", help="all flights, not a seeded fifth")
+    demo.add_argument("--seed", type=int, default=0, help="chooses the fifth (default: 0)")
+    demo.add_argument("--out", type=Path, default=out, help="folder (default: out/demo)")
+    demo.set_defaults(run=_demo)
+    metadata = str(out / "metadata.sqlite")
+    explain = commands_of.add_parser("explain", help="why a version exists, and what came of it")
+    commands.add_explain_arguments(explain, metadata=metadata, model=_MODEL)
+    explain.set_defaults(run=commands.run_explain)
+    timeline = commands_of.add_parser("timeline", help="all that happened to a model, in order")
+    commands.add_timeline_arguments(timeline, metadata=metadata, model=_MODEL)
+    timeline.set_defaults(run=commands.run_timeline)
+    return parser
+
+
+def _demo(args: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _quiet()
+    from pipelines.flights.demo.run import FIFTH, run_demo
+
+    return run_demo(args.out.absolute(), 1.0 if args.full else FIFTH, args.seed)
+
+
+def _quiet() -> None:
+    """Leaves the terminal to the progress: libraries' warnings about each other help nobody."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    for name in ("absl", "tensorflow", "apache_beam", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

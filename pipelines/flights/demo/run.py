@@ -1,0 +1,387 @@
+"""What happens in the demo, from an empty folder to a page?
+
+    train on January and February ─▶ serve ─▶ for each month from March to December:
+        real requests for its flights ─▶ the labels of the month before arrive ─▶ monitor, decide, act
+
+Two policies are measured beside the loop: the first model left alone, and one retrained whenever
+labels arrive.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import ml_metadata
+import pandas as pd
+from ml_metadata.proto import metadata_store_pb2
+
+from components.errors import PipelineFailed
+from components.model_server.client import ModelClient
+from components.prediction_log.reader import read_window
+from components.serving_pusher.deployment import Deployment, read_record
+from components.storage import read_json, write_bytes, write_json
+from pipelines.config import Settings, quiet_environment
+from pipelines.control import leases
+from pipelines.control.launcher import RunState
+from pipelines.control.settings import LoopSettings, Mode
+from pipelines.flights.calendar import Months
+from pipelines.flights.data import LABEL, load_flights
+from pipelines.flights.demo import policies
+from pipelines.flights.demo.progress import Progress
+from pipelines.flights.demo.replay import replay, requests_of, write_labels, write_span
+from pipelines.flights.demo.server import model_server
+from pipelines.flights.settings import MODEL_NAME, REPLAYED, TRAINED_ON, flights_settings
+from pipelines.lineage.explain import explain
+from pipelines.lineage.show import render_explanation
+from pipelines.loop import Loop, StepResult
+from pipelines.page.html import render_page
+from pipelines.page.terminal import render_table
+
+FIFTH = 0.2
+_SHOWN_EVERY_SECONDS = 5.0
+_FIRST_RUN = "train-flights-first"
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """One window after the loop has seen it.
+
+    Attributes:
+        name: The window.
+        version: The version that served it.
+        served: Its labelled rows with the columns `score` (what was answered) and the label.
+        rows: Rows that the server answered, labelled or not.
+        decision: Content of `retrain_decision.json`.
+        drift: Content of `drift_report.json`.
+        trained: Whether the decision led to a new version.
+    """
+
+    name: str
+    version: int
+    served: pd.DataFrame
+    rows: int
+    decision: dict[str, Any]
+    drift: dict[str, Any]
+    trained: bool
+
+
+class Demo:
+    """One run of the demo in one folder."""
+
+    def __init__(self, folder: Path, fraction: float, seed: int, progress: Progress) -> None:
+        """Loads the flights; touches no file yet."""
+        self._folder = folder
+        self._fraction = fraction
+        self._seed = seed
+        self._progress = progress
+        self._calendar = Months()
+        with progress.timed("read the flights"):
+            self._flights = load_flights(fraction, seed)
+        self._rows = {span: rows for span, rows in self._flights.groupby("span")}
+
+    def run(self) -> dict[str, Any]:
+        """Runs all of it; returns the content of `summary.json`.
+
+        Raises:
+            PipelineFailed: A pipeline run failed; its message names the node and the reason.
+            ServerUnavailable: The model server did not start, or died.
+        """
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        for span in TRAINED_ON:
+            write_span(self._flights, span, self._folder / "spans")
+        every_window = self._start_every_window()
+        settings = flights_settings(self._folder, "http://unset")
+        try:
+            with model_server(
+                MODEL_NAME,
+                Path(settings.serving.base_path),
+                Path(settings.serving.prediction_log),
+                self._folder,
+            ) as url:
+                self._progress.say(f"model server on {url}")
+                settings = flights_settings(self._folder, url)
+                store = open_store(settings)
+                loop = self._loop(settings, store)
+                self._train_first(settings, store)
+                client = ModelClient(url, MODEL_NAME)
+                windows = [self._window(span, settings, loop, client) for span in REPLAYED]
+            with self._progress.timed("waiting for the policies beside the loop"):
+                scores = self._every_window_scores(every_window)
+        finally:
+            every_window.kill()
+        return self._conclude(settings, store, windows, scores)
+
+    def _start_every_window(self) -> "subprocess.Popen[bytes]":
+        """Trains the policy `every_window` in a process of its own: this machine has two cores."""
+        output = (self._folder / "every_window.log").open("wb")
+        with output:
+            return subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "pipelines.flights.demo.policies",
+                    f"--fraction={self._fraction}",
+                    f"--seed={self._seed}",
+                    f"--output={self._folder / 'every_window.json'}",
+                ],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env=quiet_environment(),
+            )
+
+    def _every_window_scores(self, process: "subprocess.Popen[bytes]") -> dict[str, list[float]]:
+        if process.wait() != 0:
+            lines = (self._folder / "every_window.log").read_text(errors="replace").splitlines()
+            raise PipelineFailed(
+                f"Training the policy every_window ended with {process.returncode}: "
+                f"{lines[-1] if lines else 'it said nothing'}"
+            )
+        scores: dict[str, list[float]] = read_json(str(self._folder / "every_window.json"))[
+            "scores"
+        ]
+        return scores
+
+    def _loop(self, settings: Settings, store: Any) -> Loop:
+        with self._progress.timed("import TFX"):
+            from pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
+        self._progress.say("TFX imported")
+        parts = (store, settings, self._calendar, TRAINED_ON[0])
+        self._now_ms = 0
+        return Loop(
+            store,
+            LoopSettings(model_name=MODEL_NAME, mode=Mode.ACT),
+            MonitoringLauncher(*parts, on_node=self._on_monitoring_node),
+            TrainingLauncher(*parts, on_node=self._on_training_node),
+            clock=lambda: self._now_ms,
+        )
+
+    def _train_first(self, settings: Settings, store: Any) -> None:
+        from pipelines.runners.local import run_pipeline
+        from pipelines.training import TrainingRequest, training_pipeline
+
+        self._progress.say("training on January and February")
+        pipeline = training_pipeline(settings, TrainingRequest(spans=TRAINED_ON))
+        with leases.hold(store, _FIRST_RUN):
+            run_pipeline(pipeline, _FIRST_RUN, lambda time: self._on_training_node("", time))
+        if self._stable(settings) is None:
+            raise PipelineFailed(
+                "The first model was not blessed, so nothing serves. See the Evaluator's result in "
+                f"{settings.pipeline.root}."
+            )
+
+    def _window(
+        self, span: int, settings: Settings, loop: Loop, client: ModelClient
+    ) -> Monitored:
+        window = self._calendar.window_of_span(span)
+        flights = self._rows[span]
+        version = self._stable_version(settings)
+        with self._progress.timed("replay"):
+            requests = replay(client, flights, self._counter(window.name, len(flights)))
+        self._progress.say(
+            f"{window.name}: {len(flights)} flights in {requests} requests served by "
+            f"version {version}"
+        )
+        self._labels_arrive(span - 1, window.end_ms)
+        self._now_ms = window.end_ms
+        result = loop.step(window.name)
+        monitored = self._read(window.name, span, version, settings, result)
+        said = monitored.decision
+        self._progress.say(f"{window.name}: {said['verdict']} {said['reason']}. "
+                           f"{said['explanation']}")
+        return monitored
+
+    def _labels_arrive(self, span: int, now_ms: int) -> None:
+        """Labels are one window late; January and February had theirs before the start."""
+        if span in REPLAYED:
+            name = self._calendar.window_of_span(span).name
+            path = self._folder / "labels" / f"{name}.parquet"
+            write_labels(self._rows[span], now_ms - 1, path)
+            write_span(self._flights, span, self._folder / "spans")
+
+    def _read(
+        self, name: str, span: int, version: int, settings: Settings, result: StepResult
+    ) -> Monitored:
+        if result.monitoring.state is not RunState.SUCCEEDED or result.decision is None:
+            raise PipelineFailed(
+                f"Monitoring {name} ended as {result.monitoring.state.value}: node "
+                f"{result.monitoring.node or '-'}: {result.monitoring.reason or 'no reason'}"
+            )
+        if result.outcome is not None and result.outcome.state is not RunState.SUCCEEDED:
+            self._progress.say(
+                f"{name}: the retraining failed at {result.outcome.node}: {result.outcome.reason}"
+            )
+        window = self._calendar.window_of_span(span)
+        log = read_window(
+            settings.serving.prediction_log, MODEL_NAME, window.start_ms, window.end_ms
+        ).table
+        served = _with_labels(log.to_pandas(), self._rows[span], settings.model.score)
+        return Monitored(
+            name=name,
+            version=version,
+            served=served[served[LABEL].notna()],
+            rows=len(served),
+            decision=read_json(f"{result.decision.uri}/retrain_decision.json"),
+            drift=_drift_report(settings, name),
+            trained=self._stable_version(settings) != version,
+        )
+
+    def _conclude(
+        self,
+        settings: Settings,
+        store: Any,
+        windows: list[Monitored],
+        every_window: Mapping[str, list[float]],
+    ) -> dict[str, Any]:
+        with self._progress.timed("compare the policies"):
+            first = Path(settings.serving.base_path) / "1"
+            entries = [
+                self._entry(window, first, every_window.get(window.name)) for window in windows
+            ]
+        served_by = [window.version for window in windows]
+        summary = {
+            "rows": sum(window.rows for window in windows),
+            "seconds": round(self._progress.elapsed, 1),
+            "windows": entries,
+            "trainings": {"loop": len(set(served_by)) - 1, "every_window": len(every_window)},
+            "gain_recovered": {
+                metric: policies.gain_recovered(
+                    {entry["window"]: entry[metric] for entry in entries},
+                    {window.name: len(window.served) for window in windows},
+                    lower_is_better=metric == "log_loss",
+                )
+                for metric in ("log_loss", "auc")
+            },
+        }
+        last = self._stable_version(settings)
+        explanation = render_explanation(explain(store, MODEL_NAME, last))
+        page = render_page(
+            summary,
+            [window.drift for window in windows],
+            [window.decision for window in windows],
+            self._progress.timings,
+            explanation,
+        )
+        write_bytes(str(self._folder / "index.html"), page.encode())
+        write_json(str(self._folder / "summary.json"), summary)
+        write_json(
+            str(self._folder / "timings.json"),
+            {part: round(seconds, 2) for part, seconds in self._progress.timings},
+        )
+        (self._folder / "explain.txt").write_text(explanation)
+        return summary
+
+    def _entry(
+        self, window: Monitored, first: Path, every_window: list[float] | None
+    ) -> dict[str, Any]:
+        flights = self._rows[int(window.name[-2:])]
+        known = flights[LABEL].notna().to_numpy()
+        labels = flights[LABEL].to_numpy()[known]
+        left_alone = policies.quality(
+            labels, policies.scores_of_saved_model(first, flights)[known]
+        )
+        loop = policies.quality(
+            window.served[LABEL].to_numpy(), window.served["score"].to_numpy()
+        )
+        always = left_alone
+        if every_window is not None:
+            always = policies.quality(labels, pd.Series(every_window).to_numpy()[known])
+        measured = {"loop": loop, "left_alone": left_alone, "every_window": always}
+        loss = window.decision["evidence"].get("avoidable_loss") or {}
+        return {
+            "window": window.name,
+            "rows": window.rows,
+            **{
+                metric: {policy: values[metric] for policy, values in measured.items()}
+                for metric in ("auc", "log_loss")
+            },
+            "avoidable_loss": loss.get("relative"),
+            "drifted": [f["feature"] for f in window.drift["features"] if f["drifted"]],
+            "verdict": window.decision["verdict"],
+            "reason": window.decision["reason"],
+            "version": window.version,
+        }
+
+    def _stable(self, settings: Settings) -> Deployment | None:
+        return read_record(settings.serving.base_path, MODEL_NAME).stable
+
+    def _stable_version(self, settings: Settings) -> int:
+        stable = self._stable(settings)
+        return stable.version if stable else 0
+
+    def _on_training_node(self, run_id: str, time: Any) -> None:
+        self._progress.add(f"training: {time.node}", time.seconds)
+        self._progress.say(f"  training: {time.node} {time.seconds:.1f} s")
+
+    def _on_monitoring_node(self, run_id: str, time: Any) -> None:
+        self._progress.add(f"monitoring: {time.node}", time.seconds)
+
+    def _counter(self, window: str, rows: int) -> Callable[[int], None]:
+        last = time.monotonic()
+
+        def on_request(answered: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > _SHOWN_EVERY_SECONDS:
+                last = time.monotonic()
+                self._progress.say(f"  {window}: {answered} of {rows} flights")
+
+        return on_request
+
+
+def open_store(settings: Settings) -> Any:
+    """Opens the SQLite store that the pipelines record into."""
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = settings.pipeline.metadata_path
+    config.sqlite.connection_mode = (
+        metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    )
+    return ml_metadata.MetadataStore(config)
+
+
+def run_demo(folder: Path, fraction: float, seed: int, out: TextIO = sys.stdout) -> int:
+    """Runs the demo and prints what it ends with; returns the exit code."""
+    progress = Progress(time.monotonic(), out)
+    summary = Demo(folder, fraction, seed, progress).run()
+    out.write("\n" + render_table(summary))
+    out.write("\n" + (folder / "explain.txt").read_text() + "\n")
+    out.write("\nwhere the time went\n")
+    for part, seconds in sorted(progress.timings, key=lambda item: -item[1]):
+        out.write(f"  {seconds:7.1f} s  {part}\n")
+    out.write("\n" + json.dumps({k: summary[k] for k in ("trainings", "gain_recovered")}) + "\n")
+    out.write(f"{folder / 'index.html'} shows it all; {folder / 'summary.json'} holds it.\n")
+    return 0
+
+
+def _with_labels(log: pd.DataFrame, flights: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Returns what was answered beside what came of it: the truth that nobody had at the time."""
+    parts = [
+        pd.DataFrame(
+            {
+                "request_id": request_id,
+                "instance_index": range(len(rows)),
+                LABEL: rows[LABEL].to_numpy(),
+            }
+        )
+        for request_id, _, rows in requests_of(flights)
+    ]
+    truth = pd.concat(parts, ignore_index=True)
+    answered = log[["request_id", "instance_index", f"output.{score}"]]
+    joined = truth.merge(answered, on=["request_id", "instance_index"], how="inner")
+    return joined.rename(columns={f"output.{score}": "score"})
+
+
+def _drift_report(settings: Settings, window: str) -> dict[str, Any]:
+    """Returns the newest drift report of a window."""
+    found = [
+        content
+        for path in Path(settings.pipeline.root).glob("DriftMonitor/drift_report/*/*.json")
+        if (content := read_json(str(path)))["window"] == window
+    ]
+    return found[-1]

@@ -1,0 +1,127 @@
+"""Which steps lead from a window of predictions to a decision?"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from tfx import v1 as tfx
+
+from components.artifacts import ReferenceProfile, RetrainDecision
+from components.drift_monitor.component import DriftMonitor
+from components.prediction_log.component import PredictionLogGen
+from components.prediction_log.label_joiner import LabelJoiner
+from components.quality_monitor.component import QualityMonitor
+from components.retrain_decider.component import RetrainDecider
+from pipelines.calendar import Window
+from pipelines.config import Settings
+from pipelines.evaluation import served_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringRequest:
+    """What one monitoring run looks at.
+
+    Attributes:
+        window: The window that ended; its predictions are checked for drift.
+        label_window: The newest window whose labels have arrived; its quality is measured.
+        labelled_since_ms: Where the champion's training data end, milliseconds UTC.
+        reference_profile_uri: The champion's reference profile.
+        previous_decision_uri: The decision of the window before, if there was one.
+        training_start_ms: A retraining would use rows from this time on; None means all.
+    """
+
+    window: Window
+    label_window: Window
+    labelled_since_ms: int
+    reference_profile_uri: str
+    previous_decision_uri: Optional[str] = None
+    training_start_ms: Optional[int] = None
+
+
+def monitoring_pipeline(
+    settings: Settings, request: MonitoringRequest, metadata: bool = True
+) -> tfx.dsl.Pipeline:
+    """Returns the monitoring pipeline of one window.
+
+    Args:
+        settings: Whose log and labels to read, and what a training costs.
+        request: The window, the labels that are here, the champion's profile.
+        metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
+    """
+    model = settings.model
+    profile = _imported("ReferenceProfileImporter", request.reference_profile_uri, ReferenceProfile)
+    nodes: list[Any] = [profile]
+    previous = None
+    if request.previous_decision_uri:
+        previous = _imported(
+            "PreviousDecisionImporter", request.previous_decision_uri, RetrainDecision
+        )
+        nodes.append(previous)
+    current = PredictionLogGen(
+        log_dir=settings.serving.prediction_log,
+        model_name=model.name,
+        window=request.window.name,
+        start_ms=request.window.start_ms,
+        end_ms=request.window.end_ms,
+    )
+    drift = DriftMonitor(
+        prediction_log=current.outputs["prediction_log"],
+        reference_profile=profile.outputs["result"],
+        window=request.window.name,
+        model_name=model.name,
+        ignore_features=model.ignore_features,
+        score_output=f"output.{model.score}",
+    )
+    # Labels of windows before the newest count too: a retraining would learn from them.
+    to_label = PredictionLogGen(
+        log_dir=settings.serving.prediction_log,
+        model_name=model.name,
+        window=request.label_window.name,
+        start_ms=min(request.labelled_since_ms, request.label_window.start_ms),
+        end_ms=request.label_window.end_ms,
+    ).with_id("LabelWindowLogGen")
+    joiner = LabelJoiner(
+        prediction_log=to_label.outputs["prediction_log"],
+        labels_dir=settings.pipeline.labels,
+        as_of_ms=request.window.end_ms,
+    )
+    quality = QualityMonitor(
+        labelled_log=joiner.outputs["labelled_log"],
+        eval_config=served_config(model),
+        window=request.label_window.name,
+        start_ms=request.label_window.start_ms,
+        end_ms=request.label_window.end_ms,
+    )
+    decider = RetrainDecider(
+        drift_report=drift.outputs["drift_report"],
+        labelled_log=joiner.outputs["labelled_log"],
+        reference_profile=profile.outputs["result"],
+        evaluation=quality.outputs["evaluation"],
+        previous_decision=previous.outputs["result"] if previous else None,
+        model_name=model.name,
+        window=request.window.name,
+        label_window=request.label_window.name,
+        label_start_ms=request.label_window.start_ms,
+        label_end_ms=request.label_window.end_ms,
+        training_start_ms=request.training_start_ms,
+        settings=json.dumps({"training_cost": settings.decision.training_cost}),
+    )
+    nodes += [current, drift, to_label, joiner, quality, decider]
+    return tfx.dsl.Pipeline(
+        pipeline_name=f"{model.name}-monitoring",
+        pipeline_root=settings.pipeline.root,
+        components=nodes,
+        enable_cache=False,
+        metadata_connection_config=(
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                settings.pipeline.metadata_path
+            )
+            if metadata
+            else None
+        ),
+        beam_pipeline_args=list(settings.pipeline.beam_args),
+    )
+
+
+def _imported(node_id: str, uri: str, kind: Any) -> Any:
+    return tfx.dsl.Importer(source_uri=uri, artifact_type=kind).with_id(node_id)
