@@ -59,7 +59,8 @@ class DecisionSettings:
     def to_json(self) -> dict[str, Any]:
         """Returns the flat JSON object that `from_json` reads."""
         flat: dict[str, Any] = {}
-        for part in (self, self.policy, self.measure, self.measure.surrogate):
+        # The surrogate first: the seed that counts is the measurement's.
+        for part in (self.measure.surrogate, self.measure, self.policy, self):
             flat |= {
                 name: value
                 for name, value in vars(part).items()

@@ -1,0 +1,80 @@
+"""Writes what RetrainDecider reads: a drift report, a reference profile and a labelled log."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+DAY_MS = 86_400_000
+LABEL_START_MS, LABEL_END_MS = 60 * DAY_MS, 90 * DAY_MS
+# The champion learnt from days 0 to 30; days 30 to 60 are labelled too, days 60 to 90 are newest.
+
+
+def training_rows(count: int, seed: int, first_day: int, *, sign: float = 1.0) -> pd.DataFrame:
+    """Rows of thirty days in order of time, labelled by `sign` times a score."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        {
+            "temp": rng.normal(50, 10, count),
+            "hour": rng.integers(0, 24, count),
+            "carrier": rng.choice(["AA", "UA", "B6"], count).astype(object),
+        }
+    )
+    score = (rows["temp"] - 50) / 5 + (rows["carrier"] == "AA") + rng.logistic(size=count)
+    rows["late"] = (sign * score > 0).astype(float)
+    rows["event_time_ms"] = np.sort(
+        rng.integers(first_day * DAY_MS, (first_day + 30) * DAY_MS, count)
+    )
+    return rows
+
+
+def write_profile(folder: Path, rows: pd.DataFrame, fraction: float = 1.0) -> Path:
+    """Writes a reference profile's two files."""
+    folder.mkdir(parents=True)
+    content = {
+        "schema_version": 1,
+        "label": "late",
+        "rows_total": round(len(rows) / fraction),
+        "sample": {"rows": len(rows), "fraction": fraction, "seed": 0},
+        "ignored": ["late", "event_time_ms"],
+    }
+    (folder / "reference_profile.json").write_text(json.dumps(content))
+    rows.to_parquet(folder / "training_sample.parquet")
+    return folder
+
+
+def write_log(folder: Path, rows: pd.DataFrame) -> Path:
+    """Writes a labelled log's rows as LabelJoiner does, one of them answered with an error."""
+    folder.mkdir(parents=True)
+    features = [name for name in rows.columns if name not in ("late", "event_time_ms")]
+    logged = rows[["event_time_ms"]].copy()
+    logged["request_id"] = [f"{time}-{n}" for n, time in enumerate(rows["event_time_ms"])]
+    logged["instance_index"] = np.int32(0)
+    logged["status"] = "ok"
+    for name in features:
+        logged[f"feature.{name}"] = rows[name].to_numpy()
+    logged["output.probability"] = 0.5
+    logged["label"] = rows["late"].to_numpy() if "late" in rows else np.nan
+    failed = logged.tail(1).assign(request_id="failed", status="error")
+    pd.concat([logged, failed]).to_parquet(folder / "rows.parquet")
+    return folder
+
+
+def write_report(folder: Path, *, fault: str | None = None, rows: int = 3000) -> Path:
+    """Writes a drift report about version 3."""
+    folder.mkdir(parents=True)
+    content = {
+        "schema_version": 1,
+        "verdict": "DATA_FAULT" if fault else "DRIFT",
+        "window": "day-120",
+        "model_name": "flights",
+        "model_version": 3,
+        "rows": {"reference": 3000, "current": rows},
+        "features": [
+            {"feature": "temp", "drifted": fault is None, "fault": fault},
+            {"feature": "hour", "drifted": False, "fault": None},
+        ],
+    }
+    (folder / "drift_report.json").write_text(json.dumps(content))
+    return folder
