@@ -137,9 +137,9 @@ def _poll_forever(versions: "Versions[Servable]", seconds: float, stop: threadin
 def _poll(versions: "Versions[Servable]") -> None:
     try:
         versions.poll()
-    except OSError as error:
-        # A file system that is away comes back: what is loaded serves on.
-        _LOG.error("cannot look at the base path: %s", error)
+    except Exception:
+        # A file system that is away comes back: what is loaded serves on, and is looked at again.
+        _LOG.exception("cannot look at the base path")
 
 
 def _start_rest(

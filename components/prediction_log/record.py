@@ -3,6 +3,7 @@
 One row per scored instance. `request_id` and `instance_index` identify it.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ ANSWERED_TIME = pa.field("answered_time_ms", pa.int64())
 
 # Taken apart once: making a batch is on the way of every request.
 _ENVELOPE_FIELDS = tuple((field, field.name, field.type) for field in ENVELOPE)
+
+# Fields that are the same from request to request, so that their columns can be made once.
+_STEADY = frozenset({"model_name", "model_version", "variant", "sampling_rate", "status"})
+_MAX_CACHED_ROWS = 256
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
@@ -140,7 +145,9 @@ def make_batch(
     columns: list[pa.Array] = []
     for _, name, kind in _ENVELOPE_FIELDS:
         if name == "instance_index":
-            columns.append(pa.array(np.arange(rows, dtype=np.int32)))
+            columns.append(to_arrow(np.arange(rows, dtype=np.int32)))
+        elif name in _STEADY and rows <= _MAX_CACHED_ROWS:
+            columns.append(_cached(getattr(envelope, name), rows, kind))
         else:
             columns.append(pa.array([getattr(envelope, name)] * rows, type=kind))
     fields = [field for field, _, _ in _ENVELOPE_FIELDS]
@@ -169,7 +176,17 @@ def to_arrow(values: Array | pa.Array) -> pa.Array:
         return pa.array([_text(value) for value in values.tolist()], type=pa.string())
     if values.dtype == np.float16:
         values = values.astype(np.float32)
+    if values.dtype.kind in "iuf" and values.dtype.isnative:
+        # Twice as fast as pa.array, which matters on the way of every request.
+        kind = pa.from_numpy_dtype(values.dtype)
+        buffer = pa.py_buffer(np.ascontiguousarray(values))
+        return pa.Array.from_buffers(kind, len(values), [None, buffer])
     return pa.array(values)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached(value: object, rows: int, kind: pa.DataType) -> pa.Array:
+    return pa.array([value] * rows, type=kind)
 
 
 def _text(value: object) -> "str | None":

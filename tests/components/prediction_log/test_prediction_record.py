@@ -73,3 +73,24 @@ def test_bytes_that_are_no_text_do_not_make_the_log_unreadable():
     column = to_arrow(np.array([b"\xff\xfeJFK", b"ok"], dtype=object))
     assert column.type == pa.string()
     assert column.to_pylist() == ["\\xff\\xfeJFK", "ok"]
+
+
+@given(
+    st.sampled_from(["int8", "int32", "int64", "uint16", "uint64", "float32", "float64", "bool"]),
+    st.integers(1, 6),
+    st.booleans(),
+)
+def test_columns_keep_their_values_and_types(dtype, rows, strided):
+    values = np.arange(rows * 2).astype(dtype)
+    values = values[::2] if strided else values[:rows]
+    column = to_arrow(values)
+    column.validate(full=True)
+    assert column.type == pa.from_numpy_dtype(np.dtype(dtype))
+    assert column.to_pylist() == values.tolist()
+
+
+def test_steady_columns_are_not_mixed_up_between_requests():
+    one, two = batch_of("r", 2, version=1), batch_of("r", 2, version=2)
+    assert one.column("model_version").to_pylist() == [1, 1]
+    assert two.column("model_version").to_pylist() == [2, 2]
+    assert one.column("sampling_rate").to_pylist() == [1.0, 1.0]
