@@ -210,8 +210,8 @@ def _explain(
             f"({avoidable.promised_loss:.3f}): what a retraining gains here it may lose elsewhere."
         )
     total = (
-        f"since version {evidence.model_version} was trained that adds up to "
-        f"{saving.accumulated:.1%} of a window's loss"
+        f"since version {evidence.model_version} was trained, and with the window whose labels are "
+        f"to come, that adds up to {saving.lost(settings.policy):.1%} of a window's loss"
     )
     if reason == RETRAINING_PAYS:
         return f"Retrain: {measured}; {total}, and a training costs {cost:.1%}."

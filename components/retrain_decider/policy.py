@@ -3,12 +3,14 @@
 The ski-rental rule: what a champion loses against a retrained model adds up from window to window,
 and when the sum reaches what a training costs, it is time to train. Were the savings known exactly,
 this would cost at most twice the best schedule in hindsight (Karlin et al. 1988, "Competitive
-snoopy caching"); where a saving grows evenly with the age of the model it is the best schedule.
+snoopy caching"); where a saving grows evenly with the age of the model it is the best schedule. The
+window that was served since the labels ended is taken to have lost as much as the last.
 
-Savings are measured with noise, so only those that stand out of it count. How far is the question
-that decides between false alarms and late ones, and drift answers it: it seldom comes in one piece,
-and one retraining seldom learns a new concept whole. So the first saving must stand out far; after
-it, for some windows and also under the next champion, less is enough.
+Savings are measured with noise, so only those that stand out of it count: a window's own, or the
+sum of all windows under this champion, for a small saving that lasts. How far is the question that
+decides between false alarms and late ones, and drift answers it: it seldom comes in one piece, and
+one retraining seldom learns a new concept whole. So the first saving must stand out far; after it,
+for some windows and also under the next champion, less is enough.
 
 A saving in a window where the champion does clearly better than on its own held-out rows counts for
 nothing: such a window is of the kind that the champion knows best, and to be sharpened for it is to
@@ -16,7 +18,8 @@ be blunted for the kind that comes next. Where concepts come and go this is what
 knows all of them from being retrained into one that knows the last.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 from components.errors import ConfigError
 from components.retrain_decider.avoidable_loss import AvoidableLoss
@@ -33,6 +36,7 @@ class PolicySettings:
         alert_windows: Labelled windows that an alert lasts after a saving beyond `alarm_z`.
         promise_z: Standard errors by which a champion must do better than it promised for its
             savings not to count.
+        late_windows: Windows served since the label window ended: their labels are to come.
     """
 
     training_cost: float = 0.02
@@ -40,6 +44,7 @@ class PolicySettings:
     alert_z: float = 1.0
     alert_windows: int = 4
     promise_z: float = 3.0
+    late_windows: int = 1
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -52,29 +57,40 @@ class PolicySettings:
             raise ConfigError(
                 f"Expected 0 <= alert_z <= alarm_z, got {self.alert_z} and {self.alarm_z}."
             )
-        if self.alert_windows < 0:
-            raise ConfigError(f"alert_windows must not be negative, got {self.alert_windows}.")
+        for name in ("alert_windows", "late_windows"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavingState:
-    """What is believed about the champion after some windows.
+    """What is believed about the champion after some windows; savings in windows' losses.
 
     Attributes:
-        accumulated: Sum of the savings that stood out, in units of one window's loss.
-        latest: The last window's saving where it stood out, else 0.
+        accumulated: Savings that stand out of the noise, up to the label window.
+        latest: The last window's saving where there is one to believe in, else 0.
+        singly: Sum of the windows that stood out each by itself.
+        together: Sum of all windows.
+        variance: Of `together`.
         alert: Labelled windows that the alert still lasts.
         label_window: The last window that was counted; empty before the first.
     """
 
     accumulated: float = 0.0
     latest: float = 0.0
+    singly: float = 0.0
+    together: float = 0.0
+    variance: float = 0.0
     alert: int = 0
     label_window: str = ""
 
     def under_new_champion(self) -> "SavingState":
-        """Returns what carries over to the next champion: the alert, not the sum."""
-        return replace(self, accumulated=0.0, latest=0.0)
+        """Returns what carries over to the next champion: the alert, not the sums."""
+        return SavingState(alert=self.alert, label_window=self.label_window)
+
+    def lost(self, settings: PolicySettings) -> float:
+        """Returns what is accumulated, with the windows whose labels are to come."""
+        return self.accumulated + settings.late_windows * self.latest
 
 
 def observe(
@@ -82,15 +98,21 @@ def observe(
 ) -> SavingState:
     """Returns the state after one more measurement."""
     threshold = settings.alert_z if state.alert > 0 else settings.alarm_z
-    counts = avoidable.z > threshold and not better_than_promised(avoidable, settings)
-    saving = avoidable.relative if counts else 0.0
-    alert = max(state.alert - 1, 0)
-    if avoidable.z > settings.alarm_z:
-        alert = settings.alert_windows
+    saving, counts = avoidable.relative, not better_than_promised(avoidable, settings)
+    alone = avoidable.z > threshold
+    singly = state.singly + (saving if counts and alone else 0.0)
+    together = state.together + (saving if counts else 0.0)
+    variance = state.variance + (avoidable.relative_standard_error**2 if counts else 0.0)
+    pooled_z = together / math.sqrt(variance) if variance > 0 else 0.0
+    accumulated = max(singly, together if pooled_z > threshold else 0.0)
+    alarmed = avoidable.z > settings.alarm_z or (counts and pooled_z > settings.alarm_z)
     return SavingState(
-        accumulated=state.accumulated + saving,
-        latest=saving,
-        alert=alert,
+        accumulated=accumulated,
+        latest=saving if counts and saving > 0 and accumulated > 0 else 0.0,
+        singly=singly,
+        together=together,
+        variance=variance,
+        alert=settings.alert_windows if alarmed else max(state.alert - 1, 0),
         label_window=label_window,
     )
 
@@ -102,4 +124,4 @@ def better_than_promised(avoidable: AvoidableLoss, settings: PolicySettings) -> 
 
 def pays(state: SavingState, settings: PolicySettings) -> bool:
     """Says whether the savings pay for a training, the latest among them."""
-    return state.latest > 0 and state.accumulated >= settings.training_cost
+    return state.latest > 0 and state.lost(settings) >= settings.training_cost

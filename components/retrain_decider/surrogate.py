@@ -2,8 +2,9 @@
 
 The surrogate is a pair from scikit-learn: histogram gradient boosting, and a linear model. Nobody
 knows here what the champion is; trees overstate what more rows are worth to it, a linear model
-misses what it learns from interactions, and their mean is steadier than either. Both take numbers,
-integers and categories with missing values, so that none of the champion's transforms is needed.
+misses what it learns from interactions, and the mean of their log odds is steadier than either.
+Both take numbers, integers and categories with missing values, so that none of the champion's
+transforms is needed.
 """
 
 import warnings
@@ -24,7 +25,7 @@ MAX_CATEGORIES = 60
 _BINS = 64
 _FAR = 10.0
 _STEPS = 60
-_PROBABILITY_FLOOR = 1e-4
+_FLOOR = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,25 +169,32 @@ class _Pair:
     constant: float
 
     def losses(self, rows: pd.DataFrame) -> Floats:
-        """Returns log loss (nats) or squared error of each row, the mean of both models."""
+        """Returns log loss (nats) or squared error of each row, both models in one prediction."""
         labels = rows[self.label].to_numpy(dtype=np.float64)
         if self.linear is None:
             return self._loss(labels, np.full(len(rows), self.constant))
         codes = self.encoder.codes(rows)
+        inputs = (codes, self.linear.matrix(codes))
         with _one_thread():
-            predictions = [
-                model.predict_proba(matrix)[:, 1] if self.binary else model.predict(matrix)
-                for model, matrix in zip(
-                    self.models, (codes, self.linear.matrix(codes)), strict=True
-                )
+            if not self.binary:
+                predicted = [m.predict(x) for m, x in zip(self.models, inputs, strict=True)]
+                return self._loss(labels, np.mean(predicted, axis=0))
+            scores = [
+                _log_odds(m.predict_proba(x)[:, 1])
+                for m, x in zip(self.models, inputs, strict=True)
             ]
-        return np.asarray(np.mean([self._loss(labels, p) for p in predictions], axis=0))
+        return self._loss(labels, 1.0 / (1.0 + np.exp(-np.mean(scores, axis=0))))
 
     def _loss(self, labels: Floats, predicted: Floats) -> Floats:
         if not self.binary:
             return np.asarray((labels - predicted) ** 2)
-        predicted = np.clip(predicted, _PROBABILITY_FLOOR, 1.0 - _PROBABILITY_FLOOR)
+        predicted = np.clip(predicted, _FLOOR, 1.0 - _FLOOR)
         return np.asarray(-np.where(labels > 0.5, np.log(predicted), np.log1p(-predicted)))
+
+
+def _log_odds(probability: Floats) -> Floats:
+    clipped = np.clip(probability, _FLOOR, 1.0 - _FLOOR)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def fit_surrogate(

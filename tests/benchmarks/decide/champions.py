@@ -117,6 +117,8 @@ def _pipeline(kind: str, rows: int) -> Pipeline:
             max_iter=max(5, round(_STEPS * _BATCH / rows)),
             learning_rate_init=5e-3,
             alpha=1e-3,
+            early_stopping=True,
+            n_iter_no_change=5,
             random_state=0,
         )
     return make_pipeline(make_column_transformer((encode, words), (scale, numbers)), model)
