@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components.errors import ConfigError, DataError
@@ -78,12 +79,13 @@ def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
             flights["dep_delay"].isna(), np.nan, flights["dep_delay"] > LATE_AFTER_MINUTES
         ).astype("float64"),
     )
-    # The last observation at the airport, at most a few hours old, is what anybody would know.
+    # The last observation at the airport is what anybody would know. The package has none after
+    # 30 December 18:00: the flights of the last day get one that is up to 30 hours old.
     joined = pd.merge_asof(
         flights.assign(hour_start=hour).sort_values("hour_start", kind="stable"),
         weather,
         left_on="hour_start",
-        right_on="observed",
+        right_on="known",
         by="origin",
     )
     joined = joined.astype({name: "int64" for name in INTEGER_FEATURES})
@@ -117,13 +119,16 @@ def _package_data() -> Path:
 
 def _hourly_weather(weather: pd.DataFrame) -> pd.DataFrame:
     columns = list(FLOAT_FEATURES)
-    weather = weather.assign(observed=pd.to_datetime(weather["time_hour"], utc=True))
-    weather = weather.sort_values("observed", kind="stable", ignore_index=True)
+    # A row holds what was measured during its hour, as a rule at minute 51, and the precipitation
+    # of the whole hour (data-raw/weather.R of nycflights13): it is known when the hour is over.
+    hour = pd.to_datetime(weather["time_hour"], utc=True)
+    weather = weather.assign(known=hour + pd.Timedelta(hours=1))
+    weather = weather.sort_values("known", kind="stable", ignore_index=True)
     # No gust on record means that none was observed; other gaps keep the last observation.
+    # None is filled from later ones.
     weather["wind_gust"] = weather["wind_gust"].fillna(0.0)
     weather[columns] = weather.groupby("origin")[columns].ffill()
-    weather[columns] = weather.groupby("origin")[columns].bfill()
-    return weather[["origin", "observed", *columns]]
+    return weather[["origin", "known", *columns]]
 
 
 def _flight_ids(flights: pd.DataFrame) -> pd.Series:
@@ -133,6 +138,6 @@ def _flight_ids(flights: pd.DataFrame) -> pd.Series:
     return date + "-" + scheduled + "-" + flights["origin"] + "-" + number
 
 
-def _milliseconds(times: pd.Series) -> np.ndarray:
-    epoch = pd.Timestamp(0, tz="UTC")
-    return ((times - epoch) // pd.Timedelta(milliseconds=1)).to_numpy(dtype="int64")
+def _milliseconds(times: pd.Series) -> npt.NDArray[np.int64]:
+    since_epoch = times - pd.Timestamp(0, tz="UTC")
+    return np.asarray(since_epoch // pd.Timedelta(milliseconds=1), dtype=np.int64)
