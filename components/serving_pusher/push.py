@@ -1,8 +1,8 @@
-"""How does a new version reach a running server without ever taking the service down?
+"""How does a new version reach a running server without taking the service down?
 
     preflight ─▶ stage beside ─▶ rename ─▶ wait for AVAILABLE ─▶ golden requests ─▶ stable
         │              │                        │                     │
-        └──────────────┴────────────────────────┴─────────────────────┴─▶ withdraw, old one serves on
+        └──────────────┴────────────────────────┴─────────────────────┴─▶ withdraw, serve the old
 
 The base path is a file system that the server watches (a disk, NFS, a mounted volume): a version
 becomes visible by one rename, so no reader ever sees half a model. A bucket has no such rename.
@@ -12,13 +12,13 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Protocol
 
 from components import storage
-from components.errors import ConfigError, LoopError, ModelRejected, ServerUnavailable
+from components.errors import ConfigError, ModelRejected, ServerUnavailable
 from components.serving_pusher.deployment import (
     Deployment,
     DeploymentRecord,
@@ -51,7 +51,7 @@ class VersionStatus(Protocol):
 class Server(Protocol):
     """The part of a model server that a push needs."""
 
-    def status(self) -> list[VersionStatus]:
+    def status(self) -> Sequence[VersionStatus]:
         """Returns the state of each version; raises ServerUnavailable."""
 
 
@@ -112,12 +112,14 @@ def push(
         ModelRejected: The server does not serve the version; it was withdrawn.
     """
     base = Path(order.base_path)
-    base.mkdir(parents=True, exist_ok=True)
-    record = _without_interrupted(read_record(order.base_path, order.model_name), order)
-    digest = model_digest(order.model_dir)
+    record = read_record(order.base_path, order.model_name)
     server.status()
+    base.mkdir(parents=True, exist_ok=True)
+    digest = model_digest(order.model_dir)
     started = _own_entry(record, order.run_id, digest)
+    record = _without_interrupted(record, base, kept=started)
     if started is not None and started.state is State.STABLE:
+        write_record(order.base_path, record)
         return started
     stable = record.stable
     deployment = started or Deployment(
@@ -134,23 +136,27 @@ def push(
     write_record(order.base_path, record.with_version(deployment))
     try:
         _publish(order.model_dir, base, deployment.version)
-        _wait_until_available(server, deployment.version, order.load_timeout_seconds, sleep)
+        _wait_until_available(server, deployment.version, order, now_ms, sleep)
         check(deployment.version)
-    except (LoopError, OSError) as error:
+    except Exception as error:
+        # Whatever it was: a version that was not proven does not stay.
         _withdraw(base, deployment.version)
-        failed = dataclasses.replace(deployment, state=State.FAILED, reason=str(error))
+        reason = str(error) or type(error).__name__
+        failed = dataclasses.replace(deployment, state=State.FAILED, reason=reason)
         write_record(order.base_path, record.with_version(failed))
         raise
     deployment = dataclasses.replace(deployment, state=State.STABLE)
     write_record(order.base_path, record.with_version(deployment))
     logging.info(
-        "push model=%s version=%d replaced=%s", order.model_name, deployment.version,
+        "push model=%s version=%d replaced=%s",
+        order.model_name,
+        deployment.version,
         deployment.replaced,
     )
     return deployment
 
 
-def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Optional[Deployment]:
+def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment | None:
     """Returns what an earlier attempt of the same run left, if it is still good."""
     return next(
         (
@@ -165,11 +171,13 @@ def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Optional[D
     )
 
 
-def _without_interrupted(record: DeploymentRecord, order: Push) -> DeploymentRecord:
-    """Withdraws what other runs left half-way when they were killed."""
+def _without_interrupted(
+    record: DeploymentRecord, base: Path, kept: Deployment | None
+) -> DeploymentRecord:
+    """Withdraws what was left half-way by pushes that were killed, except the one to continue."""
     for version in record.versions:
-        if version.state is State.PUSHING and version.run_id != order.run_id:
-            _withdraw(Path(order.base_path), version.version)
+        if version.state is State.PUSHING and version != kept:
+            _withdraw(base, version.version)
             failed = dataclasses.replace(version, state=State.FAILED, reason="interrupted")
             record = record.with_version(failed)
     return record
@@ -196,7 +204,8 @@ def _publish(model_dir: Path, base: Path, version: int) -> None:
 def _withdraw(base: Path, version: int) -> None:
     """Takes a version away whole, so that the server goes back to the one before."""
     target, removed = base / str(version), base / f".withdrawn-{version}"
-    shutil.rmtree(removed, ignore_errors=True)
+    for left in (removed, base / f".staging-{version}"):
+        shutil.rmtree(left, ignore_errors=True)
     if target.exists():
         os.rename(target, removed)
         shutil.rmtree(removed)
@@ -215,7 +224,11 @@ def _highest_folder(base: Path) -> int:
 
 
 def _wait_until_available(
-    server: Server, version: int, timeout_seconds: float, sleep: Callable[[float], None]
+    server: Server,
+    version: int,
+    order: Push,
+    now_ms: Callable[[], int],
+    sleep: Callable[[float], None],
 ) -> None:
     """Waits for the server to load a version.
 
@@ -224,8 +237,9 @@ def _wait_until_available(
         ServerUnavailable: The server did not answer at the end of that time.
     """
     last = f"the server never named version {version}"
-    unavailable: Optional[ServerUnavailable] = None
-    for _ in range(max(1, round(timeout_seconds / POLL_SECONDS))):
+    unavailable: ServerUnavailable | None = None
+    deadline_ms = now_ms() + order.load_timeout_seconds * 1000
+    while True:
         try:
             states = {status.version: status for status in server.status()}
             unavailable = None
@@ -238,10 +252,12 @@ def _wait_until_available(
             last = f"state {status.state} {status.error}".strip()
             if status.state in _FAILED_STATES and status.error:
                 break
+        if now_ms() >= deadline_ms:
+            break
         sleep(POLL_SECONDS)
     if unavailable is not None:
         raise unavailable
     raise ModelRejected(
-        f"Expected version {version} to become AVAILABLE within {timeout_seconds:g} s, "
+        f"Expected version {version} to become AVAILABLE within {order.load_timeout_seconds:g} s, "
         f"received: {last}. The version was withdrawn; the one before serves on."
     )
