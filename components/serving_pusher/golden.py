@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.errors import DataError, ModelRejected
@@ -39,7 +40,7 @@ def first_examples(split_uri: str, rows: int) -> list[bytes]:
     return records
 
 
-def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """Returns what the SavedModel answers in this process, by output name.
 
     Raises:
@@ -50,7 +51,7 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, np.
         signature = model.signatures[SIGNATURE]
         _, inputs = signature.structured_input_signature
         answers = signature(**{next(iter(inputs)): tf.constant(list(examples))})
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises many kinds for a broken model
+    except Exception as error:
         raise ModelRejected(
             f"Expected a SavedModel whose signature {SIGNATURE!r} takes serialized tf.Examples in "
             f"{model_dir}, received {type(error).__name__}: {_first_line(error)}"
@@ -59,7 +60,10 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, np.
 
 
 def check_answers(
-    client: Predictor, version: int, examples: Sequence[bytes], expected: Mapping[str, np.ndarray]
+    client: Predictor,
+    version: int,
+    examples: Sequence[bytes],
+    expected: Mapping[str, npt.NDArray[Any]],
 ) -> None:
     """Asks the server for one version's answers and compares.
 
@@ -76,7 +80,7 @@ def check_answers(
     for name, values in expected.items():
         if not np.issubdtype(values.dtype, np.number):
             continue
-        served = np.asarray(answers.get(name), dtype=float)
+        served = _numbers(answers.get(name))
         if served.shape != values.shape or not np.allclose(
             served, values, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE, equal_nan=True
         ):
@@ -84,6 +88,14 @@ def check_answers(
                 f"Expected version {version} to answer {values.ravel()[:4].tolist()} for output "
                 f"{name!r}, received {served.ravel()[:4].tolist()}. The version was withdrawn."
             )
+
+
+def _numbers(answer: Any) -> npt.NDArray[Any]:
+    """Returns an answer as an array; what is not numbers has no shape that fits."""
+    try:
+        return np.asarray(answer, dtype=float)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 def _first_line(error: BaseException) -> str:
