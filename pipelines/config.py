@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from components.errors import ConfigError
 
@@ -55,6 +54,10 @@ class ModelSettings:
                     f"{name} must be an import path such as 'package.module.function', "
                     f"got {getattr(self, name)!r}."
                 )
+        if not 0 < self.eval_fraction < 1:
+            raise ConfigError(
+                f"eval_fraction must be between 0 and 1, both excluded, got {self.eval_fraction}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,17 @@ class ServingSettings:
     server_url: str
     prediction_log: str
     load_timeout_seconds: int = 120
+
+    def __post_init__(self) -> None:
+        if not self.server_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                "server_url must be a REST address such as 'http://127.0.0.1:8501', "
+                f"got {self.server_url!r}."
+            )
+        if self.load_timeout_seconds < 1:
+            raise ConfigError(
+                f"load_timeout_seconds must be at least 1, got {self.load_timeout_seconds}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +121,13 @@ class QualityGate:
     max_auc_drop: float = 0.01
     max_calibration_error: float = 0.25
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_auc <= 1:
+            raise ConfigError(f"min_auc must be from 0 to 1, got {self.min_auc}.")
+        for name in ("max_auc_drop", "max_calibration_error"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionSettings:
@@ -119,6 +140,11 @@ class DecisionSettings:
 
     training_cost: float = 0.02
     training_windows: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("training_cost", "training_windows"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
