@@ -6,11 +6,11 @@ properties are int, float or str; a 0 comes back as None after a round trip thro
 """
 
 from collections.abc import Mapping
-from typing import Union
+from typing import TypeAlias
 
 from tfx.types import artifact
 
-Scalar = Union[int, float, str]
+Scalar: TypeAlias = int | float | str
 
 
 class PredictionLog(artifact.Artifact):

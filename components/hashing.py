@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 _BYTES = 8
 
 
-def hash_fractions(keys: Iterable[str], seed: int, purpose: str) -> np.ndarray:
+def hash_fractions(keys: Iterable[str], seed: int, purpose: str) -> npt.NDArray[np.float64]:
     """Returns one number in [0, 1) a key, as uniform as BLAKE2b.
 
     Args:

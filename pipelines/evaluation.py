@@ -1,6 +1,6 @@
 """Which metrics are measured, on which slices, and what must a challenger reach?"""
 
-from typing import Any, Optional
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 
@@ -42,7 +42,7 @@ def _slices(model: ModelSettings) -> list[Any]:
     return [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[model.slice_feature])]
 
 
-def _metrics(gate: Optional[QualityGate]) -> Any:
+def _metrics(gate: QualityGate | None) -> Any:
     plain = [tfma.MetricConfig(class_name=name) for name in _PLAIN_METRICS]
     auc = tfma.MetricConfig(class_name="AUC")
     calibration = tfma.MetricConfig(class_name="Calibration")

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from tfx import v1 as tfx
 
@@ -34,8 +34,8 @@ class MonitoringRequest:
     label_window: Window
     labelled_since_ms: int
     reference_profile_uri: str
-    previous_decision_uri: Optional[str] = None
-    training_start_ms: Optional[int] = None
+    previous_decision_uri: str | None = None
+    training_start_ms: int | None = None
 
 
 def monitoring_pipeline(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from tfx import v1 as tfx
 from tfx.proto import transform_pb2
@@ -15,6 +14,7 @@ from components.span_example_gen.spans import format_spans
 from pipelines.config import Settings
 from pipelines.evaluation import challenger_config
 
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """What one training is asked for.
@@ -26,8 +26,8 @@ class TrainingRequest:
     """
 
     spans: Sequence[int]
-    champion_uri: Optional[str] = None
-    decision_uri: Optional[str] = None
+    champion_uri: str | None = None
+    decision_uri: str | None = None
 
 
 def training_pipeline(

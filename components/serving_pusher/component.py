@@ -1,6 +1,6 @@
 """The TFX node that pushes a blessed model to a running server."""
 
-from typing import Optional, Union
+from typing import Any, ClassVar, TypeAlias
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -10,20 +10,20 @@ from tfx.types import component_spec, standard_artifacts
 from components.artifacts import ReferenceProfile
 from components.serving_pusher import executor
 
-_Text = Union[str, data_types.RuntimeParameter]
+_Text: TypeAlias = str | data_types.RuntimeParameter
 
 
 class ServingPusherSpec(component_spec.ComponentSpec):
     """Inputs, outputs and execution properties of ServingPusher."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar[dict[str, Any]] = {
         "model_name": component_spec.ExecutionParameter(type=str),
         "base_path": component_spec.ExecutionParameter(type=str),
         "server_url": component_spec.ExecutionParameter(type=str),
         "load_timeout_seconds": component_spec.ExecutionParameter(type=int),
         "golden_rows": component_spec.ExecutionParameter(type=int),
     }
-    INPUTS = {
+    INPUTS: ClassVar[dict[str, Any]] = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "model_blessing": component_spec.ChannelParameter(
@@ -31,7 +31,7 @@ class ServingPusherSpec(component_spec.ComponentSpec):
         ),
         "reference_profile": component_spec.ChannelParameter(type=ReferenceProfile, optional=True),
     }
-    OUTPUTS = {
+    OUTPUTS: ClassVar[dict[str, Any]] = {
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
     }
 
@@ -66,8 +66,8 @@ class ServingPusher(base_component.BaseComponent):
         model_name: str,
         base_path: _Text,
         server_url: _Text,
-        model_blessing: Optional[types.BaseChannel] = None,
-        reference_profile: Optional[types.BaseChannel] = None,
+        model_blessing: types.BaseChannel | None = None,
+        reference_profile: types.BaseChannel | None = None,
         load_timeout_seconds: int = 120,
         golden_rows: int = 8,
     ) -> None:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from components import storage
 from components.errors import DataError
@@ -53,7 +53,7 @@ class Deployment:
     variant: str
     run_id: str
     pushed_at_ms: int
-    replaced: Optional[int]
+    replaced: int | None
     state: State
     reason: str = ""
 
@@ -66,7 +66,7 @@ class DeploymentRecord:
     versions: tuple[Deployment, ...] = ()
 
     @property
-    def stable(self) -> Optional[Deployment]:
+    def stable(self) -> Deployment | None:
         """The champion: the version that should be serving."""
         return next((v for v in reversed(self.versions) if v.state is State.STABLE), None)
 

@@ -1,6 +1,6 @@
 """The TFX node that turns spans of Parquet into Examples."""
 
-from typing import Optional, Union
+from typing import Any, ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -14,7 +14,7 @@ from components.span_example_gen import executor
 class SpanExampleGenSpec(component_spec.ComponentSpec):
     """Inputs, outputs and execution properties of SpanExampleGen."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar[dict[str, Any]] = {
         "input_base": component_spec.ExecutionParameter(type=str),
         "pattern": component_spec.ExecutionParameter(type=str),
         "spans": component_spec.ExecutionParameter(type=str),
@@ -23,10 +23,10 @@ class SpanExampleGenSpec(component_spec.ComponentSpec):
         "eval_fraction": component_spec.ExecutionParameter(type=float),
         "seed": component_spec.ExecutionParameter(type=int),
     }
-    INPUTS = {
+    INPUTS: ClassVar[dict[str, Any]] = {
         "decision": component_spec.ChannelParameter(type=RetrainDecision, optional=True),
     }
-    OUTPUTS = {
+    OUTPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
 
@@ -53,14 +53,14 @@ class SpanExampleGen(base_component.BaseComponent):
     def __init__(
         self,
         *,
-        input_base: Union[str, data_types.RuntimeParameter],
-        spans: Union[str, data_types.RuntimeParameter],
+        input_base: str | data_types.RuntimeParameter,
+        spans: str | data_types.RuntimeParameter,
         key_column: str,
         label_column: str = "",
         pattern: str = "span-{SPAN:02d}.parquet",
         eval_fraction: float = 0.2,
         seed: int = 0,
-        decision: Optional[types.BaseChannel] = None,
+        decision: types.BaseChannel | None = None,
     ) -> None:
         """Builds the node.
 

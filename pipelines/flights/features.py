@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
@@ -72,8 +73,8 @@ class MeasuredInNumpy:
         vocabulary: Strings such as "carrier=UA", most frequent first.
     """
 
-    means: np.ndarray
-    deviations: np.ndarray
+    means: npt.NDArray[Any]
+    deviations: npt.NDArray[Any]
     vocabulary: tuple[str, ...]
 
     @classmethod
@@ -88,7 +89,7 @@ class MeasuredInNumpy:
             vocabulary=tuple(counts.value_counts().index),
         )
 
-    def __call__(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    def __call__(self, rows: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
         """Returns the features of rows as the model is fed them."""
         ids = tf.range(len(self.vocabulary), dtype=tf.int64)
         table = tf.lookup.StaticHashTable(

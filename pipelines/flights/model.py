@@ -1,10 +1,11 @@
 """Which network says whether a flight will be late, and how is it trained and saved?"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -48,8 +49,8 @@ def build(vocabulary_size: int) -> keras.Model:
 
 
 def train(
-    features: Mapping[str, np.ndarray],
-    labels: np.ndarray,
+    features: Mapping[str, npt.NDArray[Any]],
+    labels: npt.NDArray[Any],
     vocabulary_size: int,
     seed: int,
 ) -> keras.Model:
@@ -94,7 +95,9 @@ def run_fn(fn_args: Any) -> None:
     tf.saved_model.save(served, fn_args.serving_model_dir, signatures=served.signatures())
 
 
-def _read_transformed(fn_args: Any, transform_output: Any) -> tuple[dict[str, np.ndarray], Any]:
+def _read_transformed(
+    fn_args: Any, transform_output: Any
+) -> tuple[dict[str, npt.NDArray[Any]], Any]:
     from tfx_bsl.public import tfxio
 
     batches = fn_args.data_accessor.record_batch_factory(
@@ -102,9 +105,9 @@ def _read_transformed(fn_args: Any, transform_output: Any) -> tuple[dict[str, np
         tfxio.RecordBatchesOptions(batch_size=65_536, num_epochs=1, shuffle=False),
         transform_output.transformed_metadata.schema,
     )
-    columns: dict[str, list[np.ndarray]] = {}
+    columns: dict[str, list[npt.NDArray[Any]]] = {}
     for batch in batches:
-        for name, column in zip(batch.schema.names, batch.columns):
+        for name, column in zip(batch.schema.names, batch.columns, strict=False):
             columns.setdefault(name, []).append(column.flatten().to_numpy(zero_copy_only=False))
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
     labels = arrays.pop(LABEL)
@@ -117,7 +120,7 @@ class _Served(tf.Module):
     def __init__(self, model: keras.Model, transform_output: Any) -> None:
         super().__init__()
         # Only its variables are saved: the network itself would bring Keras' own functions along.
-        self._network = lambda features: model(features)
+        self._network: Callable[..., Any] = lambda features: model(features)
         self._weights = model.weights
         self._transform = transform_output.transform_features_layer()
         raw_spec = transform_output.raw_feature_spec()

@@ -2,7 +2,8 @@
 
 `left_alone` is version 1 of the pipeline itself. `every_window` is trained by the same function
 outside TFX, on the same rows that the pipeline would train on, with the labels that had arrived.
-This module runs as a process of its own beside the loop: `python -m pipelines.flights.demo.policies`.
+This module runs as a process of its own beside the loop:
+`python -m pipelines.flights.demo.policies`.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from components.hashing import hash_fractions
@@ -26,7 +28,7 @@ POLICIES = ("loop", "left_alone", "every_window")
 def retrained_every_window(
     flights: pd.DataFrame, seed: int, seen: tuple[int, ...] = REPLAYED
 ) -> dict[str, list[float]]:
-    """Returns the scores of the flights of each window under the policy, from its first training on.
+    """Returns the policy's scores of the flights of each window, from its first training on.
 
     When a window ends, the labels of the window before have arrived; the model trained on them
     serves the window after.
@@ -60,7 +62,7 @@ def training_rows(flights: pd.DataFrame) -> pd.DataFrame:
     return labelled[fractions >= MODEL.eval_fraction]
 
 
-def scores_of_saved_model(folder: Path, flights: pd.DataFrame) -> np.ndarray:
+def scores_of_saved_model(folder: Path, flights: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Returns one score a flight, from a SavedModel with the signature for raw columns."""
     import tensorflow as tf
 
@@ -80,7 +82,7 @@ def scores_of_saved_model(folder: Path, flights: pd.DataFrame) -> np.ndarray:
     return np.asarray(signature(**columns)[SCORE].numpy(), dtype=float)
 
 
-def quality(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+def quality(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> dict[str, float]:
     """Returns AUC and log loss (natural) of scores on labelled rows."""
     from sklearn.metrics import log_loss, roc_auc_score
 

@@ -24,9 +24,7 @@ def requests_of(flights: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]
         yield f"flights-{hour}", int(rows["event_time_ms"].iloc[0]), rows
 
 
-def replay(
-    client: ModelClient, flights: pd.DataFrame, on_request: Callable[[int], None]
-) -> int:
+def replay(client: ModelClient, flights: pd.DataFrame, on_request: Callable[[int], None]) -> int:
     """Asks the server about every flight, in order of scheduled departure.
 
     Args:
@@ -65,9 +63,9 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
     parts = []
     for request_id, _, rows in requests_of(flights):
         known = rows[LABEL].notna().to_numpy()
-        part = pd.DataFrame(
-            {"instance_index": range(len(rows)), "label": rows[LABEL].to_numpy()}
-        )[known]
+        part = pd.DataFrame({"instance_index": range(len(rows)), "label": rows[LABEL].to_numpy()})[
+            known
+        ]
         parts.append(part.assign(request_id=request_id))
     labels = pd.concat(parts, ignore_index=True).assign(label_time_ms=arrived_ms)
     table = pa.table(
@@ -80,7 +78,7 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
-    return table.num_rows
+    return int(table.num_rows)
 
 
 def write_span(flights: pd.DataFrame, span: int, folder: Path) -> None:
