@@ -67,9 +67,12 @@ def _quiet() -> None:
     import logging
     import warnings
 
+    import absl.logging
+
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
-    for name in ("absl", "tensorflow", "apache_beam", "root"):
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    for name in ("tensorflow", "apache_beam"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

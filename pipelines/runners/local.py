@@ -6,12 +6,14 @@ are skipped and the one that was cut off runs again. A run with a failed executi
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tfx.dsl.compiler import compiler, constants
+from tfx.dsl.io import fileio
 from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
@@ -19,6 +21,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.errors import PipelineFailed
+from pipelines.control.run_state import last_executions
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,27 @@ def run_pipeline(
         deployment.metadata_connection_config,
         deployment.metadata_connection_config.WhichOneof("connection_config"),
     )
+    with metadata.Metadata(connection) as handle:
+        left = last_executions(handle.store, run_id)
     times = []
     for node in compiled.nodes:
+        node_id = node.pipeline_node.node_info.id
+        if node_id in left and execution_lib.is_execution_successful(left[node_id]):
+            continue
+        if node_id in left:
+            _remove_outputs(compiled, node_id, left[node_id].id)
         started = time.monotonic()
         _run_node(compiled, node.pipeline_node, deployment, connection, run_id)
-        times.append(NodeTime(node.pipeline_node.node_info.id, time.monotonic() - started))
+        times.append(NodeTime(node_id, time.monotonic() - started))
         on_node(times[-1])
     return times
+
+
+def _remove_outputs(compiled: Any, node_id: str, execution_id: int) -> None:
+    """Removes what a node wrote before it was cut off: TFX would write the new files among it."""
+    root = compiled.runtime_spec.pipeline_root.field_value.string_value
+    for folder in fileio.glob(os.path.join(root, node_id, "*", str(execution_id))):
+        fileio.rmtree(folder)
 
 
 def _run_node(compiled: Any, node: Any, deployment: Any, connection: Any, run_id: str) -> None:

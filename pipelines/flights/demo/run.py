@@ -93,7 +93,7 @@ class Demo:
             ServerUnavailable: The model server did not start, or died.
         """
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
+        (self._folder / "labels").mkdir(parents=True)
         for span in TRAINED_ON:
             write_span(self._flights, span, self._folder / "spans")
         every_window = self._start_every_window()
