@@ -44,7 +44,7 @@ class ModelSettings:
     slice_feature: str
     score: str = "probability"
     ignore_features: tuple[str, ...] = ("span", "event_time_ms")
-    eval_fraction: float = 0.2
+    eval_fraction: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:

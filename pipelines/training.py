@@ -13,6 +13,7 @@ from components.span_example_gen.component import SpanExampleGen
 from components.span_example_gen.spans import format_spans
 from pipelines.config import Settings
 from pipelines.evaluation import challenger_config
+from pipelines.recording_evaluator import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def training_pipeline(
         champion = tfx.dsl.Importer(
             source_uri=request.champion_uri, artifact_type=tfx.types.standard_artifacts.Model
         ).with_id("ChampionImporter")
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=examples,
         model=trainer.outputs["model"],
         baseline_model=champion.outputs["result"] if champion else None,

@@ -12,6 +12,7 @@ from components.prediction_log.files import is_folder, join, list_folder, walk_f
 from components.prediction_log.record import (
     ANSWERED_TIME,
     ENVELOPE,
+    GOLDEN_PREFIX,
     IDENTITY,
     MAX_EVENT_TIME_MS,
     MS_PER_DAY,
@@ -34,6 +35,7 @@ class Losses:
 
     Attributes:
         duplicate_rows: Repeated answers to the same request and instance.
+        golden_rows: Rows of golden requests, which are no traffic.
         unidentified_rows: Rows without request id, instance index or event time.
         truncated_segments: Files that end in the middle of a batch.
         unreadable_segments: Files that are no prediction log.
@@ -43,6 +45,7 @@ class Losses:
     """
 
     duplicate_rows: int = 0
+    golden_rows: int = 0
     unidentified_rows: int = 0
     truncated_segments: int = 0
     unreadable_segments: int = 0
@@ -89,8 +92,11 @@ def read_window(
     table, conflicts = unify(tables)
     identified = _identified(table)
     kept, duplicates = _first_answers(identified, start_ms, end_ms)
+    golden = pc.starts_with(kept.column("request_id"), pattern=GOLDEN_PREFIX)
+    asked = kept.filter(pc.invert(golden))
     losses = Losses(
         duplicate_rows=duplicates,
+        golden_rows=len(kept) - len(asked),
         unidentified_rows=len(table) - len(identified),
         truncated_segments=sum(segment.truncated for segment in segments),
         unreadable_segments=sum(segment.unreadable for segment in segments),
@@ -98,7 +104,7 @@ def read_window(
         unreadable_bytes=sum(segment.unreadable_bytes for segment in segments),
         type_conflicts=conflicts,
     )
-    return WindowRows(table=kept, losses=losses)
+    return WindowRows(table=asked, losses=losses)
 
 
 def unify(tables: Iterable[pa.Table]) -> tuple[pa.Table, int]:

@@ -95,6 +95,10 @@ def check_model_name(name: str) -> str:
     return name
 
 
+# Requests that only see whether a model answers right; they are logged, and no traffic.
+GOLDEN_PREFIX = "golden-"
+
+
 def check_request_id(text: str) -> str:
     """Returns a request id that is fit for headers and columns.
 

@@ -40,8 +40,8 @@ class QualityMonitor(base_beam_component.BaseBeamComponent):
 
     Outputs:
         evaluation: `ModelEvaluation` as Evaluator writes it, `quality.json` (metrics by slice), and
-            the custom properties `window`, `labelled_rows`, and where measured `auc`, `log_loss`
-            and `calibration`. A window without labels has 0 rows and no metrics.
+            the custom properties `window`, `labelled_rows`, and where measured `auc` and
+            `calibration`. A window without labels has 0 rows and no metrics.
     """
 
     SPEC_CLASS = QualityMonitorSpec

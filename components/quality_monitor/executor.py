@@ -15,8 +15,9 @@ from components import storage
 from components.artifacts import Scalar, set_properties
 from components.prediction_log.window_files import read_rows
 from components.quality_monitor import quality
+from components.tfma_results import OVERALL, metrics_by_slice
 
-_KEPT = {"auc": "auc", "binary_crossentropy": "log_loss", "calibration": "calibration"}
+_KEPT = ("auc", "calibration")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -51,26 +52,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                         eval_config=config, output_path=evaluation.uri
                     )
                 )
-            metrics = _metrics_by_slice(tfma.load_eval_result(evaluation.uri))
+            metrics = metrics_by_slice(tfma.load_eval_result(evaluation.uri))
         report = quality.summary(metrics, rows.num_rows)
         storage.write_json(os.path.join(evaluation.uri, quality.FILE_NAME), report)
-        overall = report["slices"].get(quality.OVERALL, {})
-        kept: dict[str, Scalar] = {
-            short: float(overall[name]) for name, short in _KEPT.items() if name in overall
-        }
+        overall = report["slices"].get(OVERALL, {})
+        kept: dict[str, Scalar] = {name: overall[name] for name in _KEPT if name in overall}
         window = exec_properties["window"]
         set_properties(evaluation, {"window": window, "labelled_rows": rows.num_rows, **kept})
         logging.info("quality window=%s rows=%d auc=%s", window, rows.num_rows, kept.get("auc"))
-
-
-def _metrics_by_slice(result: Any) -> dict[str, dict[str, float]]:
-    slices = {}
-    for key, outputs in result.slicing_metrics:
-        name = ",".join(f"{feature}={value}" for feature, value in key) or quality.OVERALL
-        values = outputs.get("", {}).get("", {})
-        slices[name] = {
-            metric: float(value["doubleValue"])
-            for metric, value in values.items()
-            if isinstance(value, dict) and "doubleValue" in value
-        }
-    return slices

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from components.errors import DataError
 
-OVERALL = "overall"
 FILE_NAME = "quality.json"
 
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.errors import DataError, ModelRejected
+from components.prediction_log.record import GOLDEN_PREFIX
 
 SIGNATURE = "serving_default"
-REQUEST_ID_PREFIX = "golden-"
 _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-5
 
@@ -75,7 +75,7 @@ def check_answers(
         instances=list(examples),
         signature_name=SIGNATURE,
         version=version,
-        request_id=f"{REQUEST_ID_PREFIX}{version}",
+        request_id=f"{GOLDEN_PREFIX}{version}",
     )
     for name, values in expected.items():
         if not np.issubdtype(values.dtype, np.number):

@@ -106,16 +106,10 @@ def latest_decision(store: Store, model_name: str, before: str) -> Decision | No
         model_name: The served model.
         before: A window's name; names sort as the windows follow each other.
     """
-    found = None
-    for artifact in store.get_artifacts_by_type(ledger.RETRAIN_DECISION):
-        values = ledger.properties(artifact)
-        if artifact.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE):
-            continue
-        if str(values.get("window", "")) >= before or "verdict" not in values:
-            continue
-        decision = decision_from(artifact)
-        if decision.model_name == model_name and (
-            found is None or (decision.window, decision.artifact_id) > (found.window, found.artifact_id)
-        ):
-            found = decision
-    return found
+    made = [
+        artifact
+        for artifact in store.get_artifacts_by_type(ledger.RETRAIN_DECISION)
+        if "" < str(ledger.properties(artifact).get("window", "")) < before
+    ]
+    decisions = [d for d in map(decision_from, made) if d.model_name == model_name]
+    return max(decisions, key=lambda d: (d.window, d.artifact_id), default=None)

@@ -9,6 +9,7 @@ from pipelines.config import (
     ServingSettings,
     Settings,
 )
+from pipelines.control.settings import LoopSettings, Mode
 from pipelines.flights.data import LABEL
 
 MODEL_NAME = "flights"
@@ -24,6 +25,9 @@ MODEL = ModelSettings(
     schema_uri=str(Path(__file__).parent / "schema"),
     slice_feature="origin",
 )
+
+# The operator grants at most half as many trainings as there are windows: one in 45 days.
+LOOP = LoopSettings(model_name=MODEL_NAME, mode=Mode.ACT, cooldown_seconds=45 * 86_400)
 
 
 def flights_settings(folder: Path, server_url: str) -> Settings:

@@ -1,12 +1,8 @@
 """Why does a version exist: trained on what, asked for by what, better than what, serving when?"""
 
-import glob
-import os
 from dataclasses import dataclass
-from typing import Any
 
-from components.errors import DataError, LoopError
-from components.storage import is_remote, read_json
+from components.errors import DataError
 from pipelines.control.ledger import RETRAIN_DECISION, Store
 from pipelines.lineage import facts
 from pipelines.lineage.facts import DecisionFact, Push
@@ -36,7 +32,7 @@ class Contest:
         baseline_version: The champion's version; 0 when the baseline was never pushed.
         baseline_uri: The champion's Model artifact; empty when there was none to beat.
         blessed: Whether the evaluation let it pass; None without an evaluation.
-        metrics: Numbers that the evaluation left as properties or JSON.
+        metrics: Numbers that the evaluation left as properties.
     """
 
     baseline_version: int = 0
@@ -173,25 +169,10 @@ def _version_of(graph: Graph, model: Artifact, history: list[Push]) -> int:
 
 
 def _metrics(graph: Graph, evaluator: Execution) -> dict[str, float]:
-    """Numbers among the properties and JSON files of the evaluation; TFMA's own files stay shut."""
-    found: dict[str, float] = {}
-    for artifact in graph.outputs(evaluator, "evaluation"):
-        content: dict[str, Any] = dict(artifact.properties)
-        if artifact.uri and not is_remote(artifact.uri):
-            for path in sorted(glob.glob(os.path.join(glob.escape(artifact.uri), "*.json"))):
-                content.update(_json(path))
-        found.update(
-            {
-                name: float(value)
-                for name, value in content.items()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            }
-        )
-    return found
-
-
-def _json(path: str) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except (OSError, LoopError):
-        return {}
+    """Returns what Evaluator noted: its floats are metrics, the rest is TFX's bookkeeping."""
+    return {
+        name: value
+        for artifact in graph.outputs(evaluator, "evaluation")
+        for name, value in artifact.properties.items()
+        if isinstance(value, float)
+    }

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -124,9 +124,19 @@ def _beat(contest: Contest) -> list[str]:
     passed = {None: "", True: "; the evaluation passed it", False: "; the evaluation refused it"}
     lines = [beaten + passed[contest.blessed]]
     if contest.metrics:
-        numbers = (f"{name} {value:.4g}" for name, value in sorted(contest.metrics.items()))
-        lines.append(", ".join(numbers))
+        lines.append(", ".join(_metrics(contest.metrics)))
     return lines
+
+
+def _metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Returns such as "auc 0.71 (champion 0.69)"."""
+    told = []
+    for name, value in metrics.items():
+        champion = metrics.get(f"champion_{name}")
+        beside = f" (champion {champion:.4g})" if champion is not None else ""
+        if not name.startswith("champion_"):
+            told.append(f"{name} {value:.4g}{beside}")
+    return sorted(told)
 
 
 def _since(decided: Sequence[DecisionFact]) -> list[str]:

@@ -1,7 +1,7 @@
 """What happens in the demo, from an empty folder to a page?
 
     train on January and February ─▶ serve ─▶ for each month from March to December:
-        real requests for its flights ─▶ the labels of the month before arrive ─▶ monitor, decide, act
+        real requests for its flights ─▶ last month's labels arrive ─▶ monitor, decide, act
 
 Two policies are measured beside the loop: the first model left alone, and one retrained whenever
 labels arrive.
@@ -28,15 +28,21 @@ from components.serving_pusher.deployment import Deployment, read_record
 from components.storage import read_json, write_bytes, write_json
 from pipelines.config import Settings, quiet_environment
 from pipelines.control import leases
+from pipelines.control.admission import Verdict
 from pipelines.control.launcher import RunState
-from pipelines.control.settings import LoopSettings, Mode
 from pipelines.flights.calendar import Months
 from pipelines.flights.data import LABEL, load_flights
 from pipelines.flights.demo import policies
 from pipelines.flights.demo.progress import Progress
 from pipelines.flights.demo.replay import replay, requests_of, write_labels, write_span
 from pipelines.flights.demo.server import model_server
-from pipelines.flights.settings import MODEL_NAME, REPLAYED, TRAINED_ON, flights_settings
+from pipelines.flights.settings import (
+    LOOP,
+    MODEL_NAME,
+    REPLAYED,
+    TRAINED_ON,
+    flights_settings,
+)
 from pipelines.lineage.explain import explain
 from pipelines.lineage.show import render_explanation
 from pipelines.loop import Loop, StepResult
@@ -59,7 +65,8 @@ class Monitored:
         rows: Rows that the server answered, labelled or not.
         decision: Content of `retrain_decision.json`.
         drift: Content of `drift_report.json`.
-        trained: Whether the decision led to a new version.
+        verdict: What came of it: the decider's verdict, or the loop's where it held the decision.
+        reason: Why.
     """
 
     name: str
@@ -68,7 +75,8 @@ class Monitored:
     rows: int
     decision: dict[str, Any]
     drift: dict[str, Any]
-    trained: bool
+    verdict: str
+    reason: str
 
 
 class Demo:
@@ -157,7 +165,7 @@ class Demo:
         self._now_ms = 0
         return Loop(
             store,
-            LoopSettings(model_name=MODEL_NAME, mode=Mode.ACT),
+            LOOP,
             MonitoringLauncher(*parts, on_node=self._on_monitoring_node),
             TrainingLauncher(*parts, on_node=self._on_training_node),
             clock=lambda: self._now_ms,
@@ -177,9 +185,7 @@ class Demo:
                 f"{settings.pipeline.root}."
             )
 
-    def _window(
-        self, span: int, settings: Settings, loop: Loop, client: ModelClient
-    ) -> Monitored:
+    def _window(self, span: int, settings: Settings, loop: Loop, client: ModelClient) -> Monitored:
         window = self._calendar.window_of_span(span)
         flights = self._rows[span]
         version = self._stable_version(settings)
@@ -193,9 +199,10 @@ class Demo:
         self._now_ms = window.end_ms
         result = loop.step(window.name)
         monitored = self._read(window.name, span, version, settings, result)
-        said = monitored.decision
-        self._progress.say(f"{window.name}: {said['verdict']} {said['reason']}. "
-                           f"{said['explanation']}")
+        self._progress.say(
+            f"{window.name}: {monitored.verdict} {monitored.reason}. "
+            f"{monitored.decision['explanation']}"
+        )
         return monitored
 
     def _labels_arrive(self, span: int, now_ms: int) -> None:
@@ -218,6 +225,8 @@ class Demo:
             self._progress.say(
                 f"{name}: the retraining failed at {result.outcome.node}: {result.outcome.reason}"
             )
+        admission = result.admission
+        held = admission if admission and admission.verdict is Verdict.HOLD else None
         window = self._calendar.window_of_span(span)
         log = read_window(
             settings.serving.prediction_log, MODEL_NAME, window.start_ms, window.end_ms
@@ -230,7 +239,8 @@ class Demo:
             rows=len(served),
             decision=read_json(f"{result.decision.uri}/retrain_decision.json"),
             drift=_drift_report(settings, name),
-            trained=self._stable_version(settings) != version,
+            verdict=Verdict.HOLD.value if held else result.decision.verdict,
+            reason=held.reason.value if held else result.decision.reason,
         )
 
     def _conclude(
@@ -284,12 +294,8 @@ class Demo:
         flights = self._rows[int(window.name[-2:])]
         known = flights[LABEL].notna().to_numpy()
         labels = flights[LABEL].to_numpy()[known]
-        left_alone = policies.quality(
-            labels, policies.scores_of_saved_model(first, flights)[known]
-        )
-        loop = policies.quality(
-            window.served[LABEL].to_numpy(), window.served["score"].to_numpy()
-        )
+        left_alone = policies.quality(labels, policies.scores_of_saved_model(first, flights)[known])
+        loop = policies.quality(window.served[LABEL].to_numpy(), window.served["score"].to_numpy())
         always = left_alone
         if every_window is not None:
             always = policies.quality(labels, pd.Series(every_window).to_numpy()[known])
@@ -304,8 +310,8 @@ class Demo:
             },
             "avoidable_loss": loss.get("relative"),
             "drifted": [f["feature"] for f in window.drift["features"] if f["drifted"]],
-            "verdict": window.decision["verdict"],
-            "reason": window.decision["reason"],
+            "verdict": window.verdict,
+            "reason": window.reason,
             "version": window.version,
         }
 

@@ -64,5 +64,3 @@ def _port(process: subprocess.Popen[bytes], ready: Path, output: Path) -> int:
         f"Expected the model server to start within {_START_SECONDS} s, it did not: {lines[-1]} "
         f"(all of it: {output})."
     )
-
-

@@ -1,0 +1,24 @@
+"""What did TFMA measure, slice by slice, in plain numbers?"""
+
+from typing import Any
+
+OVERALL = "overall"
+
+
+def metrics_by_slice(result: Any) -> dict[str, dict[str, float]]:
+    """Returns metric values by slice of a `tfma.EvalResult`.
+
+    Returns:
+        Slice name ("overall", or such as "origin=JFK") to metric name to value; metrics that are
+        not one number are left out.
+    """
+    slices = {}
+    for key, outputs in result.slicing_metrics:
+        name = ",".join(f"{feature}={value}" for feature, value in key) or OVERALL
+        values = outputs.get("", {}).get("", {})
+        slices[name] = {
+            metric: float(value["doubleValue"])
+            for metric, value in values.items()
+            if isinstance(value, dict) and "doubleValue" in value
+        }
+    return slices
