@@ -52,7 +52,7 @@ class Executor(base_executor.BaseExecutor):
                 parts[split].append(rows)
         total = 0
         for split, tables in parts.items():
-            rows = pa.concat_tables(tables, promote=True)
+            rows = _together(tables, exec_properties["spans"])
             if not rows.num_rows:
                 raise DataError(
                     f"Expected labelled rows in the split {split!r} of the spans "
@@ -66,6 +66,16 @@ class Executor(base_executor.BaseExecutor):
         examples.span = spans[-1]
         set_properties(examples, {"spans": span_rows.format_spans(spans), "rows": total})
         logging.info("examples spans=%s rows=%d", exec_properties["spans"], total)
+
+
+def _together(tables: list[pa.Table], spans: str) -> pa.Table:
+    try:
+        return pa.concat_tables(tables, promote=True)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Expected the same columns in the spans {spans}, received: {error}. "
+            "Write each column with one type in all of them."
+        ) from error
 
 
 def read_span(uri: str) -> pa.Table:

@@ -91,6 +91,5 @@ def test_the_scheme_says_what_is_remote(uri, remote):
 @pytest.mark.tensorflow
 def test_a_remote_uri_goes_through_the_file_system_of_its_scheme():
     pytest.importorskip("tensorflow")
-    storage.write_json("ram://loop/record.json", {"a": 1})
     storage.write_json("ram://loop/record.json", {"a": 2})
     assert storage.read_json("ram://loop/record.json") == {"a": 2}
