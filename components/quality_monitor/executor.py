@@ -34,6 +34,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         config = json_format.Parse(exec_properties["eval_config"], tfma.EvalConfig())
         spec = config.model_specs[0]
+        spec.example_weight_key = quality.WEIGHT
         rows = quality.judged_rows(
             read_rows(log.uri),
             start_ms=int(exec_properties["start_ms"] or 0),
@@ -53,10 +54,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     )
                 )
             metrics = metrics_by_slice(tfma.load_eval_result(evaluation.uri))
-        report = quality.summary(metrics, rows.num_rows)
+        judged = quality.row_count(rows)
+        report = quality.summary(metrics, judged)
         storage.write_json(os.path.join(evaluation.uri, quality.FILE_NAME), report)
         overall = report["slices"].get(OVERALL, {})
         kept: dict[str, Scalar] = {name: overall[name] for name in _KEPT if name in overall}
         window = exec_properties["window"]
-        set_properties(evaluation, {"window": window, "labelled_rows": rows.num_rows, **kept})
-        logging.info("quality window=%s rows=%d auc=%s", window, rows.num_rows, kept.get("auc"))
+        set_properties(evaluation, {"window": window, "labelled_rows": judged, **kept})
+        logging.info("quality window=%s rows=%d auc=%s", window, judged, kept.get("auc"))

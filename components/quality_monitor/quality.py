@@ -10,12 +10,19 @@ import pyarrow.compute as pc
 from components.errors import DataError
 
 FILE_NAME = "quality.json"
+WEIGHT = "rows"
+_SCORE_BINS = 1000
 
 
 def judged_rows(
     log: pa.Table, *, start_ms: int, end_ms: int, score: str, label: str, slice_features: list[str]
 ) -> pa.RecordBatch:
-    """Returns label, score and slice features of the labelled rows of a window, for TFMA.
+    """Returns the labelled rows of a window for TFMA, like rows counted together.
+
+    TFMA walks through rows in Python, half a millisecond each. Rows with the same label, the same
+    slice and scores in the same thousandth become one row with their mean score and their number as
+    its weight. Counts, calibration and what a threshold of 0.5 gives stay exact; AUC moves by what
+    ties within a thousandth are worth.
 
     Args:
         log: Rows of a labelled PredictionLog.
@@ -26,13 +33,15 @@ def judged_rows(
         slice_features: Features by which quality is sliced.
 
     Returns:
-        One list column each: `label` and `score` (float64), the slice features.
+        One list column each: `label`, `score` and `WEIGHT` (float64), the slice features.
 
     Raises:
-        DataError: The log lacks the score or a slice feature.
+        DataError: The log has rows, and lacks the score or a slice feature.
     """
     columns = {"label": label, f"output.{score}": score}
     columns |= {f"feature.{name}": name for name in slice_features}
+    if not log.num_rows:
+        return _batch({name: pa.array([], pa.float64()) for name in (*columns.values(), WEIGHT)})
     missing = sorted(set(columns) - set(log.column_names))
     if missing:
         raise DataError(
@@ -42,9 +51,22 @@ def judged_rows(
     time = log["event_time_ms"]
     inside = pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms))
     rows = log.filter(pc.and_(inside, pc.is_valid(log[f"output.{score}"])))
-    return pa.RecordBatch.from_arrays(
-        [_lists_of_one(rows[name]) for name in columns], list(columns.values())
+    rows = rows.select(list(columns)).rename_columns(list(columns.values()))
+    bins = pc.floor(pc.multiply(pc.cast(rows[score], pa.float64()), _SCORE_BINS))
+    counted = (
+        rows.append_column("bin", bins)
+        .group_by([label, "bin", *slice_features])
+        .aggregate([(score, "mean"), (score, "count")])
     )
+    return _batch(
+        {label: counted[label], score: counted[f"{score}_mean"], WEIGHT: counted[f"{score}_count"]}
+        | {name: counted[name] for name in slice_features}
+    )
+
+
+def row_count(rows: pa.RecordBatch) -> int:
+    """Returns how many rows of the log the rows for TFMA stand for."""
+    return int(pc.sum(rows.column(rows.schema.get_field_index(WEIGHT)).flatten()).as_py() or 0)
 
 
 def summary(metrics_by_slice: Mapping[str, Mapping[str, float]], rows: int) -> dict[str, Any]:
@@ -56,14 +78,14 @@ def summary(metrics_by_slice: Mapping[str, Mapping[str, float]], rows: int) -> d
     return {"schema_version": 1, "rows": rows, "slices": slices}
 
 
-def _lists_of_one(column: pa.ChunkedArray) -> pa.Array:
-    values = column.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], column.type)
-    if pa.types.is_integer(values.type):
-        values = pc.cast(values, pa.int64())
-    elif pa.types.is_floating(values.type):
-        values = pc.cast(values, pa.float64())
-    else:
-        values = pc.cast(values, pa.large_binary())
+def _batch(columns: Mapping[str, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [_lists_of_one(column) for column in columns.values()], list(columns)
+    )
+
+
+def _lists_of_one(column: Any) -> pa.Array:
+    values = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    values = pc.cast(values, pa.float64() if numeric else pa.large_binary())
     return pa.LargeListArray.from_arrays(pa.array(np.arange(len(values) + 1)), values)
