@@ -1,0 +1,192 @@
+"""Pipelines in this process, on real TFX: they resume, and say which node failed and why."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+tfx = pytest.importorskip("tfx.v1", reason="needs TFX")
+Model = tfx.types.standard_artifacts.Model
+Examples = tfx.types.standard_artifacts.Examples
+
+RAN: list[str] = []
+BROKEN: dict[str, BaseException] = {}
+
+
+def work(node, artifact, text):
+    RAN.append(node)
+    found = list(Path(artifact.uri).iterdir())
+    assert found == [], f"{node} starts among {found}"
+    (Path(artifact.uri) / "first.txt").write_text(text)
+    if node in BROKEN:
+        raise BROKEN[node]
+    (Path(artifact.uri) / "second.txt").write_text(text)
+
+
+@tfx.dsl.components.component
+def Gather(examples: tfx.dsl.components.OutputArtifact[Examples]):  # noqa: N802 - a node
+    work("Gather", examples, "rows")
+
+
+@tfx.dsl.components.component
+def Learn(  # noqa: N802 - a node
+    examples: tfx.dsl.components.InputArtifact[Examples],
+    model: tfx.dsl.components.OutputArtifact[Model],
+):
+    work("Learn", model, (Path(examples.uri) / "second.txt").read_text() + " learned")
+
+
+@tfx.dsl.components.component
+def Push(  # noqa: N802 - a node
+    model: tfx.dsl.components.InputArtifact[Model],
+    examples: tfx.dsl.components.OutputArtifact[Examples],
+):
+    work("Push", examples, (Path(model.uri) / "second.txt").read_text() + " pushed")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran():
+    RAN.clear()
+    BROKEN.clear()
+
+
+@pytest.fixture
+def metadata(tmp_path):
+    return tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(tmp_path / "metadata.sqlite")
+    )
+
+
+@pytest.fixture
+def pipeline(tmp_path, metadata):
+    def declared(nodes=None):
+        gather = Gather()
+        learn = Learn(examples=gather.outputs["examples"])
+        push = Push(model=learn.outputs["model"])
+        return tfx.dsl.Pipeline(
+            pipeline_name="small",
+            pipeline_root=str(tmp_path / "root"),
+            components=nodes or [gather, learn, push],
+            metadata_connection_config=metadata,
+        )
+
+    return declared
+
+
+def executions(metadata):
+    from tfx.orchestration import metadata as connections
+
+    with connections.Metadata(metadata) as handle:
+        types = {t.id: t.name.split(".")[-1] for t in handle.store.get_execution_types()}
+        return [
+            (types[e.type_id].removesuffix("_Executor"), e.State.Name(e.last_known_state))
+            for e in handle.store.get_executions()
+        ]
+
+
+def pushed(tmp_path):
+    return [path.read_text() for path in sorted(tmp_path.glob("root/Push/examples/*/second.txt"))]
+
+
+def test_nodes_run_in_order_and_their_times_are_told(pipeline, metadata, tmp_path):
+    from pipelines.runners.local import run_pipeline
+
+    told = []
+    times = run_pipeline(pipeline(), "run-1", told.append)
+    assert RAN == ["Gather", "Learn", "Push"]
+    assert [time.node for time in times] == RAN
+    assert told == times
+    assert all(time.seconds > 0 for time in times)
+    assert executions(metadata) == [(node, "COMPLETE") for node in RAN]
+    assert pushed(tmp_path) == ["rows learned pushed"]
+
+
+def test_a_node_that_raises_is_named_with_its_reason_and_nothing_runs_after_it(pipeline, metadata):
+    from pipelines.runners.local import NodeFailed, run_pipeline
+
+    BROKEN["Learn"] = ValueError("Expected labels, found none.")
+    with pytest.raises(NodeFailed, match=r"Node Learn of run run-1 failed: .*found none") as failed:
+        run_pipeline(pipeline(), "run-1")
+    assert failed.value.node == "Learn"
+    assert failed.value.reason == "ValueError: Expected labels, found none."
+    assert RAN == ["Gather", "Learn"]
+    assert executions(metadata) == [("Gather", "COMPLETE"), ("Learn", "FAILED")]
+
+
+def test_a_run_resumes_under_its_id_and_skips_what_is_complete(pipeline, metadata, tmp_path):
+    from pipelines.runners.local import NodeFailed, run_pipeline
+
+    BROKEN["Learn"] = ValueError("once")
+    with pytest.raises(NodeFailed):
+        run_pipeline(pipeline(), "run-1")
+    BROKEN.clear()
+    RAN.clear()
+    times = run_pipeline(pipeline(), "run-1")
+    assert RAN == ["Learn", "Push"] == [time.node for time in times]
+    assert pushed(tmp_path) == ["rows learned pushed"]
+    states = dict(executions(metadata))
+    assert states == {"Gather": "COMPLETE", "Learn": "COMPLETE", "Push": "COMPLETE"}
+
+
+def test_a_run_that_was_killed_in_a_node_resumes_in_that_node(pipeline, metadata, tmp_path):
+    """A BaseException passes every handler of TFX: the execution stays as SIGKILL leaves it."""
+    from pipelines.runners.local import run_pipeline
+
+    class Killed(BaseException):
+        pass
+
+    BROKEN["Push"] = Killed()
+    with pytest.raises(Killed):
+        run_pipeline(pipeline(), "run-1")
+    BROKEN.clear()
+    RAN.clear()
+    run_pipeline(pipeline(), "run-1")
+    assert RAN == ["Push"]
+    assert pushed(tmp_path) == ["rows learned pushed"]
+
+
+def test_a_run_that_is_complete_does_nothing_again(pipeline, metadata):
+    from pipelines.runners.local import run_pipeline
+
+    run_pipeline(pipeline(), "run-1")
+    RAN.clear()
+    assert run_pipeline(pipeline(), "run-1") == []
+    assert RAN == []
+
+
+def test_another_run_id_runs_everything_anew(pipeline, metadata, tmp_path):
+    from pipelines.runners.local import run_pipeline
+
+    run_pipeline(pipeline(), "run-1")
+    run_pipeline(pipeline(), "run-2")
+    assert RAN == ["Gather", "Learn", "Push"] * 2
+    assert len(pushed(tmp_path)) == 2
+
+
+def test_an_input_that_cannot_be_resolved_fails_the_run(pipeline):
+    """TFX's own local runner returns as if all were well."""
+    from pipelines.runners.local import NodeFailed, run_pipeline
+
+    latest = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+        model=tfx.dsl.Channel(type=Model),
+    ).with_id("LatestModel")
+    push = Push(model=latest.outputs["model"])
+    with pytest.raises(NodeFailed) as failed:
+        run_pipeline(pipeline([latest, push]), "run-1")
+    assert failed.value.node in ("LatestModel", "Push")
+    assert failed.value.reason
+    assert RAN == []
+
+
+def test_an_import_that_is_not_there_fails_the_run(pipeline, tmp_path):
+    from pipelines.runners.local import NodeFailed, run_pipeline
+
+    importer = tfx.dsl.Importer(source_uri=str(tmp_path / "none"), artifact_type=Model).with_id(
+        "Champion"
+    )
+    push = Push(model=importer.outputs["result"])
+    with pytest.raises(NodeFailed) as failed:
+        run_pipeline(pipeline([importer, push]), "run-1")
+    assert failed.value.node in ("Champion", "Push")

@@ -1,0 +1,184 @@
+"""Both pipelines, compiled for Kubeflow V2: every node, its command, properties it can carry."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pipelines.flights.calendar import Months
+from pipelines.flights.settings import flights_settings
+
+pytestmark = pytest.mark.tensorflow
+
+TRAINING = {
+    "RetrainDecisionImporter",
+    "SpanExampleGen",
+    "StatisticsGen",
+    "SchemaImporter",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "ChampionImporter",
+    "Evaluator",
+    "ReferenceProfiler",
+    "ServingPusher",
+}
+MONITORING = {
+    "ReferenceProfileImporter",
+    "PreviousDecisionImporter",
+    "PredictionLogGen",
+    "DriftMonitor",
+    "LabelWindowLogGen",
+    "LabelJoiner",
+    "QualityMonitor",
+    "RetrainDecider",
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    settings = flights_settings(tmp_path_factory.mktemp("flights"), "http://model-server:8501")
+    bucket = dataclasses.replace(
+        settings.pipeline, root="gs://bucket/root", data="gs://bucket/data"
+    )
+    return dataclasses.replace(settings, pipeline=bucket)
+
+
+def training(settings, metadata, champion="gs://bucket/model/7", decision="gs://bucket/decision/9"):
+    from pipelines.training import TrainingRequest, training_pipeline
+
+    request = TrainingRequest(spans=(1, 2, 3), champion_uri=champion, decision_uri=decision)
+    return training_pipeline(settings, request, metadata=metadata)
+
+
+def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
+    from pipelines.monitoring import MonitoringRequest, monitoring_pipeline
+
+    months = Months()
+    request = MonitoringRequest(
+        window=months.window("2013-04"),
+        label_window=months.window("2013-03"),
+        labelled_since_ms=months.window("2013-03").start_ms,
+        reference_profile_uri="gs://bucket/profile/5",
+        previous_decision_uri=previous,
+    )
+    return monitoring_pipeline(settings, request, metadata=metadata)
+
+
+def compiled(pipeline, folder):
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+    path = folder / "spec.json"
+    kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+        config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image="image"),
+        output_filename=str(path),
+    ).run(pipeline, write_out=True)
+    return json.loads(path.read_text())["pipelineSpec"]
+
+
+@pytest.fixture(scope="module")
+def specs(settings, tmp_path_factory):
+    return {
+        "training": compiled(training(settings, False), tmp_path_factory.mktemp("training")),
+        "monitoring": compiled(monitoring(settings, False), tmp_path_factory.mktemp("monitoring")),
+    }
+
+
+def constant(value):
+    """Returns a constant of the spec as TFX 1.16 (typed) or 1.21 (plain) writes it."""
+    value = value.get("runtimeValue", value)
+    if "constantValue" not in value:
+        return value["constant"]
+    [(kind, plain)] = value["constantValue"].items()
+    return int(plain) if kind == "intValue" else plain
+
+
+def executor_of(spec, task):
+    component = spec["components"][spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]]
+    return spec["deploymentSpec"]["executors"][component["executorLabel"]]
+
+
+@pytest.mark.parametrize(("name", "nodes"), [("training", TRAINING), ("monitoring", MONITORING)])
+def test_every_node_is_in_the_compiled_spec(specs, name, nodes):
+    assert set(specs[name]["root"]["dag"]["tasks"]) == nodes
+
+
+@pytest.mark.parametrize(("name", "nodes"), [("training", TRAINING), ("monitoring", MONITORING)])
+def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
+    for node in nodes:
+        executor = executor_of(specs[name], node)
+        if node.endswith("Importer"):
+            assert constant(executor["importer"]["artifactUri"])
+            continue
+        container = executor["container"]
+        assert container["image"]
+        command = " ".join([*container.get("command", []), *container["args"]])
+        assert "--executor_class_path" in command
+        path = container["args"][container["args"].index("--executor_class_path") + 1]
+        assert path.endswith("Executor"), path
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "path"),
+    [
+        ("training", "SpanExampleGen", "components.span_example_gen.executor.Executor"),
+        ("training", "ReferenceProfiler", "components.reference_profiler.executor.Executor"),
+        ("training", "ServingPusher", "components.serving_pusher.executor.Executor"),
+        ("monitoring", "PredictionLogGen", "components.prediction_log.executor.Executor"),
+        ("monitoring", "LabelWindowLogGen", "components.prediction_log.executor.Executor"),
+        ("monitoring", "LabelJoiner", "components.prediction_log.label_joiner_executor.Executor"),
+        ("monitoring", "DriftMonitor", "components.drift_monitor.executor.Executor"),
+        ("monitoring", "QualityMonitor", "components.quality_monitor.executor.Executor"),
+        ("monitoring", "RetrainDecider", "components.retrain_decider.executor.Executor"),
+    ],
+)
+def test_containers_name_our_executors(specs, name, node, path):
+    assert path in executor_of(specs[name], node)["container"]["args"]
+
+
+@pytest.mark.parametrize("name", ["training", "monitoring"])
+def test_all_execution_properties_are_numbers_or_strings(specs, name):
+    for node, task in specs[name]["root"]["dag"]["tasks"].items():
+        for key, value in task.get("inputs", {}).get("parameters", {}).items():
+            plain = value.get("componentInputParameter") or constant(value)
+            assert type(plain) in (int, float, str), f"{node}.{key}: {value}"
+
+
+@pytest.mark.parametrize("make", [training, monitoring])
+def test_execution_properties_are_scalars_before_compilation(settings, make):
+    """A bool or None would be refused, or silently changed, by the V2 entry point."""
+    for node in make(settings, False).components:
+        for key, value in node.exec_properties.items():
+            if type(node).__module__.startswith("components."):
+                assert value is None or type(value) in (int, float, str), (
+                    f"{node.id}.{key}: {value}"
+                )
+
+
+def test_the_request_is_in_the_spec(specs):
+    tasks = specs["training"]["root"]["dag"]["tasks"]
+    constants = tasks["SpanExampleGen"]["inputs"]["parameters"]
+    assert constant(constants["spans"]) == "1,2,3"
+    assert "decision" in tasks["SpanExampleGen"]["inputs"]["artifacts"]
+    assert "baseline_model" in tasks["Evaluator"]["inputs"]["artifacts"]
+    decider = specs["monitoring"]["root"]["dag"]["tasks"]["RetrainDecider"]["inputs"]
+    assert "previous_decision" in decider["artifacts"]
+    assert constant(decider["parameters"]["label_window"]) == "2013-03"
+
+
+def test_a_first_training_has_no_champion_and_no_decision(settings):
+    pipeline = training(settings, False, champion=None, decision=None)
+    ids = {node.id for node in pipeline.components}
+    assert ids == TRAINING - {"ChampionImporter", "RetrainDecisionImporter"}
+
+
+def test_a_first_window_has_no_previous_decision(settings):
+    ids = {node.id for node in monitoring(settings, False, previous=None).components}
+    assert ids == MONITORING - {"PreviousDecisionImporter"}
+
+
+@pytest.mark.parametrize("make", [training, monitoring])
+def test_a_local_pipeline_knows_its_metadata_and_a_compiled_one_has_none(settings, make):
+    local = make(settings, True).metadata_connection_config
+    assert local.sqlite.filename_uri == settings.pipeline.metadata_path
+    assert make(settings, False).metadata_connection_config is None
