@@ -17,7 +17,7 @@ _SCORE_BINS = 1000
 def judged_rows(
     log: pa.Table, *, start_ms: int, end_ms: int, score: str, label: str, slice_features: list[str]
 ) -> pa.RecordBatch:
-    """Returns the labelled rows of a window for TFMA, like rows counted together.
+    """Returns the labelled and scored rows of a window for TFMA, like rows counted together.
 
     TFMA walks through rows in Python, half a millisecond each. Rows with the same label, the same
     slice and scores in the same thousandth become one row with their mean score and their number as
@@ -50,7 +50,9 @@ def judged_rows(
         )
     time = log["event_time_ms"]
     inside = pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms))
-    rows = log.filter(pc.and_(inside, pc.is_valid(log[f"output.{score}"])))
+    # One NaN among the scores would cost the window all its metrics.
+    scored = pc.fill_null(pc.is_finite(log[f"output.{score}"]), False)
+    rows = log.filter(pc.and_(inside, scored))
     rows = rows.select(list(columns)).rename_columns(list(columns.values()))
     bins = pc.floor(pc.multiply(pc.cast(rows[score], pa.float64()), _SCORE_BINS))
     counted = (
@@ -59,7 +61,11 @@ def judged_rows(
         .aggregate([(score, "mean"), (score, "count")])
     )
     return _batch(
-        {label: counted[label], score: counted[f"{score}_mean"], WEIGHT: counted[f"{score}_count"]}
+        {
+            label: pc.cast(counted[label], pa.float64()),
+            score: counted[f"{score}_mean"],
+            WEIGHT: pc.cast(counted[f"{score}_count"], pa.float64()),
+        }
         | {name: counted[name] for name in slice_features}
     )
 
@@ -85,7 +91,15 @@ def _batch(columns: Mapping[str, Any]) -> pa.RecordBatch:
 
 
 def _lists_of_one(column: Any) -> pa.Array:
-    values = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-    values = pc.cast(values, pa.float64() if numeric else pa.large_binary())
-    return pa.LargeListArray.from_arrays(pa.array(np.arange(len(values) + 1)), values)
+    """Returns one list a row; null where the value is missing, so that no slice is made of it."""
+    kind = pa.large_binary()
+    if pa.types.is_integer(column.type):
+        kind = pa.int64()  # a slice is called "hour=7", not "hour=7.0"
+    elif pa.types.is_floating(column.type):
+        kind = pa.float64()
+    values = pa.array(column.to_pylist(), column.type)
+    missing = values.is_null().to_numpy(zero_copy_only=False)
+    offsets = pa.array(
+        np.concatenate([[0], np.cumsum(~missing)]), pa.int64(), mask=np.append(missing, False)
+    )
+    return pa.LargeListArray.from_arrays(offsets, pc.cast(values.drop_null(), kind))
