@@ -42,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--full", action="store_true", help="all flights, not a seeded fifth")
     demo.add_argument("--seed", type=int, default=0, help="chooses the fifth (default: 0)")
+    demo.add_argument(
+        "--windows",
+        type=int,
+        default=10,
+        metavar="N",
+        help="months to replay, 1 to 10 (default: 10)",
+    )
     demo.add_argument("--out", type=Path, default=out, help="folder (default: out/demo)")
     demo.set_defaults(run=_demo)
     metadata = str(out / "metadata.sqlite")
@@ -59,7 +66,7 @@ def _demo(args: argparse.Namespace) -> int:
     _quiet()
     from pipelines.flights.demo.run import FIFTH, run_demo
 
-    return run_demo(args.out.absolute(), 1.0 if args.full else FIFTH, args.seed)
+    return run_demo(args.out.absolute(), 1.0 if args.full else FIFTH, args.seed, args.windows)
 
 
 def _quiet() -> None:

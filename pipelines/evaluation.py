@@ -42,21 +42,30 @@ def _metrics(gate: QualityGate | None) -> Any:
     calibration = tfma.MetricConfig(class_name="Calibration")
     if gate is not None:
         # A change is challenger minus champion.
-        auc.threshold.CopyFrom(
+        _judge_overall(
+            auc,
             tfma.MetricThreshold(
                 value_threshold=tfma.GenericValueThreshold(lower_bound={"value": gate.min_auc}),
                 change_threshold=tfma.GenericChangeThreshold(
                     direction=tfma.MetricDirection.HIGHER_IS_BETTER,
                     absolute={"value": -gate.max_auc_drop},
                 ),
-            )
+            ),
         )
-        calibration.threshold.CopyFrom(
+        _judge_overall(
+            calibration,
             tfma.MetricThreshold(
                 value_threshold=tfma.GenericValueThreshold(
                     lower_bound={"value": 1 - gate.max_calibration_error},
                     upper_bound={"value": 1 + gate.max_calibration_error},
                 )
-            )
+            ),
         )
     return tfma.MetricsSpec(metrics=[*plain, auc, calibration])
+
+
+def _judge_overall(metric: Any, threshold: Any) -> None:
+    """Slices are measured and shown, not judged: a few hundred rows of one cry wolf."""
+    metric.per_slice_thresholds.append(
+        tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
+    )

@@ -8,7 +8,7 @@ This module runs as a process of its own beside the loop:
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -26,7 +26,7 @@ POLICIES = ("loop", "left_alone", "every_window")
 
 
 def retrained_every_window(
-    flights: pd.DataFrame, seed: int, seen: tuple[int, ...] = REPLAYED
+    flights: pd.DataFrame, seed: int, replayed: Sequence[int] = REPLAYED
 ) -> dict[str, list[float]]:
     """Returns the policy's scores of the flights of each window, from its first training on.
 
@@ -36,13 +36,13 @@ def retrained_every_window(
     Args:
         flights: All rows.
         seed: Seed of weights and of the rows held back.
-        seen: The windows replayed.
+        replayed: The months replayed.
     """
     from pipelines.flights import model
     from pipelines.flights.features import MeasuredInNumpy
 
     scores = {}
-    for served in seen[2:]:
+    for served in replayed[2:]:
         spans = range(TRAINED_ON[0], served - 1)
         rows = training_rows(flights[flights["span"].isin(spans)])
         measured = MeasuredInNumpy.of(rows)
@@ -120,10 +120,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fraction", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--windows", type=int, required=True)
     parser.add_argument("--output", required=True)
     args = parser.parse_args()
     flights = load_flights(args.fraction, args.seed)
-    write_json(args.output, {"scores": retrained_every_window(flights, MODEL.seed)})
+    write_json(
+        args.output,
+        {"scores": retrained_every_window(flights, MODEL.seed, REPLAYED[: args.windows])},
+    )
 
 
 if __name__ == "__main__":

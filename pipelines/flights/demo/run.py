@@ -21,7 +21,7 @@ import ml_metadata
 import pandas as pd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.errors import PipelineFailed
+from components.errors import ConfigError, PipelineFailed
 from components.model_server.client import ModelClient
 from components.prediction_log.reader import read_window
 from components.serving_pusher.deployment import Deployment, read_record
@@ -52,6 +52,7 @@ from pipelines.page.terminal import render_table
 FIFTH = 0.2
 _SHOWN_EVERY_SECONDS = 5.0
 _FIRST_RUN = "train-flights-first"
+_MARK = ".tfx-loop-demo"
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,27 @@ class Monitored:
 class Demo:
     """One run of the demo in one folder."""
 
-    def __init__(self, folder: Path, fraction: float, seed: int, progress: Progress) -> None:
-        """Loads the flights; touches no file yet."""
+    def __init__(
+        self, folder: Path, fraction: float, seed: int, windows: int, progress: Progress
+    ) -> None:
+        """Loads the flights; touches no file yet.
+
+        Args:
+            folder: Where all files go; it is emptied first.
+            fraction: Share of the flights, in (0, 1].
+            seed: Chooses the flights.
+            windows: How many months to replay from March on, 1 to 10.
+            progress: Is told what goes on.
+        """
+        if not 1 <= windows <= len(REPLAYED):
+            raise ConfigError(f"windows must be from 1 to {len(REPLAYED)}, got {windows}.")
+        self._replayed = REPLAYED[:windows]
         self._folder = folder
         self._fraction = fraction
         self._seed = seed
         self._progress = progress
         self._calendar = Months()
+        self.failures: list[str] = []
         with progress.timed("read the flights"):
             self._flights = load_flights(fraction, seed)
         self._rows = {span: rows for span, rows in self._flights.groupby("span")}
@@ -100,8 +115,8 @@ class Demo:
             PipelineFailed: A pipeline run failed; its message names the node and the reason.
             ServerUnavailable: The model server did not start, or died.
         """
-        shutil.rmtree(self._folder, ignore_errors=True)
-        (self._folder / "labels").mkdir(parents=True)
+        _make_empty(self._folder)
+        (self._folder / "labels").mkdir()
         for span in TRAINED_ON:
             write_span(self._flights, span, self._folder / "spans")
         every_window = self._start_every_window()
@@ -119,7 +134,7 @@ class Demo:
                 loop = self._loop(settings, store)
                 self._train_first(settings, store)
                 client = ModelClient(url, MODEL_NAME)
-                windows = [self._window(span, settings, loop, client) for span in REPLAYED]
+                windows = [self._window(span, settings, loop, client) for span in self._replayed]
             with self._progress.timed("waiting for the policies beside the loop"):
                 scores = self._every_window_scores(every_window)
         finally:
@@ -137,6 +152,7 @@ class Demo:
                     "pipelines.flights.demo.policies",
                     f"--fraction={self._fraction}",
                     f"--seed={self._seed}",
+                    f"--windows={len(self._replayed)}",
                     f"--output={self._folder / 'every_window.json'}",
                 ],
                 stdout=output,
@@ -207,7 +223,7 @@ class Demo:
 
     def _labels_arrive(self, span: int, now_ms: int) -> None:
         """Labels are one window late; January and February had theirs before the start."""
-        if span in REPLAYED:
+        if span in self._replayed:
             name = self._calendar.window_of_span(span).name
             path = self._folder / "labels" / f"{name}.parquet"
             write_labels(self._rows[span], now_ms - 1, path)
@@ -222,9 +238,11 @@ class Demo:
                 f"{result.monitoring.node or '-'}: {result.monitoring.reason or 'no reason'}"
             )
         if result.outcome is not None and result.outcome.state is not RunState.SUCCEEDED:
-            self._progress.say(
-                f"{name}: the retraining failed at {result.outcome.node}: {result.outcome.reason}"
+            self.failures.append(
+                f"The retraining after {name} failed at node {result.outcome.node}: "
+                f"{result.outcome.reason}"
             )
+            self._progress.say(self.failures[-1])
         admission = result.admission
         held = admission if admission and admission.verdict is Verdict.HOLD else None
         window = self._calendar.window_of_span(span)
@@ -351,10 +369,17 @@ def open_store(settings: Settings) -> Any:
     return ml_metadata.MetadataStore(config)
 
 
-def run_demo(folder: Path, fraction: float, seed: int, out: TextIO = sys.stdout) -> int:
-    """Runs the demo and prints what it ends with; returns the exit code."""
+def run_demo(
+    folder: Path, fraction: float, seed: int, windows: int, out: TextIO = sys.stdout
+) -> int:
+    """Runs the demo and prints what it ends with; returns the exit code.
+
+    Raises:
+        PipelineFailed: A run failed, if only a retraining that the service survived.
+    """
     progress = Progress(time.monotonic(), out)
-    summary = Demo(folder, fraction, seed, progress).run()
+    demo = Demo(folder, fraction, seed, windows, progress)
+    summary = demo.run()
     out.write("\n" + render_table(summary))
     out.write("\n" + (folder / "explain.txt").read_text() + "\n")
     out.write("\nwhere the time went\n")
@@ -362,7 +387,26 @@ def run_demo(folder: Path, fraction: float, seed: int, out: TextIO = sys.stdout)
         out.write(f"  {seconds:7.1f} s  {part}\n")
     out.write("\n" + json.dumps({k: summary[k] for k in ("trainings", "gain_recovered")}) + "\n")
     out.write(f"{folder / 'index.html'} shows it all; {folder / 'summary.json'} holds it.\n")
+    if demo.failures:
+        raise PipelineFailed("; ".join(demo.failures))
     return 0
+
+
+def _make_empty(folder: Path) -> None:
+    """Makes the folder of a new run; removes an earlier run, and nothing else.
+
+    Raises:
+        ConfigError: The folder holds something that no demo made.
+    """
+    mark = folder / _MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise ConfigError(
+            f"Expected an empty folder or an earlier demo in {folder}, found other files. "
+            "Name another folder with --out."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mark.touch()
 
 
 def _with_labels(log: pd.DataFrame, flights: pd.DataFrame, score: str) -> pd.DataFrame:

@@ -1,0 +1,118 @@
+"""The loop closes: trained, served, watched, decided, retrained, explained."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from demo_run import WINDOWS, DemoRun
+
+from components.prediction_log.reader import read_window
+from pipelines.flights.calendar import Months
+from pipelines.flights.data import load_flights
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1000)]
+
+POLICIES = {"loop", "left_alone", "every_window"}
+
+
+@pytest.fixture(scope="module")
+def summary(demo_run: DemoRun) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((demo_run.folder / "summary.json").read_text())
+    return content
+
+
+def test_every_flight_was_answered_and_logged_once(
+    demo_run: DemoRun, summary: dict[str, Any]
+) -> None:
+    flights = load_flights(0.2)
+    for entry in summary["windows"]:
+        window = Months().window(entry["window"])
+        asked = int((flights["span"] == window.span).sum())
+        log = read_window(
+            str(demo_run.folder / "prediction_log"), "flights", window.start_ms, window.end_ms
+        )
+        assert entry["rows"] == asked == len(log.table)
+        assert log.losses.duplicate_rows == log.losses.truncated_segments == 0
+    assert summary["rows"] == sum(entry["rows"] for entry in summary["windows"])
+
+
+def test_summary_measures_three_policies_in_each_window(summary: dict[str, Any]) -> None:
+    assert [entry["window"] for entry in summary["windows"]] == ["2013-03", "2013-04", "2013-05"]
+    for entry in summary["windows"]:
+        assert set(entry["auc"]) == set(entry["log_loss"]) == POLICIES
+        assert all(0.5 < value < 0.9 for value in entry["auc"].values())
+    assert set(summary["gain_recovered"]) == {"log_loss", "auc"}
+    # Until the first retraining all three are the first model.
+    assert len(set(summary["windows"][0]["auc"].values())) == 1
+
+
+def test_loop_retrained_once_its_evidence_allowed_it(summary: dict[str, Any]) -> None:
+    first, second, third = summary["windows"]
+    assert (first["verdict"], first["reason"]) == ("HOLD", "too_few_labels")
+    assert (second["verdict"], second["version"], third["version"]) == ("RETRAIN", 1, 2)
+    assert second["avoidable_loss"] > 0
+    assert third["auc"]["loop"] > third["auc"]["left_alone"]
+
+
+def test_operators_cooldown_holds_the_next_retraining(summary: dict[str, Any]) -> None:
+    assert (summary["windows"][2]["verdict"], summary["windows"][2]["reason"]) == (
+        "HOLD",
+        "cooldown",
+    )
+    assert summary["trainings"] == {"loop": 1, "every_window": 1}
+
+
+def test_explain_tells_why_the_last_version_exists(demo_run: DemoRun) -> None:
+    told = _loop("explain", "2", f"--metadata={demo_run.folder / 'metadata.sqlite'}")
+    assert "trained on  spans 1, 2, 3" in told
+    assert "window 2013-04 said RETRAIN of version 1" in told
+    assert "beat        version 1" in told
+    assert "auc 0." in told
+    assert "champion 0." in told
+    assert "2013-05" in told
+
+
+def test_timeline_tells_pushes_and_decisions_in_order(demo_run: DemoRun) -> None:
+    told = json.loads(
+        _loop("timeline", "--json", f"--metadata={demo_run.folder / 'metadata.sqlite'}")
+    )
+    text = json.dumps(told)
+    assert text.index("too_few_labels") < text.index("retraining_pays") < text.index("cooldown")
+
+
+def test_explaining_an_unknown_version_names_the_known_ones(demo_run: DemoRun) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "explain", "9",
+         f"--metadata={demo_run.folder / 'metadata.sqlite'}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "1, 2" in done.stderr
+
+
+def test_demo_prints_table_explanation_and_times(demo_run: DemoRun) -> None:
+    for part in ("AUC left alone", "flights, version 2", "training: Transform", "index.html"):
+        assert part in demo_run.printed
+    page = (demo_run.folder / "index.html").read_text()
+    assert page.count("<svg") >= 4
+    assert "2013-05" in page
+
+
+def test_a_window_of_monitoring_costs_seconds(demo_run: DemoRun) -> None:
+    timings = json.loads((demo_run.folder / "timings.json").read_text())
+    spent = sum(seconds for part, seconds in timings.items() if part.startswith("monitoring:"))
+    assert spent / WINDOWS < 60
+
+
+def _loop(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout

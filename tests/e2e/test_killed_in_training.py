@@ -1,0 +1,83 @@
+"""kill -9 in the midst of the real training pipeline: one launch, resumed, one new version."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from demo_run import DemoRun
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.serving_pusher.deployment import read_record
+from pipelines.control.decisions import latest_decision
+from pipelines.control.run_state import last_executions
+from pipelines.flights.demo.server import model_server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def test_training_killed_in_a_node_is_resumed_as_the_same_launch(
+    demo_run: DemoRun, tmp_path: Path
+) -> None:
+    folder = demo_run.folder
+    store = _store(folder)
+    decision = latest_decision(store, "flights", before="2013-06")
+    assert decision is not None
+    assert decision.verdict == "RETRAIN"
+    runs_before = _training_runs(store)
+    base_path = folder / "serving" / "flights"
+    with model_server("flights", base_path, tmp_path / "log", tmp_path) as url:
+        killed = _drive(folder, url, str(decision.artifact_id), "Transform")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
+        assert "ended Transform" in killed.stdout
+        assert "ended Trainer" not in killed.stdout
+        [run_id] = _training_runs(store) - runs_before
+        half = last_executions(store, run_id)
+        assert half["Transform"].last_known_state == pb.Execution.COMPLETE
+
+        resumed = _drive(folder, url, str(decision.artifact_id))
+        assert resumed.returncode == 0, resumed.stderr[-3000:]
+        assert "outcomes ['SUCCEEDED']" in resumed.stdout
+        assert "ended Transform" not in resumed.stdout
+
+        again = _drive(folder, url, str(decision.artifact_id))
+        assert "ended" not in again.stdout
+
+    assert _training_runs(store) - runs_before == {run_id}
+    whole = last_executions(store, run_id)
+    assert whole["Transform"].id == half["Transform"].id
+    assert whole["Trainer"].id == half["Trainer"].id
+    assert {e.last_known_state for e in whole.values()} == {pb.Execution.COMPLETE}
+    record = read_record(str(base_path), "flights")
+    assert [v.version for v in record.versions] == [1, 2, 3]
+    assert record.stable is not None
+    assert (record.stable.version, record.stable.run_id) == (3, run_id)
+    assert json.loads((base_path / "deployment.json").read_text())["stable"] == 3
+
+
+def _drive(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("retrain_driver.py")), str(folder),
+         *arguments],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**os.environ, "TF_USE_LEGACY_KERAS": "1", "PYTHONWARNINGS": "ignore"},
+        check=False,
+    )  # fmt: skip
+
+
+def _store(folder: Path) -> metadata_store.MetadataStore:
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(folder / "metadata.sqlite")
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
+    return metadata_store.MetadataStore(config)
+
+
+def _training_runs(store: metadata_store.MetadataStore) -> set[str]:
+    runs = store.get_contexts_by_type("pipeline_run")
+    return {run.name for run in runs if run.name.startswith("retrain-")}
