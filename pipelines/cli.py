@@ -19,10 +19,16 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0, or 1 for a failed run, or 2 for bad input."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except LoopError as error:
         print(f"loop: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has seen enough; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("loop: interrupted", file=sys.stderr)
         return 130

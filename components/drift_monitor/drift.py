@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from components.drift_monitor import effects, report
 from components.drift_monitor.faults import (
@@ -120,7 +121,7 @@ def _measured(
     if reference.score and settings.score_output:
         profiles[settings.score_output] = replace(reference.score, name=settings.score_output)
     measured = [
-        measure(profile, window.columns.get(name), settings, enough)
+        measure(profile, window.columns.get(name), window.rows, settings, enough)
         for name, profile in profiles.items()
     ]
     skipped = {entry.name for entry in reference.skipped if entry.reason == "several_values"}
@@ -142,10 +143,13 @@ def _unknown(name: str, column: Any) -> FeatureDrift:
 
 
 def measure(
-    profile: FeatureProfile, column: Any, settings: DriftSettings, enough: bool
+    profile: FeatureProfile, column: Any, rows: int, settings: DriftSettings, enough: bool
 ) -> FeatureDrift:
-    """Measures one feature of a window; p-value and effects only with `enough` rows."""
+    """Measures one feature of a window of `rows`; p-value and effects only with `enough` rows."""
     blank = FeatureDrift(feature=profile.name, type=profile.type.value)
+    if column is None and profile.counts.missing:
+        # A rare feature that no request of the window carried has no column in the log.
+        column = pa.nulls(rows)
     if column is None:
         return replace(blank, fault=ABSENT_FEATURE)
     try:

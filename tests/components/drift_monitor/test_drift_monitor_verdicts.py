@@ -147,6 +147,23 @@ def test_an_absent_feature_is_a_fault_however_few_the_rows(reference):
     assert result.verdict is Verdict.DATA_FAULT
 
 
+def test_a_rare_feature_that_no_request_carried_is_missing_not_absent():
+    columns = rows(3_000, seed=0)
+    columns["rare"] = pa.array([1.0] + [None] * 2_999)
+    trained = build(pa.table(columns), ProfileRequest())[0]
+    result = judged(trained, rows(1_000, seed=1))
+    assert fault_of(result, "rare") is None
+    assert result.verdict is Verdict.STABLE
+
+
+def test_a_usual_feature_that_no_request_carried_is_a_fault_though_it_has_gaps(reference):
+    columns = rows(1_000, seed=1)
+    del columns["gaps"]
+    result = judged(reference, columns)
+    assert fault_of(result, "gaps") == "all_missing"
+    assert result.verdict is Verdict.DATA_FAULT
+
+
 def test_a_broken_feature_does_not_hide_that_others_drifted(reference):
     columns = {**rows(1_000, 1, 1.0), "x1": pa.nulls(1_000)}
     result = judged(reference, columns)
