@@ -1,0 +1,97 @@
+"""From a window that ended to the pipeline that answers it: which spans, labels and champion."""
+
+import dataclasses
+
+import pytest
+from recorder import open_store
+
+from components.errors import ConfigError, DataError
+from components.serving_pusher.deployment import (
+    Deployment,
+    DeploymentRecord,
+    State,
+    write_record,
+)
+from components.storage import write_json
+from pipelines.control.launcher import LaunchRequest
+from pipelines.flights.calendar import Months
+from pipelines.flights.settings import flights_settings
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = flights_settings(tmp_path, "http://127.0.0.1:1")
+    write_json(str(tmp_path / "profile" / "reference_profile.json"), {"spans": [1, 2]})
+    record = DeploymentRecord("flights")
+    for version, state in ((1, State.STABLE), (2, State.STABLE), (3, State.FAILED)):
+        deployment = Deployment(
+            version=version,
+            model_digest="sha256:0",
+            model_uri=f"/models/{version}",
+            reference_profile_uri=str(tmp_path / "profile"),
+            variant="float",
+            run_id=f"run-{version}",
+            pushed_at_ms=0,
+            replaced=None,
+            state=state,
+        )
+        record = record.with_version(deployment)
+    write_record(settings.serving.base_path, record)
+    return settings
+
+
+def pipeline_of(kind, settings, tmp_path, **request):
+    from pipelines.runners import launchers
+
+    store = open_store(tmp_path / "metadata.sqlite")
+    launcher = getattr(launchers, kind)(store, settings, Months(), 1)
+    values = {f.name: "" for f in dataclasses.fields(LaunchRequest)}
+    values |= {"model_name": "flights", "model_version": 2, "window": "2013-05", **request}
+    pipeline = launcher.pipeline(LaunchRequest(**values))
+    return {node.id: node for node in pipeline.components}
+
+
+def test_a_training_uses_every_span_whose_labels_are_here(settings, tmp_path):
+    nodes = pipeline_of("TrainingLauncher", settings, tmp_path, decision_uri="/decisions/1")
+    assert nodes["SpanExampleGen"].exec_properties["spans"] == "1,2,3,4"
+    assert nodes["ChampionImporter"].exec_properties["artifact_uri"] == "/models/2"
+    assert nodes["RetrainDecisionImporter"].exec_properties["artifact_uri"] == "/decisions/1"
+
+
+def test_a_training_meets_the_champion_that_the_decision_was_about(settings, tmp_path):
+    nodes = pipeline_of("TrainingLauncher", settings, tmp_path, model_version=1)
+    assert nodes["ChampionImporter"].exec_properties["artifact_uri"] == "/models/1"
+
+
+def test_a_training_may_keep_to_the_newest_windows(settings, tmp_path):
+    decision = dataclasses.replace(settings.decision, training_windows=2)
+    settings = dataclasses.replace(settings, decision=decision)
+    nodes = pipeline_of("TrainingLauncher", settings, tmp_path)
+    assert nodes["SpanExampleGen"].exec_properties["spans"] == "3,4"
+
+
+def test_monitoring_labels_the_window_before_and_all_since_the_training(settings, tmp_path):
+    nodes = pipeline_of("MonitoringLauncher", settings, tmp_path)
+    months = Months()
+    assert nodes["PredictionLogGen"].exec_properties["window"] == "2013-05"
+    log = nodes["LabelWindowLogGen"].exec_properties
+    assert (log["start_ms"], log["end_ms"]) == (
+        months.window("2013-03").start_ms,
+        months.window("2013-04").end_ms,
+    )
+    assert nodes["QualityMonitor"].exec_properties["window"] == "2013-04"
+    assert nodes["LabelJoiner"].exec_properties["as_of_ms"] == months.window("2013-05").end_ms
+    assert "PreviousDecisionImporter" not in nodes
+
+
+def test_without_a_champion_the_loop_says_to_train_first(settings, tmp_path):
+    write_record(settings.serving.base_path, DeploymentRecord("flights"))
+    with pytest.raises(DataError, match="Run the training pipeline once before the loop"):
+        pipeline_of("MonitoringLauncher", settings, tmp_path)
+
+
+def test_an_unknown_window_is_told(settings, tmp_path):
+    with pytest.raises(ConfigError, match="Expected a window from 2013-01"):
+        pipeline_of("TrainingLauncher", settings, tmp_path, window="2014-01")
