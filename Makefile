@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast lint types bench-decide bench-serving lock clean
+.PHONY: help setup demo demo-full test test-fast lint types bench-decide bench-serving picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-decide: setup ## what each way of deciding costs, over all streams
 
 bench-serving: setup ## requests per second and latency of the model server
 	@$(PYTHON) tests/benchmarks/serving/bench_server.py
+
+picture: ## docs/demo.png, the picture in the README, from the page of the last demo
+	@scripts/picture
 
 lock: ## make requirements.lock again from pyproject.toml
 	@scripts/setup uv
