@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 FILES = ("requirements.lock", "pyproject.toml", "scripts/setup", "scripts/choose_python",
          "scripts/uv.txt", "scripts/zig.txt", "scripts/zigcxx")  # fmt: skip
 TOOLS = ("awk", "bash", "cat", "chmod", "cmp", "cp", "cut", "df", "dirname", "env", "flock",
-         "getconf", "grep", "ln", "mkdir", "rm", "sed", "sh", "sha256sum", "sort", "tail", "tee", "timeout",
-         "uname")  # fmt: skip
+         "getconf", "grep", "ln", "mkdir", "rm", "sed", "sh", "sha256sum", "sort", "tail", "tee",
+         "timeout", "uname")  # fmt: skip
 PYTHON = """
 case "$2" in *Python.h*) echo 3.10 "$0" ;; *) echo installer "$0" ;; esac
 """
