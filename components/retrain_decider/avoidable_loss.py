@@ -27,7 +27,7 @@ from components.retrain_decider.surrogate import (
     is_categorical,
 )
 
-# One row in so many is held out of the champion's sample, to see what the champion promised.
+# One row in so many is held out of both samples, to see what the champion promised.
 _HELD_OUT = 10
 
 
@@ -144,8 +144,11 @@ def measure_avoidable_loss(
     settings = settings or MeasureSettings()
     for rows in (champion.rows, kept.rows, newest):
         check_columns(champion.rows, rows, [*features, label])
-    if len(champion.rows) < 2:
-        raise DataError(f"Expected a sample of training rows, received {len(champion.rows)}.")
+    if len(champion.rows) < 2 * _HELD_OUT:
+        raise DataError(
+            f"Expected a sample of at least {2 * _HELD_OUT} training rows, received "
+            f"{len(champion.rows)}."
+        )
     if len(newest) < 2 * settings.blocks:
         raise DataError(
             f"Expected at least {2 * settings.blocks} labelled rows in the newest window, "
@@ -158,30 +161,24 @@ def measure_avoidable_loss(
     fraction = min(champion.fraction, kept.fraction, settings.max_rows / whole_size)
     block = np.arange(len(newest)) * settings.blocks // len(newest)
 
-    learnt_by_champion = _thin(champion, fraction, settings.seed)
-    stand_in = fit(learnt_by_champion, label, features, settings.surrogate)
-    champion_losses = stand_in.losses(newest)
+    learnt, held_out = _held_out(_thin(champion, fraction, settings.seed))
+    stand_in = fit(learnt, label, features, settings.surrogate)
+    champion_losses, promised = stand_in.losses(newest), stand_in.losses(held_out)
     challenger_losses = np.empty(len(newest))
     older = _thin(kept, fraction, settings.seed)
     for side in (0, 1):
-        other = newest[block % 2 != side]
-        learnt = pd.concat(
-            [older, _thin(TrainingRows(rows=other), fraction, settings.seed)], sort=False
-        )
+        other = _thin(TrainingRows(rows=newest[block % 2 != side]), fraction, settings.seed)
+        learnt = pd.concat([_held_out(older)[0], _held_out(other)[0]], sort=False)
         challenger = fit(learnt, label, features, settings.surrogate)
         challenger_losses[block % 2 == side] = challenger.losses(newest[block % 2 == side])
     saved = champion_losses - challenger_losses
-    held_out = np.arange(len(learnt_by_champion)) % _HELD_OUT == 0
-    promised = fit(learnt_by_champion[~held_out], label, features, settings.surrogate).losses(
-        learnt_by_champion[held_out]
-    )
     return AvoidableLoss(
         mean=float(saved.mean()),
         standard_error=_blocked_standard_error(saved, block),
         champion_loss=float(champion_losses.mean()),
         champion_loss_error=_blocked_standard_error(champion_losses, block),
         promised_loss=float(promised.mean()),
-        promised_loss_error=float(promised.std() / np.sqrt(len(promised))),
+        promised_loss_error=float(promised.std() / np.sqrt(max(1, len(promised)))),
         rows=len(newest),
     )
 
@@ -196,8 +193,9 @@ def column_faults(
             faults[name] = "missing"
         elif len(received) and len(expected) and name in expected.columns:
             before, now = expected[name], received[name]
-            known = before.notna().any() and now.notna().any()
-            if known and is_categorical(before) != is_categorical(now):
+            if is_categorical(before) == is_categorical(now):
+                continue
+            if before.notna().any() and now.notna().any():
                 faults[name] = "type_changed"
     return faults
 
@@ -221,9 +219,20 @@ def _thin(sample: TrainingRows, fraction: float, seed: int) -> pd.DataFrame:
     """Returns a uniform subsample that is `fraction` of all the rows there were."""
     if fraction >= sample.fraction:
         return sample.rows
-    count = min(len(sample.rows), max(2, round(len(sample.rows) * fraction / sample.fraction)))
+    count = min(
+        len(sample.rows), max(_HELD_OUT, round(len(sample.rows) * fraction / sample.fraction))
+    )
     chosen = np.random.default_rng(seed).choice(len(sample.rows), count, replace=False)
     return sample.rows.iloc[np.sort(chosen)]
+
+
+def _held_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Splits rows into those to learn from and one in so many to hold out.
+
+    The challenger does without its share of rows too, so that both keep the same fraction.
+    """
+    held = np.arange(len(rows)) % _HELD_OUT == _HELD_OUT - 1
+    return rows[~held], rows[held]
 
 
 def _blocked_standard_error(values: Floats, block: npt.NDArray[np.int64]) -> float:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,9 +41,9 @@ class SurrogateSettings:
         seed: Seed of the binning sample.
     """
 
-    iterations: int = 40
+    iterations: int = 20
     leaves: int = 15
-    learning_rate: float = 0.15
+    learning_rate: float = 0.25
     min_leaf_rows: int = 20
     seed: int = 0
 
@@ -257,7 +258,13 @@ def _one_thread() -> Iterator[None]:
     Its threads spin while they wait: on a machine with other work, two took 9 s for what one does
     in 0.2 s.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(limits=1, user_api=None):
+    with _pools().limit(limits=1):
         yield
+
+
+@lru_cache(maxsize=1)
+def _pools() -> Any:
+    """Finds the thread pools once, which takes milliseconds; after scikit-learn was imported."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
