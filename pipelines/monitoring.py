@@ -12,6 +12,7 @@ from components.prediction_log.component import PredictionLogGen
 from components.prediction_log.label_joiner import LabelJoiner
 from components.quality_monitor.component import QualityMonitor
 from components.retrain_decider.component import RetrainDecider
+from pipelines.assembly import assemble, imported
 from pipelines.calendar import Window
 from pipelines.config import Settings
 from pipelines.evaluation import served_config
@@ -49,11 +50,11 @@ def monitoring_pipeline(
         metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
     """
     model = settings.model
-    profile = _imported("ReferenceProfileImporter", request.reference_profile_uri, ReferenceProfile)
+    profile = imported("ReferenceProfileImporter", request.reference_profile_uri, ReferenceProfile)
     nodes: list[Any] = [profile]
     previous = None
     if request.previous_decision_uri:
-        previous = _imported(
+        previous = imported(
             "PreviousDecisionImporter", request.previous_decision_uri, RetrainDecision
         )
         nodes.append(previous)
@@ -107,21 +108,4 @@ def monitoring_pipeline(
         settings=json.dumps({"training_cost": settings.decision.training_cost}),
     )
     nodes += [current, drift, to_label, joiner, quality, decider]
-    return tfx.dsl.Pipeline(
-        pipeline_name=f"{model.name}-monitoring",
-        pipeline_root=settings.pipeline.root,
-        components=nodes,
-        enable_cache=False,
-        metadata_connection_config=(
-            tfx.orchestration.metadata.sqlite_metadata_connection_config(
-                settings.pipeline.metadata_path
-            )
-            if metadata
-            else None
-        ),
-        beam_pipeline_args=list(settings.pipeline.beam_args),
-    )
-
-
-def _imported(node_id: str, uri: str, kind: Any) -> Any:
-    return tfx.dsl.Importer(source_uri=uri, artifact_type=kind).with_id(node_id)
+    return assemble(f"{model.name}-monitoring", nodes, settings.pipeline, metadata)

@@ -11,6 +11,7 @@ from components.reference_profiler.component import ReferenceProfiler
 from components.serving_pusher.component import ServingPusher
 from components.span_example_gen.component import SpanExampleGen
 from components.span_example_gen.spans import format_spans
+from pipelines.assembly import assemble, imported
 from pipelines.config import Settings
 from pipelines.evaluation import challenger_config
 from pipelines.recording_evaluator import Evaluator
@@ -45,9 +46,7 @@ def training_pipeline(
     model = settings.model
     decision = None
     if request.decision_uri:
-        decision = tfx.dsl.Importer(
-            source_uri=request.decision_uri, artifact_type=RetrainDecision
-        ).with_id("RetrainDecisionImporter")
+        decision = imported("RetrainDecisionImporter", request.decision_uri, RetrainDecision)
         nodes.append(decision)
     example_gen = SpanExampleGen(
         input_base=settings.pipeline.data,
@@ -60,9 +59,7 @@ def training_pipeline(
     )
     examples = example_gen.outputs["examples"]
     statistics = tfx.components.StatisticsGen(examples=examples)
-    schema = tfx.dsl.Importer(
-        source_uri=model.schema_uri, artifact_type=tfx.types.standard_artifacts.Schema
-    ).with_id("SchemaImporter")
+    schema = imported("SchemaImporter", model.schema_uri, tfx.types.standard_artifacts.Schema)
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["result"]
     )
@@ -84,9 +81,9 @@ def training_pipeline(
     )
     champion = None
     if request.champion_uri:
-        champion = tfx.dsl.Importer(
-            source_uri=request.champion_uri, artifact_type=tfx.types.standard_artifacts.Model
-        ).with_id("ChampionImporter")
+        champion = imported(
+            "ChampionImporter", request.champion_uri, tfx.types.standard_artifacts.Model
+        )
     evaluator = Evaluator(
         examples=examples,
         model=trainer.outputs["model"],
@@ -116,17 +113,4 @@ def training_pipeline(
     nodes += [example_gen, statistics, schema, validator, transform, trainer]
     nodes += [champion] if champion else []
     nodes += [evaluator, profiler, pusher]
-    return tfx.dsl.Pipeline(
-        pipeline_name=f"{model.name}-training",
-        pipeline_root=settings.pipeline.root,
-        components=nodes,
-        enable_cache=False,
-        metadata_connection_config=(
-            tfx.orchestration.metadata.sqlite_metadata_connection_config(
-                settings.pipeline.metadata_path
-            )
-            if metadata
-            else None
-        ),
-        beam_pipeline_args=list(settings.pipeline.beam_args),
-    )
+    return assemble(f"{model.name}-training", nodes, settings.pipeline, metadata)

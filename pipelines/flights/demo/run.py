@@ -9,32 +9,36 @@ labels arrive.
 
 import json
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import ml_metadata
-import pandas as pd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.errors import ConfigError, PipelineFailed
 from components.model_server.client import ModelClient
-from components.prediction_log.reader import read_window
 from components.serving_pusher.deployment import Deployment, read_record
-from components.storage import read_json, write_bytes, write_json
-from pipelines.config import Settings, quiet_environment
+from components.storage import read_json
+from pipelines.calendar import Window
+from pipelines.config import Settings
 from pipelines.control import leases
 from pipelines.control.admission import Verdict
 from pipelines.control.launcher import RunState
 from pipelines.flights.calendar import Months
 from pipelines.flights.data import LABEL, load_flights
-from pipelines.flights.demo import policies
+from pipelines.flights.demo.beside import every_window
 from pipelines.flights.demo.progress import Progress
-from pipelines.flights.demo.replay import replay, requests_of, write_labels, write_span
+from pipelines.flights.demo.replay import replay, write_labels, write_span
+from pipelines.flights.demo.results import (
+    Monitored,
+    drift_report,
+    served_rows,
+    summarise,
+    write_results,
+)
 from pipelines.flights.demo.server import model_server
 from pipelines.flights.settings import (
     LOOP,
@@ -46,7 +50,6 @@ from pipelines.flights.settings import (
 from pipelines.lineage.explain import explain
 from pipelines.lineage.show import render_explanation
 from pipelines.loop import Loop, StepResult
-from pipelines.page.html import render_page
 from pipelines.page.terminal import render_table
 
 FIFTH = 0.2
@@ -55,38 +58,13 @@ _FIRST_RUN = "train-flights-first"
 _MARK = ".tfx-loop-demo"
 
 
-@dataclass(frozen=True)
-class Monitored:
-    """One window after the loop has seen it.
-
-    Attributes:
-        name: The window.
-        version: The version that served it.
-        served: Its labelled rows with the columns `score` (what was answered) and the label.
-        rows: Rows that the server answered, labelled or not.
-        decision: Content of `retrain_decision.json`.
-        drift: Content of `drift_report.json`.
-        verdict: What came of it: the decider's verdict, or the loop's where it held the decision.
-        reason: Why.
-    """
-
-    name: str
-    version: int
-    served: pd.DataFrame
-    rows: int
-    decision: dict[str, Any]
-    drift: dict[str, Any]
-    verdict: str
-    reason: str
-
-
 class Demo:
     """One run of the demo in one folder."""
 
     def __init__(
         self, folder: Path, fraction: float, seed: int, windows: int, progress: Progress
     ) -> None:
-        """Loads the flights; touches no file yet.
+        """Empties the folder and loads the flights.
 
         Args:
             folder: Where all files go; it is emptied first.
@@ -103,6 +81,7 @@ class Demo:
         self._seed = seed
         self._progress = progress
         self._calendar = Months()
+        _make_empty(folder)
         self.failures: list[str] = []
         with progress.timed("read the flights"):
             self._flights = load_flights(fraction, seed)
@@ -115,63 +94,29 @@ class Demo:
             PipelineFailed: A pipeline run failed; its message names the node and the reason.
             ServerUnavailable: The model server did not start, or died.
         """
-        _make_empty(self._folder)
         (self._folder / "labels").mkdir()
         for span in TRAINED_ON:
             write_span(self._flights, span, self._folder / "spans")
-        every_window = self._start_every_window()
         settings = flights_settings(self._folder, "http://unset")
-        try:
-            with model_server(
-                MODEL_NAME,
-                Path(settings.serving.base_path),
-                Path(settings.serving.prediction_log),
-                self._folder,
-            ) as url:
-                self._progress.say(f"model server on {url}")
-                settings = flights_settings(self._folder, url)
-                store = open_store(settings)
-                loop = self._loop(settings, store)
-                self._train_first(settings, store)
-                client = ModelClient(url, MODEL_NAME)
-                windows = [self._window(span, settings, loop, client) for span in self._replayed]
+        base_path, log = Path(settings.serving.base_path), Path(settings.serving.prediction_log)
+        with (
+            every_window(self._folder, self._fraction, self._seed, len(self._replayed)) as always,
+            model_server(MODEL_NAME, base_path, log, self._folder) as url,
+        ):
+            self._progress.say(f"model server on {url}")
+            settings = flights_settings(self._folder, url)
+            store = open_store(settings)
+            loop = self._loop(settings, store)
+            self._train_first(settings, store)
+            client = ModelClient(url, MODEL_NAME)
+            windows = [self._window(span, settings, loop, client) for span in self._replayed]
             with self._progress.timed("waiting for the policies beside the loop"):
-                scores = self._every_window_scores(every_window)
-        finally:
-            every_window.kill()
-        return self._conclude(settings, store, windows, scores)
-
-    def _start_every_window(self) -> "subprocess.Popen[bytes]":
-        """Trains the policy `every_window` in a process of its own: this machine has two cores."""
-        output = (self._folder / "every_window.log").open("wb")
-        with output:
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "pipelines.flights.demo.policies",
-                    f"--fraction={self._fraction}",
-                    f"--seed={self._seed}",
-                    f"--windows={len(self._replayed)}",
-                    f"--output={self._folder / 'every_window.json'}",
-                ],
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                env=quiet_environment(),
-            )
-
-    def _every_window_scores(self, process: "subprocess.Popen[bytes]") -> dict[str, list[float]]:
-        if process.wait() != 0:
-            lines = (self._folder / "every_window.log").read_text(errors="replace").splitlines()
-            raise PipelineFailed(
-                f"Training the policy every_window ended with {process.returncode}: "
-                f"{lines[-1] if lines else 'it said nothing'}"
-            )
-        scores: dict[str, list[float]] = read_json(str(self._folder / "every_window.json"))[
-            "scores"
-        ]
-        return scores
+                scores = always.scores()
+        with self._progress.timed("compare the policies"):
+            summary = summarise(windows, base_path / "1", scores, self._progress.elapsed)
+        explanation = render_explanation(explain(store, MODEL_NAME, self._stable_version(settings)))
+        write_results(self._folder, summary, windows, self._progress.timings, explanation)
+        return summary
 
     def _loop(self, settings: Settings, store: Any) -> Loop:
         with self._progress.timed("import TFX"):
@@ -214,7 +159,7 @@ class Demo:
         self._labels_arrive(span - 1, window.end_ms)
         self._now_ms = window.end_ms
         result = loop.step(window.name)
-        monitored = self._read(window.name, span, version, settings, result)
+        monitored = self._read(window, version, settings, result)
         self._progress.say(
             f"{window.name}: {monitored.verdict} {monitored.reason}. "
             f"{monitored.decision['explanation']}"
@@ -230,8 +175,9 @@ class Demo:
             write_span(self._flights, span, self._folder / "spans")
 
     def _read(
-        self, name: str, span: int, version: int, settings: Settings, result: StepResult
+        self, window: Window, version: int, settings: Settings, result: StepResult
     ) -> Monitored:
+        name, flights = window.name, self._rows[window.span]
         if result.monitoring.state is not RunState.SUCCEEDED or result.decision is None:
             raise PipelineFailed(
                 f"Monitoring {name} ended as {result.monitoring.state.value}: node "
@@ -245,93 +191,18 @@ class Demo:
             self._progress.say(self.failures[-1])
         admission = result.admission
         held = admission if admission and admission.verdict is Verdict.HOLD else None
-        window = self._calendar.window_of_span(span)
-        log = read_window(
-            settings.serving.prediction_log, MODEL_NAME, window.start_ms, window.end_ms
-        ).table
-        served = _with_labels(log.to_pandas(), self._rows[span], settings.model.score)
+        served = served_rows(settings, window, flights)
         return Monitored(
-            name=name,
+            window=window,
+            flights=flights,
             version=version,
             served=served[served[LABEL].notna()],
             rows=len(served),
             decision=read_json(f"{result.decision.uri}/retrain_decision.json"),
-            drift=_drift_report(settings, name),
+            drift=drift_report(settings, window.name),
             verdict=Verdict.HOLD.value if held else result.decision.verdict,
             reason=held.reason.value if held else result.decision.reason,
         )
-
-    def _conclude(
-        self,
-        settings: Settings,
-        store: Any,
-        windows: list[Monitored],
-        every_window: Mapping[str, list[float]],
-    ) -> dict[str, Any]:
-        with self._progress.timed("compare the policies"):
-            first = Path(settings.serving.base_path) / "1"
-            entries = [
-                self._entry(window, first, every_window.get(window.name)) for window in windows
-            ]
-        served_by = [window.version for window in windows]
-        summary = {
-            "rows": sum(window.rows for window in windows),
-            "seconds": round(self._progress.elapsed, 1),
-            "windows": entries,
-            "trainings": {"loop": len(set(served_by)) - 1, "every_window": len(every_window)},
-            "gain_recovered": {
-                metric: policies.gain_recovered(
-                    {entry["window"]: entry[metric] for entry in entries},
-                    {window.name: len(window.served) for window in windows},
-                    lower_is_better=metric == "log_loss",
-                )
-                for metric in ("log_loss", "auc")
-            },
-        }
-        last = self._stable_version(settings)
-        explanation = render_explanation(explain(store, MODEL_NAME, last))
-        page = render_page(
-            summary,
-            [window.drift for window in windows],
-            [window.decision for window in windows],
-            self._progress.timings,
-            explanation,
-        )
-        write_bytes(str(self._folder / "index.html"), page.encode())
-        write_json(str(self._folder / "summary.json"), summary)
-        write_json(
-            str(self._folder / "timings.json"),
-            {part: round(seconds, 2) for part, seconds in self._progress.timings},
-        )
-        (self._folder / "explain.txt").write_text(explanation)
-        return summary
-
-    def _entry(
-        self, window: Monitored, first: Path, every_window: list[float] | None
-    ) -> dict[str, Any]:
-        flights = self._rows[int(window.name[-2:])]
-        known = flights[LABEL].notna().to_numpy()
-        labels = flights[LABEL].to_numpy()[known]
-        left_alone = policies.quality(labels, policies.scores_of_saved_model(first, flights)[known])
-        loop = policies.quality(window.served[LABEL].to_numpy(), window.served["score"].to_numpy())
-        always = left_alone
-        if every_window is not None:
-            always = policies.quality(labels, pd.Series(every_window).to_numpy()[known])
-        measured = {"loop": loop, "left_alone": left_alone, "every_window": always}
-        loss = window.decision["evidence"].get("avoidable_loss") or {}
-        return {
-            "window": window.name,
-            "rows": window.rows,
-            **{
-                metric: {policy: values[metric] for policy, values in measured.items()}
-                for metric in ("auc", "log_loss")
-            },
-            "avoidable_loss": loss.get("relative"),
-            "drifted": [f["feature"] for f in window.drift["features"] if f["drifted"]],
-            "verdict": window.verdict,
-            "reason": window.reason,
-            "version": window.version,
-        }
 
     def _stable(self, settings: Settings) -> Deployment | None:
         return read_record(settings.serving.base_path, MODEL_NAME).stable
@@ -407,31 +278,3 @@ def _make_empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     mark.touch()
-
-
-def _with_labels(log: pd.DataFrame, flights: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Returns what was answered beside what came of it: the truth that nobody had at the time."""
-    parts = [
-        pd.DataFrame(
-            {
-                "request_id": request_id,
-                "instance_index": range(len(rows)),
-                LABEL: rows[LABEL].to_numpy(),
-            }
-        )
-        for request_id, _, rows in requests_of(flights)
-    ]
-    truth = pd.concat(parts, ignore_index=True)
-    answered = log[["request_id", "instance_index", f"output.{score}"]]
-    joined = truth.merge(answered, on=["request_id", "instance_index"], how="inner")
-    return joined.rename(columns={f"output.{score}": "score"})
-
-
-def _drift_report(settings: Settings, window: str) -> dict[str, Any]:
-    """Returns the newest drift report of a window."""
-    found = [
-        content
-        for path in Path(settings.pipeline.root).glob("DriftMonitor/drift_report/*/*.json")
-        if (content := read_json(str(path)))["window"] == window
-    ]
-    return found[-1]

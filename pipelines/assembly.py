@@ -1,0 +1,37 @@
+"""How do nodes become a pipeline, with or without a local ML Metadata store?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfx import v1 as tfx
+
+from pipelines.config import PipelineSettings
+
+
+def assemble(
+    name: str, nodes: Sequence[Any], settings: PipelineSettings, metadata: bool
+) -> tfx.dsl.Pipeline:
+    """Returns a pipeline; nothing is cached, because every run looks at another window or data.
+
+    Args:
+        name: Name of the pipeline.
+        nodes: Its nodes.
+        settings: Where it keeps its files.
+        metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
+    """
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        settings.metadata_path
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=name,
+        pipeline_root=settings.root,
+        components=list(nodes),
+        enable_cache=False,
+        metadata_connection_config=connection if metadata else None,
+        beam_pipeline_args=list(settings.beam_args),
+    )
+
+
+def imported(node_id: str, uri: str, kind: Any) -> Any:
+    """Returns the node that brings in an artifact that another run made."""
+    return tfx.dsl.Importer(source_uri=uri, artifact_type=kind).with_id(node_id)
