@@ -101,10 +101,10 @@ class AvoidableLoss:
         return self.mean / self.standard_error if self.standard_error > 0 else 0.0
 
     @property
-    def better_than_promised_z(self) -> float:
-        """How far the champion does better than on its own held-out rows, in standard errors."""
+    def risen_z(self) -> float:
+        """How far the champion's loss exceeds that on its held-out rows, in standard errors."""
         error = float(np.hypot(self.champion_loss_error, self.promised_loss_error))
-        return (self.promised_loss - self.champion_loss) / error if error > 0 else 0.0
+        return (self.champion_loss - self.promised_loss) / error if error > 0 else 0.0
 
     @property
     def relative(self) -> float:

@@ -84,7 +84,7 @@ class RetrainDecider(base_component.BaseComponent):
             label_end_ms: End of the label window, exclusive.
             evaluation: The champion's quality on the labelled rows: evidence in the lineage.
             previous_decision: The decision of the window before, on whatever champion: savings add
-                up while the champion stays the same, and an alert outlasts it.
+                up while the champion stays the same.
             training_start_ms: A retraining would use rows from this time on, milliseconds UTC; not
                 given, all there are.
             settings: JSON object of `DecisionSettings`, such as '{"training_cost": 0.02}'.

@@ -18,7 +18,7 @@ from components.retrain_decider.policy import (
 )
 from components.retrain_decider.settings import DecisionSettings
 
-POLICY_VERSION = "avoidable-loss/1"
+POLICY_VERSION = "avoidable-loss/2"
 
 # Reasons, one for each way to a verdict.
 DATA_FAULT = "data_fault"
@@ -182,7 +182,7 @@ def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings
         return RETRAINING_PAYS
     if saving.latest > 0:
         return SAVING_BELOW_COST
-    if avoidable.z > policy.alarm_z and better_than_promised(avoidable, policy):
+    if avoidable.z > policy.certain_z and better_than_promised(avoidable, policy):
         return BETTER_THAN_PROMISED
     return NO_AVOIDABLE_LOSS
 
@@ -199,15 +199,15 @@ def _explain(
     measured = (
         f"in window {evidence.label_window} a retrained model would have saved "
         f"{avoidable.relative:.1%} of the loss (standard error {error:.1%}, "
-        f"{avoidable.rows:,} rows)"
+        f"{avoidable.rows:,} rows; the champion's loss there is {avoidable.champion_loss:.3f}, on "
+        f"rows held out of its own training {avoidable.promised_loss:.3f})"
     )
     if reason == NO_AVOIDABLE_LOSS:
         return f"Hold: {measured}, which does not stand out from chance."
     if reason == BETTER_THAN_PROMISED:
         return (
-            f"Hold: {measured}, but version {evidence.model_version} does better there (loss "
-            f"{avoidable.champion_loss:.3f}) than on its own held-out rows "
-            f"({avoidable.promised_loss:.3f}): what a retraining gains here it may lose elsewhere."
+            f"Hold: {measured}; version {evidence.model_version} does better than it promised: "
+            "what a retraining gains here it may lose elsewhere."
         )
     total = (
         f"since version {evidence.model_version} was trained, and with the window whose labels are "

@@ -28,6 +28,7 @@ def to_json(decision: Decision) -> dict[str, Any]:
             "champion_loss_error": avoidable.champion_loss_error,
             "promised_loss": avoidable.promised_loss,
             "promised_loss_error": avoidable.promised_loss_error,
+            "risen_z": avoidable.risen_z,
             "rows": avoidable.rows,
         }
     return {
@@ -102,6 +103,4 @@ def carried_state(previous: Decision, model_name: str, model_version: int) -> Sa
             f"Expected the previous decision to be about model {model_name!r}, received one about "
             f"{previous.evidence.model_name!r}."
         )
-    if previous.evidence.model_version != model_version:
-        return previous.saving.under_new_champion()
-    return previous.saving
+    return previous.saving if previous.evidence.model_version == model_version else SavingState()

@@ -55,7 +55,7 @@ def avoidable_loss_rule(
     def rule(choice: Choice) -> bool:
         nonlocal state, champion
         if champion not in (None, choice.champion):
-            state = state.under_new_champion()
+            state = SavingState()
         champion = choice.champion
         avoidable = measured[choice.champion, choice.label_window]
         state = observe(state, avoidable, str(choice.label_window), settings)

@@ -59,7 +59,7 @@ def test_retrain_when_the_saving_pays() -> None:
 
 
 def test_hold_when_nothing_stands_out() -> None:
-    decision = decided(GOOD, loss(0.05, 2.5))
+    decision = decided(GOOD, loss(0.05, 3.5))
     assert (decision.verdict, decision.reason) == (Verdict.HOLD, d.NO_AVOIDABLE_LOSS)
     assert decision.saving.accumulated == 0.0
 
@@ -84,7 +84,7 @@ def test_a_gate_that_holds_measures_nothing_and_forgets_nothing() -> None:
     def measure() -> AvoidableLoss:
         raise AssertionError("measured in vain")
 
-    before = SavingState(accumulated=0.013, alert=2, label_window="2013-03")
+    before = SavingState(accumulated=0.013, latest=0.013, label_window="2013-03")
     decision = decide(replace(GOOD, rows=3), measure, before, DecisionSettings())
     assert decision.avoidable is None
     assert decision.saving == before
@@ -110,13 +110,10 @@ def test_a_window_counts_once_however_often_it_is_decided() -> None:
     assert again.verdict is first.verdict
 
 
-def test_new_champion_resets_the_sum_and_keeps_the_alert() -> None:
+def test_new_champion_resets_the_sum() -> None:
     last = decided(GOOD, loss(0.05, 8.0))
-    same = carried_state(last, "flights", 3)
-    new = carried_state(last, "flights", 4)
-    assert same == last.saving
-    assert new == SavingState(alert=new.alert, label_window=new.label_window)
-    assert new.alert == last.saving.alert > 0
+    assert carried_state(last, "flights", 3) == last.saving
+    assert carried_state(last, "flights", 4) == SavingState()
 
 
 def test_state_of_another_model_is_refused() -> None:
@@ -131,25 +128,16 @@ def test_the_window_whose_labels_are_to_come_is_counted() -> None:
     assert early.verdict is Verdict.HOLD
 
 
-def test_a_small_saving_that_lasts_stands_out_in_the_end() -> None:
-    policy, state, found = PolicySettings(training_cost=0.05), SavingState(), []
-    for number in range(6):
-        state = observe(state, loss(0.015, 1.5), str(number), policy)
-        found.append(pays(state, policy))
-    # 1.5 standard errors in each of n windows are 1.5 * sqrt(n) in all of them: 3 after four.
-    assert found == [False] * 4 + [True, True]
-    assert state.singly < state.together == pytest.approx(6 * 0.015)
+def test_any_saving_counts_where_the_loss_has_risen() -> None:
+    small = loss(0.05, 0.5, champion=0.5, promised=0.46)
+    assert small.risen_z > 2
+    assert decided(GOOD, small).verdict is Verdict.RETRAIN
+    assert decided(GOOD, replace(small, promised_loss=0.49)).verdict is Verdict.HOLD
 
 
-def test_less_evidence_is_enough_while_on_alert() -> None:
-    policy = PolicySettings(training_cost=0.01, alarm_z=3, alert_z=1, alert_windows=2)
-    quiet = observe(SavingState(), loss(0.02, 2.0), "a", policy)
-    assert not pays(quiet, policy)
-    alarmed = observe(SavingState(), loss(0.02, 4.0), "a", policy).under_new_champion()
-    assert pays(observe(alarmed, loss(0.02, 2.0), "b", policy), policy)
-    later = observe(alarmed, loss(0.0, 0.0), "b", policy)
-    later = observe(later, loss(0.0, 0.0), "c", policy)
-    assert not pays(observe(later, loss(0.02, 2.0), "d", policy), policy)
+def test_a_risen_loss_without_a_saving_is_no_reason() -> None:
+    decision = decided(GOOD, loss(-0.01, 1.0, champion=0.9, promised=0.2))
+    assert (decision.verdict, decision.reason) == (Verdict.HOLD, d.NO_AVOIDABLE_LOSS)
 
 
 def test_hold_when_the_champion_is_better_than_promised() -> None:
@@ -190,7 +178,7 @@ def test_json_round_trip(relative, z, faults, rows) -> None:
 def test_record_has_the_fields_of_the_contract() -> None:
     content = to_json(decided(GOOD, loss(0.05, 8.0)))
     assert content["verdict"] == "RETRAIN"
-    assert content["policy_version"] == "avoidable-loss/1"
+    assert content["policy_version"] == "avoidable-loss/2"
     assert set(content["evidence"]["avoidable_loss"]) >= {
         *("mean", "standard_error", "z", "relative", "rows")
     }
@@ -219,7 +207,7 @@ def test_settings_from_flat_json() -> None:
         ({"trainingcost": 1}, "Unknown setting 'trainingcost'.*training_cost"),
         ({"training_cost": 0}, "must be positive"),
         ({"training_cost": "dear"}, "wrong type"),
-        ({"alert_z": 5.0}, "alert_z <= alarm_z"),
+        ({"certain_z": -1.0}, "must not be negative"),
         ({"min_labelled_rows": 10}, "at least 64"),
     ],
 )
