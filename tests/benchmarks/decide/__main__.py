@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     jobs = _jobs(options)
     started, outcomes = time.perf_counter(), []
     with ProcessPoolExecutor(options.processes, initializer=_pin_to_one_thread) as pool:
-        running = [pool.submit(_run, job, options.out) for job in jobs]
+        running = [pool.submit(_run, job, options.out, reuse=options.reuse) for job in jobs]
         for done, future in enumerate(as_completed(running), 1):
             outcomes += future.result()
             seconds = time.perf_counter() - started
@@ -63,6 +63,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="only fit, and show nothing: for a rule that is not frozen yet",
     )
+    parser.add_argument(
+        "--reuse", action="store_true", help="replay over what an earlier run fitted and kept"
+    )
     return parser.parse_args(arguments)
 
 
@@ -84,9 +87,9 @@ def _jobs(options: argparse.Namespace) -> list[tuple]:
     return [("flights",), ("taxi",), *drawn]
 
 
-def _run(job: tuple, out: Path) -> list[Outcome]:
+def _run(job: tuple, out: Path, *, reuse: bool) -> list[Outcome]:
     path = out / "evidence" / f"{'-'.join(map(str, job))}.pickle"
-    if not path.exists():
+    if not (reuse and path.exists()):
         write(path, _gather(job, out / "streams"))
     return [outcome for evidence in read(path) for outcome in outcomes_of(evidence, TRAINING_COSTS)]
 

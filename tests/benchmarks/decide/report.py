@@ -63,7 +63,11 @@ def _verdicts(table: pd.DataFrame, costs: list[float]) -> str:
         gap = means[peer] - means[OURS]
         word = "cheapest" if gap > 0 else "NOT the cheapest"
         quiet = at_cost[(at_cost["policy"] == OURS) & (at_cost["kind"] == "none")]["trainings"]
-        line = f"- cost {cost:g}: ours is {word}; the next is {peer}, {gap:+.3f} away"
+        error = _gap_error(at_cost, peer)
+        line = (
+            f"- cost {cost:g}: ours is {word}; the next is {peer}, {gap:+.3f} away "
+            f"(standard error {error:.3f})"
+        )
         if len(quiet):
             line += (
                 f". Without drift {quiet.mean():.2f} trainings in 20 windows "
@@ -71,6 +75,14 @@ def _verdicts(table: pd.DataFrame, costs: list[float]) -> str:
             )
         lines.append(line + ".")
     return "\n".join(lines)
+
+
+def _gap_error(at_cost: pd.DataFrame, peer: str) -> float:
+    """Returns the standard error of the mean gap to a peer, seeds being the independent units."""
+    totals = at_cost.pivot_table(index=["stream", "seed"], columns="policy", values="total")
+    by_stream = (totals[peer] - totals[OURS]).groupby(level="stream")
+    variances = by_stream.var().fillna(0.0) / by_stream.count()
+    return float(variances.sum() ** 0.5 / len(variances))
 
 
 def _stream_table(table: pd.DataFrame, cost: float) -> str:
