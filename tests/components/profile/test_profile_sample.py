@@ -35,6 +35,12 @@ def canonical(table):
     return [tuple(map(repr, row.values())) for row in table.to_pylist()]
 
 
+def as_hashed(table):
+    """The rows as the hash sees them: -0.0 is 0.0, and NaN is missing."""
+    same = {"-0.0": "0.0", "nan": "None"}
+    return [[same.get(cell, cell) for cell in row] for row in canonical(table)]
+
+
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.data())
 def test_the_same_rows_in_any_order_give_the_same_sample(rows, data):
@@ -42,10 +48,7 @@ def test_the_same_rows_in_any_order_give_the_same_sample(rows, data):
     most = data.draw(st.integers(1, len(rows)))
     taken = sample(as_table(rows), most, seed=7)
     again = sample(as_table(shuffled).select(["text", "number", "code"]), most, seed=7)
-    # -0.0 and 0.0 are one value to the hash
-    clean = [[cell.replace("-0.0", "0.0") for cell in row] for row in canonical(taken)]
-    other = canonical(again.select(["number", "code", "text"]))
-    assert clean == [[cell.replace("-0.0", "0.0") for cell in row] for row in other]
+    assert as_hashed(taken) == as_hashed(again.select(["number", "code", "text"]))
     assert taken.num_rows == most
 
 
