@@ -82,8 +82,6 @@ def _jobs(options: argparse.Namespace) -> list[tuple]:
     ]
     if options.quick or options.development:
         return drawn
-    # The slow generator last: a run that must end early has all seeds of the others.
-    drawn.sort(key=lambda job: job[2] == "rbf")
     return [("flights",), ("taxi",), *drawn]
 
 
