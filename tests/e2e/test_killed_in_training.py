@@ -13,6 +13,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.serving_pusher.deployment import read_record
+from components.storage import read_json, write_json
 from pipelines.control.decisions import latest_decision
 from pipelines.control.run_state import last_executions
 from pipelines.flights.demo.server import model_server
@@ -25,13 +26,11 @@ def test_training_killed_in_a_node_is_resumed_as_the_same_launch(
 ) -> None:
     folder = demo_run.folder
     store = _store(folder)
-    decision = latest_decision(store, "flights", before="2013-06")
-    assert decision is not None
-    assert decision.verdict == "RETRAIN"
+    decision_id = str(_ask_for_a_retraining(store, tmp_path))
     runs_before = _training_runs(store)
     base_path = folder / "serving" / "flights"
     with model_server("flights", base_path, tmp_path / "log", tmp_path) as url:
-        killed = _drive(folder, url, str(decision.artifact_id), "Transform")
+        killed = _drive(folder, url, decision_id, "Transform")
         assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
         assert "ended Transform" in killed.stdout
         assert "ended Trainer" not in killed.stdout
@@ -39,12 +38,12 @@ def test_training_killed_in_a_node_is_resumed_as_the_same_launch(
         half = last_executions(store, run_id)
         assert half["Transform"].last_known_state == pb.Execution.COMPLETE
 
-        resumed = _drive(folder, url, str(decision.artifact_id))
+        resumed = _drive(folder, url, decision_id)
         assert resumed.returncode == 0, resumed.stderr[-3000:]
         assert "outcomes ['SUCCEEDED']" in resumed.stdout
         assert "ended Transform" not in resumed.stdout
 
-        again = _drive(folder, url, str(decision.artifact_id))
+        again = _drive(folder, url, decision_id)
         assert "ended" not in again.stdout
 
     assert _training_runs(store) - runs_before == {run_id}
@@ -58,6 +57,19 @@ def test_training_killed_in_a_node_is_resumed_as_the_same_launch(
     assert record.stable is not None
     assert (record.stable.version, record.stable.run_id) == (3, run_id)
     assert json.loads((base_path / "deployment.json").read_text())["stable"] == 3
+
+
+def _ask_for_a_retraining(store: metadata_store.MetadataStore, folder: Path) -> int:
+    """Records a decision as RetrainDecider would have, had May's evidence been stronger."""
+    last = latest_decision(store, "flights", before="2013-06")
+    assert last is not None
+    content = read_json(f"{last.uri}/retrain_decision.json")
+    write_json(f"{folder}/retrain_decision.json", {**content, "verdict": "RETRAIN"})
+    [artifact] = store.get_artifacts_by_id([last.artifact_id])
+    asked = pb.Artifact(type_id=artifact.type_id, uri=str(folder), state=pb.Artifact.LIVE)
+    for name, value in artifact.custom_properties.items():
+        asked.custom_properties[name].CopyFrom(value)
+    return int(store.put_artifacts([asked])[0])
 
 
 def _drive(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
