@@ -107,7 +107,8 @@ def _decisions(report: Report) -> str:
     return _section(
         "Decisions",
         "What a retraining would have saved is measured in every window, as a share of the "
-        "window's loss, and added up. Once the sum pays for a training, the loop retrains.",
+        "window's loss, and added up. The last counts twice, for the window whose labels are to "
+        "come. Once the sum pays for a training, the loop retrains, if its operator allows.",
         saving_plot(names, report.decisions),
         decision_strip(report.windows),
     )

@@ -130,7 +130,10 @@ def write_results(
     page = render_page(
         summary,
         [monitored.drift for monitored in windows],
-        [monitored.decision for monitored in windows],
+        [
+            {**monitored.decision, "verdict": monitored.verdict, "reason": monitored.reason}
+            for monitored in windows
+        ],
         timings,
         explanation,
     )
