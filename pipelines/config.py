@@ -130,7 +130,7 @@ class QualityGate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionSettings:
+class RetrainingSettings:
     """When retraining pays.
 
     Attributes:
@@ -155,7 +155,7 @@ class Settings:
     serving: ServingSettings
     pipeline: PipelineSettings
     gate: QualityGate = field(default_factory=QualityGate)
-    decision: DecisionSettings = field(default_factory=DecisionSettings)
+    decision: RetrainingSettings = field(default_factory=RetrainingSettings)
 
 
 def output_folder(environment: Mapping[str, str] = os.environ) -> Path:

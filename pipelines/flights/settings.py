@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipelines.config import (
-    DecisionSettings,
     ModelSettings,
     PipelineSettings,
+    RetrainingSettings,
     ServingSettings,
     Settings,
 )
@@ -45,5 +45,5 @@ def flights_settings(folder: Path, server_url: str) -> Settings:
             data=str(folder / "spans"),
             labels=str(folder / "labels"),
         ),
-        decision=DecisionSettings(),
+        decision=RetrainingSettings(),
     )

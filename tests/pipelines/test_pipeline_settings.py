@@ -7,9 +7,9 @@ import pytest
 
 from components.errors import ConfigError
 from pipelines.config import (
-    DecisionSettings,
     ModelSettings,
     QualityGate,
+    RetrainingSettings,
     ServingSettings,
     output_folder,
     quiet_environment,
@@ -39,8 +39,8 @@ def test_a_model_that_cannot_be_trained_is_refused(name, value, message):
         (lambda: QualityGate(min_auc=math.nan), "min_auc must be from 0 to 1, got nan"),
         (lambda: QualityGate(max_auc_drop=-0.1), "max_auc_drop must not be below 0"),
         (lambda: QualityGate(max_calibration_error=-1), "max_calibration_error must not be below"),
-        (lambda: DecisionSettings(training_cost=-1), "training_cost must not be below 0, got -1"),
-        (lambda: DecisionSettings(training_windows=-1), "training_windows must not be below 0"),
+        (lambda: RetrainingSettings(training_cost=-1), "training_cost must not be below 0, got -1"),
+        (lambda: RetrainingSettings(training_windows=-1), "training_windows must not be below 0"),
         (lambda: serving(server_url="127.0.0.1:8501"), "server_url must be a REST address such"),
         (lambda: serving(load_timeout_seconds=0), "load_timeout_seconds must be at least 1, got 0"),
     ],
