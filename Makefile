@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 
 # TFX needs Keras 2, and bytecode must be kept: without it every import of TFX takes 40 s.
 export TF_USE_LEGACY_KERAS := 1
-export TF_CPP_MIN_LOG_LEVEL := 2
+export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
