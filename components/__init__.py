@@ -14,7 +14,9 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 _HOMES = {
     "DriftMonitor": "components.drift_monitor.component",
     "DriftReport": "components.artifacts",
+    "EdgeTpuReport": "components.artifacts",
     "LabelJoiner": "components.prediction_log.label_joiner",
+    "OptimizationReport": "components.artifacts",
     "PredictionLog": "components.artifacts",
     "PredictionLogGen": "components.prediction_log.component",
     "QualityMonitor": "components.quality_monitor.component",

@@ -37,6 +37,18 @@ class RetrainDecision(artifact.Artifact):
     TYPE_NAME = "components.RetrainDecision"
 
 
+class OptimizationReport(artifact.Artifact):
+    """What an optimiser gained and lost, and why: `optimization_report.json`."""
+
+    TYPE_NAME = "components.OptimizationReport"
+
+
+class EdgeTpuReport(artifact.Artifact):
+    """Which operators of a model map to the Edge TPU, and who says so: `edgetpu_report.json`."""
+
+    TYPE_NAME = "components.EdgeTpuReport"
+
+
 def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) -> None:
     """Writes scalar custom properties, for conditions and queries.
 

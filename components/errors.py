@@ -3,6 +3,8 @@
     LoopError
     ├── ConfigError         a setting is wrong; the caller mends it and starts again
     ├── DataError           rows, files or labels are not what was expected
+    ├── ModelError          a model file is not what was expected
+    ├── ChildFailed         work in a child process aborted, timed out or ran out of memory
     ├── ServingError        the model server did not do what it was asked
     │   ├── ServerUnavailable   it does not answer
     │   └── ModelRejected       it answers, and will not serve this version
@@ -12,9 +14,11 @@ Every message says what was expected, what came, and what to do.
 """
 
 __all__ = [
+    "ChildFailed",
     "ConfigError",
     "DataError",
     "LoopError",
+    "ModelError",
     "ModelRejected",
     "PipelineFailed",
     "ServerUnavailable",
@@ -32,6 +36,24 @@ class ConfigError(LoopError, ValueError):
 
 class DataError(LoopError, ValueError):
     """Rows, files or labels are not what was expected."""
+
+
+class ModelError(LoopError, ValueError):
+    """A model file is not what was expected."""
+
+
+class ChildFailed(LoopError):
+    """Work in a child process aborted, timed out or ran out of memory.
+
+    Attributes:
+        cause: `aborted`, `timed_out`, `out_of_memory` or `failed`.
+        log_tail: Last lines that the child wrote.
+    """
+
+    def __init__(self, message: str, *, cause: str = "failed", log_tail: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.log_tail = log_tail
 
 
 class ServingError(LoopError):

@@ -15,11 +15,17 @@ SOURCES = sorted(
 # Rooms that everybody may import from: no node, no pipeline, no knowledge of who asks.
 SHARED_ROOMS = {
     "artifacts",
+    "child_process",
     "errors",
+    "fine_tuning",
     "hashing",
+    "model_formats",
+    "optimization",
+    "page",
     "prediction_log",
     "profile",
     "storage",
+    "tables",
     "tfma_results",
 }
 # What one component may import of another: the client of a served model.

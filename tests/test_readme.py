@@ -15,7 +15,14 @@ from pipelines import cli
 from pipelines.control.settings import LoopSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-ARTIFACTS = {"DriftReport", "PredictionLog", "ReferenceProfile", "RetrainDecision"}
+ARTIFACTS = {
+    "DriftReport",
+    "EdgeTpuReport",
+    "OptimizationReport",
+    "PredictionLog",
+    "ReferenceProfile",
+    "RetrainDecision",
+}
 
 
 def parameters_of(component: str) -> set[str]:

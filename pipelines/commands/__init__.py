@@ -1,0 +1,1 @@
+"""The commands of `loop`, one a module: its arguments and what it runs."""
