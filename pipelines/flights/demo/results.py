@@ -14,8 +14,8 @@ from pipelines.calendar import Window
 from pipelines.config import Settings
 from pipelines.flights.data import LABEL
 from pipelines.flights.demo import policies
+from pipelines.flights.demo.page.html import render_page
 from pipelines.flights.demo.replay import requests_of
-from pipelines.page.html import render_page
 
 METRICS = ("auc", "log_loss")
 

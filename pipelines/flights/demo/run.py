@@ -30,6 +30,7 @@ from pipelines.control.launcher import RunState
 from pipelines.flights.calendar import Months
 from pipelines.flights.data import LABEL, load_flights
 from pipelines.flights.demo.beside import every_window
+from pipelines.flights.demo.page.terminal import render_table
 from pipelines.flights.demo.progress import Progress
 from pipelines.flights.demo.replay import replay, write_labels, write_span
 from pipelines.flights.demo.results import (
@@ -50,7 +51,6 @@ from pipelines.flights.settings import (
 from pipelines.lineage.explain import explain
 from pipelines.lineage.show import render_explanation
 from pipelines.loop import Loop, StepResult
-from pipelines.page.terminal import render_table
 
 FIFTH = 0.2
 _SHOWN_EVERY_SECONDS = 5.0

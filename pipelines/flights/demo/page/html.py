@@ -5,16 +5,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipelines.page.decision_strip import decision_strip
-from pipelines.page.drift_map import drift_map
-from pipelines.page.over_time import quality_plot
-from pipelines.page.report import Report, read_report
-from pipelines.page.saving_plot import saving_plot
-from pipelines.page.terminal import HEADINGS, cells
-from pipelines.page.time_bars import time_bars
-from pipelines.page.words import duration, headline, in_words
+from components.page.document import document, header, section, table
+from pipelines.flights.demo.page.decision_strip import decision_strip
+from pipelines.flights.demo.page.drift_map import drift_map
+from pipelines.flights.demo.page.over_time import quality_plot
+from pipelines.flights.demo.page.report import Report, read_report
+from pipelines.flights.demo.page.saving_plot import saving_plot
+from pipelines.flights.demo.page.terminal import HEADINGS, NUMBERS, cells
+from pipelines.flights.demo.page.time_bars import time_bars
+from pipelines.flights.demo.page.words import duration, headline, in_words
 
-STYLE = Path(__file__).with_name("page.css")
+STYLE = Path(__file__).with_name("demo.css")
 
 
 def render_page(
@@ -43,18 +44,11 @@ def render_page(
         _timings(report),
         _explanation(report),
     ]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<link rel="icon" href="data:,">',
-            "<title>tfx-loop: what the loop did</title>",
-            f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>",
-            _header(report),
-            *(section for section in sections if section),
-            "</main></body></html>\n",
-        ]
+    return document(
+        "tfx-loop: what the loop did",
+        _header(report),
+        sections,
+        style=STYLE.read_text(encoding="utf-8"),
     )
 
 
@@ -68,13 +62,7 @@ def _header(report: Report) -> str:
         ("AUC gain recovered", _share(report, "auc")),
         ("whole run", duration(report.seconds)),
     ]
-    shown = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts
-    )
-    return (
-        f'<header><p class="kicker">tfx-loop · {escape(first)} to {escape(last)}</p>'
-        f'<h1>{escape(headline(report))}</h1><dl class="facts">{shown}</dl></header>'
-    )
+    return header(f"tfx-loop · {first} to {last}", headline(report), facts)
 
 
 def _trainings(report: Report) -> str:
@@ -87,12 +75,8 @@ def _share(report: Report, metric: str) -> str:
     return "-" if share is None else f"{share:.0%}".replace("%", "\u202f%")
 
 
-def _section(title: str, lead: str, *body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2><p>{escape(lead)}</p>{''.join(body)}</section>"
-
-
 def _quality(report: Report) -> str:
-    return _section(
+    return section(
         "Quality of the served model",
         "The same requests, answered under three policies that see only labels that had arrived. "
         "A shade ends where a new version takes over. Labels come one window late: what has none "
@@ -104,7 +88,7 @@ def _quality(report: Report) -> str:
 
 def _decisions(report: Report) -> str:
     names = [window.name for window in report.windows]
-    return _section(
+    return section(
         "Decisions",
         "What a retraining would have saved is measured in every window, as a share of the "
         "window's loss, and added up. The last counts twice, for the window whose labels are to "
@@ -115,7 +99,7 @@ def _decisions(report: Report) -> str:
 
 
 def _drift(report: Report) -> str:
-    return _section(
+    return section(
         "Drift",
         "How far each feature moved from the data that the serving version was trained on. Drift "
         "explains; it does not retrain.",
@@ -124,13 +108,8 @@ def _drift(report: Report) -> str:
 
 
 def _table(summary: Mapping[str, Any]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(window)) + "</tr>"
-        for window in summary["windows"]
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<section><h2>Window by window</h2><div class="wide">{table}</div></section>'
+    rows = [cells(window) for window in summary["windows"]]
+    return section("Window by window", "", table(HEADINGS, rows, numbers=NUMBERS))
 
 
 def _words(report: Report) -> str:
@@ -141,20 +120,17 @@ def _words(report: Report) -> str:
         f"{escape(each.verdict)}</b> {escape(each.explanation or in_words(each.reason))}</li>"
         for each in report.decisions
     )
-    return f'<section><h2>Why, in words</h2><ul class="why">{items}</ul></section>'
+    return section("Why, in words", "", f'<ul class="why">{items}</ul>')
 
 
 def _timings(report: Report) -> str:
     if not report.timings:
         return ""
     total = duration(sum(seconds for _, seconds in report.timings))
-    return f"<section><h2>Where {escape(total)} went</h2>{time_bars(report.timings)}</section>"
+    return section(f"Where {total} went", "", time_bars(report.timings))
 
 
 def _explanation(report: Report) -> str:
     if not report.explanation:
         return ""
-    return (
-        "<section><h2>The last model, explained</h2>"
-        f"<pre>{escape(report.explanation)}</pre></section>"
-    )
+    return section("The last model, explained", "", f"<pre>{escape(report.explanation)}</pre>")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipelines.page.svg import WIDTH, drawing, tag, text, tooltip
-from pipelines.page.words import duration
+from components.page.svg import WIDTH, drawing, tag, text, tooltip
+from pipelines.flights.demo.page.words import duration
 
 NAMES = 250
 ROW = 26

@@ -2,7 +2,7 @@
 
 from page_run import summary
 
-from pipelines.page import render_table
+from pipelines.flights.demo.page import render_table
 
 
 def test_one_line_for_each_window_with_its_numbers() -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipelines.page.report import Window, short_name
-from pipelines.page.svg import LEFT, Columns, drawing, tag, text, tooltip
-from pipelines.page.words import in_words
+from components.page.svg import LEFT, Columns, drawing, tag, text, tooltip
+from pipelines.flights.demo.page.report import Window, short_name
+from pipelines.flights.demo.page.words import in_words
 
 PILL = 24
 LINE = 13

@@ -3,8 +3,8 @@
 import pytest
 from page_run import summary
 
-from pipelines.page.report import read_report, short_name
-from pipelines.page.words import duration, headline
+from pipelines.flights.demo.page.report import read_report, short_name
+from pipelines.flights.demo.page.words import duration, headline
 
 
 def said(gain: float | None, loop: int | None, always: int | None = 8) -> str:

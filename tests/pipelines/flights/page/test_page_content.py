@@ -5,8 +5,8 @@ import re
 import pytest
 from page_run import MONTHS, page_inputs
 
-from pipelines.page import render_page
-from pipelines.page.svg import apart, decimals, ticks
+from components.page.svg import apart, decimals, ticks
+from pipelines.flights.demo.page import render_page
 
 
 def shown(**changes: object) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from page_run import page_inputs
 
-from pipelines.page import render_page
+from pipelines.flights.demo.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLOTS = 6

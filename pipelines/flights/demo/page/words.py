@@ -1,6 +1,6 @@
 """What does a run say in words? The headline and the sentences of the page, from its numbers."""
 
-from pipelines.page.report import Report
+from pipelines.flights.demo.page.report import Report
 
 
 def headline(report: Report) -> str:

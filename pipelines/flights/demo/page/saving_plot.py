@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.page.report import Decision
-from pipelines.page.svg import (
+from components.page.svg import (
     LEFT,
     RIGHT,
     WIDTH,
@@ -16,6 +15,7 @@ from pipelines.page.svg import (
     ticks,
     tooltip,
 )
+from pipelines.flights.demo.page.report import Decision
 
 TOP = 22
 HEIGHT = 150

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.page.report import POLICIES, POLICY_NAMES, Window, short_name
-from pipelines.page.svg import (
+from components.page.svg import (
     LEFT,
     RIGHT,
     WIDTH,
@@ -17,6 +16,7 @@ from pipelines.page.svg import (
     ticks,
     tooltip,
 )
+from pipelines.flights.demo.page.report import POLICIES, POLICY_NAMES, Window, short_name
 
 TOP = 26
 HEIGHT = 208

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.page.report import DriftCell, short_name
-from pipelines.page.svg import LEFT, RIGHT, WIDTH, Columns, drawing, tag, text, tooltip
+from components.page.svg import LEFT, RIGHT, WIDTH, Columns, drawing, tag, text, tooltip
+from pipelines.flights.demo.page.report import DriftCell, short_name
 
 ROW = 25
 HEAD = 8
