@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -97,8 +98,8 @@ def write_examples(folder: str, rows: pa.Table) -> None:
 
     Args:
         folder: A split's folder.
-        rows: Columns of strings, integers and floats (written as float32); a null or a NaN
-            becomes a feature without a value.
+        rows: Columns of strings, integers and floats (written as float32), or of lists of
+            numbers (an image, a signal); a null or a NaN becomes a feature without a value.
     """
     tf.io.gfile.makedirs(folder)
     encoder = example_coder.RecordBatchToExamplesEncoder()
@@ -116,6 +117,8 @@ def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _as_list(column: pa.Array) -> pa.Array:
     """Returns one list a row: of one value, or null where the value is missing."""
+    if isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return _many(column)
     if pa.types.is_floating(column.type):
         column, item = pc.cast(column, pa.float32()), pa.float32()
         missing = pc.fill_null(pc.is_nan(column), True)
@@ -126,9 +129,33 @@ def _as_list(column: pa.Array) -> pa.Array:
         column, item = pc.cast(column, pa.large_binary()), pa.large_binary()
         missing = pc.is_null(column)
     else:
-        raise DataError(f"Expected strings, integers or floats, received {column.type}.")
-    absent = missing.to_numpy(zero_copy_only=False)
-    starts = np.concatenate([[0], np.cumsum(~absent)])
-    offsets = pa.array(starts, pa.int64(), mask=np.append(absent, False))
-    lists = pa.LargeListArray.from_arrays(offsets, column.filter(pc.invert(missing)))
-    return pc.cast(lists, pa.large_list(item))
+        raise DataError(
+            f"Expected strings, numbers or lists of numbers, received {column.type}. "
+            "Write the column as one of these."
+        )
+    lengths = 1 - missing.to_numpy(zero_copy_only=False).astype(np.int64)
+    return _lists(column.filter(pc.invert(missing)), lengths, item)
+
+
+def _many(column: pa.Array) -> pa.Array:
+    """Returns lists of numbers as the encoder takes them; a missing list stays missing."""
+    item = column.type.value_type
+    if not pa.types.is_floating(item) and not pa.types.is_integer(item):
+        raise DataError(
+            f"Expected lists of integers or floats, received {column.type}. "
+            "Write one value a column, or numbers."
+        )
+    if pa.types.is_fixed_size_list(column.type):
+        present = column.is_valid().to_numpy(zero_copy_only=False)
+        lengths = np.where(present, column.type.list_size, 0)
+    else:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    kind = pa.float32() if pa.types.is_floating(item) else pa.int64()
+    return _lists(column.flatten(), lengths.astype(np.int64), kind)
+
+
+def _lists(values: pa.Array, lengths: npt.NDArray[np.int64], item: pa.DataType) -> pa.Array:
+    """Returns one list a row; a list of no values is a missing one."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = pa.array(starts, pa.int64(), mask=np.append(lengths == 0, False))
+    return pc.cast(pa.LargeListArray.from_arrays(offsets, values), pa.large_list(item))

@@ -150,7 +150,9 @@ def test_spans_without_labels_are_refused(tmp_path):
 def test_a_column_that_no_example_can_hold_is_refused(tmp_path):
     rows = span(1).append_column("when", pa.array([0] * ROWS, pa.timestamp("ms")))
     pq.write_table(rows, tmp_path / "span-01.parquet")
-    with pytest.raises(DataError, match="Expected strings, integers or floats, received timestamp"):
+    with pytest.raises(
+        DataError, match="Expected strings, numbers or lists"
+    ):
         generate(tmp_path, tmp_path / "out", spans="1")
 
 
@@ -173,3 +175,32 @@ def test_a_column_may_be_all_missing_in_one_span(tmp_path):
     rows = read_back(examples, "train") | read_back(examples, "eval")
     assert all(row[3] is None for number, row in rows.items() if number >= 2000)
     assert any(row[3] is not None for row in rows.values())
+
+
+LISTS = {
+    "fixed": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(8.0)), 2),
+    "ragged": pa.array([[1.5], None, [], [2.5, 3.5]]),
+    "whole": pa.array([[1, 2], [3], None, [4]], pa.large_list(pa.int32())),
+}
+
+
+def test_lists_of_numbers_are_read_back_in_order(tmp_path):
+    import tensorflow as tf
+
+    from components.span_example_gen.executor import write_examples
+
+    write_examples(str(tmp_path), pa.table(LISTS))
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{tmp_path}/*"), "GZIP")
+    for name, column in LISTS.items():
+        found = []
+        for record in records.as_numpy_iterator():
+            feature = tf.train.Example.FromString(record).features.feature[name]
+            found.append(list(feature.float_list.value or feature.int64_list.value))
+        assert found == [values or [] for values in column.to_pylist()], name
+
+
+def test_lists_of_words_are_refused(tmp_path):
+    from components.span_example_gen.executor import write_examples
+
+    with pytest.raises(DataError, match="Expected lists of integers or floats, received list"):
+        write_examples(str(tmp_path), pa.table({"words": [["a", "b"]]}))
