@@ -1,6 +1,7 @@
 """Which networks read the digits, and how are they trained and saved?"""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ class _Served(tf.Module):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         # Only its variables are saved: the network itself would bring Keras' own functions along.
-        self._network = lambda images: model(images)
+        self._network: Callable[..., Any] = lambda images: model(images)
         self._weights = model.weights
 
     def signatures(self) -> dict[str, Any]:
