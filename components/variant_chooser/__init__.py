@@ -1,0 +1,1 @@
+"""VariantChooser: which of the variants that passed the gate goes to the server?"""
