@@ -1,1 +1,1 @@
-"""What may an optimiser lose, what did it gain, and how is that measured, written down and shown?"""
+"""What may an optimiser lose, what did it gain, and how is that measured and shown?"""

@@ -41,7 +41,7 @@ def from_json(kind: Any, content: Any, where: str) -> Any:
 
     Args:
         kind: A dataclass, or a type that one of its fields is declared with.
-        content: JSON values. Keys that `kind` does not know are left out: a newer writer added them.
+        content: JSON values. Keys that `kind` does not know are left out (a newer writer).
         where: Names the place, for errors.
 
     Raises:
