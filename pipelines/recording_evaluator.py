@@ -15,7 +15,18 @@ from tfx.types import artifact_utils
 from components.artifacts import set_properties
 from components.tfma_results import OVERALL, metrics_by_slice
 
-_NOTED = ("auc", "binary_accuracy", "precision", "recall", "f1_score", "calibration")
+_NOTED = (
+    "auc",
+    "binary_accuracy",
+    "sparse_categorical_accuracy",
+    "categorical_accuracy",
+    "precision",
+    "recall",
+    "f1_score",
+    "calibration",
+    "mean_squared_error",
+    "mean_absolute_error",
+)
 
 
 class Executor(executor.Executor):

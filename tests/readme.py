@@ -1,9 +1,12 @@
-"""Reads README.md for the tests: its sections and what stands in their fences."""
+"""Reads README.md and docs/ for the tests: sections and what stands in their fences."""
 
 import re
 from pathlib import Path
 
-TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+_ROOT = Path(__file__).resolve().parents[1]
+TEXT = (_ROOT / "README.md").read_text(encoding="utf-8")
+COMPONENTS = (_ROOT / "docs/components.md").read_text(encoding="utf-8")
+MODEL_SERVER = (_ROOT / "docs/model-server.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:

@@ -1,4 +1,4 @@
-"""Does the README name all that a user can reach: components, make targets, commands, flags?"""
+"""Do README and docs name all that a user can reach: components, make targets, commands, flags?"""
 
 import argparse
 import ast
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from readme import TEXT, fences, section
+from readme import COMPONENTS, MODEL_SERVER, TEXT, fences, section
 
 import components
 from components.model_server import flags
@@ -50,15 +50,15 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 @pytest.mark.parametrize("component", sorted(set(components.__all__) - ARTIFACTS))
 def test_every_component_stands_with_every_setting(component):
-    text = section("The components")
-    found = re.search(rf"^### {component}\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found, f"README.md has no part about {component}"
+    part = rf"^### {component}\n(.*?)(?=^### |\Z)"
+    found = re.search(part, COMPONENTS, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/components.md has no part about {component}"
     assert parameters_of(component) <= words(found[1])
 
 
 def test_the_artifacts_are_named():
     assert set(components.__all__) >= ARTIFACTS
-    assert words(TEXT) >= ARTIFACTS
+    assert words(COMPONENTS) >= ARTIFACTS
 
 
 def test_every_make_target_named_is_there():
@@ -69,7 +69,7 @@ def test_every_make_target_named_is_there():
 
 
 def test_every_command_and_its_options_stand_in_the_readme():
-    text = section("The loop")
+    text = section("The command line")
     for name, command in commands_of(cli._parser()).items():
         assert f"`loop {name}" in text
         for option in options_of(command):
@@ -77,24 +77,24 @@ def test_every_command_and_its_options_stand_in_the_readme():
 
 
 def test_every_flag_of_the_server_stands_in_its_table():
-    rows = re.findall(r"^\| `(--\w+)` \|", section("The model server"), re.MULTILINE)
+    rows = re.findall(r"^\| `(--\w+)` \|", MODEL_SERVER, re.MULTILINE)
     assert set(rows) == options_of(flags._parser())
 
 
-def shown_defaults(title: str) -> dict[str, str]:
+def shown_defaults(text: str) -> dict[str, str]:
     row = re.compile(r"^\| `(?:--)?(\w+)` \|\s*`?([^|`]*?)`?\s*\|", re.MULTILINE)
-    return dict(row.findall(section(title)))
+    return dict(row.findall(text))
 
 
 def test_the_server_flags_have_the_defaults_that_are_shown():
     for action in flags._parser()._actions:
-        if action.dest in (shown := shown_defaults("The model server")):
+        if action.dest in (shown := shown_defaults(MODEL_SERVER)):
             default = "" if action.default is None else str(action.default)
             assert shown[action.dest] == default.removesuffix(".0"), action.dest
 
 
 def test_every_setting_of_the_loop_stands_with_its_default():
-    shown = shown_defaults("The loop")
+    shown = shown_defaults(section("The loop"))
     for field in dataclasses.fields(LoopSettings):
         default = "" if field.default is dataclasses.MISSING else field.default
         assert shown[field.name] == str(getattr(default, "value", default))
