@@ -236,3 +236,8 @@ _KNOWN: dict[str, _Entry] = {
     "MeanAbsoluteError": _Entry(_absolute, _NUMBER, ("mae",), higher_is_better=False),
     "RootMeanSquaredError": _Entry(_root_squared, _NUMBER, ("rmse",), higher_is_better=False),
 }
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all metrics."""
+    return tuple(_KNOWN)

@@ -105,9 +105,9 @@ def split(rows: Rows, seed: int) -> Parts:
     calibration, rest = _spread(order, calibrating)
     choosing, reporting = _spread(rest, round(len(rest) * CHOOSING_FRACTION))
     return Parts(
-        calibration=rows.take(calibration),
-        choosing=rows.take(choosing),
-        reporting=rows.take(reporting),
+        calibration=rows.take(np.sort(calibration)),
+        choosing=rows.take(np.sort(choosing)),
+        reporting=rows.take(np.sort(reporting)),
     )
 
 
@@ -124,7 +124,7 @@ def stratified_sample(rows: Rows, count: int, seed: int) -> Rows:
         )
     if count >= len(rows):
         return rows
-    return rows.take(_spread(_stratified_order(rows, seed), count)[0])
+    return rows.take(np.sort(_spread(_stratified_order(rows, seed), count)[0]))
 
 
 def _stratified_order(rows: Rows, seed: int) -> Array:
@@ -153,8 +153,8 @@ def _strata(labels: Array | None) -> Array | None:
 
 
 def _spread(order: Array, count: int) -> tuple[Array, Array]:
-    """Returns `count` entries evenly spread over `order`, and the others, both sorted."""
+    """Returns `count` entries evenly spread over `order`, and the others, in its order."""
     chosen = np.zeros(len(order), dtype=bool)
     positions = ((np.arange(count) + 0.5) * len(order) / max(count, 1)).astype(np.int64)
     chosen[positions] = True
-    return np.sort(order[chosen]), np.sort(order[~chosen])
+    return order[chosen], order[~chosen]

@@ -1,0 +1,57 @@
+"""The metric, label and slices are the Evaluator's own."""
+
+import pytest
+
+from components.errors import ConfigError
+from components.optimization.eval_config import from_eval_config
+
+SNAKE = """{"model_specs": [{"signature_name": "serving_default", "label_key": "late"}],
+"slicing_specs": [{}, {"feature_keys": ["origin"]}, {"feature_keys": ["origin", "carrier"]}],
+"metrics_specs": [{"metrics": [{"class_name": "ExampleCount"}, {"class_name": "BinaryAccuracy",
+"config": "{\\"threshold\\": 0.3}"},
+{"class_name": "AUC", "threshold": {"value_threshold": {}}}]}]}"""
+
+
+def test_the_metric_with_a_threshold_is_the_one_that_is_judged():
+    found = from_eval_config(SNAKE)
+    assert (found.metric_name, found.label, found.signature) == ("AUC", "late", "serving_default")
+    assert found.slice_columns == ("origin",)
+
+
+def test_a_named_metric_comes_with_its_own_threshold():
+    found = from_eval_config(SNAKE, "BinaryAccuracy")
+    assert found.metric_settings == {"threshold": 0.3}
+
+
+def test_protobufs_camel_case_is_read_as_well():
+    found = from_eval_config(
+        '{"modelSpecs": [{"labelKey": "y", "predictionKey": "score"}], "slicingSpecs": [{}],'
+        '"metricsSpecs": [{"metrics": [{"className": "F1Score"}]}]}'
+    )
+    assert (found.metric_name, found.label, found.output) == ("F1Score", "y", "score")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"metrics_specs": [{"metrics": []}]}'])
+def test_a_config_without_a_known_metric_is_refused(text):
+    with pytest.raises(ConfigError, match="Expected"):
+        from_eval_config(text)
+
+
+@pytest.mark.tensorflow
+def test_the_json_that_an_evaluator_node_holds_is_read():
+    import tensorflow_model_analysis as tfma
+    from google.protobuf import json_format
+
+    config = tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(label_key="tips")],
+        slicing_specs=[tfma.SlicingSpec(feature_keys=["company"])],
+        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="AUC")])],
+    )
+    for preserving in (True, False):
+        text = json_format.MessageToJson(config, preserving_proto_field_name=preserving)
+        found = from_eval_config(text)
+        assert (found.metric_name, found.label, found.slice_columns) == (
+            "AUC",
+            "tips",
+            ("company",),
+        )
