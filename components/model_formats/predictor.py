@@ -1,0 +1,81 @@
+"""How is any model asked, whatever form it has? Floats in, floats out, by name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from components.model_formats.formats import Format, ModelFile, detect
+from components.model_formats.tensors import Array, TensorSpec
+
+__all__ = [
+    "COLUMNS_SIGNATURE",
+    "DEFAULT_BATCH_ROWS",
+    "DEFAULT_SIGNATURE",
+    "Predictor",
+    "TensorSpec",
+    "open_predictor",
+]
+
+DEFAULT_SIGNATURE = "serving_default"
+# By convention the signature with a tensor per raw column, beside one for tf.Examples.
+COLUMNS_SIGNATURE = "serving_columns"
+DEFAULT_BATCH_ROWS = 256
+
+
+class Predictor(Protocol):
+    """One opened model."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What it takes."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What it gives."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, such as `LiteRT 2.3.0 with XNNPACK`."""
+
+    def predict(
+        self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
+    ) -> dict[str, Array]:
+        """Returns the outputs by name, one row for each row of the inputs.
+
+        Raises:
+            DataError: The inputs do not fit.
+            ModelError: The model failed on them.
+        """
+
+
+def open_predictor(
+    path: str | Path | ModelFile,
+    *,
+    signature: str | None = None,
+    threads: int = 1,
+    custom_objects: Sequence[str] = (),
+) -> Predictor:
+    """Returns a model, opened in this process.
+
+    Args:
+        path: A SavedModel folder, a TFX Model artifact, a .keras, .h5 or .tflite file.
+        signature: Of a SavedModel or .tflite. None takes `serving_default` if it takes numbers,
+            else `serving_columns`, else the only one that does.
+        threads: For LiteRT; TensorFlow's threads are the process's.
+        custom_objects: Import paths `module:Name` of layers and functions that a Keras file names.
+
+    Raises:
+        ModelError: It is no model that can be asked with numbers; one line says why.
+    """
+    file = path if isinstance(path, ModelFile) else detect(path)
+    if file.format is Format.TFLITE:
+        from components.model_formats.tflite_model import TFLitePredictor
+
+        return TFLitePredictor(file.path, signature=signature, threads=threads)
+    if file.format is Format.SAVED_MODEL:
+        from components.model_formats.saved_model import SavedModelPredictor
+
+        return SavedModelPredictor(file.path, signature=signature)
+    from components.model_formats.keras_model import KerasPredictor
+
+    return KerasPredictor(file, custom_objects=custom_objects)
