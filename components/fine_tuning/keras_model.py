@@ -3,6 +3,7 @@
 Runs where TensorFlow may be imported: in a child process.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,6 +59,16 @@ def read(path: Path | str, *, compiled: bool = False) -> Model:
         ) from error
     require_graph(model, str(path))
     return model
+
+
+def write(model: Model, path: Path | str) -> None:
+    """Writes a model whole to a `.keras` or `.h5` file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+        staged = Path(folder) / path.name
+        model.save(staged)
+        staged.replace(path)
 
 
 def require_graph(model: Any, name: str) -> None:

@@ -26,8 +26,9 @@ from components.fine_tuning.rows_file import Array, TrainingRows
 from components.fine_tuning.settings import FineTuningSettings
 
 _LOG = logging.getLogger(__name__)
-_NAMES = tfmot.quantization.keras
-_TOGETHER = tfmot.experimental.combine
+_NAMES: Any = tfmot.quantization.keras
+_DEFAULT: Any = _NAMES.default_8bit
+_TOGETHER: Any = tfmot.experimental.combine
 _Layer: TypeAlias = keras.layers.Layer
 
 # Trained kernels have no exact zeros, and hardly two equal values.
@@ -167,7 +168,7 @@ def _annotated(model: keras.Model, left: list[str]) -> keras.Model:
     return keras.models.clone_model(model, clone_function=annotate)
 
 
-class _Registry(_NAMES.default_8bit.Default8BitQuantizeRegistry):  # type: ignore[misc]
+class _Registry(_DEFAULT.Default8BitQuantizeRegistry):  # type: ignore[misc,name-defined]
     """Chooses how a layer is quantised by what its weights show."""
 
     def get_quantize_config(self, layer: _Layer) -> Any:
@@ -182,7 +183,7 @@ class _Registry(_NAMES.default_8bit.Default8BitQuantizeRegistry):  # type: ignor
         return scheme.get_quantize_registry().get_quantize_config(layer)
 
 
-class _Scheme(_NAMES.default_8bit.Default8BitQuantizeScheme):  # type: ignore[misc]
+class _Scheme(_DEFAULT.Default8BitQuantizeScheme):  # type: ignore[misc,name-defined]
     """TFMOT's 8-bit scheme with the registry above."""
 
     def get_quantize_registry(self) -> _Registry:

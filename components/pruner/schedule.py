@@ -1,0 +1,30 @@
+"""When does the sparsity grow during training, and from which epoch on is it whole? Pure."""
+
+from dataclasses import dataclass
+
+_UPDATES = 40
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of TFMOT's PolynomialDecay (Zhu and Gupta 2017, "To prune, or not to prune").
+
+    Attributes:
+        end_step: Training step at which the sparsity is whole.
+        frequency: Steps between two updates of the masks; `end_step` is a multiple, for TFMOT
+            updates only then, and would never reach the final sparsity otherwise.
+        first_whole_epoch: The first epoch, from 1, at whose end the sparsity is whole.
+    """
+
+    end_step: int
+    frequency: int
+    first_whole_epoch: int
+
+
+def schedule(steps_per_epoch: int, epochs: int, ramp: float) -> Schedule:
+    """Returns a schedule whose sparsity grows over the fraction `ramp` of all steps."""
+    steps = steps_per_epoch * epochs
+    wanted = max(1, int(steps * ramp))
+    frequency = max(1, wanted // _UPDATES)
+    end_step = wanted - wanted % frequency
+    return Schedule(end_step, frequency, -(-end_step // steps_per_epoch))
