@@ -101,7 +101,9 @@ def choose_signature(
     Raises:
         ModelError: There is none of that name, or none that takes numbers.
     """
-    known: list[str] = [name for name in graph.signature_def if not name.startswith(_INTERNAL_PREFIX)]
+    known: list[str] = [
+        name for name in graph.signature_def if not name.startswith(_INTERNAL_PREFIX)
+    ]
     if not known:
         raise ModelError(
             f"Expected a SavedModel with a signature in {folder}, found none. Save it with "

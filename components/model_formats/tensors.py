@@ -46,7 +46,8 @@ def shown(specs: Sequence[TensorSpec]) -> str:
 def fit(inputs: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Returns a caller's arrays in the types and shapes of a model's inputs.
 
-    Dimensions of size 1 may be missing or more: [n] fits [n, 1].
+    Dimensions of size 1 may be missing or more, and a row may be flat: [n] fits [n, 1], and
+    [n, 64] fits [n, 8, 8, 1], or the other way round.
 
     Raises:
         DataError: Names, types, shapes or numbers of rows do not fit.
@@ -181,7 +182,9 @@ def _in_shape(values: Array, spec: TensorSpec) -> Array:
         return values
     if values.ndim > 0 and None not in row:
         sizes = tuple(size for size in row if size is not None)
-        if _without_ones(values.shape[1:]) == _without_ones(sizes):
+        have = values.shape[1:]
+        flat = min(len(have), len(sizes)) == 1 and np.prod(have) == np.prod(sizes)
+        if flat or _without_ones(have) == _without_ones(sizes):
             return values.reshape(len(values), *sizes)
     raise DataError(
         f"Expected rows of shape {_shown_shape(row)} for input {spec.name!r}, "

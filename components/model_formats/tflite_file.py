@@ -57,6 +57,12 @@ class Tensor:
     data: Array | None = field(compare=False, default=None)
     nbytes: int = 0
 
+    @property
+    def stored_elements(self) -> int:
+        """Numbers that the constant stores; fewer than its shape says where it is sparse."""
+        bits = _PACKED_BITS.get(self.dtype) or np.dtype(self.dtype).itemsize * 8
+        return self.nbytes * 8 // bits
+
 
 @dataclass(frozen=True)
 class SignatureDef:
