@@ -26,6 +26,8 @@ _HOMES = {
     "RetrainDecision": "components.artifacts",
     "ServingPusher": "components.serving_pusher.component",
     "SpanExampleGen": "components.span_example_gen.component",
+    "Variant": "components.variant_chooser.component",
+    "VariantChooser": "components.variant_chooser.component",
 }
 
 __all__ = sorted(_HOMES)

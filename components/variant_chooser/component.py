@@ -44,8 +44,10 @@ def _inputs() -> dict[str, Any]:
 
 
 class VariantChooserSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and settings of VariantChooser: a channel holds one artifact on every runner,
-    so the variants come in numbered channels."""
+    """Inputs, outputs and settings of VariantChooser.
+
+    A channel holds one artifact on every runner, so the variants come in numbered channels.
+    """
 
     PARAMETERS: ClassVar[dict[str, Any]] = {
         "names": component_spec.ExecutionParameter(type=str),

@@ -79,11 +79,9 @@ def test_no_allowed_variant_is_better_and_every_one_has_a_reason(variants, targe
 
 
 def test_bad_input_is_one_line():
-    with pytest.raises(
-        DataError, match="Expected variants with names of their own"
-    ):
+    with pytest.raises(DataError, match="Expected variants with names of their own"):
         choose([], Target.SMALLEST)
-    with pytest.raises(DataError, match="received .*float.*float"):
+    with pytest.raises(DataError, match=r"received .*float.*float"):
         choose([FLOAT, FLOAT], Target.SMALLEST)
     with pytest.raises(ConfigError, match="Expected a target of smallest, fastest, received 'x'"):
         parse_target("x")
