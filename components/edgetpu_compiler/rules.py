@@ -1,0 +1,187 @@
+"""What does the Edge TPU compiler map, and who says so?
+
+The rules are data (`rules.json`): per operation the versions and the limits, each with its sources.
+A rule whose only sources are one family of compiled models can be left out, to see how well the
+others do on models that they have not seen.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+_FILE = Path(__file__).with_name("rules.json")
+
+
+class Status(str, Enum):
+    """Where an operator is expected to run."""
+
+    MAPPED = "mapped"
+    NOT_MAPPED = "not_mapped"
+    UNKNOWN = "unknown"
+
+
+class Code(str, Enum):
+    """Why an operator has its status: the compiler's own reasons, as stable names."""
+
+    SUPPORTED = "supported"
+    OPERATION = "operation"
+    OPERATION_VERSION = "operation_version"
+    DATA_TYPE = "data_type"
+    RANK = "rank"
+    DYNAMIC_SHAPE = "dynamic_shape"
+    CONSTANT_PARAMETERS = "constant_parameters"
+    # A documented limit of the operation: an activation, an axis, a format.
+    LIMITATION = "limitation"
+    # A limit by size that is known to exist and whose place is not.
+    SIZE = "size"
+    AFTER_THE_FIRST_SUBGRAPH = "after_the_first_subgraph"
+    # The compiler refuses the whole model because of another operator.
+    MODEL_REFUSED = "model_refused"
+    # Depends on an operator whose own status is unknown.
+    UNCERTAIN_NEIGHBOUR = "uncertain_neighbour"
+    # The model is compiled already.
+    COMPILED = "compiled"
+    LEFT_BY_COMPILER = "left_by_compiler"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Who says so: a title, an address, and the family when it is a compiled model."""
+
+    key: str
+    title: str
+    url: str
+    family: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One limit of an operation.
+
+    Attributes:
+        check: Name of the function in `checks.py`.
+        then: Status of an operator that fails it.
+        settings: Its numbers.
+        sources: Keys of the sources.
+    """
+
+    check: str
+    then: Status
+    settings: Mapping[str, Any]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What the compiler maps of one operation."""
+
+    name: str
+    max_version: int
+    sources: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The whole table.
+
+    Attributes:
+        compiler: Version of the compiler that it describes.
+        operations: By the schema's name; an operation that is not here does not map.
+        unreadable: First version of an operation with which the compiler refuses the model.
+        allowed_types: Types of activations.
+        innermost: How many innermost dimensions may be larger than 1.
+        general: Sources of the rules that hold for every operation, by reason.
+        sources: All sources by key.
+    """
+
+    compiler: str
+    operations: Mapping[str, Operation]
+    unreadable: Mapping[str, int]
+    unreadable_sources: Mapping[str, tuple[str, ...]]
+    allowed_types: frozenset[str]
+    innermost: int
+    general: Mapping[str, tuple[str, ...]]
+    sources: Mapping[str, Source]
+
+    def without_families(self, families: Collection[str]) -> "Rules":
+        """Returns the rules that rest on more than what compiled models of `families` showed."""
+
+        def rests(keys: tuple[str, ...]) -> bool:
+            return any(self.sources[key].family not in families for key in keys)
+
+        operations = {
+            name: replace(
+                operation, checks=tuple(check for check in operation.checks if rests(check.sources))
+            )
+            for name, operation in self.operations.items()
+            if rests(operation.sources)
+        }
+        return replace(self, operations=operations)
+
+
+@lru_cache(maxsize=1)
+def edge_tpu_rules() -> Rules:
+    """Returns the rules that come with tfx-loop."""
+    return rules_from(json.loads(_FILE.read_text(encoding="utf-8")))
+
+
+def rules_from(content: Mapping[str, Any]) -> Rules:
+    """Reads rules from the content of a rules file.
+
+    Raises:
+        ValueError: The file has another version, or a rule names a source that is not listed.
+    """
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"Expected rules of schema_version {SCHEMA_VERSION}, received "
+            f"{content.get('schema_version')!r}. Use the rules.json of this release."
+        )
+    sources = {
+        key: Source(key=key, title=value["title"], url=value["url"], family=value.get("family", ""))
+        for key, value in content["sources"].items()
+    }
+
+    def known(keys: list[str]) -> tuple[str, ...]:
+        if not keys or not sources.keys() >= set(keys):
+            raise ValueError(f"Expected every rule to name listed sources, received {keys}.")
+        return tuple(keys)
+
+    unreadable = content["unreadable_versions"]
+    general = content["general"]
+    return Rules(
+        compiler=content["compiler"],
+        operations={
+            name: _operation(name, value, known) for name, value in content["operations"].items()
+        },
+        unreadable={name: value["from"] for name, value in unreadable.items()},
+        unreadable_sources={name: known(value["sources"]) for name, value in unreadable.items()},
+        allowed_types=frozenset(general["data_types"]["allowed"]),
+        innermost=general["rank"]["innermost"],
+        general={key: known(value["sources"]) for key, value in general.items()},
+        sources=sources,
+    )
+
+
+def _operation(name: str, value: Mapping[str, Any], known: Any) -> Operation:
+    checks = tuple(
+        Check(
+            check=check["check"],
+            then=Status(check["then"]),
+            settings={
+                key: setting
+                for key, setting in check.items()
+                if key not in ("check", "then", "sources")
+            },
+            sources=known(check["sources"]),
+        )
+        for check in value.get("checks", ())
+    )
+    return Operation(
+        name=name, max_version=value["max_version"], sources=known(value["sources"]), checks=checks
+    )
