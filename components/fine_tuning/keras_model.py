@@ -4,6 +4,7 @@ Runs where TensorFlow may be imported: in a child process.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,26 +12,26 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.errors import ConfigError, ModelError
+from components.fine_tuning.settings import FineTuningSettings
 from components.fine_tuning.user_function import user_function
+from components.model_formats.keras_model import load_keras
 
 Model: TypeAlias = keras.Model
 
 
-def load(path: Path | str, compile_fn: str = "") -> Model:
+def load(path: Path | str, settings: FineTuningSettings) -> Model:
     """Returns the model in a `.keras` or `.h5` file, compiled.
 
     Args:
         path: The file.
-        compile_fn: Import path of a function that gets the model and compiles it. Its module is
-            imported first, so that layers registered there
-            (`tf_keras.saving.register_keras_serializable`) are known when the file is read.
+        settings: Its `compile_fn` and `custom_objects` are asked.
 
     Raises:
         ModelError: The file holds no functional or Sequential tf_keras model.
         ConfigError: The model is not compiled, and no `compile_fn` is given.
     """
-    compiles = user_function(compile_fn, "compile_fn") if compile_fn else None
-    model = read(path, compiled=compiles is None)
+    compiles = user_function(settings.compile_fn, "compile_fn") if settings.compile_fn else None
+    model = read(path, compiled=compiles is None, custom_objects=settings.custom_objects)
     if compiles is not None:
         compiles(model)
     if not is_compiled(model):
@@ -41,22 +42,13 @@ def load(path: Path | str, compile_fn: str = "") -> Model:
     return model
 
 
-def read(path: Path | str, *, compiled: bool = False) -> Model:
+def read(path: Path | str, *, compiled: bool = False, custom_objects: Sequence[str] = ()) -> Model:
     """Returns the model in a `.keras` or `.h5` file.
 
     Raises:
         ModelError: The file holds no functional or Sequential tf_keras model.
     """
-    if not Path(path).is_file():
-        raise ModelError(f"Expected a .keras or .h5 file, received {path}, which is not there.")
-    try:
-        model = keras.models.load_model(path, compile=compiled)
-    except Exception as error:  # Keras raises whatever its parts raise
-        raise ModelError(
-            f"Expected a tf_keras model in {path}, received: {_first_line(error)}. Save it with "
-            "tf_keras (TF_USE_LEGACY_KERAS=1), register its own layers, or name compile_fn where "
-            "only the loss is unknown."
-        ) from error
+    model = load_keras(path, compiled=compiled, custom_objects=custom_objects)
     require_graph(model, str(path))
     return model
 
@@ -127,8 +119,3 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {names.get(name, name): entry for name, entry in value.items()}
     return value
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300].rstrip(".")

@@ -88,7 +88,7 @@ def train(path: Path | str, rows: TrainingRows, settings: FineTuningSettings) ->
         ModelError: No layer can be quantised, or the file holds no functional tf_keras model.
     """
     training.seed_everything(settings.seed)
-    source = keras_model.load(path, settings.compile_fn)
+    source = keras_model.load(path, settings)
     aware = quantization_aware(source)
     keras_model.compile_like(aware.model, source, settings.learning_rate)
     fitted = training.fit(aware.model, rows, settings)

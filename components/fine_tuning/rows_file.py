@@ -23,14 +23,14 @@ class TrainingRows:
 
     Attributes:
         inputs: The model's inputs by name, each of shape [rows, ...].
-        labels: Of shape [rows] or [rows, classes].
+        labels: Of shape [rows] or [rows, classes]; by output where there are several.
     """
 
     inputs: dict[str, Array]
-    labels: Array
+    labels: Array | dict[str, Array]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(next(iter(self.inputs.values())))
 
 
 def write_rows(path: Path | str, inputs: Mapping[str, Array], labels: Array | None) -> Path:

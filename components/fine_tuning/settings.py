@@ -20,6 +20,7 @@ class FineTuningSettings:
         seed: Sets what is held back, the order of the rows and all random weights.
         compile_fn: Import path `package.module.function` of a function that gets the model and
             compiles it. Empty takes the compile settings stored in the model file.
+        custom_objects: Import paths `module:Name` of layers and losses that the file names.
     """
 
     epochs: int = 10
@@ -28,6 +29,7 @@ class FineTuningSettings:
     validation_fraction: float = 0.1
     seed: int = 0
     compile_fn: str = ""
+    custom_objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -46,7 +48,7 @@ class FineTuningSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as JSON."""
-        return asdict(self)
+        return asdict(self) | {"custom_objects": list(self.custom_objects)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "FineTuningSettings":
@@ -60,4 +62,4 @@ class FineTuningSettings:
             raise ConfigError(
                 f"Expected settings among {sorted(cls.__dataclass_fields__)}, received {unknown}."
             )
-        return cls(**content)
+        return cls(**{**content, "custom_objects": tuple(content.get("custom_objects", ()))})

@@ -66,6 +66,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     *,
     first_kept_epoch: int = 1,
+    copies: int = 1,
 ) -> Training:
     """Trains the model in place and leaves it with the weights of its best epoch.
 
@@ -75,21 +76,25 @@ def fit(
         settings: Epochs, batch, rows held back, seed.
         callbacks: Keras callbacks, run before the best epoch is noted.
         first_kept_epoch: Epochs before this one (from 1) are never kept, as while sparsity grows.
+        copies: The rows are this many blocks of the same rows, all but the first augmented. What is
+            held back is held back of every block, and the first block alone judges the epochs.
 
     Raises:
         DataError: The rows lack an input, or the loss became NaN or infinite.
     """
     seed_everything(settings.seed)
     inputs = keras_inputs(model, rows.inputs)
-    order = np.random.default_rng(settings.seed).permutation(len(rows))
-    held, kept = np.split(order, [_held_back(len(rows), settings)])
+    block = len(rows) // copies
+    order = np.random.default_rng(settings.seed).permutation(block)
+    held, kept = np.split(order, [_held_back(block, settings)])
+    kept = np.concatenate([kept + block * copy for copy in range(copies)])
     best = _BestEpoch(first_kept_epoch, settings.epochs)
     without_autograph(model)
     begin = time.perf_counter()
     history = model.fit(
         taken(inputs, kept),
-        rows.labels[kept],
-        validation_data=(taken(inputs, held), rows.labels[held]) if len(held) else None,
+        taken(rows.labels, kept),
+        validation_data=(taken(inputs, held), taken(rows.labels, held)) if len(held) else None,
         batch_size=settings.batch_size,
         validation_batch_size=_VALIDATION_BATCH,
         epochs=settings.epochs,
@@ -129,9 +134,11 @@ def keras_inputs(model: keras.Model, inputs: dict[str, Array]) -> dict[str, Arra
     return {name: inputs[name] for name in names}
 
 
-def taken(inputs: dict[str, Array], places: Any) -> dict[str, Array]:
-    """Returns the rows at `places` of every input."""
-    return {name: values[places] for name, values in inputs.items()}
+def taken(values: Array | dict[str, Array], places: Any) -> Any:
+    """Returns the rows at `places`, of every array where there are several."""
+    if isinstance(values, dict):
+        return {name: array[places] for name, array in values.items()}
+    return values[places]
 
 
 def _held_back(rows: int, settings: FineTuningSettings) -> int:

@@ -2,14 +2,15 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import tf_keras as keras
 
 from components.child_process.child import report_progress
 from components.fine_tuning import keras_model
+from components.fine_tuning.outputs import Served
 from components.fine_tuning.rows_file import TrainingRows, read_rows
+from components.fine_tuning.serving import export
 from components.fine_tuning.settings import FineTuningSettings
 from components.fine_tuning.training import Training, fit, seed_everything, steps_per_epoch
 from components.pruner import eligible, wrapping
@@ -24,17 +25,18 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
     """Prunes and clusters the model of a file and writes the child, plain Keras again.
 
     Args:
-        payload: `model` (.keras or .h5), `rows` (.npz), `out` (.keras) and `settings`.
+        payload: `model` (.keras or .h5), `rows` (.npz), `keras` and `saved_model` (where the child
+            goes), `settings`, and `served` (what the signatures are made from).
 
     Returns:
         `kernels` as `KernelSparsity` (read back from the file written), `skipped` reasons by
-        step and layer, `trainings`, `seconds`.
+        step and layer, `trainings`, `signatures`, `seconds`.
     """
     begin = time.perf_counter()
     settings = PruningSettings.from_json(payload["settings"])
     rows = read_rows(payload["rows"])
     seed_everything(settings.fine_tuning.seed)
-    source = keras_model.load(payload["model"], settings.fine_tuning.compile_fn)
+    source = keras_model.load(payload["model"], settings.fine_tuning)
     model, trainings = source, {}
     skipped: dict[str, dict[str, eligible.Skipped]] = {}
     pruned: tuple[str, ...] = ()
@@ -49,14 +51,18 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         skipped["clustering"] = selection.skipped
         model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
     keras_model.compile_like(model, source)
-    keras_model.write(model, payload["out"])
+    keras_model.write(model, payload["keras"])
+    signatures = export(model, payload["saved_model"], Served(**payload["served"]))
+    custom_objects = settings.fine_tuning.custom_objects
+    written = keras_model.read(payload["keras"], custom_objects=custom_objects)
     return {
-        "kernels": _measured(payload["out"], pruned, settings),
+        "kernels": _measured(written, pruned, settings),
         "skipped": {
             step: {layer: reason.value for layer, reason in reasons.items()}
             for step, reasons in skipped.items()
         },
         "trainings": {name: training.to_json() for name, training in trainings.items()},
+        "signatures": signatures.value,
         "seconds": time.perf_counter() - begin,
     }
 
@@ -99,12 +105,12 @@ def _clustered(
 
 
 def _measured(
-    path: Path | str, pruned: tuple[str, ...], settings: PruningSettings
+    written: keras.Model, pruned: tuple[str, ...], settings: PruningSettings
 ) -> list[dict[str, Any]]:
-    """Returns what the weights in the file show: TFMOT's wrappers are not asked."""
+    """Returns what the weights read back show: TFMOT's wrappers are not asked."""
     return [
         measure(
             kernel.layer, kernel.weight, values, settings, pruned=kernel.layer in pruned
         ).to_json()
-        for kernel, values in wrapping.kernels_of(keras_model.read(path))
+        for kernel, values in wrapping.kernels_of(written)
     ]
