@@ -1,0 +1,159 @@
+"""How good are the answers of a window whose labels have not come? Estimated from the scores alone.
+
+Confidence-based performance estimation: at training time an isotonic map says, for each bin of the
+score, how often the label is 1; a window's score histogram then gives the expected number of ones
+and zeros in each bin, and from these every metric that is made of counts. It sees what a shift of
+the inputs does to quality; it cannot see that labels came to mean something else (concept drift).
+
+Sources: T. Guo et al., "CBPE: confidence-based performance estimation" (NannyML, 2022); B. Zadrozny
+and C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates", KDD
+2002, for the isotonic map.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.isotonic import isotonic_regression
+
+from components.errors import DataError
+
+Array = npt.NDArray[np.float64]
+
+METRICS = ("auc", "accuracy", "precision", "recall", "f1", "positive_rate")
+_DRAWS = 400
+# Jeffreys' prior for a proportion.
+_PRIOR = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationMap:
+    """How often the label is 1, by bin of the score, on rows that the model was not trained on.
+
+    Attributes:
+        probabilities: Rising with the score, one a bin.
+        rows: Labelled rows behind each probability: those of all bins that isotonic regression put
+            together.
+    """
+
+    probabilities: tuple[float, ...]
+    rows: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.probabilities) != len(self.rows) or not self.probabilities:
+            raise DataError(
+                f"Expected a probability and a number of rows for each bin, received "
+                f"{len(self.probabilities)} and {len(self.rows)}. Make the profile again."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric that was estimated, and where the labels of this window would put it.
+
+    Attributes:
+        value: Expected value.
+        low: 2.5th percentile.
+        high: 97.5th percentile: chance in the window's labels and in the map both count.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> CalibrationMap:
+    """Returns the isotonic map from score bins to the rate of ones.
+
+    Args:
+        rows: Labelled rows by bin of the score, lowest scores first.
+        positives: How many of them have label 1.
+
+    Raises:
+        DataError: There is no labelled row, or more ones than rows.
+    """
+    count, ones = np.asarray(rows, float), np.asarray(positives, float)
+    if count.shape != ones.shape or not count.sum() or (ones > count).any():
+        raise DataError(
+            f"Expected labelled rows by bin with at most as many ones, received {count.sum():.0f} "
+            f"rows and {ones.sum():.0f} ones."
+        )
+    filled = count > 0
+    rates = np.zeros(len(count))
+    rates[filled] = isotonic_regression(
+        ones[filled] / count[filled], sample_weight=count[filled], y_min=0.0, y_max=1.0
+    )
+    # A bin without rows takes the rate of the nearest one below it, or the first above.
+    nearest = np.maximum.accumulate(np.where(filled, np.arange(len(count)), -1))
+    rates = rates[np.where(nearest < 0, int(np.argmax(filled)), nearest)]
+    _, block = np.unique(rates, return_inverse=True)
+    together = np.bincount(block, weights=count)
+    return CalibrationMap(probabilities=tuple(rates.tolist()), rows=tuple(together[block].tolist()))
+
+
+def estimate(
+    counts: Sequence[float], calibration: CalibrationMap, positive_from: int, seed: int = 0
+) -> Mapping[str, Estimate]:
+    """Returns the metrics of METRICS, estimated without labels.
+
+    Args:
+        counts: Rows of the window by bin of the score, lowest scores first.
+        calibration: What the scores meant at training time.
+        positive_from: First bin whose rows are answered with 1.
+        seed: Of the draws behind the intervals.
+
+    Raises:
+        DataError: The bins differ, or the window is empty.
+    """
+    rows = np.asarray(counts, float)
+    if len(rows) != len(calibration.probabilities) or not rows.sum():
+        raise DataError(
+            f"Expected rows in {len(calibration.probabilities)} bins of the score, received "
+            f"{rows.sum():.0f} rows in {len(rows)}. Use the profile of the model that answered."
+        )
+    rates = np.asarray(calibration.probabilities)
+    expected = _metrics(rows[None], rows[None] * rates, positive_from)
+    drawn = _metrics(rows[None], _drawn_ones(rows, calibration, seed), positive_from)
+    return {
+        name: Estimate(
+            value=float(expected[name][0]),
+            low=float(np.nanpercentile(drawn[name], 2.5)),
+            high=float(np.nanpercentile(drawn[name], 97.5)),
+        )
+        for name in METRICS
+        if np.isfinite(expected[name][0])
+    }
+
+
+def _drawn_ones(rows: Array, calibration: CalibrationMap, seed: int) -> Array:
+    """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
+    rng = np.random.default_rng(seed)
+    rates, behind = np.asarray(calibration.probabilities), np.asarray(calibration.rows)
+    # Bins of one isotonic block share their rate, and so its error.
+    values, block = np.unique(rates, return_inverse=True)
+    support = np.zeros(len(values))
+    support[block] = behind
+    posterior = rng.beta(
+        values * support + _PRIOR, (1 - values) * support + _PRIOR, (_DRAWS, len(values))
+    )
+    return rng.binomial(np.rint(rows).astype(np.int64), posterior[:, block]).astype(float)
+
+
+def _metrics(rows: Array, ones: Array, positive_from: int) -> dict[str, Array]:
+    """Metrics from rows and ones by bin, of shape [1 or draws, bins]."""
+    zeros = rows - ones
+    total, all_ones, all_zeros = rows.sum(1), ones.sum(1), zeros.sum(1)
+    hits = ones[:, positive_from:].sum(1)
+    alarms = rows[:, positive_from:].sum(1)
+    below = np.cumsum(zeros, axis=1) - zeros
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision, recall = hits / alarms, hits / all_ones
+        return {
+            "auc": ((below + zeros / 2) * ones).sum(1) / (all_ones * all_zeros),
+            "accuracy": (hits + zeros[:, :positive_from].sum(1)) / total,
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * hits / (alarms + all_ones),
+            "positive_rate": all_ones / total,
+        }

@@ -1,0 +1,85 @@
+"""Without labels the estimate is right where scores mean what they meant, with an interval."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from components.errors import DataError
+from components.profile.estimated_quality import CalibrationMap, estimate, fit_calibration
+
+BINS = 200
+HALF = BINS // 2
+
+
+def scored(rows, seed, centre=-1.0):
+    """Scores of a model that is too sure of itself, and labels by their true probability."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(centre, 1.5, rows)
+    labels = rng.random(rows) < 1 / (1 + np.exp(-logits))
+    return 1 / (1 + np.exp(-2 * logits)), labels
+
+
+def binned(scores, labels=None):
+    edges = np.sin(np.pi / 2 * np.arange(1, BINS) / BINS) ** 2
+    places = np.searchsorted(edges, scores)
+    return np.bincount(places, weights=labels, minlength=BINS)
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    scores, labels = scored(20_000, seed=1)
+    return fit_calibration(binned(scores), binned(scores, labels))
+
+
+def test_shifted_inputs_are_seen_without_labels(calibration):
+    for centre in (-2.0, -1.0, 1.0):
+        scores, labels = scored(50_000, seed=5, centre=centre)
+        found = estimate(binned(scores), calibration, positive_from=HALF)
+        decided = scores >= 0.5
+        assert found["auc"].value == pytest.approx(roc_auc_score(labels, scores), abs=0.01)
+        assert found["accuracy"].value == pytest.approx(accuracy_score(labels, decided), abs=0.01)
+        assert found["f1"].value == pytest.approx(f1_score(labels, decided), abs=0.02)
+
+
+def test_the_interval_holds_what_labels_show_in_19_of_20_windows(calibration):
+    inside = 0
+    for seed in range(200):
+        scores, labels = scored(1_000, seed=100 + seed)
+        auc = estimate(binned(scores), calibration, positive_from=HALF, seed=seed)["auc"]
+        inside += auc.low <= roc_auc_score(labels, scores) <= auc.high
+    assert 0.90 <= inside / 200 <= 0.99
+
+
+def test_a_metric_that_has_no_value_is_left_out():
+    sure = CalibrationMap(probabilities=(0.0, 0.0), rows=(50.0, 50.0))
+    found = estimate([10, 0], sure, positive_from=1)
+    assert "precision" not in found
+    assert "auc" not in found
+    assert found["accuracy"].value == 1.0
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), min_size=2, max_size=40))
+def test_the_map_rises_and_keeps_the_number_of_ones(bins):
+    rows = [count for count, _ in bins]
+    ones = [round(count * share) for count, share in bins]
+    if not sum(rows):
+        return
+    made = fit_calibration(rows, ones)
+    assert all(
+        a <= b + 1e-12 for a, b in zip(made.probabilities, made.probabilities[1:], strict=False)
+    )
+    assert np.dot(rows, made.probabilities) == pytest.approx(sum(ones), abs=1e-6)
+
+
+def test_bad_input_is_one_line(calibration):
+    with pytest.raises(DataError, match="Expected rows in 200 bins of the score, received 0 rows"):
+        estimate([0] * BINS, calibration, positive_from=HALF)
+    with pytest.raises(DataError, match="received 3 rows in 2"):
+        estimate([1, 2], calibration, positive_from=1)
+    with pytest.raises(DataError, match="Expected labelled rows by bin"):
+        fit_calibration([0, 0], [0, 0])
+    with pytest.raises(DataError, match="Expected a probability and a number of rows"):
+        CalibrationMap(probabilities=(0.1,), rows=())
