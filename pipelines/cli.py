@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.errors import LoopError
 from pipelines import config
-from pipelines.commands import edge
+from pipelines.commands import edge, monitor
 from pipelines.lineage import commands
 
 _MODEL = "flights"
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     timeline = commands_of.add_parser("timeline", help="all that happened to a model, in order")
     commands.add_timeline_arguments(timeline, metadata=metadata, model=_MODEL)
     timeline.set_defaults(run=commands.run_timeline)
+    compared = commands_of.add_parser("monitor", help=monitor.HELP, description=monitor.__doc__)
+    monitor.add_arguments(compared)
+    compared.set_defaults(run=monitor.run)
     analysed = commands_of.add_parser("edge", help=edge.HELP, description=edge.__doc__)
     edge.add_arguments(analysed)
     analysed.set_defaults(run=edge.run)

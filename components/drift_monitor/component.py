@@ -54,9 +54,9 @@ class DriftMonitor(base_component.BaseComponent):
         previous_report: channel.BaseChannel | None = None,
         window: Any = "",
         model_name: Any = "",
-        q: float = 0.05,
-        psi_floor: float = 0.1,
-        min_rows: int = 300,
+        q: float = 0.025,
+        psi_floor: float = 0.02,
+        min_rows: int = 100,
         windows_needed: int = 1,
         windows_looked_at: int = 1,
         ignore_features: Sequence[str] | str = (),
@@ -73,7 +73,7 @@ class DriftMonitor(base_component.BaseComponent):
                 parameter.
             model_name: Name that the log must have; empty takes the log's own.
             q: False discovery rate over the features, in (0, 1).
-            psi_floor: Least bias-corrected PSI that matters, in nats.
+            psi_floor: PSI, in nats, below which a difference does not matter.
             min_rows: Rows below which nothing is tested.
             windows_needed: k of k-of-n windows that must exceed.
             windows_looked_at: n of k-of-n.

@@ -5,70 +5,40 @@ agree; it has drifted when it exceeds in k of the last n windows. Broken feature
 kept apart: they take no part in the tests, and the window is a DATA_FAULT.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from components.drift_monitor import effects, report
+from components.drift_monitor import report, two_sample
+from components.drift_monitor.comparison import compare
 from components.drift_monitor.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
-    FaultSettings,
+    Seen,
     find_fault,
 )
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict, WindowHistory
+from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.traits import read_traits
 from components.drift_monitor.window import WindowRows
-from components.errors import ConfigError, DataError
-from components.profile.bins import CategoryBins
+from components.errors import DataError
 from components.profile.columns import fits, flat, type_of
-from components.profile.counts import ColumnCounts, count
+from components.profile.counts import count
 from components.profile.reference import FeatureProfile, ReferenceProfile
 
-_MOST_BINS = 64
 
+@dataclass(frozen=True)
+class Rows:
+    """How many rows each side has, and how many of the window were answered with an error."""
 
-@dataclass(frozen=True, kw_only=True)
-class DriftSettings:
-    """When a feature has drifted.
-
-    Attributes:
-        q: False discovery rate over the features of a window, in (0, 1).
-        psi_floor: Least corrected PSI that matters, in nats.
-        min_rows: Rows below which neither side is tested.
-        windows_needed: k of k-of-n: windows that must exceed, this one among them.
-        windows_looked_at: n of k-of-n.
-        ignore_features: Features that move legitimately, such as the month.
-        score_output: Log column to compare with the reference's score; empty for none.
-        faults: When a feature is broken.
-    """
-
-    q: float = 0.05
-    psi_floor: float = 0.1
-    min_rows: int = 300
-    windows_needed: int = 1
-    windows_looked_at: int = 1
-    ignore_features: tuple[str, ...] = ()
-    score_output: str = ""
-    faults: FaultSettings = field(default_factory=FaultSettings)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.q < 1:
-            raise ConfigError(f"q must be between 0 and 1, got {self.q}. 0.05 is usual.")
-        if not 0 <= self.psi_floor < 100:
-            raise ConfigError(f"psi_floor must be 0 or more, got {self.psi_floor}. 0.1 is usual.")
-        if self.min_rows < 50:
-            raise ConfigError(
-                f"min_rows must be at least 50, got {self.min_rows}: the tests count on bins."
-            )
-        if not 1 <= self.windows_needed <= self.windows_looked_at:
-            raise ConfigError(
-                "windows_needed must be from 1 to windows_looked_at, got "
-                f"{self.windows_needed} of {self.windows_looked_at}."
-            )
+    reference: int
+    current: int
+    failed: int = 0
 
 
 def monitor(
@@ -88,11 +58,16 @@ def monitor(
     digest = reference.digest()
     features: Sequence[FeatureDrift] = ()
     if window.rows:
-        features = _tested(_measured(reference, window, settings), settings)
+        features = _measured(reference, window, settings)
     past = _past(previous, window.window, digest, settings)
-    features = tuple(sorted((_judged(f, past, settings) for f in features), key=_rank))
-    verdict, reason, explanation = _verdict(features, reference, window, settings)
-    now = WindowHistory(window.window, tuple(f.feature for f in features if f.exceeded))
+    features = judged(features, settings, past)
+    rows = Rows(reference.rows_total, window.rows, window.failed_rows)
+    verdict, reason, explanation = verdict_of(features, rows, settings)
+    now = WindowHistory(
+        window.window,
+        tuple(f.feature for f in features if f.exceeded),
+        tuple(f.feature for f in features if f.drifted),
+    )
     return DriftReport(
         verdict=verdict,
         reason=reason,
@@ -108,7 +83,7 @@ def monitor(
         skipped={skipped.name: skipped.reason for skipped in reference.skipped},
         history=(*past, now),
         reference_digest=digest,
-        settings={**asdict(settings), "ignore_features": list(settings.ignore_features)},
+        settings=settings.to_json(),
     )
 
 
@@ -159,45 +134,69 @@ def measure(
     if not fits(column, profile.type):
         return replace(blank, fault=TYPE_CHANGED)
     counts = count(column, profile.type, profile.bins)
-    counted = replace(blank, missing_share=counts.missing / max(counts.rows, 1))
-    if not enough:
-        # Infinities break a model however few the rows are; the other checks need shares.
-        fault = find_fault(profile, counts, settings.faults) if counts.infinite else None
-        return replace(counted, fault=fault)
-    fault = find_fault(profile, counts, settings.faults)
-    return replace(_compared(counted, profile, counts), fault=fault)
+    traits = read_traits(column, profile.type, profile.bins)
+    return judge_counts(Seen(profile, counts, traits), settings, enough)
 
 
-def _compared(blank: FeatureDrift, profile: FeatureProfile, counts: ColumnCounts) -> FeatureDrift:
-    ordered = not isinstance(profile.bins, CategoryBins)
-    r, c = profile.counts.vector(), counts.vector()
-    if ordered and len(r) > _MOST_BINS + 1:
-        coarse = effects.coarsened(r[:-1], c[:-1], _MOST_BINS // 2)
-        r, c = (np.append(part, whole[-1]) for part, whole in zip(coarse, (r, c), strict=True))
-    return replace(
-        blank,
-        psi=effects.psi(r, c),
-        psi_corrected=effects.psi_corrected(r, c),
-        ks=effects.kolmogorov_smirnov(r[:-1], c[:-1]) if ordered else None,
-        js=effects.jensen_shannon(r, c),
-        p_value=effects.chi_square(r, c).p_value,
+def judge_counts(
+    seen: Seen, settings: DriftSettings, enough: bool, weight: float = 1.0
+) -> FeatureDrift:
+    """Returns effects, p-value and fault of one feature's counts.
+
+    Args:
+        seen: Training and window.
+        settings: When a feature is broken.
+        enough: Both sides have rows enough to test; otherwise only infinities are looked for.
+        weight: Effective rows per counted row, in (0, 1].
+    """
+    profile, counts = seen.profile, seen.counts
+    feature = FeatureDrift(
+        feature=profile.name,
+        type=profile.type.value,
+        missing_share=counts.missing / max(counts.rows, 1),
+    )
+    if enough:
+        feature = compare(feature, profile, counts, weight)
+    # Infinities break a model however few the rows are; the other checks need shares.
+    fault = find_fault(seen, settings.faults) if enough or counts.infinite else None
+    return replace(feature, fault=fault.code, note=fault.note) if fault else feature
+
+
+def judged(
+    features: Sequence[FeatureDrift],
+    settings: DriftSettings,
+    past: Sequence[WindowHistory] = (),
+) -> tuple[FeatureDrift, ...]:
+    """Returns the features with q-values over all of them and what drifted, by rank."""
+    return tuple(
+        sorted((_judged(f, past, settings) for f in _tested(features, settings)), key=_rank)
     )
 
 
 def _tested(features: Sequence[FeatureDrift], settings: DriftSettings) -> list[FeatureDrift]:
     family = [f for f in features if f.p_value is not None and not f.fault]
-    q_values = effects.benjamini_hochberg(np.array([f.p_value for f in family], dtype=np.float64))
-    found = {f.feature: float(q) for f, q in zip(family, q_values, strict=True)}
+    q_values = two_sample.benjamini_hochberg(
+        np.array([f.p_value for f in family], dtype=np.float64)
+    )
+    found = {(f.slice, f.feature): float(q) for f, q in zip(family, q_values, strict=True)}
     return [
-        replace(
-            f,
-            q_value=found[f.feature],
-            exceeded=found[f.feature] < settings.q and (f.psi_corrected or 0) >= settings.psi_floor,
-        )
-        if f.feature in found
-        else f
+        _exceeding(replace(f, q_value=found[key]), settings) if key in found else f
         for f in features
+        for key in [(f.slice, f.feature)]
     ]
+
+
+def _exceeding(
+    feature: FeatureDrift, settings: DriftSettings, floor_share: float = 1.0
+) -> FeatureDrift:
+    if (feature.q_value or 0.0) >= settings.q:
+        return feature
+    held = None
+    if (feature.psi_bound or 0.0) < settings.psi_floor * floor_share:
+        held = report.EFFECT_FLOOR
+    elif (feature.psi_corrected or 0.0) < settings.season_floors.get(feature.feature, -math.inf):
+        held = report.SEASON
+    return replace(feature, exceeded=held is None, held_by=held)
 
 
 def _past(
@@ -207,30 +206,32 @@ def _past(
     if previous is None or previous.reference_digest != digest:
         return ()
     others = tuple(past for past in previous.history if past.window != window)
-    return others[len(others) - min(len(others), settings.windows_looked_at - 1) :]
+    return others[len(others) - min(len(others), max(settings.windows_looked_at - 1, 1)) :]
 
 
 def _judged(
     feature: FeatureDrift, past: Sequence[WindowHistory], settings: DriftSettings
 ) -> FeatureDrift:
+    if feature.q_value is not None and past and feature.feature in past[-1].drifted:
+        feature = _exceeding(feature, settings, settings.release)
+        return replace(feature, drifted=feature.exceeded)
     times = feature.exceeded + sum(feature.feature in entry.exceeded for entry in past)
-    return replace(feature, drifted=feature.exceeded and times >= settings.windows_needed)
+    drifted = feature.exceeded and times >= settings.windows_needed
+    held = report.K_OF_N if feature.exceeded and not drifted else feature.held_by
+    return replace(feature, drifted=drifted, held_by=held)
 
 
-def _rank(feature: FeatureDrift) -> tuple[bool, float, str]:
-    return not feature.fault, -(feature.psi_corrected or 0.0), feature.feature
-
-
-def _verdict(
+def verdict_of(
     features: Sequence[FeatureDrift],
-    reference: ReferenceProfile,
-    window: WindowRows,
+    rows: Rows,
     settings: DriftSettings,
 ) -> tuple[Verdict, str, str]:
-    faulty = [f"{f.feature} ({f.fault})" for f in features if f.fault]
-    drifted = [f.feature for f in features if f.drifted]
-    if not window.rows:
-        text = f"No answered row in the window; {window.failed_rows} were answered with an error."
+    """Returns the verdict on judged features, its reason and the same in a sentence."""
+    faulty = [f"{_name(f)} ({f.fault})" for f in features if f.fault]
+    drifted = [_name(f) for f in features if f.drifted]
+    measured = [f for f in features if f.p_value is not None or f.fault]
+    if not rows.current:
+        text = f"No answered row in the window; {rows.failed} were answered with an error."
         return Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW, text
     if faulty:
         text = (
@@ -238,17 +239,26 @@ def _verdict(
             "legitimately in ignore_features."
         )
         return Verdict.DATA_FAULT, report.FEATURES_FAULTY, text
-    if not features:
+    for count_, reason, whose in (
+        (rows.current, report.TOO_FEW_ROWS, "The window"),
+        (rows.reference, report.TOO_FEW_REFERENCE_ROWS, "The reference"),
+    ):
+        if features and count_ < settings.min_rows:
+            text = f"{whose} has {count_} rows; {settings.min_rows} are needed to test for drift."
+            return Verdict.NOT_ENOUGH_DATA, reason, text
+    if not measured:
         text = "There is no feature to compare: the reference has none that is not ignored."
         return Verdict.NOT_ENOUGH_DATA, report.NO_FEATURES, text
-    for rows, reason, whose in (
-        (window.rows, report.TOO_FEW_ROWS, "The window"),
-        (reference.rows_total, report.TOO_FEW_REFERENCE_ROWS, "The reference"),
-    ):
-        if rows < settings.min_rows:
-            text = f"{whose} has {rows} rows; {settings.min_rows} are needed to test for drift."
-            return Verdict.NOT_ENOUGH_DATA, reason, text
     if drifted:
-        text = f"{len(drifted)} of {len(features)} features drifted: {', '.join(drifted)}."
+        text = f"{len(drifted)} of {len(measured)} features drifted: {', '.join(drifted)}."
         return Verdict.DRIFT, report.FEATURES_DRIFTED, text
-    return Verdict.STABLE, report.NO_DRIFT, f"None of {len(features)} features drifted."
+    return Verdict.STABLE, report.NO_DRIFT, f"None of {len(measured)} features drifted."
+
+
+def _name(feature: FeatureDrift) -> str:
+    return f"{feature.feature} where {feature.slice}" if feature.slice else feature.feature
+
+
+def _rank(feature: FeatureDrift) -> tuple[bool, bool, float, str, str]:
+    effect = -(feature.psi_corrected or 0.0)
+    return not feature.fault, not feature.drifted, effect, feature.feature, feature.slice

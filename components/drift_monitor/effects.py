@@ -1,9 +1,7 @@
-"""How far apart are two vectors of counts on the same bins, and can chance explain it?
+"""How far apart are two vectors of counts on the same bins?
 
 Every function takes integer counts of shape (bins,): `reference` with n rows, `current` with m.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,22 +9,6 @@ from scipy import special
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_LEAST_EXPECTED = 5.0
-
-
-@dataclass(frozen=True)
-class ChiSquare:
-    """A two-sample chi-square test.
-
-    Attributes:
-        statistic: Pearson's statistic.
-        degrees: Degrees of freedom, bins after pooling less one.
-        p_value: Chance of a statistic as large without drift.
-    """
-
-    statistic: float
-    degrees: int
-    p_value: float
 
 
 def psi(reference: IntArray, current: IntArray) -> float:
@@ -66,6 +48,18 @@ def psi_corrected(reference: IntArray, current: IntArray) -> float:
     return psi(reference, current) - scale * degrees
 
 
+def psi_bound(reference: IntArray, current: IntArray, deviations: float) -> float:
+    """Returns the largest PSI that the counts allow, `deviations` standard errors up.
+
+    PSI ≈ scale · χ²(degrees, PSI / scale), a noncentral chi-square, so its variance is
+    scale² · 2 degrees + 4 scale · PSI.
+    """
+    scale, degrees = psi_noise(reference, current)
+    corrected = psi(reference, current) - scale * degrees
+    variance = 2 * degrees * scale**2 + 4 * scale * max(corrected, 0.0)
+    return float(corrected + deviations * np.sqrt(variance))
+
+
 def psi_p_value(reference: IntArray, current: IntArray) -> float:
     """Returns the chance of a PSI as large without drift."""
     scale, degrees = psi_noise(reference, current)
@@ -99,60 +93,36 @@ def kolmogorov_smirnov(reference: IntArray, current: IntArray) -> float:
     return float(np.max(np.abs(gaps)))
 
 
-def kolmogorov_smirnov_p_value(reference: IntArray, current: IntArray) -> float:
-    """Returns the asymptotic p-value of the two-sample test; on bins it errs to the safe side."""
-    n, m = int(reference.sum()), int(current.sum())
-    if not n or not m:
-        return 1.0
-    rows = n * m / (n + m)
-    return float(special.kolmogorov(np.sqrt(rows) * kolmogorov_smirnov(reference, current)))
+def hellinger(reference: IntArray, current: IntArray) -> float:
+    """Returns the Hellinger distance, in [0, 1]."""
+    if not reference.sum() or not current.sum():
+        return 0.0
+    p, q = reference / reference.sum(), current / current.sum()
+    return float(np.sqrt(max(0.0, 1 - np.sum(np.sqrt(p * q)))))
 
 
-def chi_square(reference: IntArray, current: IntArray) -> ChiSquare:
-    """Returns the two-sample chi-square test, rare bins pooled.
+def l_infinity(reference: IntArray, current: IntArray) -> float:
+    """Returns the largest difference of a bin's share, in [0, 1]; TFDV's L-infinity norm."""
+    if not reference.sum() or not current.sum():
+        return 0.0
+    gaps = reference / reference.sum() - current / current.sum()
+    return float(np.max(np.abs(gaps)))
 
-    Bins where the smaller sample expects fewer than five rows are pooled into one (Cochran 1954),
-    as the test raises false alarms on them.
+
+def wasserstein(reference: IntArray, current: IntArray, edges: FloatArray) -> float:
+    """Returns the earth mover's distance in the feature's unit, from counts between edges.
+
+    Args:
+        reference: Counts of shape (bins,).
+        current: Counts of shape (bins,).
+        edges: Inner edges of shape (bins - 1,). The outer bins are open: what lies in them counts
+            as on their edge, so a change beyond the outermost edges is not seen.
     """
-    n, m = int(reference.sum()), int(current.sum())
-    if not n or not m:
-        return ChiSquare(0.0, 0, 1.0)
-    r, c = _pooled(reference, current, min(n, m) / (n + m))
-    degrees = len(r) - 1
-    if degrees < 1:
-        return ChiSquare(0.0, 0, 1.0)
-    statistic = float(np.sum((np.sqrt(m / n) * r - np.sqrt(n / m) * c) ** 2 / (r + c)))
-    return ChiSquare(statistic, degrees, float(special.chdtrc(degrees, statistic)))
-
-
-def _pooled(reference: IntArray, current: IntArray, share: float) -> tuple[IntArray, IntArray]:
-    total = reference + current
-    order = np.argsort(total, kind="stable")
-    order = order[total[order] > 0]
-    expected = np.cumsum(total[order]) * share
-    rare = total[order] * share < _LEAST_EXPECTED
-    if not rare.any():
-        return reference[order], current[order]
-    # The pool takes the rare bins, and further ones until it is not rare itself.
-    last = max(int(np.count_nonzero(rare)), 1 + int(np.searchsorted(expected, _LEAST_EXPECTED)))
-    pool, rest = order[:last], order[last:]
-    return (
-        np.concatenate([[reference[pool].sum()], reference[rest]]),
-        np.concatenate([[current[pool].sum()], current[rest]]),
-    )
-
-
-def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """Returns the q-values of p-values: the least false discovery rate at which each is named.
-
-    Benjamini and Hochberg 1995, "Controlling the false discovery rate".
-    """
-    count = len(p_values)
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * count / np.arange(1, count + 1)
-    q_values = np.empty(count)
-    q_values[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return q_values
+    if not reference.sum() or not current.sum() or len(edges) < 2:
+        return 0.0
+    gaps = np.abs(np.cumsum(reference) / reference.sum() - np.cumsum(current) / current.sum())
+    middles = np.concatenate([[edges[0]], (edges[:-1] + edges[1:]) / 2, [edges[-1]]])
+    return float(np.sum(gaps[:-1] * np.diff(middles)))
 
 
 def coarsened(reference: IntArray, current: IntArray, groups: int) -> tuple[IntArray, IntArray]:

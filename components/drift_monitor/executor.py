@@ -12,8 +12,8 @@ from tfx.types import artifact_utils
 
 from components.artifacts import set_properties
 from components.drift_monitor import report
-from components.drift_monitor.drift import DriftSettings, monitor
-from components.drift_monitor.faults import FaultSettings
+from components.drift_monitor.drift import monitor
+from components.drift_monitor.settings import DriftSettings, FaultSettings
 from components.drift_monitor.window import WindowRows, read_window
 from components.errors import ConfigError, DataError
 from components.prediction_log.window_files import read_rows, read_window_json

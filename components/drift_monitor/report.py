@@ -10,6 +10,11 @@ from components.errors import DataError
 SCHEMA_VERSION = 1
 REPORT_FILE = "drift_report.json"
 
+# What holds a significant difference back from being an alarm.
+EFFECT_FLOOR = "effect_floor"
+SEASON = "season"
+K_OF_N = "k_of_n"
+
 # Reasons, one for each way to a verdict.
 NO_DRIFT = "no_drift"
 FEATURES_DRIFTED = "features_drifted"
@@ -40,12 +45,19 @@ class FeatureDrift:
         psi_corrected: PSI less its mean without drift.
         ks: Largest distance of the cumulative shares; None where values have no order.
         js: Jensen-Shannon divergence, in nats.
-        p_value: Of the two-sample chi-square test over all bins, `missing` among them.
-        q_value: The p-value after Benjamini-Hochberg over the features.
+        p_value: Chance of a difference as large without drift (comparison.py says by which tests).
+        q_value: The p-value after Benjamini-Hochberg over the features and slices.
         missing_share: Share of the window's rows without a value.
         exceeded: The q-value and the effect floor agree in this window.
         drifted: `exceeded` in k of the last n windows, this one among them.
         fault: What is broken (faults.py); a broken feature has not drifted.
+        psi_bound: Largest PSI that the counts allow with 99 % confidence; the effect floor.
+        hellinger: Hellinger distance, in [0, 1].
+        l_infinity: Largest difference of a bin's share, in [0, 1].
+        wasserstein: Earth mover's distance in the feature's unit; None where values have no order.
+        held_by: Why a significant difference is no alarm: `effect_floor`, `season` or `k_of_n`.
+        note: What else there is to say, such as why it was not tested or which unit it seems to be.
+        slice: Of which rows, as `column=value`; empty for all.
     """
 
     feature: str
@@ -60,14 +72,22 @@ class FeatureDrift:
     exceeded: bool = False
     drifted: bool = False
     fault: str | None = None
+    psi_bound: float | None = None
+    hellinger: float | None = None
+    l_infinity: float | None = None
+    wasserstein: float | None = None
+    held_by: str | None = None
+    note: str = ""
+    slice: str = ""
 
 
 @dataclass(frozen=True)
 class WindowHistory:
-    """Which features went beyond the threshold in one window."""
+    """Which features went beyond the threshold in one window, and which of them had drifted."""
 
     window: str
     exceeded: tuple[str, ...]
+    drifted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +156,8 @@ def to_json(report: DriftReport) -> dict[str, Any]:
         "features": [asdict(feature) for feature in report.features],
         "skipped": dict(report.skipped),
         "history": [
-            {"window": past.window, "exceeded": list(past.exceeded)} for past in report.history
+            {"window": p.window, "exceeded": list(p.exceeded), "drifted": list(p.drifted)}
+            for p in report.history
         ],
         "reference_digest": report.reference_digest,
         "settings": dict(report.settings),
@@ -170,7 +191,9 @@ def from_json(content: dict[str, Any]) -> DriftReport:
             features=tuple(FeatureDrift(**entry) for entry in content["features"]),
             skipped=content["skipped"],
             history=tuple(
-                WindowHistory(past["window"], tuple(past["exceeded"]))
+                WindowHistory(
+                    past["window"], tuple(past["exceeded"]), tuple(past.get("drifted", ()))
+                )
                 for past in content["history"]
             ),
             reference_digest=content["reference_digest"],

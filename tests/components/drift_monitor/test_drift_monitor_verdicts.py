@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from components.drift_monitor import report
-from components.drift_monitor.drift import DriftSettings, monitor
-from components.drift_monitor.faults import FaultSettings
+from components.drift_monitor.drift import monitor
 from components.drift_monitor.report import Verdict
+from components.drift_monitor.settings import DriftSettings, FaultSettings
 from components.drift_monitor.window import WindowRows
 from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
@@ -108,9 +108,9 @@ def broken(name, change):
 @pytest.mark.parametrize(
     ("name", "change", "fault"),
     [
-        ("x1", lambda c: pa.array([0.5] * len(c)), "stuck_value"),
-        ("dest", lambda c: pa.array(["D7"] * len(c)), "stuck_value"),
-        ("hour", lambda c: pa.array([3] * len(c)), "stuck_value"),
+        ("x1", lambda c: pa.array([0.5] * len(c)), "constant_value"),
+        ("dest", lambda c: pa.array(["D7"] * len(c)), "constant_value"),
+        ("hour", lambda c: pa.array([3] * len(c)), "constant_value"),
         ("x1", lambda c: pa.array([None] * 400 + c.to_pylist()[400:]), "missing_flood"),
         ("x1", lambda c: pa.array([np.nan] * 400 + c.to_pylist()[400:]), "missing_flood"),
         ("x1", lambda c: pa.nulls(len(c)), "all_missing"),
@@ -220,7 +220,7 @@ def test_an_empty_window_is_not_enough_data(reference):
 
 
 def test_a_tiny_window_is_not_enough_data(reference):
-    result = judged(reference, rows(299, 1, 5.0))
+    result = judged(reference, rows(99, 1, 5.0))
     assert (result.verdict, result.reason) == (Verdict.NOT_ENOUGH_DATA, report.TOO_FEW_ROWS)
     assert {feature.p_value for feature in result.features} == {None}
 
@@ -231,7 +231,7 @@ def test_infinities_in_a_tiny_window_are_still_a_fault(reference):
 
 
 def test_a_tiny_reference_is_not_enough_data():
-    reference, _ = build(pa.table(rows(100, 0)), ProfileRequest())
+    reference, _ = build(pa.table(rows(99, 0)), ProfileRequest())
     result = judged(reference, rows(1_000, 1))
     assert result.reason == report.TOO_FEW_REFERENCE_ROWS
 
