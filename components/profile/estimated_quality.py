@@ -7,7 +7,8 @@ the inputs does to quality; it cannot see that labels came to mean something els
 
 Sources: T. Guo et al., "CBPE: confidence-based performance estimation" (NannyML, 2022); B. Zadrozny
 and C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates", KDD
-2002, for the isotonic map.
+2002, for the isotonic map; A. Oron and N. Flournoy, "Centered isotonic regression", Statistics in
+Biopharmaceutical Research 9 (2017).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,21 +32,41 @@ _PRIOR = 0.5
 class CalibrationMap:
     """How often the label is 1, by bin of the score, on rows that the model was not trained on.
 
+    Isotonic regression puts neighbouring bins together until their rates rise. Between the centres
+    of these blocks the map is linear (centred isotonic regression): a staircase would take every
+    two scores of one step for equally good.
+
     Attributes:
-        probabilities: Rising with the score, one a bin.
-        rows: Labelled rows behind each probability: those of all bins that isotonic regression put
-            together.
+        bins: Bins of the score.
+        centres: Mean bin of each block, rising.
+        rates: Share of ones in each block, rising.
+        rows: Labelled rows of each block.
     """
 
-    probabilities: tuple[float, ...]
-    rows: tuple[float, ...]
+    bins: int
+    centres: tuple[float, ...]
+    rates: tuple[float, ...]
+    rows: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.probabilities) != len(self.rows) or not self.probabilities:
+        if not len(self.centres) == len(self.rates) == len(self.rows) or not self.rows:
             raise DataError(
-                f"Expected a probability and a number of rows for each bin, received "
-                f"{len(self.probabilities)} and {len(self.rows)}. Make the profile again."
+                f"Expected a centre, a rate and rows for each block, received {len(self.centres)}, "
+                f"{len(self.rates)} and {len(self.rows)}. Make the profile again."
             )
+
+    def at_bins(self, rates: Array | None = None) -> Array:
+        """Returns the rate of every bin, of shape [bins], or [draws, bins] for drawn rates."""
+        values = np.asarray(self.rates) if rates is None else rates
+        places = np.clip(np.arange(self.bins), self.centres[0], self.centres[-1])
+        above = np.clip(np.searchsorted(self.centres, places), 1, max(1, len(self.centres) - 1))
+        above = np.minimum(above, len(self.centres) - 1)
+        below = np.maximum(above - 1, 0)
+        centres = np.asarray(self.centres)
+        gap = np.where(above > below, centres[above] - centres[below], 1.0)
+        share = (places - centres[below]) / gap
+        at_bins: Array = values[..., below] * (1 - share) + values[..., above] * share
+        return at_bins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +100,19 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
             f"Expected labelled rows by bin with at most as many ones, received {count.sum():.0f} "
             f"rows and {ones.sum():.0f} ones."
         )
-    filled = count > 0
-    rates = np.zeros(len(count))
-    rates[filled] = isotonic_regression(
+    filled = np.flatnonzero(count)
+    steps = isotonic_regression(
         ones[filled] / count[filled], sample_weight=count[filled], y_min=0.0, y_max=1.0
     )
-    # A bin without rows takes the rate of the nearest one below it, or the first above.
-    nearest = np.maximum.accumulate(np.where(filled, np.arange(len(count)), -1))
-    rates = rates[np.where(nearest < 0, int(np.argmax(filled)), nearest)]
-    _, block = np.unique(rates, return_inverse=True)
-    together = np.bincount(block, weights=count)
-    return CalibrationMap(probabilities=tuple(rates.tolist()), rows=tuple(together[block].tolist()))
+    rates, block = np.unique(steps, return_inverse=True)
+    together = np.bincount(block, weights=count[filled])
+    centres = np.bincount(block, weights=count[filled] * filled) / together
+    return CalibrationMap(
+        bins=len(count),
+        centres=tuple(centres.tolist()),
+        rates=tuple(rates.tolist()),
+        rows=tuple(together.astype(int).tolist()),
+    )
 
 
 def estimate(
@@ -107,13 +130,12 @@ def estimate(
         DataError: The bins differ, or the window is empty.
     """
     rows = np.asarray(counts, float)
-    if len(rows) != len(calibration.probabilities) or not rows.sum():
+    if len(rows) != calibration.bins or not rows.sum():
         raise DataError(
-            f"Expected rows in {len(calibration.probabilities)} bins of the score, received "
+            f"Expected rows in {calibration.bins} bins of the score, received "
             f"{rows.sum():.0f} rows in {len(rows)}. Use the profile of the model that answered."
         )
-    rates = np.asarray(calibration.probabilities)
-    expected = _metrics(rows[None], rows[None] * rates, positive_from)
+    expected = _metrics(rows[None], rows[None] * calibration.at_bins(), positive_from)
     drawn = _metrics(rows[None], _drawn_ones(rows, calibration, seed), positive_from)
     return {
         name: Estimate(
@@ -129,15 +151,12 @@ def estimate(
 def _drawn_ones(rows: Array, calibration: CalibrationMap, seed: int) -> Array:
     """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
     rng = np.random.default_rng(seed)
-    rates, behind = np.asarray(calibration.probabilities), np.asarray(calibration.rows)
-    # Bins of one isotonic block share their rate, and so its error.
-    values, block = np.unique(rates, return_inverse=True)
-    support = np.zeros(len(values))
-    support[block] = behind
+    rates, behind = np.asarray(calibration.rates), np.asarray(calibration.rows)
     posterior = rng.beta(
-        values * support + _PRIOR, (1 - values) * support + _PRIOR, (_DRAWS, len(values))
+        rates * behind + _PRIOR, (1 - rates) * behind + _PRIOR, (_DRAWS, len(rates))
     )
-    return rng.binomial(np.rint(rows).astype(np.int64), posterior[:, block]).astype(float)
+    drawn = calibration.at_bins(posterior)
+    return rng.binomial(np.rint(rows).astype(np.int64), drawn).astype(float)
 
 
 def _metrics(rows: Array, ones: Array, positive_from: int) -> dict[str, Array]:

@@ -53,7 +53,7 @@ def test_the_interval_holds_what_labels_show_in_19_of_20_windows(calibration):
 
 
 def test_a_metric_that_has_no_value_is_left_out():
-    sure = CalibrationMap(probabilities=(0.0, 0.0), rows=(50.0, 50.0))
+    sure = CalibrationMap(bins=2, centres=(0.5,), rates=(0.0,), rows=(100,))
     found = estimate([10, 0], sure, positive_from=1)
     assert "precision" not in found
     assert "auc" not in found
@@ -62,16 +62,16 @@ def test_a_metric_that_has_no_value_is_left_out():
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), min_size=2, max_size=40))
-def test_the_map_rises_and_keeps_the_number_of_ones(bins):
+def test_the_map_rises_and_keeps_all_rows_and_ones(bins):
     rows = [count for count, _ in bins]
     ones = [round(count * share) for count, share in bins]
     if not sum(rows):
         return
     made = fit_calibration(rows, ones)
-    assert all(
-        a <= b + 1e-12 for a, b in zip(made.probabilities, made.probabilities[1:], strict=False)
-    )
-    assert np.dot(rows, made.probabilities) == pytest.approx(sum(ones), abs=1e-6)
+    assert np.all(np.diff(made.at_bins()) >= -1e-12)
+    assert len(made.at_bins()) == len(rows)
+    assert sum(made.rows) == sum(rows)
+    assert np.dot(made.rows, made.rates) == pytest.approx(sum(ones), abs=1e-6)
 
 
 def test_bad_input_is_one_line(calibration):
@@ -81,5 +81,5 @@ def test_bad_input_is_one_line(calibration):
         estimate([1, 2], calibration, positive_from=1)
     with pytest.raises(DataError, match="Expected labelled rows by bin"):
         fit_calibration([0, 0], [0, 0])
-    with pytest.raises(DataError, match="Expected a probability and a number of rows"):
-        CalibrationMap(probabilities=(0.1,), rows=())
+    with pytest.raises(DataError, match="Expected a centre, a rate and rows"):
+        CalibrationMap(bins=1, centres=(0.0,), rates=(0.1,), rows=())
