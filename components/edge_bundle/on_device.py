@@ -15,6 +15,7 @@ stays. Names, paths and sizes that come over the network are not trusted.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -272,6 +273,7 @@ class Model:
         if delegate is None:
             self._interpreter = interpreter(model_path=path)
         else:
+            ctypes.CDLL(delegate)  # Says plainly why it cannot be loaded; load_delegate does not.
             self._interpreter = interpreter(
                 model_path=path, experimental_delegates=[load_delegate(delegate)]
             )

@@ -158,7 +158,7 @@ def test_answers_that_differ_are_refused(tmp_path):
         "bytes": len(content),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match="off by 0.05"):
+    with pytest.raises(ModelError, match=r"off by 0\.05"):
         check_answers(open_bundle(folder))
 
 
