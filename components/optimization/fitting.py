@@ -209,7 +209,14 @@ def _cast(values: Array, tensor: Input) -> Array:
                 "training did."
             )
         return whole
-    return np.ascontiguousarray(values.astype(wanted, copy=False))
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(values.astype(wanted, copy=False))
+    if not np.isfinite(cast).all():
+        raise DataError(
+            f"Expected values that {wanted} holds for the input {tensor.name!r}, received up to "
+            f"{np.abs(values).max():g}, too large for {wanted}. Scale them as the training did."
+        )
+    return cast
 
 
 def _present(values: Array, what: str) -> Array:

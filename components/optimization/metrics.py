@@ -114,7 +114,9 @@ def metric(name: str, *, scoring: Scoring | None = None, **settings: Any) -> Met
     raise ConfigError(f"Expected a metric of {', '.join(_KNOWN)}, received {name!r}. Choose one.")
 
 
-def infer_metric(labels: Array, outputs: Outputs, name: str | None = None) -> Metric:
+def infer_metric(
+    labels: Array, outputs: Outputs, name: str | None = None, output: str | None = None
+) -> Metric:
     """Returns the metric for these labels and the parent's outputs.
 
     By default accuracy where the labels are classes, R2Score where they are numbers. Give it the
@@ -124,7 +126,7 @@ def infer_metric(labels: Array, outputs: Outputs, name: str | None = None) -> Me
         ConfigError: The named metric does not fit these labels.
         DataError: Labels and outputs do not fit each other.
     """
-    scoring = infer_scoring(labels, outputs)
+    scoring = infer_scoring(labels, outputs, output)
     default = {
         Kind.BINARY: "BinaryAccuracy",
         Kind.CLASSES: "SparseCategoricalAccuracy",

@@ -309,6 +309,12 @@ def read_report(path: str | Path) -> OptimizationReport:
     """Returns the report of a file.
 
     Raises:
-        DataError: The file holds no OptimizationReport.
+        DataError: There is no file, or it holds no OptimizationReport.
     """
-    return from_json(read_json(str(path)), str(path))
+    try:
+        content = read_json(str(path))
+    except OSError as error:
+        raise DataError(
+            f"Expected a report at {path}, received: {error.strerror or error}. Check the path."
+        ) from error
+    return from_json(content, str(path))

@@ -1,0 +1,98 @@
+"""How do the rows of the user's file become what the model takes?"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import ConfigError, DataError
+from components.model_formats.tensors import TensorSpec
+from components.optimization.fitting import rows_from_arrays, rows_from_table
+from components.optimization.rows import Rows
+from components.tables.table_file import open_table
+
+Array = npt.NDArray[Any]
+_NPZ_LABEL, _NPZ_ROWS = "y", "x"
+
+
+def read_rows(
+    path: Path, inputs: Sequence[TensorSpec], label: str | None, slice_columns: Sequence[str]
+) -> Rows:
+    """Returns the rows of a file; labels are as the file has them.
+
+    Args:
+        path: Parquet, CSV, TFRecord of tf.Examples, a folder of these, or an .npz.
+        inputs: What the model takes.
+        label: Column or array of the labels; None is `y` of an .npz.
+        slice_columns: Columns or arrays that losses are shown by.
+
+    Raises:
+        DataError: The file is not there, damaged, or does not fit the model.
+        ConfigError: A table without a label named.
+    """
+    if path.suffix.lower() == ".npz" or _is_npz(path):
+        return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns)
+    table = open_table(str(path))
+    if label is None:
+        raise ConfigError(
+            f"Expected --label, the column of {path} to predict, received none. "
+            f"Name one of {_listed(table.schema.names)}."
+        )
+    return rows_from_table(table.read(), inputs, label, slice_columns)
+
+
+def _npz_rows(
+    path: Path, inputs: Sequence[TensorSpec], label: str, slice_columns: Sequence[str]
+) -> Rows:
+    arrays = _npz(path)
+    for name in (label, *slice_columns):
+        if name not in arrays:
+            raise DataError(
+                f"Expected the array {name!r} in {path}, received {_listed(list(arrays))}. "
+                "Name the labels with --label, or save them as y."
+            )
+    others = {n: v for n, v in arrays.items() if n not in (label, *slice_columns)}
+    names = [tensor.name for tensor in inputs]
+    if all(name in others for name in names):
+        others = {name: others[name] for name in names}
+    elif len(inputs) == 1 and _NPZ_ROWS in others:
+        others = {names[0]: others[_NPZ_ROWS]}
+    slices = {name: arrays[name].ravel() for name in slice_columns}
+    if any(len(values) == 0 for values in others.values()):
+        raise DataError(f"Expected rows in {path}, received none. Name a file that has rows.")
+    return rows_from_arrays(others, inputs, _plain(arrays[label]), slices)
+
+
+def _npz(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise DataError(f"Expected an .npz file at {path}, found none. Check the path.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(
+            f"Expected arrays of numbers or text in {path}, received: {said}. Write it again with "
+            "numpy.savez; arrays of Python objects are not read."
+        ) from error
+    scalars = [name for name, values in found.items() if values.ndim == 0]
+    if scalars:
+        raise DataError(f"Expected arrays of rows in {path}, received the scalar {scalars[0]!r}.")
+    return found
+
+
+def _plain(labels: Array) -> Array:
+    """Returns labels with bytes decoded."""
+    return np.char.decode(labels, "utf-8", "replace") if labels.dtype.kind == "S" else labels
+
+
+def _is_npz(path: Path) -> bool:
+    return path.is_file() and zipfile.is_zipfile(path) and path.suffix.lower() != ".keras"
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
