@@ -3,7 +3,6 @@
 Runs where TensorFlow may be imported: in a child process.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ import tf_keras as keras
 from components.errors import ConfigError, ModelError
 from components.fine_tuning.settings import FineTuningSettings
 from components.fine_tuning.user_function import user_function
+from components.model_formats import inspect
 from components.model_formats.keras_model import load_keras
 
 Model: TypeAlias = keras.Model
@@ -27,11 +27,12 @@ def load(path: Path | str, settings: FineTuningSettings) -> Model:
         settings: Its `compile_fn` and `custom_objects` are asked.
 
     Raises:
-        ModelError: The file holds no functional or Sequential tf_keras model.
+        ModelError: The file holds no functional or Sequential tf_keras model, or NaN weights.
         ConfigError: The model is not compiled, and no `compile_fn` is given.
     """
     compiles = user_function(settings.compile_fn, "compile_fn") if settings.compile_fn else None
     model = read(path, compiled=compiles is None, custom_objects=settings.custom_objects)
+    inspect.check_finite(inspect.keras_weights(model), Path(path))
     if compiles is not None:
         compiles(model)
     if not is_compiled(model):
@@ -51,16 +52,6 @@ def read(path: Path | str, *, compiled: bool = False, custom_objects: Sequence[s
     model = load_keras(path, compiled=compiled, custom_objects=custom_objects)
     require_graph(model, str(path))
     return model
-
-
-def write(model: Model, path: Path | str) -> None:
-    """Writes a model whole to a `.keras` or `.h5` file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
-        staged = Path(folder) / path.name
-        model.save(staged)
-        staged.replace(path)
 
 
 def require_graph(model: Any, name: str) -> None:
@@ -95,17 +86,21 @@ def compile_like(target: Model, source: Model, learning_rate: float | None = Non
         source: A compiled model.
         learning_rate: None takes that of `source`, its schedule included.
     """
-    optimizer = type(source.optimizer).from_config(source.optimizer.get_config())
-    if learning_rate is not None:
-        config = source.optimizer.get_config() | {"learning_rate": learning_rate}
-        optimizer = type(source.optimizer).from_config(config)
     renamed = dict(zip(source.output_names, target.output_names, strict=True))
     target.compile(
-        optimizer,
+        fresh_optimizer(source, learning_rate),
         loss=_renamed(source.loss, renamed),
         loss_weights=_renamed(source.compiled_loss._user_loss_weights, renamed),
     )
     without_autograph(target)
+
+
+def fresh_optimizer(source: Model, learning_rate: float | None = None) -> Any:
+    """Returns an optimizer like the model's own, without what it remembers."""
+    config = source.optimizer.get_config()
+    if learning_rate is not None:
+        config["learning_rate"] = learning_rate
+    return type(source.optimizer).from_config(config)
 
 
 def without_autograph(model: Model) -> None:

@@ -1,8 +1,10 @@
 """Where does a trained child lie, and from what are its signatures made? Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from components.model_formats.formats import KERAS_FOLDER, SERVING_FOLDER
 
@@ -26,6 +28,7 @@ class Served:
         parent_saved_model: The parent's SavedModel.
         transform_output: Folder of the Transform graph.
         label: Name of the label, which rows to be scored do not have.
+        custom_objects: Import paths of layers and losses that the parent's Keras file names.
     """
 
     export_fn: str = ""
@@ -33,6 +36,7 @@ class Served:
     parent_saved_model: str | None = None
     transform_output: str | None = None
     label: str | None = None
+    custom_objects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +61,8 @@ class Written:
     def signed(self, signatures: str) -> "Written":
         """Returns the same with the source of its signatures."""
         return replace(self, signatures=Signatures(signatures))
+
+
+def written_to(payload: Mapping[str, Any]) -> Written:
+    """Returns the places that a child process was told."""
+    return Written(keras=Path(payload["keras"]), saved_model=Path(payload["saved_model"]))

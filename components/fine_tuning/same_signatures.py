@@ -25,7 +25,7 @@ _FINGERPRINT = "fingerprint.pb"
 NamedWeights: TypeAlias = Sequence[tuple[str, Array]]
 
 
-def write_child(
+def write_with_weights(
     parent: Path | str, folder: Path | str, before: NamedWeights, after: NamedWeights
 ) -> None:
     """Writes a copy of the parent's SavedModel with the child's weights.

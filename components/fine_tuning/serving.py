@@ -10,19 +10,25 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from components.errors import ModelError
-from components.fine_tuning import keras_model, same_signatures
-from components.fine_tuning.outputs import Served, Signatures
+from components.fine_tuning import same_signatures
+from components.fine_tuning.keras_model import read
+from components.fine_tuning.outputs import Served, Signatures, Written
+from components.fine_tuning.rows_file import Array
 from components.fine_tuning.user_function import user_function
-from components.model_formats.predictor import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE
+from components.model_formats.formats import SAVED_MODEL_FILE
+from components.model_formats.keras_model import concrete_function, keras_specs
+from components.model_formats.predictor import DEFAULT_SIGNATURE
+from components.model_formats.write import write_model
 
 _LOG = logging.getLogger(__name__)
-_Tensors: TypeAlias = Mapping[str, tf.Tensor]
+# Rows on which what was written is compared.
+_COMPARED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,145 +46,122 @@ class ExportArgs:
     parent_model_dir: str | None = None
 
 
-def export(model: keras.Model, folder: Path | str, served: Served) -> Signatures:
-    """Writes the SavedModel whole and returns where its signatures come from.
+def write_child(
+    model: keras.Model, written: Written, served: Served, rows: Mapping[str, Array]
+) -> Signatures:
+    """Writes a trained network as Keras file and as SavedModel, each whole.
+
+    Args:
+        model: The network.
+        written: Where it goes.
+        served: What the signatures are made from.
+        rows: Real rows by input name, on which what was written has to answer as the network.
+
+    Returns:
+        Where the signatures come from.
 
     Raises:
-        ModelError: The user's function wrote no SavedModel.
+        ModelError: What was written answers otherwise, or the user's function wrote nothing.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        staged = Path(scratch) / folder.name
-        how = _exported(model, staged, served)
-        if not (staged / "saved_model.pb").is_file():
-            raise ModelError(
-                f"Expected a SavedModel from {served.export_fn}, received none. Write it to "
-                "args.serving_model_dir."
-            )
-        staged.rename(folder)
-    _LOG.info("export signatures=%s folder=%s", how.value, folder)
+    some = {name: values[:_COMPARED] for name, values in rows.items()}
+    write_model(model, written.keras, rows=some)
+    how = _how(served)
+    if how is Signatures.INPUTS:
+        static = all(None not in tensor.shape[1:] for tensor in model.inputs)
+        write_model(model, written.saved_model, rows=some, examples=static)
+    else:
+        _staged(written.saved_model, lambda folder: _export(model, folder, served, how))
+    _LOG.info("export signatures=%s folder=%s", how.value, written.saved_model)
     return how
 
 
-def _exported(model: keras.Model, folder: Path, served: Served) -> Signatures:
+def _how(served: Served) -> Signatures:
     if served.export_fn:
+        return Signatures.EXPORT_FN
+    if served.parent_keras and served.parent_saved_model:
+        return Signatures.PARENT
+    return Signatures.TRANSFORM_GRAPH if served.transform_output else Signatures.INPUTS
+
+
+def _export(model: keras.Model, folder: str, served: Served, how: Signatures) -> None:
+    if how is Signatures.EXPORT_FN:
         args = ExportArgs(
-            serving_model_dir=str(folder),
+            serving_model_dir=folder,
             transform_output=served.transform_output,
             parent_model_dir=served.parent_saved_model,
         )
         user_function(served.export_fn, "export_fn")(model, args)
-        return Signatures.EXPORT_FN
-    if served.parent_keras and served.parent_saved_model:
-        parent = keras_model.read(served.parent_keras)
-        before, after = _named_weights(parent), _named_weights(model)
-        same_signatures.write_child(served.parent_saved_model, folder, before, after)
-        return Signatures.PARENT
-    if served.transform_output:
-        network: _Network = _BehindTransform(model, served.transform_output, served.label)
+    elif how is Signatures.PARENT:
+        assert served.parent_keras
+        assert served.parent_saved_model
+        parent = read(served.parent_keras, custom_objects=served.custom_objects)
+        same_signatures.write_with_weights(
+            served.parent_saved_model, folder, named_weights(parent), named_weights(model)
+        )
     else:
-        network = _ByInputs(model)
-    tf.saved_model.save(network, str(folder), signatures=network.signatures())
-    return Signatures.TRANSFORM_GRAPH if served.transform_output else Signatures.INPUTS
+        assert served.transform_output
+        network = _BehindTransform(model, served.transform_output, served.label)
+        tf.saved_model.save(network, folder, signatures=network.signatures())
 
 
-def _named_weights(model: keras.Model) -> list[tuple[str, Any]]:
+def _staged(folder: Path, write: Callable[[str], None]) -> None:
+    """Has a SavedModel written beside its place and renames it when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        staged = Path(scratch) / folder.name
+        write(str(staged))
+        if not (staged / SAVED_MODEL_FILE).is_file():
+            raise ModelError(
+                f"Expected a SavedModel in {staged} from export_fn, received none. "
+                "Write it to args.serving_model_dir."
+            )
+        if folder.is_dir():  # TFX makes the folder of an output, empty.
+            folder.rmdir()
+        staged.rename(folder)
+
+
+def named_weights(model: keras.Model) -> list[tuple[str, Array]]:
+    """Returns name and value of every weight."""
     return [(weight.name, weight.numpy()) for weight in model.weights]
 
 
-class _Network(tf.Module):
-    """A network whose variables are saved, and not Keras' own functions with them."""
-
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__()
-        self._call: Callable[[Any], Any] = lambda inputs: model(inputs, training=False)
-        self._weights = model.weights
-        self._inputs = {
-            name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
-            for name, tensor in zip(model.input_names, model.inputs, strict=True)
-        }
-        self._structure = model.input
-        self._outputs = list(model.output_names)
-
-    def signatures(self) -> dict[str, Any]:
-        """Returns functions by signature name."""
-        raise NotImplementedError
-
-    def _score(self, inputs: _Tensors) -> dict[str, tf.Tensor]:
-        ordered = [_shaped(inputs[name], spec) for name, spec in self._inputs.items()]
-        outputs = self._call(tf.nest.pack_sequence_as(self._structure, ordered))
-        return dict(zip(self._outputs, tf.nest.flatten(outputs), strict=True))
-
-    @tf.function(autograph=False)
-    def _from_inputs(self, inputs: _Tensors) -> dict[str, tf.Tensor]:
-        return self._score(inputs)
-
-    @tf.function(autograph=False)
-    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._score(tf.io.parse_example(examples, self._features()))
-
-    def _features(self) -> dict[str, Any]:
-        return {
-            name: tf.io.FixedLenFeature(spec.shape[1:], _stored_type(spec.dtype))
-            for name, spec in self._inputs.items()
-        }
-
-    def _examples_signature(self) -> Any:
-        examples = tf.TensorSpec([None], tf.string, name="examples")
-        return self._from_examples.get_concrete_function(examples)
-
-
-class _ByInputs(_Network):
-    """The network for its own inputs by name, and for tf.Examples that hold them."""
-
-    def signatures(self) -> dict[str, Any]:
-        """Returns one for tf.Examples where the inputs' shapes are known, one for the inputs."""
-        columns = self._from_inputs.get_concrete_function(self._inputs)
-        if any(None in spec.shape[1:] for spec in self._inputs.values()):
-            return {DEFAULT_SIGNATURE: columns}
-        return {DEFAULT_SIGNATURE: self._examples_signature(), COLUMNS_SIGNATURE: columns}
-
-
-class _BehindTransform(_Network):
+class _BehindTransform(tf.Module):
     """The network behind the Transform graph, for tf.Examples as they come."""
 
     def __init__(self, model: keras.Model, transform_output: str, label: str | None) -> None:
         import tensorflow_transform as tft
 
-        super().__init__(model)
+        super().__init__()
         output = tft.TFTransformOutput(transform_output)
+        inputs, outputs = keras_specs(model)
+        self._names = [spec.name for spec in inputs]
+        # Only its variables are saved: the network itself would bring Keras' own functions along.
+        self._network: Callable[..., Any] = concrete_function(model, inputs, outputs)
+        self._weights = model.weights
         self._transform = output.transform_features_layer()
         self._raw = {n: s for n, s in output.raw_feature_spec().items() if n != label}
+        self._shapes = {spec.name: (spec.shape[1:], spec.dtype) for spec in inputs}
 
     def signatures(self) -> dict[str, Any]:
         """Returns one for tf.Examples."""
-        return {DEFAULT_SIGNATURE: self._examples_signature()}
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {DEFAULT_SIGNATURE: self._from_examples.get_concrete_function(examples)}
 
-    def _features(self) -> dict[str, Any]:
-        return self._raw
-
-    def _score(self, inputs: _Tensors) -> dict[str, tf.Tensor]:
-        transformed = self._transform(dict(inputs))
-        missing = sorted(set(self._inputs) - set(transformed))
+    @tf.function(autograph=False)
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        transformed = self._transform(dict(tf.io.parse_example(examples, self._raw)))
+        missing = sorted(set(self._names) - set(transformed))
         if missing:
             raise ModelError(
-                f"Expected the Transform graph to make the inputs {sorted(self._inputs)}, received "
+                f"Expected the Transform graph to make the inputs {self._names}, received "
                 f"{sorted(transformed)}. Name the label in label_key, or give export_fn."
             )
-        return super()._score(transformed)
+        answer: dict[str, tf.Tensor] = self._network(
+            {name: self._shaped(name, transformed[name]) for name in self._names}
+        )
+        return answer
 
-
-def _shaped(values: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
-    """Returns values in the type and, where it is known, the shape of an input."""
-    if values.dtype != spec.dtype:
-        values = tf.cast(values, spec.dtype)
-    sizes = spec.shape[1:]
-    return values if None in sizes else tf.reshape(values, [-1, *sizes])
-
-
-def _stored_type(dtype: tf.DType) -> tf.DType:
-    """Returns the type that a tf.Example stores a tensor in."""
-    if dtype.is_floating:
-        return tf.float32
-    return tf.string if dtype == tf.string else tf.int64
+    def _shaped(self, name: str, values: tf.Tensor) -> tf.Tensor:
+        sizes, dtype = self._shapes[name]
+        values = tf.cast(values, dtype)
+        return values if None in sizes else tf.reshape(values, [-1, *sizes])

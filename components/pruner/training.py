@@ -8,11 +8,17 @@ import tf_keras as keras
 
 from components.child_process.child import report_progress
 from components.fine_tuning import keras_model
-from components.fine_tuning.outputs import Served
+from components.fine_tuning.outputs import Served, written_to
 from components.fine_tuning.rows_file import TrainingRows, read_rows
-from components.fine_tuning.serving import export
+from components.fine_tuning.serving import write_child
 from components.fine_tuning.settings import FineTuningSettings
-from components.fine_tuning.training import Training, fit, seed_everything, steps_per_epoch
+from components.fine_tuning.training import (
+    Training,
+    fit,
+    keras_inputs,
+    seed_everything,
+    steps_per_epoch,
+)
 from components.pruner import eligible, wrapping
 from components.pruner.schedule import schedule
 from components.pruner.settings import Pattern, PruningSettings
@@ -51,8 +57,8 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         skipped["clustering"] = selection.skipped
         model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
     keras_model.compile_like(model, source)
-    keras_model.write(model, payload["keras"])
-    signatures = export(model, payload["saved_model"], Served(**payload["served"]))
+    served = Served(**payload["served"])
+    signatures = write_child(model, written_to(payload), served, keras_inputs(model, rows.inputs))
     custom_objects = settings.fine_tuning.custom_objects
     written = keras_model.read(payload["keras"], custom_objects=custom_objects)
     return {
