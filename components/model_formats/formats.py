@@ -11,7 +11,8 @@ SERVING_FOLDER = "Format-Serving"
 KERAS_FOLDER = "Format-Keras"
 SAVED_MODEL_FILE = "saved_model.pb"
 # TFMA looks for the first name, TF Serving for the second.
-TFLITE_NAMES = ("tflite", "model.tflite")
+SERVED_TFLITE_NAME = "model.tflite"
+TFLITE_NAMES = ("tflite", SERVED_TFLITE_NAME)
 _KERAS_NAMES = ("model.keras", "model.h5")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _TFLITE_MAGIC = b"TFL3"
@@ -69,6 +70,16 @@ def detect(path: str | Path) -> ModelFile:
         ) from error
 
 
+def is_saved_model(folder: Path) -> bool:
+    """Says whether a folder holds a SavedModel."""
+    return (folder / SAVED_MODEL_FILE).is_file()
+
+
+def tflite_file(folder: Path) -> Path | None:
+    """Returns the TFLite model in a folder, under TFX's or TF Serving's name; None without one."""
+    return next((folder / name for name in TFLITE_NAMES if (folder / name).is_file()), None)
+
+
 def keras_model_of(uri: str | Path) -> Path | None:
     """Returns the Keras model that a Trainer left beside the SavedModel of a TFX Model; or None."""
     folder = Path(str(uri).removeprefix("file://")) / KERAS_FOLDER
@@ -78,11 +89,10 @@ def keras_model_of(uri: str | Path) -> Path | None:
 def _in_folder(folder: Path) -> ModelFile:
     if (folder / SERVING_FOLDER).is_dir():
         return _in_folder(folder / SERVING_FOLDER)
-    if (folder / SAVED_MODEL_FILE).is_file():
+    if is_saved_model(folder):
         return _of_file(folder / SAVED_MODEL_FILE)
-    for name in TFLITE_NAMES:
-        if (folder / name).is_file():
-            return _of_file(folder / name)
+    if (lite := tflite_file(folder)) is not None:
+        return _of_file(lite)
     files = sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file())
     if len(files) == 1:
         return _of_file(files[0])

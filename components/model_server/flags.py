@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         allow_abbrev=False,
-        description="Serves the newest version of a SavedModel over REST and gRPC as TF Serving "
-        "does, and logs every answer.",
+        description="Serves the newest version of a SavedModel or TFLite model over REST and gRPC "
+        "as TF Serving does, and logs every answer.",
     )
     add = parser.add_argument
     add("--model_name", default="default", help="name that clients ask for (default: default)")
@@ -74,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=60_000_000,
         help="time between these tries (default: one minute)",
+    )
+    add(
+        "--prefer_tflite_model",
+        nargs="?",
+        const=True,
+        type=_truth,
+        default=False,
+        help="where a version has both, serve model.tflite, not saved_model.pb (default: false)",
     )
     add("--prediction_log", metavar="DIR", help="log every answer below this folder")
     add(
@@ -117,6 +125,13 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from error
+
+
+def _truth(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return known[text.lower()]
 
 
 def _seconds(text: str) -> float:

@@ -104,13 +104,13 @@ def _listen(host: str, port: int) -> socket.socket | None:
 
 def _make_versions(flags: argparse.Namespace) -> "Versions[Servable]":
     # TensorFlow takes seconds to import: only now that all else is known to be right.
-    from components.model_server.saved_model import SavedModel
+    from components.model_server.loading import load_version
     from components.model_server.versions import LoadRetries, Versions, list_versions
 
     return Versions(
         flags.model_name,
         list_folders=lambda: list_versions(flags.model_base_path),
-        load=SavedModel,
+        load=lambda version, folder: load_version(version, folder, flags.prefer_tflite_model),
         clock=time.monotonic,
         retries=LoadRetries(
             max_retries=flags.max_num_load_retries,

@@ -9,18 +9,18 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from components.errors import DataError, ServingError
+from components.model_formats.variant import FLOAT
 from components.model_server.signature import Signature, TensorSpec
 from components.prediction_log.record import Array
 
 _SERVE_TAG = "serve"
 _INTERNAL_PREFIX = "__saved_model"
-DEFAULT_VARIANT = "float"
 
 
 class SavedModel:
     """One loaded version: its signatures, and what they answer. Safe for many threads."""
 
-    def __init__(self, version: int, path: Path, variant: str = DEFAULT_VARIANT) -> None:
+    def __init__(self, version: int, path: Path, variant: str = FLOAT) -> None:
         """Loads it.
 
         Args:

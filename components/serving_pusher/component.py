@@ -45,14 +45,15 @@ class ServingPusher(base_component.BaseComponent):
     Serving and with `loop-model-server`.
 
     Inputs:
-        model: The `Model` whose SavedModel is pushed.
+        model: The `Model` that is pushed: a SavedModel, or a TFLite model (`Format-Serving/tflite`,
+            which becomes `model.tflite`). Its custom property `variant`, if any, is recorded.
         examples: `Examples` from which the golden requests are taken.
         model_blessing: When given, an unblessed model is not pushed.
         reference_profile: Noted in the deployment record, for DriftMonitor.
 
     Outputs:
         pushed_model: `PushedModel` with the custom properties pushed (1 or 0), pushed_version,
-            pushed_destination, model_digest, replaced_version, pushed_at_ms.
+            pushed_destination, model_digest, variant, replaced_version, pushed_at_ms.
     """
 
     SPEC_CLASS = ServingPusherSpec

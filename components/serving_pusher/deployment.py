@@ -38,7 +38,7 @@ class Deployment:
         model_digest: SHA-256 over names and contents of the model's files.
         model_uri: The Model artifact.
         reference_profile_uri: The ReferenceProfile artifact; empty if none was given.
-        variant: `float` until an optimiser made another.
+        variant: Which optimisation it is, such as `float` or `int8`.
         run_id: Pipeline run that pushed it.
         pushed_at_ms: When the push began, milliseconds UTC.
         replaced: Version that was stable before; None for the first.

@@ -47,7 +47,7 @@ class Executor(base_executor.BaseExecutor):
         client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
             rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
-            expected = golden.expected_answers(str(model_dir), rows)
+            requests = golden.golden_requests(model_dir, rows)
             deployment = push(
                 Push(
                     model_name=exec_properties["model_name"],
@@ -55,11 +55,12 @@ class Executor(base_executor.BaseExecutor):
                     base_path=exec_properties["base_path"],
                     model_uri=model.uri,
                     reference_profile_uri=profiles[0].uri if profiles else "",
+                    variant=model.get_string_custom_property("variant"),
                     run_id=self._context.pipeline_run_id or "" if self._context else "",
                     load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
                 ),
                 client,
-                check=lambda version: golden.check_answers(client, version, rows, expected),
+                check=lambda version: golden.check_answers(client, version, requests),
                 now_ms=lambda: int(time.time() * 1000),
                 sleep=time.sleep,
             )
@@ -78,6 +79,7 @@ def _describe(
             "pushed_destination": destination,
             "pushed_version": deployment.version,
             "model_digest": deployment.model_digest,
+            "variant": deployment.variant,
             "replaced_version": deployment.replaced or 0,
             "pushed_at_ms": deployment.pushed_at_ms,
         },

@@ -1,24 +1,46 @@
 """Does the served version give the answers that the model gave here?
 
-A few rows of the Examples are answered by the SavedModel in this process, then by the server; TF
-Serving's own warm-up throws the answers away. Rows asked for this purpose carry request ids that
-begin with `golden-`, which keeps them out of monitoring.
+A few rows of the Examples are answered by the model in this process, then by the server; TF
+Serving's own warm-up throws the answers away. A SavedModel is asked with the serialized Examples, a
+TFLite model with the columns that its inputs name. Rows asked for this purpose carry request ids
+that begin with `golden-`, which keeps them out of monitoring.
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.errors import DataError, ModelRejected
+from components.errors import DataError, ModelError, ModelRejected
+from components.model_formats.formats import Format, ModelFile, is_saved_model, tflite_file
+from components.model_formats.predictor import TensorSpec, open_predictor
 from components.prediction_log.record import GOLDEN_PREFIX
 
 SIGNATURE = "serving_default"
 _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-5
+# Two steps of eight bits: where processors round differently, a quantised answer is a step off.
+_TFLITE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """What is asked, and what the answer should be.
+
+    Attributes:
+        instances: Rows as a client sends them.
+        expected: Outputs by name.
+        tolerance: Largest absolute difference that passes, beside a thousandth of the value.
+    """
+
+    instances: Sequence[Any]
+    expected: Mapping[str, npt.NDArray[Any]]
+    tolerance: float = _ABSOLUTE_TOLERANCE
 
 
 class Predictor(Protocol):
@@ -40,6 +62,17 @@ def first_examples(split_uri: str, rows: int) -> list[bytes]:
     return records
 
 
+def golden_requests(model_dir: Path, examples: Sequence[bytes]) -> Golden:
+    """Returns what to ask the server about a model, and what the model answers here.
+
+    Raises:
+        ModelRejected: It does not load, or does not take what the Examples hold.
+    """
+    if is_saved_model(model_dir):
+        return Golden(instances=examples, expected=expected_answers(str(model_dir), examples))
+    return _of_tflite(model_dir, examples)
+
+
 def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """Returns what the SavedModel answers in this process, by output name.
 
@@ -59,12 +92,7 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt
     return {name: value.numpy() for name, value in answers.items()}
 
 
-def check_answers(
-    client: Predictor,
-    version: int,
-    examples: Sequence[bytes],
-    expected: Mapping[str, npt.NDArray[Any]],
-) -> None:
+def check_answers(client: Predictor, version: int, golden: Golden) -> None:
     """Asks the server for one version's answers and compares.
 
     Raises:
@@ -72,22 +100,67 @@ def check_answers(
         ServingError: There is no answer.
     """
     answers = client.predict(
-        instances=list(examples),
+        instances=list(golden.instances),
         signature_name=SIGNATURE,
         version=version,
         request_id=f"{GOLDEN_PREFIX}{version}",
     )
-    for name, values in expected.items():
+    for name, values in golden.expected.items():
         if not np.issubdtype(values.dtype, np.number):
             continue
         served = _numbers(answers.get(name))
         if served.shape != values.shape or not np.allclose(
-            served, values, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE, equal_nan=True
+            served, values, rtol=_RELATIVE_TOLERANCE, atol=golden.tolerance, equal_nan=True
         ):
             raise ModelRejected(
                 f"Expected version {version} to answer {values.ravel()[:4].tolist()} for output "
                 f"{name!r}, received {served.ravel()[:4].tolist()}. The version was withdrawn."
             )
+
+
+def _of_tflite(model_dir: Path, examples: Sequence[bytes]) -> Golden:
+    file = tflite_file(model_dir)
+    assert file is not None
+    try:
+        predictor = open_predictor(ModelFile(file, Format.TFLITE))
+        columns = {spec.name: _column(spec, examples) for spec in predictor.inputs}
+        expected = predictor.predict(columns)
+    except (DataError, ModelError) as error:
+        raise ModelRejected(
+            f"Expected a TFLite model that answers the Examples in {file}, received: {error}"
+        ) from error
+    largest = max(float(np.nan_to_num(np.abs(v)).max(initial=0)) for v in expected.values())
+    rows = [
+        {name: values[row].tolist() for name, values in columns.items()}
+        for row in range(len(examples))
+    ]
+    return Golden(instances=rows, expected=expected, tolerance=_TFLITE_TOLERANCE * largest)
+
+
+def _column(spec: TensorSpec, examples: Sequence[bytes]) -> npt.NDArray[Any]:
+    """Returns the feature of an input's name, one row each, in the input's shape and type."""
+    rows = [_values(spec.name, tf.train.Example.FromString(example)) for example in examples]
+    sizes = [size or -1 for size in spec.shape[1:]]
+    try:
+        column: npt.NDArray[Any] = np.stack([row.reshape(sizes) for row in rows])
+        return column.astype(spec.dtype)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the feature {spec.name!r} has {rows[0].size} values in a row, and the model takes "
+            f"{spec}. Give ServingPusher the Examples that hold the model's inputs."
+        ) from error
+
+
+def _values(name: str, example: Any) -> npt.NDArray[Any]:
+    feature = example.features.feature
+    kind = feature[name].WhichOneof("kind") if name in feature else None
+    if kind not in ("float_list", "int64_list"):
+        found = "text" if kind == "bytes_list" else "none"
+        raise DataError(
+            f"the Examples have {found} in the feature {name!r}, an input of the model; they have "
+            f"{', '.join(sorted(feature))}. Give ServingPusher the Examples that hold its inputs."
+        )
+    return np.asarray(getattr(feature[name], kind).value)
 
 
 def _numbers(answer: Any) -> npt.NDArray[Any]:

@@ -19,6 +19,8 @@ from typing import Protocol
 
 from components import storage
 from components.errors import ConfigError, ModelRejected, ServerUnavailable
+from components.model_formats.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
+from components.model_formats.variant import FLOAT, TFLITE, read_variant, write_variant
 from components.serving_pusher.deployment import (
     Deployment,
     DeploymentRecord,
@@ -61,10 +63,12 @@ class Push:
 
     Attributes:
         model_name: Name that the server serves it under.
-        model_dir: The SavedModel, on this machine.
+        model_dir: Folder of the SavedModel or the TFLite model, on this machine.
         base_path: Folder of numbered versions that the server watches.
         model_uri: The Model artifact.
         reference_profile_uri: The ReferenceProfile artifact; empty if there is none.
+        variant: Which optimisation of the model it is; empty for what the folder says, or else
+            `float` for a SavedModel and `tflite` for a TFLite model.
         run_id: Pipeline run that pushes; a run that is resumed continues its own push.
         load_timeout_seconds: How long the version may take to become available.
     """
@@ -76,6 +80,7 @@ class Push:
     reference_profile_uri: str
     run_id: str
     load_timeout_seconds: float
+    variant: str = ""
 
     def __post_init__(self) -> None:
         if storage.is_remote(self.base_path):
@@ -83,11 +88,18 @@ class Push:
                 f"base_path must be a folder of a file system, got {self.base_path!r}: a bucket "
                 "has no rename, so a server could see half a version. Mount it as a volume."
             )
-        if not (self.model_dir / "saved_model.pb").is_file():
+        if not is_saved_model(self.model_dir) and tflite_file(self.model_dir) is None:
             raise ConfigError(
-                f"Expected a SavedModel in {self.model_dir}, found no saved_model.pb. "
-                "Let the Trainer write one to fn_args.serving_model_dir."
+                f"Expected a SavedModel or a TFLite model in {self.model_dir}, found no "
+                "saved_model.pb and no model.tflite. Let the Trainer write one to "
+                "fn_args.serving_model_dir."
             )
+
+    @property
+    def variant_name(self) -> str:
+        """Which optimisation it is, for the record and the version folder."""
+        default = FLOAT if is_saved_model(self.model_dir) else TFLITE
+        return self.variant or read_variant(self.model_dir, default)
 
 
 def push(
@@ -127,7 +139,7 @@ def push(
         model_digest=digest,
         model_uri=order.model_uri,
         reference_profile_uri=order.reference_profile_uri,
-        variant="float",
+        variant=order.variant_name,
         run_id=order.run_id,
         pushed_at_ms=now_ms(),
         replaced=stable.version if stable else None,
@@ -135,7 +147,7 @@ def push(
     )
     write_record(order.base_path, record.with_version(deployment))
     try:
-        _publish(order.model_dir, base, deployment.version)
+        _publish(order.model_dir, base, deployment)
         _wait_until_available(server, deployment.version, order, now_ms, sleep)
         check(deployment.version)
     except Exception as error:
@@ -183,15 +195,19 @@ def _without_interrupted(
     return record
 
 
-def _publish(model_dir: Path, base: Path, version: int) -> None:
-    """Makes a version visible whole: copied beside, synced, renamed."""
-    target = base / str(version)
+def _publish(model_dir: Path, base: Path, deployment: Deployment) -> None:
+    """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
+    target = base / str(deployment.version)
     if target.exists():
         return
-    staged = base / f".staging-{version}"
+    staged = base / f".staging-{deployment.version}"
     shutil.rmtree(staged, ignore_errors=True)
     try:
         shutil.copytree(model_dir, staged)
+        file = tflite_file(staged)
+        if file is not None:
+            os.rename(file, staged / SERVED_TFLITE_NAME)
+        write_variant(staged, deployment.variant)
         for path in (*staged.rglob("*"), staged):
             _sync(path)
         os.rename(staged, target)

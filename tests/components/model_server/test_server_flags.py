@@ -27,6 +27,7 @@ def test_defaults_are_those_of_tf_serving_where_it_has_them():
         (["--max_request_bytes=0"], "expected 1 or more"),
         (["--max_num_load_retries=-1"], "expected 0 or more"),
         (["--model_name=a/b"], "model name"),
+        (["--prefer_tflite_model=maybe"], "expected true or false"),
         (["--model=x"], "unrecognized arguments"),
     ],
 )
@@ -37,6 +38,19 @@ def test_wrong_flags_end_with_one_line(capsys, wrong, message):
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "prefers"),
+    [
+        ([], False),
+        (["--prefer_tflite_model"], True),
+        (["--prefer_tflite_model=true"], True),
+        (["--prefer_tflite_model=false"], False),
+    ],
+)
+def test_tflite_is_preferred_when_asked_for_as_in_tf_serving(given, prefers):
+    assert parse_flags(["--model_base_path=x", *given]).prefer_tflite_model is prefers
 
 
 def test_answers_are_not_held_back_by_nagle():

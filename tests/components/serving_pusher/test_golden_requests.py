@@ -22,10 +22,10 @@ class Answers:
 
 
 def check(answer, expected=EXPECTED):
-    from components.serving_pusher.golden import check_answers
+    from components.serving_pusher.golden import Golden, check_answers
 
     client = Answers(answer)
-    check_answers(client, 3, [b"one", b"two"], expected)
+    check_answers(client, 3, Golden(instances=[b"one", b"two"], expected=expected))
     return client.asked
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import ConfigError, ModelRejected, ServerUnavailable
+from components.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
+from components.model_formats.variant import read_variant, write_variant
 from components.serving_pusher.deployment import State, read_record
 from components.serving_pusher.push import Push, push
 
@@ -359,7 +360,7 @@ def test_a_version_that_never_loads_is_rejected_after_the_time_given(desk, monke
 def test_a_reader_never_sees_half_a_version(desk):
     """A thread lists the base path as fast as it can, while a model of many files is pushed."""
     whole = desk.model("better", files=300)
-    expected = {p.relative_to(whole) for p in whole.rglob("*")}
+    expected = {p.relative_to(whole) for p in whole.rglob("*")} | {Path("variant.json")}
     seen, stop = [], threading.Event()
 
     def watch():
@@ -385,6 +386,38 @@ def test_a_bucket_is_refused_because_it_has_no_rename(desk):
 def test_what_is_no_saved_model_is_refused(desk, tmp_path):
     with pytest.raises(ConfigError, match=r"found no saved_model\.pb"):
         desk.order(model_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "variant"),
+    [
+        (["saved_model.pb"], "", "float"),
+        (["saved_model.pb"], "pruned", "pruned"),
+        (["tflite"], "", "tflite"),
+        (["model.tflite"], "int8", "int8"),
+        (["saved_model.pb", "tflite"], "", "float"),
+    ],
+)
+def test_record_and_version_folder_name_the_variant(desk, tmp_path, files, given, variant):
+    for name in files:
+        (tmp_path / name).write_text("a model")
+    order = desk.order(model_dir=tmp_path, variant=given)
+    assert order.variant_name == variant
+
+
+def test_variant_that_the_folder_notes_is_taken_over(desk, tmp_path):
+    write_variant(tmp_path, "int16x8")
+    (tmp_path / "tflite").touch()
+    assert desk.order(model_dir=tmp_path).variant_name == "int16x8"
+
+
+def test_variant_stands_in_record_and_folder_after_the_push(desk):
+    desk.push("better", variant="pruned")
+    assert read_record(str(desk.base), NAME).stable.variant == "pruned"
+    assert read_variant(desk.base / "1", "none") == "pruned"
+    (desk.base / "1" / "variant.json").write_text('{"variant": 8}')
+    with pytest.raises(DataError, match="Expected a variant's name"):
+        read_variant(desk.base / "1", "none")
 
 
 def test_the_record_of_another_model_stops_the_push(desk):

@@ -1,0 +1,27 @@
+"""What does a version folder hold, a SavedModel or a TFLite model, and which variant is it?"""
+
+from pathlib import Path
+
+from components.model_formats.formats import is_saved_model, tflite_file
+from components.model_formats.variant import FLOAT, TFLITE, read_variant
+from components.model_server.logging_gateway import Servable
+from components.model_server.saved_model import SavedModel
+from components.model_server.tflite_model import TFLiteModel
+
+
+def load_version(version: int, folder: Path, prefer_tflite: bool = False) -> Servable:
+    """Returns the servable of a version folder.
+
+    Args:
+        version: Its number.
+        folder: With saved_model.pb, `model.tflite` (TF Serving's name) or `tflite` (TFX's).
+        prefer_tflite: Which of them where both are there; as TF Serving's --prefer_tflite_model.
+
+    Raises:
+        DataError: There is no SavedModel to serve.
+        ModelError: The TFLite model cannot be served.
+    """
+    file = tflite_file(folder)
+    if file is not None and (prefer_tflite or not is_saved_model(folder)):
+        return TFLiteModel(version, file, read_variant(folder, TFLITE))
+    return SavedModel(version, folder, read_variant(folder, FLOAT))
