@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.errors import LoopError
 from pipelines import config
-from pipelines.commands import edge, monitor
+from pipelines.commands import compress, edge, monitor, report
 from pipelines.lineage import commands
 
 _MODEL = "flights"
@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     analysed = commands_of.add_parser("edge", help=edge.HELP, description=edge.__doc__)
     edge.add_arguments(analysed)
     analysed.set_defaults(run=edge.run)
+    smaller = commands_of.add_parser("compress", help=compress.HELP, description=compress.__doc__)
+    compress.add_arguments(smaller)
+    smaller.set_defaults(run=compress.run)
+    shown = commands_of.add_parser("report", help=report.HELP, description=report.__doc__)
+    report.add_arguments(shown)
+    shown.set_defaults(run=report.run)
     return parser
 
 

@@ -31,8 +31,8 @@ def render(report: OptimizationReport) -> str:
             _rungs(report),
             _part(
                 "Error by layer",
-                "What quantising each layer changes in its output, in steps of its scale. A layer "
-                "far beyond rounding is what breaks a model.",
+                "How far the model's outputs move when one layer alone is quantised (root mean "
+                "square). Orange layers were left in float.",
                 error_plot(report),
             ),
             _part("Time of a call", _latency_lead(report), latency_plot(report)),

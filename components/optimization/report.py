@@ -138,8 +138,8 @@ class Layer:
         zeros: How many of them are exactly zero.
         dtype: Type of the largest weight, such as `float32` or `int8`.
         kept_in_float: True where a selective rung left this layer in float.
-        error: Error that quantising this layer alone makes, where it was measured: root mean
-            square error divided by the scale (0.29, 1/√12, is rounding alone).
+        error: Root mean square change of the model's outputs when this layer alone is quantised;
+            None where it was not measured.
     """
 
     name: str
@@ -217,7 +217,8 @@ class Rung:
         parity: With the parent, on the choosing rows.
         latency_ms: Median of one call at batch 1, where the target is speed.
         float_layers: Layers that a selective rung left in float.
-        layer_errors: Error by layer, where it was measured.
+        layer_errors: Root mean square change of the model's outputs when a layer alone is
+            quantised, by layer, where it was measured.
         seconds: Time to make and to measure it.
         file: File name within the output folder, empty when it was not kept.
     """

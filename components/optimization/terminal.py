@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from components.optimization import words
-from components.optimization.report import ModelFacts, OptimizationReport
+from components.optimization.report import ModelFacts, OptimizationReport, RungStatus
 
 _MOST_SLICES, _MOST_LAYERS = 10, 20
 
@@ -24,8 +24,8 @@ def report_text(report: OptimizationReport) -> str:
 
 
 def rungs_text(report: OptimizationReport) -> str:
-    """Returns a table of the variants; empty without."""
-    headings = ("variant", "bytes", "metric", "lost", "95 % interval", "status", "why")
+    """Returns a table of the variants, and a line for each that does not keep; empty without."""
+    headings = ("variant", "bytes", "metric", "lost", "95 % interval", "status", "reason")
     rows = [
         (
             rung.name,
@@ -34,11 +34,17 @@ def rungs_text(report: OptimizationReport) -> str:
             words.signed(rung.drop.value) if rung.drop else "-",
             words.between(rung.drop) if rung.drop else "-",
             words.status_text(rung),
-            rung.explanation or "-",
+            rung.reason.replace("_", " "),
         )
         for rung in report.rungs
     ]
-    return table(headings, rows, headings[1:5]) if rows else ""
+    left = [
+        f"{rung.name}: {rung.explanation}"
+        for rung in report.rungs
+        if rung.status in (RungStatus.OVER_BUDGET, RungStatus.FAILED)
+    ]
+    shown = table(headings, rows, headings[1:5]) if rows else ""
+    return "\n\n".join(part for part in (shown, "\n".join(left)) if part)
 
 
 def model_text(facts: ModelFacts) -> str:

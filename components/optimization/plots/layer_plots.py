@@ -10,8 +10,6 @@ from components.page.svg import WIDTH, Scale, drawing, tag, text, tooltip
 _ROW, _TOP = 24, 10
 _LEFT, _RIGHT = 330, 170
 MOST = 24
-# Rounding alone, uniform within one step: 1/√12 of the step.
-_ROUNDING = 12**-0.5
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,13 @@ def error_plot(report: OptimizationReport) -> str:
                 name=name,
                 value=error,
                 part=0,
-                side=words.number(error, 3) + (", left in float" if name in left else ""),
-                told=f"{name}: error {words.number(error, 4)}",
+                side=f"{error:.3g}" + (", left in float" if name in left else ""),
+                told=f"{name}: error {error:.4g}",
                 class_="error left-in-float" if name in left else "error",
             )
             for name, error in worst
         ],
         "Error that quantising each layer makes",
-        mark=(_ROUNDING, "rounding alone") if worst and worst[0][1] > _ROUNDING else None,
     )
 
 
@@ -84,18 +81,12 @@ def _measured(rungs: Sequence[Rung]) -> Rung | None:
     return known[0] if known else None
 
 
-def _bars(bars: Sequence[_Bar], label: str, mark: tuple[float, str] | None = None) -> str:
+def _bars(bars: Sequence[_Bar], label: str) -> str:
     if not bars:
         return ""
     scale = Scale(0, max(bar.value for bar in bars) or 1, _LEFT, WIDTH - _RIGHT)
-    top = _TOP + (16 if mark else 0)
-    parts = [part for i, bar in enumerate(bars) for part in _bar(bar, scale, top + _ROW * i)]
-    if mark:
-        at = scale(mark[0])
-        end = top + _ROW * len(bars)
-        parts.append(tag("line", x1=at, x2=at, y1=top, y2=end, class_="limit"))
-        parts.append(text(mark[1], at + 6, top - 4, "tick"))
-    return drawing(top + _ROW * len(bars) + 8, label, *parts)
+    parts = [part for i, bar in enumerate(bars) for part in _bar(bar, scale, _TOP + _ROW * i)]
+    return drawing(_TOP + _ROW * len(bars) + 8, label, *parts)
 
 
 def _bar(bar: _Bar, scale: Scale, top: float) -> list[str]:

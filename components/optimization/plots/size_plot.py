@@ -58,12 +58,16 @@ def size_plot(report: OptimizationReport) -> str:
 
 
 def _parent_metric(rungs: Sequence[Rung], report: OptimizationReport) -> float | None:
-    """Returns the parent's metric on the rows that the rungs were measured on."""
+    """Returns the parent's metric on the rows that chose, from the variant that is most like it."""
     sign = 1 if report.metric is None or report.metric.higher_is_better else -1
-    for rung in rungs:
-        if rung.drop and rung.drop.value is not None and rung.metric and rung.metric.value:
-            return rung.metric.value + sign * rung.drop.value
-    return report.overall.parent.value if report.overall else None
+    known = [r for r in rungs if r.drop and r.drop.value is not None]
+    if not known:
+        return report.overall.parent.value if report.overall else None
+    like = min(known, key=lambda r: abs(r.drop.value or 0.0) if r.drop else 0.0)
+    assert like.metric is not None
+    assert like.metric.value is not None
+    assert like.drop is not None
+    return like.metric.value + sign * (like.drop.value or 0.0)
 
 
 def _dot(rung: Rung, parent: float, sign: int) -> _Dot:
@@ -71,6 +75,8 @@ def _dot(rung: Rung, parent: float, sign: int) -> _Dot:
     assert rung.metric is not None
     assert rung.metric.value is not None
     drop, value = rung.drop, rung.metric.value
+    if drop is not None and drop.value is not None:
+        value = parent - sign * drop.value
     bounds = [value, value]
     if drop is not None and drop.low is not None and drop.high is not None:
         bounds = sorted((parent - sign * drop.high, parent - sign * drop.low))
