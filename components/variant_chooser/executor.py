@@ -58,6 +58,9 @@ class Executor(base_executor.BaseExecutor):
         choice = choose(candidates, target)
         chosen = choice.chosen or names[0]
         _pass_on(models[chosen], chosen, output_dict, blessed=choice.chosen is not None)
+        passed = artifact_utils.get_single_instance(output_dict["model"])
+        # Lineage goes on from here to the variant that was evaluated.
+        set_properties(passed, {"chosen_input": f"model_{names.index(chosen) + 1}"})
         result = artifact_utils.get_single_instance(output_dict["optimization_report"])
         reports.write_report(
             report_of(choice, candidates, facts, target),

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from components.errors import DataError
-from pipelines.control.ledger import RETRAIN_DECISION, Store
+from pipelines.control.ledger import RETRAIN_DECISION, Scalar, Store
 from pipelines.lineage import facts
 from pipelines.lineage.facts import DecisionFact, Push
 from pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 EVALUATOR = "Evaluator"
+CHOOSER = "VariantChooser"
+# What an OptimizationReport says of itself in properties, as far as a person wants to know.
+_TOLD = ("verdict", "reason", "variant", "mode", "size_bytes", "sparsity", "drop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +34,29 @@ class Contest:
     Attributes:
         baseline_version: The champion's version; 0 when the baseline was never pushed.
         baseline_uri: The champion's Model artifact; empty when there was none to beat.
+        baseline_is_parent: True when it is the model that this variant was made from.
         blessed: Whether the evaluation let it pass; None without an evaluation.
         metrics: Numbers that the evaluation left as properties.
     """
 
     baseline_version: int = 0
     baseline_uri: str = ""
+    baseline_is_parent: bool = False
     blessed: bool | None = None
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation:
+    """What an optimiser did to the model on its way to the server.
+
+    Attributes:
+        by: The node, such as `Quantizer`.
+        facts: The scalar properties of its report, such as verdict, variant and size.
+    """
+
+    by: str
+    facts: dict[str, Scalar]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +77,7 @@ class Explanation:
         trained_on: The data, nearest to the raw data.
         why: The decision that asked for it; None when a person did.
         contest: What it beat.
+        optimised: What optimisers did to it, the last one first; empty for a model as trained.
         decided_since: Decisions about this version, oldest first: done and not done.
     """
 
@@ -75,6 +94,7 @@ class Explanation:
     trained_on: tuple[Data, ...]
     why: DecisionFact | None
     contest: Contest
+    optimised: tuple[Optimisation, ...]
     decided_since: tuple[DecisionFact, ...]
 
 
@@ -106,6 +126,7 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
         trained_on=_data(graph, push),
         why=_why(graph, push, decided),
         contest=_contest(graph, push, history),
+        optimised=_optimised(graph, push),
         decided_since=tuple(fact for fact in decided if fact.model_version == version),
     )
 
@@ -145,22 +166,51 @@ def _why(graph: Graph, push: Push, decided: list[DecisionFact]) -> DecisionFact 
 def _contest(graph: Graph, push: Push, history: list[Push]) -> Contest:
     if push.model is None:
         return Contest(metrics={})
+    model = _chosen(graph, push.model)
     judged = [
         execution
-        for execution in graph.readers(push.model)
-        if execution.type == EVALUATOR and push.model in graph.inputs(execution, "model")
+        for execution in graph.readers(model)
+        if execution.type == EVALUATOR and model in graph.inputs(execution, "model")
     ]
     if not judged:
         return Contest(metrics={})
     evaluator = judged[-1]
     baselines = graph.inputs(evaluator, "baseline_model")
+    made_from = {artifact.id for artifact in graph.upstream(model, push.run_id)}
     blessings = graph.outputs(evaluator, "blessing")
     return Contest(
         baseline_version=_version_of(graph, baselines[0], history) if baselines else 0,
         baseline_uri=baselines[0].uri if baselines else "",
+        baseline_is_parent=bool(baselines) and baselines[0].id in made_from,
         blessed=bool(blessings[-1].integer("blessed")) if blessings else None,
         metrics=_metrics(graph, evaluator),
     )
+
+
+def _chosen(graph: Graph, model: Artifact) -> Artifact:
+    """Returns the variant that a chooser passed on, which is what was evaluated, or the model."""
+    maker = graph.maker(model)
+    if maker is None or maker.type != CHOOSER:
+        return model
+    variants = graph.inputs(maker, model.text("chosen_input") or "none")
+    return variants[0] if variants else model
+
+
+def _optimised(graph: Graph, push: Push) -> tuple[Optimisation, ...]:
+    """Follows the model back through the nodes that made a model from a model."""
+    steps: list[Optimisation] = []
+    model = push.model
+    while model is not None and (maker := graph.maker(model)) is not None:
+        reports = graph.outputs(maker, "optimization_report")
+        if not reports:
+            break
+        told = reports[-1].properties
+        facts = {name: told[name] for name in _TOLD if name in told}
+        steps.append(Optimisation(by=maker.node, facts=facts))
+        chosen = _chosen(graph, model)
+        sources = graph.inputs(maker, "model") or graph.inputs(maker, "teacher")
+        model = chosen if chosen != model else next(iter(sources), None)
+    return tuple(steps)
 
 
 def _version_of(graph: Graph, model: Artifact, history: list[Push]) -> int:

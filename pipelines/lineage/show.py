@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from pipelines.lineage.explain import Contest, Explanation
+from pipelines.control.ledger import Scalar
+from pipelines.lineage.explain import Contest, Explanation, Optimisation
 from pipelines.lineage.facts import DecisionFact, was_done
 from pipelines.lineage.timeline import Event
 
@@ -33,6 +34,8 @@ def render_explanation(explanation: Explanation) -> str:
     lines += _entry("pushed", [f"{iso(e.pushed_at_ms)} to {e.destination}", *_digest(e)])
     lines += _entry("served", [_served(e)])
     lines += _entry("trained on", [*_data(e), f"run {e.run_id}", f"model {e.model_uri}"])
+    if e.optimised:
+        lines += _entry("optimised", [_optimised(step) for step in e.optimised])
     lines += _entry("why", _why(e.why))
     lines += _entry("beat", _beat(e.contest))
     lines += _entry("since then", _since(e.decided_since))
@@ -93,6 +96,17 @@ def _data(e: Explanation) -> list[str]:
     ]
 
 
+def _optimised(step: Optimisation) -> str:
+    told = [f"{name} {_short(value)}" for name, value in step.facts.items() if value != ""]
+    return f"{step.by}: {', '.join(told)}" if told else step.by
+
+
+def _short(value: Scalar) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
 def _why(fact: DecisionFact | None) -> list[str]:
     if fact is None:
         return ["no decision asked for it: a person started the training"]
@@ -117,6 +131,8 @@ def _why(fact: DecisionFact | None) -> list[str]:
 def _beat(contest: Contest) -> list[str]:
     if contest.baseline_version:
         beaten = f"version {contest.baseline_version}"
+    elif contest.baseline_is_parent:
+        beaten = f"the model that it was made from ({contest.baseline_uri})"
     elif contest.baseline_uri:
         beaten = f"a model that was never pushed ({contest.baseline_uri})"
     else:

@@ -291,6 +291,67 @@ def test_maker_of_an_imported_artifact_is_found_by_uri(story):
     assert graph.maker(model).type == "Trainer"
 
 
+def optimised_nodes():
+    """A training whose model is pruned and quantised; the chooser takes the quantised one."""
+    nodes = training_nodes(1, pushed_at_ms=1)
+    *first, evaluator, pusher = nodes
+    pruned = {"verdict": "KEPT", "sparsity": 0.5}
+    small = {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000, "report_path": "hidden"}
+    evaluator.inputs = {"model": "Quantizer.model", "baseline_model": "Trainer.model"}
+    pusher.inputs = {"model": "VariantChooser.model"}
+    return [
+        *first,
+        Node(
+            "Pruner",
+            inputs={"model": "Trainer.model", "examples": "SpanExampleGen.examples"},
+            outputs={
+                "model": Output("Model"),
+                "optimization_report": Output("components.OptimizationReport", pruned),
+            },
+        ),
+        Node(
+            "Quantizer",
+            inputs={"model": "Pruner.model", "examples": "SpanExampleGen.examples"},
+            outputs={
+                "model": Output("Model"),
+                "optimization_report": Output("components.OptimizationReport", small),
+            },
+        ),
+        evaluator,
+        Node(
+            "VariantChooser",
+            inputs={"model_1": "Trainer.model", "model_2": "Quantizer.model"},
+            outputs={
+                "model": Output("Model", {"chosen_input": "model_2", "variant": "int8"}),
+                "optimization_report": Output(
+                    "components.OptimizationReport", {"verdict": "KEPT", "variant": "quantized"}
+                ),
+            },
+        ),
+        pusher,
+    ]
+
+
+def test_what_optimisers_did_is_told_and_the_variant_that_was_evaluated_is_found(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    RecordedRun(store, "flights-training", "a", tmp_path).run(optimised_nodes())
+    found = explain(store, "flights", 1)
+    assert [step.by for step in found.optimised] == ["VariantChooser", "Quantizer", "Pruner"]
+    assert found.optimised[1].facts == {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000}
+    assert found.contest.metrics == {"auc": 0.71}
+    assert [data.spans for data in found.trained_on] == ["1,2"]
+    text = " ".join(render_explanation(found).split())
+    assert "Quantizer: verdict KEPT, variant int8, size_bytes 9,000" in text
+    assert "Pruner: verdict KEPT, sparsity 0.5" in text
+    assert "beat the model that it was made from" in text
+
+
+def test_a_model_as_trained_says_nothing_of_optimisers(story):
+    found = explain(story.store, "flights", 1)
+    assert found.optimised == ()
+    assert "optimised" not in render_explanation(found)
+
+
 def arguments(kind, *words):
     parser = argparse.ArgumentParser()
     getattr(commands, f"add_{kind}_arguments")(parser)
