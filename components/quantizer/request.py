@@ -1,0 +1,161 @@
+"""What does one run of the node work on: which rows, which metric, which budget?"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.child_process.worker import Worker
+from components.errors import ConfigError, DataError
+from components.model_formats.formats import ModelFile
+from components.model_formats.tensors import TensorSpec
+from components.optimization.budget import Budget
+from components.optimization.eval_config import Evaluation, from_eval_config
+from components.optimization.fitting import rows_from_table
+from components.optimization.metrics import infer_metric
+from components.optimization.rows import Rows
+from components.quantizer.answers import Asker
+from components.quantizer.calibration import draw
+from components.quantizer.settings import QuantizerSettings
+from components.tables.table_file import open_table
+
+SplitUri = Callable[[str], str]
+_INPUTS = "components.quantizer.answers:inputs_of"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One run.
+
+    Attributes:
+        settings: As given.
+        source: The model.
+        keras: Its tf_keras file; None when the trainer left none.
+        calibration: Rows that fix the ranges.
+        choosing: Rows that judge.
+        training: Rows for quantisation-aware training; None without.
+        budget: What may be lost; None without a limit.
+        notes: What was assumed of the data.
+    """
+
+    settings: QuantizerSettings
+    source: ModelFile
+    keras: Path | None
+    calibration: Rows
+    choosing: Rows
+    training: Rows | None
+    budget: Budget | None
+    notes: tuple[str, ...] = ()
+
+
+def request_of(
+    settings: QuantizerSettings,
+    eval_config: str,
+    *,
+    source: ModelFile,
+    keras: Path | None,
+    split_uri: SplitUri,
+    worker: Worker,
+) -> Request:
+    """Reads the rows and settles metric and budget.
+
+    Args:
+        settings: Of the node.
+        eval_config: JSON of the Evaluator's configuration, or empty.
+        source: The model.
+        keras: Its tf_keras file.
+        split_uri: Says where a split of the Examples lies.
+        worker: Asks the model.
+
+    Raises:
+        ConfigError: Settings and eval_config leave out what is needed.
+        DataError: The rows do not fit the model.
+        ModelError: The model is unfit.
+    """
+    said = _said(settings, eval_config)
+    payload = {"model": str(source.path), "signature": settings.signature or None}
+    told = worker.call(_INPUTS, payload, doing=f"reading {source.path.name}")
+    inputs = [TensorSpec(**{**t, "shape": tuple(t["shape"])}) for t in told]
+
+    def read(splits: Sequence[str]) -> Rows:
+        table = pa.concat_tables([open_table(split_uri(split)).read() for split in splits])
+        return rows_from_table(table, inputs, said.label, said.slice_columns)
+
+    calibration, choosing = _apart(settings, read)
+    train = settings.fine_tuning is not None and keras is not None
+    return Request(
+        settings=settings,
+        source=source,
+        keras=keras,
+        calibration=calibration,
+        choosing=choosing,
+        training=read(settings.training_splits) if train else None,
+        budget=_budget(settings, said, source, choosing, worker),
+        notes=(
+            *choosing.notes,
+            f"Numbers are of the rows of {', '.join(settings.measure_splits)}, which chose the "
+            "variant; the Evaluator after this node judges it by rows of its own.",
+        ),
+    )
+
+
+def _said(settings: QuantizerSettings, eval_config: str) -> Evaluation:
+    """Returns what the settings name, and for the rest what the eval_config names."""
+    said = Evaluation(metric_name="", metric_settings={})
+    if eval_config:
+        said = from_eval_config(eval_config, settings.metric or None)
+    said = replace(
+        said,
+        metric_name=said.metric_name or settings.metric,
+        label=settings.label_key or said.label,
+        output=settings.output or said.output,
+        slice_columns=settings.slice_features or said.slice_columns,
+    )
+    if settings.max_metric_drop is not None and not said.label:
+        raise ConfigError(
+            "Expected label_key, or an eval_config that names it, beside max_metric_drop; "
+            "received neither. A loss is measured on labels."
+        )
+    if settings.per_slice_drop is not None and not said.slice_columns:
+        raise ConfigError(
+            "Expected slice_features, or an eval_config with slices, beside per_slice_drop; "
+            "received neither. Name the features."
+        )
+    return said
+
+
+def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -> tuple[Rows, Rows]:
+    """Returns calibration and choosing rows; a split that is used for both is shared out."""
+    shared = set(settings.calibration_splits) & set(settings.measure_splits)
+    if shared and set(settings.calibration_splits) != set(settings.measure_splits):
+        raise ConfigError(
+            f"Expected calibration_splits and measure_splits that are the same or apart, received "
+            f"{', '.join(sorted(shared))} in both. Name them apart."
+        )
+    calibration, rest = draw(
+        read(settings.calibration_splits), settings.calibration_rows, settings.seed
+    )
+    choosing = rest if shared else read(settings.measure_splits)
+    if len(choosing) == 0:
+        raise DataError("Expected rows to measure the variants on, received none.")
+    return calibration, choosing
+
+
+def _budget(
+    settings: QuantizerSettings, said: Evaluation, source: ModelFile, rows: Rows, worker: Worker
+) -> Budget | None:
+    if settings.max_metric_drop is None or rows.labels is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
+        asker = Asker(rows, worker, Path(folder), "metric")
+        answers: Any = asker.ask(source.path, signature=settings.signature or None)
+    metric = infer_metric(rows.labels, answers, said.metric_name or None, said.output)
+    return Budget(
+        metric=replace(metric, **said.metric_settings),
+        max_metric_drop=settings.max_metric_drop,
+        target=settings.target,
+        max_slice_drop=settings.per_slice_drop,
+    )
