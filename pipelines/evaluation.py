@@ -32,6 +32,48 @@ def served_config(model: ModelSettings) -> Any:
     )
 
 
+def variant_config(label: str, metric: str, max_metric_drop: float, tflite: bool) -> Any:
+    """Returns the EvalConfig by which a variant is judged against the model it was made from.
+
+    Evaluator needs `module_path="pipelines.variant_extractors"` for TFLite.
+
+    Args:
+        label: Feature with the label.
+        metric: Class name as TFMA has it; more is better.
+        max_metric_drop: What may be lost, in the metric's unit.
+        tflite: Whether the variant is a TFLite file.
+    """
+    kind = {"model_type": "tf_lite"} if tflite else {"signature_name": "serving_default"}
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(name=tfma.CANDIDATE_KEY, label_key=label, **kind),
+            tfma.ModelSpec(
+                name=tfma.BASELINE_KEY,
+                is_baseline=True,
+                label_key=label,
+                signature_name="serving_default",
+            ),
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(
+                        class_name=metric,
+                        threshold=tfma.MetricThreshold(
+                            change_threshold=tfma.GenericChangeThreshold(
+                                direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+                                # A change of exactly the budget is within it, roundings included.
+                                absolute={"value": -max_metric_drop - 1e-6},
+                            )
+                        ),
+                    )
+                ]
+            )
+        ],
+    )
+
+
 def _slices(model: ModelSettings) -> list[Any]:
     return [tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[model.slice_feature])]
 

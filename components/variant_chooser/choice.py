@@ -1,7 +1,8 @@
 """Which variant of a model is worth deploying? Pure: facts in, one choice with its reasons out.
 
 Every variant passed, or failed, the same gate; among those that passed, the target decides. The
-float model is a variant like the others, so there is always something to fall back on.
+first is the model that the others were made from. It is a variant like them, so there is always
+something to fall back on; when it did not pass its own gate, none of them may be deployed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ class Reason(str, Enum):
 
     CHOSEN = "chosen"
     NOT_BLESSED = "not_blessed"
+    PARENT_NOT_BLESSED = "parent_not_blessed"
     OVER_BUDGET = "over_budget"
     LARGER = "larger_than_chosen"
     SLOWER = "slower_than_chosen"
@@ -67,8 +69,8 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
     """Returns the best variant of those that may be deployed.
 
     A variant may be deployed when its evaluation blessed it; where it has none, its optimiser must
-    have found it within the budget. Equals are decided by the order given: name the float model
-    first, and it stays unless something is gained.
+    have found it within the budget. The first one is what the others were made from: where it is
+    not blessed, none is deployed, and it stays unless another is better.
 
     Raises:
         DataError: There is no candidate, or two have one name.
@@ -77,6 +79,9 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
     if not names or len(set(names)) < len(names):
         raise DataError(f"Expected variants with names of their own, received {names}.")
     reasons = {candidate.name: _held_back(candidate, target) for candidate in candidates}
+    if candidates[0].blessed is False:
+        rest = dict.fromkeys(names[1:], Reason.PARENT_NOT_BLESSED)
+        reasons = {names[0]: Reason.NOT_BLESSED, **rest}
     eligible = [candidate for candidate in candidates if reasons[candidate.name] is None]
     if not eligible:
         held = ", ".join(f"{name} ({reason})" for name, reason in _texts(reasons).items())

@@ -75,7 +75,8 @@ class VariantChooser(base_component.BaseComponent):
         """Declares the node.
 
         Args:
-            variants: One to six; the float model first, it wins a tie.
+            variants: One to six; first the model that the others were made from. It wins a tie, and
+                when its blessing is refused, none is deployed.
             target: `smallest` or `fastest`.
 
         Raises:

@@ -15,6 +15,7 @@ from components.variant_chooser.choice import Candidate, Choice, Reason, Target
 _STATUS = {
     Reason.CHOSEN: RungStatus.CHOSEN,
     Reason.NOT_BLESSED: RungStatus.OVER_BUDGET,
+    Reason.PARENT_NOT_BLESSED: RungStatus.OVER_BUDGET,
     Reason.OVER_BUDGET: RungStatus.OVER_BUDGET,
     Reason.LARGER: RungStatus.KEPT,
     Reason.SLOWER: RungStatus.KEPT,

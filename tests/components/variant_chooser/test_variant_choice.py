@@ -43,6 +43,13 @@ def test_nothing_is_deployed_when_nothing_passed():
     assert choice.explanation == "No variant may be deployed: float (not_blessed)."
 
 
+def test_no_variant_of_a_model_that_failed_its_own_gate_is_deployed():
+    worse = Candidate(name="float", size_bytes=1000, blessed=False)
+    choice = choose([worse, SMALL], Target.SMALLEST)
+    assert choice.chosen is None
+    assert choice.reasons == {"float": Reason.NOT_BLESSED, "int8": Reason.PARENT_NOT_BLESSED}
+
+
 def test_a_variant_nobody_timed_is_not_called_fastest():
     untimed = Candidate(name="pruned", size_bytes=1, blessed=True)
     assert choose([FLOAT, untimed], Target.FASTEST).reasons["pruned"] is Reason.NOT_TIMED
