@@ -26,6 +26,10 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
         "ignore_features": component_spec.ExecutionParameter(type=str),
         "score_output": component_spec.ExecutionParameter(type=str),
         "fault_settings": component_spec.ExecutionParameter(type=str),
+        "release": component_spec.ExecutionParameter(type=float),
+        "season_floors": component_spec.ExecutionParameter(type=str),
+        "arrival_settings": component_spec.ExecutionParameter(type=str),
+        "multivariate": component_spec.ExecutionParameter(type=int),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "prediction_log": component_spec.ChannelParameter(type=PredictionLog),
@@ -62,6 +66,10 @@ class DriftMonitor(base_component.BaseComponent):
         ignore_features: Sequence[str] | str = (),
         score_output: str = "output.probability",
         fault_settings: Mapping[str, float] | str = "{}",
+        release: float = 0.5,
+        season_floors: Mapping[str, float] | str = "{}",
+        arrival_settings: Mapping[str, float] | str = "{}",
+        multivariate: bool = False,
     ) -> None:
         """Declares the node.
 
@@ -79,7 +87,11 @@ class DriftMonitor(base_component.BaseComponent):
             windows_looked_at: n of k-of-n.
             ignore_features: Features that move legitimately, such as the month.
             score_output: Log column to compare with the reference's score, if that has one.
-            fault_settings: Fields of FaultSettings (faults.py) to change.
+            fault_settings: Fields of FaultSettings (settings.py) to change.
+            release: A feature that had drifted stays so down to this share of the floor, (0, 1].
+            season_floors: Least corrected PSI of a feature in this season (calibration.py).
+            arrival_settings: Fields of ArrivalSettings (settings.py) to change.
+            multivariate: Test all features together, on the training sample; takes seconds.
         """
         super().__init__(
             spec=DriftMonitorSpec(
@@ -97,6 +109,10 @@ class DriftMonitor(base_component.BaseComponent):
                 ignore_features=_as_json(ignore_features, list, "ignore_features"),
                 score_output=score_output,
                 fault_settings=_as_json(fault_settings, dict, "fault_settings"),
+                release=float(release),
+                season_floors=_as_json(season_floors, dict, "season_floors"),
+                arrival_settings=_as_json(arrival_settings, dict, "arrival_settings"),
+                multivariate=int(multivariate),
             )
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.drift_monitor import report, two_sample
+from components.drift_monitor.arrivals import Arrivals, judge_arrivals
 from components.drift_monitor.comparison import compare
 from components.drift_monitor.faults import (
     ABSENT_FEATURE,
@@ -22,6 +23,7 @@ from components.drift_monitor.faults import (
     Seen,
     find_fault,
 )
+from components.drift_monitor.multivariate import MOST_ROWS, as_numbers, compared_together
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict, WindowHistory
 from components.drift_monitor.settings import DriftSettings
 from components.drift_monitor.traits import read_traits
@@ -30,6 +32,8 @@ from components.errors import DataError
 from components.profile.columns import fits, flat, type_of
 from components.profile.counts import count
 from components.profile.reference import FeatureProfile, ReferenceProfile
+
+SOURCE = "(source)"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def monitor(
     window: WindowRows,
     settings: DriftSettings,
     previous: DriftReport | None = None,
+    sample: Any = None,
 ) -> DriftReport:
     """Returns the report of one window against a reference.
 
@@ -54,19 +59,29 @@ def monitor(
         window: The rows that the model answered.
         settings: When a feature has drifted.
         previous: The report of the window before, which carries the history for k of n.
+        sample: Sampled training rows as a pyarrow table, to test all features together; None not
+            to.
     """
     digest = reference.digest()
-    features: Sequence[FeatureDrift] = ()
+    arrivals = _arrived(window, settings, previous)
+    features: list[FeatureDrift] = []
     if window.rows:
         features = _measured(reference, window, settings)
+        if arrivals and arrivals.fault:
+            # An entry of its own: the source of the rows fell silent, or came late.
+            features.append(
+                FeatureDrift(feature=SOURCE, type="rows", fault=arrivals.fault, note=arrivals.note)
+            )
+        if sample is not None:
+            features += _together(reference, window, sample, features)
     past = _past(previous, window.window, digest, settings)
-    features = judged(features, settings, past)
+    ranked = judged(features, settings, past)
     rows = Rows(reference.rows_total, window.rows, window.failed_rows)
-    verdict, reason, explanation = verdict_of(features, rows, settings)
+    verdict, reason, explanation = verdict_of(ranked, rows, settings)
     now = WindowHistory(
         window.window,
-        tuple(f.feature for f in features if f.exceeded),
-        tuple(f.feature for f in features if f.drifted),
+        tuple(f.feature for f in ranked if f.exceeded),
+        tuple(f.feature for f in ranked if f.drifted),
     )
     return DriftReport(
         verdict=verdict,
@@ -79,11 +94,12 @@ def monitor(
         reference_rows=reference.rows_total,
         current_rows=window.rows,
         failed_rows=window.failed_rows,
-        features=features,
+        features=ranked,
         skipped={skipped.name: skipped.reason for skipped in reference.skipped},
         history=(*past, now),
         reference_digest=digest,
         settings=settings.to_json(),
+        longest_gap_share=arrivals.longest_gap_share if arrivals else None,
     )
 
 
@@ -105,6 +121,40 @@ def _measured(
         if name not in empty or window.columns[name].null_count < window.rows:
             measured.append(_unknown(name, window.columns[name]))
     return measured
+
+
+def _arrived(
+    window: WindowRows, settings: DriftSettings, previous: DriftReport | None
+) -> Arrivals | None:
+    if window.event_times_ms is None or window.end_ms <= window.start_ms:
+        return None
+    return judge_arrivals(
+        window.event_times_ms,
+        window.start_ms,
+        window.end_ms,
+        settings.arrivals,
+        usual_rows=previous.current_rows + previous.failed_rows if previous else None,
+        usual_gap_share=previous.longest_gap_share if previous else None,
+    )
+
+
+def _together(
+    reference: ReferenceProfile, window: WindowRows, sample: Any, features: list[FeatureDrift]
+) -> list[FeatureDrift]:
+    whole = {f.feature for f in features if f.p_value is not None and not f.fault}
+    names: list[str] = []
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    step = max(1, window.rows // MOST_ROWS)
+    for profile in reference.features:
+        if profile.name not in whole or profile.name not in sample.column_names:
+            continue
+        names.append(profile.name)
+        sides[0].append(as_numbers(flat(sample.column(profile.name)), profile))
+        column = window.columns.get(profile.name)
+        column = pa.nulls(window.rows) if column is None else flat(column)
+        sides[1].append(as_numbers(column, profile)[::step])
+    found = compared_together(names, *sides)
+    return [found] if found else []
 
 
 def _unknown(name: str, column: Any) -> FeatureDrift:
@@ -192,7 +242,7 @@ def _exceeding(
     if (feature.q_value or 0.0) >= settings.q:
         return feature
     held = None
-    if (feature.psi_bound or 0.0) < settings.psi_floor * floor_share:
+    if feature.psi_bound is not None and feature.psi_bound < settings.psi_floor * floor_share:
         held = report.EFFECT_FLOOR
     elif (feature.psi_corrected or 0.0) < settings.season_floors.get(feature.feature, -math.inf):
         held = report.SEASON

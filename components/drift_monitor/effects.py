@@ -3,15 +3,17 @@
 Every function takes integer counts of shape (bins,): `reference` with n rows, `current` with m.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+Counts = npt.NDArray[Any]
 
 
-def psi(reference: IntArray, current: IntArray) -> float:
+def psi(reference: Counts, current: Counts) -> float:
     """Returns the population stability index in nats, Σ (p - q) ln(p / q).
 
     Half a row is added to every bin that either side uses, so that an empty bin stays finite.
@@ -23,13 +25,13 @@ def psi(reference: IntArray, current: IntArray) -> float:
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def _smoothed(counts: IntArray) -> FloatArray:
+def _smoothed(counts: Counts) -> FloatArray:
     padded = counts + 0.5
     shares: FloatArray = padded / padded.sum()
     return shares
 
 
-def psi_noise(reference: IntArray, current: IntArray) -> tuple[float, int]:
+def psi_noise(reference: Counts, current: Counts) -> tuple[float, int]:
     """Returns the scale and the degrees of PSI without drift: PSI ≈ scale · χ²(degrees).
 
     The scale is 1/n + 1/m and the degrees are the used bins less one (Yurdakul 2018, "Statistical
@@ -42,13 +44,13 @@ def psi_noise(reference: IntArray, current: IntArray) -> tuple[float, int]:
     return 1 / n + 1 / m, degrees
 
 
-def psi_corrected(reference: IntArray, current: IntArray) -> float:
+def psi_corrected(reference: Counts, current: Counts) -> float:
     """Returns PSI less its mean without drift; about 0 then, and may be below it."""
     scale, degrees = psi_noise(reference, current)
     return psi(reference, current) - scale * degrees
 
 
-def psi_bound(reference: IntArray, current: IntArray, deviations: float) -> float:
+def psi_bound(reference: Counts, current: Counts, deviations: float) -> float:
     """Returns the largest PSI that the counts allow, `deviations` standard errors up.
 
     PSI ≈ scale · χ²(degrees, PSI / scale), a noncentral chi-square, so its variance is
@@ -60,7 +62,7 @@ def psi_bound(reference: IntArray, current: IntArray, deviations: float) -> floa
     return float(corrected + deviations * np.sqrt(variance))
 
 
-def psi_p_value(reference: IntArray, current: IntArray) -> float:
+def psi_p_value(reference: Counts, current: Counts) -> float:
     """Returns the chance of a PSI as large without drift."""
     scale, degrees = psi_noise(reference, current)
     if not degrees:
@@ -68,7 +70,7 @@ def psi_p_value(reference: IntArray, current: IntArray) -> float:
     return float(special.chdtrc(degrees, psi(reference, current) / scale))
 
 
-def jensen_shannon(reference: IntArray, current: IntArray) -> float:
+def jensen_shannon(reference: Counts, current: Counts) -> float:
     """Returns the Jensen-Shannon divergence in nats, in [0, ln 2]; not its root."""
     if not reference.sum() or not current.sum():
         return 0.0
@@ -77,7 +79,7 @@ def jensen_shannon(reference: IntArray, current: IntArray) -> float:
     return max(0.0, float(np.sum(special.rel_entr(p, middle) + special.rel_entr(q, middle)) / 2))
 
 
-def jensen_shannon_p_value(reference: IntArray, current: IntArray) -> float:
+def jensen_shannon_p_value(reference: Counts, current: Counts) -> float:
     """Returns the chance of a divergence as large without drift: JS ≈ PSI's noise / 8."""
     scale, degrees = psi_noise(reference, current)
     if not degrees:
@@ -85,7 +87,7 @@ def jensen_shannon_p_value(reference: IntArray, current: IntArray) -> float:
     return float(special.chdtrc(degrees, 8 * jensen_shannon(reference, current) / scale))
 
 
-def kolmogorov_smirnov(reference: IntArray, current: IntArray) -> float:
+def kolmogorov_smirnov(reference: Counts, current: Counts) -> float:
     """Returns the largest distance of the two cumulative shares; the bins must be in order."""
     if not reference.sum() or not current.sum():
         return 0.0
@@ -93,7 +95,7 @@ def kolmogorov_smirnov(reference: IntArray, current: IntArray) -> float:
     return float(np.max(np.abs(gaps)))
 
 
-def hellinger(reference: IntArray, current: IntArray) -> float:
+def hellinger(reference: Counts, current: Counts) -> float:
     """Returns the Hellinger distance, in [0, 1]."""
     if not reference.sum() or not current.sum():
         return 0.0
@@ -101,7 +103,7 @@ def hellinger(reference: IntArray, current: IntArray) -> float:
     return float(np.sqrt(max(0.0, 1 - np.sum(np.sqrt(p * q)))))
 
 
-def l_infinity(reference: IntArray, current: IntArray) -> float:
+def l_infinity(reference: Counts, current: Counts) -> float:
     """Returns the largest difference of a bin's share, in [0, 1]; TFDV's L-infinity norm."""
     if not reference.sum() or not current.sum():
         return 0.0
@@ -109,7 +111,7 @@ def l_infinity(reference: IntArray, current: IntArray) -> float:
     return float(np.max(np.abs(gaps)))
 
 
-def wasserstein(reference: IntArray, current: IntArray, edges: FloatArray) -> float:
+def wasserstein(reference: Counts, current: Counts, edges: FloatArray) -> float:
     """Returns the earth mover's distance in the feature's unit, from counts between edges.
 
     Args:
@@ -125,7 +127,7 @@ def wasserstein(reference: IntArray, current: IntArray, edges: FloatArray) -> fl
     return float(np.sum(gaps[:-1] * np.diff(middles)))
 
 
-def coarsened(reference: IntArray, current: IntArray, groups: int) -> tuple[IntArray, IntArray]:
+def coarsened(reference: Counts, current: Counts, groups: int) -> tuple[Counts, Counts]:
     """Joins neighbouring bins into at most `groups` of about equal reference mass."""
     if len(reference) <= groups or not reference.sum():
         return reference, current

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -13,12 +14,12 @@ from tfx.types import artifact_utils
 from components.artifacts import set_properties
 from components.drift_monitor import report
 from components.drift_monitor.drift import monitor
-from components.drift_monitor.settings import DriftSettings, FaultSettings
+from components.drift_monitor.settings import ArrivalSettings, DriftSettings, FaultSettings
 from components.drift_monitor.window import WindowRows, read_window
 from components.errors import ConfigError, DataError
 from components.prediction_log.window_files import read_rows, read_window_json
 from components.profile import reference
-from components.storage import read_json, write_json
+from components.storage import read_bytes, read_json, write_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,11 @@ class Executor(base_executor.BaseExecutor):
             uri = artifact_utils.get_single_uri(given)
             previous = report.from_json(read_json(os.path.join(uri, report.REPORT_FILE)))
         window = read_log(log_uri, exec_properties)
-        result = monitor(profile, window, settings_from(exec_properties), previous)
+        sample = None
+        if exec_properties.get("multivariate"):
+            content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
+            sample = pq.read_table(pa.BufferReader(content))
+        result = monitor(profile, window, settings_from(exec_properties), previous, sample)
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
         write_json(os.path.join(output.uri, report.REPORT_FILE), report.to_json(result))
         properties = {
@@ -64,11 +69,12 @@ def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
     Raises:
         ConfigError: A value cannot work, or fault_settings names an unknown field.
     """
-    faults = json.loads(exec_properties.get("fault_settings") or "{}")
-    try:
-        fault_settings = FaultSettings(**faults)
-    except TypeError as error:
-        raise ConfigError(f"fault_settings must hold numbers by field name: {error}.") from error
+    parts: dict[str, Any] = {}
+    for name, kind in (("fault_settings", FaultSettings), ("arrival_settings", ArrivalSettings)):
+        try:
+            parts[name] = kind(**json.loads(exec_properties.get(name) or "{}"))
+        except TypeError as error:
+            raise ConfigError(f"{name} must hold numbers by field name: {error}.") from error
     return DriftSettings(
         q=float(exec_properties["q"]),
         psi_floor=float(exec_properties.get("psi_floor") or 0.0),
@@ -77,7 +83,10 @@ def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
         windows_looked_at=int(exec_properties.get("windows_looked_at") or 1),
         ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
         score_output=exec_properties.get("score_output") or "",
-        faults=fault_settings,
+        faults=parts["fault_settings"],
+        arrivals=parts["arrival_settings"],
+        release=float(exec_properties.get("release") or 0.5),
+        season_floors=json.loads(exec_properties.get("season_floors") or "{}"),
     )
 
 

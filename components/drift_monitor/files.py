@@ -1,6 +1,9 @@
 """What moved between two files? No pipeline, no model: one file is the reference of the other."""
 
 from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
 
 from components.drift_monitor import report
 from components.drift_monitor.drift import Rows, judge_counts, judged, verdict_of
@@ -12,12 +15,15 @@ from components.drift_monitor.faults import (
     TYPE_CHANGED,
     Seen,
 )
+from components.drift_monitor.multivariate import MOST_ROWS, as_numbers, compared_together
 from components.drift_monitor.passes import Counted, count_table
 from components.drift_monitor.plan import Plan, make_plan
 from components.drift_monitor.report import DriftReport, FeatureDrift
-from components.drift_monitor.roles import EMPTY, View
+from components.drift_monitor.roles import EMPTY, View, is_index
+from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
 from components.errors import ConfigError
+from components.profile.columns import flat
 from components.profile.reference import FeatureProfile
 from components.tables.table_file import TableFile, open_table
 
@@ -42,10 +48,12 @@ class Comparison:
 
 
 def compare_paths(
-    reference: str, current: str, settings: DriftSettings, *, by: str = "", seed: int = 0
+    reference: str, current: str, settings: DriftSettings, schema: str = "", **options: Any
 ) -> Comparison:
-    """Opens two files and compares them; see compare_files."""
-    return compare_files(open_table(reference), open_table(current), settings, by=by, seed=seed)
+    """Opens two files, and TFDV's schema where one is named, and compares; see compare_files."""
+    promised = read_schema(schema) if schema else None
+    files = open_table(reference), open_table(current)
+    return compare_files(*files, settings, schema=promised, **options)
 
 
 def compare_files(
@@ -54,6 +62,8 @@ def compare_files(
     settings: DriftSettings,
     *,
     by: str = "",
+    schema: Any = None,
+    multivariate: bool = False,
     seed: int = 0,
 ) -> Comparison:
     """Compares a file with a reference file, column by column.
@@ -63,6 +73,8 @@ def compare_files(
         current: What came since. It is read once.
         settings: When a feature has drifted or is broken.
         by: Column whose values slice the rows; empty for none.
+        schema: TFDV's Schema message that the current file has to keep to; None for none.
+        multivariate: Test all features together, too (multivariate.py).
         seed: Of the sample that bins are frozen on.
 
     Raises:
@@ -73,13 +85,19 @@ def compare_files(
     if unknown := sorted(set(settings.ignore_features) - known):
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
     plan = make_plan(reference, settings.ignore_features, by, seed)
-    before, now = count_table(reference, plan), count_table(current, plan)
+    sample_rows = MOST_ROWS if multivariate else 0
+    before = count_table(reference, plan, sample_rows, seed)
+    now = count_table(current, plan, sample_rows, seed + 1)
     rows = Rows(before.rows, now.rows)
     enough = min(rows.reference, rows.current) >= settings.min_rows
     features = [_feature(view, "", plan, before, now, settings, enough) for view in plan.views]
     if plan.slices:
         features += _sliced(plan, before, now, settings)
     features += _not_in_plan(plan, current, settings) if now.rows else []
+    if multivariate and enough:
+        features += _together(plan, before, now, seed)
+    if schema is not None:
+        features += check_schema(current, schema)
     rise = duplicate_rise(before.distinct, now.distinct) if enough else 0.0
     if rise > settings.faults.duplicate_rise:
         features.append(_duplicates(rise))
@@ -138,7 +156,7 @@ def _sliced(
     """Slices with rows enough; a fault is told once, for all rows."""
     assert plan.slices is not None
     found = []
-    for name in plan.slices.names:
+    for name in filter(None, plan.slices.names):
         for view in plan.views:
             counted = [side.counts.get((name, view.feature)) for side in (before, now)]
             if all(counts and counts.rows >= settings.min_rows for counts in counted):
@@ -151,6 +169,8 @@ def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> lis
     untested = {entry.column: entry for entry in plan.untested}
     found = []
     for name in current.schema.names:
+        if is_index(name):
+            continue
         empty = name in untested and untested[name].role == EMPTY
         if name in settings.ignore_features or name in planned:
             continue
@@ -162,6 +182,21 @@ def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> lis
         if not any(feature.feature == name for feature in found):
             found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))
     return found
+
+
+def _together(plan: Plan, before: Counted, now: Counted, seed: int) -> list[FeatureDrift]:
+    names: list[str] = []
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    for view in plan.views:
+        name = view.feature
+        if not (name in before.samples and name in now.samples) or name in now.misfits:
+            continue
+        profile = FeatureProfile(name, view.kind, plan.bins[name], before.counts["", name])
+        names.append(name)
+        for columns, side in zip(sides, (before, now), strict=True):
+            columns.append(as_numbers(flat(pa.chunked_array(side.samples[name])), profile))
+    found = compared_together(names, *sides, seed)
+    return [found] if found else []
 
 
 def _duplicates(rise: float) -> FeatureDrift:

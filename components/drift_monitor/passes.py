@@ -31,7 +31,8 @@ class Counted:
         misfits: Features whose column has another type, and which.
         absent: Features whose column is not there.
         distinct: The distinct rows.
-        sample: A sample of the rows, as a table of the features; None without one.
+        samples: By feature its flat columns of some rows, the same rows for each; none unless
+            asked for.
     """
 
     rows: int = 0
@@ -40,10 +41,17 @@ class Counted:
     misfits: dict[str, str] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     distinct: DistinctRows = field(default_factory=DistinctRows)
+    samples: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def count_table(table: TableFile, plan: Plan) -> Counted:
+def count_table(table: TableFile, plan: Plan, sample_rows: int = 0, seed: int = 0) -> Counted:
     """Reads a file once and counts it on the plan's bins.
+
+    Args:
+        table: The file.
+        plan: How it is compared.
+        sample_rows: About how many rows to keep for tests of all features together.
+        seed: Chooses them.
 
     Raises:
         DataError: The file turns out to be damaged.
@@ -64,7 +72,10 @@ def count_table(table: TableFile, plan: Plan) -> Counted:
     sliced = plan.slices if plan.slices and plan.slices.view.column in there else None
     wanted = {view.column for view in views} | ({sliced.view.column} if sliced else set())
     columns = [name for name in table.schema.names if name in wanted] or table.schema.names[:1]
+    random = np.random.default_rng(seed)
+    kept = min(1.0, sample_rows / max(table.rows, 1))
     for batch in table.batches(columns):
+        chosen = pa.array(np.flatnonzero(random.random(batch.num_rows) < kept))
         found.rows += batch.num_rows
         if hashed:
             found.distinct.add(row_hashes([batch.column(columns.index(n)) for n in hashed]))
@@ -78,6 +89,8 @@ def count_table(table: TableFile, plan: Plan) -> Counted:
                 continue
             readers[view.feature].add(column)
             _add(found, "", view, column, plan)
+            if sample_rows:
+                found.samples.setdefault(view.feature, []).append(column.take(chosen))
             for place, name in enumerate(sliced.names if sliced else ()):
                 if name and view.column != (sliced and sliced.view.column):
                     _add(found, name, view, column.filter(pa.array(places == place)), plan)

@@ -108,6 +108,8 @@ class DriftReport:
         history: The last windows on this reference, the newest last.
         reference_digest: Names the reference profile.
         settings: What the report was made with.
+        longest_gap_share: Longest time without a row, as a share of the window; None where the
+            rows have no event times.
     """
 
     verdict: Verdict
@@ -125,6 +127,7 @@ class DriftReport:
     history: tuple[WindowHistory, ...] = ()
     reference_digest: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    longest_gap_share: float | None = None
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -161,6 +164,7 @@ def to_json(report: DriftReport) -> dict[str, Any]:
         ],
         "reference_digest": report.reference_digest,
         "settings": dict(report.settings),
+        "longest_gap_share": report.longest_gap_share,
     }
 
 
@@ -198,6 +202,7 @@ def from_json(content: dict[str, Any]) -> DriftReport:
             ),
             reference_digest=content["reference_digest"],
             settings=content["settings"],
+            longest_gap_share=content.get("longest_gap_share"),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(

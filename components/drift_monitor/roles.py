@@ -16,6 +16,7 @@ from components.profile.columns import FeatureType, flat, is_list, strings
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
 _TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
 _ALL_DISTINCT = 0.95
 _LEAST_ROWS = 100
 _WORDS = 4
@@ -65,6 +66,8 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
         rises: Its values never fall from row to row, in all of the reference.
     """
     kind = sample.type
+    if is_index(name):
+        return Untested(name, IDENTIFIER, "row numbers that pandas wrote")
     if pa.types.is_null(kind) or sample.null_count == len(sample):
         return Untested(name, EMPTY, "no value in the reference")
     if is_sequence(kind):
@@ -84,6 +87,11 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
     if _is_text(kind):
         return _text(name, sample)
     return Untested(name, UNSUPPORTED, f"{kind} cannot be compared")
+
+
+def is_index(name: str) -> bool:
+    """Says whether pandas wrote a column to keep its row numbers."""
+    return name.startswith("__index_level_")
 
 
 def is_sequence(kind: Any) -> bool:
@@ -131,6 +139,8 @@ def _is_epoch(name: str, sample: Any) -> bool:
 def _text(name: str, sample: Any) -> list[View] | Untested:
     present = strings(sample).drop_null()
     distinct = len(pc.unique(present)) / len(present)
+    if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
+        return Untested(name, TIME, "dates and times differ between any two files")
     if len(present) < _LEAST_ROWS or distinct < _ALL_DISTINCT:
         return [View(name, name, "categorical", FeatureType.CATEGORICAL, flat)]
     head = present[:_LEAST_ROWS].to_pylist()

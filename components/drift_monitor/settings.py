@@ -39,6 +39,30 @@ class FaultSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArrivalSettings:
+    """What is too quiet and too late.
+
+    Attributes:
+        silent_share: Share of the window without a row that is silence, in (0, 1].
+        fewest_share: Share of the usual rows below which a source is silent, in [0, 1).
+        late_share: Share of rows with an event time before the window that is late, in (0, 1].
+    """
+
+    silent_share: float = 0.25
+    fewest_share: float = 0.1
+    late_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (0 < self.silent_share <= 1 and 0 <= self.fewest_share < 1):
+            raise ConfigError(
+                "silent_share must be above 0 and at most 1 and fewest_share from 0 to below 1, "
+                f"got {self.silent_share} and {self.fewest_share}."
+            )
+        if not 0 < self.late_share <= 1:
+            raise ConfigError(f"late_share must be above 0 and at most 1, got {self.late_share}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriftSettings:
     """When a feature has drifted.
 
@@ -55,6 +79,7 @@ class DriftSettings:
         ignore_features: Features that move legitimately, such as the month.
         score_output: Log column to compare with the reference's score; empty for none.
         faults: When a feature is broken.
+        arrivals: When the source of the rows is silent or late.
     """
 
     q: float = 0.025
@@ -67,6 +92,7 @@ class DriftSettings:
     ignore_features: tuple[str, ...] = ()
     score_output: str = ""
     faults: FaultSettings = field(default_factory=FaultSettings)
+    arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
 
     def __post_init__(self) -> None:
         if not 0 < self.q < 1:

@@ -8,6 +8,7 @@ weighted Bonferroni combination costs less than either gains.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from scipy import special
 from components.drift_monitor.tails import weighted_chi_square_tail
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+Counts = npt.NDArray[Any]
 LEAST_EXPECTED = 5.0
 _FEW = 0.05
 
@@ -36,7 +37,7 @@ class ChiSquare:
     p_value: float
 
 
-def kolmogorov_smirnov(reference: IntArray, current: IntArray) -> float:
+def kolmogorov_smirnov(reference: Counts, current: Counts) -> float:
     """Returns the asymptotic p-value; on bins and with ties it errs to the safe side."""
     n, m = reference.sum(), current.sum()
     if not n or not m:
@@ -45,7 +46,7 @@ def kolmogorov_smirnov(reference: IntArray, current: IntArray) -> float:
     return float(special.kolmogorov(np.sqrt(n * m / (n + m)) * np.max(np.abs(gaps))))
 
 
-def anderson_darling(reference: IntArray, current: IntArray) -> float:
+def anderson_darling(reference: Counts, current: Counts) -> float:
     """Returns the p-value of the two-sample Anderson-Darling test on bins in order.
 
     The squared distance of the cumulative shares, weighted by 1 / H(1 - H) (Scholz and Stephens
@@ -68,7 +69,7 @@ def anderson_darling(reference: IntArray, current: IntArray) -> float:
     return weighted_chi_square_tail(np.linalg.eigvalsh(bridge * np.outer(roots, roots)), statistic)
 
 
-def chi_square(reference: IntArray, current: IntArray) -> ChiSquare:
+def chi_square(reference: Counts, current: Counts) -> ChiSquare:
     """Returns the two-sample chi-square test, rare bins pooled."""
     n, m = float(reference.sum()), float(current.sum())
     if not n or not m:
@@ -82,8 +83,8 @@ def chi_square(reference: IntArray, current: IntArray) -> ChiSquare:
 
 
 def pooled(
-    reference: IntArray, current: IntArray, least: float = LEAST_EXPECTED
-) -> tuple[IntArray, IntArray]:
+    reference: Counts, current: Counts, least: float = LEAST_EXPECTED
+) -> tuple[Counts, Counts]:
     """Pools bins where the smaller sample expects fewer than `least` rows into one, put first.
 
     The tests raise false alarms on rare bins (Cochran 1954). Both samples together decide what is
@@ -107,7 +108,7 @@ def pooled(
     )
 
 
-def settled(reference: IntArray, current: IntArray) -> tuple[IntArray, IntArray]:
+def settled(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     """Joins categories that the reference may have chosen by luck with the rest; the rest is last.
 
     Categories got bins of their own because the reference had many of them. Those that only just
@@ -126,7 +127,7 @@ def settled(reference: IntArray, current: IntArray) -> tuple[IntArray, IntArray]
     )
 
 
-def most_changed_cell(reference: IntArray, current: IntArray) -> float:
+def most_changed_cell(reference: Counts, current: Counts) -> float:
     """Returns the p-value of the bin that changed most, times the number of bins.
 
     One category among hundreds drowns in chi-square. Rare cells get the exact binomial test of

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.errors import DataError
 from components.prediction_log.record import FEATURE_PREFIX, OUTPUT_PREFIX, STATUS_OK
 from components.prediction_log.window_files import Window
 
+_TIME = "event_time_ms"
 _REQUIRED = ("model_version", "status")
 
 
@@ -24,6 +26,9 @@ class WindowRows:
         rows: Rows answered with status ok.
         failed_rows: Rows answered with an error.
         model_versions: Rows answered with status ok by each version.
+        start_ms: Begin of the window, milliseconds UTC; 0 where nobody knows.
+        end_ms: End of the window, exclusive.
+        event_times_ms: When each row of the log happened, of shape (rows + failed_rows,).
     """
 
     window: str
@@ -32,6 +37,9 @@ class WindowRows:
     rows: int
     failed_rows: int
     model_versions: Mapping[int, int]
+    start_ms: int = 0
+    end_ms: int = 0
+    event_times_ms: Any = None
 
     @property
     def features(self) -> frozenset[str]:
@@ -70,7 +78,16 @@ def read_window(table: Any, about: Window) -> WindowRows:
         rows=answered.num_rows,
         failed_rows=table.num_rows - answered.num_rows,
         model_versions=_versions(answered),
+        start_ms=about.start_ms,
+        end_ms=about.end_ms,
+        event_times_ms=_event_times(table),
     )
+
+
+def _event_times(table: Any) -> Any:
+    if _TIME not in table.column_names:
+        return None
+    return table.column(_TIME).drop_null().cast(pa.int64()).to_numpy()
 
 
 def _columns(table: Any) -> dict[str, Any]:

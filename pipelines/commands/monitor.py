@@ -52,7 +52,15 @@ def run(args: argparse.Namespace) -> int:
         min_rows=args.min_rows,
         ignore_features=tuple(args.ignore),
     )
-    comparison = compare_paths(args.reference, args.current, settings, by=args.by, seed=args.seed)
+    comparison = compare_paths(
+        args.reference,
+        args.current,
+        settings,
+        schema=args.schema or "",
+        by=args.by,
+        multivariate=args.multivariate,
+        seed=args.seed,
+    )
     content = to_json(comparison)
     if args.json:
         json.dump(content, sys.stdout, indent=2, allow_nan=False)

@@ -1,0 +1,74 @@
+"""Did the rows of a window arrive as they should? A source may fall silent, or come late.
+
+A window that ends in silence looks like fewer rows of the same kind: no histogram shows it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.drift_monitor.faults import LATE_SOURCE, SILENT_SOURCE
+from components.drift_monitor.settings import ArrivalSettings
+from components.errors import ConfigError
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """How rows arrived.
+
+    Attributes:
+        fault: SILENT_SOURCE, LATE_SOURCE or None.
+        note: The same in words.
+        longest_gap_share: Longest time without a row, as a share of the window.
+        late_share: Share of the rows with an event time before the window.
+    """
+
+    fault: str | None
+    note: str
+    longest_gap_share: float
+    late_share: float
+
+
+def judge_arrivals(
+    event_times_ms: IntArray,
+    start_ms: int,
+    end_ms: int,
+    settings: ArrivalSettings,
+    *,
+    usual_rows: float | None = None,
+    usual_gap_share: float | None = None,
+) -> Arrivals:
+    """Returns how the rows of a window [start_ms, end_ms) arrived.
+
+    Args:
+        event_times_ms: When each row happened, milliseconds, in any order.
+        start_ms: Begin of the window.
+        end_ms: End of the window, exclusive.
+        settings: What is too quiet and too late.
+        usual_rows: Mean rows of earlier windows; None where there are none.
+        usual_gap_share: Longest share of an earlier window without a row, such as a night; None
+            where there is none, and no gap is called silence.
+    """
+    if end_ms <= start_ms:
+        raise ConfigError(f"A window must end after it begins, got {start_ms} to {end_ms}.")
+    inside = np.sort(event_times_ms[(event_times_ms >= start_ms) & (event_times_ms < end_ms)])
+    late = float(np.mean(event_times_ms < start_ms)) if len(event_times_ms) else 0.0
+    borders = np.concatenate([[start_ms], inside, [end_ms]])
+    gap = float(np.diff(borders).max()) / (end_ms - start_ms)
+    # Without a pattern, the longest of k + 1 gaps is about (ln k + 5) / k of the window at most.
+    by_chance = (np.log(max(len(inside), 1)) + 5) / max(len(inside), 1)
+    allowed = 1.0
+    if usual_gap_share is not None:
+        allowed = max(settings.silent_share, 1.5 * usual_gap_share, min(by_chance, 1.0))
+    fault, note = None, ""
+    if usual_rows and len(event_times_ms) < settings.fewest_share * usual_rows:
+        fault = SILENT_SOURCE
+        note = f"{len(event_times_ms):,} rows where {usual_rows:,.0f} are usual"
+    elif gap > allowed:
+        fault, note = SILENT_SOURCE, f"no row in {gap:.0%} of the window on end"
+    elif late > settings.late_share:
+        fault, note = LATE_SOURCE, f"{late:.0%} of the rows happened before the window began"
+    return Arrivals(fault, note, gap, late)
