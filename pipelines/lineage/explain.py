@@ -10,6 +10,8 @@ from pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 EVALUATOR = "Evaluator"
 CHOOSER = "VariantChooser"
+# Under which key an optimiser reads the model that it starts from.
+_SOURCES = ("model", "parent", "teacher", "source_model")
 # What an OptimizationReport says of itself in properties, as far as a person wants to know.
 _TOLD = ("verdict", "reason", "variant", "mode", "size_bytes", "sparsity", "drop")
 
@@ -208,7 +210,7 @@ def _optimised(graph: Graph, push: Push) -> tuple[Optimisation, ...]:
         facts = {name: told[name] for name in _TOLD if name in told}
         steps.append(Optimisation(by=maker.node, facts=facts))
         chosen = _chosen(graph, model)
-        sources = graph.inputs(maker, "model") or graph.inputs(maker, "teacher")
+        sources = [source for key in _SOURCES for source in graph.inputs(maker, key)]
         model = chosen if chosen != model else next(iter(sources), None)
     return tuple(steps)
 

@@ -1,0 +1,175 @@
+"""Which steps lead from a trained model to its smallest variant that is still good enough?
+
+Distiller, Pruner and Quantizer in this order, any of them left out. Each result is a variant; each
+variant is judged by an Evaluator against the trained model, on the same rows; VariantChooser takes
+the best that passed. The trained model is a variant too: it is what is left when no other passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.distiller.component import Distiller
+from components.distiller.settings import DistillationSettings
+from components.errors import ConfigError
+from components.pruner.component import Pruner
+from components.pruner.settings import PruningSettings
+from components.quantizer.component import Quantizer
+from components.variant_chooser.component import Variant, VariantChooser
+from pipelines.evaluation import variant_config
+from pipelines.recording_evaluator import Evaluator
+
+PARENT = "float"
+_EXTRACTORS = "pipelines.variant_extractors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionSettings:
+    """What may be lost, what for, and which techniques are tried.
+
+    Attributes:
+        label: Feature with the label.
+        metric: Class name as TFMA has it; more is better.
+        max_metric_drop: What a variant may lose against the trained model, in the metric's unit.
+        target: `smallest` or `fastest`.
+        distillation: The student and how it is taught; None for no Distiller.
+        pruning: What is pruned, and how; None for no Pruner.
+        quantise: Quantise every variant that is a SavedModel.
+        quantizer: More settings of Quantizer, such as `io_type`.
+        export_fn: Import path of the function that writes an optimised network as a SavedModel, for
+            networks that stand behind a Transform graph; empty keeps the parent's signatures.
+        train_split: Split that the optimisers train and calibrate on.
+        eval_split: Split that judges.
+        seed: Of Quantizer's draws.
+    """
+
+    label: str
+    metric: str
+    max_metric_drop: float = 0.005
+    target: str = "smallest"
+    distillation: DistillationSettings | None = None
+    pruning: PruningSettings | None = None
+    quantise: bool = True
+    quantizer: Mapping[str, Any] = field(default_factory=dict)
+    export_fn: str = ""
+    train_split: str = "train"
+    eval_split: str = "eval"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.distillation or self.pruning or self.quantise):
+            raise ConfigError(
+                "Expected a distillation, a pruning or quantise=True, received none of them."
+            )
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The nodes of a compression, and what comes out.
+
+    Attributes:
+        nodes: In the order in which they run.
+        chooser: Its outputs `model`, `model_blessing` and `optimization_report`.
+    """
+
+    nodes: Sequence[Any]
+    chooser: VariantChooser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the training pipeline gives.
+
+    Attributes:
+        model: Channel of the Model; the Keras file beside its SavedModel is what is trained on.
+        examples: Channel of the Examples that Evaluator judges on.
+        network_examples: Channel of Examples with a feature for each input of the network;
+            the transformed ones behind a Transform, else `examples`.
+        transform_graph: Channel of the TransformGraph, when there is one.
+        blessing: Channel of the model's own blessing; None takes it as passed.
+    """
+
+    model: Any
+    examples: Any
+    network_examples: Any = None
+    transform_graph: Any = None
+    blessing: Any = None
+
+
+def compression(trained: Trained, settings: CompressionSettings) -> Compression:
+    """Returns the nodes that make, judge and choose variants of a model.
+
+    TFLite files take the network's inputs: Quantizer's variants can be judged, and served, where
+    the network stands alone. Behind a Transform graph set `quantise` to False.
+
+    Args:
+        trained: The model, and what it was trained on.
+        settings: What may be lost, what for.
+    """
+    made = _variants(trained, settings)
+    nodes: list[Any] = [node for node, _ in made]
+    variants = [Variant(name=PARENT, model=trained.model, blessing=trained.blessing)]
+    for node, name in made:
+        evaluator = Evaluator(
+            examples=trained.examples,
+            model=node.outputs["model"],
+            baseline_model=trained.model,
+            eval_config=variant_config(
+                settings.label,
+                settings.metric,
+                settings.max_metric_drop,
+                tflite=isinstance(node, Quantizer),
+            ),
+            example_splits=[settings.eval_split],
+            module_path=_EXTRACTORS,
+        ).with_id(f"Evaluator.{name}")
+        nodes.append(evaluator)
+        variants.append(
+            Variant(
+                name=name,
+                model=node.outputs["model"],
+                blessing=evaluator.outputs["blessing"],
+                report=node.outputs["optimization_report"],
+            )
+        )
+    chooser = VariantChooser(variants, target=settings.target)
+    return Compression([*nodes, chooser], chooser)
+
+
+def _variants(trained: Trained, settings: CompressionSettings) -> list[tuple[Any, str]]:
+    """Returns the optimisers with the names of what they make."""
+    common: dict[str, Any] = {
+        "examples": trained.network_examples or trained.examples,
+        "label_key": settings.label,
+        "metric": settings.metric,
+        "max_metric_drop": settings.max_metric_drop,
+    }
+    training: dict[str, Any] = {
+        "transform_graph": trained.transform_graph,
+        "export_fn": settings.export_fn or None,
+        "training_splits": (settings.train_split,),
+        "reporting_splits": (settings.eval_split,),
+    }
+    made: list[tuple[Any, str]] = []
+    networks = [(PARENT, trained.model)]
+    if settings.distillation is not None:
+        distiller = Distiller(
+            teacher=trained.model, settings=settings.distillation, **training, **common
+        )
+        made.append((distiller, "distilled"))
+        networks.append(("distilled", distiller.outputs["model"]))
+    if settings.pruning is not None:
+        pruner = Pruner(model=networks[-1][1], settings=settings.pruning, **training, **common)
+        made.append((pruner, "pruned"))
+        networks.append(("pruned", pruner.outputs["model"]))
+    for name, network in networks if settings.quantise else ():
+        quantizer = Quantizer(
+            model=network,
+            calibration_splits=(settings.train_split,),
+            measure_splits=(settings.eval_split,),
+            seed=settings.seed,
+            **common,
+            **settings.quantizer,
+        ).with_id(f"Quantizer.{name}")
+        made.append((quantizer, f"{name}_quantized"))
+    return made
