@@ -8,6 +8,7 @@ from typing import Any
 
 from components.child_process.worker import Worker
 from components.distiller.settings import DistillationSettings
+from components.fine_tuning.describing import specs_from_json
 from components.fine_tuning.outputs import Served, Written
 from components.fine_tuning.rows_file import write_rows
 from components.model_formats.tensors import TensorSpec
@@ -44,10 +45,7 @@ def student_inputs(settings: DistillationSettings, worker: Worker) -> tuple[Tens
     """
     payload = {"settings": settings.to_json()}
     told = worker.call(_DESCRIBE, payload, doing=f"building {settings.student_fn}")
-    return tuple(
-        TensorSpec(name=spec["name"], shape=tuple(spec["shape"]), dtype=spec["dtype"])
-        for spec in told["inputs"]
-    )
+    return specs_from_json(told["inputs"])
 
 
 def distill(

@@ -14,6 +14,7 @@ from components.distiller.settings import DistillationSettings
 from components.distiller.teacher import Lesson
 from components.errors import ConfigError, DataError
 from components.fine_tuning import keras_model
+from components.fine_tuning.describing import specs_to_json
 from components.fine_tuning.outputs import Served, written_to
 from components.fine_tuning.rows_file import Array, TrainingRows, read_rows
 from components.fine_tuning.serving import write_child
@@ -38,9 +39,7 @@ def describe(payload: dict[str, Any]) -> dict[str, Any]:
     student = _student(DistillationSettings.from_json(payload["settings"]))
     inputs, _ = keras_specs(student)
     return {
-        "inputs": [
-            {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype} for spec in inputs
-        ],
+        "inputs": specs_to_json(inputs),
         "parameters": student.count_params(),
     }
 

@@ -77,6 +77,12 @@ class PruningSettings:
         done = ["pruning"] * (self.pattern is not Pattern.NONE)
         return " and ".join([*done, *["clustering"] * bool(self.clusters)])
 
+    @property
+    def variant(self) -> str:
+        """Returns the name of the model's variant."""
+        done = ["pruned"] * (self.pattern is not Pattern.NONE)
+        return "_".join([*done, *["clustered"] * bool(self.clusters)])
+
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as JSON."""
         return asdict(self) | {
