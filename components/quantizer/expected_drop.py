@@ -171,7 +171,7 @@ def _class_probabilities(metric: Metric, labels: Array, outputs: Outputs) -> Arr
         if scores.ndim != 1 or metric.threshold != 0.5:
             return None
         # A score of exactly 0.5 means no, and argmax takes the first of equals.
-        return np.stack([1 - scores, scores], axis=-1)
+        return np.asarray(np.stack([1 - scores, scores], axis=-1))
     return np.asarray(scores) if scores.ndim == 2 else None
 
 

@@ -20,11 +20,11 @@ from components.errors import ChildFailed, ConfigError, ModelError
 from components.model_formats.formats import Format, ModelFile
 from components.model_formats.write import write_tflite
 from components.optimization import facts
+from components.optimization.asking import outputs_of
 from components.optimization.budget import Budget, Target
 from components.optimization.report import Rung, RungStatus, Size, SliceResult
 from components.optimization.rows import Rows
 from components.optimization.sizes import size_of
-from components.quantizer.answers import Asker
 from components.quantizer.choice import Measured, best, why_left
 from components.quantizer.judging import Judge, Judged, Left
 from components.quantizer.modes import Mode, SearchSettings, for_target, title
@@ -34,6 +34,7 @@ from components.quantizer.variants import Made, Workshop
 _LOG = logging.getLogger(__name__)
 MODEL_FILE = "model.tflite"
 _CHECKED_ROWS = 256
+_TIMED_ROWS = 64
 
 Progress = Callable[[str], None]
 # Share of the operators of a .tflite file that the Edge TPU runs.
@@ -132,8 +133,9 @@ def search(
         )
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
-        asker = Asker(choosing, worker, Path(folder), "choosing")
-        parent = asker.ask(source.path, signature=signature)
+        parent = outputs_of(
+            worker, str(source.path), choosing.inputs, signature=signature, folder=folder
+        )
         run = _Search(
             workshop=Workshop(
                 source=source,
@@ -144,7 +146,6 @@ def search(
                 signature=signature,
                 fixed_batch=target is Target.EDGE_TPU,
             ),
-            asker=asker,
             judge=Judge(
                 rows=choosing, parent=parent, budget=budget, confidence=settings.confidence
             ),
@@ -161,7 +162,6 @@ def search(
 @dataclass(kw_only=True)
 class _Search:
     workshop: Workshop
-    asker: Asker
     judge: Judge
     worker: Worker
     target: Target
@@ -210,11 +210,14 @@ class _Search:
             )
         if chosen is None or chosen.made is None:
             return SearchResult(chosen=None, path=None, rungs=rungs)
-        first = self.judge.rows.take(np.arange(min(_CHECKED_ROWS, len(self.judge.rows))))
+        first = self._first(_CHECKED_ROWS)
         parent = {name: values[:_CHECKED_ROWS] for name, values in self.judge.parent.items()}
         write_tflite(chosen.made.path.read_bytes(), path, rows=first.inputs, parent=parent)
         rung = next(r for r in rungs if r.status is RungStatus.CHOSEN)
         return SearchResult(chosen=rung, path=path, rungs=rungs, overall=chosen.judged.overall)
+
+    def _first(self, count: int) -> Rows:
+        return self.judge.rows.take(np.arange(min(count, len(self.judge.rows))))
 
     def _add(self, mode: Mode, make: Callable[[], Made], name: str = "") -> None:
         self.progress(f"{title(mode)}")
@@ -233,7 +236,14 @@ class _Search:
         self.candidates.append(candidate)
 
     def _judged(self, made: Made) -> Judged:
-        judged = self.judge.judge(self.asker.ask(made.path))
+        judged = self.judge.judge(
+            outputs_of(
+                self.worker,
+                str(made.path),
+                self.judge.rows.inputs,
+                folder=str(self.workshop.folder),
+            )
+        )
         return replace(judged, explanation=f"{judged.explanation} {made.notes}".strip())
 
     def _look_at_mapping(self, candidate: _Candidate) -> None:
@@ -268,7 +278,7 @@ class _Search:
         rescue = Rescue(
             workshop=self.workshop,
             judged=self._judged,
-            worker=self.asker.worker,
+            worker=self.worker,
             max_probes=self.settings.max_probes,
         )
         try:
@@ -310,8 +320,10 @@ class _Search:
             for c in kept
             if c.made is not None
         }
+        rows = self.workshop.folder / "timed.npz"
+        self._first(_TIMED_ROWS).save_inputs(rows)
         found = facts.facts_of(
-            self.worker, models, str(self.asker.rows), seconds=self.settings.latency_seconds
+            self.worker, models, str(rows), seconds=self.settings.latency_seconds
         )
         for candidate in kept:
             timed = found[candidate.mode.value].latency

@@ -1,29 +1,27 @@
 """What does one run of the node work on: which rows, which metric, which budget?"""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from components.child_process.worker import Worker
 from components.errors import ConfigError, DataError
 from components.model_formats.formats import ModelFile
-from components.model_formats.tensors import TensorSpec
+from components.optimization.asking import Source, outputs_of, source_of
 from components.optimization.budget import Budget
 from components.optimization.eval_config import Evaluation, from_eval_config
 from components.optimization.fitting import rows_from_table
+from components.optimization.labels import encode_labels
 from components.optimization.metrics import infer_metric
 from components.optimization.rows import Rows
-from components.quantizer.answers import Asker
+from components.optimization.scoring import pick
 from components.quantizer.calibration import draw
 from components.quantizer.settings import QuantizerSettings
 from components.tables.table_file import open_table
 
 SplitUri = Callable[[str], str]
-_INPUTS = "components.quantizer.answers:inputs_of"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +74,14 @@ def request_of(
         ModelError: The model is unfit.
     """
     said = _said(settings, eval_config)
-    payload = {"model": str(source.path), "signature": settings.signature or None}
-    told = worker.call(_INPUTS, payload, doing=f"reading {source.path.name}")
-    inputs = [TensorSpec(**{**t, "shape": tuple(t["shape"])}) for t in told]
+    known = source_of(worker, str(source.path), signature=settings.signature or None)
 
     def read(splits: Sequence[str]) -> Rows:
         table = pa.concat_tables([open_table(split_uri(split)).read() for split in splits])
-        return rows_from_table(table, inputs, said.label, said.slice_columns)
+        return rows_from_table(table, known.inputs, said.label, said.slice_columns)
 
     calibration, choosing = _apart(settings, read)
+    choosing, budget, told = _judged_by(settings, said, known, choosing, worker)
     train = settings.fine_tuning is not None and keras is not None
     return Request(
         settings=settings,
@@ -93,9 +90,10 @@ def request_of(
         calibration=calibration,
         choosing=choosing,
         training=read(settings.training_splits) if train else None,
-        budget=_budget(settings, said, source, choosing, worker),
+        budget=budget,
         notes=(
             *choosing.notes,
+            *([told] if told else []),
             f"Numbers are of the rows of {', '.join(settings.measure_splits)}, which chose the "
             "variant; the Evaluator after this node judges it by rows of its own.",
         ),
@@ -144,18 +142,20 @@ def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -
     return calibration, choosing
 
 
-def _budget(
-    settings: QuantizerSettings, said: Evaluation, source: ModelFile, rows: Rows, worker: Worker
-) -> Budget | None:
+def _judged_by(
+    settings: QuantizerSettings, said: Evaluation, source: Source, rows: Rows, worker: Worker
+) -> tuple[Rows, Budget | None, str | None]:
+    """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
     if settings.max_metric_drop is None or rows.labels is None:
-        return None
-    with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
-        asker = Asker(rows, worker, Path(folder), "metric")
-        answers: Any = asker.ask(source.path, signature=settings.signature or None)
-    metric = infer_metric(rows.labels, answers, said.metric_name or None, said.output)
-    return Budget(
+        return rows, None, None
+    answers = outputs_of(worker, source.path, rows.inputs, signature=source.signature)
+    scores = pick(answers, said.output)
+    labels, told = encode_labels(rows.labels, scores, said.label or "label")
+    metric = infer_metric(labels, answers, said.metric_name or None, said.output)
+    budget = Budget(
         metric=replace(metric, **said.metric_settings),
         max_metric_drop=settings.max_metric_drop,
         target=settings.target,
         max_slice_drop=settings.per_slice_drop,
     )
+    return replace(rows, labels=labels), budget, told

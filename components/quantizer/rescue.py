@@ -9,15 +9,16 @@ from math import inf
 
 import numpy as np
 
+from components.child_process.worker import Worker
 from components.errors import ChildFailed, ModelError
 from components.model_formats.check import pair
 from components.model_formats.tensors import Array
+from components.optimization.asking import outputs_of
 from components.optimization.report import RungStatus
-from components.quantizer.answers import Asker
 from components.quantizer.judging import Judged, Left
 from components.quantizer.modes import Mode, title
 from components.quantizer.selective import Floats, find_float_layers
-from components.quantizer.variants import Caller, Made, Workshop
+from components.quantizer.variants import Made, Workshop
 
 _PROBED_ROWS = 200
 
@@ -54,7 +55,7 @@ class Rescue:
 
     workshop: Workshop
     judged: Callable[[Made], Judged]
-    worker: Caller
+    worker: Worker
     max_probes: int
     _known: dict[Floats, tuple[Made | None, Judged]] = field(default_factory=dict)
 
@@ -66,13 +67,22 @@ class Rescue:
         """
         names = self.workshop.layers()
         rows = self.workshop.calibration.take(np.arange(min(_PROBED_ROWS, self._rows)))
-        asker = Asker(rows, self.worker, self.workshop.folder, "probing")
-        parent = asker.ask(self.workshop.source.path, signature=self.workshop.signature)
+        source, folder = self.workshop.source.path, str(self.workshop.folder)
+        parent = outputs_of(
+            self.worker,
+            str(source),
+            rows.inputs,
+            signature=self.workshop.signature,
+            folder=folder,
+        )
 
         def error_with(floats: Floats) -> float:
             made = self._made(floats)
             try:
-                return inf if made is None else _error(parent, asker.ask(made.path))
+                if made is None:
+                    return inf
+                child = outputs_of(self.worker, str(made.path), rows.inputs, folder=folder)
+                return _error(parent, child)
             except (ModelError, ChildFailed):
                 return inf
 

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from components.child_process.worker import Worker
 from components.fine_tuning.rows_file import write_rows
 from components.fine_tuning.settings import FineTuningSettings
 from components.model_formats.formats import ModelFile
@@ -19,13 +20,6 @@ from components.quantizer.selective import layer_name
 _LOG = logging.getLogger(__name__)
 _CONVERT = "components.quantizer.convert"
 _MOVES_NUMBERS = ("QUANTIZE", "DEQUANTIZE")
-
-
-class Caller(Protocol):
-    """What is asked of `components.child_process.Worker`."""
-
-    def call(self, function: str, payload: Any, *, doing: str) -> Any:
-        """Returns what the function returns for the payload, computed in the child."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +55,7 @@ class Workshop:
 
     source: ModelFile
     calibration: Rows
-    worker: Caller
+    worker: Worker
     folder: Path
     io_type: IoType = IoType.FLOAT
     signature: str | None = None
