@@ -184,12 +184,13 @@ def alpha_one_dimensional(subject: Subject, settings: Settings) -> str | None:
     return f"has slopes of shape {list(alpha.shape)}, and only the last may be above 1"
 
 
-def scaled_below(subject: Subject, settings: Settings) -> str | None:
-    """A map is not stretched so far that the interpolation loses precision."""
-    factor = max(_factors(subject), default=1.0)
-    if factor < settings["limit"]:
-        return None
-    return f"stretches its input {factor:g} times, which costs too much precision"
+def both_ends_three_dimensional(subject: Subject, settings: Settings) -> str | None:
+    """A resize goes from a map to a map; one of a single position has no y and x to speak of."""
+    source = subject.input(0)
+    for tensor in (source, subject.output):
+        if tensor is not None and tensor.shape[1:3] == (1, 1):
+            return f"resizes {list(tensor.shape)}, which has one dimension and not three"
+    return None
 
 
 def scaled_between(subject: Subject, settings: Settings) -> str | None:
@@ -280,6 +281,7 @@ CHECKS: Mapping[str, Callable[[Subject, Settings], str | None]] = {
     for check in (
         alpha_one_dimensional,
         axis_is_not_batch,
+        both_ends_three_dimensional,
         concatenated_constant_is_padding,
         constant_parameters,
         default_weights_format,
@@ -298,7 +300,6 @@ CHECKS: Mapping[str, Callable[[Subject, Settings], str | None]] = {
         reduced_positions_below,
         reduces_no_batch,
         same_dilation,
-        scaled_below,
         scaled_between,
         scaled_by_whole_steps,
         strides_are_one,

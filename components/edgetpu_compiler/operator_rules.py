@@ -46,7 +46,6 @@ _SIZE_CHECKS = frozenset(
         "input_at_most",
         "output_at_most",
         "reduced_positions_below",
-        "scaled_below",
         "scaled_between",
         "scaled_by_whole_steps",
     )

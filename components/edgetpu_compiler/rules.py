@@ -1,8 +1,8 @@
 """What does the Edge TPU compiler map, and who says so?
 
 The rules are data (`rules.json`): per operation the versions and the limits, each with its sources.
-A rule whose only sources are one family of compiled models can be left out, to see how well the
-others do on models that they have not seen.
+A rule that was found by looking at a family of compiled models names it, so that it can be left
+out, to see how well the others do on models that they have not seen.
 """
 
 import json
@@ -110,10 +110,10 @@ class Rules:
     sources: Mapping[str, Source]
 
     def without_families(self, families: Collection[str]) -> "Rules":
-        """Returns the rules that rest on more than what compiled models of `families` showed."""
+        """Returns the rules that compiled models of `families` have no part in."""
 
         def rests(keys: tuple[str, ...]) -> bool:
-            return any(self.sources[key].family not in families for key in keys)
+            return all(self.sources[key].family not in families for key in keys)
 
         operations = {
             name: replace(

@@ -308,7 +308,8 @@ def test_resizes() -> None:
     assert resize("BILINEAR", 33, 66, alignCorners=True)[0] is UNKNOWN
     assert resize("BILINEAR", 33, 65)[0] is UNKNOWN
     assert resize("BILINEAR", 8, 32) == (UNKNOWN, Code.SIZE)
-    assert resize("BILINEAR", 1, 33, alignCorners=True) == (NOT_MAPPED, Code.SIZE)
+    assert resize("BILINEAR", 1, 33, alignCorners=True) == (NOT_MAPPED, Code.LIMITATION)
+    assert resize("NEAREST_NEIGHBOR", 1, 2) == (NOT_MAPPED, Code.LIMITATION)
     assert resize("BILINEAR", 256, 512, depth=32) == (UNKNOWN, Code.SIZE)
     assert resize("NEAREST_NEIGHBOR", 3, 5)[0] is MAPPED
     assert resize("NEAREST_NEIGHBOR", 8, 32)[0] is UNKNOWN
@@ -387,7 +388,7 @@ def test_a_family_of_models_can_be_left_out() -> None:
         for name, operation in rules.operations.items()
         if operation != without.operations.get(name)
     }
-    assert changed == {"RESIZE_BILINEAR"}
+    assert changed == {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"}
     assert rules.without_families({"nobody"}) == rules
 
 

@@ -1,0 +1,67 @@
+"""Who says what will map: the analyser, and simpler ways to guess."""
+
+from collections.abc import Callable, Sequence
+
+from components.edgetpu_compiler.analyser import analyse
+from components.edgetpu_compiler.model import Subgraph
+from components.edgetpu_compiler.operator_rules import activations
+from components.edgetpu_compiler.partition import on_edge_tpu
+from components.edgetpu_compiler.rules import Status, edge_tpu_rules
+from tests.benchmarks.edgetpu.pairs import Pair
+
+Predictor = Callable[[Pair], Sequence[Status]]
+
+
+def all_mapped(pair: Pair) -> list[Status]:
+    """Everything maps: what a quantised model is hoped to do."""
+    return [Status.MAPPED] * len(pair.left)
+
+
+def eight_bits(pair: Pair) -> list[Status]:
+    """An operator maps when it works on 8 bits."""
+    return [_status(each) for each in _eight_bits(pair.source.main)]
+
+
+def eight_bits_then_partition(pair: Pair) -> list[Status]:
+    """The same, and everything after the first break stays on the CPU."""
+    graph = pair.source.main
+    placed = on_edge_tpu(graph, _eight_bits(graph), multiple_subgraphs=False)
+    return [_status(index in placed) for index in range(len(pair.left))]
+
+
+def table_alone(pair: Pair) -> list[Status]:
+    """An operator maps when its operation is in the documented table."""
+    operations = edge_tpu_rules().operations
+    return [_status(operator.op in operations) for operator in pair.source.main.operators]
+
+
+def analyser(pair: Pair) -> list[Status]:
+    """The analyser, with all its rules."""
+    return [operator.status for operator in analyse(pair.path).operators]
+
+
+def analyser_without_family(pair: Pair) -> list[Status]:
+    """The analyser without the rules that compiled models of this family had a part in."""
+    rules = edge_tpu_rules().without_families({pair.family})
+    return [operator.status for operator in analyse(pair.path, rules=rules).operators]
+
+
+PREDICTORS: dict[str, Predictor] = {
+    "all mapped": all_mapped,
+    "8-bit check": eight_bits,
+    "8-bit check, first run": eight_bits_then_partition,
+    "table of operations": table_alone,
+    "analyser": analyser,
+    "analyser, family left out": analyser_without_family,
+}
+
+
+def _eight_bits(graph: Subgraph) -> list[bool]:
+    return [
+        all(tensor.type in ("INT8", "UINT8") for tensor in activations(graph, operator))
+        for operator in graph.operators
+    ]
+
+
+def _status(mapped: bool) -> Status:
+    return Status.MAPPED if mapped else Status.NOT_MAPPED
