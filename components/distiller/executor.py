@@ -60,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
         report_artifact = artifact_utils.get_single_instance(output_dict["optimization_report"])
         artifacts.publish_report(report, report_artifact, student, VARIANT)
         _LOG.info(
-            "prune verdict=%s reason=%s model=%s",
+            "distill verdict=%s reason=%s model=%s",
             report.verdict.value,
             report.reason.value,
             student.uri,
