@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import DataError, ModelError
+from components.model_formats.tflite_model import plain_name
 
 Array = npt.NDArray[Any]
 # A float output has no steps; its range over the golden rows stands for 255 of them.
 _STEPS = 255.0
+_DEFAULT = "serving_default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ class Golden:
     Attributes:
         content: An .npz file: `input_0`, … as the model takes them and `output_0`, … in real
             values, the rows along the first axis.
-        inputs: Name, shape and type of each input, in order.
+        inputs: Name in the signature, tensor, shape and type of each input, in order.
         outputs: The same of each output, with `cpu_tolerance` and `edge_tpu_tolerance` in real
             values.
         rows: How many requests.
@@ -65,7 +67,7 @@ def golden_answers(
 
     Args:
         model: A .tflite file whose inputs take one row.
-        rows: (rows, …) arrays by input name; floats are quantised as the model asks.
+        rows: (rows, …) arrays by the signature's input names; floats are quantised.
         tolerance: Room for devices.
 
     Raises:
@@ -73,7 +75,10 @@ def golden_answers(
         DataError: An input is missing, or a row does not have its shape.
     """
     interpreter = _interpreter(model)
-    given = [_as_taken(rows, detail) for detail in interpreter.get_input_details()]
+    names = _signature_names(interpreter)
+    given = [
+        _as_taken(rows, detail, names[detail["name"]]) for detail in interpreter.get_input_details()
+    ]
     details = interpreter.get_output_details()
     answers: list[list[Array]] = [[] for _ in details]
     count = min(len(values) for values in given)
@@ -94,9 +99,9 @@ def golden_answers(
             )
     return Golden(
         content=_npz(given, expected),
-        inputs=tuple(_about(detail) for detail in interpreter.get_input_details()),
+        inputs=tuple(_about(detail, names) for detail in interpreter.get_input_details()),
         outputs=tuple(
-            {**_about(detail), **_tolerances(detail, values, tolerance)}
+            {**_about(detail, names), **_tolerances(detail, values, tolerance)}
             for detail, values in zip(details, expected, strict=True)
         ),
         rows=count,
@@ -117,15 +122,12 @@ def _interpreter(model: Path) -> Any:
     return interpreter
 
 
-def _as_taken(rows: Mapping[str, Array], detail: Mapping[str, Any]) -> Array:
+def _as_taken(rows: Mapping[str, Array], detail: Mapping[str, Any], called: str) -> Array:
     """Returns the rows of one input as the model takes them: (rows, *shape), quantised."""
     name, shape = detail["name"], tuple(int(size) for size in detail["shape"])
-    # TFLite's tensor `serving_default_x:0` is the signature's input `x`.
-    plain = name.removeprefix("serving_default_").rpartition(":")[0] or name
-    found = next((rows[key] for key in (name, plain) if key in rows), None)
-    if found is None:
-        raise DataError(f"Expected rows for input {plain!r}, received {sorted(rows)}.")
-    values = np.asarray(found)
+    if called not in rows:
+        raise DataError(f"Expected rows for input {called!r}, received {sorted(rows)}.")
+    values = np.asarray(rows[called])
     if not len(values) or values[0].size != np.prod(shape):
         raise DataError(
             f"Expected rows of shape {shape} for input {name!r}, received {values.shape[1:]}. An "
@@ -145,9 +147,22 @@ def _real(values: Array, detail: Mapping[str, Any]) -> Array:
     return (real - zero_point) * scale if scale else real
 
 
-def _about(detail: Mapping[str, Any]) -> dict[str, Any]:
+def _signature_names(interpreter: Any) -> dict[str, str]:
+    """Returns what the signature calls each tensor of its ends; a plain name without signature."""
+    details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    names = {str(detail["name"]): plain_name(str(detail["name"])) for detail in details}
+    signatures = interpreter.get_signature_list()
+    if signatures:
+        runner = interpreter.get_signature_runner(min(signatures, key=lambda k: (k != _DEFAULT, k)))
+        for ends in (runner.get_input_details(), runner.get_output_details()):
+            names |= {str(detail["name"]): called for called, detail in ends.items()}
+    return names
+
+
+def _about(detail: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "name": str(detail["name"]),
+        "name": names[str(detail["name"])],
+        "tensor": str(detail["name"]),
         "shape": [int(size) for size in detail["shape"]],
         "dtype": detail["dtype"].__name__,
     }

@@ -241,7 +241,7 @@ class Model:
                 self._open(compiled, delegate or DELEGATES.get(sys.platform, ""))
                 self.processor = "edge_tpu"
                 self._check_golden()
-            except (BundleError, OSError, RuntimeError, ValueError) as error:
+            except (BundleError, KeyError, OSError, RuntimeError, ValueError) as error:
                 self.processor, self.note = "cpu", " ".join(str(error).split())[:300]
         if self.processor == "cpu":
             self._open(self.manifest["cpu_model"], None)
@@ -254,16 +254,21 @@ class Model:
 
         Args:
             inputs: Arrays by name, of the model's shape; floats are quantised with the input's
-                scale, integers of the input's own type are taken as they are.
+                scale, integers of the input's own type are taken as they are. The names are those
+                of the manifest.
         """
+        names = {
+            entry["tensor"]: entry["name"]
+            for entry in (*self.manifest["inputs"], *self.manifest["outputs"])
+        }
         for detail in self._interpreter.get_input_details():
-            values = np.asarray(inputs[detail["name"]]).reshape(detail["shape"])
+            values = np.asarray(inputs[names[detail["name"]]]).reshape(detail["shape"])
             if np.issubdtype(values.dtype, np.floating):
                 values = _quantised(values, detail)
             self._interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
         self._interpreter.invoke()
         return {
-            detail["name"]: _real(self._interpreter.get_tensor(detail["index"]), detail)
+            names[detail["name"]]: _real(self._interpreter.get_tensor(detail["index"]), detail)
             for detail in self._interpreter.get_output_details()
         }
 

@@ -16,10 +16,9 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components import storage
-from components.artifacts import set_properties
+from components.artifacts import Scalar, set_properties
 from components.model_server.client import ModelClient
-from components.serving_pusher import golden
-from components.serving_pusher.deployment import Deployment
+from components.serving_pusher import device_target, golden
 from components.serving_pusher.push import Push, push
 
 _GOLDEN_SPLITS = ("eval", "train")
@@ -42,52 +41,84 @@ class Executor(base_executor.BaseExecutor):
             set_properties(pushed, {"pushed": 0, "reason": "not_blessed"})
             return
         model = artifact_utils.get_single_instance(input_dict["model"])
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        profiles = input_dict.get("reference_profile")
-        client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
+        run_id = self._context.pipeline_run_id or "" if self._context else ""
+        to_devices = exec_properties.get("target") == device_target.DEVICES
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
-            rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
-            requests = golden.golden_requests(model_dir, rows)
-            deployment = push(
-                Push(
+            if to_devices:
+                properties = device_target.push_to_devices(
+                    model_dir,
+                    exec_properties["base_path"],
                     model_name=exec_properties["model_name"],
-                    model_dir=model_dir,
-                    base_path=exec_properties["base_path"],
+                    stages=exec_properties.get("rollout_stages") or "",
                     model_uri=model.uri,
-                    reference_profile_uri=profiles[0].uri if profiles else "",
-                    variant=model.get_string_custom_property("variant"),
-                    run_id=self._context.pipeline_run_id or "" if self._context else "",
-                    load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
-                ),
-                client,
-                check=lambda version: golden.check_answers(client, version, requests),
-                now_ms=lambda: int(time.time() * 1000),
-                sleep=time.sleep,
-            )
-        _describe(pushed, deployment, exec_properties)
+                    run_id=run_id,
+                )
+                variant = model.get_string_custom_property("variant")
+                properties |= {"variant": variant} if variant else {}
+            else:
+                properties = _push_to_server(model, model_dir, input_dict, exec_properties, run_id)
+        _describe(pushed, exec_properties["model_name"], properties)
 
 
-def _describe(
-    pushed: types.Artifact, deployment: Deployment, exec_properties: dict[str, Any]
-) -> None:
-    destination = os.path.join(exec_properties["base_path"], str(deployment.version))
-    set_properties(
-        pushed,
-        {
-            "pushed": 1,
-            "model_name": exec_properties["model_name"],
-            "pushed_destination": destination,
-            "pushed_version": deployment.version,
-            "model_digest": deployment.model_digest,
-            "variant": deployment.variant,
-            "replaced_version": deployment.replaced or 0,
-            "pushed_at_ms": deployment.pushed_at_ms,
-        },
+def _push_to_server(
+    model: types.Artifact,
+    model_dir: Path,
+    input_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+    run_id: str,
+) -> dict[str, Scalar]:
+    """Pushes a version and returns what PushedModel says of it."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    profiles = input_dict.get("reference_profile")
+    client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
+    rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
+    requests = golden.golden_requests(model_dir, rows)
+    deployment = push(
+        Push(
+            model_name=exec_properties["model_name"],
+            model_dir=model_dir,
+            base_path=exec_properties["base_path"],
+            model_uri=model.uri,
+            reference_profile_uri=profiles[0].uri if profiles else "",
+            variant=model.get_string_custom_property("variant"),
+            run_id=run_id,
+            load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
+        ),
+        client,
+        check=lambda version: golden.check_answers(client, version, requests),
+        now_ms=lambda: int(time.time() * 1000),
+        sleep=time.sleep,
     )
+    return {
+        "pushed": 1,
+        "pushed_destination": os.path.join(exec_properties["base_path"], str(deployment.version)),
+        "pushed_version": deployment.version,
+        "model_digest": deployment.model_digest,
+        "variant": deployment.variant,
+        "replaced_version": deployment.replaced or 0,
+        "pushed_at_ms": deployment.pushed_at_ms,
+    }
+
+
+def _describe(pushed: types.Artifact, model_name: str, properties: dict[str, Scalar]) -> None:
+    set_properties(pushed, {"model_name": model_name, **properties})
     storage.write_json(
         os.path.join(pushed.uri, "pushed.json"),
-        {"version": deployment.version, "destination": destination},
+        {
+            "version": properties["pushed_version"],
+            "destination": properties["pushed_destination"],
+        },
     )
+
+
+def _examples_input(exec_properties: dict[str, Any]) -> str:
+    """Returns the input that clients give tf.Examples to; what comes next must take them too."""
+    base_path = exec_properties["base_path"]
+    if storage.is_remote(base_path):
+        return ""  # The push refuses it.
+    stable = read_record(base_path, exec_properties["model_name"]).stable
+    folder = Path(base_path) / str(stable.version) if stable else None
+    return golden.examples_input(folder) if folder is not None and folder.is_dir() else ""
 
 
 def _split_uri(examples: types.Artifact) -> str:

@@ -2,8 +2,9 @@
 
 A few rows of the Examples are answered by the model in this process, then by the server; TF
 Serving's own warm-up throws the answers away. A SavedModel is asked with the serialized Examples, a
-TFLite model with the columns that its inputs name. Rows asked for this purpose carry request ids
-that begin with `golden-`, which keeps them out of monitoring.
+TFLite model with the columns that its inputs name, or with the Examples too where it replaces a
+version that is asked with them: its clients need not know. Rows asked for this purpose carry
+request ids that begin with `golden-`, which keeps them out of monitoring.
 """
 
 import os
@@ -17,8 +18,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.errors import DataError, ModelError, ModelRejected
+from components.model_formats.examples import columns_of
 from components.model_formats.formats import Format, ModelFile, is_saved_model, tflite_file
-from components.model_formats.predictor import TensorSpec, open_predictor
+from components.model_formats.predictor import open_predictor
+from components.model_formats.saved_model import read_graph
+from components.model_formats.variant import TFLITE, read_note
 from components.prediction_log.record import GOLDEN_PREFIX
 
 SIGNATURE = "serving_default"
@@ -62,15 +66,32 @@ def first_examples(split_uri: str, rows: int) -> list[bytes]:
     return records
 
 
-def golden_requests(model_dir: Path, examples: Sequence[bytes]) -> Golden:
+def examples_input(folder: Path) -> str:
+    """Returns the input that takes serialized tf.Examples as `serving_default`; empty if none."""
+    if not is_saved_model(folder):
+        return read_note(folder, TFLITE).examples_input
+    signatures = read_graph(folder).signature_def
+    inputs = signatures[SIGNATURE].inputs if SIGNATURE in signatures else {}
+    strings = [name for name, info in inputs.items() if tf.as_dtype(info.dtype) == tf.string]
+    return str(strings[0]) if len(inputs) == len(strings) == 1 else ""
+
+
+def golden_requests(
+    model_dir: Path, examples: Sequence[bytes], *, as_examples: bool = False
+) -> Golden:
     """Returns what to ask the server about a model, and what the model answers here.
+
+    Args:
+        model_dir: A SavedModel, which takes Examples, or a TFLite model.
+        examples: Serialized rows.
+        as_examples: Whether a TFLite model is asked with Examples too; otherwise with columns.
 
     Raises:
         ModelRejected: It does not load, or does not take what the Examples hold.
     """
     if is_saved_model(model_dir):
         return Golden(instances=examples, expected=expected_answers(str(model_dir), examples))
-    return _of_tflite(model_dir, examples)
+    return _of_tflite(model_dir, examples, as_examples)
 
 
 def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
@@ -118,49 +139,22 @@ def check_answers(client: Predictor, version: int, golden: Golden) -> None:
             )
 
 
-def _of_tflite(model_dir: Path, examples: Sequence[bytes]) -> Golden:
+def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) -> Golden:
     file = tflite_file(model_dir)
     assert file is not None
     try:
         predictor = open_predictor(ModelFile(file, Format.TFLITE))
-        columns = {spec.name: _column(spec, examples) for spec in predictor.inputs}
+        columns = columns_of(predictor.inputs, examples)
         expected = predictor.predict(columns)
     except (DataError, ModelError) as error:
         raise ModelRejected(
             f"Expected a TFLite model that answers the Examples in {file}, received: {error}"
         ) from error
     largest = max(float(np.nan_to_num(np.abs(v)).max(initial=0)) for v in expected.values())
-    rows = [
-        {name: values[row].tolist() for name, values in columns.items()}
-        for row in range(len(examples))
-    ]
+    rows: list[Any] = list(examples)
+    if not as_examples:
+        rows = [{n: v[i].tolist() for n, v in columns.items()} for i in range(len(examples))]
     return Golden(instances=rows, expected=expected, tolerance=_TFLITE_TOLERANCE * largest)
-
-
-def _column(spec: TensorSpec, examples: Sequence[bytes]) -> npt.NDArray[Any]:
-    """Returns the feature of an input's name, one row each, in the input's shape and type."""
-    rows = [_values(spec.name, tf.train.Example.FromString(example)) for example in examples]
-    sizes = [size or -1 for size in spec.shape[1:]]
-    try:
-        column: npt.NDArray[Any] = np.stack([row.reshape(sizes) for row in rows])
-        return column.astype(spec.dtype)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"the feature {spec.name!r} has {rows[0].size} values in a row, and the model takes "
-            f"{spec}. Give ServingPusher the Examples that hold the model's inputs."
-        ) from error
-
-
-def _values(name: str, example: Any) -> npt.NDArray[Any]:
-    feature = example.features.feature
-    kind = feature[name].WhichOneof("kind") if name in feature else None
-    if kind not in ("float_list", "int64_list"):
-        found = "text" if kind == "bytes_list" else "none"
-        raise DataError(
-            f"the Examples have {found} in the feature {name!r}, an input of the model; they have "
-            f"{', '.join(sorted(feature))}. Give ServingPusher the Examples that hold its inputs."
-        )
-    return np.asarray(getattr(feature[name], kind).value)
 
 
 def _numbers(answer: Any) -> npt.NDArray[Any]:

@@ -20,7 +20,7 @@ from typing import Protocol
 from components import storage
 from components.errors import ConfigError, ModelRejected, ServerUnavailable
 from components.model_formats.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
-from components.model_formats.variant import FLOAT, TFLITE, read_variant, write_variant
+from components.model_formats.variant import FLOAT, TFLITE, Note, read_note, write_note
 from components.serving_pusher.deployment import (
     Deployment,
     DeploymentRecord,
@@ -69,6 +69,8 @@ class Push:
         reference_profile_uri: The ReferenceProfile artifact; empty if there is none.
         variant: Which optimisation of the model it is; empty for what the folder says, or else
             `float` for a SavedModel and `tflite` for a TFLite model.
+        examples_input: Under which name a TFLite model is to take serialized tf.Examples, as the
+            version before does; empty where it takes columns alone.
         run_id: Pipeline run that pushes; a run that is resumed continues its own push.
         load_timeout_seconds: How long the version may take to become available.
     """
@@ -81,6 +83,7 @@ class Push:
     run_id: str
     load_timeout_seconds: float
     variant: str = ""
+    examples_input: str = ""
 
     def __post_init__(self) -> None:
         if storage.is_remote(self.base_path):
@@ -99,7 +102,7 @@ class Push:
     def variant_name(self) -> str:
         """Which optimisation it is, for the record and the version folder."""
         default = FLOAT if is_saved_model(self.model_dir) else TFLITE
-        return self.variant or read_variant(self.model_dir, default)
+        return self.variant or read_note(self.model_dir, default).variant
 
 
 def push(
@@ -147,7 +150,7 @@ def push(
     )
     write_record(order.base_path, record.with_version(deployment))
     try:
-        _publish(order.model_dir, base, deployment)
+        _publish(order, base, deployment)
         _wait_until_available(server, deployment.version, order, now_ms, sleep)
         check(deployment.version)
     except Exception as error:
@@ -195,7 +198,7 @@ def _without_interrupted(
     return record
 
 
-def _publish(model_dir: Path, base: Path, deployment: Deployment) -> None:
+def _publish(order: Push, base: Path, deployment: Deployment) -> None:
     """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
     target = base / str(deployment.version)
     if target.exists():
@@ -203,11 +206,12 @@ def _publish(model_dir: Path, base: Path, deployment: Deployment) -> None:
     staged = base / f".staging-{deployment.version}"
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        shutil.copytree(model_dir, staged)
+        shutil.copytree(order.model_dir, staged)
         file = tflite_file(staged)
         if file is not None:
             os.rename(file, staged / SERVED_TFLITE_NAME)
-        write_variant(staged, deployment.variant)
+        note = Note(variant=deployment.variant, examples_input=order.examples_input)
+        write_note(staged, note)
         for path in (*staged.rglob("*"), staged):
             _sync(path)
         os.rename(staged, target)

@@ -48,7 +48,8 @@ def test_the_golden_answers_are_the_model_s(tmp_path):
         assert golden["input_0"].dtype == np.int8
     clipped = np.clip(tiny.ROWS @ weights, answers.min(), answers.max())
     assert np.abs(answers - clipped).max() < 0.06
-    assert bundle.manifest["inputs"][0]["name"] == "serving_default_x:0"
+    assert bundle.manifest["inputs"][0]["name"] == "x"
+    assert bundle.manifest["inputs"][0]["tensor"] == "serving_default_x:0"
 
 
 def test_the_same_content_has_the_same_digest(tmp_path):

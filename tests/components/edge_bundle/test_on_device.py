@@ -117,7 +117,7 @@ def test_a_device_that_has_no_version_yet(tmp_path, bundles):
 
 def test_predictions_take_real_values(tmp_path, base, bundles):
     model, version = update(str(base), "d", "g", tmp_path / "cache")
-    (answer,) = model.predict({"serving_default_x:0": tiny.ROWS[0]}).values()
+    answer = model.predict({"x": tiny.ROWS[0]})["scores"]
     weights = np.random.default_rng(0).normal(size=(4, 3))
     assert version == 1
     assert np.abs(answer - tiny.ROWS[0] @ weights).max() < 0.06

@@ -1,0 +1,1 @@
+"""Packs what the pipeline made into a bundle that devices can check."""
