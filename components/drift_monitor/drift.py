@@ -29,6 +29,7 @@ from components.drift_monitor.settings import DriftSettings
 from components.drift_monitor.traits import read_traits
 from components.drift_monitor.window import WindowRows
 from components.errors import DataError
+from components.profile.aspects import aspect_of
 from components.profile.columns import fits, flat, type_of
 from components.profile.counts import count
 from components.profile.reference import FeatureProfile, ReferenceProfile
@@ -108,16 +109,16 @@ def _measured(
 ) -> list[FeatureDrift]:
     ignored = {*settings.ignore_features, *reference.ignored}
     enough = min(window.rows, reference.rows_total) >= settings.min_rows
-    profiles = {f.name: f for f in reference.features if f.name not in ignored}
+    profiles = [f for f in reference.features if not {f.name, f.column} & ignored]
     if reference.score and settings.score_output:
-        profiles[settings.score_output] = replace(reference.score, name=settings.score_output)
+        profiles.append(replace(reference.score, name=settings.score_output))
     measured = [
-        measure(profile, window.columns.get(name), window.rows, settings, enough)
-        for name, profile in profiles.items()
+        measure(profile, window.columns.get(profile.column), window.rows, settings, enough)
+        for profile in profiles
     ]
-    skipped = {entry.name for entry in reference.skipped if entry.reason == "several_values"}
+    known = {profile.column for profile in profiles}
     empty = {entry.name for entry in reference.skipped if entry.reason == "no_values"}
-    for name in sorted(window.features - ignored - skipped - set(profiles)):
+    for name in sorted(window.features - ignored - known):
         if name not in empty or window.columns[name].null_count < window.rows:
             measured.append(_unknown(name, window.columns[name]))
     return measured
@@ -178,7 +179,7 @@ def measure(
     if column is None:
         return replace(blank, fault=ABSENT_FEATURE)
     try:
-        column = flat(column)
+        column = aspect_of(column, profile.aspect)
     except DataError:
         return replace(blank, fault=TYPE_CHANGED)
     if not fits(column, profile.type):

@@ -1,7 +1,7 @@
 """Into which bins does a feature fall? Frozen once, at training time.
 
-Numbers get equal-mass bins; strings and integers with few values get one bin a category and
-`other`. Missing values are always counted apart (counts.py).
+Numbers get equal-mass bins; strings, booleans and integers with few values get one bin a category
+and `other`. Missing values are always counted apart (counts.py).
 """
 
 from dataclasses import dataclass
@@ -88,6 +88,8 @@ def freeze(column: Any, feature_type: FeatureType, settings: BinSettings) -> Bin
     """
     if feature_type is FeatureType.CATEGORICAL:
         return CategoryBins(_top_strings(strings(column), settings.max_categories))
+    if feature_type is FeatureType.BOOLEAN:
+        return CategoryBins((0, 1))
     values = numbers(column, feature_type)
     finite = values[np.isfinite(values)]
     if not len(finite):

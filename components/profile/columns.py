@@ -19,11 +19,14 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class FeatureType(str, Enum):
-    """What kind of values a feature has."""
+    """What kind of values a feature has; the last two are counted by aspects (aspects.py)."""
 
     NUMERIC = "numeric"
     INTEGER = "integer"
     CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    MULTIVALENT = "multivalent"
 
 
 def flat(column: Any) -> Any:
@@ -76,8 +79,10 @@ def type_of(column: Any) -> FeatureType | None:
         return None
     if pa.types.is_floating(kind):
         return FeatureType.NUMERIC
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+    if pa.types.is_integer(kind):
         return FeatureType.INTEGER
+    if pa.types.is_boolean(kind):
+        return FeatureType.BOOLEAN
     if _is_text(kind):
         return FeatureType.CATEGORICAL
     raise DataError(
@@ -101,7 +106,8 @@ def _is_text(kind: Any) -> bool:
 def fits(column: Any, expected: FeatureType) -> bool:
     """Says whether a flat column can be read as `expected`.
 
-    A JSON client may send 5 for 5.0 and 5.0 for 5, so whole floats fit an integer feature.
+    A JSON client may send 5 for 5.0 and 5.0 for 5, so whole floats fit an integer feature; and
+    where one side has booleans the other may have 0 and 1.
     """
     try:
         received = type_of(column)
@@ -109,34 +115,47 @@ def fits(column: Any, expected: FeatureType) -> bool:
         return False
     if received is None or received is expected:
         return True
+    if FeatureType.CATEGORICAL in (received, expected):
+        return False
+    return not unfit_numbers(numbers(column, expected), expected).any()
+
+
+def unfit_numbers(values: npt.NDArray[Any], expected: FeatureType) -> npt.NDArray[np.bool_]:
+    """Says which numbers a feature of this type cannot have: fractions, or anything but 0 and 1."""
     if expected is FeatureType.NUMERIC:
-        return received is FeatureType.INTEGER
-    if expected is FeatureType.INTEGER and received is FeatureType.NUMERIC:
-        values = numbers(column, expected)
-        finite = values[np.isfinite(values)]
-        return bool(np.all(finite == np.floor(finite)))
-    return False
+        return np.zeros(len(values), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        fitting = values == np.floor(values)
+        if expected is FeatureType.BOOLEAN:
+            fitting = (values == 0) | (values == 1)
+        return np.asarray(~(fitting | ~np.isfinite(values)))
 
 
 def numbers(column: Any, feature_type: FeatureType) -> FloatArray:
     """Returns a flat column of numbers as float64 with NaN for missing, of shape (rows,)."""
+    return raw_numbers(column, feature_type).astype(np.float64, copy=False)
+
+
+def raw_numbers(column: Any, feature_type: FeatureType) -> npt.NDArray[Any]:
+    """Returns the numbers as they are compared: float32 for NUMERIC, else float64.
+
+    Source of the rounding: a tf.Example stores floats as float32. Numbers beyond its range become
+    its largest number, so that only infinities are infinite.
+    """
     if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    if pa.types.is_float16(column.type):
-        column = pa.array(column.to_numpy(zero_copy_only=False).astype(np.float32))
-    column = column.cast(pa.float64(), safe=False)
-    values: FloatArray = column.to_numpy(zero_copy_only=False)
-    if feature_type is FeatureType.NUMERIC:
-        return _as_stored(values)
-    return values
-
-
-def _as_stored(values: FloatArray) -> FloatArray:
-    finite = np.isfinite(values)
-    clipped = np.where(finite, np.clip(values, -_FLOAT32_MAX, _FLOAT32_MAX), values)
-    return clipped.astype(np.float32).astype(np.float64)
+        values: npt.NDArray[Any] = np.full(len(column), np.nan)
+    else:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.int8())
+        values = column.to_numpy(zero_copy_only=False)
+    if feature_type is not FeatureType.NUMERIC:
+        return values.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float32, copy=False)
+    if values.dtype.itemsize > 4 and len(stored) and np.isinf(stored).any():
+        clipped = np.copysign(np.float32(_FLOAT32_MAX), stored)
+        stored = np.where(np.isinf(stored) & np.isfinite(values), clipped, stored)
+    return stored
 
 
 def strings(column: Any) -> Any:

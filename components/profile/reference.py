@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from components.profile.bins import Bins, BinSettings, CategoryBins, NumericBins
 from components.profile.columns import FeatureType
 from components.profile.counts import ColumnCounts
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PROFILE_FILE = "reference_profile.json"
 SAMPLE_FILE = "training_sample.parquet"
 
@@ -25,13 +26,25 @@ class Moments:
 
 @dataclass(frozen=True)
 class FeatureProfile:
-    """One feature at training time: its type, frozen bins and exact counts on them."""
+    """One feature at training time: its type, frozen bins and exact counts on them.
+
+    Attributes:
+        name: The column's name; with `#` and the aspect where a column has several.
+        type: How it is counted: NUMERIC, INTEGER, CATEGORICAL or BOOLEAN.
+        bins: Frozen bins.
+        counts: Exact counts of the training rows on them.
+        moments: Of the finite numbers; None for categories.
+        aspect: What of the column is counted: "" for its values, else as in aspects.py.
+        kind: What the column holds: `type`, or TEXT or MULTIVALENT.
+    """
 
     name: str
     type: FeatureType
     bins: Bins
     counts: ColumnCounts
     moments: Moments | None = None
+    aspect: str = ""
+    kind: FeatureType | None = None
 
     def __post_init__(self) -> None:
         if len(self.bins) != len(self.counts.bins):
@@ -39,11 +52,18 @@ class FeatureProfile:
                 f"Expected {len(self.bins)} counts for feature {self.name!r}, "
                 f"received {len(self.counts.bins)}. Make the profile again."
             )
+        if self.kind is None:
+            object.__setattr__(self, "kind", self.type)
+
+    @property
+    def column(self) -> str:
+        """Name of the column that the feature is read from."""
+        return self.name.removesuffix(f"#{self.aspect}") if self.aspect else self.name
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A column that has no profile, and why (`no_values`, `several_values`)."""
+    """A column that has no profile, and why (`no_values`)."""
 
     name: str
     reason: str
@@ -78,6 +98,12 @@ class ReferenceProfile:
         ignored: Columns that are no features: the label, the calendar, what the user named.
         skipped: Columns that could not be profiled.
         score: The model's score on its training rows over 200 bins, when it was given.
+        score_positives: Rows with label 1 in each bin of `score`, for the isotonic map that
+            estimates quality without labels; empty where the scored rows had no label of 0 and 1.
+        importances: What the model loses when a column is shuffled, by column; permutation
+            importance on held-out rows, in units of `importance_metric`.
+        importance_metric: `log_loss` where there are labels, else `score_change`.
+        slices: Training rows by value for each column that windows are sliced by.
         settings: How features were binned.
     """
 
@@ -90,15 +116,36 @@ class ReferenceProfile:
     ignored: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     score: FeatureProfile | None = None
+    score_positives: tuple[int, ...] = ()
+    importances: Mapping[str, float] = field(default_factory=dict)
+    importance_metric: str = ""
+    slices: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     settings: BinSettings = field(default_factory=BinSettings)
 
     def __post_init__(self) -> None:
+        names = [profile.name for profile in self.features]
+        if len(set(names)) != len(names):
+            raise DataError(f"Expected each feature once, received {sorted(names)}. Rename one.")
+        self._check_positives()
         for profile in self.features:
             if profile.counts.rows != self.rows_total:
                 raise DataError(
                     f"Expected {self.rows_total} rows counted for feature {profile.name!r}, "
                     f"received {profile.counts.rows}. Make the profile again."
                 )
+
+    def _check_positives(self) -> None:
+        if not self.score_positives:
+            return
+        counts = self.score.counts.bins if self.score else ()
+        if len(counts) != len(self.score_positives) or any(
+            not 0 <= positive <= rows
+            for positive, rows in zip(self.score_positives, counts, strict=False)
+        ):
+            raise DataError(
+                "Expected at most as many positives as rows in each bin of the score, received "
+                "others. Make the profile again."
+            )
 
     def digest(self) -> str:
         """Returns `sha256:…` of the profile's content, which names this reference."""
@@ -122,6 +169,12 @@ def to_json(profile: ReferenceProfile) -> dict[str, Any]:
         ],
         "features": [_feature_to_json(feature) for feature in profile.features],
         "score": _feature_to_json(profile.score) if profile.score else None,
+        "score_positives": list(profile.score_positives),
+        "importances": dict(sorted(profile.importances.items())),
+        "importance_metric": profile.importance_metric,
+        "slices": {
+            name: dict(sorted(values.items())) for name, values in sorted(profile.slices.items())
+        },
     }
 
 
@@ -148,6 +201,10 @@ def from_json(content: dict[str, Any]) -> ReferenceProfile:
             ignored=tuple(content["ignored"]),
             skipped=tuple(Skipped(e["feature"], e["reason"]) for e in content["skipped"]),
             score=_feature_from_json(content["score"]) if content["score"] else None,
+            score_positives=tuple(int(rows) for rows in content["score_positives"]),
+            importances={name: float(value) for name, value in content["importances"].items()},
+            importance_metric=content["importance_metric"],
+            slices={name: dict(values) for name, values in content["slices"].items()},
             settings=BinSettings(**content["settings"]),
         )
     except DataError:
@@ -166,6 +223,8 @@ def _feature_to_json(feature: FeatureProfile) -> dict[str, Any]:
     return {
         "feature": feature.name,
         "type": feature.type.value,
+        "kind": (feature.kind or feature.type).value,
+        "aspect": feature.aspect,
         "bins": {"edges": list(bins.edges), "low": bins.low, "high": bins.high}
         if isinstance(bins, NumericBins)
         else {"categories": list(bins.categories)},
@@ -188,4 +247,6 @@ def _feature_from_json(entry: dict[str, Any]) -> FeatureProfile:
         bins=bins,
         counts=ColumnCounts(**{**counts, "bins": tuple(counts["bins"])}),
         moments=Moments(**entry["moments"]) if entry["moments"] else None,
+        aspect=entry["aspect"],
+        kind=FeatureType(entry["kind"]),
     )

@@ -58,7 +58,7 @@ def _value_hashes(column: Any) -> HashArray:
         known = np.array([_text_hash(v) for v in encoded.dictionary.to_pylist()] + [_MISSING])
         places = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
         hashes = np.asarray(known.astype(np.uint64)[places])
-    elif kind is FeatureType.INTEGER:
+    elif kind in (FeatureType.INTEGER, FeatureType.BOOLEAN):
         whole = column.cast(pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
         hashes = np.asarray(whole.view(np.uint64))
     else:

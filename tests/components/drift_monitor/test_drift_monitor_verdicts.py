@@ -178,8 +178,8 @@ def test_a_feature_that_training_had_constant_is_not_stuck():
 
 
 def test_values_that_never_repeat_are_neither_new_nor_stuck():
-    reference, _ = build(pa.table({"tail": [f"N{i}" for i in range(2_000)]}), ProfileRequest())
-    result = judged(reference, {"tail": pa.array([f"M{i}" for i in range(1_000)])})
+    reference, _ = build(pa.table({"tail": [f"N{i:04d}" for i in range(2_000)]}), ProfileRequest())
+    result = judged(reference, {"tail": pa.array([f"M{i:04d}" for i in range(1_000)])})
     assert result.faulty == ()
 
 
@@ -203,11 +203,11 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
     )
     reference, _ = build(table, ProfileRequest())
     current = rows(1_000, 1)
-    current |= {"span": pa.array([9] * 1_000), "words": pa.array([["c", "d"]] * 1_000)}
+    current |= {"span": pa.array([9] * 1_000), "words": pa.array([["b", "a"]] * 1_000)}
     current["never"] = pa.chunked_array([pa.nulls(1_000)])
     result = judged(reference, current)
     assert result.verdict is Verdict.STABLE
-    assert result.skipped == {"words": "several_values", "never": "no_values"}
+    assert result.skipped == {"never": "no_values"}
     appeared = judged(reference, {**current, "never": pa.array([1.0] * 1_000)})
     assert fault_of(appeared, "never") == "not_in_reference"
 
