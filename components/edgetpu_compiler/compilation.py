@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.edgetpu_compiler import compiler_log, process
+from components.edgetpu_compiler.compiled import CompiledSummary
 from components.edgetpu_compiler.compiler import Compiler, CompilerSettings, run
 from components.edgetpu_compiler.compiler_log import CompilerLog, ModelLog, Outcome
 from components.edgetpu_compiler.output import Output, check_output
@@ -36,12 +37,14 @@ class Compiled:
         path: The compiled model.
         log: What the compiler says of it.
         custom_ops: Edge TPU operators in the output.
+        summary: What their packages say.
     """
 
     source: Path
     path: Path
     log: ModelLog
     custom_ops: int
+    summary: CompiledSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,7 @@ def compile_models(
                 path=_moved(output.path, out_dir / f"{source.stem}_edgetpu.tflite"),
                 log=said,
                 custom_ops=output.custom_ops,
+                summary=output.summary,
             )
             for source, (said, output) in zip(models, checked, strict=True)
         )

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from components.edgetpu_compiler.compiled import CompiledSummary, summarise
+from components.edgetpu_compiler.model import EDGETPU_CUSTOM_OP, Subgraph, read_model
 from components.errors import ModelError
 
-CUSTOM_OP = "edgetpu-custom-op"
+_Ends = list[tuple[str, tuple[int, ...], str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,37 +17,41 @@ class Output:
     Attributes:
         path: The file.
         custom_ops: Edge TPU operators in it.
+        summary: What their packages say.
     """
 
     path: Path
     custom_ops: int
+    summary: CompiledSummary
 
 
 def check_output(source: Path, written: Path) -> Output:
     """Returns what the compiler wrote for a source.
 
-    LiteRT's verifier reads both; an operator of the Edge TPU need not be known for that.
+    LiteRT's verifier reads the file; it need not know the Edge TPU's operator for that. Then the
+    packages for the chip are read, which the verifier takes for plain bytes.
 
     Raises:
         ModelError: The file is cut off or damaged, or its inputs and outputs are not the source's.
     """
-    before, after = _interpreter(source), _interpreter(written)
+    _verify(written)
+    before, after = read_model(source).main, read_model(written).main
     for kind in ("inputs", "outputs"):
-        expected, received = _tensors(before, kind), _tensors(after, kind)
+        expected, received = _ends(before, kind), _ends(after, kind)
         if expected != received:
             raise ModelError(
                 f"Expected the {kind} of {source.name}, {_shown(expected)}, in {written.name}, "
                 f"received {_shown(received)}. The compiler wrote another model."
             )
-    operators = [operator["op_name"] for operator in after._get_ops_details()]
-    return Output(path=written, custom_ops=operators.count(CUSTOM_OP))
+    compiled = [operator for operator in after.operators if operator.custom == EDGETPU_CUSTOM_OP]
+    return Output(path=written, custom_ops=len(compiled), summary=summarise(after))
 
 
-def _interpreter(path: Path) -> Any:
+def _verify(path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        return Interpreter(model_path=str(path))
+        Interpreter(model_path=str(path))
     except (ValueError, RuntimeError) as error:
         size = path.stat().st_size
         raise ModelError(
@@ -54,12 +59,10 @@ def _interpreter(path: Path) -> Any:
         ) from error
 
 
-def _tensors(interpreter: Any, kind: str) -> list[tuple[str, tuple[int, ...], str]]:
-    details = (
-        interpreter.get_input_details() if kind == "inputs" else interpreter.get_output_details()
-    )
-    return [(d["name"], tuple(map(int, d["shape"])), d["dtype"].__name__) for d in details]
+def _ends(graph: Subgraph, kind: str) -> _Ends:
+    indices = graph.inputs if kind == "inputs" else graph.outputs
+    return [(tensor.name, tensor.shape, tensor.type) for tensor in graph.of(indices)]
 
 
-def _shown(tensors: list[tuple[str, tuple[int, ...], str]]) -> str:
-    return ", ".join(f"{name} {dtype}{list(shape)}" for name, shape, dtype in tensors)
+def _shown(ends: _Ends) -> str:
+    return ", ".join(f"{name} {dtype}{list(shape)}" for name, shape, dtype in ends)
