@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.errors import LoopError
 from pipelines import config
-from pipelines.commands import compress, edge, monitor, report
+from pipelines.commands import compress, edge, monitor, report, rollout
 from pipelines.lineage import commands
 
 _MODEL = "flights"
@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands_of.add_parser("report", help=report.HELP, description=report.__doc__)
     report.add_arguments(shown)
     shown.set_defaults(run=report.run)
+    rolled_out = commands_of.add_parser("rollout", help=rollout.HELP, description=rollout.__doc__)
+    rollout.add_arguments(rolled_out)
+    rolled_out.set_defaults(run=rollout.run)
     return parser
 
 
