@@ -1,5 +1,6 @@
-"""Which optimisation of a model lies in a version folder? The folder itself says so."""
+"""What does a version folder say of the TFLite or SavedModel in it? The note beside the files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import DataError
@@ -11,24 +12,40 @@ FLOAT = "float"
 TFLITE = "tflite"
 
 
-def write_variant(folder: Path, variant: str) -> None:
-    """Notes the variant beside the model's files; model servers leave the file alone."""
-    write_json(str(folder / FILE_NAME), {"variant": variant})
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What a version folder says.
+
+    Attributes:
+        variant: Which optimisation of the model it is.
+        examples_input: Under which name a TFLite model takes serialized tf.Examples as
+            `serving_default`, as the SavedModel did that it replaces; empty where it takes columns.
+    """
+
+    variant: str
+    examples_input: str = ""
 
 
-def read_variant(folder: Path, default: str) -> str:
-    """Returns the variant that a folder notes, or `default` where it notes none.
+def write_note(folder: Path, note: Note) -> None:
+    """Writes the note beside the model's files; other model servers leave it alone."""
+    content = {"variant": note.variant, "examples_input": note.examples_input}
+    write_json(str(folder / FILE_NAME), content)
+
+
+def read_note(folder: Path, default: str) -> Note:
+    """Returns what a folder says; the variant `default` where it says nothing.
 
     Raises:
         DataError: The note is damaged.
     """
     try:
-        variant = read_json(str(folder / FILE_NAME)).get("variant")
+        content = read_json(str(folder / FILE_NAME))
     except FileNotFoundError:
-        return default
-    if not isinstance(variant, str) or not variant:
+        return Note(variant=default)
+    variant, examples_input = content.get("variant"), content.get("examples_input", "")
+    if not (isinstance(variant, str) and variant and isinstance(examples_input, str)):
         raise DataError(
-            f"Expected a variant's name in {folder / FILE_NAME}, received {variant!r}. "
+            f"Expected the variant's name in {folder / FILE_NAME}, received {content}. "
             'Write {"variant": "int8"}, or delete the file.'
         )
-    return variant
+    return Note(variant=variant, examples_input=examples_input)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.model_formats.formats import is_saved_model, tflite_file
-from components.model_formats.variant import FLOAT, TFLITE, read_variant
+from components.model_formats.variant import FLOAT, TFLITE, read_note
 from components.model_server.logging_gateway import Servable
 from components.model_server.saved_model import SavedModel
 from components.model_server.tflite_model import TFLiteModel
@@ -23,5 +23,5 @@ def load_version(version: int, folder: Path, prefer_tflite: bool = False) -> Ser
     """
     file = tflite_file(folder)
     if file is not None and (prefer_tflite or not is_saved_model(folder)):
-        return TFLiteModel(version, file, read_variant(folder, TFLITE))
-    return SavedModel(version, folder, read_variant(folder, FLOAT))
+        return TFLiteModel(version, file, read_note(folder, TFLITE))
+    return SavedModel(version, folder, read_note(folder, FLOAT).variant)

@@ -1,8 +1,8 @@
 """How is a TFLite model served as a SavedModel is?
 
 As TF Serving does with --prefer_tflite_model, save that whole-number inputs and outputs stand for
-the floats that the model was trained on: clients, the prediction log and its monitors need not know
-which variant answers.
+the floats that the model was trained on, and that a model which replaces one for tf.Examples takes
+them too: clients, the prediction log and its monitors need not know which variant answers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from components.errors import ModelError, ServingError
+from components.model_formats.examples import columns_of
 from components.model_formats.formats import Format, ModelFile
 from components.model_formats.predictor import open_predictor
 from components.model_formats.tensors import TensorSpec as ModelTensor
+from components.model_formats.variant import Note
 from components.model_server.signature import (
     DEFAULT_SIGNATURE,
     RAW_SIGNATURE,
@@ -29,30 +31,36 @@ _PREDICT_METHOD = "tensorflow/serving/predict"
 class TFLiteModel:
     """One loaded version. Safe for many threads, which wait for each other."""
 
-    def __init__(self, version: int, file: Path, variant: str) -> None:
+    def __init__(self, version: int, file: Path, note: Note) -> None:
         """Loads it.
 
         Args:
             version: Its number.
             file: The .tflite file.
-            variant: Which optimisation of the model it is.
+            note: What its folder says of it.
 
         Raises:
             ModelError: It cannot be served.
         """
         self.version = version
-        self.variant = variant
+        self.variant = note.variant
         self._predictor = open_predictor(ModelFile(file, Format.TFLITE))
-        inputs, outputs = self._predictor.inputs, self._predictor.outputs
-        definition = meta_graph_pb2.SignatureDef(
-            inputs=_infos(inputs), outputs=_infos(outputs), method_name=_PREDICT_METHOD
-        )
+        columns, outputs = self._predictor.inputs, self._predictor.outputs
         # Its inputs are columns, so it answers to both names that a SavedModel may have for them.
-        names = (DEFAULT_SIGNATURE, RAW_SIGNATURE)
-        self.signature_defs = dict.fromkeys(names, definition)
+        asked = {DEFAULT_SIGNATURE: columns, RAW_SIGNATURE: columns}
+        self._examples_input = note.examples_input
+        if note.examples_input:
+            examples = ModelTensor(name=note.examples_input, shape=(None,), dtype="string")
+            asked[DEFAULT_SIGNATURE] = (examples,)
+        self.signature_defs = {
+            name: meta_graph_pb2.SignatureDef(
+                inputs=_infos(inputs), outputs=_infos(outputs), method_name=_PREDICT_METHOD
+            )
+            for name, inputs in asked.items()
+        }
         self.signatures = {
             name: Signature(name=name, inputs=_specs(inputs), outputs=_specs(outputs))
-            for name in names
+            for name, inputs in asked.items()
         }
 
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -63,6 +71,8 @@ class TFLiteModel:
             ServingError: The model failed.
         """
         rows = len(next(iter(inputs.values())))
+        if self._examples_input and signature_name == DEFAULT_SIGNATURE:
+            inputs = columns_of(self._predictor.inputs, inputs[self._examples_input].tolist())
         try:
             return self._predictor.predict(inputs, batch_size=rows)
         except ModelError as error:

@@ -19,6 +19,7 @@ from components import storage
 from components.artifacts import Scalar, set_properties
 from components.model_server.client import ModelClient
 from components.serving_pusher import device_target, golden
+from components.serving_pusher.deployment import read_record
 from components.serving_pusher.push import Push, push
 
 _GOLDEN_SPLITS = ("eval", "train")
@@ -72,7 +73,8 @@ def _push_to_server(
     profiles = input_dict.get("reference_profile")
     client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
     rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
-    requests = golden.golden_requests(model_dir, rows)
+    examples_input = _examples_input(exec_properties)
+    requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
     deployment = push(
         Push(
             model_name=exec_properties["model_name"],
@@ -81,6 +83,7 @@ def _push_to_server(
             model_uri=model.uri,
             reference_profile_uri=profiles[0].uri if profiles else "",
             variant=model.get_string_custom_property("variant"),
+            examples_input=examples_input,
             run_id=run_id,
             load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
         ),

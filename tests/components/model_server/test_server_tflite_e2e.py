@@ -10,7 +10,7 @@ import pytest
 from server_process import ServerProcess
 
 from components.errors import ServingError
-from components.model_formats.variant import write_variant
+from components.model_formats.variant import Note, write_note
 from components.prediction_log.reader import read_window
 
 sys.path.append(str(Path(__file__).parents[1] / "model_formats"))
@@ -56,7 +56,7 @@ def add_version(base, version, models, *names, variant=None):
         else:
             shutil.copy(models / "int8", staged / name)
     if variant:
-        write_variant(staged, variant)
+        write_note(staged, Note(variant=variant))
     staged.rename(base / str(version))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
-from components.model_formats.variant import read_variant, write_variant
+from components.model_formats.variant import Note, read_note, write_note
 from components.serving_pusher.deployment import State, read_record
 from components.serving_pusher.push import Push, push
 
@@ -406,7 +406,7 @@ def test_record_and_version_folder_name_the_variant(desk, tmp_path, files, given
 
 
 def test_variant_that_the_folder_notes_is_taken_over(desk, tmp_path):
-    write_variant(tmp_path, "int16x8")
+    write_note(tmp_path, Note(variant="int16x8"))
     (tmp_path / "tflite").touch()
     assert desk.order(model_dir=tmp_path).variant_name == "int16x8"
 
@@ -414,10 +414,16 @@ def test_variant_that_the_folder_notes_is_taken_over(desk, tmp_path):
 def test_variant_stands_in_record_and_folder_after_the_push(desk):
     desk.push("better", variant="pruned")
     assert read_record(str(desk.base), NAME).stable.variant == "pruned"
-    assert read_variant(desk.base / "1", "none") == "pruned"
+    assert read_note(desk.base / "1", "none") == Note(variant="pruned")
     (desk.base / "1" / "variant.json").write_text('{"variant": 8}')
-    with pytest.raises(DataError, match="Expected a variant's name"):
-        read_variant(desk.base / "1", "none")
+    with pytest.raises(DataError, match="Expected the variant's name"):
+        read_note(desk.base / "1", "none")
+
+
+def test_folder_without_a_note_says_the_default(tmp_path):
+    assert read_note(tmp_path, "float") == Note(variant="float")
+    (tmp_path / "variant.json").write_text('{"variant": "int8"}')
+    assert read_note(tmp_path, "float") == Note(variant="int8")
 
 
 def test_the_record_of_another_model_stops_the_push(desk):

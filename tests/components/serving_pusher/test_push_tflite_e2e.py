@@ -101,6 +101,13 @@ class Deployed:
         )
         return np.asarray(found["probabilities"])
 
+    def answers_to_examples(self, rows):
+        from components.serving_pusher.golden import first_examples
+
+        serialized = first_examples(f"{self.examples.uri}/Split-eval", rows)
+        found = self.server.client().predict(instances=serialized, event_time_ms=8)
+        return np.asarray(found["probabilities"])
+
     @property
     def record(self):
         return read_record(str(self.base), "flights")
@@ -111,6 +118,19 @@ def deployed(tmp_path, examples):
     running = Deployed(tmp_path, examples)
     yield running
     running.server.stop()
+
+
+def same_log(deployed, images):
+    """Says whether Examples leave the same columns in the log as tensors do."""
+    from components.prediction_log.reader import read_window
+
+    log = read_window(str(deployed.server.log_dir), "flights", 7, 9).table.to_pandas()
+    int8 = log[log["variant"] == "int8"]
+    tensors, examples = (int8[int8["event_time_ms"] == time] for time in (7, 8))
+    return len(examples) == ROWS and all(
+        np.allclose(np.stack(rows["feature.image"].tolist())[:ROWS], images.reshape(ROWS, 64))
+        for rows in (tensors, examples)
+    )
 
 
 def test_variant_replaces_the_float_model_and_failures_change_nothing(
@@ -128,10 +148,14 @@ def test_variant_replaces_the_float_model_and_failures_change_nothing(
     ]
     folder = deployed.base / "2"
     assert sorted(p.name for p in folder.iterdir()) == ["model.tflite", "variant.json"]
-    assert json.loads((folder / "variant.json").read_text()) == {"variant": "int8"}
+    assert json.loads((folder / "variant.json").read_text()) == {
+        "variant": "int8",
+        "examples_input": "examples",
+    }
+    assert np.array_equal(deployed.answers_to_examples(ROWS), as_int8), "clients need not know"
     assert 0 < np.abs(as_float - as_int8).max() < 0.2
 
-    with pytest.raises(ModelRejected, match="have none in the feature 'numbers'"):
+    with pytest.raises(ModelRejected, match="the feature 'numbers' of each"):
         deployed.push(models / "other")
 
     copy = shutil.copytree
@@ -150,6 +174,7 @@ def test_variant_replaces_the_float_model_and_failures_change_nothing(
     assert deployed.record.stable.version == 2
     assert np.array_equal(deployed.answers(images), as_int8)
 
+    assert same_log(deployed, images)
     deployed.push(models / "float")
     assert np.allclose(deployed.answers(images), as_float)
     assert deployed.record.stable.variant == "float"
