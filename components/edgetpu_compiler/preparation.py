@@ -7,14 +7,18 @@ change numbers (a hard swish, float operators) is left, and said.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.editing import Editor, integers
 from components.edgetpu_compiler.interface import eight_bit_ends
+from components.edgetpu_compiler.model import load, schema
 from components.edgetpu_compiler.rules import edge_tpu_rules
 from components.edgetpu_compiler.shape_folding import fold_shapes
+from components.storage import write_bytes
 
 
 class RewriteKind(str, Enum):
@@ -89,6 +93,28 @@ def prepare(content: bytes, *, ends: EndType = EndType.AS_INSIDE) -> Prepared:
         rewrites=tuple(rewrites),
         left=tuple(left),
     )
+
+
+def prepare_file(
+    source: str | Path, target: str | Path, *, ends: EndType = EndType.AS_INSIDE
+) -> Prepared:
+    """Prepares a file into another one, which is written whole.
+
+    Raises:
+        ModelError: The source is absent or no whole TensorFlow Lite model.
+    """
+    prepared = prepare(load(source), ends=ends)
+    write_bytes(str(target), prepared.content)
+    return prepared
+
+
+def prepared_share(path: str | Path) -> float:
+    """Returns the share of a model's operators that map once it is prepared: 0 to 1.
+
+    Raises:
+        ModelError: The file is absent or no whole TensorFlow Lite model.
+    """
+    return analyse(prepare(load(path)).content).mapped_share
 
 
 def _fix_batch(editor: Editor) -> list[Rewrite]:
@@ -185,8 +211,6 @@ def _leaky_relu(editor: Editor, operator: Any) -> str | None:
 
 def _split_v(editor: Editor, operator: Any) -> str | None:
     """SPLIT_V into equal parts as SPLIT. Exact: nothing is computed."""
-    from components.edgetpu_compiler.model import schema
-
     source, sizes, axis = integers(operator.inputs)
     parts = editor.constant(sizes)
     if parts is None or editor.constant(axis) is None or len(set(parts.ravel().tolist())) != 1:

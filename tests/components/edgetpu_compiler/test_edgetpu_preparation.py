@@ -1,13 +1,22 @@
 """Preparation: every rewrite computes the same numbers before and after, in LiteRT."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tables
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
-from components.edgetpu_compiler.analyser import analyse
+from components.edgetpu_compiler.analyser import analyse, mapped_share
 from components.edgetpu_compiler.model import read_model
-from components.edgetpu_compiler.preparation import EndType, Prepared, RewriteKind, prepare
+from components.edgetpu_compiler.preparation import (
+    EndType,
+    Prepared,
+    RewriteKind,
+    prepare,
+    prepare_file,
+    prepared_share,
+)
 from components.edgetpu_compiler.rules import Code
 from components.errors import ModelError
 
@@ -309,6 +318,18 @@ def test_a_code_that_nothing_uses_any_more_is_gone() -> None:
     content = prepare(transpose_conv(version=4)).content
     root = tables.ModelT.InitFromObj(tables.Model.GetRootAs(content, 0))
     assert [code.version for code in root.operatorCodes] == [3]
+
+
+def test_a_file_is_prepared_into_another(tmp_path: Path) -> None:
+    source, target = tmp_path / "before.tflite", tmp_path / "after" / "model.tflite"
+    source.write_bytes(transpose_conv(4, 1))
+    prepared = prepare_file(source, target)
+    assert target.read_bytes() == prepared.content
+    assert mapped_share(source) == 0
+    assert prepared_share(source) == mapped_share(target) == 1
+    with pytest.raises(ModelError, match="No such file"):
+        prepare_file(tmp_path / "absent.tflite", target)
+    assert target.read_bytes() == prepared.content
 
 
 def test_prepare_refuses_what_is_no_model() -> None:
