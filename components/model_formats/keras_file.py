@@ -5,6 +5,7 @@ entry may name a module to import. So the configuration is read first, without K
 not Keras' own must have been named by the user.
 """
 
+import builtins
 import json
 import re
 import zipfile
@@ -164,7 +165,9 @@ def _check_module(entry: dict[str, Any], path: Path, named: set[str], modules: s
     if shown in named or name in named:
         return
     # "os.system" of a module that imports os: Keras would go through the dot.
-    plain = not isinstance(name, str) or re.fullmatch(r"\w+(>\w+)?", name)
+    plain = not isinstance(name, str) or bool(re.fullmatch(r"\w+(>\w+)?", name))
+    # Keras' own functions are of the module `builtins` too, and so are Python's eval and exec.
+    plain = plain and not (module == "builtins" and hasattr(builtins, str(name)))
     foreign = module is not None and not _is_trusted(str(module), modules)
     if foreign or not plain or (module is None and registered is not None):
         where = f" of module {module}" if module else ""

@@ -6,9 +6,12 @@ and only then renamed.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from components.errors import ConfigError, ModelError
 from components.model_formats.check import compare
@@ -35,6 +38,7 @@ def write_model(
     examples: bool = False,
     export: Export | None = None,
     max_difference: float = MAX_DIFFERENCE,
+    custom_objects: Sequence[str] = (),
 ) -> Parity:
     """Writes a tf_keras model, in the form that the name says, and returns how like it that is.
 
@@ -47,7 +51,9 @@ def write_model(
             `serving_default` takes the tensors.
         export: For a SavedModel: `export(model, folder)` writes it instead, with signatures of
             the user's; one must take the rows.
-        max_difference: Largest absolute difference of an output that is let pass.
+        max_difference: Largest difference of an output that is let pass: absolute, or, where
+            outputs are larger than 1, as a fraction of the largest.
+        custom_objects: Import paths `module:Name` of layers that a Keras file names.
 
     Raises:
         ModelError: What was written does not load, or answers otherwise; nothing is left of it.
@@ -57,19 +63,8 @@ def write_model(
 
     target = Path(path)
     expected = KerasPredictor.of(model).predict(rows)
-    if target.suffix in (".keras", ".h5"):
-        return _publish(target, model.save, rows, expected, max_difference)
-    if target.suffix in (".tflite", ".pb"):
-        raise ConfigError(
-            f"Expected a name that ends in .keras or .h5, or a folder for a SavedModel, received "
-            f"{target.name!r}. A TFLite model is written by write_tflite."
-        )
-    if export is not None:
-        writer = export
-        return _publish(target, lambda f: writer(model, f), rows, expected, max_difference)
-    return _publish(
-        target, lambda f: save_saved_model(model, f, examples), rows, expected, max_difference
-    )
+    write = _writer(model, target, examples, export)
+    return _publish(target, write, rows, expected, max_difference, custom_objects)
 
 
 def write_tflite(
@@ -87,8 +82,8 @@ def write_tflite(
         path: `….tflite`, or `tflite` as TFMA calls it.
         rows: Real rows by input name.
         parent: The parent's outputs for them.
-        max_difference: Largest absolute difference that is let pass; None for any, as
-            quantisation makes one that a budget judges.
+        max_difference: As for `write_model`; None for any, as quantisation makes a difference
+            that a budget judges.
 
     Raises:
         ModelError: What was written does not load or run, or differs too much; nothing is left.
@@ -117,6 +112,21 @@ def save_saved_model(model: "keras.Model", folder: str, examples: bool = False) 
     tf.saved_model.save(holder, folder, signatures=signatures)
 
 
+def _writer(
+    model: "keras.Model", target: Path, examples: bool, export: Export | None
+) -> Callable[[str], None]:
+    if target.suffix in (".keras", ".h5"):
+        return model.save  # type: ignore[no-any-return]
+    if target.suffix in (".tflite", ".pb"):
+        raise ConfigError(
+            f"Expected a name that ends in .keras or .h5, or a folder for a SavedModel, received "
+            f"{target.name!r}. A TFLite model is written by write_tflite."
+        )
+    if export is not None:
+        return partial(export, model)
+    return partial(save_saved_model, model, examples=examples)
+
+
 def _from_examples(columns: Callable[..., Any], inputs: tuple[TensorSpec, ...]) -> Any:
     import tensorflow as tf
 
@@ -140,6 +150,7 @@ def _publish(
     rows: Mapping[str, Array],
     expected: Mapping[str, Array],
     max_difference: float | None,
+    custom_objects: Sequence[str] = (),
 ) -> Parity:
     """Writes beside the target, checks, renames."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -147,11 +158,12 @@ def _publish(
     _remove(staged)
     try:
         write(str(staged))
-        found = open_predictor(staged)
+        found = open_predictor(staged, custom_objects=custom_objects)
         parity = compare(expected, found.predict(rows))
-        if max_difference is not None and not parity.max_difference <= max_difference:
+        limit = None if max_difference is None else max_difference * _scale(expected)
+        if limit is not None and not parity.max_difference <= limit:
             raise ModelError(
-                f"Expected {target} to answer as its parent within {max_difference:g}, received a "
+                f"Expected {target} to answer as its parent within {limit:g}, received a "
                 f"difference of {parity.max_difference:g} on {parity.rows} rows. It was not "
                 "written; save it in another form."
             )
@@ -160,6 +172,12 @@ def _publish(
     finally:
         _remove(staged)
     return parity
+
+
+def _scale(outputs: Mapping[str, Array]) -> float:
+    """Returns the largest output, at least 1: float32 has seven digits, wherever they begin."""
+    sizes = [np.abs(values[np.isfinite(values)]).max(initial=0) for values in outputs.values()]
+    return max(1.0, *map(float, sizes))
 
 
 def _replace(staged: Path, target: Path) -> None:

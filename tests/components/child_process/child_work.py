@@ -30,7 +30,12 @@ def surroundings(_):
             descriptors.append(os.readlink(f"/proc/self/fd/{name}"))
         except FileNotFoundError:
             continue
-    return {"environment": dict(os.environ), "descriptors": descriptors, "stdin": sys.stdin.read()}
+    return {
+        "environment": dict(os.environ),
+        "descriptors": descriptors,
+        "stdin": sys.stdin.read(),
+        "oom_score_adj": Path("/proc/self/oom_score_adj").read_text().strip(),
+    }
 
 
 def chatter(lines):

@@ -188,6 +188,7 @@ def test_child_gets_keras_2_and_none_of_our_files(tmp_path, monkeypatch):
     assert seen["environment"]["TF_USE_LEGACY_KERAS"] == "1"
     assert str(secret) not in seen["descriptors"]
     assert seen["stdin"] == ""
+    assert seen["oom_score_adj"] == "1000", "the kernel takes the child before us"
 
 
 def test_progress_reaches_the_caller(worker):

@@ -281,6 +281,8 @@ def test_lambda_layer_is_refused_and_its_code_does_not_run(tmp_path, name):
          "config": "os.system", "registered_name": "function"},
         {"module": "webbrowser", "class_name": "BackgroundBrowser",
          "config": {"name": "touch"}, "registered_name": None},
+        {"module": "builtins", "class_name": "function", "config": "eval",
+         "registered_name": "function"},
         {"class_name": "__lambda__", "config": {"value": "code"}},
     ],
 )  # fmt: skip

@@ -238,6 +238,17 @@ def test_file_without_signatures_is_asked_by_plain_names(digits):
     assert compare(answers, predictor.predict(rows)).max_difference < 1e-5
 
 
+def test_large_outputs_are_compared_by_their_own_size(place):
+    """Outputs in the millions differ by more than any small number, and are right."""
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.Dense(300, activation="relu") for _ in range(3)]
+    model = keras.Sequential([keras.Input((300,), name="x"), *layers, keras.layers.Dense(1)])
+    rows = {"x": np.random.default_rng(0).random((50, 300)) * 1e6}
+    assert write_model(model, place / "large", rows=rows).max_difference < 100
+
+
 def test_custom_layer_that_the_user_names(tmp_path, monkeypatch):
     (tmp_path / "my_layers.py").write_text(
         "import tf_keras as keras\n\n\n"
@@ -257,6 +268,7 @@ def test_custom_layer_that_the_user_names(tmp_path, monkeypatch):
         model.save(path)
         with pytest.raises(ModelError, match="Doubled"):
             open_predictor(path)
+        write_model(model, path, rows={"x": np.ones((2, 3))}, custom_objects=["my_layers:Doubled"])
         predictor = open_predictor(path, custom_objects=["my_layers:Doubled"])
         given = predictor.predict({predictor.inputs[0].name: np.ones((2, 3))})
         assert given["y"].tolist() == [[2, 2, 2]] * 2
