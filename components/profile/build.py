@@ -199,7 +199,7 @@ def slice_values(column: Any) -> Any:
     """Returns a flat column of text, whole numbers or booleans as texts to slice by."""
     if pa.types.is_floating(column.type):
         values = column.to_numpy(zero_copy_only=False)
-        whole = np.isfinite(values) & (values == np.floor(values))
+        whole = (np.abs(values) < 2**53) & (values == np.floor(values))
         column = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
