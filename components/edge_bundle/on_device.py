@@ -23,6 +23,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SMALL_FILE = 4_000_000
 _CHUNK = 1 << 20
 _HTTP_SECONDS = 30
+_LEFT_SECONDS = 86_400
 
 
 class BundleError(Exception):
@@ -347,11 +349,31 @@ def update(base: str, device_id: str, group: str, cache: Path) -> tuple[Model, i
         raise BundleError(f"Expected a version for group {group!r}, found none published yet.")
     folder = fetch(base, entry["digest"], cache)
     model = Model(folder, entry["digest"])
+    before = _current(cache)
     link = cache / f".current-{os.getpid()}"
     link.unlink(missing_ok=True)
     os.symlink(os.path.join("bundles", entry["digest"]), str(link))
     os.replace(str(link), str(cache / "current"))
+    if before != entry["digest"]:
+        _tidy(cache, keep={entry["digest"], before})
     return model, entry["version"]
+
+
+def _current(cache: Path) -> str:
+    """Returns the digest of the bundle in use; empty when there is none."""
+    try:
+        return os.path.basename(os.readlink(str(cache / "current")))
+    except OSError:
+        return ""
+
+
+def _tidy(cache: Path, keep: set[str]) -> None:
+    """Removes bundles of earlier versions, and what downloads that were killed left a day ago."""
+    for folder in (cache / "bundles").iterdir():
+        left = folder.name.startswith(".fetch-")
+        old = left and time.time() - folder.stat().st_mtime > _LEFT_SECONDS
+        if old or (not left and folder.name not in keep):
+            shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -370,8 +392,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (BundleError, OSError, ValueError) as error:
         said, code = {"error": str(error)}, 1
         try:
-            current = args.cache / "current"
-            model = Model(current, os.path.basename(os.readlink(str(current))))
+            model = Model(args.cache / "current", _current(args.cache))
         except (BundleError, OSError, ValueError):
             json.dump(said, sys.stdout)
             sys.stdout.write("\n")

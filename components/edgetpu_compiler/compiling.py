@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.compilation import compile_models
@@ -60,15 +59,11 @@ def compile_or_check(
         ChildFailed: The compiler failed; a compiler that is there and fails is never passed over.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = _checked(model)
-    rewrites: tuple[str, ...] = ()
-    if prepared:
-        done = prepare(content)
-        content, rewrites = done.content, tuple(str(rewrite) for rewrite in done.rewrites)
     source = folder / "model.tflite"
+    content, rewrites = _prepared(_checked(model), prepared)
     source.write_bytes(content)
     analysis = analyse(content)
-    told: dict[str, Any] = {
+    told = {
         **dataclasses.asdict(settings),
         "require_compiler": require_compiler,
         "prepare": prepared,
@@ -80,12 +75,8 @@ def compile_or_check(
                 f"Expected edgetpu_compiler on the PATH, found none. {HOW_TO_GET} The analyser "
                 f"expects {analysis.mapped_share:.0%} of the operators to map."
             )
-        report = report_of_analysis(
-            analysis,
-            minimum_share=settings.min_mapped_share,
-            rewrites=rewrites,
-            settings=told,
-        )
+        share = settings.min_mapped_share
+        report = report_of_analysis(analysis, minimum_share=share, rewrites=rewrites, settings=told)
         return EdgeTpuModel(source=source, compiled=None, companions=(), report=report)
     compilation = compile_models([source, *companions], folder, compiler, settings)
     own, *others = compilation.models
@@ -103,6 +94,14 @@ def compile_or_check(
         companions=tuple(other.path for other in others),
         report=report,
     )
+
+
+def _prepared(content: bytes, prepared: bool) -> tuple[bytes, tuple[str, ...]]:
+    """Returns the model after the exact rewrites, and what they are."""
+    if not prepared:
+        return content, ()
+    done = prepare(content)
+    return done.content, tuple(str(rewrite) for rewrite in done.rewrites)
 
 
 def _checked(path: Path) -> bytes:

@@ -134,6 +134,21 @@ def test_a_bundle_is_fetched_once_and_mended(tmp_path, base, bundles):
     assert [p.name for p in folder.parent.iterdir()] == [bundles[0].digest]
 
 
+def test_a_device_keeps_the_version_before_and_no_more(tmp_path, bundles):
+    import os
+
+    store = FolderStore(str(tmp_path / "base"))
+    third = tiny.build(tmp_path / "three", "three")
+    left = tmp_path / "cache" / "bundles" / ".fetch-killed"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    for version, bundle in enumerate((*bundles, third), start=1):
+        publish(bundle, store, now_ms=lambda: 1)
+        assert update(store.base_path, "d", "canary", tmp_path / "cache")[1] == version
+    kept = {path.name for path in (tmp_path / "cache" / "bundles").iterdir()}
+    assert kept == {bundles[1].digest, third.digest}
+
+
 def test_a_download_that_is_not_the_bundle_leaves_nothing(tmp_path, base, bundles):
     (base / "bundles" / bundles[0].digest / "tflite").write_bytes(b"x" * 5_000)
     with pytest.raises(BundleError, match="at most 1096 bytes"):
