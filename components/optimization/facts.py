@@ -12,9 +12,9 @@ import numpy as np
 
 from components.child_process.worker import Worker
 from components.model_formats import inspect
-from components.model_formats.formats import detect
+from components.model_formats.formats import Format, detect
 from components.model_formats.predictor import open_predictor
-from components.optimization import codec, latency
+from components.optimization import codec, latency, tflite_layers
 from components.optimization.report import Layer, ModelFacts
 from components.optimization.sizes import size_of
 
@@ -108,7 +108,8 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def _facts(model: Described, predictor: Any) -> ModelFacts:
     file = detect(model.path)
-    layers = by_layer(inspect.weights(file, custom_objects=model.custom_objects))
+    names = tflite_layers.readers(file.path) if file.format is Format.TFLITE else {}
+    layers = by_layer(inspect.weights(file, custom_objects=model.custom_objects), names)
     parameters = sum(layer.parameters for layer in layers)
     zeros = sum(layer.zeros for layer in layers)
     return ModelFacts(
@@ -125,15 +126,19 @@ def _facts(model: Described, predictor: Any) -> ModelFacts:
     )
 
 
-def by_layer(weights: Sequence[inspect.Weight]) -> tuple[Layer, ...]:
+def by_layer(
+    weights: Sequence[inspect.Weight], names: Mapping[str, str] | None = None
+) -> tuple[Layer, ...]:
     """Returns the weights added up by layer, in the order of the file.
 
-    `conv/kernel` and `conv/bias` are of the layer `conv`; a constant of TFLite has the names of
-    all that was fused into it, of which the first is taken.
+    Args:
+        weights: `conv/kernel` and `conv/bias` are of the layer `conv`.
+        names: Layer by the name of the weight, where that does not tell.
     """
     groups: dict[str, list[inspect.Weight]] = {}
     for weight in weights:
-        groups.setdefault(layer_name(weight.name), []).append(weight)
+        name = (names or {}).get(weight.name) or layer_name(weight.name)
+        groups.setdefault(name, []).append(weight)
     return tuple(_layer(name, group) for name, group in groups.items())
 
 

@@ -45,13 +45,7 @@ def rows_from_table(
     Raises:
         DataError: A column is absent, has missing values or another shape.
     """
-    wanted = [*([label] if label else []), *slice_columns]
-    for name in wanted:
-        if name not in table.column_names:
-            raise DataError(
-                f"Expected the column {name!r}, received {_listed(table.column_names)}. "
-                "Name one of these."
-            )
+    check_columns(table.column_names, [*([label] if label else []), *slice_columns])
     if table.num_rows == 0:
         raise DataError("Expected rows, received none. Name a file that has rows.")
     slices = {name: _values(table, name) for name in slice_columns}
@@ -70,6 +64,19 @@ def rows_from_table(
             f"{_listed(columns)}."
         )
     return rows_from_arrays(arrays, inputs, labels, slices, notes)
+
+
+def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Checks that columns are there.
+
+    Raises:
+        DataError: One is absent; the message lists those that are there.
+    """
+    for name in wanted:
+        if name not in found:
+            raise DataError(
+                f"Expected the column {name!r}, received {_listed(found)}. Name one of these."
+            )
 
 
 def rows_from_arrays(
@@ -189,7 +196,7 @@ def _reshaped(values: Array, tensor: Input, notes: list[str]) -> Array:
     if not (same_axes or folded):
         raise DataError(
             f"Expected rows of shape {_shape(tensor)} for the input {tensor.name!r}, received "
-            f"{('rows', *have)}. Give the rows in the shape that the model takes."
+            f"(rows, {', '.join(map(str, have))}). Give them in the shape that the model takes."
         )
     told = "x".join(str(length) for length in have) or "single numbers"
     notes.append(

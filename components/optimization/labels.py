@@ -1,13 +1,16 @@
 """How do the labels of a file become what the model's outputs are compared with?
 
-Class names and numbers that do not start at 0 are numbered in sorted order, and only where that is
-the one reading: as many classes as outputs. What was assumed is said.
+Class names and numbers that do not start at 0 are numbered in sorted order, and only where there
+are as many classes as outputs. Where the model, asked about the rows, does no better than one
+answer for all of them in that order, names are numbered as the model's answers have them, if that
+does. What was assumed is said.
 """
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
 
 from components.errors import DataError
 from components.optimization.scoring import class_numbers
@@ -42,15 +45,17 @@ def encode_labels(labels: Array, scores: Array, label: str) -> tuple[Array, str 
             "Give rows of all classes."
         )
     if width == 1:
-        return _one_output(labels, values, text, label)
+        return _one_output(labels, values, text, scores, label)
     return _classes(labels, values, width, text, scores, label)
 
 
-def _one_output(labels: Array, values: Array, text: bool, label: str) -> tuple[Array, str | None]:
+def _one_output(
+    labels: Array, values: Array, text: bool, scores: Array, label: str
+) -> tuple[Array, str | None]:
     if len(values) == 2:
         if not text and tuple(values) == (0, 1):
             return labels, None
-        return (labels == values[1]).astype(np.int64), _mapping(label, values)
+        return _numbered(labels, values, text, _two_columns(scores), label)
     if text:
         raise DataError(
             f"Expected two classes in {label!r} for a model with one output, received "
@@ -72,17 +77,42 @@ def _classes(
         )
     whole = text or bool((labels == np.rint(labels)).all())
     if len(values) == width and whole:
-        return np.searchsorted(values, labels), _mapping(label, values)
+        return _numbered(labels, values, text, scores, label)
     raise DataError(
         f"Expected class numbers 0 to {width - 1} or {width} class names in {label!r}, received "
         f"{len(values)} values: {_listed(values)}. Number the classes as the training did."
     )
 
 
-def _mapping(label: str, values: Array) -> str:
+def _numbered(
+    labels: Array, values: Array, text: bool, scores: Array, label: str
+) -> tuple[Array, str | None]:
+    """Returns class numbers in sorted order, or for names in the order of the model's answers."""
+    numbers = np.searchsorted(values, labels)
+    if not text or scores.ndim != 2:
+        return numbers, _mapping(label, values, "sorted")
+    answers = np.zeros((len(values), len(values)), dtype=np.int64)
+    np.add.at(answers, (numbers, scores.argmax(axis=1)), 1)
+    one_answer = answers.sum(axis=1).max()
+    if np.trace(answers) > one_answer:
+        return numbers, _mapping(label, values, "sorted")
+    names, order = linear_sum_assignment(-answers)
+    if answers[names, order].sum() <= one_answer:
+        return numbers, _mapping(label, values, "sorted")
+    return order[numbers], _mapping(label, values[np.argsort(order)], "as the model answers")
+
+
+def _two_columns(scores: Array) -> Array:
+    """Returns scores of no and yes; logits are decided at 0, probabilities at a half."""
+    one = scores.reshape(len(scores), -1)[:, 0].astype(np.float64)
+    middle = 0.5 if one.min() >= 0 and one.max() <= 1 else 0.0
+    return np.stack([np.full(len(one), middle), one], axis=1)
+
+
+def _mapping(label: str, values: Array, how: str) -> str:
     shown = ", ".join(f"{value} is {i}" for i, value in enumerate(values[:_SHOWN]))
     more = f" and {len(values) - _SHOWN} more in this order" if len(values) > _SHOWN else ""
-    return f"Classes of {label}, sorted: {shown}{more}."
+    return f"Classes of {label}, {how}: {shown}{more}."
 
 
 def _listed(values: Array) -> str:

@@ -107,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
+    from components.errors import ChildFailed
     from components.optimization.budget import Target
     from components.optimization.report import Verdict
     from components.optimization.terminal import rungs_text
@@ -132,7 +133,11 @@ def run(args: argparse.Namespace) -> int:
         timeout_seconds=args.timeout,
         memory_mb=args.memory,
     )
-    report = compress(request, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        report = compress(request, lambda line: print(line, file=sys.stderr, flush=True))
+    except ChildFailed as error:
+        said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")
+        raise ChildFailed(said, cause=error.cause, log_tail=error.log_tail) from error
     if args.json:
         print(json.dumps(report.to_json(), indent=2))
     else:

@@ -1,7 +1,8 @@
 """How do the rows of the user's file become what the model takes?"""
 
+import contextlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from components.errors import ConfigError, DataError
 from components.model_formats.tensors import TensorSpec
-from components.optimization.fitting import rows_from_arrays, rows_from_table
+from components.optimization.fitting import check_columns, rows_from_arrays, rows_from_table
 from components.optimization.rows import Rows
 from components.tables.table_file import open_table
 
@@ -31,29 +32,36 @@ def read_rows(
 
     Raises:
         DataError: The file is not there, damaged, or does not fit the model.
-        ConfigError: A table without a label named.
     """
     if path.suffix.lower() == ".npz" or _is_npz(path):
         return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns)
-    table = open_table(str(path))
+    return rows_from_table(open_table(str(path)).read(), inputs, label, slice_columns)
+
+
+def check_file(path: Path, label: str | None, slice_columns: Sequence[str]) -> None:
+    """Checks what can be known of a file before the model is: that it opens and has the columns.
+
+    Raises:
+        DataError, ConfigError: As `read_rows`.
+    """
+    if _is_npz(path) or path.suffix.lower() == ".npz":
+        with _opened(path) as archive:
+            _check_names(archive.files, [label or _NPZ_LABEL], slice_columns, path)
+        return
+    names = open_table(str(path)).schema.names
     if label is None:
         raise ConfigError(
             f"Expected --label, the column of {path} to predict, received none. "
-            f"Name one of {_listed(table.schema.names)}."
+            f"Name one of {_listed(names)}."
         )
-    return rows_from_table(table.read(), inputs, label, slice_columns)
+    check_columns(names, [label, *slice_columns])
 
 
 def _npz_rows(
     path: Path, inputs: Sequence[TensorSpec], label: str, slice_columns: Sequence[str]
 ) -> Rows:
     arrays = _npz(path)
-    for name in (label, *slice_columns):
-        if name not in arrays:
-            raise DataError(
-                f"Expected the array {name!r} in {path}, received {_listed(list(arrays))}. "
-                "Name the labels with --label, or save them as y."
-            )
+    _check_names(list(arrays), [label], slice_columns, path)
     others = {n: v for n, v in arrays.items() if n not in (label, *slice_columns)}
     names = [tensor.name for tensor in inputs]
     if all(name in others for name in names):
@@ -66,18 +74,39 @@ def _npz_rows(
     return rows_from_arrays(others, inputs, _plain(arrays[label]), slices)
 
 
-def _npz(path: Path) -> dict[str, Array]:
+def _check_names(
+    found: Sequence[str], labels: Sequence[str], slice_columns: Sequence[str], path: Path
+) -> None:
+    for name in (*labels, *slice_columns):
+        if name not in found:
+            remedy = "Name the labels with --label, or save them as y"
+            raise DataError(
+                f"Expected the array {name!r} in {path}, received {_listed(found)}. "
+                f"{remedy if name in labels else 'Name one of these'}."
+            )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yields an .npz archive; what numpy raises on a damaged one is a DataError."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
+            yield archive
     except FileNotFoundError as error:
         raise DataError(f"Expected an .npz file at {path}, found none. Check the path.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(
             f"Expected arrays of numbers or text in {path}, received: {said}. Write it again with "
             "numpy.savez; arrays of Python objects are not read."
         ) from error
+
+
+def _npz(path: Path) -> dict[str, Array]:
+    with _opened(path) as archive:
+        found = {name: archive[name] for name in archive.files}
     scalars = [name for name, values in found.items() if values.ndim == 0]
     if scalars:
         raise DataError(f"Expected arrays of rows in {path}, received the scalar {scalars[0]!r}.")

@@ -34,7 +34,7 @@ from components.quantizer.ladder import SearchResult, search
 from components.quantizer.modes import IoType, Mode, SearchSettings
 from components.storage import write_bytes
 from pipelines.compress.baseline import no_better_than_guessing
-from pipelines.compress.data import read_rows
+from pipelines.compress.data import check_file, read_rows
 from pipelines.compress.folder import MODEL_FILE, PAGE_FILE, REPORT_FILE, check_free, staged
 from pipelines.compress.request import Request
 from pipelines.compress.verdict import told_of
@@ -75,6 +75,8 @@ def compress(request: Request, progress: Progress) -> OptimizationReport:
             was written.
     """
     check_free(request.out)
+    detect(request.model)
+    check_file(request.data, request.label, request.slice_columns)
     limits = {"timeout_seconds": request.timeout_seconds, "memory_mb": request.memory_mb}
     with (
         Worker(**limits) as worker,

@@ -52,7 +52,7 @@ def told_of(chosen: Rung, judgement: Judgement, budget: Budget, parent_bytes: in
         if size and parent_bytes >= 1.05 * size
         else f"{words.size_text(size)}"
     )
-    loss = f"{words.number(lost)} of {metric} lost" if lost > 0 else f"no {metric} lost"
+    loss = _loss(metric, lost, budget.metric.higher_is_better)
     unsure = judgement.overall.status is SliceStatus.OVER
     return Told(
         verdict=Verdict.KEPT,
@@ -61,6 +61,12 @@ def told_of(chosen: Rung, judgement: Judgement, budget: Budget, parent_bytes: in
         f"{words.number(budget.max_metric_drop)} was allowed"
         + (f" (one of {judgement.overall.rows:,} rows)" if unsure else ""),
     )
+
+
+def _loss(metric: str, lost: float, higher_is_better: bool) -> str:
+    if not higher_is_better:
+        return f"{metric} rose by {words.number(lost)}" if lost > 0 else f"{metric} did not rise"
+    return f"{words.number(lost)} of {metric} lost" if lost > 0 else f"no {metric} lost"
 
 
 def _capital(text: str) -> str:

@@ -40,7 +40,13 @@ def _bar(name: str, facts: ModelFacts, x: Latency, scale: Scale, top: float) -> 
         f"p99 {words.milliseconds(x.p99_ms)} over {x.calls} calls"
     )
     return [
-        text(f"{name}: {facts.mode}", _LEFT - 14, middle + 4, "feature", text_anchor="end"),
+        text(
+            f"{name}: {facts.mode.replace('_', ' ')}",
+            _LEFT - 14,
+            middle + 4,
+            "feature",
+            text_anchor="end",
+        ),
         tag(
             "g",
             tooltip(told),

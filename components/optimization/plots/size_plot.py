@@ -52,7 +52,7 @@ def size_plot(report: OptimizationReport) -> str:
         *_axes(x, y, x_ticks, y_ticks, name),
         *_budget(y, parent, limit, sign),
         *_parent_mark(x, y, parent, parent_size),
-        *(_mark(dot, x, y) for dot in dots),
+        *(_mark(dot, x, y) for dot in sorted(dots, key=lambda d: d.class_ == "chosen")),
         *_labels(dots, x, y),
     )
 
@@ -100,7 +100,7 @@ def _metric_scale(
     lowest = min(d.low if sign > 0 else -d.high for d in dots)
     highest = max(d.high if sign > 0 else -d.low for d in dots)
     floor = sign * parent - allowed * _BUDGETS_SHOWN if allowed else lowest
-    worst = min(max(lowest, floor), sign * parent - allowed * 1.6)
+    worst = min(max(lowest, floor), sign * parent - allowed * 1.3)
     best = min(highest, sign * parent + max(allowed * 3, sign * parent - worst))
     best = max(best, sign * parent)
     low, high = sorted((sign * worst, sign * best))

@@ -119,7 +119,7 @@ def test_axes_of_length_one_and_flattened_rows_fit(have, want):
     ("have", "want"), [((5, 3, 32, 32), (None, 32, 32, 3)), ((5, 27, 28), (None, 28, 28, 1))]
 )
 def test_other_shapes_are_refused(have, want):
-    with pytest.raises(DataError, match=r"Expected rows of shape .* received \('rows', "):
+    with pytest.raises(DataError, match=r"Expected rows of shape .* received \(rows, "):
         rows_from_arrays({"x": np.zeros(have)}, [Tensor("x", want)])
 
 

@@ -7,7 +7,7 @@ import pytest
 from components.errors import ConfigError, DataError
 from components.model_formats.tensors import TensorSpec
 from components.optimization.labels import encode_labels
-from pipelines.compress.data import read_rows
+from pipelines.compress.data import check_file, read_rows
 
 WIDE = (TensorSpec(name="input_1", shape=(None, 3), dtype="float32"),)
 IMAGE = (TensorSpec(name="image", shape=(None, 4, 4, 1), dtype="float32"),)
@@ -66,10 +66,17 @@ def test_a_damaged_npz_is_one_line(tmp_path, content):
         read_rows(tmp_path / "d.npz", WIDE, None, ())
 
 
-def test_a_table_needs_a_label_and_lists_its_columns(tmp_path):
+def test_a_file_is_checked_before_the_model_is_opened(tmp_path):
     pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "d.csv", index=False)
+    np.savez(tmp_path / "d.npz", x=np.ones(2), y=np.ones(2))
+    check_file(tmp_path / "d.csv", "a", ["b"])
+    check_file(tmp_path / "d.npz", None, ["x"])
     with pytest.raises(ConfigError, match=r"--label.*Name one of a, b"):
-        read_rows(tmp_path / "d.csv", WIDE, None, ())
+        check_file(tmp_path / "d.csv", None, ())
+    with pytest.raises(DataError, match=r"column 'c', received a, b"):
+        check_file(tmp_path / "d.csv", "a", ["c"])
+    with pytest.raises(DataError, match=r"array 'c' in .*, received x, y\. Name one of these"):
+        check_file(tmp_path / "d.npz", None, ["c"])
 
 
 def test_no_file_is_one_line(tmp_path):
@@ -115,3 +122,24 @@ def test_labels_are_read_in_the_one_way_there_is(labels, width, expected, said):
 def test_labels_with_no_one_reading_are_refused(labels, width, message):
     with pytest.raises(DataError, match=message):
         encode_labels(np.array(labels), np.zeros((len(labels), width)), "y")
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_names_are_numbered_as_the_model_answers_where_sorting_makes_no_sense(width):
+    names = np.array(["benign", "malignant"] if width == 1 else ["cow", "cat", "dog"])
+    truth = np.random.default_rng(0).integers(0, max(width, 2), size=200)
+    if width == 1:
+        scores = np.where(truth == 0, 0.9, 0.1)[:, None]  # the model was trained with benign as 1
+        expected = 1 - truth
+    else:
+        scores, expected = np.eye(3)[truth] * 5.0, truth
+    found, note = encode_labels(names[truth], scores, "y")
+    assert (found == expected).all()
+    assert "as the model answers" in note
+
+
+def test_names_stay_sorted_where_the_model_knows_nothing():
+    rng = np.random.default_rng(1)
+    names = rng.choice(["a", "b"], p=[0.9, 0.1], size=300)
+    _, note = encode_labels(names, rng.random((300, 1)), "y")
+    assert note == "Classes of y, sorted: a is 0, b is 1."
