@@ -127,11 +127,11 @@ def weighted_poisson_interval(
     tail = (1 - confidence) / 2
     total, variance = float(weights.sum()), float((weights**2).sum())
     low = 0.0
-    if total > 0:
+    if variance > 0:
         low = variance / (2 * total) * float(stats.chi2.ppf(tail, 2 * total**2 / variance))
     total, variance = total + unseen_weight, variance + unseen_weight**2
-    if not total > 0:
-        return 0.0, 0.0
+    if not variance > 0:  # No events, and none can be: or weights too small to be squared.
+        return 0.0, total
     high = variance / (2 * total) * float(stats.chi2.ppf(1 - tail, 2 * total**2 / variance))
     return low, high
 

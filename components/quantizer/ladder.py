@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from components.child_process.worker import Worker
-from components.errors import ChildFailed, ConfigError, ModelError
+from components.errors import ChildFailed, ConfigError, DataError, ModelError
 from components.model_formats.formats import Format, ModelFile
 from components.model_formats.write import write_tflite
 from components.optimization import facts
@@ -131,27 +131,35 @@ def search(
             "Expected a budget for selective int8, received none: it says how many layers stay in "
             "float. Give max_metric_drop, and rows with labels."
         )
+    for rows, use in ((calibration, "to calibrate with"), (choosing, "to judge variants on")):
+        if len(rows) == 0:
+            raise DataError(
+                f"Expected rows {use}, received none. Give some hundreds like those to be served."
+            )
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
+        workshop = Workshop(
+            source=source,
+            calibration=calibration,
+            worker=worker,
+            folder=Path(folder),
+            io_type=io_type,
+            signature=signature,
+            fixed_batch=target is Target.EDGE_TPU,
+        )
+        # Before any rung: a model that is unfit for all of them is an error, not seven failures.
+        workshop.prepare()
         parent = outputs_of(
             worker, str(source.path), choosing.inputs, signature=signature, folder=folder
         )
         run = _Search(
-            workshop=Workshop(
-                source=source,
-                calibration=calibration,
-                worker=worker,
-                folder=Path(folder),
-                io_type=io_type,
-                signature=signature,
-                fixed_batch=target is Target.EDGE_TPU,
-            ),
+            workshop=workshop,
             judge=Judge(
                 rows=choosing, parent=parent, budget=budget, confidence=settings.confidence
             ),
             worker=worker,
             target=target,
-            settings=replace(settings, io_type=io_type),
+            settings=settings,
             progress=progress,
             maps=maps,
         )
@@ -174,8 +182,6 @@ class _Search:
         self, modes: Sequence[Mode], keras: Path | None, training: Rows | None, seed: int
     ) -> None:
         """Makes and judges every rung."""
-        # Before any rung: a model that is unfit for all of them is an error, not seven failures.
-        self.workshop.prepare()
         for mode in modes:
             if mode not in (Mode.SELECTIVE_INT8, Mode.QAT_INT8):
                 self._add(mode, lambda mode=mode: self.workshop.make(mode))  # type: ignore[misc]
