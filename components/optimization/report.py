@@ -30,8 +30,8 @@ class Reason(str, Enum):
     """Why the verdict is what it is."""
 
     WITHIN_BUDGET = "within_budget"
-    # The drop on the reporting rows is above the budget by no more than one row can move it.
-    WITHIN_ONE_ROW = "within_one_row"
+    # The reporting rows are too few to refute it, and with those that chose it stays within.
+    WITHIN_ON_ALL_HELD_OUT = "within_budget_on_all_held_out_rows"
     NO_VARIANT_KEEPS_BUDGET = "no_variant_keeps_budget"
     # The rows that chose said yes, the rows that nobody had seen said no.
     NOT_CONFIRMED = "not_confirmed_on_reporting_rows"

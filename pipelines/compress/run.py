@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from components.model_formats.check import compare
 from components.model_formats.formats import detect
 from components.optimization import asking, words
 from components.optimization.asking import Source
-from components.optimization.budget import Budget, judge
+from components.optimization.budget import Budget, Judgement, judge
 from components.optimization.facts import Described, facts_of
 from components.optimization.labels import encode_labels
 from components.optimization.metrics import Metric, infer_metric
@@ -24,11 +24,12 @@ from components.optimization.report import (
     MetricUsed,
     ModelFacts,
     OptimizationReport,
+    Parity,
     Reason,
     Verdict,
     write_report,
 )
-from components.optimization.rows import Parts, split, stratified_sample
+from components.optimization.rows import Parts, Rows, joined, split, stratified_sample
 from components.optimization.scoring import pick
 from components.quantizer.ladder import SearchResult, search
 from components.quantizer.modes import IoType, Mode, SearchSettings
@@ -180,15 +181,10 @@ def _reported(
     if found.chosen is None or found.path is None:
         return report
     progress(f"measuring {found.chosen.name} on rows that it has not seen")
-    rows = task.parts.reporting
-    assert rows.labels is not None
-    parent = asking.outputs_of(
-        worker, task.source.path, rows.inputs, signature=task.source.signature
-    )
-    child = asking.outputs_of(worker, str(found.path), rows.inputs)
-    judgement = judge(parent, child, rows.labels, task.budget, rows.slices)
+    reporting, held_out, parity = _unseen(task, found.path, worker)
     facts = _facts(request, task, found, worker, scratch)
-    told = told_of(found.chosen, judgement, task.budget, facts["parent"].size.raw_bytes)
+    parent_bytes = facts["parent"].size.raw_bytes
+    told = told_of(found.chosen, reporting, held_out, task.budget, parent_bytes)
     if told.verdict is Verdict.KEPT:
         shutil.copy(found.path, stage / MODEL_FILE)
     return replace(
@@ -198,10 +194,33 @@ def _reported(
         explanation=told.explanation,
         parent=facts["parent"],
         child=facts["child"],
-        overall=judgement.overall,
-        slices=judgement.slices,
-        parity=compare(parent, child),
+        overall=reporting.overall,
+        slices=reporting.slices,
+        parity=parity,
     )
+
+
+def _unseen(task: Task, variant: Path, worker: Worker) -> tuple[Judgement, Judgement, Parity]:
+    """Returns what the variant loses on the reporting rows and on all held-out rows, and parity."""
+    rows = joined(task.parts.reporting, task.parts.choosing)
+    reporting = len(task.parts.reporting)
+    parent = asking.outputs_of(
+        worker, task.source.path, rows.inputs, signature=task.source.signature
+    )
+    child = asking.outputs_of(worker, str(variant), rows.inputs)
+    first = [{name: values[:reporting] for name, values in x.items()} for x in (parent, child)]
+    return (
+        _judged(task, task.parts.reporting, *first),
+        _judged(task, rows, parent, child),
+        compare(*first),
+    )
+
+
+def _judged(
+    task: Task, rows: Rows, parent: Mapping[str, Array], child: Mapping[str, Array]
+) -> Judgement:
+    assert rows.labels is not None
+    return judge(parent, child, rows.labels, task.budget, rows.slices)
 
 
 def _facts(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.optimization.fitting import rows_from_arrays, rows_from_table
-from components.optimization.rows import Rows, split, stratified_sample
+from components.optimization.rows import Rows, joined, split, stratified_sample
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ def test_numbers_are_stratified_by_their_size():
     parts = split(numbered(500, labels), 0)
     for part in (parts.calibration, parts.choosing, parts.reporting):
         assert (part.labels > np.median(labels)).mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_parts_joined_again_are_all_rows():
+    parts = split(numbered(100, np.arange(100) % 4), 0)
+    whole = joined(joined(parts.calibration, parts.choosing), parts.reporting)
+    order = np.argsort(whole.inputs["x"])
+    assert (whole.labels[order] == np.arange(100) % 4).all()
+    assert (whole.slices["s"] == whole.inputs["x"] % 3).all()
 
 
 def test_the_seed_decides_and_nothing_else():

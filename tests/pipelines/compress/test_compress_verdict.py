@@ -20,13 +20,19 @@ INT8 = Rung(
 )
 
 
-def told(wrong, rows, *, limit=0.005, slice_limit=None, slices=None):
+def judged(wrong, rows, budget, slices):
     labels = np.zeros(rows, int)
     parent = np.tile([1.0, 0.0], (rows, 1))
     child = parent.copy()
     child[:wrong] = [0.0, 1.0]
-    budget = Budget(metric=ACCURACY, max_metric_drop=limit, max_slice_drop=slice_limit)
-    return told_of(INT8, judge(parent, child, labels, budget, slices), budget, 3200)
+    return judge(parent, child, labels, budget, slices)
+
+
+def told(wrong, rows, *, all_wrong=None, all_rows=None, slice_limit=None, slices=None):
+    budget = Budget(metric=ACCURACY, max_metric_drop=0.005, max_slice_drop=slice_limit)
+    reporting = judged(wrong, rows, budget, slices)
+    everywhere = judged(all_wrong or wrong, all_rows, budget, {}) if all_rows else reporting
+    return told_of(INT8, reporting, everywhere, budget, 3200)
 
 
 def test_within_the_budget_it_says_what_was_gained_and_lost():
@@ -39,13 +45,22 @@ def test_within_the_budget_it_says_what_was_gained_and_lost():
 
 def test_one_row_of_few_neither_confirms_nor_refutes():
     found = told(1, 100)
-    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_ONE_ROW)
-    assert "(one of 100 rows)" in found.explanation
+    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_ON_ALL_HELD_OUT)
 
 
-@pytest.mark.parametrize(("wrong", "rows"), [(2, 100), (6, 1000)])
-def test_unseen_rows_that_lose_more_take_the_verdict_back(wrong, rows):
-    found = told(wrong, rows)
+def test_few_unseen_rows_are_read_with_those_that_chose():
+    found = told(2, 100, all_wrong=2, all_rows=400)
+    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_ON_ALL_HELD_OUT)
+    assert "0.0200 on 100 rows is within what so few can tell" in found.explanation
+    assert "over all 400 held-out rows it is 0.0050" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rows", "all_wrong", "all_rows"),
+    [(2, 100, 3, 400), (6, 1000, None, None), (30, 1000, 30, 100_000)],
+)
+def test_unseen_rows_that_lose_more_take_the_verdict_back(wrong, rows, all_wrong, all_rows):
+    found = told(wrong, rows, all_wrong=all_wrong, all_rows=all_rows)
     assert (found.verdict, found.reason) == (Verdict.NOT_KEPT, Reason.NOT_CONFIRMED)
     assert f"on {rows:,} rows that it had not seen" in found.explanation
 
