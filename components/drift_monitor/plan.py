@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.drift_monitor.roles import Untested, View, is_sequence, views_of
+from components.drift_monitor.roles import UNSUPPORTED, Untested, View, is_sequence, views_of
 from components.errors import ConfigError, DataError
 from components.profile.bins import Bins, BinSettings, CategoryBins, freeze
 from components.profile.columns import flat
@@ -83,7 +83,10 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Pl
     views: list[View] = []
     untested: list[Untested] = []
     for name in names:
-        found = views_of(name, _whole(sample.column(name)), name in rising)
+        try:
+            found = views_of(name, _whole(sample.column(name)), name in rising)
+        except (DataError, pa.ArrowException) as error:
+            found = Untested(name, UNSUPPORTED, str(error).split(". ")[0])
         if isinstance(found, Untested):
             untested.append(found)
         else:
@@ -92,9 +95,9 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Pl
     for view in list(views):
         try:
             bins[view.feature] = _frozen(view, sample)
-        except DataError as error:
+        except (DataError, pa.ArrowException) as error:
             views.remove(view)
-            untested.append(Untested(view.column, "unsupported", str(error).split(". ")[0]))
+            untested.append(Untested(view.column, UNSUPPORTED, str(error).split(". ")[0]))
     return Plan(tuple(views), bins, tuple(untested), _slices(by, sample) if by else None, sample)
 
 

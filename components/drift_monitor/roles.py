@@ -6,12 +6,14 @@ Row numbers, keys and time stamps differ between any two files: they are named a
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.profile.aspects import LENGTH, TOKEN, VALUE, aspect_of
 from components.profile.columns import FeatureType, flat, is_list, strings
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
@@ -20,6 +22,7 @@ _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
 _ALL_DISTINCT = 0.95
 _LEAST_ROWS = 100
 _WORDS = 4
+_MANY_CATEGORIES = 255
 _EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
 
 # Roles of columns that are not tested.
@@ -138,23 +141,33 @@ def _is_epoch(name: str, sample: Any) -> bool:
 
 def _text(name: str, sample: Any) -> list[View] | Untested:
     present = strings(sample).drop_null()
-    distinct = len(pc.unique(present)) / len(present)
+    different = len(pc.unique(present))
     if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
         return Untested(name, TIME, "dates and times differ between any two files")
-    if len(present) < _LEAST_ROWS or distinct < _ALL_DISTINCT:
-        return [View(name, name, "categorical", FeatureType.CATEGORICAL, flat)]
+    if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
+        plain = View(name, name, "categorical", FeatureType.CATEGORICAL, flat)
+        # Rare values share a bin; hashed into buckets they are compared all the same.
+        hashed = _aspect(name, TOKEN, "categorical", FeatureType.CATEGORICAL)
+        return [plain, hashed] if different > _MANY_CATEGORIES else [plain]
     head = present[:_LEAST_ROWS].to_pylist()
     if np.mean([len(text.split()) for text in head]) < _WORDS:
         return Untested(name, IDENTIFIER, "another text in nearly each row: a key, no feature")
     return [
-        View(name, name, "text", FeatureType.INTEGER, text_length),
+        _aspect(name, LENGTH, "text", FeatureType.INTEGER),
+        _aspect(name, TOKEN, "text", FeatureType.CATEGORICAL),
     ]
 
 
-def text_length(column: Any) -> Any:
-    """Returns the number of characters of each text, in bins as wide as a twelfth of it."""
-    lengths = pc.utf8_length(strings(flat(column))).to_numpy(zero_copy_only=False)
-    return pa.array(lengths, from_pandas=True)
+def _aspect(name: str, aspect: str, shown: str, kind: FeatureType) -> View:
+    """A column of one value a row of a text or list, as the reference profile has them."""
+    return View(f"{name}#{aspect}", name, shown, kind, partial(_read_aspect, aspect=aspect))
+
+
+def _read_aspect(column: Any, aspect: str) -> Any:
+    column = aspect_of(as_list(column), aspect)
+    if aspect == VALUE and _is_text(column.type):
+        return strings(column)
+    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
 def _list_views(name: str, sample: Any) -> list[View] | Untested:
@@ -165,43 +178,24 @@ def _list_views(name: str, sample: Any) -> list[View] | Untested:
         return views_of(name, flat(as_list(sample)), rises=False)
     views = []
     if pc.min(lengths).as_py() != most:
-        views.append(View(f"{name}.length", name, "list", FeatureType.INTEGER, list_length))
-    if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner):
-        views.append(View(f"{name}.mean", name, "list", FeatureType.NUMERIC, list_mean))
+        views.append(_aspect(name, LENGTH, "list", FeatureType.INTEGER))
+    if pa.types.is_floating(inner) or pa.types.is_decimal(inner):
+        views.append(_aspect(name, VALUE, "list", FeatureType.NUMERIC))
+    elif pa.types.is_integer(inner) or pa.types.is_boolean(inner):
+        views.append(_aspect(name, VALUE, "list", FeatureType.INTEGER))
     elif _is_text(inner):
-        views.append(View(f"{name}.first", name, "list", FeatureType.CATEGORICAL, list_first))
+        views.append(_aspect(name, VALUE, "list", FeatureType.CATEGORICAL))
     return views or Untested(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
 
 
 def as_list(column: Any) -> Any:
-    """Returns a column of lists of any length without chunks."""
+    """Returns lists of a fixed size as lists of any, other columns as they are."""
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks)
     if pa.types.is_fixed_size_list(column.type):
-        return column.cast(pa.list_(column.type.value_type))
+        kind, size = pa.list_(column.type.value_type), column.type.list_size
+        if column.null_count or column.offset:
+            return pa.array(column.to_pylist(), kind)
+        ends = pa.array(np.arange(0, size * (len(column) + 1), size, dtype=np.int32))
+        return pa.ListArray.from_arrays(ends, column.flatten())
     return column
-
-
-def list_length(column: Any) -> Any:
-    """Returns the number of values of each row."""
-    return pc.list_value_length(as_list(column)).cast(pa.int64())
-
-
-def list_mean(column: Any) -> Any:
-    """Returns the mean of each row's values; null for a row without one."""
-    column = as_list(column)
-    values = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    ends = np.cumsum(lengths)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (sums[ends] - sums[ends - lengths]) / lengths
-    return pa.array(means, mask=lengths == 0)
-
-
-def list_first(column: Any) -> Any:
-    """Returns the first value of each row; null for a row without one."""
-    column = as_list(column)
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    starts = np.cumsum(lengths) - lengths
-    return strings(column.flatten()).take(pa.array(starts, mask=lengths == 0))
