@@ -25,6 +25,7 @@ EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING)
 RETRAIN_DECISION = "components.RetrainDecision"
 PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"
+PIPELINE = "pipeline"
 NODE = "node"
 
 # What `ml_metadata` hands out; it has no types of its own to check against.

@@ -14,7 +14,7 @@ STUDENT = DistillationSettings(
     fine_tuning=FineTuningSettings(epochs=60, learning_rate=2e-3),
 )
 PRUNING = PruningSettings(
-    sparsity=0.7, fine_tuning=FineTuningSettings(epochs=15, learning_rate=1e-3)
+    sparsity=0.5, fine_tuning=FineTuningSettings(epochs=15, learning_rate=1e-3)
 )
 
 COMPRESSION = CompressionSettings(

@@ -156,8 +156,15 @@ def load(store: Store) -> Graph:
     kinds = {t.id: t.name for t in store.get_execution_types()}
     runs = _by_context(store, ledger.PIPELINE_RUN)
     nodes = _by_context(store, ledger.NODE)
+    pipelines = _by_context(store, ledger.PIPELINE)
     executions = {
-        int(e.id): _execution(e, kinds[e.type_id], runs.get(e.id, ""), nodes.get(e.id, ""))
+        int(e.id): _execution(
+            e,
+            kinds[e.type_id],
+            runs.get(e.id, ""),
+            # TFX names the context of a node `pipeline.node`; either may hold dots of its own.
+            nodes.get(e.id, "").removeprefix(f"{pipelines.get(e.id, '')}."),
+        )
         for e in store.get_executions()
     }
     artifacts = {int(a.id): _artifact(a, types[a.type_id]) for a in store.get_artifacts()}
@@ -207,7 +214,7 @@ def _execution(source: Any, type_name: str, run_id: str, node: str) -> Execution
     return Execution(
         id=int(source.id),
         type=type_name if own else ledger.short_type(type_name),
-        node=node.rsplit(".", 1)[-1] or ledger.short_type(type_name),
+        node=node or ledger.short_type(type_name),
         run_id=run_id,
         state=str(pb.Execution.State.Name(source.last_known_state)),
         message=execution_message(source),

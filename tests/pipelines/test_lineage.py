@@ -297,7 +297,7 @@ def optimised_nodes():
     *first, evaluator, pusher = nodes
     pruned = {"verdict": "KEPT", "sparsity": 0.5}
     small = {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000, "report_path": "hidden"}
-    evaluator.inputs = {"model": "Quantizer.model", "baseline_model": "Trainer.model"}
+    evaluator.inputs = {"model": "Quantizer.small.model", "baseline_model": "Trainer.model"}
     pusher.inputs = {"model": "VariantChooser.model"}
     return [
         *first,
@@ -310,6 +310,7 @@ def optimised_nodes():
             },
         ),
         Node(
+            "Quantizer.small",
             "Quantizer",
             inputs={"model": "Pruner.model", "examples": "SpanExampleGen.examples"},
             outputs={
@@ -320,7 +321,7 @@ def optimised_nodes():
         evaluator,
         Node(
             "VariantChooser",
-            inputs={"model_1": "Trainer.model", "model_2": "Quantizer.model"},
+            inputs={"model_1": "Trainer.model", "model_2": "Quantizer.small.model"},
             outputs={
                 "model": Output("Model", {"chosen_input": "model_2", "variant": "int8"}),
                 "optimization_report": Output(
@@ -336,12 +337,12 @@ def test_what_optimisers_did_is_told_and_the_variant_that_was_evaluated_is_found
     store = open_store(tmp_path / "metadata.db")
     RecordedRun(store, "flights-training", "a", tmp_path).run(optimised_nodes())
     found = explain(store, "flights", 1)
-    assert [step.by for step in found.optimised] == ["VariantChooser", "Quantizer", "Pruner"]
+    assert [step.by for step in found.optimised] == ["VariantChooser", "Quantizer.small", "Pruner"]
     assert found.optimised[1].facts == {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000}
     assert found.contest.metrics == {"auc": 0.71}
     assert [data.spans for data in found.trained_on] == ["1,2"]
     text = " ".join(render_explanation(found).split())
-    assert "Quantizer: verdict KEPT, variant int8, size_bytes 9,000" in text
+    assert "Quantizer.small: verdict KEPT, variant int8, size_bytes 9,000" in text
     assert "Pruner: verdict KEPT, sparsity 0.5" in text
     assert "beat the model that it was made from" in text
 

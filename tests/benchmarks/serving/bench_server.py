@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-for folder in (ROOT, ROOT / "tests" / "components" / "model_server"):
+for folder in (ROOT, ROOT / "tests"):
     sys.path.insert(0, str(folder))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

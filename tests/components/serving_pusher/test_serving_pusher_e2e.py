@@ -1,17 +1,14 @@
 """ServingPusher with a real server process: pushes, switches, failures that change nothing."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from server_process import ServerProcess
+from tiny_serving_model import save_tiny_model
 
 from components.errors import ModelRejected, ServerUnavailable
 from components.serving_pusher.deployment import State, read_record
-
-sys.path.append(str(Path(__file__).parents[1] / "model_server"))
-from server_process import ServerProcess
-from tiny_serving_model import save_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 

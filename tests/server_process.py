@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.model_server.client import ModelClient
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class ServerProcess:
