@@ -26,13 +26,14 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
+    from server_process import ServerProcess
+
     from components.model_server.client import ModelClient
     from pipelines.config import PipelineSettings, ServingSettings
     from pipelines.digits.data import write_spans
     from pipelines.digits.pipeline import compression_pipeline
     from pipelines.digits.settings import COMPRESSION
     from pipelines.runners.local import run_pipeline
-    from server_process import ServerProcess
 
     folder = tmp_path_factory.mktemp("compression")
     (folder / "serving").mkdir()
@@ -99,9 +100,10 @@ def test_the_chosen_tflite_file_answers_requests_and_is_logged_as_what_it_is(run
 
 
 def test_explain_tells_how_the_served_model_was_made(run):
+    from recorder import open_store
+
     from pipelines.lineage.explain import explain
     from pipelines.lineage.show import render_explanation
-    from recorder import open_store
 
     found = explain(open_store(run.folder / "metadata.sqlite"), MODEL, 1)
     steps = [step.by for step in found.optimised]
