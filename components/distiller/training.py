@@ -25,7 +25,8 @@ from components.optimization.fitting import rows_from_arrays
 from components.optimization.scoring import Kind, Scoring, class_numbers, infer_scoring
 
 _LOG = logging.getLogger(__name__)
-_SOFT, _LABEL, _FEATURE = "soft_loss", "label_loss", "feature_loss_{}"
+# Keras logs them as from_teacher_loss, and so on.
+_SOFT, _LABEL, _FEATURE = "from_teacher", "from_labels", "from_layer_{}"
 _LEARNING_RATE = 1e-3
 _LOOKED_AT = 512
 

@@ -16,6 +16,7 @@ from components.optimization.budget import Budget, Judgement, judge
 from components.optimization.facts import Described, facts_of
 from components.optimization.metrics import Metric, infer_metric
 from components.optimization.report import (
+    OVERALL,
     MetricUsed,
     ModelFacts,
     OptimizationReport,
@@ -152,12 +153,13 @@ def _verdict(judgement: Judgement, metric: Metric, asked: Asked) -> tuple[Verdic
     if asked.refused:
         return Verdict.NOT_KEPT, Reason.SPARSITY_NOT_REACHED, f"{asked.refused} {told}."
     if over := judgement.over:
-        explanation = f"{_told(over[0], metric)} on {over[0].slice}; {over[0].limit:.4g} may be."
+        where = "" if over[0].slice == OVERALL else f" on {over[0].slice}"
+        explanation = f"{_told(over[0], metric)}{where}; {over[0].limit:.4g} may be lost."
         return Verdict.NOT_KEPT, Reason.NO_VARIANT_KEEPS_BUDGET, explanation
     limits = [x for x in (asked.max_metric_drop, asked.max_slice_drop) if x is not None]
     if not limits:
         return Verdict.KEPT, Reason.NO_BUDGET, f"{told}; no limit was set."
-    return Verdict.KEPT, Reason.WITHIN_BUDGET, f"{told}; {limits[0]:.4g} may be."
+    return Verdict.KEPT, Reason.WITHIN_BUDGET, f"{told}; {limits[0]:.4g} may be lost."
 
 
 def _told(result: SliceResult, metric: Metric) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.errors import ModelError
+from components.errors import ConfigError, ModelError
 from components.model_formats.formats import keras_model_of
 from components.optimization.eval_config import from_eval_config
 
@@ -33,11 +33,20 @@ class Judged:
         """Returns what the execution properties of a node say.
 
         The Evaluator's own configuration names metric, label and slices, where it is given.
+
+        Raises:
+            ConfigError: Neither names the label.
         """
         config = properties.get("eval_config")
         evaluation = from_eval_config(config, properties.get("metric") or None) if config else None
+        label = properties.get("label_key") or (evaluation.label if evaluation else None)
+        if not label:
+            raise ConfigError(
+                "Expected label_key, or an eval_config that names one, received neither. "
+                "Name the feature that holds the label."
+            )
         return cls(
-            label=properties.get("label_key") or (evaluation.label if evaluation else "") or "",
+            label=label,
             metric=evaluation.metric_name if evaluation else properties.get("metric") or None,
             slices=evaluation.slice_columns if evaluation else (),
             max_metric_drop=_number(properties.get("max_metric_drop")),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
@@ -24,6 +25,7 @@ from components.errors import ModelError
 from components.fine_tuning import keras_model, training
 from components.fine_tuning.rows_file import Array, TrainingRows
 from components.fine_tuning.settings import FineTuningSettings
+from components.model_formats.saved_model import first_line
 
 _LOG = logging.getLogger(__name__)
 _NAMES: Any = tfmot.quantization.keras
@@ -111,21 +113,21 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
     """
     kept = {layer.name: kept_of(layer) for layer in model.layers if _kernel(layer) is not None}
     left = [layer.name for layer in model.layers if _never(layer)]
-    for _ in model.layers:
+    while len(left) < len(model.layers):
         try:
             aware = _NAMES.quantize_apply(_annotated(model, left), _Scheme())
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             found = _UNSUPPORTED.search(str(error))
             if not found or found[1] in left:
                 raise ModelError(
-                    f"Expected a model that TFMOT can quantise, received {model.name}: {error}."
+                    f"Expected a model that TFMOT can quantise, received {model.name}: "
+                    f"{first_line(error)} Take a post-training mode."
                 ) from error
             left.append(found[1])
         else:
             floats = tuple(n for n in left if not isinstance(model.get_layer(n), _INPUTS))
-            return QuantizationAware(
-                aware, {n: k for n, k in kept.items() if n not in left}, floats
-            )
+            kept = {name: what for name, what in kept.items() if name not in left}
+            return QuantizationAware(aware, kept, floats)
     raise ModelError(
         f"Expected a layer that TFMOT can quantise in {model.name}, received "
         f"{sorted({type(layer).__name__ for layer in model.layers})}. Take a post-training mode."
@@ -156,9 +158,15 @@ def _kernel(layer: _Layer) -> Array | None:
 
 
 def _never(layer: _Layer) -> bool:
-    """Says whether a layer cannot even be annotated: its function is unknown, or it is a model."""
+    """Says whether a layer cannot even be annotated.
+
+    Its function is unknown, it is a model, or it takes whole numbers, which TFMOT would quantise
+    as if they were floats.
+    """
     kinds = (_INPUTS, keras.layers.Lambda, keras.Model)
-    return isinstance(layer, kinds) or type(layer).__name__ in ("TFOpLambda", "SlicingOpLambda")
+    if isinstance(layer, kinds) or type(layer).__name__ in ("TFOpLambda", "SlicingOpLambda"):
+        return True
+    return not all(tensor.dtype.is_floating for tensor in tf.nest.flatten(layer.get_input_at(0)))
 
 
 def _annotated(model: keras.Model, left: list[str]) -> keras.Model:

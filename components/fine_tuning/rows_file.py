@@ -46,6 +46,11 @@ def write_rows(path: Path | str, inputs: Mapping[str, Array], labels: Array | No
     lengths = {name: len(values) for name, values in inputs.items()} | {_LABEL: len(labels)}
     if not inputs or len(set(lengths.values())) != 1 or not len(labels):
         raise DataError(f"Expected rows of one length, at least one, received {lengths}.")
+    if not (np.issubdtype(labels.dtype, np.number) or labels.dtype == bool):
+        raise DataError(
+            f"Expected numbers as labels, received {labels.dtype}. Number them as the model's "
+            "own training did."
+        )
     arrays = {f"{_INPUT}{name}": _plain(values) for name, values in inputs.items()}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
