@@ -1,7 +1,8 @@
 """What does a .tflite file need to map to the Edge TPU, and which of it can be done exactly?
 
-Every rewrite here leaves the numbers as they are: tests run the model before and after. What would
-change numbers (a hard swish, float operators) is left, and said.
+Every rewrite here leaves the numbers as they are: tests run the model before and after, in TensorFlow
+Lite's own kernels. (XNNPACK rounds otherwise and takes other operators of the two, so there they
+may differ by a step.) What would change numbers (a hard swish, float operators) is left, and said.
 """
 
 from collections.abc import Callable
