@@ -43,8 +43,8 @@ class Subject:
         values = named.integers() if named is not None else None
         if source is None or values is None:
             return None
-        rank = max(len(source.shape), 1)
-        return tuple(value % rank for value in values)
+        rank = len(source.shape)
+        return tuple(value % rank for value in values) if rank else ()
 
 
 def no_fused_activation(subject: Subject, settings: Settings) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from components.edgetpu_compiler.model import enum_names, read_model, schema
+from components.edgetpu_compiler.model import BROKEN, enum_names, read_model, schema
+from components.errors import ModelError
 
 _IDENTIFIER = b"TFL3"
 _LAST_BYTE_CODE = 127
@@ -26,7 +27,14 @@ class Editor:
         """
         read_model(content)
         tables = schema()
-        self.model: Any = tables.ModelT.InitFromObj(tables.Model.GetRootAs(content, 0))
+        try:
+            self.model: Any = tables.ModelT.InitFromObj(tables.Model.GetRootAs(content, 0))
+        except BROKEN as error:
+            # The object API reads everything, also what an analysis does not look at.
+            raise ModelError(
+                "Expected a whole TensorFlow Lite model to change, received a corrupt one "
+                f"({type(error).__name__}). Convert or copy it again."
+            ) from error
         self.graph: Any = self.model.subgraphs[0]
         self._ops = enum_names("BuiltinOperator")
         self._types = enum_names("TensorType")

@@ -23,7 +23,7 @@ _IDENTIFIER = b"TFL3"
 _ABSENT = -1
 _SCHEMAS = ("ai_edge_litert.schema_py_generated", "tensorflow.lite.python.schema_py_generated")
 # What reading a broken flatbuffer can raise in generated code, which checks nothing itself.
-_BROKEN = (
+BROKEN = (
     struct.error,
     AttributeError,
     IndexError,
@@ -213,7 +213,7 @@ def read_model(source: str | Path | bytes) -> Model:
     try:
         model = _parse(content)
         _check(model)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ModelError(
             f"Expected a whole TensorFlow Lite model in {where}, received a truncated or corrupt "
             f"one ({type(error).__name__}). Convert or copy it again."

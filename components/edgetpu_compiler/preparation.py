@@ -1,8 +1,9 @@
 """What does a .tflite file need to map to the Edge TPU, and which of it can be done exactly?
 
-Every rewrite here leaves the numbers as they are: tests run the model before and after, in TensorFlow
-Lite's own kernels. (XNNPACK rounds otherwise and takes other operators of the two, so there they
-may differ by a step.) What would change numbers (a hard swish, float operators) is left, and said.
+Every rewrite here leaves the numbers as they are: tests run the model before and after, in
+TensorFlow Lite's own kernels. (XNNPACK rounds otherwise and takes other operators of the two, so
+there they may differ by a step.) What would change numbers (a hard swish, float operators) is left,
+and said.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,10 @@ import numpy as np
 from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.editing import Editor, integers
 from components.edgetpu_compiler.interface import eight_bit_ends
-from components.edgetpu_compiler.model import load, schema
+from components.edgetpu_compiler.model import BROKEN, load, schema
 from components.edgetpu_compiler.rules import edge_tpu_rules
 from components.edgetpu_compiler.shape_folding import fold_shapes
+from components.errors import ModelError
 from components.storage import write_bytes
 
 
@@ -78,22 +80,30 @@ def prepare(content: bytes, *, ends: EndType = EndType.AS_INSIDE) -> Prepared:
             become 8 bit, so the caller quantises with the scale that the tensor then carries.
 
     Raises:
-        ModelError: The bytes are no whole TensorFlow Lite model.
+        ModelError: The bytes are no whole TensorFlow Lite model, or one that no runtime could run.
     """
     editor = Editor(content)
+    try:
+        rewrites = _rewrite(editor, None if ends is EndType.AS_INSIDE else ends.value.upper())
+        left = _left(editor)
+        prepared = editor.content() if rewrites else content
+    except BROKEN as error:
+        raise ModelError(
+            "Expected a TensorFlow Lite model whose operators have the inputs and options of "
+            f"their kind, received one that lacks some ({error}). Convert the model again."
+        ) from error
+    return Prepared(content=prepared, rewrites=tuple(rewrites), left=tuple(left))
+
+
+def _rewrite(editor: Editor, wanted: str | None) -> list[Rewrite]:
+    """Makes all changes; `wanted` is the type of the ends."""
     rewrites: list[Rewrite] = []
     for step in (_fix_batch, _fold, _separate_activations, _replace_operations, _lower_versions):
         rewrites += step(editor)
-    changed = eight_bit_ends(editor, None if ends is EndType.AS_INSIDE else ends.value.upper())
-    for name, detail, is_input in changed:
+    for name, detail, is_input in eight_bit_ends(editor, wanted):
         kind = RewriteKind.EIGHT_BIT_INPUT if is_input else RewriteKind.EIGHT_BIT_OUTPUT
         rewrites.append(Rewrite(kind=kind, name=name, detail=detail))
-    left = _left(editor)
-    return Prepared(
-        content=editor.content() if rewrites else content,
-        rewrites=tuple(rewrites),
-        left=tuple(left),
-    )
+    return rewrites
 
 
 def prepare_file(

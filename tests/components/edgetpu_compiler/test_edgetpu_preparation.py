@@ -1,10 +1,13 @@
 """Preparation: every rewrite computes the same numbers before and after, in LiteRT."""
 
+import contextlib
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tables
+from hypothesis import given, settings
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
 from components.edgetpu_compiler.analyser import analyse, mapped_share
@@ -335,3 +338,20 @@ def test_a_file_is_prepared_into_another(tmp_path: Path) -> None:
 def test_prepare_refuses_what_is_no_model() -> None:
     with pytest.raises(ModelError, match="TFL3"):
         prepare(b"not a model at all")
+
+
+def test_an_operator_without_its_options_is_one_error() -> None:
+    builder = TfliteBuilder()
+    output = builder.op("LEAKY_RELU", [builder.input(SHAPE)], builder.tensor(SHAPE))
+    with pytest.raises(ModelError, match="inputs and options"):
+        prepare(builder.content(output))
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_a_broken_file_is_one_error_or_is_prepared(data: st.DataObject) -> None:
+    content = bytearray(float_ends())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ModelError):
+        prepare(bytes(content))
