@@ -1,17 +1,24 @@
-"""Which pipeline brings the digits from images to the smallest network that is good enough?"""
+"""Which pipelines bring the digits from images to a server, and to devices with an Edge TPU?"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from tfx import v1 as tfx
 
+from components.distiller.component import Distiller
+from components.distiller.settings import DistillationSettings
+from components.edge_bundler.component import EdgeBundler
+from components.edgetpu_compiler.component import EdgeTPUCompiler
+from components.quantizer.component import Quantizer
 from components.serving_pusher.component import ServingPusher
 from components.span_example_gen.component import SpanExampleGen
 from pipelines.assembly import assemble
 from pipelines.compression import CompressionSettings, Trained, compression
 from pipelines.config import PipelineSettings, ServingSettings
-from pipelines.digits.data import KEY, LABEL, SPANS
-from pipelines.digits.settings import MODEL_NAME
+from pipelines.digits.data import CLASSES, KEY, LABEL, SPANS
+from pipelines.digits.settings import DEVICE_MODEL_NAME, METRIC, MODEL_NAME
+from pipelines.evaluation import variant_config
+from pipelines.recording_evaluator import Evaluator
 
 _EVAL_FRACTION = 0.35
 
@@ -73,3 +80,81 @@ def compression_pipeline(
     )
     nodes = [*digits.nodes, *compressed.nodes, pusher]
     return assemble(f"{MODEL_NAME}-compression", nodes, settings, metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeSettings:
+    """What goes to devices, and where they fetch it.
+
+    Attributes:
+        base_path: Folder or bucket of the bundles.
+        distillation: The student that maps to the Edge TPU, and how it is taught.
+        max_metric_drop: What the int8 student may lose against the float champion.
+        require_compiler: Fail where there is no compiler; otherwise the analyser speaks.
+        min_mapped_share: Least share of operators on the Edge TPU.
+    """
+
+    base_path: str
+    distillation: DistillationSettings
+    max_metric_drop: float = 0.03
+    require_compiler: bool = False
+    min_mapped_share: float = 0.9
+
+
+def edge_pipeline(
+    settings: PipelineSettings, edge: EdgeSettings, metadata: bool = True
+) -> tfx.dsl.Pipeline:
+    """Returns the pipeline: train, distil, quantise, compile, judge as TFLite, bundle, publish.
+
+    Args:
+        settings: Where it keeps its files.
+        edge: What goes to devices.
+        metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
+    """
+    digits = trained_digits(settings)
+    examples, champion = digits.trained.examples, digits.trained.model
+    distiller = Distiller(
+        teacher=champion,
+        examples=examples,
+        settings=edge.distillation,
+        label_key=LABEL,
+        metric=METRIC,
+        max_metric_drop=edge.max_metric_drop,
+    )
+    quantizer = Quantizer(
+        model=distiller.outputs["model"],
+        examples=examples,
+        max_metric_drop=edge.max_metric_drop,
+        metric=METRIC,
+        label_key=LABEL,
+        target="edge_tpu",
+    )
+    compiler = EdgeTPUCompiler(
+        model=quantizer.outputs["model"],
+        require_compiler=edge.require_compiler,
+        min_mapped_share=edge.min_mapped_share,
+    )
+    evaluator = Evaluator(
+        examples=examples,
+        model=compiler.outputs["edgetpu_model"],
+        baseline_model=champion,
+        eval_config=variant_config(LABEL, METRIC, edge.max_metric_drop, tflite=True),
+        example_splits=["eval"],
+        module_path="pipelines.variant_extractors",
+    )
+    bundler = EdgeBundler(
+        model=compiler.outputs["edgetpu_model"],
+        examples=examples,
+        edgetpu_report=compiler.outputs["edgetpu_report"],
+        name=DEVICE_MODEL_NAME,
+        labels=[str(digit) for digit in range(CLASSES)],
+    )
+    pusher = ServingPusher(
+        model=bundler.outputs["bundle"],
+        model_blessing=evaluator.outputs["blessing"],
+        model_name=DEVICE_MODEL_NAME,
+        base_path=edge.base_path,
+        target="devices",
+    )
+    nodes = [*digits.nodes, distiller, quantizer, compiler, evaluator, bundler, pusher]
+    return assemble(f"{MODEL_NAME}-edge", nodes, settings, metadata)

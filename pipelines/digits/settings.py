@@ -7,6 +7,7 @@ from pipelines.compression import CompressionSettings
 from pipelines.digits.data import LABEL
 
 MODEL_NAME = "digits"
+DEVICE_MODEL_NAME = "digits-edge"
 METRIC = "SparseCategoricalAccuracy"
 
 STUDENT = DistillationSettings(
