@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     compared = commands_of.add_parser("monitor", help=monitor.HELP, description=monitor.__doc__)
     monitor.add_arguments(compared)
     compared.set_defaults(run=monitor.run)
-    analysed = commands_of.add_parser("edge", help=edge.HELP, description=edge.__doc__)
+    analysed = commands_of.add_parser("edge", help=edge.HELP, description=edge.DESCRIPTION)
     edge.add_arguments(analysed)
     analysed.set_defaults(run=edge.run)
     smaller = commands_of.add_parser("compress", help=compress.HELP, description=compress.__doc__)

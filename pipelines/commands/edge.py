@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from components.edgetpu_compiler.analyser import Analysis
 
 HELP = "which operators of a .tflite map to the Edge TPU, and why not the others"
+DESCRIPTION = (
+    "Says per operator whether edgetpu_compiler will map it, by documented rules and without the "
+    "compiler; of a compiled model, what the compiler made of it."
+)
 _SHOWN_OUTPUT = 40
 
 
