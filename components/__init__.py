@@ -12,14 +12,19 @@ from typing import Any
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
+    "Distiller": "components.distiller.component",
     "DriftMonitor": "components.drift_monitor.component",
     "DriftReport": "components.artifacts",
+    "EdgeBundler": "components.edge_bundler.component",
+    "EdgeTPUCompiler": "components.edgetpu_compiler.component",
     "EdgeTpuReport": "components.artifacts",
     "LabelJoiner": "components.prediction_log.label_joiner",
     "OptimizationReport": "components.artifacts",
     "PredictionLog": "components.artifacts",
     "PredictionLogGen": "components.prediction_log.component",
+    "Pruner": "components.pruner.component",
     "QualityMonitor": "components.quality_monitor.component",
+    "Quantizer": "components.quantizer.component",
     "ReferenceProfile": "components.artifacts",
     "ReferenceProfiler": "components.reference_profiler.component",
     "RetrainDecider": "components.retrain_decider.component",
