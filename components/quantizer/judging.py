@@ -202,17 +202,21 @@ def _verdict(found: Expected, budget: Budget, confidence: float) -> tuple[RungSt
     sure = f"{confidence:.0%}"
     if found.high <= limit + _ROUNDING:
         told = (
-            f"It loses {found.value:.4f} of {name}, at most {found.high:.4f} with {sure} "
+            f"It loses {_shown(found.value)} of {name}, at most {_shown(found.high)} with {sure} "
             f"certainty; {limit:g} may be lost."
         )
         return RungStatus.KEPT, Left.KEPT, told
     needed = rows_to_be_certain(found, limit)
     enough = f"; about {needed:,} rows would tell" if needed else ""
     told = (
-        f"It loses {found.value:.4f} of {name} on {found.rows:,} rows, but a loss of up to "
+        f"It loses {_shown(found.value)} of {name} on {found.rows:,} rows, but a loss of up to "
         f"{found.high:.4f} cannot be excluded with {sure} certainty; {limit:g} may be lost{enough}."
     )
     return RungStatus.OVER_BUDGET, Left.NOT_CERTAIN, told
+
+
+def _shown(loss: float) -> str:
+    return f"{loss:.4f}" if loss >= 5e-5 else "nothing" if loss <= 0 else "under 0.0001"
 
 
 def _over_on(part: SliceResult, count: int, budget: Budget) -> str:

@@ -195,3 +195,19 @@ def test_stock_evaluator_judges_whole_number_inputs(trained, tmp_path):
         report.overall.child.value, abs=0.02
     )
     assert report.overall.child.value > 0.9
+
+
+def test_the_node_compiles_for_kubeflow(tmp_path):
+    from compiled_pipeline import compile_pipeline
+    from tfx import v1 as tfx
+
+    from components.quantizer.component import Quantizer
+
+    kinds = tfx.types.standard_artifacts
+    model = tfx.dsl.Importer(source_uri="/m", artifact_type=kinds.Model).with_id("Float")
+    examples = tfx.dsl.Importer(source_uri="/e", artifact_type=kinds.Examples).with_id("Rows")
+    node = Quantizer(
+        model=model.outputs["result"], examples=examples.outputs["result"], label_key="digit"
+    )
+    spec = compile_pipeline(tmp_path, [model, examples, node])
+    assert "components.quantizer.executor.Executor" in str(spec)
