@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from components.child_process.worker import Worker
@@ -14,6 +13,7 @@ from components.model_formats import inspect
 from components.model_formats.predictor import open_predictor
 from components.model_formats.tensors import TensorSpec
 from components.optimization import codec
+from components.optimization.arrays import load_arrays, save_arrays
 
 Array = npt.NDArray[Any]
 _ANSWERS = "components.optimization.asking:answer"
@@ -78,7 +78,7 @@ def outputs_of(
     """
     with tempfile.TemporaryDirectory(prefix="loop-rows-", dir=folder) as scratch:
         rows, answers = Path(scratch) / "rows.npz", Path(scratch) / "answers.npz"
-        np.savez(rows, **{f"in:{name}": values for name, values in inputs.items()})
+        save_arrays(rows, inputs)
         payload = {
             "path": path,
             "signature": signature,
@@ -87,7 +87,7 @@ def outputs_of(
             "answers": str(answers),
         }
         worker.call(_ANSWERS, payload, doing=f"running {path}")
-        return _read(answers, "out:")
+        return load_arrays(answers)
 
 
 def answer(payload: Mapping[str, Any]) -> None:
@@ -97,8 +97,8 @@ def answer(payload: Mapping[str, Any]) -> None:
         signature=payload["signature"],
         custom_objects=tuple(payload["custom_objects"]),
     )
-    given = predictor.predict(_read(payload["rows"], "in:"))
-    np.savez(payload["answers"], **{f"out:{name}": values for name, values in given.items()})
+    given = predictor.predict(load_arrays(payload["rows"]))
+    save_arrays(payload["answers"], given)
 
 
 def convertible(payload: Mapping[str, Any]) -> Any:
@@ -117,9 +117,3 @@ def convertible(payload: Mapping[str, Any]) -> Any:
             outputs=found.outputs,
         )
     )
-
-
-def _read(path: str | Path, prefix: str) -> dict[str, Array]:
-    # np.savez has a parameter called `file`: a prefix keeps it apart from an input of that name.
-    with np.load(path, allow_pickle=False) as archive:
-        return {name.removeprefix(prefix): archive[name] for name in archive.files}

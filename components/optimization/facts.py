@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from components.child_process.worker import Worker
 from components.model_formats import inspect
 from components.model_formats.formats import Format, detect
 from components.model_formats.predictor import open_predictor
 from components.optimization import codec, latency, tflite_layers
+from components.optimization.arrays import load_arrays
 from components.optimization.report import Layer, ModelFacts
 from components.optimization.sizes import size_of
 
@@ -99,9 +98,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
     }
     facts = {name: _facts(model, opened[name]) for name, model in models.items()}
     if payload["rows"]:
-        with np.load(payload["rows"], allow_pickle=False) as archive:
-            rows = {name: archive[name] for name in archive.files}
-        taken = latency.measure(opened, rows, seconds=payload["seconds"])
+        taken = latency.measure(opened, load_arrays(payload["rows"]), seconds=payload["seconds"])
         facts = {name: replace(known, latency=taken[name]) for name, known in facts.items()}
     return {name: codec.to_json(known) for name, known in facts.items()}
 

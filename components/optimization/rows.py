@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import DataError
+from components.optimization.arrays import save_arrays
 
 Array = npt.NDArray[Any]
 
@@ -60,7 +61,7 @@ class Rows:
 
     def save_inputs(self, path: str | Path) -> None:
         """Writes the inputs as .npz by input name: how rows reach a child process."""
-        np.savez(path, **{name: np.asarray(values) for name, values in self.inputs.items()})
+        save_arrays(path, self.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

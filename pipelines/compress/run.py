@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.child_process.worker import Worker
+from components.errors import ConfigError
 from components.model_formats.check import compare
 from components.model_formats.formats import detect
 from components.optimization import asking, words
@@ -102,6 +103,11 @@ def _task(request: Request, worker: Worker, progress: Progress) -> Task:
     outputs = asking.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
     label = request.label or "y"
     assert rows.labels is not None
+    if (request.output is None and len(outputs) > 1) or request.output not in (None, *outputs):
+        raise ConfigError(
+            f"Expected --output, the one that {label} belongs to, of {', '.join(outputs)}; "
+            f"received {request.output or 'none'}. Name one."
+        )
     scores = pick(outputs, request.output)
     labels, said = encode_labels(rows.labels, scores, label)
     metric = infer_metric(labels, outputs, request.metric, request.output)
