@@ -91,7 +91,8 @@ def row_hashes(columns: list[Any]) -> HashArray:
 
 def can_hash(kind: Any) -> bool:
     """Says whether columns of a pyarrow type are hashed."""
-    return not (is_list(kind) or pa.types.is_nested(kind) or pa.types.is_null(kind))
+    nested = pa.types.is_nested(kind) or is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return not (nested or pa.types.is_null(kind))
 
 
 def _value_hashes(column: Any) -> HashArray:

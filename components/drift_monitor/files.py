@@ -22,7 +22,7 @@ from components.drift_monitor.report import DriftReport, FeatureDrift
 from components.drift_monitor.roles import EMPTY, View, is_index
 from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
-from components.errors import ConfigError
+from components.errors import ConfigError, DataError
 from components.profile.columns import flat
 from components.profile.reference import FeatureProfile
 from components.tables.table_file import TableFile, open_table
@@ -53,7 +53,13 @@ def compare_paths(
     """Opens two files, and TFDV's schema where one is named, and compares; see compare_files."""
     promised = read_schema(schema) if schema else None
     files = open_table(reference), open_table(current)
-    return compare_files(*files, settings, schema=promised, **options)
+    try:
+        return compare_files(*files, settings, schema=promised, **options)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Expected columns that can be compared in {current}, received: {error}. "
+            "Leave the column out with ignore_features."
+        ) from error
 
 
 def compare_files(

@@ -124,6 +124,7 @@ def _classified(
 ) -> tuple[float, float, tuple[str, ...]]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
+    from threadpoolctl import threadpool_limits
 
     rows = np.where(
         np.isfinite(np.vstack([reference, current])), np.vstack([reference, current]), np.nan
@@ -134,11 +135,15 @@ def _classified(
     for fitted, held in folds.split(rows, side):
         model = HistGradientBoostingClassifier(
             max_iter=40, max_leaf_nodes=15, min_samples_leaf=20, random_state=seed
-        ).fit(rows[fitted], side[fitted])
-        auc, spread = _auc(model.predict_proba(rows[held])[:, 1], side[held])
+        )
+        # Few rows: threads would wait for each other, badly so on a busy machine.
+        with threadpool_limits(1):
+            model.fit(rows[fitted], side[fitted])
+            auc, spread = _auc(model.predict_proba(rows[held])[:, 1], side[held])
         aucs.append(auc)
         z_values.append((auc - 0.5) / spread)
-    top = _most_telling(model, rows[held], side[held], names, seed)
+    with threadpool_limits(1):
+        top = _most_telling(model, rows[held], side[held], names, seed)
     # The folds' models share rows, so their scores are not independent: the larger p-value of
     # the mean and of Bonferroni would be too careful, the best of the folds times folds is right.
     p_value = min(1.0, _FOLDS * float(special.ndtr(-max(z_values))))

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+from components.drift_monitor import report_parts
+from components.drift_monitor.report_parts import Parts
 from components.errors import DataError
 
 SCHEMA_VERSION = 1
@@ -110,6 +112,7 @@ class DriftReport:
         settings: What the report was made with.
         longest_gap_share: Longest time without a row, as a share of the window; None where the
             rows have no event times.
+        parts: Pictures of the features, quality without and with labels, and the windows before.
     """
 
     verdict: Verdict
@@ -128,6 +131,7 @@ class DriftReport:
     reference_digest: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     longest_gap_share: float | None = None
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -165,6 +169,7 @@ def to_json(report: DriftReport) -> dict[str, Any]:
         "reference_digest": report.reference_digest,
         "settings": dict(report.settings),
         "longest_gap_share": report.longest_gap_share,
+        **report_parts.to_json(report.parts),
     }
 
 
@@ -203,6 +208,7 @@ def from_json(content: dict[str, Any]) -> DriftReport:
             reference_digest=content["reference_digest"],
             settings=content["settings"],
             longest_gap_share=content.get("longest_gap_share"),
+            parts=report_parts.from_json(content),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(

@@ -1,0 +1,73 @@
+"""How good were a window's answers, as far as its scores tell before any label is here?"""
+
+from components.drift_monitor.report_parts import EstimatedMetric, EstimatedQuality
+from components.profile.bins import NumericBins
+from components.profile.counts import ColumnCounts
+from components.profile.estimated_quality import (
+    CalibrationMap,
+    estimate,
+    first_positive,
+    fit_calibration,
+    measured,
+)
+from components.profile.reference import FeatureProfile
+
+CONCEPT = "No labels: a change of what labels mean is not seen."
+_STRANGE_SHARE = 0.01
+_DIGITS = 6
+
+
+def estimated_quality(
+    score: FeatureProfile | None,
+    positives: tuple[int, ...],
+    current: ColumnCounts | None,
+    threshold: float = 0.5,
+) -> EstimatedQuality | None:
+    """Returns the estimate; None where nobody ever said what the scores mean.
+
+    Args:
+        score: Scores of held-out rows at training time.
+        positives: Held-out rows with label 1 in each bin of it; empty where there were no labels.
+        current: Scores of the window on the same bins; None where none were logged.
+        threshold: Score above which a row is answered with 1.
+    """
+    if score is None or not any(positives) or not isinstance(score.bins, NumericBins):
+        return None
+    rows = score.counts.bins
+    if sum(positives) >= sum(rows) or current is None or not current.present:
+        return None
+    calibration = fit_calibration(rows, positives)
+    positive_from = first_positive(score.bins.edges, threshold)
+    promised = measured(rows, positives, positive_from)
+    expected = estimate(current.bins, calibration, positive_from)
+    return EstimatedQuality(
+        rows=current.present,
+        held_out_rows=sum(rows),
+        threshold=threshold,
+        metrics={
+            name: EstimatedMetric(
+                reference=round(promised[name], _DIGITS),
+                value=round(found.value, _DIGITS),
+                low=round(found.low, _DIGITS),
+                high=round(found.high, _DIGITS),
+            )
+            for name, found in expected.items()
+            if name in promised
+        },
+        unseen=(CONCEPT, *_not_counted(calibration, current)),
+    )
+
+
+def _not_counted(calibration: CalibrationMap, current: ColumnCounts) -> list[str]:
+    said = []
+    if current.missing:
+        said.append(f"{current.missing:,} answered rows have no score and are not in it.")
+    # Beyond the outermost blocks the map is a guess: no held-out row scored like this.
+    low, high = calibration.centres[0], calibration.centres[-1]
+    strange = sum(current.bins[: int(low)]) + sum(current.bins[int(high) + 1 :])
+    if strange > _STRANGE_SHARE * current.present:
+        share = strange / current.present
+        said.append(
+            f"{share:.0%} of the scores are beyond nearly all held-out ones: a guess there."
+        )
+    return said
