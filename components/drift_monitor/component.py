@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import channel, component_spec
+from tfx.types import channel, component_spec, standard_artifacts
 
 from components.artifacts import DriftReport, PredictionLog, ReferenceProfile
 from components.drift_monitor.executor import Executor
@@ -30,11 +30,15 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
         "season_floors": component_spec.ExecutionParameter(type=str),
         "arrival_settings": component_spec.ExecutionParameter(type=str),
         "multivariate": component_spec.ExecutionParameter(type=int),
+        "score_threshold": component_spec.ExecutionParameter(type=float),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "prediction_log": component_spec.ChannelParameter(type=PredictionLog),
         "reference_profile": component_spec.ChannelParameter(type=ReferenceProfile),
         "previous_report": component_spec.ChannelParameter(type=DriftReport, optional=True),
+        "evaluation": component_spec.ChannelParameter(
+            type=standard_artifacts.ModelEvaluation, optional=True
+        ),
     }
     OUTPUTS: ClassVar[dict[str, Any]] = {
         "drift_report": component_spec.ChannelParameter(type=DriftReport)
@@ -44,8 +48,10 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
 class DriftMonitor(base_component.BaseComponent):
     """Compares a window of the prediction log with the model's frozen reference.
 
-    Output `drift_report`: `drift_report.json`, with the custom properties verdict, reason, window,
-    model_version, drifted_features, faulty_features and rows.
+    Output `drift_report`: `drift_report.json`, the same as a page (`drift_report.html`) and as
+    Prometheus gauges (`drift_report.prom`), with the custom properties verdict, reason, window,
+    model_version, drifted_features, faulty_features and rows, and `estimated_auc` where there is an
+    estimate.
     """
 
     SPEC_CLASS = DriftMonitorSpec
@@ -70,6 +76,8 @@ class DriftMonitor(base_component.BaseComponent):
         season_floors: Mapping[str, float] | str = "{}",
         arrival_settings: Mapping[str, float] | str = "{}",
         multivariate: bool = False,
+        evaluation: channel.BaseChannel | None = None,
+        score_threshold: float = 0.5,
     ) -> None:
         """Declares the node.
 
@@ -92,12 +100,16 @@ class DriftMonitor(base_component.BaseComponent):
             season_floors: Least corrected PSI of a feature in this season (calibration.py).
             arrival_settings: Fields of ArrivalSettings (settings.py) to change.
             multivariate: Test all features together, on the training sample; takes seconds.
+            evaluation: QualityMonitor's, of the newest window whose labels have come: shown beside
+                the estimate.
+            score_threshold: Score above which a row is answered with 1, for the estimate.
         """
         super().__init__(
             spec=DriftMonitorSpec(
                 prediction_log=prediction_log,
                 reference_profile=reference_profile,
                 **({} if previous_report is None else {"previous_report": previous_report}),
+                **({} if evaluation is None else {"evaluation": evaluation}),
                 drift_report=channel.Channel(type=DriftReport),
                 window=window,
                 model_name=model_name,
@@ -113,6 +125,7 @@ class DriftMonitor(base_component.BaseComponent):
                 season_floors=_as_json(season_floors, dict, "season_floors"),
                 arrival_settings=_as_json(arrival_settings, dict, "arrival_settings"),
                 multivariate=int(multivariate),
+                score_threshold=float(score_threshold),
             )
         )
 

@@ -78,6 +78,8 @@ class DriftSettings:
         season_floors: Least corrected PSI of a feature in this season (calibration.py).
         ignore_features: Features that move legitimately, such as the month.
         score_output: Log column to compare with the reference's score; empty for none.
+        score_threshold: Score above which a row is answered with 1, in (0, 1); estimated accuracy,
+            precision, recall and F1 are of these answers.
         faults: When a feature is broken.
         arrivals: When the source of the rows is silent or late.
     """
@@ -91,6 +93,7 @@ class DriftSettings:
     season_floors: Mapping[str, float] = field(default_factory=dict)
     ignore_features: tuple[str, ...] = ()
     score_output: str = ""
+    score_threshold: float = 0.5
     faults: FaultSettings = field(default_factory=FaultSettings)
     arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
 
@@ -107,6 +110,10 @@ class DriftSettings:
             raise ConfigError(
                 "windows_needed must be from 1 to windows_looked_at, got "
                 f"{self.windows_needed} of {self.windows_looked_at}."
+            )
+        if not 0 < self.score_threshold < 1:
+            raise ConfigError(
+                f"score_threshold must be between 0 and 1, got {self.score_threshold}."
             )
         if not 0 < self.release <= 1:
             raise ConfigError(f"release must be above 0 and at most 1, got {self.release}.")

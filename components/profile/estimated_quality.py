@@ -148,6 +148,48 @@ def estimate(
     }
 
 
+def measured(
+    rows: Sequence[float], positives: Sequence[float], positive_from: int
+) -> Mapping[str, float]:
+    """Returns the metrics of METRICS of labelled rows, from their counts alone.
+
+    Args:
+        rows: Labelled rows by bin of the score, lowest scores first.
+        positives: How many of them have label 1.
+        positive_from: First bin whose rows are answered with 1.
+    """
+    count, ones = np.asarray(rows, float), np.asarray(positives, float)
+    found = _metrics(count[None], ones[None], positive_from)
+    return {name: float(found[name][0]) for name in METRICS if np.isfinite(found[name][0])}
+
+
+def squared_error(
+    rows: Sequence[float], positives: Sequence[float], edges: Sequence[float]
+) -> float:
+    """Returns the mean squared error of the scores (Brier), each taken as its bin's middle.
+
+    Args:
+        rows: Labelled rows by bin of the score, lowest scores first.
+        positives: How many of them have label 1.
+        edges: Inner edges of the bins, between 0 and 1.
+
+    Raises:
+        DataError: There is no row.
+    """
+    count, ones = np.asarray(rows, float), np.asarray(positives, float)
+    if not count.sum():
+        raise DataError("Expected labelled rows by bin of the score, received none.")
+    limits = np.concatenate([[0.0], edges, [1.0]])
+    middle = (limits[1:] + limits[:-1]) / 2
+    error = (count - ones) * middle**2 + ones * (1 - middle) ** 2
+    return float(error.sum() / count.sum())
+
+
+def first_positive(edges: Sequence[float], threshold: float) -> int:
+    """Returns the first bin whose scores are above the threshold: the edge nearest to it counts."""
+    return int(np.argmin(np.abs(np.asarray(edges) - threshold))) + 1
+
+
 def _drawn_ones(rows: Array, calibration: CalibrationMap, seed: int) -> Array:
     """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
     rng = np.random.default_rng(seed)
