@@ -6,7 +6,6 @@ from typing import Any
 
 from components.optimization.budget import Budget
 from components.optimization.report import (
-    Layer,
     MetricUsed,
     ModelFacts,
     OptimizationReport,
@@ -76,16 +75,13 @@ def verdict_of(result: SearchResult, budget: Budget | None) -> tuple[Verdict, Re
 
 
 def with_layers(child: ModelFacts, chosen: Rung) -> ModelFacts:
-    """Returns the facts with the layers that stayed in float marked.
-
-    Layers are known by their operator's output there and by their weights here; those of a layer
-    with weights share the beginning of the name.
-    """
-    floats = {name.split(" (")[0]: chosen.layer_errors.get(name) for name in chosen.float_layers}
-    marked: list[Layer] = []
-    for layer in child.layers:
-        parts = set(layer.name.split("/"))
-        found = [name for name in floats if parts & set(name.split("+"))]
-        known = {"kept_in_float": True, "error": floats[found[0]]} if found else {}
-        marked.append(replace(layer, **known))  # type: ignore[arg-type]
-    return replace(child, layers=tuple(marked))
+    """Returns the facts with the layers that stayed in float marked, and each layer's error."""
+    marked = tuple(
+        replace(
+            layer,
+            kept_in_float=layer.name in chosen.float_layers,
+            error=chosen.layer_errors.get(layer.name),
+        )
+        for layer in child.layers
+    )
+    return replace(child, layers=marked)
