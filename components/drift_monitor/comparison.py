@@ -27,7 +27,7 @@ _DOUBT = 2.33  # 99 %, one-sided: an effect is called too small only when that i
 
 
 def compare(
-    blank: FeatureDrift, profile: FeatureProfile, counts: ColumnCounts, weight: float = 1.0
+    blank: FeatureDrift, profile: FeatureProfile, counts: ColumnCounts, effective: Any = None
 ) -> FeatureDrift:
     """Returns `blank` with effects and the p-value of a window's counts against a profile.
 
@@ -35,9 +35,11 @@ def compare(
         blank: The feature, as far as it is known.
         profile: What training had.
         counts: What the window has, on the same bins.
-        weight: Effective rows per counted row, in (0, 1], where rows stand for several.
+        effective: Where rows stand for several, the weighted counts scaled to effective rows,
+            `missing` last, of shape (bins + 1,); None takes the counts.
     """
-    reference, current = profile.counts.vector(), counts.vector() * weight
+    reference = profile.counts.vector()
+    current = counts.vector() if effective is None else effective
     order = _order(profile)
     if order is None:
         r, c = two_sample.settled(reference[:-1], current[:-1])

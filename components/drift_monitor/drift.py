@@ -190,7 +190,7 @@ def measure(
 
 
 def judge_counts(
-    seen: Seen, settings: DriftSettings, enough: bool, weight: float = 1.0
+    seen: Seen, settings: DriftSettings, enough: bool, effective: Any = None
 ) -> FeatureDrift:
     """Returns effects, p-value and fault of one feature's counts.
 
@@ -198,7 +198,7 @@ def judge_counts(
         seen: Training and window.
         settings: When a feature is broken.
         enough: Both sides have rows enough to test; otherwise only infinities are looked for.
-        weight: Effective rows per counted row, in (0, 1].
+        effective: Counts scaled to effective rows, where rows were sampled (comparison.py).
     """
     profile, counts = seen.profile, seen.counts
     feature = FeatureDrift(
@@ -207,7 +207,7 @@ def judge_counts(
         missing_share=counts.missing / max(counts.rows, 1),
     )
     if enough:
-        feature = compare(feature, profile, counts, weight)
+        feature = compare(feature, profile, counts, effective)
     # Infinities break a model however few the rows are; the other checks need shares.
     fault = find_fault(seen, settings.faults) if enough or counts.infinite else None
     return replace(feature, fault=fault.code, note=fault.note) if fault else feature

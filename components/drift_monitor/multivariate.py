@@ -124,7 +124,7 @@ def _classified(
 ) -> tuple[float, float, tuple[str, ...]]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     rows = np.where(
         np.isfinite(np.vstack([reference, current])), np.vstack([reference, current]), np.nan
