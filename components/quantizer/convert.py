@@ -222,10 +222,11 @@ def essential_line(log: str) -> str:
     """Returns the line of a converter's log that says what is wrong, as a sentence."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if _ESSENTIAL.search(line)]
-    clear = [line for line in telling if not _NOISE.search(line)]
-    line = (clear or telling or lines or ["no message"])[0]
+    quiet = [line for line in lines if not _NOISE.search(line)]
+    clear = [line for line in quiet if line in telling]
+    line = (clear or telling or quiet or lines or ["no message"])[0]
     # An MLIR error starts with the place, which may be a page long.
-    line = re.split(r"\berror: ", line)[-1]
+    line = re.sub(r"^loc\(.*\):\s*", "", re.split(r"\berror: ", line)[-1])
     return f"{line[:300].rstrip('. ')}."
 
 

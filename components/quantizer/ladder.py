@@ -272,7 +272,7 @@ class _Search:
         judged = Judged(
             status=RungStatus.SKIPPED,
             reason=Left.NOT_NEEDED,
-            explanation="Plain int8 keeps to the budget.",
+            explanation="Plain int8 is good enough.",
         )
         self.candidates.append(_Candidate(mode=mode, name=title(mode), judged=judged))
 

@@ -145,6 +145,7 @@ def test_mode_that_the_converter_refuses_is_a_rung(worker, tmp_path):
         assert (rung.status.value, rung.reason) == ("failed", "failed_to_convert")
         assert "\n" not in rung.explanation
         assert len(rung.explanation) < 700
+        assert "received: 'tf.MatrixSolve' op is neither a custom op" in rung.explanation
         assert "/tmp" not in rung.explanation
 
 
