@@ -11,15 +11,17 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.artifacts import set_properties
-from components.drift_monitor import report
+from components.artifacts import Scalar, set_properties
+from components.drift_monitor import page, realised, report, telemetry
 from components.drift_monitor.drift import monitor
+from components.drift_monitor.report_parts import RealisedQuality
 from components.drift_monitor.settings import ArrivalSettings, DriftSettings, FaultSettings
 from components.drift_monitor.window import WindowRows, read_window
+from components.drift_monitor.window_parts import with_parts
 from components.errors import ConfigError, DataError
 from components.prediction_log.window_files import read_rows, read_window_json
 from components.profile import reference
-from components.storage import read_bytes, read_json, write_json
+from components.storage import read_bytes, read_json, write_bytes, write_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,10 +48,18 @@ class Executor(base_executor.BaseExecutor):
         if exec_properties.get("multivariate"):
             content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
             sample = pq.read_table(pa.BufferReader(content))
-        result = monitor(profile, window, settings_from(exec_properties), previous, sample)
+        settings = settings_from(exec_properties)
+        result = with_parts(
+            monitor(profile, window, settings, previous, sample),
+            profile,
+            window.columns,
+            settings,
+            previous,
+            read_evaluation(input_dict.get("evaluation")),
+        )
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
-        write_json(os.path.join(output.uri, report.REPORT_FILE), report.to_json(result))
-        properties = {
+        write_report(output.uri, result)
+        properties: dict[str, Scalar] = {
             "verdict": result.verdict.value,
             "reason": result.reason,
             "window": result.window,
@@ -58,9 +68,29 @@ class Executor(base_executor.BaseExecutor):
             "faulty_features": len(result.faulty),
             "rows": result.current_rows,
         }
+        if result.parts.estimated and "auc" in result.parts.estimated.metrics:
+            properties["estimated_auc"] = result.parts.estimated.metrics["auc"].value
         set_properties(output, properties)
         facts = " ".join(f"{name}={value}" for name, value in properties.items())
         _LOG.info("drift_report %s uri=%s", facts, output.uri)
+
+
+def write_report(uri: str, result: report.DriftReport) -> None:
+    """Writes the report as JSON, as a page and as Prometheus gauges, and records the gauges."""
+    found = telemetry.gauges(result)
+    text = telemetry.prometheus_text(found)
+    write_bytes(os.path.join(uri, page.PAGE_FILE), page.render(result).encode())
+    write_bytes(os.path.join(uri, telemetry.PROMETHEUS_FILE), text.encode())
+    write_json(os.path.join(uri, report.REPORT_FILE), report.to_json(result))
+    telemetry.record(found)
+
+
+def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | None:
+    """Returns the quality that QualityMonitor measured; None where there is none."""
+    if not given:
+        return None
+    uri = artifact_utils.get_single_uri(given)
+    return realised.realised_quality(read_json(os.path.join(uri, realised.QUALITY_FILE)))
 
 
 def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
@@ -83,6 +113,7 @@ def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
         windows_looked_at=int(exec_properties.get("windows_looked_at") or 1),
         ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
         score_output=exec_properties.get("score_output") or "",
+        score_threshold=float(exec_properties.get("score_threshold") or 0.5),
         faults=parts["fault_settings"],
         arrivals=parts["arrival_settings"],
         release=float(exec_properties.get("release") or 0.5),
