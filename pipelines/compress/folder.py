@@ -42,6 +42,7 @@ def staged(out: Path) -> Iterator[Path]:
         ConfigError: `out` may not be written, before the block or after it.
     """
     check_free(out)
+    out = out.resolve()  # A link stays one, and "." has a name.
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -53,7 +54,13 @@ def staged(out: Path) -> Iterator[Path]:
     try:
         yield stage
         check_free(out)
-        _publish(stage, out)
+        try:
+            _publish(stage, out)
+        except OSError as error:
+            raise ConfigError(
+                f"Expected a folder that can be replaced for --out, received {out}: "
+                f"{error.strerror}. Name another."
+            ) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 

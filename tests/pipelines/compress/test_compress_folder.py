@@ -1,5 +1,7 @@
 """The result takes its place whole, and files that are not ours stay."""
 
+from pathlib import Path
+
 import pytest
 
 from components.errors import ConfigError
@@ -84,3 +86,15 @@ def test_files_that_came_meanwhile_are_not_lost(tmp_path):
     with pytest.raises(ConfigError, match=r"with mine\.txt"):
         meet()
     assert [p.name for p in out.iterdir()] == ["mine.txt"]
+
+
+def test_a_link_and_the_working_folder_are_written_through(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "model.tflite").is_file()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(Path("."))
+    assert (tmp_path / "here" / "model.tflite").is_file()
