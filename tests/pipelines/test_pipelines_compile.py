@@ -1,4 +1,4 @@
-"""Both pipelines, compiled for Kubeflow V2: every node, its command, properties it can carry."""
+"""All pipelines, compiled for Kubeflow V2: every node, its command, properties it can carry."""
 
 import dataclasses
 import json
@@ -33,6 +33,38 @@ MONITORING = {
     "QualityMonitor",
     "RetrainDecider",
 }
+COMPRESSION = {
+    "SpanExampleGen",
+    "Trainer",
+    "Distiller",
+    "Pruner",
+    "Quantizer.float",
+    "Quantizer.distilled",
+    "Quantizer.pruned",
+    "Evaluator.distilled",
+    "Evaluator.pruned",
+    "Evaluator.float_quantized",
+    "Evaluator.distilled_quantized",
+    "Evaluator.pruned_quantized",
+    "VariantChooser",
+    "ServingPusher",
+}
+EDGE = {
+    "SpanExampleGen",
+    "Trainer",
+    "Distiller",
+    "Quantizer",
+    "EdgeTPUCompiler",
+    "Evaluator",
+    "EdgeBundler",
+    "ServingPusher",
+}
+PIPELINES = {
+    "training": TRAINING,
+    "monitoring": MONITORING,
+    "compression": COMPRESSION,
+    "edge": EDGE,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +97,24 @@ def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
     return monitoring_pipeline(settings, request, metadata=metadata)
 
 
+def compression(settings, metadata):
+    from pipelines.digits.pipeline import compression_pipeline
+    from pipelines.digits.settings import COMPRESSION as COMPRESSING
+
+    return compression_pipeline(settings.pipeline, settings.serving, COMPRESSING, metadata)
+
+
+def edge(settings, metadata):
+    from pipelines.digits.pipeline import EdgeSettings, edge_pipeline
+    from pipelines.digits.settings import STUDENT
+
+    bundles = EdgeSettings(base_path="gs://bucket/bundles", distillation=STUDENT)
+    return edge_pipeline(settings.pipeline, bundles, metadata)
+
+
+MAKERS = [training, monitoring, compression, edge]
+
+
 def compiled(pipeline, folder):
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
@@ -79,8 +129,8 @@ def compiled(pipeline, folder):
 @pytest.fixture(scope="module")
 def specs(settings, tmp_path_factory):
     return {
-        "training": compiled(training(settings, False), tmp_path_factory.mktemp("training")),
-        "monitoring": compiled(monitoring(settings, False), tmp_path_factory.mktemp("monitoring")),
+        make.__name__: compiled(make(settings, False), tmp_path_factory.mktemp(make.__name__))
+        for make in MAKERS
     }
 
 
@@ -98,12 +148,12 @@ def executor_of(spec, task):
     return spec["deploymentSpec"]["executors"][component["executorLabel"]]
 
 
-@pytest.mark.parametrize(("name", "nodes"), [("training", TRAINING), ("monitoring", MONITORING)])
+@pytest.mark.parametrize(("name", "nodes"), PIPELINES.items())
 def test_every_node_is_in_the_compiled_spec(specs, name, nodes):
     assert set(specs[name]["root"]["dag"]["tasks"]) == nodes
 
 
-@pytest.mark.parametrize(("name", "nodes"), [("training", TRAINING), ("monitoring", MONITORING)])
+@pytest.mark.parametrize(("name", "nodes"), PIPELINES.items())
 def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
     for node in nodes:
         executor = executor_of(specs[name], node)
@@ -124,6 +174,12 @@ def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
         ("training", "SpanExampleGen", "components.span_example_gen.executor.Executor"),
         ("training", "ReferenceProfiler", "components.reference_profiler.executor.Executor"),
         ("training", "ServingPusher", "components.serving_pusher.executor.Executor"),
+        ("compression", "Pruner", "components.pruner.executor.Executor"),
+        ("compression", "Quantizer.pruned", "components.quantizer.executor.Executor"),
+        ("compression", "VariantChooser", "components.variant_chooser.executor.Executor"),
+        ("edge", "Distiller", "components.distiller.executor.Executor"),
+        ("edge", "EdgeTPUCompiler", "components.edgetpu_compiler.executor.Executor"),
+        ("edge", "EdgeBundler", "components.edge_bundler.executor.Executor"),
         ("monitoring", "PredictionLogGen", "components.prediction_log.executor.Executor"),
         ("monitoring", "LabelWindowLogGen", "components.prediction_log.executor.Executor"),
         ("monitoring", "LabelJoiner", "components.prediction_log.label_joiner_executor.Executor"),
@@ -136,7 +192,7 @@ def test_containers_name_our_executors(specs, name, node, path):
     assert path in executor_of(specs[name], node)["container"]["args"]
 
 
-@pytest.mark.parametrize("name", ["training", "monitoring"])
+@pytest.mark.parametrize("name", PIPELINES)
 def test_all_execution_properties_are_numbers_or_strings(specs, name):
     for node, task in specs[name]["root"]["dag"]["tasks"].items():
         for key, value in task.get("inputs", {}).get("parameters", {}).items():
@@ -144,7 +200,7 @@ def test_all_execution_properties_are_numbers_or_strings(specs, name):
             assert type(plain) in (int, float, str), f"{node}.{key}: {value}"
 
 
-@pytest.mark.parametrize("make", [training, monitoring])
+@pytest.mark.parametrize("make", MAKERS)
 def test_execution_properties_are_scalars_before_compilation(settings, make):
     """A bool or None would be refused, or silently changed, by the V2 entry point."""
     for node in make(settings, False).components:
@@ -177,7 +233,7 @@ def test_a_first_window_has_no_previous_decision(settings):
     assert ids == MONITORING - {"PreviousDecisionImporter"}
 
 
-@pytest.mark.parametrize("make", [training, monitoring])
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_local_pipeline_knows_its_metadata_and_a_compiled_one_has_none(settings, make):
     local = make(settings, True).metadata_connection_config
     assert local.sqlite.filename_uri == settings.pipeline.metadata_path
