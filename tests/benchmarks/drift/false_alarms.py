@@ -91,10 +91,11 @@ def _rate(counts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute, and no file written")
-    parser.add_argument("--times", type=int, default=1, help="so many times the windows")
+    parser.add_argument("--times", type=float, default=1, help="so many times the windows")
     args = parser.parse_args()
     cells = _cells(_QUICK if args.quick else WINDOWS, {} if args.quick else UNEQUAL)
-    cells = {cell: tuple(n * args.times for n in counts) for cell, counts in cells.items()}
+    cells = {cell: tuple(round(n * args.times) for n in counts) for cell, counts in cells.items()}
+    cells = {cell: counts for cell, counts in cells.items() if any(counts)}
     began = time.perf_counter()
 
     def progress(cell, counts, seconds):

@@ -75,10 +75,10 @@ def run(sizes, tools, progress=lambda *_: None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute, and no file written")
-    parser.add_argument("--times", type=int, default=1, help="so many times the windows")
+    parser.add_argument("--times", type=float, default=1, help="so many times the windows")
     args = parser.parse_args()
     sizes = _QUICK if args.quick else WINDOWS
-    sizes = {rows: tuple(n * args.times for n in counts) for rows, counts in sizes.items()}
+    sizes = {rows: tuple(round(n * args.times) for n in counts) for rows, counts in sizes.items()}
     began = time.perf_counter()
     found = run(sizes, _CALIBRATED, lambda *said: print(*said, flush=True))
     text = report(found, sizes, time.perf_counter() - began)
