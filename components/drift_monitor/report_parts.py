@@ -6,6 +6,7 @@ from typing import Any
 
 NUMBERS = "numbers"
 CATEGORIES = "categories"
+OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)

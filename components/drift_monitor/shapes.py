@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from components.drift_monitor.report_parts import CATEGORIES, NUMBERS, Shape
+from components.drift_monitor.report_parts import CATEGORIES, NUMBERS, OTHER, Shape
 from components.profile.bins import CategoryBins, NumericBins
 from components.profile.columns import FeatureType
 from components.profile.counts import ColumnCounts
@@ -21,7 +21,6 @@ Array = npt.NDArray[np.float64]
 
 BARS = 20
 MOST_NAMES = 8
-OTHER = "other"
 _DIGITS = 5
 
 

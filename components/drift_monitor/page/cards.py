@@ -5,7 +5,7 @@ from html import escape
 
 from components.drift_monitor.page import words
 from components.drift_monitor.report import FeatureDrift
-from components.drift_monitor.report_parts import NUMBERS, Shape
+from components.drift_monitor.report_parts import NUMBERS, OTHER, Shape
 from components.page.svg import Scale, tag, text, tooltip
 
 WIDTH, HEIGHT = 330, 150
@@ -135,8 +135,18 @@ def _short(value: float, size: float) -> str:
 def _categories(shape: Shape) -> list[str]:
     step = min(26.0, (HEIGHT - 4) / max(1, len(shape.names)))
     thick = min(9.0, step / 2 - 1)
-    largest = max(*shape.reference, *shape.current, 1e-9)
-    width = Scale(0.0, largest, 0.0, float(WIDTH - NAME_WIDTH - VALUE_WIDTH))
+    # What has no name may be most of the rows, and would leave the others no room.
+    sides = [
+        max(side)
+        for name, *side in zip(shape.names, shape.reference, shape.current, strict=True)
+        if name != OTHER or len(shape.names) == 1
+    ]
+    largest = max(*sides, 1e-9)
+    room = Scale(0.0, largest, 0.0, float(WIDTH - NAME_WIDTH - VALUE_WIDTH))
+
+    def width(share: float) -> float:
+        return room(min(share, largest))
+
     drawn = []
     for place, name in enumerate(shape.names):
         then, now = shape.reference[place], shape.current[place]

@@ -101,7 +101,7 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
     columns = Columns(tuple(window.window for window in past))
     places = decimals(marks)
     return drawing(
-        HEAD + OVER_TIME + FOOT,
+        HEAD + OVER_TIME + 2 * FOOT - 10,
         f"{METRICS[metric]} by window",
         *(
             tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=height(mark), y2=height(mark))
@@ -115,7 +115,8 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
         *(_window(columns, index, window, metric, height) for index, window in enumerate(past)),
         *_line(columns, past, metric, height),
         *_names(columns, HEAD + OVER_TIME + 18),
-        *_key(METRICS[metric]),
+        text(METRICS[metric], LEFT - 12, HEAD + 4, "axis-title", text_anchor="end", dx=-44),
+        *_key(HEAD + OVER_TIME + 44),
     )
 
 
@@ -162,13 +163,14 @@ def _names(columns: Columns, y: float) -> list[str]:
     ]
 
 
-def _key(metric: str) -> list[str]:
-    x = WIDTH - RIGHT + 16
+def _key(y: float) -> list[str]:
+    x = LEFT + 5
     return [
-        text(metric, x - 6, HEAD + 4, "axis-title"),
-        tag("line", class_="interval", x1=x, x2=x, y1=HEAD + 16, y2=HEAD + 34),
-        tag("circle", class_="dot estimated", cx=x, cy=HEAD + 25, r=4.5),
-        text("estimated, 95 %", x + 12, HEAD + 29, "side"),
-        tag("circle", class_="dot realised", cx=x, cy=HEAD + 49, r=6),
-        text("with labels", x + 12, HEAD + 53, "side"),
+        tag("line", class_="interval", x1=x - 8, x2=x + 8, y1=y, y2=y),
+        tag("circle", class_="dot estimated", cx=x, cy=y, r=4.5),
+        text("estimated from the scores, 95 %", x + 18, y + 4, "tick"),
+        tag("circle", class_="dot realised", cx=x + 260, cy=y, r=6),
+        text("measured, once labels came", x + 274, y + 4, "tick"),
+        tag("line", class_="promise", x1=x + 500, x2=x + 530, y1=y, y2=y),
+        text("held-out rows at training", x + 538, y + 4, "tick"),
     ]
