@@ -9,7 +9,7 @@ are searched for, and a model is trained for int8, when plain int8 does not do.
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from components.model_formats.write import write_tflite
 from components.optimization import facts
 from components.optimization.asking import outputs_of
 from components.optimization.budget import Budget, Target
-from components.optimization.report import Rung, RungStatus, Size, SliceResult
+from components.optimization.report import Rung, RungStatus, SliceResult
 from components.optimization.rows import Rows
 from components.optimization.sizes import size_of
-from components.quantizer.choice import Measured, best, why_left
+from components.quantizer.candidate import UNTRIED, Candidate, Maps, failed
+from components.quantizer.choice import best
 from components.quantizer.judging import Judge, Judged, Left
 from components.quantizer.modes import Mode, SearchSettings, for_target, title
 from components.quantizer.rescue import Rescue
@@ -37,8 +38,6 @@ _CHECKED_ROWS = 256
 _TIMED_ROWS = 64
 
 Progress = Callable[[str], None]
-# Share of the operators of a .tflite file that the Edge TPU runs.
-Maps = Callable[[Path], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,29 +55,6 @@ class SearchResult:
     path: Path | None
     rungs: tuple[Rung, ...]
     overall: SliceResult | None = None
-
-
-@dataclass(kw_only=True)
-class _Candidate:
-    """A rung while the search runs."""
-
-    mode: Mode
-    judged: Judged
-    name: str
-    made: Made | None = None
-    size: Size | None = None
-    latency_ms: float | None = None
-    mapped: float | None = None
-    float_layers: tuple[str, ...] = ()
-    layer_errors: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def measured(self) -> Measured:
-        assert self.size is not None
-        return Measured(
-            raw_bytes=self.size.raw_bytes, latency_ms=self.latency_ms, mapped=self.mapped
-        )
 
 
 def search(
@@ -136,6 +112,10 @@ def search(
             raise DataError(
                 f"Expected rows {use}, received none. Give some hundreds like those to be served."
             )
+    if budget is not None and choosing.labels is None:
+        raise DataError(
+            "Expected rows with labels beside a budget, received rows without. Name the label."
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
         workshop = Workshop(
@@ -176,7 +156,7 @@ class _Search:
     settings: SearchSettings
     progress: Progress
     maps: Maps | None
-    candidates: list[_Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
 
     def climb(
         self, modes: Sequence[Mode], keras: Path | None, training: Rows | None, seed: int
@@ -205,7 +185,7 @@ class _Search:
             self._time(kept)
         position = best([c.measured for c in kept], self.target)
         chosen = kept[position] if position is not None else None
-        rungs = tuple(self._rung(c, chosen) for c in self.candidates)
+        rungs = tuple(c.rung(chosen, self.target) for c in self.candidates)
         for rung in rungs:
             _LOG.info(
                 "rung mode=%s status=%s reason=%s bytes=%s",
@@ -228,16 +208,16 @@ class _Search:
     def _add(self, mode: Mode, make: Callable[[], Made], name: str = "") -> None:
         self.progress(f"{title(mode)}")
         started = time.monotonic()
-        candidate = _Candidate(mode=mode, name=name or title(mode), judged=_UNTRIED)
+        candidate = Candidate(mode=mode, name=name or title(mode), judged=UNTRIED)
         try:
             candidate.made = make()
             candidate.size = size_of(candidate.made.path)
             candidate.judged = self._judged(candidate.made)
         except (ModelError, ChildFailed) as error:
             reason = Left.DOES_NOT_RUN if candidate.made else Left.FAILED_TO_CONVERT
-            candidate.judged = self._failed(reason, error)
+            candidate.judged = failed(reason, error, self.workshop.folder)
         if candidate.judged.keeps and self.target is Target.EDGE_TPU:
-            self._look_at_mapping(candidate)
+            candidate.map(self.maps)
         candidate.seconds = time.monotonic() - started
         self.candidates.append(candidate)
 
@@ -252,29 +232,13 @@ class _Search:
         )
         return replace(judged, explanation=f"{judged.explanation} {made.notes}".strip())
 
-    def _look_at_mapping(self, candidate: _Candidate) -> None:
-        assert candidate.made is not None
-        floats = candidate.made.float_operators
-        if floats:
-            told = f"{len(floats)} operators compute in float, such as {floats[0]}; the Edge TPU "
-            candidate.judged = replace(
-                candidate.judged,
-                status=RungStatus.FAILED,
-                reason=Left.NOT_WHOLE_NUMBERS,
-                explanation=f"{told}runs whole numbers alone.",
-            )
-        elif self.maps is not None:
-            candidate.mapped = self.maps(candidate.made.path)
-            told = f"{candidate.judged.explanation} {candidate.mapped:.0%} of it maps."
-            candidate.judged = replace(candidate.judged, explanation=told)
-
     def _skip(self, mode: Mode) -> None:
         judged = Judged(
             status=RungStatus.SKIPPED,
             reason=Left.NOT_NEEDED,
             explanation="Plain int8 is good enough.",
         )
-        self.candidates.append(_Candidate(mode=mode, name=title(mode), judged=judged))
+        self.candidates.append(Candidate(mode=mode, name=title(mode), judged=judged))
 
     def _rescue(self) -> None:
         if self.judge.budget is None:
@@ -290,12 +254,12 @@ class _Search:
         try:
             found = rescue.search()
         except (ModelError, ChildFailed) as error:
-            judged = self._failed(Left.FAILED_TO_CONVERT, error)
+            judged = failed(Left.FAILED_TO_CONVERT, error, self.workshop.folder)
             mode = Mode.SELECTIVE_INT8
-            self.candidates.append(_Candidate(mode=mode, name=title(mode), judged=judged))
+            self.candidates.append(Candidate(mode=mode, name=title(mode), judged=judged))
             return
         self.candidates.append(
-            _Candidate(
+            Candidate(
                 mode=Mode.SELECTIVE_INT8,
                 name=found.name,
                 judged=found.judged,
@@ -311,15 +275,12 @@ class _Search:
         mode = Mode.QAT_INT8
         if keras is None or training is None or training.labels is None:
             told = "No tf_keras model, or no rows with labels to train on, were given."
-            judged = _failed(Left.FAILED_TO_CONVERT, told)
-            self.candidates.append(_Candidate(mode=mode, name=title(mode), judged=judged))
+            judged = failed(Left.FAILED_TO_CONVERT, told)
+            self.candidates.append(Candidate(mode=mode, name=title(mode), judged=judged))
             return
         self._add(mode, lambda: self.workshop.quantization_aware(keras, training, settings))  # type: ignore[arg-type]
 
-    def _failed(self, reason: Left, error: Exception) -> Judged:
-        return _failed(reason, str(error).replace(f"{self.workshop.folder}/", ""))
-
-    def _time(self, kept: Sequence[_Candidate]) -> None:
+    def _time(self, kept: Sequence[Candidate]) -> None:
         self.progress("measuring latency")
         models = {
             c.mode.value: facts.Described(path=str(c.made.path), mode=c.mode.value)
@@ -334,40 +295,6 @@ class _Search:
         for candidate in kept:
             timed = found[candidate.mode.value].latency
             candidate.latency_ms = next(x.p50_ms for x in timed if x.batch_size == 1)
-
-    def _rung(self, candidate: _Candidate, chosen: _Candidate | None) -> Rung:
-        judged = candidate.judged
-        status, reason, told = judged.status, judged.reason, judged.explanation
-        if candidate is chosen:
-            status = RungStatus.CHOSEN
-        elif judged.keeps and chosen is not None:
-            reason = why_left(candidate.measured, chosen.measured, self.target)
-            told = f"{told} {chosen.name} serves the target better."
-        overall = judged.overall
-        return Rung(
-            name=candidate.name,
-            mode=candidate.mode.value,
-            status=status,
-            reason=reason.value,
-            explanation=told,
-            size=candidate.size,
-            metric=overall.child if overall else None,
-            drop=overall.drop if overall else None,
-            limit=overall.limit if overall else None,
-            slices=judged.slices,
-            parity=judged.parity,
-            latency_ms=candidate.latency_ms,
-            float_layers=candidate.float_layers,
-            layer_errors=candidate.layer_errors,
-            seconds=round(candidate.seconds, 2),
-        )
-
-
-_UNTRIED = Judged(status=RungStatus.SKIPPED, reason=Left.NOT_NEEDED, explanation="")
-
-
-def _failed(reason: Left, told: str) -> Judged:
-    return Judged(status=RungStatus.FAILED, reason=reason, explanation=told)
 
 
 def _keras_of(source: ModelFile, keras: Path | None) -> Path | None:

@@ -14,7 +14,7 @@ from components.errors import ChildFailed, ModelError
 from components.model_formats.check import pair
 from components.model_formats.tensors import Array
 from components.optimization.asking import outputs_of
-from components.optimization.report import RungStatus
+from components.quantizer.candidate import failed
 from components.quantizer.judging import Judged, Left
 from components.quantizer.modes import Mode, title
 from components.quantizer.selective import Floats, find_float_layers
@@ -121,8 +121,8 @@ class Rescue:
             if made is not None:
                 return made, self.judged(made)
         except (ModelError, ChildFailed) as error:
-            return None, _failed(Left.DOES_NOT_RUN, str(error))
-        return None, _failed(Left.FAILED_TO_CONVERT, "The converter refuses it.")
+            return None, failed(Left.DOES_NOT_RUN, error, self.workshop.folder)
+        return None, failed(Left.FAILED_TO_CONVERT, "The converter refuses it.")
 
     def _made(self, floats: Floats, name: str = "probe") -> Made | None:
         order = [tensor for tensor in self.workshop.layers() if tensor in floats]
@@ -141,10 +141,6 @@ class Rescue:
             float_layers=(),
             layer_errors=errors,
         )
-
-
-def _failed(reason: Left, told: str) -> Judged:
-    return Judged(status=RungStatus.FAILED, reason=reason, explanation=told)
 
 
 def _error(parent: Mapping[str, Array], child: Mapping[str, Array]) -> float:

@@ -223,3 +223,18 @@ def test_no_rows_are_one_line(trained, worker, tmp_path):
                 worker=worker, out_dir=tmp_path,
             )  # fmt: skip
         assert "\n" not in str(caught.value)
+
+
+def test_budget_without_labels_is_one_line(trained, worker, tmp_path):
+    path, images, _ = trained
+    rows = Rows(inputs={"image": images[:40]})
+    with pytest.raises(DataError, match="Expected rows with labels beside a budget"):
+        search(
+            detect(path),
+            rows,
+            rows,
+            quantizable.budget_of(0.1),
+            seed=0,
+            worker=worker,
+            out_dir=tmp_path,
+        )
