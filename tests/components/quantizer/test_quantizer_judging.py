@@ -105,13 +105,13 @@ def test_small_slices_do_not_cry_wolf():
     """40 slices of 60 rows; a variant that flips one row in 200 anywhere, within the budget."""
     slices = {"site": np.arange(2400) % 40}
     cried = 0
-    for seed in range(20):
+    for seed in range(8):
         judge = judge_of(2400, limit=0.02, slice_limit=0.01, slices=slices, seed=seed)
         rows = np.random.default_rng(100 + seed).permutation(2400)[:12]
         judged = judge.judge(flipped(judge, rows))
         assert any(part.drop.value > 0.01 for part in judged.slices)  # point values would cry
         cried += judged.reason is Left.OVER_BUDGET_ON_SLICE
-    assert cried <= 1
+    assert cried == 0
 
 
 def test_tiny_slices_never_decide():
@@ -129,9 +129,9 @@ def test_more_certainty_asked_for_is_harder_to_meet():
         judge = replace(judge_of(4000, limit=0.01), confidence=confidence)
         counts = [
             count
-            for count in range(0, 60)
+            for count in range(0, 60, 3)
             if judge.judge(flipped(judge, np.arange(count))).reason is Left.KEPT
         ]
-        assert counts == list(range(len(counts)))  # what loses less is never refused
-        kept[confidence] = len(counts)
+        assert counts == list(range(0, 3 * len(counts), 3))  # what loses less is never refused
+        kept[confidence] = counts[-1]
     assert 20 < kept[0.99] < kept[0.95] < kept[0.8] < 45  # 40 of 4,000 rows may be lost
