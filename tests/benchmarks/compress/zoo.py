@@ -33,7 +33,8 @@ class Entry:
     metric: str
 
 
-def _compiled(model: Any, classes: int, rate: float) -> Any:
+def compiled(model: Any, classes: int, rate: float) -> Any:
+    """Returns the network, ready to be trained with Adam at that rate."""
     import tensorflow as tf
     import tf_keras as keras
 
@@ -45,7 +46,8 @@ def _compiled(model: Any, classes: int, rate: float) -> Any:
     return model
 
 
-def _only(shapes: Mapping[str, tuple[int, ...]]) -> Any:
+def only(shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    """Returns the one input that the data has."""
     import tf_keras as keras
 
     ((name, shape),) = shapes.items()
@@ -71,7 +73,7 @@ def resnet8(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
         x = layers.BatchNormalization(momentum=0.9)(x)
         return layers.Activation("relu")(x) if active else x
 
-    image = _only(shapes)
+    image = only(shapes)
     x = normal(convolved(image, 16, 3, 1))
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
         y = normal(convolved(x, filters, 3, strides))
@@ -81,7 +83,7 @@ def resnet8(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
         x = layers.Activation("relu")(layers.Add()([x, y]))
     x = layers.Flatten()(layers.AveragePooling2D(8)(x))
     scores = layers.Dense(classes, activation="softmax", kernel_initializer="he_normal")(x)
-    return _compiled(keras.Model(image, scores), classes, 1e-3)
+    return compiled(keras.Model(image, scores), classes, 1e-3)
 
 
 def ds_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
@@ -93,7 +95,7 @@ def ds_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
         return layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
 
     decay = keras.regularizers.l2(1e-4)
-    signal = _only(shapes)
+    signal = only(shapes)
     x = layers.Conv2D(64, (10, 4), strides=(2, 2), padding="same", kernel_regularizer=decay)(signal)
     x = layers.Dropout(0.2)(normal(x))
     for _ in range(4):
@@ -102,7 +104,7 @@ def ds_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
     x = layers.Dropout(0.4)(x)
     x = layers.Flatten()(layers.AveragePooling2D(x.shape[1:3])(x))
     scores = layers.Dense(classes, activation="softmax")(x)
-    return _compiled(keras.Model(signal, scores), classes, 2e-3)
+    return compiled(keras.Model(signal, scores), classes, 2e-3)
 
 
 def small_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
@@ -117,11 +119,11 @@ def tabular(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
     import tf_keras as keras
     from tf_keras import layers
 
-    features = _only(shapes)
+    features = only(shapes)
     x = features
     for units in (64, 32):
         x = layers.Dropout(0.1)(layers.Dense(units, activation="relu")(x))
-    return _compiled(keras.Model(features, layers.Dense(1, activation="sigmoid")(x)), 2, 2e-3)
+    return compiled(keras.Model(features, layers.Dense(1, activation="sigmoid")(x)), 2, 2e-3)
 
 
 ZOO: Mapping[str, Entry] = {
