@@ -1,50 +1,15 @@
 """Does one operator keep to one documented limit of the Edge TPU?
 
 Each check looks at an operator and its tensors and says what is wrong, or None. Which operation
-has which checks, with which numbers and on whose word, stands in `rules.json`.
+has which checks, with which numbers and on whose word, stands in `rules.json`. Limits by size
+stand in `size_checks.py`.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-
-from components.edgetpu_compiler.model import Operator, Subgraph, Tensor
-
-Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An operator within its graph."""
-
-    graph: Subgraph
-    operator: Operator
-
-    @property
-    def output(self) -> Tensor:
-        """Its first output."""
-        return self.graph.tensors[self.operator.outputs[0]]
-
-    def input(self, position: int) -> Tensor | None:
-        """One of its inputs; None when absent."""
-        return self.graph.input(self.operator, position)
-
-    def attribute(self, name: str, default: int = 0) -> int:
-        """One of its builtin options as an integer."""
-        value = self.operator.attributes.get(name, default)
-        return int(value) if value is not None else default
-
-    def axes(self, position: int) -> tuple[int, ...] | None:
-        """Axes named by a constant input, counted from the front; None when computed."""
-        source, named = self.input(0), self.input(position)
-        values = named.integers() if named is not None else None
-        if source is None or values is None:
-            return None
-        rank = len(source.shape)
-        return tuple(value % rank for value in values) if rank else ()
+from components.edgetpu_compiler import size_checks
+from components.edgetpu_compiler.size_checks import Check
+from components.edgetpu_compiler.subject import Settings, Subject
 
 
 def no_fused_activation(subject: Subject, settings: Settings) -> str | None:
@@ -84,30 +49,6 @@ def default_weights_format(subject: Subject, settings: Settings) -> str | None:
     return "has shuffled weights" if subject.attribute("weightsFormat") else None
 
 
-def one_row(subject: Subject, settings: Settings) -> str | None:
-    """The output has one dimension: all but the last have size 1."""
-    rows = math.prod(subject.output.shape[:-1])
-    return None if rows <= 1 else f"has {rows} rows of output, and one is documented"
-
-
-def depth_at_most(subject: Subject, settings: Settings) -> str | None:
-    """The innermost dimension is not too long."""
-    depth = subject.output.shape[-1] if subject.output.shape else 1
-    limit = settings["limit"]
-    return None if depth <= limit else f"has {depth} elements in a row, above {limit}"
-
-
-def output_at_most(subject: Subject, settings: Settings) -> str | None:
-    """The output is not larger than what is known to map."""
-    return _too_large(subject.output, settings["limit"])
-
-
-def input_at_most(subject: Subject, settings: Settings) -> str | None:
-    """The input is not larger than what is known to map."""
-    tensor = subject.input(settings.get("position", 0))
-    return None if tensor is None else _too_large(tensor, settings["limit"])
-
-
 def concatenated_constant_is_padding(subject: Subject, settings: Settings) -> str | None:
     """A constant is concatenated only as zero padding, to one other tensor."""
     tensors = subject.graph.of(subject.operator.inputs)
@@ -140,17 +81,6 @@ def reduced_depth_multiple_of(subject: Subject, settings: Settings) -> str | Non
     if len(source.shape) - 1 in axes and depth % settings["multiple"]:
         return f"averages {depth} channels, no multiple of {settings['multiple']}"
     return None
-
-
-def reduced_positions_below(subject: Subject, settings: Settings) -> str | None:
-    """Not too many positions fall into one."""
-    axes, source = subject.axes(1), subject.input(0)
-    if axes is None or source is None:
-        return None
-    count = math.prod(source.shape[axis] for axis in set(axes))
-    if count < settings["limit"]:
-        return None
-    return f"reduces {count} positions into one; {settings['limit']} and more do not map for sure"
 
 
 def axis_is_not_batch(subject: Subject, settings: Settings) -> str | None:
@@ -193,27 +123,6 @@ def both_ends_three_dimensional(subject: Subject, settings: Settings) -> str | N
     return None
 
 
-def scaled_between(subject: Subject, settings: Settings) -> str | None:
-    """A map is stretched by a factor that is known to map."""
-    factors = _factors(subject)
-    if all(1 <= factor <= settings["limit"] for factor in factors):
-        return None
-    shown = " and ".join(f"{factor:g}" for factor in sorted(set(factors)))
-    return f"stretches its input by {shown}; 1 to {settings['limit']} are known to map"
-
-
-def scaled_by_whole_steps(subject: Subject, settings: Settings) -> str | None:
-    """The steps between interpolated positions are exact: a stretch by a whole number."""
-    source = subject.input(0)
-    if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
-        return None
-    corner = 1 if subject.attribute("alignCorners") else 0
-    for before, after in zip(source.shape[1:3], subject.output.shape[1:3], strict=True):
-        if before != after and (before <= corner or (after - corner) % (before - corner)):
-            return f"stretches {before} positions to {after}, no whole number of steps"
-    return None
-
-
 def strides_are_one(subject: Subject, settings: Settings) -> str | None:
     """A strided slice takes everything between begin and end."""
     strides = subject.input(3)
@@ -228,18 +137,6 @@ def no_ellipsis_or_new_axis(subject: Subject, settings: Settings) -> str | None:
     if subject.attribute("ellipsisMask") or subject.attribute("newAxisMask"):
         return "has an ellipsis or a new axis"
     return None
-
-
-def moves_no_data(subject: Subject, settings: Settings) -> str | None:
-    """A transposition only moves dimensions of size 1, so nothing moves in memory."""
-    source, order = subject.input(0), subject.input(1)
-    values = order.integers() if order is not None else None
-    if source is None or values is None or len(values) != len(source.shape):
-        return "its permutation is not constant"
-    moved = [axis for axis in values if source.shape[axis % len(source.shape)] != 1]
-    if moved == sorted(moved):
-        return None
-    return f"permutes {list(source.shape)} by {list(values)}; some permutations map, some do not"
 
 
 def plain_lstm(subject: Subject, settings: Settings) -> str | None:
@@ -260,48 +157,35 @@ def never(subject: Subject, settings: Settings) -> str | None:
     return str(settings["why"])
 
 
-def _too_large(tensor: Tensor, limit: int) -> str | None:
-    size = tensor.size_bytes
-    if size <= limit:
+def version_below(subject: Subject, settings: Settings) -> str | None:
+    """The operation has a version that the compiler takes."""
+    if subject.operator.version < settings["limit"]:
         return None
-    return f"holds {size:,} bytes in one tensor; up to {limit:,} are known to map"
+    return f"has version {subject.operator.version}, and {settings['limit']} was not taken"
 
 
-def _factors(subject: Subject) -> list[float]:
-    """Returns how far the two spatial dimensions are stretched."""
-    source = subject.input(0)
-    if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
-        return []
-    before = np.maximum(source.shape[1:3], 1)
-    return [float(value) for value in np.asarray(subject.output.shape[1:3]) / before]
-
-
-CHECKS: Mapping[str, Callable[[Subject, Settings], str | None]] = {
-    check.__name__: check
-    for check in (
-        alpha_one_dimensional,
-        axis_is_not_batch,
-        both_ends_three_dimensional,
-        concatenated_constant_is_padding,
-        constant_parameters,
-        default_weights_format,
-        depth_at_most,
-        input_at_most,
-        moves_no_data,
-        never,
-        no_ellipsis_or_new_axis,
-        no_fused_activation,
-        not_grouped,
-        one_row,
-        output_at_most,
-        pads_no_batch,
-        plain_lstm,
-        reduced_depth_multiple_of,
-        reduced_positions_below,
-        reduces_no_batch,
-        same_dilation,
-        scaled_between,
-        scaled_by_whole_steps,
-        strides_are_one,
-    )
+CHECKS: Mapping[str, Check] = {
+    **size_checks.CHECKS,
+    **{
+        check.__name__: check
+        for check in (
+            alpha_one_dimensional,
+            axis_is_not_batch,
+            both_ends_three_dimensional,
+            concatenated_constant_is_padding,
+            constant_parameters,
+            default_weights_format,
+            never,
+            no_ellipsis_or_new_axis,
+            no_fused_activation,
+            not_grouped,
+            pads_no_batch,
+            plain_lstm,
+            reduced_depth_multiple_of,
+            reduces_no_batch,
+            same_dilation,
+            strides_are_one,
+            version_below,
+        )
+    },
 }

@@ -7,9 +7,11 @@ then the limits of its own. The reason is the first one that fails.
 import math
 from dataclasses import dataclass
 
-from components.edgetpu_compiler.checks import CHECKS, Subject
+from components.edgetpu_compiler.checks import CHECKS
 from components.edgetpu_compiler.model import Operator, Subgraph, Tensor
 from components.edgetpu_compiler.rules import Code, Rules, Status
+from components.edgetpu_compiler.size_checks import CHECKS as SIZE_CHECKS
+from components.edgetpu_compiler.subject import Subject
 
 # Inputs that say how, not what: int32 constants beside the activations (axes, shapes, sizes).
 _HOW = {
@@ -40,16 +42,6 @@ _SHAPING = {
     "TILE": (1,),
 }
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
-_SIZE_CHECKS = frozenset(
-    (
-        "depth_at_most",
-        "input_at_most",
-        "output_at_most",
-        "reduced_positions_below",
-        "scaled_between",
-        "scaled_by_whole_steps",
-    )
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,4 +199,6 @@ def _judge_version(graph: Subgraph, operator: Operator, rules: Rules) -> Judgeme
 def _code(check: str) -> Code:
     if check == "constant_parameters":
         return Code.CONSTANT_PARAMETERS
-    return Code.SIZE if check in _SIZE_CHECKS else Code.LIMITATION
+    if check == "version_below":
+        return Code.OPERATION_VERSION
+    return Code.SIZE if check in SIZE_CHECKS else Code.LIMITATION
