@@ -25,6 +25,8 @@ class ReferenceProfilerSpec(component_spec.ComponentSpec):
         "sample_rows": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
         "numeric_bins": component_spec.ExecutionParameter(type=int),
+        "slice_features": component_spec.ExecutionParameter(type=str),
+        "importance_rows": component_spec.ExecutionParameter(type=int),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -60,6 +62,8 @@ class ReferenceProfiler(base_component.BaseComponent):
         sample_rows: int = 20_000,
         seed: int = 0,
         numeric_bins: int = 32,
+        slice_features: Sequence[str] | str = (),
+        importance_rows: int = 1_000,
     ) -> None:
         """Declares the node.
 
@@ -78,6 +82,9 @@ class ReferenceProfiler(base_component.BaseComponent):
             sample_rows: Most rows of the sample, at most 20,000.
             seed: Seed of the sample.
             numeric_bins: Equal-mass bins of a number, from 32 to 64.
+            slice_features: Columns with few values by which windows are sliced.
+            importance_rows: Rows of `score_splits` on which each column is shuffled to see what
+                the model loses; 0 for none. Needs `score_signature`.
         """
         if score_signature and (model is None or not score_key):
             raise ConfigError(
@@ -99,6 +106,8 @@ class ReferenceProfiler(base_component.BaseComponent):
                 sample_rows=sample_rows,
                 seed=seed,
                 numeric_bins=numeric_bins,
+                slice_features=names_as_json(slice_features, "slice_features"),
+                importance_rows=importance_rows,
             )
         )
 

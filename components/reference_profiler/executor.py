@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from components.profile import reference
 from components.profile.bins import BinSettings
 from components.profile.build import ProfileRequest, build
 from components.reference_profiler.examples_reader import joined, read_split
-from components.reference_profiler.scoring import score_splits
+from components.reference_profiler.scoring import Scorer, permutation_importances, score_splits
 from components.storage import write_bytes, write_json
 
 _LOG = logging.getLogger(__name__)
@@ -44,14 +45,29 @@ class Executor(base_executor.BaseExecutor):
             ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
             sample_rows=int(exec_properties["sample_rows"]),
             seed=int(exec_properties.get("seed") or 0),
+            slices=tuple(json.loads(exec_properties.get("slice_features") or "[]")),
             bins=BinSettings(numeric_bins=int(exec_properties["numeric_bins"])),
         )
-        scores = None
+        scorer = scored = None
+        rows = int(exec_properties.get("importance_rows") or 0)
         if signature := exec_properties.get("score_signature"):
-            splits = json.loads(exec_properties["score_splits"])
             uri = artifact_utils.get_single_instance(input_dict["model"]).uri
-            scores = score_splits(split_uris(examples, splits), uri, signature, request.score)
-        profile, sample = build(table, request, spans_of(examples), scores)
+            scorer = Scorer(uri, signature, request.score)
+            splits = split_uris(examples, json.loads(exec_properties["score_splits"]))
+            scored = score_splits(splits, scorer, request.label, rows)
+        profile, sample = build(
+            table,
+            request,
+            spans_of(examples),
+            scored.scores if scored else None,
+            scored.labels if scored else None,
+        )
+        if scorer and scored and scored.records:
+            columns = sorted({feature.column for feature in profile.features})
+            metric, importances = permutation_importances(
+                scorer, scored.records, columns, request.label, request.seed
+            )
+            profile = replace(profile, importances=importances, importance_metric=metric)
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
         write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
         write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))

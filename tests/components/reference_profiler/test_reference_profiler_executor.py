@@ -302,7 +302,7 @@ def test_a_profile_of_another_schema_version_is_refused(trained, tmp_path):
     (tmp_path / "old" / "reference_profile.json").write_text('{"schema_version": 7}')
     old = ReferenceProfile()
     old.uri = str(tmp_path / "old")
-    with pytest.raises(DataError, match="schema version 1, received 7"):
+    with pytest.raises(DataError, match="schema version 2, received 7"):
         monitored(tmp_path, log_artifact(tmp_path, columns), old)
 
 
@@ -353,13 +353,45 @@ def test_a_model_that_cannot_score_is_refused(scored, tmp_path, changed, message
         profiled(tmp_path, examples, model=model, **{**SCORED, **changed})
 
 
-def test_several_values_a_row_are_skipped_by_name(tmp_path):
+def test_held_out_labels_by_score_are_kept_for_the_isotonic_map(scored, tmp_path):
+    _, examples, model = scored
+    profile = profile_json(profiled(tmp_path, examples, model=model, **SCORED))
+    assert sum(profile["score_positives"]) == sum(training_rows(seed=1)["late"])
+
+
+def test_only_the_column_that_the_model_reads_is_important(scored, tmp_path):
+    _, examples, model = scored
+    artifact = profiled(tmp_path, examples, model=model, **SCORED, importance_rows=300)
+    profile = profile_json(artifact)
+    assert profile["importance_metric"] == "log_loss"
+    assert set(profile["importances"]) == {"temp", "gust", "hour", "distance", "dest"}
+    others = [value for name, value in profile["importances"].items() if name != "temp"]
+    assert others == [0.0] * 4
+    assert profile["importances"]["temp"] != 0.0
+    unlabelled = profile_json(
+        profiled(tmp_path, examples, model=model, **SCORED, importance_rows=300, label_key="")
+    )
+    assert unlabelled["importance_metric"] == "score_change"
+    assert unlabelled["importances"]["temp"] > 0.1
+    assert unlabelled["importances"]["dest"] == 0.0
+
+
+def test_slices_hold_the_training_rows_of_each_value(tmp_path):
+    columns = training_rows()
+    write_split(tmp_path, columns)
+    artifact = profiled(tmp_path, examples_artifact(tmp_path), slice_features='["dest"]')
+    counts = {name: columns["dest"].count(name) for name in ("ATL", "BOS", "ORD")}
+    assert profile_json(artifact)["slices"] == {"dest": counts}
+
+
+def test_several_values_a_row_are_counted_by_length_and_value(tmp_path):
     columns = {"x": [1.0, 2.0], "words": [["a", "b"], "c"], "late": [0, 1]}
     write_split(tmp_path, columns)
     artifact = profiled(tmp_path, examples_artifact(tmp_path, spans=""))
-    profile = profile_json(artifact)
-    assert profile["skipped"] == [{"feature": "words", "reason": "several_values"}]
-    assert [feature["feature"] for feature in profile["features"]] == ["x"]
+    features = {entry["feature"]: entry for entry in profile_json(artifact)["features"]}
+    assert set(features) == {"words#length", "words#value", "x"}
+    assert features["words#length"]["bins"] == {"categories": [1, 2]}
+    assert features["words#value"]["kind"] == "multivalent"
 
 
 def test_a_column_that_only_some_batches_have_is_missing_in_the_others(tmp_path):

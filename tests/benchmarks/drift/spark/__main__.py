@@ -200,6 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
                 "--environment_type=EXTERNAL",
                 f"--environment_config={cluster.worker_pool}",
                 "--job_server_timeout=60",
+                # Otherwise every task of every stage starts a Python worker of its own.
+                "--environment_cache_millis=600000",
             ]
             runs += [
                 timed("spark", rows, lambda paths=paths: on_beam(paths, reference, remote))  # type: ignore[misc]
