@@ -48,11 +48,7 @@ def judged_rows(
             f"Expected the columns {sorted(columns)} in the labelled log, found none of {missing}. "
             "Name the score and the slice features as the model's signature does."
         )
-    time = log["event_time_ms"]
-    inside = pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms))
-    # One NaN among the scores would cost the window all its metrics.
-    scored = pc.fill_null(pc.is_finite(log[f"output.{score}"]), False)
-    rows = log.filter(pc.and_(inside, scored))
+    rows = scored_rows(log, start_ms=start_ms, end_ms=end_ms, score=score)
     rows = rows.select(list(columns)).rename_columns(list(columns.values()))
     bins = pc.floor(pc.multiply(pc.cast(rows[score], pa.float64()), _SCORE_BINS))
     counted = (
@@ -70,18 +66,48 @@ def judged_rows(
     )
 
 
+def scored_rows(log: pa.Table, *, start_ms: int, end_ms: int, score: str) -> pa.Table:
+    """Returns the rows of a log that fall into a window and have a finite score."""
+    time = log["event_time_ms"]
+    inside = pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms))
+    # One NaN among the scores would cost the window all its metrics.
+    scored = pc.fill_null(pc.is_finite(log[f"output.{score}"]), False)
+    return log.filter(pc.and_(inside, scored))
+
+
 def row_count(rows: pa.RecordBatch) -> int:
     """Returns how many rows of the log the rows for TFMA stand for."""
     return int(pc.sum(rows.column(rows.schema.get_field_index(WEIGHT)).flatten()).as_py() or 0)
 
 
-def summary(metrics_by_slice: Mapping[str, Mapping[str, float]], rows: int) -> dict[str, Any]:
-    """Returns the JSON of `quality.json`: metrics by slice, as TFMA measured them."""
+def summary(
+    metrics_by_slice: Mapping[str, Mapping[str, float]],
+    rows: int,
+    window: str = "",
+    labels: Mapping[str, Any] | None = None,
+    sequential: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns the JSON of `quality.json`: metrics by slice, as TFMA measured them.
+
+    Args:
+        metrics_by_slice: TFMA's numbers.
+        rows: Rows that were judged.
+        window: Their window.
+        labels: How many rows have labels, and how late (label_arrivals.py).
+        sequential: Where the test for a rise of the errors stands (error_stream.py).
+    """
     slices = {
         name: {metric: value for metric, value in sorted(metrics.items()) if np.isfinite(value)}
         for name, metrics in sorted(metrics_by_slice.items())
     }
-    return {"schema_version": 1, "rows": rows, "slices": slices}
+    return {
+        "schema_version": 1,
+        "window": window,
+        "rows": rows,
+        "slices": slices,
+        "labels": dict(labels) if labels else None,
+        "sequential": dict(sequential) if sequential else None,
+    }
 
 
 def _batch(columns: Mapping[str, Any]) -> pa.RecordBatch:

@@ -35,7 +35,7 @@ def labelled(rows=ROWS, seed=1):
     )
 
 
-def evaluate(table, folder):
+def evaluate(table, folder, inputs=None):
     from google.protobuf import json_format
     from tfx.dsl.components.base import base_beam_executor
     from tfx.types import standard_artifacts
@@ -60,7 +60,7 @@ def evaluate(table, folder):
         beam_pipeline_args=list(LOCAL_BEAM_ARGS), tmp_dir=str(folder / "tmp"), unique_id="1"
     )
     Executor(context).Do(
-        {"labelled_log": [log]},
+        {"labelled_log": [log], **(inputs or {})},
         {"evaluation": [evaluation]},
         {
             "eval_config": json_format.MessageToJson(served_config(MODEL)),
@@ -94,7 +94,8 @@ def test_auc_accuracy_and_calibration_are_those_of_scikit_learn_overall_and_by_s
 
 def test_a_window_without_labels_has_no_metrics_and_does_not_fail(tmp_path):
     evaluation, quality = evaluate(labelled(5).slice(5), tmp_path)
-    assert quality == {"schema_version": 1, "rows": 0, "slices": {}}
+    assert (quality["rows"], quality["slices"]) == (0, {})
+    assert quality["labels"]["labelled_rows"] == 0
     assert not evaluation.has_custom_property("auc")
 
 
@@ -118,3 +119,57 @@ def test_a_slice_feature_that_is_missing_in_a_row_does_not_fail_the_window(tmp_p
     table = table.set_column(place, "feature.origin", pa.array(origins))
     _, quality = evaluate(table, tmp_path)
     assert quality["slices"]["overall"]["example_count"] == 200
+
+
+def profile_artifact(folder, seed=2):
+    """A profile whose held-out scores mean what they say."""
+    from components.artifacts import ReferenceProfile
+    from components.profile import reference
+    from components.profile.build import ProfileRequest, build
+    from components.storage import write_json
+
+    random = np.random.default_rng(seed)
+    scores = random.beta(2, 5, 20_000)
+    labels = (random.random(20_000) < scores).astype(float)
+    profile, _ = build(
+        pa.table({"x": random.normal(size=500)}),
+        ProfileRequest(score="probability"),
+        scores=pa.array(scores),
+        score_labels=pa.array(labels),
+    )
+    artifact = ReferenceProfile()
+    artifact.uri = str(folder / "profile")
+    write_json(str(folder / "profile" / reference.PROFILE_FILE), reference.to_json(profile))
+    return artifact
+
+
+def test_coverage_delay_and_the_error_stream_go_on_from_the_window_before(tmp_path):
+    from components.artifacts import PredictionLog
+
+    table = labelled(1_000)
+    full = PredictionLog()
+    full.uri = str(tmp_path / "full")
+    unlabelled = table.slice(0, 250).drop(["label", "label_time_ms"])
+    rows = pa.concat_tables([table.drop(["label", "label_time_ms"]), unlabelled])
+    about = Window(
+        window="2013-03",
+        start_ms=START_MS,
+        end_ms=END_MS,
+        model_name="flights",
+        rows=rows.num_rows,
+    )
+    write_window(full.uri, about, rows)
+    inputs = {"prediction_log": [full], "reference_profile": [profile_artifact(tmp_path)]}
+    first, quality = evaluate(table, tmp_path / "first", inputs)
+    assert quality["labels"]["coverage"] == 0.8
+    assert quality["labels"]["delay_hours"]["p50"] == pytest.approx((END_MS - START_MS) / 3.6e6)
+    assert quality["sequential"]["rows"] == 1_000
+    assert quality["sequential"]["alarm_at_row"] is None
+    assert first.get_float_custom_property("label_coverage") == 0.8
+    assert first.get_int_custom_property("error_rise_alarm") == 0
+    # The same window again: its rows have been followed.
+    again, quality = evaluate(table, tmp_path / "again", {**inputs, "previous_evaluation": [first]})
+    assert quality["sequential"]["rows"] == 1_000
+    assert again.get_float_custom_property("error_rise_evidence") == pytest.approx(
+        first.get_float_custom_property("error_rise_evidence")
+    )

@@ -1,0 +1,60 @@
+"""How many of a window's rows have a label, and how long did the labels take?
+
+Quality measured on half of the rows is quality of that half: the slow labels may be the bad ones.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_HOUR_MS = 3_600_000
+_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelArrivals:
+    """The labels of a window that have come.
+
+    Attributes:
+        labelled_rows: Answered rows with a label.
+        rows: Answered rows; None where nobody counted them.
+        delay_hours: Percentiles of label time less event time (p50, p90, p99, max), of the labels
+            that have come: those still on their way took longer.
+    """
+
+    labelled_rows: int
+    rows: int | None = None
+    delay_hours: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the answered rows that have a label, in [0, 1]; None where unknown."""
+        return self.labelled_rows / self.rows if self.rows else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content for quality.json."""
+        return {**asdict(self), "coverage": self.coverage}
+
+
+def label_arrivals(
+    event_times_ms: npt.NDArray[np.int64],
+    label_times_ms: npt.NDArray[np.int64] | None,
+    rows: int | None = None,
+) -> LabelArrivals:
+    """Returns coverage and delay.
+
+    Args:
+        event_times_ms: Of the labelled rows, milliseconds UTC.
+        label_times_ms: When each label came; None where the log does not say.
+        rows: Answered rows of the window, with and without label.
+    """
+    delays: dict[str, float] = {}
+    if label_times_ms is not None and len(event_times_ms):
+        hours = (label_times_ms - event_times_ms) / _HOUR_MS
+        found = np.percentile(hours, list(_PERCENTILES.values()))
+        delays = {
+            name: round(float(value), 4) for name, value in zip(_PERCENTILES, found, strict=True)
+        }
+    return LabelArrivals(labelled_rows=len(event_times_ms), rows=rows, delay_hours=delays)
