@@ -16,12 +16,15 @@ from components.drift_monitor.faults import (
     Seen,
 )
 from components.drift_monitor.multivariate import MOST_ROWS, as_numbers, compared_together
+from components.drift_monitor.page import render
 from components.drift_monitor.passes import Counted, count_table
 from components.drift_monitor.plan import Plan, make_plan
 from components.drift_monitor.report import DriftReport, FeatureDrift
 from components.drift_monitor.roles import EMPTY, View, is_index
 from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.shapes import shape_of
+from components.drift_monitor.window_parts import MOST_SHAPES
 from components.errors import ConfigError, DataError
 from components.profile.columns import flat
 from components.profile.reference import FeatureProfile
@@ -212,6 +215,21 @@ def _duplicates(rise: float) -> FeatureDrift:
         fault=DUPLICATE_FLOOD,
         note=f"{rise:.0%} more of the rows repeat another row than in the reference",
     )
+
+
+def page_of(comparison: Comparison) -> str:
+    """Returns the comparison as one self-contained HTML page, the current file as its title."""
+    before, now, bins = comparison.reference, comparison.current, comparison.plan.bins
+    kinds = {view.feature: view.kind for view in comparison.plan.views}
+    shapes = []
+    for feature in comparison.report.features[:MOST_SHAPES]:
+        name = feature.feature
+        counts = now.counts.get(("", name))
+        if counts and name not in now.misfits and not feature.slice:
+            profile = FeatureProfile(name, kinds[name], bins[name], before.counts["", name])
+            shapes.append(shape_of(profile, counts))
+    parts = replace(comparison.report.parts, shapes=tuple(shapes))
+    return render(replace(comparison.report, parts=parts))
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:

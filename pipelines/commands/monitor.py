@@ -43,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares the files; returns 0 without an alarm and 3 with one."""
-    from components.drift_monitor.files import compare_paths, to_json
+    from components.drift_monitor.files import compare_paths, page_of, to_json
     from components.drift_monitor.settings import DriftSettings
+    from components.storage import write_bytes
 
     settings = DriftSettings(
         q=args.q,
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     content = to_json(comparison)
+    if args.page:
+        write_bytes(args.page, page_of(comparison).encode())
     if args.json:
         json.dump(content, sys.stdout, indent=2, allow_nan=False)
         print()

@@ -261,6 +261,18 @@ def test_the_terminal_gets_a_sentence_a_table_and_what_to_do(capsys, tmp_path, r
     assert "model" in lines[-1]
 
 
+def test_the_page_shows_both_sides_of_what_moved(capsys, tmp_path, reference):
+    after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    page = tmp_path / "page.html"
+    status, _ = monitored(capsys, reference, after, "--page", str(page), "--by", "plan")
+    assert status == 3
+    text = page.read_text()
+    assert text.lower().startswith("<!doctype html>")
+    assert "temperature" in text
+    assert "<svg" in text
+    assert "<script" not in text
+
+
 def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
     """More rows than a sample holds, in two files of other order."""
     from components.drift_monitor.files import compare_paths
