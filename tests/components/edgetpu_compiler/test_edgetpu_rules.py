@@ -218,19 +218,25 @@ def fully_connected(shape: Sequence[int], rows: Sequence[int], **fields: Any) ->
     builder = TfliteBuilder()
     weights = builder.constant(np.ones((5, shape[-1])), np.int8, scales=[0.1])
     output = builder.tensor([*rows, 5])
-    table = options("FullyConnected", **fields)
+    version = fields.pop("version", 4)
     builder.op(
-        "FULLY_CONNECTED", [builder.input(shape), weights, -1], output, version=4, options=table
+        "FULLY_CONNECTED",
+        [builder.input(shape), weights, -1],
+        output,
+        version=version,
+        options=options("FullyConnected", **fields),
     )
     return judged(builder, output)[0]
 
 
-def test_a_fully_connected_layer_has_one_row_of_output() -> None:
+def test_a_fully_connected_layer_may_have_rows_but_no_new_version() -> None:
     assert fully_connected([1, 8], [1]) is MAPPED
     assert fully_connected([1, 1, 8], [1, 1]) is MAPPED
-    assert fully_connected([4, 8], [4]) is NOT_MAPPED
-    assert fully_connected([1, 4, 8], [1, 4]) is NOT_MAPPED
+    assert fully_connected([300, 8], [300]) is MAPPED, "a batch, which is rows to this operation"
+    assert fully_connected([1, 1001, 8], [1, 1001]) is UNKNOWN
     assert fully_connected([1, 8], [1], weightsFormat=1) is NOT_MAPPED
+    assert fully_connected([1, 8], [1], version=4) is MAPPED
+    assert fully_connected([1, 8], [1], version=5) is NOT_MAPPED, "keeps dimensions"
 
 
 def test_softmax() -> None:
@@ -238,7 +244,8 @@ def test_softmax() -> None:
     assert one("SOFTMAX", [1, 1001], [1, 1001], version=2, table=table)[0] is MAPPED
     assert one("SOFTMAX", [1, 16000], [1, 16000], table=table)[0] is MAPPED
     assert one("SOFTMAX", [1, 16001], [1, 16001], table=table)[0] is NOT_MAPPED
-    assert one("SOFTMAX", [4, 10], [4, 10], table=table)[0] is UNKNOWN
+    assert one("SOFTMAX", [1, 4, 756, 16], [1, 4, 756, 16], table=table)[0] is MAPPED, "rows"
+    assert one("SOFTMAX", [1, 4, 8401, 16], [1, 4, 8401, 16], table=table)[0] is UNKNOWN
 
 
 def test_reductions() -> None:
@@ -250,6 +257,7 @@ def test_reductions() -> None:
     assert one("MEAN", shape, [1, 7, 7], [3], table=mean)[0] is NOT_MAPPED, "10 channels"
     assert one("MEAN", [1, 7, 7, 12], [1, 7, 7], [-1], table=mean)[0] is MAPPED
     assert one("MEAN", [1, 64, 128, 3], [1, 3], [1, 2], table=mean)[0] is MAPPED
+    assert one("MEAN", [1, 112, 112, 32], [1, 32], [1, 2], table=mean)[0] is MAPPED
     assert one("MEAN", [1, 128, 128, 3], [1, 3], [1, 2], table=mean)[0] is UNKNOWN
     assert one("MEAN", [1, 256, 128, 3], [1, 3], [1, 2], table=mean) == (NOT_MAPPED, Code.SIZE)
     for op in ("SUM", "REDUCE_MAX", "REDUCE_MIN"):
@@ -278,12 +286,21 @@ def test_slices_splits_and_pads() -> None:
     assert one("PAD", shape, [1, 10, 9, 8], inner, version=2)[0] is MAPPED
     assert one("PAD", shape, [2, 8, 8, 4], [[0, 1], [0, 0], [0, 0], [0, 0]])[0] is NOT_MAPPED
     assert one("PACK", [4], [1, 4], table=options("Pack", axis=0))[0] is NOT_MAPPED
-    assert one("PACK", [1, 4], [1, 4, 1], table=options("Pack", axis=2))[0] is UNKNOWN
+    pack = options("Pack", axis=2)
+    assert one("PACK", [1, 4], [1, 4, 1], table=pack)[0] is MAPPED
+    assert one("PACK", [1, 10, 10, 8], [1, 10, 2, 10, 8], table=pack)[1] is Code.RANK
+    assert one("PACK", [1, 64, 1025], [1, 64, 1, 1025], table=pack)[0] is UNKNOWN
 
 
-def test_transposes_are_certain_only_when_nothing_moves() -> None:
-    assert one("TRANSPOSE", [1, 28, 20], [28, 1, 20], [1, 0, 2])[0] is MAPPED
-    assert one("TRANSPOSE", [1, 3, 8, 8], [1, 8, 8, 3], [0, 2, 3, 1])[0] is UNKNOWN
+def transpose(shape: Sequence[int], order: Sequence[int]) -> tuple[Status, Code]:
+    return one("TRANSPOSE", shape, [shape[axis] for axis in order], order)
+
+
+def test_a_transpose_moves_little_or_nothing() -> None:
+    assert transpose([1, 24, 24, 144], [0, 3, 1, 2])[0] is MAPPED
+    assert transpose([1, 28, 28, 128], [0, 3, 1, 2])[0] is UNKNOWN
+    assert transpose([1, 3, 224, 224], [0, 2, 3, 1]) == (NOT_MAPPED, Code.SIZE)
+    assert transpose([1, 1, 224, 672], [0, 2, 1, 3])[0] is MAPPED, "nothing moves in memory"
 
 
 def resize(
@@ -307,10 +324,14 @@ def test_resizes() -> None:
     assert resize("BILINEAR", 33, 65, alignCorners=True)[0] is MAPPED, "two steps each"
     assert resize("BILINEAR", 33, 66, alignCorners=True)[0] is UNKNOWN
     assert resize("BILINEAR", 33, 65)[0] is UNKNOWN
-    assert resize("BILINEAR", 8, 32) == (UNKNOWN, Code.SIZE)
+    assert resize("BILINEAR", 8, 32)[0] is MAPPED
+    assert resize("BILINEAR", 8, 64) == (UNKNOWN, Code.SIZE)
     assert resize("BILINEAR", 1, 33, alignCorners=True) == (NOT_MAPPED, Code.LIMITATION)
     assert resize("NEAREST_NEIGHBOR", 1, 2) == (NOT_MAPPED, Code.LIMITATION)
-    assert resize("BILINEAR", 256, 512, depth=32) == (UNKNOWN, Code.SIZE)
+    assert resize("BILINEAR", 256, 512, depth=32) == (NOT_MAPPED, Code.SIZE)
+    assert resize("BILINEAR", 33, 513, depth=21, alignCorners=True) == (NOT_MAPPED, Code.SIZE)
+    assert resize("NEAREST_NEIGHBOR", 40, 80, depth=224)[0] is MAPPED
+    assert resize("NEAREST_NEIGHBOR", 40, 80, depth=225)[0] is UNKNOWN
     assert resize("NEAREST_NEIGHBOR", 3, 5)[0] is MAPPED
     assert resize("NEAREST_NEIGHBOR", 8, 32)[0] is UNKNOWN
 
@@ -329,15 +350,31 @@ def test_a_prelu_has_one_slope_a_channel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "elements"), [("RESHAPE", 2**21), ("LOGISTIC", 3 * 2**19), ("TANH", 3 * 2**19)]
+    ("shape", "expected"),
+    [
+        ([1, 1917, 91], MAPPED),
+        ([1, 2034, 91], MAPPED),
+        ([1, 2352, 85], NOT_MAPPED),
+        ([1, 80, 8400], NOT_MAPPED),
+        ([1, 76725, 4], NOT_MAPPED),
+        ([1, 300_000], MAPPED),
+        ([1, 3087, 3, 28], MAPPED),
+    ],
 )
-def test_beyond_the_largest_that_is_known_to_map_nothing_is_promised(
-    op: str, elements: int
-) -> None:
-    for extra, expected in ((0, MAPPED), (1, UNKNOWN)):
-        shape = [1, elements + extra]
-        constants = [shape] if op == "RESHAPE" else []
-        assert one(op, shape, shape, *constants)[0] is expected
+@pytest.mark.parametrize("op", ["RESHAPE", "LOGISTIC", "TANH", "CONCATENATION"])
+def test_a_row_of_positions_is_short(op: str, shape: list[int], expected: Status) -> None:
+    """Anchors by classes: SSD's of 300 and 320, YOLO's of 224 and 640, EfficientDet-Lite4's."""
+    constants = [shape] if op == "RESHAPE" else []
+    table = options("Concatenation", axis=1) if op == "CONCATENATION" else None
+    assert one(op, shape, shape, *constants, table=table)[0] is expected
+
+
+def test_a_map_may_be_large() -> None:
+    assert one("LOGISTIC", [1, 512, 512, 32], [1, 512, 512, 32])[0] is MAPPED
+    assert one("RESHAPE", [1, 80, 80, 85], [1, 80, 160, 85], [1, 80, 160, 85]) == (
+        UNKNOWN,
+        Code.SIZE,
+    )
 
 
 def lstm(*, missing: int | None = None, time_major: bool = False) -> Status:
