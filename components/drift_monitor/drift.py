@@ -279,8 +279,9 @@ def verdict_of(
 ) -> tuple[Verdict, str, str]:
     """Returns the verdict on judged features, its reason and the same in a sentence."""
     faulty = [f"{_name(f)} ({f.fault})" for f in features if f.fault]
-    drifted = [_name(f) for f in features if f.drifted]
-    measured = [f for f in features if f.p_value is not None or f.fault]
+    whole = {f.feature for f in features if f.drifted and not f.slice}
+    drifted = [_name(f) for f in features if f.drifted and (not f.slice or f.feature not in whole)]
+    measured = {f.feature for f in features if f.p_value is not None or f.fault}
     if not rows.current:
         text = f"No answered row in the window; {rows.failed} were answered with an error."
         return Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW, text
@@ -301,7 +302,8 @@ def verdict_of(
         text = "There is no feature to compare: the reference has none that is not ignored."
         return Verdict.NOT_ENOUGH_DATA, report.NO_FEATURES, text
     if drifted:
-        text = f"{len(drifted)} of {len(measured)} features drifted: {', '.join(drifted)}."
+        moved = {f.feature for f in features if f.drifted}
+        text = f"{len(moved)} of {len(measured)} features drifted: {', '.join(drifted)}."
         return Verdict.DRIFT, report.FEATURES_DRIFTED, text
     return Verdict.STABLE, report.NO_DRIFT, f"None of {len(measured)} features drifted."
 
