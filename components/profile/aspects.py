@@ -66,7 +66,8 @@ def _one_value(lists: Any) -> Any:
 
 def _one_token(texts: Any) -> Any:
     """Returns the hash bucket of one token a row; "" for text without a token."""
-    lists = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(pc.utf8_lower(texts)))
+    trimmed = pc.utf8_trim_whitespace(pc.utf8_lower(texts))
+    lists = pc.utf8_split_whitespace(trimmed)
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     words = lists.flatten().dictionary_encode()
     keys = np.zeros(0, dtype=np.uint64)
@@ -77,6 +78,8 @@ def _one_token(texts: Any) -> Any:
     bucket = np.full(len(texts), TOKEN_BUCKETS)
     some = lengths > 0
     bucket[some] = keys[places[some]] % np.uint64(TOKEN_BUCKETS)
+    # "" splits into one empty word.
+    bucket[pc.fill_null(pc.equal(trimmed, ""), True).to_numpy(zero_copy_only=False)] = TOKEN_BUCKETS
     names = pa.array([*TOKEN_NAMES, ""])
     return names.take(pa.array(bucket, mask=texts.is_null().to_numpy(zero_copy_only=False)))
 

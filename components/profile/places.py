@@ -55,8 +55,10 @@ def _grid(edges: PlaceArray) -> tuple[Any, Any, PlaceArray, PlaceArray] | None:
     low = edges[0]
     for count in _CELLS:
         with np.errstate(all="ignore"):
-            scale = edges.dtype.type(count - 1) / (edges[-1] - low) if len(edges) > 1 else low * 0
-            if not np.isfinite(scale):
+            span = edges[-1] - low if len(edges) > 1 else edges.dtype.type(1)
+            scale = edges.dtype.type(count - 1) / span
+            # Not on subnormal, infinite or overflowing spans: inf times 0 has no place.
+            if not (np.isfinite([low, span, scale]).all() and scale > 0):
                 return None
             cells = _cells(edges, low, scale, count)
         if len(np.unique(cells)) == len(edges):

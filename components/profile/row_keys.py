@@ -39,12 +39,10 @@ def text_keys(column: Any, salt: int = 0) -> KeyArray:
     starts, ends, data = _bytes_of(column)
     lengths = ends - starts
     keys = mixed(lengths.astype(np.uint64) + np.uint64(salt))
-    longest = int(lengths.max(initial=0))
-    if longest > _MOST_BYTES:
-        half = _MOST_BYTES // 2
-        keys = _absorb(keys, starts, np.minimum(lengths, half), data)
-        return _absorb(keys, np.maximum(ends - half, starts), np.minimum(lengths, half), data)
-    return _absorb(keys, starts, lengths, data)
+    half = _MOST_BYTES // 2
+    long = lengths > _MOST_BYTES
+    keys = _absorb(keys, starts, np.where(long, half, lengths), data)
+    return _absorb(keys, ends - half, np.where(long, half, 0), data) if long.any() else keys
 
 
 def id_keys(batch: Any, names: tuple[str, ...], salt: int = 0) -> KeyArray:
