@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx import v1 as tfx
+from tfx.types import standard_artifacts
 
-from components.artifacts import ReferenceProfile, RetrainDecision
+from components.artifacts import DriftReport, ReferenceProfile, RetrainDecision
 from components.drift_monitor.component import DriftMonitor
 from components.prediction_log.component import PredictionLogGen
 from components.prediction_log.label_joiner import LabelJoiner
@@ -28,6 +29,9 @@ class MonitoringRequest:
         labelled_since_ms: Where the champion's training data end, milliseconds UTC.
         reference_profile_uri: The champion's reference profile.
         previous_decision_uri: The decision of the window before, if there was one.
+        previous_report_uri: The drift report of the window before, if there was one.
+        previous_evaluation_uri: QualityMonitor's evaluation of the label window before, if there
+            was one.
         training_start_ms: A retraining would use rows from this time on; None means all.
     """
 
@@ -36,6 +40,8 @@ class MonitoringRequest:
     labelled_since_ms: int
     reference_profile_uri: str
     previous_decision_uri: str | None = None
+    previous_report_uri: str | None = None
+    previous_evaluation_uri: str | None = None
     training_start_ms: int | None = None
 
 
@@ -52,26 +58,23 @@ def monitoring_pipeline(
     model = settings.model
     profile = imported("ReferenceProfileImporter", request.reference_profile_uri, ReferenceProfile)
     nodes: list[Any] = [profile]
-    previous = None
-    if request.previous_decision_uri:
-        previous = imported(
-            "PreviousDecisionImporter", request.previous_decision_uri, RetrainDecision
+    before = {
+        kind: imported(f"Previous{name}Importer", uri, kind)
+        for kind, name, uri in (
+            (RetrainDecision, "Decision", request.previous_decision_uri),
+            (DriftReport, "Report", request.previous_report_uri),
+            (standard_artifacts.ModelEvaluation, "Evaluation", request.previous_evaluation_uri),
         )
-        nodes.append(previous)
+        if uri
+    }
+    nodes += before.values()
+    previous = {kind: importer.outputs["result"] for kind, importer in before.items()}
     current = PredictionLogGen(
         log_dir=settings.serving.prediction_log,
         model_name=model.name,
         window=request.window.name,
         start_ms=request.window.start_ms,
         end_ms=request.window.end_ms,
-    )
-    drift = DriftMonitor(
-        prediction_log=current.outputs["prediction_log"],
-        reference_profile=profile.outputs["result"],
-        window=request.window.name,
-        model_name=model.name,
-        ignore_features=model.ignore_features,
-        score_output=f"output.{model.score}",
     )
     # Labels of windows before the newest count too: a retraining would learn from them.
     to_label = PredictionLogGen(
@@ -88,17 +91,30 @@ def monitoring_pipeline(
     )
     quality = QualityMonitor(
         labelled_log=joiner.outputs["labelled_log"],
+        prediction_log=to_label.outputs["prediction_log"],
+        reference_profile=profile.outputs["result"],
+        previous_evaluation=previous.get(standard_artifacts.ModelEvaluation),
         eval_config=served_config(model),
         window=request.label_window.name,
         start_ms=request.label_window.start_ms,
         end_ms=request.label_window.end_ms,
+    )
+    drift = DriftMonitor(
+        prediction_log=current.outputs["prediction_log"],
+        reference_profile=profile.outputs["result"],
+        previous_report=previous.get(DriftReport),
+        evaluation=quality.outputs["evaluation"],
+        window=request.window.name,
+        model_name=model.name,
+        ignore_features=model.ignore_features,
+        score_output=f"output.{model.score}",
     )
     decider = RetrainDecider(
         drift_report=drift.outputs["drift_report"],
         labelled_log=joiner.outputs["labelled_log"],
         reference_profile=profile.outputs["result"],
         evaluation=quality.outputs["evaluation"],
-        previous_decision=previous.outputs["result"] if previous else None,
+        previous_decision=previous.get(RetrainDecision),
         model_name=model.name,
         window=request.window.name,
         label_window=request.label_window.name,
@@ -107,5 +123,5 @@ def monitoring_pipeline(
         training_start_ms=request.training_start_ms,
         settings=json.dumps({"training_cost": settings.decision.training_cost}),
     )
-    nodes += [current, drift, to_label, joiner, quality, decider]
+    nodes += [current, to_label, joiner, quality, drift, decider]
     return assemble(f"{model.name}-monitoring", nodes, settings.pipeline, metadata)

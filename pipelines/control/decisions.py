@@ -98,6 +98,20 @@ def _field(content: dict[str, Any], name: str, path: str) -> Any:
     return content[name]
 
 
+def evidence_uris(store: Store, artifact_id: int) -> dict[str, str]:
+    """Returns what a decision was made from: URI by the decider's input, such as `drift_report`."""
+    events = store.get_events_by_artifact_ids([artifact_id])
+    makers = [event.execution_id for event in events if event.type == pb.Event.OUTPUT]
+    read = [
+        event
+        for event in (store.get_events_by_execution_ids(makers) if makers else [])
+        if event.type == pb.Event.INPUT and event.path.steps
+    ]
+    found = store.get_artifacts_by_id([event.artifact_id for event in read]) if read else []
+    uris = {int(artifact.id): str(artifact.uri) for artifact in found}
+    return {event.path.steps[0].key: uris[int(event.artifact_id)] for event in read}
+
+
 def latest_decision(store: Store, model_name: str, before: str) -> Decision | None:
     """Returns the newest decision about a model on a window before the one named.
 

@@ -14,7 +14,7 @@ from components.serving_pusher.deployment import Deployment, read_record
 from pipelines.calendar import Calendar
 from pipelines.config import Settings
 from pipelines.control import leases
-from pipelines.control.decisions import latest_decision
+from pipelines.control.decisions import evidence_uris, latest_decision
 from pipelines.control.launcher import LaunchRequest, RunStatus
 from pipelines.control.ledger import Store
 from pipelines.control.run_state import mlmd_run_state
@@ -96,6 +96,7 @@ class MonitoringLauncher(LocalLauncher):
         trained_until = self._calendar.window_of_span(max(profile["spans"])).end_ms
         spans = self._training_spans(label_window.span)
         previous = latest_decision(self._store, request.model_name, before=request.window)
+        before = evidence_uris(self._store, previous.artifact_id) if previous else {}
         return monitoring_pipeline(
             self._settings,
             MonitoringRequest(
@@ -104,6 +105,8 @@ class MonitoringLauncher(LocalLauncher):
                 labelled_since_ms=trained_until,
                 reference_profile_uri=champion.reference_profile_uri,
                 previous_decision_uri=previous.uri if previous else None,
+                previous_report_uri=before.get("drift_report"),
+                previous_evaluation_uri=before.get("evaluation"),
                 training_start_ms=(
                     self._calendar.window_of_span(spans[0]).start_ms
                     if self._settings.decision.training_windows

@@ -26,6 +26,8 @@ TRAINING = {
 MONITORING = {
     "ReferenceProfileImporter",
     "PreviousDecisionImporter",
+    "PreviousReportImporter",
+    "PreviousEvaluationImporter",
     "PredictionLogGen",
     "DriftMonitor",
     "LabelWindowLogGen",
@@ -93,6 +95,8 @@ def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
         labelled_since_ms=months.window("2013-03").start_ms,
         reference_profile_uri="gs://bucket/profile/5",
         previous_decision_uri=previous,
+        previous_report_uri=previous and "gs://bucket/report/8",
+        previous_evaluation_uri=previous and "gs://bucket/evaluation/8",
     )
     return monitoring_pipeline(settings, request, metadata=metadata)
 
@@ -219,6 +223,10 @@ def test_the_request_is_in_the_spec(specs):
     assert "baseline_model" in tasks["Evaluator"]["inputs"]["artifacts"]
     decider = specs["monitoring"]["root"]["dag"]["tasks"]["RetrainDecider"]["inputs"]
     assert "previous_decision" in decider["artifacts"]
+    monitor = specs["monitoring"]["root"]["dag"]["tasks"]["DriftMonitor"]["inputs"]["artifacts"]
+    assert {"previous_report", "evaluation"} <= set(monitor)
+    quality = specs["monitoring"]["root"]["dag"]["tasks"]["QualityMonitor"]["inputs"]["artifacts"]
+    assert {"prediction_log", "reference_profile", "previous_evaluation"} <= set(quality)
     assert constant(decider["parameters"]["label_window"]) == "2013-03"
 
 
@@ -230,7 +238,7 @@ def test_a_first_training_has_no_champion_and_no_decision(settings):
 
 def test_a_first_window_has_no_previous_decision(settings):
     ids = {node.id for node in monitoring(settings, False, previous=None).components}
-    assert ids == MONITORING - {"PreviousDecisionImporter"}
+    assert ids == {name for name in MONITORING if not name.startswith("Previous")}
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from recorder import open_store
+from recorder import Node, Output, RecordedRun, open_store
 
 from components.errors import ConfigError, DataError
 from components.serving_pusher.deployment import (
@@ -84,6 +84,31 @@ def test_monitoring_labels_the_window_before_and_all_since_the_training(settings
     assert nodes["QualityMonitor"].exec_properties["window"] == "2013-04"
     assert nodes["LabelJoiner"].exec_properties["as_of_ms"] == months.window("2013-05").end_ms
     assert "PreviousDecisionImporter" not in nodes
+
+
+def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(settings, tmp_path):
+    decision = {
+        "verdict": "HOLD",
+        "reason": "no_avoidable_loss",
+        "model_name": "flights",
+        "model_version": 2,
+        "window": "2013-04",
+    }
+    made = Output("components.RetrainDecision", {"window": "2013-04"}, {})
+    made.files = {"retrain_decision.json": decision}
+    read = {"drift_report": "DriftMonitor.drift_report", "evaluation": "QualityMonitor.evaluation"}
+    run = RecordedRun(open_store(tmp_path / "metadata.sqlite"), "monitoring", "1", tmp_path / "run")
+    run.run(
+        [
+            Node("DriftMonitor", outputs={"drift_report": Output("components.DriftReport")}),
+            Node("QualityMonitor", outputs={"evaluation": Output("ModelEvaluation")}),
+            Node("RetrainDecider", inputs=read, outputs={"decision": made}),
+        ]
+    )
+    nodes = pipeline_of("MonitoringLauncher", settings, tmp_path)
+    for importer, producer in (("Report", "DriftMonitor"), ("Evaluation", "QualityMonitor")):
+        uri = nodes[f"Previous{importer}Importer"].exec_properties["artifact_uri"]
+        assert f"/run/{producer}/" in uri
 
 
 def test_without_a_champion_the_loop_says_to_train_first(settings, tmp_path):
