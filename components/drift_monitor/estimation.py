@@ -13,7 +13,7 @@ from components.profile.estimated_quality import (
 from components.profile.reference import FeatureProfile
 
 CONCEPT = "No labels: a change of what labels mean is not seen."
-_STRANGE_SHARE = 0.01
+_STRANGE_SHARE = 0.05
 _DIGITS = 6
 
 

@@ -61,7 +61,7 @@ def _title(report: DriftReport) -> str:
 
 
 def _facts(report: DriftReport) -> list[tuple[str, str]]:
-    whole = [f for f in report.features if not f.slice]
+    whole = [f for f in report.features if not f.slice and f.feature != TOGETHER]
     tested = sum(f.p_value is not None for f in whole)
     facts = [
         ("verdict", report.verdict.value.replace("_", " ")),
@@ -171,7 +171,7 @@ def _windows(past: Sequence[PastWindow]) -> str:
             above=_VERDICT_COLUMN[window.verdict][0],
             kind=_VERDICT_COLUMN[window.verdict][1],
             cells={
-                feature: Cell(
+                words.plain(feature): Cell(
                     psi=window.psi.get(feature),
                     drifted=feature in window.drifted,
                     fault=window.faults.get(feature, ""),
@@ -191,7 +191,9 @@ def _slices(features: Sequence[FeatureDrift]) -> str:
         Column(
             name=name,
             cells={
-                f.feature: Cell(psi=f.psi_corrected, drifted=f.drifted, fault=f.fault or "")
+                words.plain(f.feature): Cell(
+                    psi=f.psi_corrected, drifted=f.drifted, fault=f.fault or ""
+                )
                 for f in features
                 if f.slice == name
             },

@@ -48,9 +48,14 @@ def headline(found: DriftReport) -> str:
 
 def named(feature: FeatureDrift) -> str:
     """Returns the feature's name, and its slice."""
-    name = feature.feature.removeprefix("output.")
-    name = f"{name} (answers)" if feature.feature.startswith("output.") else name
+    name = plain(feature.feature)
     return f"{name} where {feature.slice}" if feature.slice else name
+
+
+def plain(name: str) -> str:
+    """Returns a feature's name; the model's own answers are told from what it was asked."""
+    answer = name.removeprefix("output.")
+    return f"{answer} (answers)" if answer != name else name
 
 
 def fault(feature: FeatureDrift) -> str:

@@ -1,0 +1,207 @@
+"""Pictures, estimated quality and the windows before: right numbers, and back from JSON."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from drift_page_run import SCORE, SETTINGS, reference_profile, report_of, reports, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from components.drift_monitor import report
+from components.drift_monitor.estimation import CONCEPT
+from components.drift_monitor.past import MOST_WINDOWS, carried, joined
+from components.drift_monitor.realised import realised_quality
+from components.drift_monitor.report_parts import CATEGORIES, NUMBERS, PastWindow, RealisedQuality
+from components.drift_monitor.shapes import MOST_NAMES, shape_of
+from components.errors import ConfigError, DataError
+from components.profile.bins import BinSettings, freeze
+from components.profile.columns import FeatureType
+from components.profile.counts import count
+from components.profile.reference import FeatureProfile
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return reference_profile()
+
+
+@pytest.fixture(scope="module")
+def chain(profile):
+    return reports(profile)
+
+
+def shape(reference, current, kind):
+    arrow = pa.float64() if kind is FeatureType.NUMERIC else None
+    reference, current = pa.array(reference, arrow), pa.array(current, arrow)
+    bins = freeze(reference, kind, BinSettings())
+    profile = FeatureProfile("x", kind, bins, count(reference, kind, bins))
+    return shape_of(profile, count(current, kind, bins))
+
+
+numbers = st.lists(
+    st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0])), min_size=1, max_size=60
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(numbers.filter(lambda v: any(x is not None for x in v)), numbers)
+def test_all_rows_are_in_the_bars_of_numbers(reference, current):
+    found = shape(reference, current, FeatureType.NUMERIC)
+    assert found.kind == NUMBERS
+    assert len(found.reference) == len(found.current) == len(found.edges) + 1
+    for bars, missing in (
+        (found.reference, found.reference_missing),
+        (found.current, found.current_missing),
+    ):
+        assert min(bars) >= 0
+        assert sum(bars) + missing == pytest.approx(1.0, abs=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 30).map(str), min_size=1, max_size=80),
+    st.lists(st.integers(0, 40).map(str), min_size=1, max_size=80),
+)
+def test_all_rows_are_in_the_bars_of_categories(reference, current):
+    found = shape(reference, current, FeatureType.CATEGORICAL)
+    assert found.kind == CATEGORIES
+    assert len(found.names) <= MOST_NAMES + 1
+    assert sum(found.reference) == pytest.approx(1.0, abs=1e-3)
+    assert sum(found.current) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_bars_are_where_the_values_are():
+    values = np.random.default_rng(0).normal(size=20_000)
+    found = shape(values, values + 1.0, FeatureType.NUMERIC)
+    middles = (np.array(found.edges[1:]) + np.array(found.edges[:-1])) / 2
+    for bars, mean in ((found.reference, 0.0), (found.current, 0.6)):
+        inner = np.array(bars[1:-1])
+        assert np.average(middles, weights=inner) == pytest.approx(mean, abs=0.08)
+    assert found.current[-1] > 5 * found.reference[-1]
+
+
+def test_many_whole_numbers_are_drawn_as_a_line_and_few_by_name():
+    random = np.random.default_rng(0)
+    many = random.integers(0, 50, 4_000)
+    found = shape(many, many, FeatureType.INTEGER)
+    assert found.kind == NUMBERS
+    assert found.reference == found.current
+    assert sum(found.reference) == pytest.approx(1.0, abs=1e-3)
+    few = random.integers(0, 4, 4_000)
+    assert shape(few, few, FeatureType.INTEGER).names == ("0", "1", "2", "3")
+
+
+def test_the_estimate_is_what_labels_give_where_scores_mean_what_they_meant(profile):
+    found = rows(30_000, 5, shift=0.7)
+    estimated = report_of(profile, "w", found).parts.estimated
+    truth, scores = found["label"], found[SCORE]
+    for name, value, off in (
+        ("auc", roc_auc_score(truth, scores), 0.015),
+        ("accuracy", accuracy_score(truth, scores > 0.5), 0.015),
+        ("f1", f1_score(truth, scores > 0.5), 0.02),
+    ):
+        assert estimated.metrics[name].value == pytest.approx(value, abs=off)
+        assert estimated.metrics[name].low < estimated.metrics[name].high
+    held = rows(4_000, 2)
+    promised = roc_auc_score(held["label"], held[SCORE])
+    assert estimated.metrics["auc"].reference == pytest.approx(promised, abs=0.002)
+    assert (estimated.rows, estimated.held_out_rows) == (30_000, 4_000)
+    assert estimated.unseen == (CONCEPT,)
+
+
+def test_what_the_estimate_cannot_count_is_said(profile):
+    found = rows(3_000, 5)
+    found[SCORE] = np.where(np.arange(3_000) < 30, np.nan, found[SCORE])
+    said = report_of(profile, "w", found).parts.estimated.unseen
+    assert said[1] == "30 answered rows have no score and are not in it."
+    found[SCORE] = np.full(3_000, 0.9999)
+    said = report_of(profile, "w", found).parts.estimated.unseen
+    assert said[1] == "100% of the scores are beyond nearly all held-out ones: a guess there."
+
+
+def test_the_threshold_moves_what_is_answered_and_not_the_auc(profile):
+    found = rows(20_000, 6)
+    low = report_of(profile, "w", found, settings=replace(SETTINGS, score_threshold=0.2))
+    metrics = low.parts.estimated.metrics
+    decided = found[SCORE] > 0.2
+    assert metrics["accuracy"].value == pytest.approx(
+        accuracy_score(found["label"], decided), abs=0.02
+    )
+    usual = report_of(profile, "w", found).parts.estimated.metrics
+    assert metrics["auc"] == usual["auc"]
+    with pytest.raises(ConfigError, match="score_threshold must be between 0 and 1"):
+        replace(SETTINGS, score_threshold=1.0)
+
+
+def test_without_labels_at_training_or_scores_now_nothing_is_estimated(profile):
+    found = rows(500, 7)
+    assert report_of(reference_profile(labels=False), "w", found).parts.estimated is None
+    silent = report_of(profile, "w", found, settings=replace(SETTINGS, score_output=""))
+    assert silent.parts.estimated is None
+    assert all(shape.feature != SCORE for shape in silent.parts.shapes)
+
+
+def test_a_report_comes_back_from_json_with_all_parts(chain):
+    for made in chain:
+        again = report.from_json(json.loads(json.dumps(report.to_json(made), allow_nan=False)))
+        assert again == made
+
+
+def test_a_report_of_before_has_no_parts(chain):
+    content = report.to_json(chain[0])
+    for name in ("shapes", "estimated", "realised", "past"):
+        del content[name]
+    assert report.from_json(content).parts.past == ()
+
+
+def test_a_damaged_part_is_one_line(chain):
+    content = report.to_json(chain[0])
+    content["past"][0] = {"windows": "w1"}
+    with pytest.raises(DataError, match="Expected a whole drift report"):
+        report.from_json(content)
+
+
+def test_reports_carry_the_windows_before_and_the_labels_that_came(chain):
+    past = chain[-1].parts.past
+    assert [window.window for window in past] == ["w1", "w2", "w3", "w4"]
+    assert [window.verdict for window in past] == ["STABLE", "STABLE", "DRIFT", "DATA_FAULT"]
+    assert [window.realised.get("auc") for window in past] == [0.74, 0.74, 0.74, None]
+    assert past[3].faults == {"age": "constant_value"}
+    assert {"weight", "colour", SCORE} <= set(past[2].drifted)
+    assert joined(chain) == past
+
+
+def test_a_window_is_carried_once_and_not_for_ever():
+    windows = [PastWindow(window=f"w{number:02d}") for number in range(40)]
+    past = ()
+    for window in windows:
+        past = carried(past, window)
+    assert past == tuple(windows[-MOST_WINDOWS:])
+    again = replace(windows[-1], rows=5)
+    assert carried(past, again) == (*past[:-1], again)
+    early = RealisedQuality(window="before all", labelled_rows=1, metrics={"auc": 0.5})
+    assert carried((), again, early)[0].realised == {"auc": 0.5}
+
+
+def test_quality_json_is_read_under_the_names_of_the_estimate():
+    content = {
+        "window": "2013-03",
+        "rows": 90,
+        "slices": {
+            "overall": {"auc": 0.7, "binary_accuracy": 0.8, "f1_score": 0.3, "loss": 1.0},
+            "origin=JFK": {"auc": 0.6},
+        },
+        "labels": {"coverage": 0.9, "delay_hours": {"p50": 3.0}},
+        "sequential": {"evidence": 2.0, "alarm_at_row": 7},
+    }
+    found = realised_quality(content)
+    assert found.metrics == {"auc": 0.7, "accuracy": 0.8, "f1": 0.3}
+    assert found.slices == {"origin=JFK": {"auc": 0.6}}
+    assert (found.coverage, found.evidence, found.alarm_at_row) == (0.9, 2.0, 7)
+    assert realised_quality({"rows": 0, "slices": {}}) is None
+    with pytest.raises(DataError, match=r"Expected quality\.json of QualityMonitor"):
+        realised_quality({"slices": []})
