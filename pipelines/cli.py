@@ -10,15 +10,24 @@ from pathlib import Path
 
 from components.errors import LoopError
 from pipelines import config
-from pipelines.commands import compress, edge, monitor, report, rollout
+from pipelines.commands import compress, digits, edge, monitor, report, rollout
 from pipelines.lineage import commands
 
 _MODEL = "flights"
+_COMMANDS = {
+    "compress": compress,
+    "report": report,
+    "monitor": monitor,
+    "edge": edge,
+    "rollout": rollout,
+    "digits": digits,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0, or 1 for a failed run, or 2 for bad input."""
     args = _parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code = int(args.run(args))
         sys.stdout.flush()
@@ -65,44 +74,20 @@ def _parser() -> argparse.ArgumentParser:
     timeline = commands_of.add_parser("timeline", help="all that happened to a model, in order")
     commands.add_timeline_arguments(timeline, metadata=metadata, model=_MODEL)
     timeline.set_defaults(run=commands.run_timeline)
-    compared = commands_of.add_parser("monitor", help=monitor.HELP, description=monitor.__doc__)
-    monitor.add_arguments(compared)
-    compared.set_defaults(run=monitor.run)
-    analysed = commands_of.add_parser("edge", help=edge.HELP, description=edge.DESCRIPTION)
-    edge.add_arguments(analysed)
-    analysed.set_defaults(run=edge.run)
-    smaller = commands_of.add_parser("compress", help=compress.HELP, description=compress.__doc__)
-    compress.add_arguments(smaller)
-    smaller.set_defaults(run=compress.run)
-    shown = commands_of.add_parser("report", help=report.HELP, description=report.__doc__)
-    report.add_arguments(shown)
-    shown.set_defaults(run=report.run)
-    rolled_out = commands_of.add_parser("rollout", help=rollout.HELP, description=rollout.__doc__)
-    rollout.add_arguments(rolled_out)
-    rolled_out.set_defaults(run=rollout.run)
+    for name, module in _COMMANDS.items():
+        command = commands_of.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 
 def _demo(args: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _quiet()
+    from pipelines.progress import quiet_libraries
+
+    quiet_libraries()
     from pipelines.flights.demo.run import FIFTH, run_demo
 
     return run_demo(args.out.absolute(), 1.0 if args.full else FIFTH, args.seed, args.windows)
-
-
-def _quiet() -> None:
-    """Leaves the terminal to the progress: libraries' warnings about each other help nobody."""
-    import logging
-    import warnings
-
-    import absl.logging
-
-    warnings.simplefilter("ignore", FutureWarning)
-    warnings.simplefilter("ignore", DeprecationWarning)
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    for name in ("tensorflow", "apache_beam"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

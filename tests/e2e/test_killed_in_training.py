@@ -16,7 +16,7 @@ from components.serving_pusher.deployment import read_record
 from components.storage import read_json, write_json
 from pipelines.control.decisions import latest_decision
 from pipelines.control.run_state import last_executions
-from pipelines.flights.demo.server import model_server
+from pipelines.runners.model_server import model_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -31,7 +31,6 @@ from pipelines.flights.calendar import Months
 from pipelines.flights.data import LABEL, load_flights
 from pipelines.flights.demo.beside import every_window
 from pipelines.flights.demo.page.terminal import render_table
-from pipelines.flights.demo.progress import Progress
 from pipelines.flights.demo.replay import replay, write_labels, write_span
 from pipelines.flights.demo.results import (
     Monitored,
@@ -40,7 +39,6 @@ from pipelines.flights.demo.results import (
     summarise,
     write_results,
 )
-from pipelines.flights.demo.server import model_server
 from pipelines.flights.settings import (
     LOOP,
     MODEL_NAME,
@@ -51,6 +49,8 @@ from pipelines.flights.settings import (
 from pipelines.lineage.explain import explain
 from pipelines.lineage.show import render_explanation
 from pipelines.loop import Loop, StepResult
+from pipelines.progress import Progress
+from pipelines.runners.model_server import model_server
 
 FIFTH = 0.2
 _SHOWN_EVERY_SECONDS = 5.0

@@ -1,10 +1,23 @@
 """Where do the seconds of a run go, and what is it doing now?"""
 
+import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+
+def quiet_libraries() -> None:
+    """Leaves the terminal to the progress: libraries' warnings about each other help nobody."""
+    import absl.logging
+
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    for name in ("tensorflow", "apache_beam"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class Progress:

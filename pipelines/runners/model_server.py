@@ -1,4 +1,4 @@
-"""How is the embedded model server started beside the demo, and stopped with it?"""
+"""How is the embedded model server started beside a local run, and stopped with it?"""
 
 import json
 import subprocess
