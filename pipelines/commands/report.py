@@ -3,12 +3,15 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.errors import DataError
-from components.optimization.report import FILE_NAME, OptimizationReport, read_report
+
+if TYPE_CHECKING:
+    from components.optimization.report import OptimizationReport
 
 HELP = "size, weights, losses and latency of a model, and how it was made smaller"
-_REPORTS = ("report.json", FILE_NAME)
+_REPORTS = ("report.json", "optimization_report.json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Shows the report; returns 0."""
+    from components.optimization.report import read_report
+
     found = _report_file(args.model)
     if found is not None:
         return _show_report(read_report(found), args)
@@ -41,7 +46,7 @@ def _report_file(path: Path) -> Path | None:
     return path if path.suffix == ".json" else None
 
 
-def _show_report(report: OptimizationReport, args: argparse.Namespace) -> int:
+def _show_report(report: "OptimizationReport", args: argparse.Namespace) -> int:
     from components.optimization.page import render
     from components.optimization.terminal import report_text
 
