@@ -1,10 +1,10 @@
 """The `loop` command as a process: quick help, one line for bad input, exit codes that say so."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,16 @@ def lines(text):
     return text.strip().splitlines()
 
 
-def test_help_takes_less_than_half_a_second():
-    seconds = []
-    for _ in range(4):
-        began = time.perf_counter()
-        result = loop("--help")
-        seconds.append(time.perf_counter() - began)
-        assert result.returncode == 0
-    assert min(seconds) < 0.5
+def test_help_takes_less_than_half_a_second_of_work():
+    """Processor time: how long it takes by the clock says how busy the machine is."""
+
+    def spent():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = spent()
+    assert loop("--help").returncode == 0
+    assert spent() - before < 0.5
 
 
 def test_help_imports_nothing_heavy():
