@@ -24,6 +24,7 @@ from components.drift_monitor.roles import EMPTY, View, is_index
 from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
 from components.drift_monitor.shapes import shape_of
+from components.drift_monitor.telemetry import gauges, prometheus_text
 from components.drift_monitor.window_parts import MOST_SHAPES
 from components.errors import ConfigError, DataError
 from components.profile.columns import flat
@@ -31,6 +32,11 @@ from components.profile.reference import FeatureProfile
 from components.tables.table_file import TableFile, open_table
 
 WHOLE_ROWS = "(rows)"
+# What a report says of a model and its windows, and two files do not have.
+_OF_MODELS = (
+    *("model_name", "model_version", "model_versions", "reference_digest", "history"),
+    *("shapes", "estimated", "realised", "past"),
+)
 
 
 @dataclass(frozen=True)
@@ -217,26 +223,32 @@ def _duplicates(rise: float) -> FeatureDrift:
     )
 
 
-def page_of(comparison: Comparison) -> str:
-    """Returns the comparison as one self-contained HTML page, the current file as its title."""
+def page_of(comparison: Comparison, title: str = "") -> str:
+    """Returns the comparison as one self-contained HTML page; the title is a line above it."""
     before, now, bins = comparison.reference, comparison.current, comparison.plan.bins
     kinds = {view.feature: view.kind for view in comparison.plan.views}
     shapes = []
-    for feature in comparison.report.features[:MOST_SHAPES]:
+    whole = [feature for feature in comparison.report.features if not feature.slice]
+    for feature in whole[:MOST_SHAPES]:
         name = feature.feature
         counts = now.counts.get(("", name))
-        if counts and name not in now.misfits and not feature.slice:
+        if counts and name not in now.misfits:
             profile = FeatureProfile(name, kinds[name], bins[name], before.counts["", name])
             shapes.append(shape_of(profile, counts))
     parts = replace(comparison.report.parts, shapes=tuple(shapes))
-    return render(replace(comparison.report, parts=parts))
+    return render(replace(comparison.report, parts=parts), title=title or comparison.report.window)
+
+
+def prometheus_of(comparison: Comparison) -> str:
+    """Returns the comparison's numbers as gauges in Prometheus' text format."""
+    return prometheus_text(gauges(comparison.report))
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
     """Returns what `loop monitor --json` prints: features of all rows, and slices apart."""
     content = report.to_json(comparison.report)
     features = content.pop("features")
-    for name in ("model_name", "model_version", "model_versions", "history", "reference_digest"):
+    for name in _OF_MODELS:
         content.pop(name)
     content["rows"].pop("failed")
     content["features"] = [entry for entry in features if not entry["slice"]]

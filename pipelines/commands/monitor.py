@@ -6,6 +6,7 @@ Reads any two Parquet, CSV or TFRecord files, without a pipeline or a model.
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 HELP = "did a file move away from a reference file, or is it broken?"
@@ -29,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--page", metavar="FILE", help="write the report as an HTML page, too")
+    parser.add_argument(
+        "--prometheus", metavar="FILE", help="write the numbers as Prometheus gauges, too"
+    )
     parser.add_argument("--schema", metavar="FILE", help="TFDV's schema.pbtxt, checked as well")
     parser.add_argument(
         "--multivariate", action="store_true", help="test all numbers together, too (seconds)"
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares the files; returns 0 without an alarm and 3 with one."""
-    from components.drift_monitor.files import compare_paths, page_of, to_json
+    from components.drift_monitor.files import compare_paths, page_of, prometheus_of, to_json
     from components.drift_monitor.settings import DriftSettings
     from components.storage import write_bytes
 
@@ -64,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
     )
     content = to_json(comparison)
     if args.page:
-        write_bytes(args.page, page_of(comparison).encode())
+        title = f"{Path(args.current).name} against {Path(args.reference).name}"
+        write_bytes(args.page, page_of(comparison, title).encode())
+    if args.prometheus:
+        write_bytes(args.prometheus, prometheus_of(comparison).encode())
     if args.json:
         json.dump(content, sys.stdout, indent=2, allow_nan=False)
         print()

@@ -1,13 +1,15 @@
 """How near does quality estimated without labels come to what labels say later?
 
 Run as `python -m tests.benchmarks.drift.estimated`. A gradient boosting model is trained on the
-begin of a labelled stream, three quarters of its rows; what its scores mean is learned on the other
-quarter; the AUC of every later window is estimated from its scores, and measured with its labels.
-Streams: flights of New York (pipelines.flights; trained on January and February) by month and by
-week, and the Chicago taxi trips of TFX's wheel. Beside ours: the same with bins of equal width,
-CBPE on the single scores (what NannyML does: isotonic calibration, expected AUC), and "nothing
-changed", the AUC of the held-out rows. "Labels' own noise" is what nobody can foresee: the mean
-distance of drawn labels' AUC from its expectation, were the scores as meaningful as they were.
+begin of a labelled stream, three quarters of it; what its scores mean is learned on the other
+quarter: of the flights whole days, as those of an hour share their weather, and a model that knows
+some of them does better on the others than it ever will again. The AUC of every later window is
+estimated from its scores, and measured with its labels. Streams: flights of New York
+(pipelines.flights; trained on January and February) by month and by week, and the Chicago taxi
+trips of TFX's wheel. Beside ours: the same with bins of equal width, CBPE on the single scores
+(what NannyML does: isotonic calibration, expected AUC), and "nothing changed", the AUC of the
+held-out rows. "Labels' own noise" is what nobody can foresee: the mean distance of drawn labels'
+AUC from its expectation, were the scores as meaningful as they were.
 """
 
 import argparse
@@ -79,7 +81,7 @@ def streams(fraction: float) -> Iterator[Scored]:
 
 
 def flights(fraction: float) -> Iterator[Scored]:
-    """Yields the flights by month and by week, from one model."""
+    """Yields the flights by month and by week; whole days held out, and rows of any day."""
     from pipelines.flights.data import FEATURES, LABEL, load_flights
 
     rows = load_flights(fraction)
@@ -88,9 +90,12 @@ def flights(fraction: float) -> Iterator[Scored]:
     weeks = np.where(rows["span"] > 2, week - week.min() + 1, 0)
     months = np.where(rows["span"] > 2, rows["span"], 0)
     features, label = rows[list(FEATURES)], rows[LABEL].to_numpy()
-    scores, held = _scored(features, label, months == 0)
+    days = rows["event_time_ms"].to_numpy() // 86_400_000
+    scores, held = _scored(features, label, months == 0, days)
     for name, window in (("flights by month", months), ("flights by week", weeks)):
         yield _windows(name, scores, label, window, held)
+    scores, held = _scored(features, label, months == 0)
+    yield _windows("by month, rows of any day held out", scores, label, months, held)
 
 
 def taxi() -> Scored:
@@ -155,10 +160,11 @@ def line(errors: Errors) -> tuple[str, ...]:
 
 
 def _scored(
-    features: pd.DataFrame, label: np.ndarray, early: np.ndarray
+    features: pd.DataFrame, label: np.ndarray, early: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns scores of all rows and which rows were held out from training."""
-    held = early & (np.random.default_rng(0).random(len(label)) < 0.25)
+    """Returns scores of all rows and which rows were held out from training, whole groups of it."""
+    groups = np.arange(len(label)) if groups is None else groups - groups.min()
+    held = early & (np.random.default_rng(0).random(groups.max() + 1) < 0.25)[groups]
     columns = _as_numbers(features)
     model = HistGradientBoostingClassifier(max_iter=150, learning_rate=0.08, random_state=0)
     model.fit(columns[early & ~held], label[early & ~held])

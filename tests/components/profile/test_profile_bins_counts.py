@@ -141,7 +141,17 @@ def test_edges_must_rise_and_be_finite(edges):
 
 
 def test_score_bins_cover_probabilities_with_200_bins():
-    scores = pa.array([0.0, 0.0049, 0.5, 1.0, 1.5])
+    scores = pa.array([0.0, 0.00006, 0.00007, 0.5, 0.5001, 1.0, 1.5])
     counts = count(scores, FeatureType.NUMERIC, score_bins())
     assert len(counts.bins) == 200
-    assert (counts.bins[0], counts.bins[-1], counts.outside) == (2, 2, 1)
+    assert (counts.bins[0], counts.bins[1]) == (2, 1)
+    assert (counts.bins[99], counts.bins[100]) == (1, 1)
+    assert (counts.bins[-1], counts.outside) == (2, 1)
+
+
+def test_score_bins_are_narrow_where_scores_are_near_certain():
+    edges = np.array([0.0, *score_bins().edges, 1.0])
+    widths = np.diff(edges)
+    assert widths.max() < 0.008
+    assert widths[[0, -1]].max() < 6.2e-5
+    assert edges == pytest.approx(1 - edges[::-1])

@@ -1,6 +1,7 @@
 """Does `loop monitor` answer for any two files, with the verdict, the JSON and the exit status?"""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -271,6 +272,26 @@ def test_the_page_shows_both_sides_of_what_moved(capsys, tmp_path, reference):
     assert "temperature" in text
     assert "<svg" in text
     assert "<script" not in text
+    assert "plan=" in text
+    assert f"{Path(after).name} against {Path(reference).name}" in text
+
+
+def test_the_numbers_are_gauges_that_prometheus_reads(capsys, tmp_path, reference):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    path = tmp_path / "drift.prom"
+    _, content = monitored(capsys, reference, after, "--prometheus", str(path))
+    families = {found.name: found for found in text_string_to_metric_families(path.read_text())}
+    psi = {
+        sample.labels["feature"]: sample.value for sample in families["tfx_loop_drift_psi"].samples
+    }
+    assert psi == {f["feature"]: f["psi"] for f in content["features"] if f["psi"] is not None}
+    states = {
+        sample.labels["verdict"]: sample.value
+        for sample in families["tfx_loop_drift_verdict"].samples
+    }
+    assert [state for state, value in states.items() if value] == [content["verdict"]]
 
 
 def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
