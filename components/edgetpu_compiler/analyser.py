@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.edgetpu_compiler.boundary import leave_requantised_rows
 from components.edgetpu_compiler.compiled import CompiledSummary, summarise
 from components.edgetpu_compiler.model import (
     EDGETPU_CUSTOM_OP,
@@ -128,7 +129,7 @@ def _analyse_source(graph: Subgraph, rules: Rules, multiple_subgraphs: bool) -> 
         final = [_refused(judgement, refused) for judgement in own]
         least = most = 0
     else:
-        final = _place(graph, own, rules, multiple_subgraphs)
+        final = leave_requantised_rows(graph, _place(graph, own, rules, multiple_subgraphs), rules)
         sure = [judgement.status is Status.MAPPED for judgement in own]
         hoped = [judgement.status is not Status.NOT_MAPPED for judgement in own]
         least = count_subgraphs(graph, sure, multiple_subgraphs=multiple_subgraphs)

@@ -7,8 +7,9 @@ mapped and what they show left on the CPU.
 What counts is how a tensor lies on the chip. Its tiles share a map by y and x; a tensor whose third
 innermost dimension is 1 (anchors by classes, time steps by features) is a single row of positions
 that they cannot share by y. The largest such row in a log that maps has 176,364 bytes (1,917 x 91),
-the smallest that does not 206,976 (2,352 x 85), where maps of several MiB are taken. Each position is padded to words of four bytes: 57,600 positions of 3 classes stay
-on the CPU as those of 4 coordinates do, although they hold less than rows that map.
+the smallest that does not has 206,976 (2,352 x 85), where maps of several MiB are taken. Each
+position is padded to words of four bytes: 57,600 positions of 3 classes stay on the CPU as those of
+4 coordinates do, although they hold less than rows that map.
 """
 
 import math
@@ -23,6 +24,12 @@ Check = Callable[[Subject, Settings], str | None]
 
 # The documentation wants multiples of it too: "the z-dimension must be multiple of 4".
 _WORD = 4
+
+
+def is_row(tensor: Tensor) -> bool:
+    """Says whether a tensor has several positions, all of the same y."""
+    inner = (1, 1, 1, *tensor.shape)[-3:]
+    return inner[0] == 1 and inner[1] > 1
 
 
 def depth_at_most(subject: Subject, settings: Settings) -> str | None:
@@ -56,13 +63,15 @@ def reduced_positions_below(subject: Subject, settings: Settings) -> str | None:
 
 def row_at_most(subject: Subject, settings: Settings) -> str | None:
     """A single row of positions is not larger than what is known to map; maps may be."""
-    shape, limit = (1, 1, 1, *subject.output.shape)[-3:], settings["limit"]
-    padded = shape[1] * -(-shape[2] // _WORD) * _WORD
-    if shape[0] > 1 or shape[1] == 1 or padded <= limit:
+    if not is_row(subject.output):
+        return None
+    positions, depth = subject.output.shape[-2:]
+    padded = positions * -(-depth // _WORD) * _WORD
+    if padded <= settings["limit"]:
         return None
     return (
-        f"holds {padded:,} bytes in one row of {shape[1]:,} positions; rows map up to about "
-        f"{limit:,}"
+        f"holds {padded:,} bytes in one row of {positions:,} positions; rows map up to about "
+        f"{settings['limit']:,}"
     )
 
 

@@ -91,14 +91,27 @@ class Head:
         return self.builder.content(output)
 
 
-def _anchored(head: Head, maps: Sequence[int], anchors: Sequence[int], classes: int) -> bytes:
-    """Boxes and classes of every anchor of every map in one row each."""
+def _anchored(
+    head: Head,
+    maps: Sequence[int],
+    anchors: Sequence[int],
+    classes: int,
+    *,
+    requantised: int = 0,
+) -> bytes:
+    """Boxes and classes of every anchor of every map in one row each.
+
+    The rows of the last `requantised` maps have scales of their own.
+    """
     boxes, scores = [], []
     for source, count in zip(maps, anchors, strict=True):
         side = head.shapes[source][1]
         for rows, depth in ((boxes, 4), (scores, classes)):
             predicted = head.conv(source, count * depth)
-            rows.append(head.reshape(predicted, side * side * count, depth))
+            row = head.reshape(predicted, side * side * count, depth)
+            if source in maps[len(maps) - requantised :]:
+                row = head.same("QUANTIZE", row)
+            rows.append(row)
     return head.detections(
         head.concatenate(boxes, 1), head.same("LOGISTIC", head.concatenate(scores, 1))
     )
@@ -108,7 +121,7 @@ def ssd(sides: Sequence[int], classes: int = 91) -> bytes:
     """SSD: 3 anchors a position on the first map, 6 on the others."""
     head = Head()
     maps = [head.feature_map(side, 64) for side in sides]
-    return _anchored(head, maps, [3, *[6] * (len(sides) - 1)], classes)
+    return _anchored(head, maps, [3, *[6] * (len(sides) - 1)], classes, requantised=5)
 
 
 def efficientdet(sides: Sequence[int], classes: int, depth: int) -> bytes:
@@ -145,7 +158,7 @@ def fpnlite(sides: Sequence[int], classes: int = 2, depth: int = 16) -> bytes:
         for _ in range(4):
             tower = head.conv(tower, depth)
         maps[at] = tower
-    return _anchored(head, maps, [6] * len(maps), classes)
+    return _anchored(head, maps, [6] * len(maps), classes, requantised=4)
 
 
 def yolo5(size: int, classes: int = 80, *, transposed: bool = False) -> bytes:

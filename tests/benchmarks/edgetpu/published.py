@@ -42,13 +42,14 @@ LOGS = (
         "15.0, AxisCommunications/acap3-examples issue 47",
         lambda: heads.ssd((19, 10, 5, 3, 2, 1)),
         _EXPORTED,
-        {"RESHAPE": 12, "CONCATENATION": 2, "LOGISTIC": 1},
+        {"RESHAPE": 12, "QUANTIZE": 10, "CONCATENATION": 2, "LOGISTIC": 1},
     ),
     PublishedLog(
         "SSD MobileNet v2 FPNLite 320x320",
         "16.0, clsandoval/coral_tpu",
         lambda: heads.fpnlite((40, 20, 10, 5, 3)),
-        {"PACK": 4, "RESHAPE": 6, "ADD": 2, "CONV_2D": 14, "CONCATENATION": 2, "LOGISTIC": 1}
+        {"PACK": 4, "RESHAPE": 6, "ADD": 2, "CONV_2D": 14, "QUANTIZE": 8}
+        | {"CONCATENATION": 2, "LOGISTIC": 1}
         | _EXPORTED,
         {"RESHAPE": 6},
     ),

@@ -88,6 +88,29 @@ def test_a_branch_beside_the_break_still_maps() -> None:
     assert statuses(builder.content(joined)) == "mnmn"
 
 
+@pytest.mark.parametrize(
+    ("shape", "joins", "expected"),
+    [
+        ([1, 16, 8], "ADD", "mmnnn"),
+        ([1, 4, 4, 8], "ADD", "mmnmn"),
+        ([1, 16, 8], "DEQUANTIZE", "mmnmn"),
+    ],
+)
+def test_a_row_requantised_for_what_was_left_stays(
+    shape: list[int], joins: str, expected: str
+) -> None:
+    builder = TfliteBuilder()
+    start = builder.conv(builder.input(SHAPE), SHAPE, filters=8)
+    row = builder.op("RESHAPE", [start, builder.constant(shape)], builder.tensor(shape))
+    broken = builder.op("ELU", [row], builder.tensor(shape))
+    rescaled = builder.op("QUANTIZE", [row], builder.tensor(shape, scale=0.2))
+    if joins == "ADD":
+        end = builder.op("ADD", [rescaled, broken], builder.tensor(shape))
+    else:
+        end = builder.op("DEQUANTIZE", [rescaled], builder.tensor(shape, "FLOAT32"))
+    assert statuses(builder.content(end)) == expected
+
+
 def test_what_depends_on_an_unknown_operator_is_unknown() -> None:
     content = chain("CONV_2D", "DOUBT", "CONV_2D", "ELU", "CONV_2D", "DOUBT")
     assert statuses(content) == "muunnn"
