@@ -102,7 +102,7 @@ def once(rows):
     return list({(row["request_id"], row["instance_index"]): row for row in rows}.values())
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=24), st.data())
 def test_any_split_and_order_gives_the_same_bits(rows, data):
     rows = once(rows)
@@ -116,7 +116,7 @@ def test_any_split_and_order_gives_the_same_bits(rows, data):
     assert whole.rows + whole.failed_rows == len(rows)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=3, max_size=18), st.data())
 def test_merging_is_associative_and_commutative_with_an_identity(rows, data):
     a, b, c = (
@@ -128,7 +128,7 @@ def test_merging_is_associative_and_commutative_with_an_identity(rows, data):
     assert to_bytes(merge(a, empty(REFERENCE))) == to_bytes(a)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=24), st.integers(1, 5), st.data())
 def test_repeated_rows_count_once_wherever_they_were_delivered(rows, count, data):
     """Even rows of one identity that differ: the earliest, then the first by content, is kept."""
@@ -148,7 +148,7 @@ def test_repeated_rows_count_once_wherever_they_were_delivered(rows, count, data
     assert merged.rows + merged.failed_rows == len(once(rows))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_hours_make_days_without_touching_rows(rows):
     rows = once(rows)
@@ -159,7 +159,7 @@ def test_hours_make_days_without_touching_rows(rows):
     assert hours <= {"1970-01-01T00", "1970-01-01T01", "1970-01-02T01"}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_written_and_read_it_is_the_same(rows):
     profile = PROFILER.profile(batch_of(rows))
@@ -168,7 +168,7 @@ def test_written_and_read_it_is_the_same(rows):
     assert to_json(again) == to_json(profile)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_every_row_is_in_one_bin_or_missing(rows):
     profile = PROFILER.profile(batch_of(rows))
