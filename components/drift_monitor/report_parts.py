@@ -42,7 +42,8 @@ class EstimatedMetric:
     Attributes:
         reference: What held-out rows with labels gave at training time.
         value: What is expected of the window.
-        low: 2.5th percentile of where the window's labels would put it.
+        low: 2.5th percentile of where the window's labels would put it, were each row's label
+            drawn by itself; rows of one day share their luck, and can be farther off.
         high: 97.5th percentile.
     """
 

@@ -128,7 +128,7 @@ def _short(value: float, size: float) -> str:
     if size >= 1e6 or abs(value) >= 1e7 or size < 1e-4:
         return f"{value:.3g}"
     digits = next((n for n in range(6) if size * 10**n >= 20), 5)
-    said = f"{value:,.{digits}f}"
+    said = f"{round(value, digits) + 0.0:,.{digits}f}"
     return said.rstrip("0").rstrip(".") if "." in said else said
 
 

@@ -17,6 +17,7 @@ from components.page.document import document, header, section, table
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
+_FEWEST_WINDOWS = 3
 _FEWEST_CARDS, _MOST_CARDS, _A_ROW = 6, 12, 3
 _VERDICT_COLUMN = {
     "DRIFT": ("drift", "head alarm"),
@@ -158,7 +159,24 @@ def _with_labels(realised: RealisedQuality, past: Sequence[PastWindow]) -> str:
         )
     elif realised.evidence is not None:
         said.append(f"No rise of the errors is certain (evidence {realised.evidence:,.2g}).")
-    return "".join(f"<li>{escape(line.rstrip('.'))}.</li>" for line in said)
+    return "".join(f"<li>{escape(line.rstrip('.'))}.</li>" for line in [*said, *_record(past)])
+
+
+def _record(past: Sequence[PastWindow]) -> list[str]:
+    """Says how well estimates did where labels came later: the best guide to this one."""
+    both = [
+        (window.estimated["auc"], window.realised["auc"])
+        for window in past
+        if "auc" in window.estimated and "auc" in window.realised
+    ]
+    if len(both) < _FEWEST_WINDOWS:
+        return []
+    off = sum(abs(value - real) for (value, _, _), real in both) / len(both)
+    inside = sum(low <= real <= high for (_, low, high), real in both)
+    return [
+        f"Where labels came later, estimated AUC was off by {off:.3f} on average; {inside} of "
+        f"{len(both)} windows were inside the interval."
+    ]
 
 
 def _windows(past: Sequence[PastWindow]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from components.drift_monitor import faults, report
+from components.drift_monitor.multivariate import TOGETHER
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict
 
 FAULTS = {
@@ -105,15 +106,21 @@ def _broken(found: DriftReport) -> str:
 
 
 def _drifted(found: DriftReport) -> str:
-    tested = sum(f.p_value is not None for f in found.features)
-    drifted = [f for f in found.features if f.drifted]
-    names = few([named(f) for f in drifted])
-    return f"{len(drifted)} of {tested} features drifted: {names}"
+    whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
+    drifted = [named(f) for f in whole if f.drifted]
+    if drifted:
+        tested = sum(f.p_value is not None for f in whole)
+        return f"{len(drifted)} of {tested} features drifted: {few(drifted)}"
+    parts = [named(f) for f in found.features if f.drifted and f.slice]
+    if parts:
+        return f"Drift in slices alone: {few(parts)}"
+    return "The features moved together, though none moved alone"
 
 
 def _stable(found: DriftReport) -> str:
-    tested = sum(f.p_value is not None for f in found.features)
-    held_back = sum(f.held_by is not None for f in found.features)
+    whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
+    tested = sum(f.p_value is not None for f in whole)
+    held_back = sum(f.held_by is not None for f in whole)
     if held_back:
         return f"None of {tested} features drifted; {held_back} moved, and not enough to matter"
     return f"None of {tested} features drifted"

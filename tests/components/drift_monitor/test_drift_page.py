@@ -9,6 +9,7 @@ import pytest
 from drift_page_run import reference_profile, report_of, reports, rows
 
 from components.drift_monitor import report
+from components.drift_monitor.multivariate import TOGETHER
 from components.drift_monitor.page import render
 from components.drift_monitor.page.words import FAULTS, HELD, few, share
 from components.drift_monitor.report import FeatureDrift, Verdict
@@ -57,6 +58,18 @@ def test_the_headline_is_the_verdict_in_a_sentence(chain):
     assert said[3] == "The data are broken: age is one value all along"
 
 
+def test_slices_and_all_features_together_are_said_apart(chain):
+    drifted = FeatureDrift(feature="x", type="numeric", p_value=0.0, drifted=True)
+    whole = replace(drifted, drifted=False)
+    for features, said in (
+        ((drifted, replace(drifted, slice="a=1")), "1 of 1 features drifted: x"),
+        ((whole, replace(drifted, slice="a=1")), "Drift in slices alone: x where a=1"),
+        ((whole, replace(drifted, feature=TOGETHER)), "The features moved together, though none"),
+    ):
+        page = render(replace(chain[2], features=features))
+        assert Outline(page).of("h1")[0].startswith(said)
+
+
 def test_a_page_is_whole_html_without_script_or_network(chain):
     for made in chain:
         page = render(made)
@@ -101,6 +114,8 @@ def test_quality_is_shown_against_the_promise_and_over_windows(chain):
     assert "No labels: a change of what labels mean is not seen." in notes
     assert "w3: 2,900 rows have labels, 97 % of the window" in notes
     assert "No rise of the errors is certain" in notes
+    off = sum(abs(w.estimated["auc"][0] - 0.74) for w in chain[3].parts.past[:3]) / 3
+    assert f"off by {off:.3f} on average" in notes
 
 
 def test_the_map_has_a_cell_for_each_feature_and_window(chain):
