@@ -19,6 +19,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from components.errors import ModelError
 from components.model_formats.inspect import check_convertible
+from components.optimization.arrays import load_arrays
 from components.quantizer.modes import CALIBRATED, IoType, Mode
 from components.storage import write_bytes
 
@@ -174,6 +175,23 @@ _OPS = {
     Mode.INT8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     Mode.INT16X8: (tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8),
 }
+
+
+def publish(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a converted file to its place, loaded back and compared with its parent on rows.
+
+    Args:
+        payload: `content` (the converted file), `path`, and the .npz files `rows` and `parent`.
+    """
+    from components.model_formats.write import write_tflite
+
+    parity = write_tflite(
+        Path(payload["content"]).read_bytes(),
+        payload["path"],
+        rows=load_arrays(payload["rows"]),
+        parent=load_arrays(payload["parent"]),
+    )
+    return {"max_difference": parity.max_difference}
 
 
 def _converter(payload: Mapping[str, Any]) -> Any:

@@ -18,7 +18,6 @@ import numpy as np
 from components.child_process.worker import Worker
 from components.errors import ChildFailed, ConfigError, DataError, ModelError
 from components.model_formats.formats import Format, ModelFile
-from components.model_formats.write import write_tflite
 from components.optimization import facts
 from components.optimization.asking import outputs_of
 from components.optimization.budget import Budget, Target
@@ -196,9 +195,8 @@ class _Search:
             )
         if chosen is None or chosen.made is None:
             return SearchResult(chosen=None, path=None, rungs=rungs)
-        first = self._first(_CHECKED_ROWS)
         parent = {name: values[:_CHECKED_ROWS] for name, values in self.judge.parent.items()}
-        write_tflite(chosen.made.path.read_bytes(), path, rows=first.inputs, parent=parent)
+        self.workshop.publish(chosen.made, path, self._first(_CHECKED_ROWS), parent)
         rung = next(r for r in rungs if r.status is RungStatus.CHOSEN)
         return SearchResult(chosen=rung, path=path, rungs=rungs, overall=chosen.judged.overall)
 

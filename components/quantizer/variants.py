@@ -13,6 +13,7 @@ from components.child_process.worker import Worker
 from components.fine_tuning.rows_file import write_rows
 from components.fine_tuning.settings import FineTuningSettings
 from components.model_formats.formats import ModelFile
+from components.optimization.arrays import Array, save_arrays
 from components.optimization.rows import Rows
 from components.quantizer.modes import IoType, Mode, io_type_of, title
 from components.quantizer.selective import layer_name
@@ -135,6 +136,15 @@ class Workshop:
         told = self._call("convert_quantization_aware", payload, title(Mode.QAT_INT8))
         left = f", {', '.join(told['left_float'])} left in float" if told["left_float"] else ""
         return self._made(out, told, f"{told['technique']}, {settings.epochs} epochs{left}.")
+
+    def publish(self, made: Made, path: Path, rows: Rows, parent: Mapping[str, Array]) -> None:
+        """Writes a variant whole to `path`, loaded back and asked once more, in the child."""
+        files = {"rows": self.folder / "checked.npz", "parent": self.folder / "expected.npz"}
+        save_arrays(files["rows"], rows.inputs)
+        save_arrays(files["parent"], parent)
+        payload = {"content": made.path, "path": path.absolute(), **files}
+        told = {name: str(value) for name, value in payload.items()}
+        self._call("publish", told, f"writing {path.name}")
 
     @property
     def _calibrated(self) -> Path:
