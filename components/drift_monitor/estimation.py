@@ -1,6 +1,18 @@
-"""How good were a window's answers, as far as its scores tell before any label is here?"""
+"""How good were a window's answers, as far as its scores tell before any label is here?
 
-from components.drift_monitor.report_parts import EstimatedMetric, EstimatedQuality
+The interval holds chance in the labels and in the map, as if rows were drawn one by one. Rows that
+share a day or a machine share their luck, and labels come to mean other things: where earlier
+estimates have been farther off than their intervals said, this one's is widened by as much.
+
+Source of the widening: R. T. Birge, "The calculation of errors by the method of least squares",
+Physical Review 40 (1932): stated errors times the root of the mean squared residual in their units.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from components.drift_monitor.report_parts import EstimatedMetric, EstimatedQuality, PastWindow
 from components.profile.bins import NumericBins
 from components.profile.counts import ColumnCounts
 from components.profile.estimated_quality import (
@@ -14,6 +26,8 @@ from components.profile.reference import FeatureProfile
 
 CONCEPT = "No labels: a change of what labels mean is not seen."
 _STRANGE_SHARE = 0.05
+_NORMAL = 1.96
+_FEWEST_WINDOWS = 3
 _DIGITS = 6
 
 
@@ -56,6 +70,46 @@ def estimated_quality(
         },
         unseen=(CONCEPT, *_not_counted(calibration, current)),
     )
+
+
+def widened(estimated: EstimatedQuality, past: Iterable[PastWindow]) -> EstimatedQuality:
+    """Returns the estimate with intervals that would have held what labels showed before.
+
+    Args:
+        estimated: With the intervals of chance alone.
+        past: Windows of the same model whose estimates met their labels, among others.
+    """
+    known = list(past)
+    metrics = {}
+    for name, metric in estimated.metrics.items():
+        met = [
+            (*window.estimated[name], window.realised[name])
+            for window in known
+            if name in window.estimated and name in window.realised
+        ]
+        factor = interval_factor(met)
+        metrics[name] = replace(
+            metric,
+            low=round(max(0.0, metric.value - factor * (metric.value - metric.low)), _DIGITS),
+            high=round(min(1.0, metric.value + factor * (metric.high - metric.value)), _DIGITS),
+            factor=round(factor, _DIGITS),
+        )
+    return replace(estimated, metrics=metrics)
+
+
+def interval_factor(met: Sequence[tuple[float, float, float, float, float]]) -> float:
+    """Returns how much wider intervals have to be, at least 1; 1 for fewer than three windows.
+
+    Args:
+        met: Value, low, high and factor of estimates, and what labels gave.
+    """
+    squares = [
+        (_NORMAL * factor * (real - value) / max((high - low) / 2, 1e-9)) ** 2
+        for value, low, high, factor, real in met
+    ]
+    if len(squares) < _FEWEST_WINDOWS:
+        return 1.0
+    return max(1.0, math.sqrt(sum(squares) / len(squares)))
 
 
 def _not_counted(calibration: CalibrationMap, current: ColumnCounts) -> list[str]:

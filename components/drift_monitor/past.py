@@ -31,7 +31,7 @@ def as_past(report: "DriftReport") -> PastWindow:
         drifted=tuple(f.feature for f in whole[:MOST_FEATURES] if f.drifted),
         faults={f.feature: f.fault for f in whole[:MOST_FEATURES] if f.fault},
         estimated={
-            name: (metric.value, metric.low, metric.high)
+            name: (metric.value, metric.low, metric.high, metric.factor)
             for name, metric in (estimated.metrics if estimated else {}).items()
         },
     )

@@ -45,12 +45,15 @@ class EstimatedMetric:
         low: 2.5th percentile of where the window's labels would put it, were each row's label
             drawn by itself; rows of one day share their luck, and can be farther off.
         high: 97.5th percentile.
+        factor: How much wider the interval was made, as estimates of windows before were farther
+            off than theirs said; 1 where they were not, or no labels have come.
     """
 
     reference: float
     value: float
     low: float
     high: float
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,7 @@ class PastWindow:
         psi: Corrected PSI by feature.
         drifted: Features that had drifted.
         faults: Fault code by broken feature.
-        estimated: Value, low and high by metric.
+        estimated: Value, low, high and the factor of the interval by metric.
         realised: Value by metric, once labels came.
     """
 
@@ -120,7 +123,7 @@ class PastWindow:
     psi: Mapping[str, float] = field(default_factory=dict)
     drifted: tuple[str, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
-    estimated: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    estimated: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     realised: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -173,8 +176,8 @@ def _estimated(entry: Mapping[str, Any]) -> EstimatedQuality:
 
 def _past(entry: Mapping[str, Any]) -> PastWindow:
     estimated = {}
-    for name, (value, low, high) in entry["estimated"].items():
-        estimated[name] = (float(value), float(low), float(high))
+    for name, (value, low, high, factor) in entry["estimated"].items():
+        estimated[name] = (float(value), float(low), float(high), float(factor))
     return PastWindow(**{**_tupled(entry), "estimated": estimated})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from components.drift_monitor.estimation import estimated_quality
+from components.drift_monitor.estimation import estimated_quality, widened
 from components.drift_monitor.past import as_past, carried
 from components.drift_monitor.report import DriftReport, FeatureDrift
 from components.drift_monitor.report_parts import Parts, RealisedQuality, Shape
@@ -38,18 +38,21 @@ def with_parts(
         realised: Quality of an earlier window whose labels have come.
     """
     score = reference.score if settings.score_output else None
-    parts = Parts(
-        shapes=_shapes(report.features, reference, columns, settings),
-        estimated=estimated_quality(
-            score,
-            reference.score_positives,
-            _counted(score, columns.get(settings.score_output)) if score else None,
-            settings.score_threshold,
-        ),
-        realised=realised,
+    estimated = estimated_quality(
+        score,
+        reference.score_positives,
+        _counted(score, columns.get(settings.score_output)) if score else None,
+        settings.score_threshold,
     )
+    before = previous.parts.past if previous else ()
+    if estimated:
+        met = carried(before, as_past(report), realised)
+        same = [w for w in met[:-1] if w.model_version == report.model_version]
+        estimated = widened(estimated, same)
+    shapes = _shapes(report.features, reference, columns, settings)
+    parts = Parts(shapes=shapes, estimated=estimated, realised=realised)
     whole = replace(report, parts=parts)
-    past = carried(previous.parts.past if previous else (), as_past(whole), realised)
+    past = carried(before, as_past(whole), realised)
     return replace(whole, parts=replace(parts, past=past))
 
 

@@ -94,7 +94,7 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
     )
     if not metric or len(past) < 2:
         return ""
-    values = [v for w in past for v in (*w.estimated.get(metric, ()), w.realised.get(metric))]
+    values = [v for w in past for v in (*w.estimated.get(metric, ())[:3], w.realised.get(metric))]
     known = [v for v in (*values, promised) if v is not None]
     marks = round_ticks(min(known), max(known))
     height = Scale(marks[0], marks[-1], float(HEAD + OVER_TIME), float(HEAD))
@@ -134,7 +134,7 @@ def _window(columns: Columns, index: int, window: PastWindow, metric: str, heigh
     x = columns.centre(index)
     said, drawn = [window.window], []
     if metric in window.estimated:
-        value, low, high = window.estimated[metric]
+        value, low, high, _ = window.estimated[metric]
         said.append(f"estimated {value:.3f}, {low:.3f} to {high:.3f}")
         drawn.append(tag("line", class_="interval", x1=x, x2=x, y1=height(low), y2=height(high)))
         drawn.append(tag("circle", class_="dot estimated", cx=x, cy=height(value), r=4.5))

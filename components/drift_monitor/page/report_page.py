@@ -12,12 +12,13 @@ from components.drift_monitor.page.heat import Cell, Column, heat_map
 from components.drift_monitor.page.quality_plots import against_promise, over_windows
 from components.drift_monitor.past import joined
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict
-from components.drift_monitor.report_parts import PastWindow, RealisedQuality
+from components.drift_monitor.report_parts import EstimatedQuality, PastWindow, RealisedQuality
 from components.page.document import document, header, section, table
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
 _FEWEST_WINDOWS = 3
+_WORTH_SAYING = 1.05
 _FEWEST_CARDS, _MOST_CARDS, _A_ROW = 6, 12, 3
 _VERDICT_COLUMN = {
     "DRIFT": ("drift", "head alarm"),
@@ -123,7 +124,9 @@ def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:
     if estimated and estimated.metrics:
         same = realised if realised and realised.window == report.window else None
         body.append(against_promise(estimated, same))
-        notes = "".join(f"<li>{escape(note)}</li>" for note in estimated.unseen)
+        notes = "".join(
+            f"<li>{escape(note)}</li>" for note in [*estimated.unseen, *_widened(estimated)]
+        )
         body.append(f'<ul class="notes">{notes}</ul>')
     promised = estimated.metrics.get("auc") if estimated else None
     body.append(over_windows(past, promised.reference if promised else None))
@@ -139,6 +142,16 @@ def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:
             f"Answers are 1 above {estimated.threshold:g}."
         )
     return section("How good the answers are", lead, *body)
+
+
+def _widened(estimated: EstimatedQuality) -> list[str]:
+    factor = max(metric.factor for metric in estimated.metrics.values())
+    if factor <= _WORTH_SAYING:
+        return []
+    return [
+        f"Intervals are up to {factor:.1f} times as wide as chance alone makes them: estimates of "
+        "windows before were that much farther off."
+    ]
 
 
 def _with_labels(realised: RealisedQuality, past: Sequence[PastWindow]) -> str:
@@ -171,8 +184,8 @@ def _record(past: Sequence[PastWindow]) -> list[str]:
     ]
     if len(both) < _FEWEST_WINDOWS:
         return []
-    off = sum(abs(value - real) for (value, _, _), real in both) / len(both)
-    inside = sum(low <= real <= high for (_, low, high), real in both)
+    off = sum(abs(value - real) for (value, *_), real in both) / len(both)
+    inside = sum(low <= real <= high for (_, low, high, _), real in both)
     return [
         f"Where labels came later, estimated AUC was off by {off:.3f} on average; {inside} of "
         f"{len(both)} windows were inside the interval."

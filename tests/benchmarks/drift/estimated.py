@@ -23,6 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
+from components.drift_monitor.estimation import interval_factor
 from components.profile.estimated_quality import estimate, fit_calibration
 from tests.benchmarks.drift.sections import table, write_section
 
@@ -32,8 +33,16 @@ EQUAL = np.arange(1, BINS) / BINS
 LEAST_ROWS = 200
 _HEADS = (
     *("stream", "windows", "rows", "nothing changed", "equal-width bins", "CBPE on scores"),
-    *("ours", "labels' own noise", "inside ours' 95 %"),
+    *("ours", "labels' own noise", "inside the 95 %", "widened by windows before"),
 )
+_LEARNED = """
+
+Rows held out of the days that were trained on promise too much, as they share the weather of an
+hour with training rows, and the estimate takes over what they promise: hold out whole days (or
+machines, or accounts), whatever rows share. What is left are changes of what scores mean, which
+none of these methods sees. The interval is that of chance; once labels of three windows have come,
+DriftMonitor widens it by what estimates have been off before (last column, labels a window late).
+"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +56,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Errors:
-    """Absolute errors of the AUC by window, by method; and whether the interval held it."""
+    """Absolute errors of the AUC by window, by method; and whether the intervals held it."""
 
     stream: Scored
     by_method: dict[str, np.ndarray]
     noise: float
     inside: np.ndarray
+    inside_widened: np.ndarray
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -68,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(" ".join(f"{head}={cell}" for head, cell in zip(_HEADS, rows[-1], strict=True)))
     text = (
         "## Estimated quality\n\nMean absolute error of the AUC estimated without labels, by "
-        "window, beside the AUC that labels gave later.\n\n" + table(_HEADS, rows)
+        "window, beside the AUC that labels gave later.\n\n" + table(_HEADS, rows) + _LEARNED
     )
     if not options.no_write:
         write_section("estimated", text)
@@ -121,7 +131,8 @@ def measured(stream: Scored) -> Errors:
     }
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels)
     errors: dict[str, list[float]] = {"unchanged": [], "equal": [], "cbpe": [], "ours": []}
-    inside, noise = [], []
+    inside, widened, noise = [], [], []
+    met: list[tuple[float, float, float, float, float]] = []
     for seed, (now, truth) in enumerate(stream.windows):
         realised = roc_auc_score(truth, now)
         half = BINS // 2
@@ -132,9 +143,15 @@ def measured(stream: Scored) -> Errors:
         for method, value in zip(errors, found, strict=True):
             errors[method].append(abs(value - realised))
         inside.append(ours.low <= realised <= ours.high)
+        # The labels of the window before have not come when this one is estimated.
+        factor = interval_factor(met[:-1])
+        low = ours.value - factor * (ours.value - ours.low)
+        high = ours.value + factor * (ours.high - ours.value)
+        widened.append(low <= realised <= high)
+        met.append((ours.value, ours.low, ours.high, 1.0, realised))
         noise.append(_noise(now, calibrated, seed))
     by_method = {name: np.array(values) for name, values in errors.items()}
-    return Errors(stream, by_method, float(np.mean(noise)), np.array(inside))
+    return Errors(stream, by_method, float(np.mean(noise)), np.array(inside), np.array(widened))
 
 
 def expected_auc(scores: np.ndarray, ones: np.ndarray) -> float:
@@ -152,10 +169,10 @@ def line(errors: Errors) -> tuple[str, ...]:
     windows = errors.stream.windows
     means = [f"{values.mean():.4f}" for values in errors.by_method.values()]
     rows = int(np.median([len(scores) for scores, _ in windows]))
-    inside = f"{errors.inside.sum()} of {len(windows)}"
+    inside = [f"{held.sum()} of {len(windows)}" for held in (errors.inside, errors.inside_widened)]
     return (
         *(errors.stream.name, str(len(windows)), f"{rows:,}"),
-        *(*means, f"{errors.noise:.4f}", inside),
+        *(*means, f"{errors.noise:.4f}", *inside),
     )
 
 
