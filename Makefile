@@ -9,10 +9,11 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast lint types bench-decide bench-serving picture lock clean
+.PHONY: help setup demo demo-full test test-fast lint types demo-digits bench-decide bench-serving bench-compress \
+  bench-drift bench-drift-spark bench-edgetpu picture lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## the environment alone
 	@scripts/setup
@@ -22,6 +23,9 @@ demo: setup ## the closed loop on a fifth of the flights of 2013
 
 demo-full: setup ## the same on all flights
 	@.venv/bin/loop demo --full
+
+demo-digits: setup ## images, from training to the smallest served variant and to devices
+	@.venv/bin/loop digits
 
 test: setup ## all tests
 	@$(PYTHON) -m pytest
@@ -41,6 +45,22 @@ bench-decide: setup ## what each way of deciding costs, over all streams
 
 bench-serving: setup ## requests per second and latency of the model server
 	@$(PYTHON) tests/benchmarks/serving/bench_server.py
+
+bench-compress: setup ## what each technique gains and loses, and whether budgets are kept
+	@$(PYTHON) -m tests.benchmarks.compress
+
+bench-drift: setup ## false alarms, power, speed and estimated quality beside other tools
+	@$(PYTHON) -m tests.benchmarks.drift.false_alarms
+	@$(PYTHON) -m tests.benchmarks.drift.power
+	@$(PYTHON) -m tests.benchmarks.drift.sequential
+	@$(PYTHON) -m tests.benchmarks.drift.estimated
+	@$(PYTHON) -m tests.benchmarks.drift.speed
+
+bench-drift-spark: setup ## the window profile on a real Spark cluster (Java 17 and Maven)
+	@$(PYTHON) -m tests.benchmarks.drift.spark
+
+bench-edgetpu: setup ## the analyser against what the real compiler did
+	@$(PYTHON) -m tests.benchmarks.edgetpu
 
 picture: ## docs/demo.png, the picture in the README, from the page of the last demo
 	@scripts/picture
