@@ -6,7 +6,7 @@ mapped and what they show left on the CPU.
 
 What counts is how a tensor lies on the chip. Its tiles share a map by y and x; a tensor whose third
 innermost dimension is 1 (anchors by classes, time steps by features) is a single row of positions
-that they cannot share by y. The largest such row in a log that maps has 176,364 bytes (1,917 x 91),
+that they cannot share by y. The largest such row in a log that maps has 176,400 bytes (84 x 2,100),
 the smallest that does not has 206,976 (2,352 x 85), where maps of several MiB are taken. Each
 position is padded to words of four bytes: 57,600 positions of 3 classes stay on the CPU as those of
 4 coordinates do, although they hold less than rows that map.
@@ -62,10 +62,14 @@ def reduced_positions_below(subject: Subject, settings: Settings) -> str | None:
 
 
 def row_at_most(subject: Subject, settings: Settings) -> str | None:
-    """A single row of positions is not larger than what is known to map; maps may be."""
-    if not is_row(subject.output):
+    """A single row of positions is not larger than what is known to map; maps may be.
+
+    The output, or the input at `position`: what is cut from a row that is too large stays too.
+    """
+    tensor = subject.input(settings["position"]) if "position" in settings else subject.output
+    if tensor is None or not is_row(tensor):
         return None
-    positions, depth = subject.output.shape[-2:]
+    positions, depth = tensor.shape[-2:]
     padded = positions * -(-depth // _WORD) * _WORD
     if padded <= settings["limit"]:
         return None

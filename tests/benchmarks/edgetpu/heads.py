@@ -178,8 +178,11 @@ def yolo5(size: int, classes: int = 80, *, transposed: bool = False) -> bytes:
     return head.builder.content(head.concatenate(rows, 1))
 
 
-def yolo8(size: int, classes: int = 80) -> bytes:
-    """YOLOv8 as it comes by way of ONNX: channels first behind the feature maps."""
+def yolo8(size: int, classes: int = 80, *, moved_back: bool = False) -> bytes:
+    """YOLOv8 as it comes by way of ONNX: channels first behind the feature maps.
+
+    Some exports move the bins of the boxes back behind their SOFTMAX.
+    """
     head, rows = Head(), []
     for stride in _STRIDES:
         side = size // stride
@@ -191,6 +194,8 @@ def yolo8(size: int, classes: int = 80) -> bytes:
     count = head.shapes[joined][2]
     boxes = head.reshape(head.slice(joined, 1, 0, 64), 4, 16, count)
     boxes = head.same("SOFTMAX", head.transpose(boxes, 0, 1, 3, 2))
+    if moved_back:
+        boxes = head.transpose(boxes, 0, 2, 1, 3)
     boxes = head.reshape(head.reshape(head.conv(boxes, 1), 1, 4, count), 4, count)
     low = head.by_constant("SUB", head.slice(boxes, 1, 0, 2))
     high = head.by_constant("ADD", head.slice(boxes, 1, 2, 4))

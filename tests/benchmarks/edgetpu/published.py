@@ -12,6 +12,16 @@ from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.rules import Status
 from tests.benchmarks.edgetpu import heads
 
+_BEHIND_THE_ROWS = {
+    "STRIDED_SLICE": 4,
+    "CONCATENATION": 2,
+    "LOGISTIC": 1,
+    "SOFTMAX": 1,
+    "CONV_2D": 1,
+    "SUB": 2,
+    "ADD": 2,
+    "MUL": 2,
+}
 _EXPORTED = {"DEQUANTIZE": 2, "TFLite_Detection_PostProcess": 1}
 
 
@@ -26,6 +36,7 @@ class PublishedLog:
         left: By operation, how many of the head's operators the log shows on the CPU.
         mapped: By operation, how many it shows mapped, where that is decided by size.
         multiple_subgraphs: Whether it was compiled with `-a`.
+        ignored: Operations whose number in the model is not known.
     """
 
     model: str
@@ -34,6 +45,7 @@ class PublishedLog:
     left: Mapping[str, int]
     mapped: Mapping[str, int]
     multiple_subgraphs: bool = False
+    ignored: frozenset[str] = frozenset()
 
 
 LOGS = (
@@ -84,6 +96,15 @@ LOGS = (
         multiple_subgraphs=True,
     ),
     PublishedLog(
+        "YOLOv5n 640x640",
+        "16.0, Sandhya1708/modelnew",
+        lambda: heads.yolo5(640),
+        {"RESHAPE": 3, "CONCATENATION": 2, "STRIDED_SLICE": 3, "ADD": 1},
+        {"RESHAPE": 3, "STRIDED_SLICE": 6, "ADD": 2},
+        # Versions of the export differ in how many of these they decode with.
+        ignored=frozenset({"LOGISTIC", "MUL"}),
+    ),
+    PublishedLog(
         "YOLOv8s 192x192",
         "16.0, jveitchmichaelis/edgetpu-yolo",
         lambda: heads.yolo8(192),
@@ -91,21 +112,24 @@ LOGS = (
         {"SOFTMAX": 1, "LOGISTIC": 1},
     ),
     PublishedLog(
+        "YOLOv8n 320x320",
+        "16.0, MRezqalla/GoalBuddy (read after the rules were written)",
+        lambda: heads.yolo8(320, moved_back=True),
+        {"TRANSPOSE": 3, "RESHAPE": 4} | _BEHIND_THE_ROWS,
+        {"TRANSPOSE": 2, "RESHAPE": 2},
+    ),
+    PublishedLog(
         "YOLOv8n 640x640",
         "16.0, nerbivol/edgetpu_lite",
         lambda: heads.yolo8(640),
-        {
-            "TRANSPOSE": 3,
-            "RESHAPE": 5,
-            "STRIDED_SLICE": 4,
-            "CONCATENATION": 2,
-            "LOGISTIC": 1,
-            "SOFTMAX": 1,
-            "CONV_2D": 1,
-            "SUB": 2,
-            "ADD": 2,
-            "MUL": 2,
-        },
+        {"TRANSPOSE": 3, "RESHAPE": 5} | _BEHIND_THE_ROWS,
+        {"TRANSPOSE": 1, "RESHAPE": 1},
+    ),
+    PublishedLog(
+        "YOLOv8n 640x640, earlier export",
+        "16.0, MaxwellHogan/coral_wifi_webserver (read after the rules were written)",
+        lambda: heads.yolo8(640, moved_back=True),
+        {"TRANSPOSE": 4, "RESHAPE": 5} | _BEHIND_THE_ROWS,
         {"TRANSPOSE": 1, "RESHAPE": 1},
     ),
 )
@@ -115,7 +139,8 @@ def compare(log: PublishedLog) -> tuple[Counter[str], Counter[str], int]:
     """Returns what the analyser leaves on the CPU and maps, by operation, and how much is open."""
     counts = {status: Counter[str]() for status in Status}
     for operator in analyse(log.head(), multiple_subgraphs=log.multiple_subgraphs).operators:
-        counts[operator.status][operator.op] += 1
+        if operator.op not in log.ignored:
+            counts[operator.status][operator.op] += 1
     return (
         counts[Status.NOT_MAPPED],
         counts[Status.MAPPED],

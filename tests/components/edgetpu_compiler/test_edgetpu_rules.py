@@ -278,6 +278,9 @@ def test_slices_splits_and_pads() -> None:
         NOT_MAPPED
     )
     assert one("SLICE", shape, [1, 4, 4, 4], *ends)[0] is MAPPED
+    cut = ([0, 0, 0], [1, 64, 2100], [1, 1, 1])
+    assert one("STRIDED_SLICE", [1, 144, 2100], [1, 64, 2100], *cut, table=plain)[0] is NOT_MAPPED
+    assert one("STRIDED_SLICE", [1, 80, 2100], [1, 64, 2100], *cut, table=plain)[0] is MAPPED
     split = options("Split", numSplits=1)
     assert one("SPLIT", shape, shape, 3, table=split, data_first=False)[0] is MAPPED
     assert one("SPLIT", shape, shape, 0, table=split, data_first=False)[0] is NOT_MAPPED
@@ -299,6 +302,7 @@ def transpose(shape: Sequence[int], order: Sequence[int]) -> tuple[Status, Code]
 def test_a_transpose_moves_little_or_nothing() -> None:
     assert transpose([1, 24, 24, 144], [0, 3, 1, 2])[0] is MAPPED
     assert transpose([1, 28, 28, 128], [0, 3, 1, 2])[0] is UNKNOWN
+    assert transpose([1, 4, 16, 2100], [0, 1, 3, 2])[0] is NOT_MAPPED
     assert transpose([1, 3, 224, 224], [0, 2, 3, 1]) == (NOT_MAPPED, Code.SIZE)
     assert transpose([1, 1, 224, 672], [0, 2, 1, 3])[0] is MAPPED, "nothing moves in memory"
 
@@ -373,7 +377,8 @@ def test_a_row_of_positions_is_short(op: str, shape: list[int], expected: Status
 def test_a_map_may_be_large() -> None:
     assert one("LOGISTIC", [1, 512, 512, 32], [1, 512, 512, 32])[0] is MAPPED
     assert one("RESHAPE", [1, 28, 28, 255], [1, 784, 3, 85], [1, 784, 3, 85])[0] is MAPPED
-    assert one("RESHAPE", [1, 40, 40, 255], [1, 1600, 3, 85], [1, 1600, 3, 85])[0] is UNKNOWN
+    assert one("RESHAPE", [1, 40, 40, 255], [1, 1600, 3, 85], [1, 1600, 3, 85])[0] is MAPPED
+    assert one("RESHAPE", [1, 40, 40, 300], [1, 1600, 3, 100], [1, 1600, 3, 100])[0] is UNKNOWN
     assert one("RESHAPE", [1, 64, 8400], [1, 4, 16, 8400], [1, 4, 16, 8400])[0] is NOT_MAPPED
 
 
