@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from components.drift_monitor.settings import FaultSettings
-from components.drift_monitor.traits import Traits
+from components.drift_monitor.traits import FloatArray, Traits
 from components.drift_monitor.units import unit_change
 from components.profile.bins import CategoryBins
 from components.profile.counts import ColumnCounts
@@ -40,6 +40,8 @@ SILENT_SOURCE = "silent_source"
 LATE_SOURCE = "late_source"
 
 _CHANCE = 1e-4
+# Of all values out of range, those that are one and the same code for "nobody knows".
+_CODE_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -183,21 +185,28 @@ def out_of_range(seen: Seen, settings: FaultSettings) -> Fault | None:
         return None
     if not surely_above(rows, len(seen.traits.values), 0, trained.present):
         return None
+    if rows < _CODE_SHARE * _beyond(seen).size:
+        # Many values out there, and one of them often: a summer after a winter, not a code.
+        return None
     return Fault(OUT_OF_RANGE, f"{value:g} again and again, outside of the reference's range")
 
 
 def _code(seen: Seen) -> tuple[float, int]:
     """The most frequent sampled value outside of the training range, and how often it is there."""
-    low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
-    values = seen.traits.values
-    if low is None or high is None or isinstance(seen.profile.bins, CategoryBins):
-        return 0.0, 0
-    beyond = values[(values < low) | (values > high)]
-    found, times = np.unique(beyond, return_counts=True)
+    found, times = np.unique(_beyond(seen), return_counts=True)
     if not len(found):
         return 0.0, 0
     place = int(np.argmax(times))
     return float(found[place]), int(times[place])
+
+
+def _beyond(seen: Seen) -> FloatArray:
+    """The sampled values outside of the training range."""
+    low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
+    values = seen.traits.values
+    if low is None or high is None or isinstance(seen.profile.bins, CategoryBins):
+        return np.zeros(0)
+    return values[(values < low) | (values > high)]
 
 
 def _share(part: int, whole: int) -> float:

@@ -187,3 +187,12 @@ def test_settings_of_arrivals_that_cannot_work_are_refused():
         ArrivalSettings(late_share=0)
     with pytest.raises(ConfigError, match="end after"):
         judge_arrivals(np.zeros(1, np.int64), 5, 5, ArrivalSettings())
+
+
+def test_a_summer_after_a_winter_is_drift_and_no_code():
+    """Rounded degrees repeat, as all flights of an hour share their weather."""
+    random = np.random.default_rng(3)
+    winter = np.rint(random.normal(35, 8, 8_000))
+    summer = np.rint(random.normal(76, 3, 4_000))
+    assert np.bincount(summer.astype(int)).max() > 0.1 * len(summer)
+    assert fault(winter, summer) is None
