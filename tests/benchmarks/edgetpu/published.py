@@ -154,10 +154,12 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for log in LOGS:
         left, _, unknown = compare(log)
-        shown = [
-            ", ".join(f"{n} {op}" for op, n in sorted(each.items())) for each in (log.left, left)
-        ]
-        print(f"| {log.model} | {shown[0] or '-'} | {shown[1] or '-'} | {unknown} | {log.source} |")
+        agreed = "the same" if left == log.left else _shown(left)
+        print(f"| {log.model} | {_shown(log.left)} | {agreed} | {unknown} | {log.source} |")
+
+
+def _shown(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {op}" for op, count in sorted(counts.items())) or "nothing"
 
 
 if __name__ == "__main__":
