@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import threadpoolctl
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
@@ -184,8 +185,10 @@ def _scored(
     held = early & (np.random.default_rng(0).random(groups.max() + 1) < 0.25)[groups]
     columns = _as_numbers(features)
     model = HistGradientBoostingClassifier(max_iter=150, learning_rate=0.08, random_state=0)
-    model.fit(columns[early & ~held], label[early & ~held])
-    return model.predict_proba(columns)[:, 1], held
+    # Threads that wait for each other on a busy machine take longer than one.
+    with threadpoolctl.threadpool_limits(1):
+        model.fit(columns[early & ~held], label[early & ~held])
+        return model.predict_proba(columns)[:, 1], held
 
 
 def _as_numbers(features: pd.DataFrame) -> np.ndarray:
