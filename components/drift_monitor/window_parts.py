@@ -66,11 +66,16 @@ def _shapes(
     if reference.score and settings.score_output:
         known[settings.score_output] = replace(reference.score, name=settings.score_output)
     shapes = []
+    weights = {name: max(value, 0.0) for name, value in reference.importances.items()}
+    total = sum(weights.values())
     for feature in features[:MOST_SHAPES]:
         profile = known.get(feature.feature)
         counts = _counted(profile, columns.get(profile.column)) if profile else None
         if profile and counts:
-            shapes.append(shape_of(profile, counts))
+            shape = shape_of(profile, counts)
+            if total and profile.column in weights:
+                shape = replace(shape, importance=round(weights[profile.column] / total, 4))
+            shapes.append(shape)
     return tuple(shapes)
 
 

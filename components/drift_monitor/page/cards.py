@@ -60,6 +60,8 @@ def _numbers_below(feature: FeatureDrift, shape: Shape) -> str:
     if shape.reference_missing or shape.current_missing:
         then, now = words.share(shape.reference_missing), words.share(shape.current_missing)
         facts.append(("missing", then if then == now else f"{then} → {now}"))
+    if shape.importance is not None:
+        facts.append(("weight", words.share(shape.importance)))
     return "".join(f"<span><i>{name}</i> {escape(value)}</span>" for name, value in facts)
 
 

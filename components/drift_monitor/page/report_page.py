@@ -19,6 +19,7 @@ PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
 _FEWEST_WINDOWS = 3
 _WORTH_SAYING = 1.05
+_WEIGHTS = " Weight is a feature's part of what the model loses when columns are shuffled."
 _FEWEST_CARDS, _MOST_CARDS, _A_ROW = 6, 12, 3
 _VERDICT_COLUMN = {
     "DRIFT": ("drift", "head alarm"),
@@ -110,12 +111,16 @@ def _moved(report: DriftReport) -> str:
     return section(
         title,
         "Share of the rows by value, the largest effect first. Bars at the sides of a plot are "
-        "what lies beyond its ends.",
+        "what lies beyond its ends." + (_WEIGHTS if _weighed(report) else ""),
         '<p class="key"><span class="swatch then"></span>reference'
         '<span class="swatch now"></span>now</p>',
         first,
         f"<details><summary>{more}</summary>{rest}</details>" if rest else "",
     )
+
+
+def _weighed(report: DriftReport) -> bool:
+    return any(shape.importance is not None for shape in report.parts.shapes)
 
 
 def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:

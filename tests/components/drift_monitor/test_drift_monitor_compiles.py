@@ -28,6 +28,8 @@ def training_nodes():
 
 
 def test_profiler_and_monitor_compile_with_every_input(tmp_path):
+    from tfx.types import standard_artifacts
+
     from components import (
         DriftMonitor,
         DriftReport,
@@ -43,21 +45,25 @@ def test_profiler_and_monitor_compile_with_every_input(tmp_path):
     )
     log = importer("log", PredictionLog)
     previous = importer("previous", DriftReport)
+    evaluation = importer("evaluation", standard_artifacts.ModelEvaluation)
     monitor = DriftMonitor(
         prediction_log=log.outputs["result"],
         reference_profile=profiler.outputs["reference_profile"],
         previous_report=previous.outputs["result"],
+        evaluation=evaluation.outputs["result"],
         window="2013-04",
         q=0.1,
         fault_settings={"missing_rise": 0.5},
     )
-    spec = compile_pipeline(tmp_path, [*given.values(), profiler, log, previous, monitor])
+    nodes = [*given.values(), profiler, log, previous, evaluation, monitor]
+    spec = compile_pipeline(tmp_path, nodes)
     tasks = spec["root"]["dag"]["tasks"]
     assert set(tasks["ReferenceProfiler"]["inputs"]["artifacts"]) == {"examples", "schema", "model"}
     assert set(tasks["DriftMonitor"]["inputs"]["artifacts"]) == {
         "prediction_log",
         "reference_profile",
         "previous_report",
+        "evaluation",
     }
     text = json.dumps(spec["components"]["DriftMonitor"]["outputDefinitions"])
     assert "components.DriftReport" in text

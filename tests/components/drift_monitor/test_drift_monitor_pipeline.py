@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -93,3 +94,11 @@ def test_a_local_run_leaves_profile_and_report_in_mlmd(tmp_path):
     assert properties["model_version"].int_value == 2
     assert properties["drifted_features"].int_value == 1
     assert properties["rows"].int_value == 1_000
+    folder = Path(report.uri)
+    assert {path.name for path in folder.iterdir()} == {
+        "drift_report.html",
+        "drift_report.json",
+        "drift_report.prom",
+    }
+    assert "temp" in (folder / "drift_report.html").read_text()
+    assert 'verdict="DRIFT",version="2"} 1.0' in (folder / "drift_report.prom").read_text()

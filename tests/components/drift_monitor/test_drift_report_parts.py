@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from components.drift_monitor import report
 from components.drift_monitor.estimation import CONCEPT, interval_factor
+from components.drift_monitor.page import render
 from components.drift_monitor.past import MOST_WINDOWS, carried, joined
 from components.drift_monitor.realised import realised_quality
 from components.drift_monitor.report_parts import CATEGORIES, NUMBERS, PastWindow, RealisedQuality
@@ -256,3 +257,12 @@ def test_the_windows_of_another_model_do_not_widen(profile):
     others = tuple(replace(window, model_version=8) for window in before)
     previous = replace(first, parts=replace(first.parts, past=others))
     assert report_of(profile, "w1", found, previous).parts.estimated.metrics["auc"].factor == 1.0
+
+
+def test_shapes_say_what_the_model_rests_on(profile):
+    weighed = replace(profile, importances={"weight": 0.3, "colour": 0.1, "age": -0.01})
+    made = report_of(weighed, "w", rows(2_000, 5))
+    found = {shape.feature: shape.importance for shape in made.parts.shapes}
+    assert found == {"weight": 0.75, "colour": 0.25, "age": 0.0, SCORE: None}
+    assert "Weight is a feature" in render(made)
+    assert "Weight is a feature" not in render(report_of(profile, "w", rows(2_000, 5)))
