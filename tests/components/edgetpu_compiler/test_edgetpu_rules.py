@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as tables
+from one_operator import MAPPED, NOT_MAPPED, UNKNOWN, judged, one, options
 from tflite_builder import TfliteBuilder
 
 from components.edgetpu_compiler import rules as rules_module
@@ -18,41 +18,6 @@ from components.edgetpu_compiler.model import enum_names
 from components.edgetpu_compiler.rules import Code, Status, edge_tpu_rules, rules_from
 
 RULES_FILE = Path(rules_module.__file__).with_name("rules.json")
-MAPPED, NOT_MAPPED, UNKNOWN = Status.MAPPED, Status.NOT_MAPPED, Status.UNKNOWN
-
-
-def options(kind: str, **values: Any) -> Any:
-    table = getattr(tables, f"{kind}OptionsT")()
-    for name, value in values.items():
-        assert hasattr(table, name), name
-        setattr(table, name, value)
-    return table
-
-
-def judged(builder: TfliteBuilder, output: int) -> tuple[Status, Code]:
-    (operator,) = analyse(builder.content(output)).operators
-    return operator.status, operator.code
-
-
-def one(
-    op: str,
-    shape: Sequence[int],
-    out: Sequence[int],
-    *constants: Any,
-    version: int = 1,
-    table: Any = None,
-    type_name: str = "INT8",
-    out_type: str = "",
-    data_first: bool = True,
-) -> tuple[Status, Code]:
-    """Judges a model of one operator: the data, then int32 constants."""
-    builder = TfliteBuilder()
-    data = builder.input(shape, type_name)
-    others = [builder.constant(values) for values in constants]
-    inputs = [data, *others] if data_first else [*others, data]
-    output = builder.tensor(out, out_type or type_name)
-    builder.op(op, inputs, output, version=version, options=table)
-    return judged(builder, output)
 
 
 def conv(kind: str = "CONV_2D", *, bias: bool = True, **changes: Any) -> tuple[Status, Code]:
@@ -295,51 +260,6 @@ def test_slices_splits_and_pads() -> None:
     assert one("PACK", [1, 64, 1025], [1, 64, 1, 1025], table=pack)[0] is UNKNOWN
 
 
-def transpose(shape: Sequence[int], order: Sequence[int]) -> tuple[Status, Code]:
-    return one("TRANSPOSE", shape, [shape[axis] for axis in order], order)
-
-
-def test_a_transpose_moves_little_or_nothing() -> None:
-    assert transpose([1, 24, 24, 144], [0, 3, 1, 2])[0] is MAPPED
-    assert transpose([1, 28, 28, 128], [0, 3, 1, 2])[0] is UNKNOWN
-    assert transpose([1, 4, 16, 2100], [0, 1, 3, 2])[0] is NOT_MAPPED
-    assert transpose([1, 3, 224, 224], [0, 2, 3, 1]) == (NOT_MAPPED, Code.SIZE)
-    assert transpose([1, 1, 224, 672], [0, 2, 1, 3])[0] is MAPPED, "nothing moves in memory"
-
-
-def resize(
-    kind: str, before: int, after: int, depth: int = 8, **fields: Any
-) -> tuple[Status, Code]:
-    return one(
-        f"RESIZE_{kind}",
-        [1, before, before, depth],
-        [1, after, after, depth],
-        [after, after],
-        version=3,
-        table=options(
-            {"BILINEAR": "ResizeBilinear", "NEAREST_NEIGHBOR": "ResizeNearestNeighbor"}[kind],
-            **fields,
-        ),
-    )
-
-
-def test_resizes() -> None:
-    assert resize("BILINEAR", 24, 48, halfPixelCenters=True)[0] is MAPPED
-    assert resize("BILINEAR", 33, 65, alignCorners=True)[0] is MAPPED, "two steps each"
-    assert resize("BILINEAR", 33, 66, alignCorners=True)[0] is UNKNOWN
-    assert resize("BILINEAR", 33, 65)[0] is UNKNOWN
-    assert resize("BILINEAR", 8, 32)[0] is MAPPED
-    assert resize("BILINEAR", 8, 64) == (UNKNOWN, Code.SIZE)
-    assert resize("BILINEAR", 1, 33, alignCorners=True) == (NOT_MAPPED, Code.LIMITATION)
-    assert resize("NEAREST_NEIGHBOR", 1, 2) == (NOT_MAPPED, Code.LIMITATION)
-    assert resize("BILINEAR", 256, 512, depth=32) == (NOT_MAPPED, Code.SIZE)
-    assert resize("BILINEAR", 33, 513, depth=21, alignCorners=True) == (NOT_MAPPED, Code.SIZE)
-    assert resize("NEAREST_NEIGHBOR", 40, 80, depth=224)[0] is MAPPED
-    assert resize("NEAREST_NEIGHBOR", 40, 80, depth=225)[0] is UNKNOWN
-    assert resize("NEAREST_NEIGHBOR", 3, 5)[0] is MAPPED
-    assert resize("NEAREST_NEIGHBOR", 8, 32)[0] is UNKNOWN
-
-
 def prelu(slopes: Sequence[int]) -> Status:
     builder = TfliteBuilder()
     alpha = builder.constant(np.ones(slopes), np.int8, scales=[0.1])
@@ -351,35 +271,6 @@ def prelu(slopes: Sequence[int]) -> Status:
 def test_a_prelu_has_one_slope_a_channel() -> None:
     assert prelu([1, 1, 8]) is MAPPED
     assert prelu([4, 4, 8]) is NOT_MAPPED
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ([1, 1917, 91], MAPPED),
-        ([1, 2034, 91], MAPPED),
-        ([1, 2352, 85], NOT_MAPPED),
-        ([1, 80, 8400], NOT_MAPPED),
-        ([1, 57600, 3], NOT_MAPPED),
-        ([1, 14400, 3], MAPPED),
-        ([1, 200_000], MAPPED),
-        ([1, 784, 3, 85], MAPPED),
-    ],
-)
-@pytest.mark.parametrize("op", ["RESHAPE", "LOGISTIC", "TANH", "CONCATENATION"])
-def test_a_row_of_positions_is_short(op: str, shape: list[int], expected: Status) -> None:
-    """Anchors by classes: SSD's of 300 and 320, YOLO's of 224 and 640, EfficientDet-Lite4's."""
-    constants = [shape] if op == "RESHAPE" else []
-    table = options("Concatenation", axis=1) if op == "CONCATENATION" else None
-    assert one(op, shape, shape, *constants, table=table)[0] is expected
-
-
-def test_a_map_may_be_large() -> None:
-    assert one("LOGISTIC", [1, 512, 512, 32], [1, 512, 512, 32])[0] is MAPPED
-    assert one("RESHAPE", [1, 28, 28, 255], [1, 784, 3, 85], [1, 784, 3, 85])[0] is MAPPED
-    assert one("RESHAPE", [1, 40, 40, 255], [1, 1600, 3, 85], [1, 1600, 3, 85])[0] is MAPPED
-    assert one("RESHAPE", [1, 40, 40, 300], [1, 1600, 3, 100], [1, 1600, 3, 100])[0] is UNKNOWN
-    assert one("RESHAPE", [1, 64, 8400], [1, 4, 16, 8400], [1, 4, 16, 8400])[0] is NOT_MAPPED
 
 
 def lstm(*, missing: int | None = None, time_major: bool = False) -> Status:
