@@ -147,8 +147,16 @@ class BinCounter:
         if isinstance(self._bins, NumericBins) and (low < self._bins.low or high > self._bins.high):
             beyond = (values < self._bins.low) | (values > self._bins.high)
             outside = int(np.count_nonzero(beyond))
+        # Adding 0.0 makes -0.0 of one shard the 0.0 of another.
         return ColumnCounts(
-            bins, missing, rows, infinite, outside, float(low), float(high), placed.unfit
+            bins,
+            missing,
+            rows,
+            infinite,
+            outside,
+            float(low) + 0.0,
+            float(high) + 0.0,
+            placed.unfit,
         )
 
     def _place_numbers(self, column: Any) -> Placed:
