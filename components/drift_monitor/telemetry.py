@@ -164,11 +164,10 @@ def prometheus_text(found: Iterable[Gauge]) -> str:
 
     families: dict[str, Any] = {}
     for gauge in found:
-        family = families.get(gauge.name)
-        if family is None:
-            names = tuple(gauge.labels)
-            family = families[gauge.name] = GaugeMetricFamily(gauge.name, gauge.help, labels=names)
-        family.add_metric([gauge.labels[name] for name in family._labelnames], gauge.value)
+        if gauge.name not in families:
+            family = GaugeMetricFamily(gauge.name, gauge.help, labels=tuple(gauge.labels))
+            families[gauge.name] = family
+        families[gauge.name].add_metric(tuple(gauge.labels.values()), gauge.value)
 
     class _Collector:
         def collect(self) -> Iterable[Any]:

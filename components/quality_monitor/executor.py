@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 
 from components import storage
 from components.artifacts import Scalar, set_properties
-from components.prediction_log.window_files import read_rows
+from components.prediction_log.window_files import read_rows, read_window_json
 from components.profile import reference
 from components.quality_monitor import error_stream, quality
 from components.quality_monitor.label_arrivals import LabelArrivals, label_arrivals
@@ -118,9 +118,10 @@ def _answered(given: list[types.Artifact] | None, window: _Window) -> int | None
     """Returns the window's rows with a score, labelled or not; None without the log."""
     if not given:
         return None
-    log = read_rows(artifact_utils.get_single_uri(given))
-    if not log.num_rows:
+    uri = artifact_utils.get_single_uri(given)
+    if not read_window_json(uri).rows:
         return 0
+    log = read_rows(uri, ["event_time_ms", f"output.{window.score}"])
     limits = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     return int(quality.scored_rows(log, score=window.score, **limits).num_rows)
 
