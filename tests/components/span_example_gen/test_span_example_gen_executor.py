@@ -150,9 +150,7 @@ def test_spans_without_labels_are_refused(tmp_path):
 def test_a_column_that_no_example_can_hold_is_refused(tmp_path):
     rows = span(1).append_column("when", pa.array([0] * ROWS, pa.timestamp("ms")))
     pq.write_table(rows, tmp_path / "span-01.parquet")
-    with pytest.raises(
-        DataError, match="Expected strings, numbers or lists"
-    ):
+    with pytest.raises(DataError, match="Expected strings, numbers or lists"):
         generate(tmp_path, tmp_path / "out", spans="1")
 
 
