@@ -97,7 +97,10 @@ def _line(case: Case) -> str:
 def _typed(
     measured: list[dict[str, Any]], cases: list[dict[str, Any]]
 ) -> tuple[list[Measured], list[Case]]:
-    return [Measured(**one) for one in measured], [Case.from_json(one) for one in cases]
+    order = [condition.name for condition in (*CONDITIONS, *QUICK)]
+    typed = [Case.from_json(one) for one in cases]
+    typed.sort(key=lambda case: (order.index(case.condition), case.seed, case.budget))
+    return [Measured(**one) for one in measured], typed
 
 
 def _read(options: argparse.Namespace, part: str) -> list[dict[str, Any]]:
