@@ -53,7 +53,7 @@ def estimated_quality(
     calibration = fit_calibration(rows, positives)
     positive_from = first_positive(score.bins.edges, threshold)
     promised = measured(rows, positives, positive_from)
-    expected = estimate(current.bins, calibration, positive_from)
+    expected = estimate(current.bins, calibration, positive_from, held_out=(rows, positives))
     return EstimatedQuality(
         rows=current.present,
         held_out_rows=sum(rows),

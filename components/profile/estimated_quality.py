@@ -116,15 +116,24 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
 
 
 def estimate(
-    counts: Sequence[float], calibration: CalibrationMap, positive_from: int, seed: int = 0
+    counts: Sequence[float],
+    calibration: CalibrationMap,
+    positive_from: int,
+    seed: int = 0,
+    held_out: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Mapping[str, Estimate]:
     """Returns the metrics of METRICS, estimated without labels.
+
+    An isotonic map of few rows fits their chance, too, and makes every window look better than it
+    is. With the held-out rows at hand the same error is made on them, and taken off: a window with
+    the scores of the held-out rows is estimated as these were measured.
 
     Args:
         counts: Rows of the window by bin of the score, lowest scores first.
         calibration: What the scores meant at training time.
         positive_from: First bin whose rows are answered with 1.
         seed: Of the draws behind the intervals.
+        held_out: Rows and ones that the map was fitted on, by bin; None to take the map as it is.
 
     Raises:
         DataError: The bins differ, or the window is empty.
@@ -137,15 +146,36 @@ def estimate(
         )
     expected = _metrics(rows[None], rows[None] * calibration.at_bins(), positive_from)
     drawn = _metrics(rows[None], _drawn_ones(rows, calibration, seed), positive_from)
-    return {
-        name: Estimate(
-            value=float(expected[name][0]),
-            low=float(np.nanpercentile(drawn[name], 2.5)),
-            high=float(np.nanpercentile(drawn[name], 97.5)),
+    of_map, of_draws = _off(calibration, positive_from, held_out)
+    found = {}
+    for name in METRICS:
+        if not np.isfinite(expected[name][0]):
+            continue
+        low, high = np.nanpercentile(drawn[name], [2.5, 97.5]) - of_draws.get(name, 0.0)
+        value = min(1.0, max(0.0, float(expected[name][0]) - of_map.get(name, 0.0)))
+        found[name] = Estimate(
+            value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value))
         )
-        for name in METRICS
-        if np.isfinite(expected[name][0])
-    }
+    return found
+
+
+def _off(
+    calibration: CalibrationMap,
+    positive_from: int,
+    held_out: tuple[Sequence[float], Sequence[float]] | None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns what the map and the mean of its draws get wrong of the rows it was fitted on."""
+    if held_out is None:
+        return {}, {}
+    truth = measured(*held_out, positive_from)
+    rows = np.asarray(held_out[0], float)[None]
+    behind = np.asarray(calibration.rows)
+    middle = (np.asarray(calibration.rates) * behind + _PRIOR) / (behind + 2 * _PRIOR)
+    off = []
+    for rates in (None, middle):
+        found = _metrics(rows, rows * calibration.at_bins(rates), positive_from)
+        off.append({name: float(found[name][0]) - truth[name] for name in truth})
+    return off[0], off[1]
 
 
 def measured(

@@ -164,7 +164,9 @@ def _with_labels(realised: RealisedQuality, past: Sequence[PastWindow]) -> str:
     if realised.coverage is not None:
         said[0] += f", {words.share(realised.coverage)} of the window"
     if realised.delay_hours:
-        delays = ", ".join(f"{n} {hours:,.1f} h" for n, hours in realised.delay_hours.items())
+        delays = ", ".join(
+            f"{n} {words.duration(hours)}" for n, hours in realised.delay_hours.items()
+        )
         said[0] += f" (delay {delays})"
     if "auc" in realised.metrics:
         said[0] += f"; AUC {realised.metrics['auc']:.3f}"

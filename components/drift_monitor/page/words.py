@@ -89,6 +89,11 @@ def chance(value: float | None) -> str:
     return "< 1e-12" if value < 1e-12 else f"{value:.1e}" if value < 0.001 else f"{value:.3f}"
 
 
+def duration(hours: float) -> str:
+    """Returns a time in hours, or in days where it is many."""
+    return f"{hours:.1f} h" if abs(hours) < 72 else f"{hours / 24:.0f} days"
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """Returns the first names, and how many more there are."""
     shown = list(names[:most])

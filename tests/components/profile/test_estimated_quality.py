@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from components.errors import DataError
-from components.profile.estimated_quality import CalibrationMap, estimate, fit_calibration
+from components.profile.estimated_quality import (
+    CalibrationMap,
+    estimate,
+    first_positive,
+    fit_calibration,
+    measured,
+    squared_error,
+)
 
 BINS = 200
 HALF = BINS // 2
@@ -50,6 +57,49 @@ def test_the_interval_holds_what_labels_show_in_19_of_20_windows(calibration):
         auc = estimate(binned(scores), calibration, positive_from=HALF, seed=seed)["auc"]
         inside += auc.low <= roc_auc_score(labels, scores) <= auc.high
     assert 0.90 <= inside / 200 <= 0.99
+
+
+def test_a_window_with_the_scores_of_the_held_out_rows_is_estimated_as_they_were_measured():
+    scores, labels = scored(300, seed=8)
+    held_out = binned(scores), binned(scores, labels)
+    calibration = fit_calibration(*held_out)
+    promised = measured(*held_out, HALF)
+    found = estimate(held_out[0], calibration, HALF, held_out=held_out)
+    assert {name: metric.value for name, metric in found.items()} == pytest.approx(promised)
+    # The map alone fits the chance of 300 rows, and promises more.
+    assert estimate(held_out[0], calibration, HALF)["auc"].value > promised["auc"] + 0.005
+    assert promised["auc"] == pytest.approx(roc_auc_score(labels, scores), abs=0.003)
+    assert promised["accuracy"] == pytest.approx(accuracy_score(labels, scores > 0.5), abs=0.003)
+
+
+def test_few_held_out_rows_mislead_less_when_their_own_estimate_is_known():
+    errors = {"map": [], "held out": []}
+    for seed in range(40):
+        scores, labels = scored(500, seed=1_000 + seed)
+        held_out = binned(scores), binned(scores, labels)
+        calibration = fit_calibration(*held_out)
+        now, truth = scored(5_000, seed=2_000 + seed, centre=0.5)
+        realised = roc_auc_score(truth, now)
+        for name, known in (("map", None), ("held out", held_out)):
+            found = estimate(binned(now), calibration, HALF, held_out=known)["auc"]
+            errors[name].append(abs(found.value - realised))
+            assert 0 <= found.low <= found.value <= found.high <= 1
+    assert np.mean(errors["held out"]) < 0.9 * np.mean(errors["map"])
+
+
+def test_the_squared_error_is_that_of_the_scores():
+    scores, labels = scored(5_000, seed=3)
+    edges = np.sin(np.pi / 2 * np.arange(1, BINS) / BINS) ** 2
+    found = squared_error(binned(scores), binned(scores, labels), edges)
+    assert found == pytest.approx(np.mean((scores - labels) ** 2), abs=1e-4)
+    with pytest.raises(DataError, match="received none"):
+        squared_error([0] * BINS, [0] * BINS, edges)
+
+
+def test_answers_of_one_begin_at_the_edge_nearest_to_the_threshold():
+    edges = np.arange(1, BINS) / BINS
+    assert first_positive(edges, 0.5) == HALF
+    assert first_positive(edges, 0.1) == 20
 
 
 def test_a_metric_that_has_no_value_is_left_out():
