@@ -1,6 +1,6 @@
 """Is it the rule, or the noise of the rows, that passes smaller variants over?
 
-    python -m tests.benchmarks.compress.rules [--draws 15] [--out out/bench-compress]
+    python -m tests.benchmarks.compress.rules [--draws 6] [--out out/bench-compress]
 
 Other rules beside the Quantizer's, on development seeds: of the rows that a network was not
 trained on a random part chooses, all others report; again and again.
@@ -45,7 +45,7 @@ Bound = Callable[[Array, Array, Array], float]
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=15)
+    parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("out/bench-compress"))
     options = parser.parse_args()
     networks = list(_networks(options.out))
