@@ -24,8 +24,6 @@ Array = npt.NDArray[np.float64]
 
 METRICS = ("auc", "accuracy", "precision", "recall", "f1", "positive_rate")
 _DRAWS = 400
-# Jeffreys' prior for a proportion.
-_PRIOR = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,12 @@ class CalibrationMap:
                 f"Expected a centre, a rate and rows for each block, received {len(self.centres)}, "
                 f"{len(self.rates)} and {len(self.rows)}. Make the profile again."
             )
+
+    @property
+    def base_rate(self) -> float:
+        """Share of ones in all rows, inside (0, 1): what one more row of a block is taken to be."""
+        rows = np.asarray(self.rows, float)
+        return float((np.dot(self.rates, rows) + 0.5) / (rows.sum() + 1))
 
     def at_bins(self, rates: Array | None = None) -> Array:
         """Returns the rate of every bin, of shape [bins], or [draws, bins] for drawn rates."""
@@ -170,7 +174,7 @@ def _off(
     truth = measured(*held_out, positive_from)
     rows = np.asarray(held_out[0], float)[None]
     behind = np.asarray(calibration.rows)
-    middle = (np.asarray(calibration.rates) * behind + _PRIOR) / (behind + 2 * _PRIOR)
+    middle = (np.asarray(calibration.rates) * behind + calibration.base_rate) / (behind + 1)
     off = []
     for rates in (None, middle):
         found = _metrics(rows, rows * calibration.at_bins(rates), positive_from)
@@ -224,8 +228,9 @@ def _drawn_ones(rows: Array, calibration: CalibrationMap, seed: int) -> Array:
     """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
     rng = np.random.default_rng(seed)
     rates, behind = np.asarray(calibration.rates), np.asarray(calibration.rows)
+    base = calibration.base_rate
     posterior = rng.beta(
-        rates * behind + _PRIOR, (1 - rates) * behind + _PRIOR, (_DRAWS, len(rates))
+        rates * behind + base, (1 - rates) * behind + 1 - base, (_DRAWS, len(rates))
     )
     drawn = calibration.at_bins(posterior)
     return rng.binomial(np.rint(rows).astype(np.int64), drawn).astype(float)

@@ -53,7 +53,7 @@ def _numbers_below(feature: FeatureDrift, shape: Shape) -> str:
     facts = []
     if feature.psi_corrected is not None:
         facts.append(("PSI", f"{max(feature.psi_corrected, 0.0):.3f}"))
-    if feature.ks is not None:
+    if feature.ks is not None and shape.importance is None:
         facts.append(("KS", f"{feature.ks:.3f}"))
     if feature.q_value is not None:
         facts.append(("q", words.chance(feature.q_value)))
