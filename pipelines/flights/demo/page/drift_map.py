@@ -108,7 +108,7 @@ def _legend(y: float, hidden: int) -> list[str]:
         drawn.append(text(label, x + 24, y + 12, "tick"))
     x = LEFT + len(STEPS) * 98
     drawn.append(tag("rect", class_="cell drifted", x=x, y=y, width=18, height=15, rx=3))
-    drawn.append(text("drifted: significant, and at least 0.1", x + 24, y + 12, "tick"))
+    drawn.append(text("drifted", x + 24, y + 12, "tick"))
     if hidden:
         drawn.append(text(f"and {hidden} features more", WIDTH - RIGHT + 10, y + 12, "side faint"))
     return drawn
