@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.errors import LoopError
 from pipelines import config
-from pipelines.commands import compress, digits, edge, monitor, report, rollout
+from pipelines.commands import compress, digits, edge, monitor, report, rollout, skew
 from pipelines.lineage import commands
 
 _MODEL = "flights"
@@ -18,6 +18,7 @@ _COMMANDS = {
     "compress": compress,
     "report": report,
     "monitor": monitor,
+    "skew": skew,
     "edge": edge,
     "rollout": rollout,
     "digits": digits,

@@ -1,0 +1,68 @@
+"""loop skew finds what differs on the same rows, in plain files and in a prediction log."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import cli
+
+ROWS = 200
+
+
+@pytest.fixture
+def training(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "trip": [f"t{row}" for row in range(ROWS)],
+            "miles": rng.lognormal(0, 1, ROWS),
+            "payment": rng.choice(["Cash", "Card"], ROWS),
+        }
+    )
+    frame.to_parquet(tmp_path / "training.parquet")
+    return frame
+
+
+def run(tmp_path, served, *words):
+    served.to_parquet(tmp_path / "served.parquet", index=False)
+    files = [f"--training={tmp_path}/training.parquet", f"--served={tmp_path}/served.parquet"]
+    return cli.main(["skew", *files, *words])
+
+
+def test_the_same_rows_in_another_order_are_consistent(training, tmp_path, capsys):
+    assert run(tmp_path, training.sample(frac=0.6, random_state=1), "--key=trip") == 0
+    assert capsys.readouterr().out == "CONSISTENT: no_skew, 120 rows on both sides.\n"
+
+
+def test_a_unit_that_only_serving_changed_is_named_with_an_example(training, tmp_path, capsys):
+    assert run(tmp_path, training.assign(miles=training.miles * 1.609), "--key=trip") == 3
+    out = capsys.readouterr().out
+    assert "SKEWED: values_differ, 200 rows" in out
+    assert "miles  100.00% differ, such as" in out
+    assert "payment" not in out
+
+
+def test_a_prediction_log_is_read_by_its_features(training, tmp_path, capsys):
+    log = training.rename(columns={"miles": "feature.miles", "payment": "feature.payment"})
+    log = log.rename(columns={"trip": "request_id"}).assign(model_version=3)
+    assert run(tmp_path, log, "--key=trip=request_id", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["rows"], report["absent"]) == ("CONSISTENT", ROWS, [])
+
+
+def test_a_feature_that_serving_lacks_is_skew_unless_it_is_to_be_ignored(
+    training, tmp_path, capsys
+):
+    served = training.drop(columns="payment")
+    assert run(tmp_path, served, "--key=trip") == 3
+    assert "On one side alone: payment." in capsys.readouterr().out
+    assert run(tmp_path, served, "--key=trip", "--ignore=payment") == 0
+
+
+def test_bad_input_is_one_line(training, tmp_path, capsys):
+    assert run(tmp_path, training, "--key=no") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("loop: Expected key columns ['no'] in the training rows")
+    assert error.count("\n") == 1
