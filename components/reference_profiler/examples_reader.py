@@ -9,6 +9,8 @@ from tfx_bsl.coders import example_coder
 
 from components.errors import DataError
 
+# Length, two checksums: what TFRecord adds to each record.
+_FRAME_BYTES = 16
 _ROWS_PER_BATCH = 5_000
 
 
@@ -46,20 +48,33 @@ def read_records(uri: str) -> Iterator[list[bytes]]:
     files = sorted(tf.io.gfile.glob(f"{uri}/[!._]*"))
     if not files:
         raise DataError(f"Expected TFRecord files in {uri}, received an empty or missing folder.")
-    packed = [file for file in files if file.endswith(".gz")]
-    plain = [file for file in files if not file.endswith(".gz")]
-    for some, compression in ((packed, "GZIP"), (plain, "")):
-        if not some:
-            continue
-        records = tf.data.TFRecordDataset(some, compression_type=compression)
+    for file in files:
+        packed = file.endswith(".gz")
+        records = tf.data.TFRecordDataset(file, compression_type="GZIP" if packed else "")
+        length = 0
         try:
             for batch in records.batch(_ROWS_PER_BATCH).as_numpy_iterator():
+                length += sum(len(record) + _FRAME_BYTES for record in batch)
                 yield list(batch)
         except tf.errors.DataLossError as error:
-            raise DataError(
-                f"Expected whole TFRecord files, received a cut or damaged one among {some}: "
-                f"{error.message}. Make the examples again."
-            ) from error
+            raise _damaged(file, str(error.message)) from error
+        # TensorFlow takes a cut that falls between two records for the end of the file.
+        if packed and length % 2**32 != _unpacked_length(file):
+            raise _damaged(file, f"{length} bytes, fewer or more than its trailer says")
+
+
+def _unpacked_length(file: str) -> int:
+    """Returns what the last four bytes of a gzip file say of its length, modulo 2^32 (RFC 1952)."""
+    with tf.io.gfile.GFile(file, "rb") as source:
+        source.seek(max(0, source.size() - 4))
+        return int.from_bytes(source.read(4), "little")
+
+
+def _damaged(file: str, why: str) -> DataError:
+    return DataError(
+        f"Expected whole TFRecord files, received a cut or damaged one, {file}: {why}. "
+        "Make the examples again."
+    )
 
 
 def joined(batches: Sequence[Any]) -> Any:
