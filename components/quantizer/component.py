@@ -22,7 +22,7 @@ class QuantizerSpec(component_spec.ComponentSpec):
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         # A spec cannot have an input and an output of one name.
-        "source_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "parent": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS: ClassVar[dict[str, Any]] = {
@@ -53,7 +53,7 @@ class Quantizer(base_component.BaseComponent):
         examples: channel.BaseChannel,
         mode: str = SEARCH,
         max_metric_drop: float | None = 0.005,
-        per_slice_drop: float | None = None,
+        max_slice_drop: float | None = None,
         target: str = "smallest",
         eval_config: Any = None,
         metric: str = "",
@@ -81,7 +81,7 @@ class Quantizer(base_component.BaseComponent):
             mode: `search`, or one of dynamic_range, float16, int8, int16x8, selective_int8,
                 qat_int8, float.
             max_metric_drop: What may be lost, in the metric's unit; None for one mode as it comes.
-            per_slice_drop: What may be lost on each slice; None limits none.
+            max_slice_drop: What may be lost on each slice; None limits none.
             target: smallest, fastest or edge_tpu.
             eval_config: The Evaluator's own `tfma.EvalConfig` (or its JSON): gives metric, label
                 and slices where they are not named here.
@@ -107,7 +107,7 @@ class Quantizer(base_component.BaseComponent):
             {
                 "mode": mode,
                 "max_metric_drop": max_metric_drop,
-                "per_slice_drop": per_slice_drop,
+                "max_slice_drop": max_slice_drop,
                 "target": target,
                 "metric": metric,
                 "label_key": label_key,
@@ -128,7 +128,7 @@ class Quantizer(base_component.BaseComponent):
         )
         super().__init__(
             spec=QuantizerSpec(
-                source_model=model,
+                parent=model,
                 examples=examples,
                 settings=json.dumps(settings.to_json()),
                 eval_config=_as_json(eval_config),

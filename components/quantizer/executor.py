@@ -38,7 +38,7 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Quantises the model given; see Quantizer."""
         settings = QuantizerSettings.from_json(json.loads(exec_properties["settings"]))
-        source = artifact_utils.get_single_instance(input_dict["source_model"])
+        source = artifact_utils.get_single_instance(input_dict["parent"])
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])
         folder = Path(path_utils.serving_model_dir(model.uri))

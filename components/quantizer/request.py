@@ -117,9 +117,9 @@ def _said(settings: QuantizerSettings, eval_config: str) -> Evaluation:
             "Expected label_key, or an eval_config that names it, beside max_metric_drop; "
             "received neither. A loss is measured on labels."
         )
-    if settings.per_slice_drop is not None and not said.slice_columns:
+    if settings.max_slice_drop is not None and not said.slice_columns:
         raise ConfigError(
-            "Expected slice_features, or an eval_config with slices, beside per_slice_drop; "
+            "Expected slice_features, or an eval_config with slices, beside max_slice_drop; "
             "received neither. Name the features."
         )
     return said
@@ -156,6 +156,6 @@ def _judged_by(
         metric=replace(metric, **said.metric_settings),
         max_metric_drop=settings.max_metric_drop,
         target=settings.target,
-        max_slice_drop=settings.per_slice_drop,
+        max_slice_drop=settings.max_slice_drop,
     )
     return replace(rows, labels=labels), budget, told

@@ -18,7 +18,7 @@ class QuantizerSettings:
     Attributes:
         mode: `search`, or one mode.
         max_metric_drop: What may be lost, in the metric's unit; None for one mode without a budget.
-        per_slice_drop: What may be lost on each slice; None limits none.
+        max_slice_drop: What may be lost on each slice; None limits none.
         metric: Class name; empty takes the eval_config's, or accuracy (R2Score for numbers).
         label_key: Feature with the label; empty takes the eval_config's.
         slice_features: Features that losses are shown by; empty takes the eval_config's.
@@ -39,7 +39,7 @@ class QuantizerSettings:
 
     mode: str = SEARCH
     max_metric_drop: float | None = 0.005
-    per_slice_drop: float | None = None
+    max_slice_drop: float | None = None
     metric: str = ""
     label_key: str = ""
     slice_features: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from pipelines.lineage.graph import Artifact, Execution, Graph, load
 EVALUATOR = "Evaluator"
 CHOOSER = "VariantChooser"
 # Under which key an optimiser reads the model that it starts from.
-_SOURCES = ("model", "parent", "teacher", "source_model")
+_SOURCES = ("model", "parent", "teacher")
 # What an OptimizationReport says of itself in properties, as far as a person wants to know.
 _TOLD = ("verdict", "reason", "variant", "mode", "size_bytes", "sparsity", "drop")
 

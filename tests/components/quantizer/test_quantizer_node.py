@@ -57,7 +57,7 @@ def run_node(trained, folder, eval_config="", **settings):
     quantized, report = standard_artifacts.Model(), OptimizationReport()
     quantized.uri, report.uri = str(folder / "quantized"), str(folder / "report")
     Executor().Do(
-        {"source_model": [model], "examples": [examples]},
+        {"parent": [model], "examples": [examples]},
         {"model": [quantized], "optimization_report": [report]},
         {
             "settings": json.dumps(QuantizerSettings.from_json(settings).to_json()),
@@ -78,7 +78,7 @@ def test_metric_label_and_slices_are_the_evaluator_s(trained, tmp_path):
         ],
     }
     quantized, written = run_node(
-        trained, tmp_path, json.dumps(config), max_metric_drop=0.02, per_slice_drop=0.05
+        trained, tmp_path, json.dumps(config), max_metric_drop=0.02, max_slice_drop=0.05
     )
     report = read_report(tmp_path / "report" / "optimization_report.json")
     assert report.verdict.value == "KEPT"
@@ -116,7 +116,7 @@ def test_float_goes_on_when_no_variant_keeps_to_the_budget(trained, tmp_path):
     ("settings", "told"),
     [
         ({"max_metric_drop": 0.01}, "Expected label_key"),
-        ({"label_key": "digit", "per_slice_drop": 0.1}, "Expected slice_features"),
+        ({"label_key": "digit", "max_slice_drop": 0.1}, "Expected slice_features"),
         ({"label_key": "number"}, "Expected the column 'number'"),
         (
             {"label_key": "digit", "calibration_splits": ["train", "eval"]},
