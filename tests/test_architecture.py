@@ -29,8 +29,12 @@ SHARED_ROOMS = {
     "tables",
     "tfma_results",
 }
-# What one component may import of another: the client of a served model.
-SHARED_MODULES = {"components.model_server.client"}
+# What one component may import of another: the client of a served model, and what the Edge TPU
+# would run of a file.
+SHARED_MODULES = {
+    "components.edgetpu_compiler.preparation.prepared_share",
+    "components.model_server.client",
+}
 # What pipelines and commands ask of a component without running its node, besides its `settings`.
 FRONT_DOORS = {
     "components.drift_monitor.files": "loop monitor compares two files",

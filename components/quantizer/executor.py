@@ -15,6 +15,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts import set_properties
 from components.child_process.worker import Worker
+from components.edgetpu_compiler.preparation import prepared_share
 from components.model_formats.formats import SERVING_FOLDER, detect, keras_model_of
 from components.optimization import facts, report
 from components.optimization.report import OptimizationReport, Verdict
@@ -93,6 +94,7 @@ def _search(request: Request, worker: Worker, folder: Path) -> SearchResult:
         signature=request.settings.signature or None,
         keras=request.keras,
         training=request.training,
+        maps=prepared_share,
         file_name=TFLITE_FILE,
         progress=lambda step: _LOG.info("quantizer step=%s", step),
     )

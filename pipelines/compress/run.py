@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.child_process.worker import Worker
+from components.edgetpu_compiler.preparation import prepared_share
 from components.errors import ConfigError
 from components.model_formats.check import compare
 from components.model_formats.formats import detect
@@ -157,6 +158,7 @@ def _searched(
         worker=worker,
         out_dir=folder,
         progress=progress,
+        maps=prepared_share,
     )
 
 
