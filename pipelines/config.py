@@ -33,6 +33,7 @@ class ModelSettings:
         ignore_features: Columns that are no features (time, span).
         eval_fraction: Share of the rows held out from training.
         seed: Seed of splits, weights and samples.
+        group_column: Column that decides the split in place of the key; empty splits row by row.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelSettings:
     ignore_features: tuple[str, ...] = ("span", "event_time_ms")
     eval_fraction: float = 0.1
     seed: int = 0
+    group_column: str = ""
 
     def __post_init__(self) -> None:
         for name in ("preprocessing_fn", "run_fn"):

@@ -52,6 +52,7 @@ def training_pipeline(
         input_base=settings.pipeline.data,
         spans=format_spans(request.spans),
         key_column=model.key_column,
+        group_column=model.group_column,
         label_column=model.label,
         eval_fraction=model.eval_fraction,
         seed=model.seed,

@@ -19,6 +19,7 @@ class SpanExampleGenSpec(component_spec.ComponentSpec):
         "pattern": component_spec.ExecutionParameter(type=str),
         "spans": component_spec.ExecutionParameter(type=str),
         "key_column": component_spec.ExecutionParameter(type=str),
+        "group_column": component_spec.ExecutionParameter(type=str, optional=True),
         "label_column": component_spec.ExecutionParameter(type=str),
         "eval_fraction": component_spec.ExecutionParameter(type=float),
         "seed": component_spec.ExecutionParameter(type=int),
@@ -36,7 +37,7 @@ class SpanExampleGen(base_component.BaseComponent):
 
     Stock ExampleGen reads one span at a run, and each run costs a Beam pipeline; a training over
     ten months would read each month ten times. This node reads the spans given, splits by a hash
-    of the row's key, and ends in seconds.
+    of the row's key or group, and ends in seconds.
 
     Inputs:
         decision: The `RetrainDecision` that asked for this training, if one did. It is not read:
@@ -56,6 +57,7 @@ class SpanExampleGen(base_component.BaseComponent):
         input_base: str | data_types.RuntimeParameter,
         spans: str | data_types.RuntimeParameter,
         key_column: str,
+        group_column: str = "",
         label_column: str = "",
         pattern: str = "span-{SPAN:02d}.parquet",
         eval_fraction: float = 0.2,
@@ -68,6 +70,9 @@ class SpanExampleGen(base_component.BaseComponent):
             input_base: Folder or URI that holds the spans.
             spans: Which spans to read, such as "1,2,3".
             key_column: Column that identifies a row; it decides the split and is then dropped.
+            group_column: Column that decides the split in place of the key, and is dropped, too:
+                rows of one value (a day, a machine, an account) are held out together. Empty
+                splits row by row.
             label_column: Rows without this label are left out; empty keeps all.
             pattern: File name of a span below `input_base`, with `{SPAN}`.
             eval_fraction: Share of the rows held out.
@@ -80,6 +85,7 @@ class SpanExampleGen(base_component.BaseComponent):
                 pattern=pattern,
                 spans=spans,
                 key_column=key_column,
+                group_column=group_column,
                 label_column=label_column,
                 eval_fraction=eval_fraction,
                 seed=seed,

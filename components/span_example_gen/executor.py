@@ -39,6 +39,7 @@ class Executor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rule = span_rows.SplitRule(
             key_column=exec_properties["key_column"],
+            group_column=exec_properties.get("group_column") or "",
             label_column=exec_properties["label_column"] or "",
             eval_fraction=float(exec_properties["eval_fraction"]),
             seed=int(exec_properties["seed"] or 0),

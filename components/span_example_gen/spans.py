@@ -2,7 +2,9 @@
 
 A span is one Parquet file (a month, a day). A row's split depends on its key alone, so a row that
 once was held out stays held out in every later training: a champion and its challenger are judged
-on rows that neither has seen.
+on rows that neither has seen. Where rows share their luck (the weather of a day, a machine, an
+account) a model that trained on some of them answers the others better than any it will ever meet:
+with a group column all rows of a group are in one split, and it depends on the group alone.
 """
 
 from collections.abc import Sequence
@@ -23,12 +25,14 @@ class SplitRule:
 
     Attributes:
         key_column: Column that identifies a row.
+        group_column: Column whose rows of one value stay together; empty splits row by row.
         label_column: Rows without a label are left out; empty keeps all.
         eval_fraction: Share of the rows held out, in (0, 1).
         seed: Another seed holds out other rows.
     """
 
     key_column: str
+    group_column: str = ""
     label_column: str = ""
     eval_fraction: float = 0.2
     seed: int = 0
@@ -61,16 +65,16 @@ def format_spans(spans: Sequence[int]) -> str:
 
 
 def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
-    """Returns the rows of each split, without the key column.
+    """Returns the rows of each split, without the columns of key and group.
 
     Args:
         rows: One span. Strings, integers and floats; at least `rule.key_column`.
         rule: How to split.
 
     Raises:
-        DataError: A column that the rule names is missing, or a key is null.
+        DataError: A column that the rule names is missing, or a key or a group is null.
     """
-    for column in filter(None, (rule.key_column, rule.label_column)):
+    for column in filter(None, (rule.key_column, rule.group_column, rule.label_column)):
         if column not in rows.column_names:
             raise DataError(
                 f"Expected a column {column!r} in the span, found {rows.column_names}. "
@@ -82,12 +86,17 @@ def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
         if pa.types.is_floating(label.type):
             known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(label), True)))
         rows = rows.filter(known)
-    keys = rows[rule.key_column]
-    if keys.null_count:
-        raise DataError(
-            f"Expected a key in every row of {rule.key_column!r}, found {keys.null_count} nulls."
-        )
-    fractions = hash_fractions((str(key) for key in keys.to_pylist()), rule.seed, "split")
+    named = {rule.key_column: "key"}
+    if rule.group_column:
+        named.setdefault(rule.group_column, "group")
+    for column, what in named.items():
+        if nulls := rows[column].null_count:
+            raise DataError(
+                f"Expected a {what} in every row of {column!r}, found {nulls} nulls. "
+                "Fill them, or leave these rows out of the span."
+            )
+    deciding = rows[rule.group_column or rule.key_column].to_pylist()
+    fractions = hash_fractions((str(value) for value in deciding), rule.seed, "split")
     held_out = fractions < rule.eval_fraction
-    columns = rows.drop([rule.key_column])
+    columns = rows.drop(list(named))
     return {TRAIN: columns.filter(pa.array(~held_out)), EVAL: columns.filter(pa.array(held_out))}

@@ -35,7 +35,7 @@ FLOAT_FEATURES = (
     "wind_speed",
 )
 FEATURES = (*CATEGORICAL_FEATURES, *INTEGER_FEATURES, *FLOAT_FEATURES)
-COLUMNS = ("flight_id", "span", "event_time_ms", *FEATURES, LABEL)
+COLUMNS = ("flight_id", "date", "span", "event_time_ms", *FEATURES, LABEL)
 
 
 def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
@@ -47,7 +47,8 @@ def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
         seed: Chooses which flights are kept.
 
     Returns:
-        One row a flight with `COLUMNS`: flight_id (str), span (int64, the month of the scheduled
+        One row a flight with `COLUMNS`: flight_id (str), date (str, of the scheduled departure in
+        New York, such as `2013-01-31`), span (int64, the month of the scheduled
         departure, 1 to 12), event_time_ms (int64, scheduled departure in UTC), three string
         features, four integer ones (day_of_week 0 is Monday; departures_this_hour counts the
         flights scheduled from the same airport in the same hour; distance in miles;
@@ -71,6 +72,7 @@ def load_flights(fraction: float = 1.0, seed: int = 0) -> pd.DataFrame:
     flights = flights[hash_fractions(flights["flight_id"], seed, "flights") < fraction]
     hour = pd.to_datetime(flights["time_hour"], utc=True)
     flights = flights.assign(
+        date=pd.to_datetime(flights[["year", "month", "day"]]).dt.strftime("%Y-%m-%d"),
         span=flights["month"].astype("int64"),
         event_time_ms=_milliseconds(hour) + flights["minute"].to_numpy() * 60_000,
         day_of_week=pd.to_datetime(flights[["year", "month", "day"]]).dt.dayofweek.astype("int64"),

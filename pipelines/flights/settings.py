@@ -20,6 +20,8 @@ MODEL = ModelSettings(
     name=MODEL_NAME,
     label=LABEL,
     key_column="flight_id",
+    # The flights of a day share its weather.
+    group_column="date",
     preprocessing_fn="pipelines.flights.features.preprocessing_fn",
     run_fn="pipelines.flights.model.run_fn",
     schema_uri=str(Path(__file__).parent / "schema"),

@@ -58,7 +58,7 @@ def retrained_every_window(
 def training_rows(flights: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows that SpanExampleGen puts into the split `train`."""
     labelled = flights[flights[LABEL].notna()]
-    fractions = hash_fractions(labelled[MODEL.key_column], MODEL.seed, "split")
+    fractions = hash_fractions(labelled[MODEL.group_column], MODEL.seed, "split")
     return labelled[fractions >= MODEL.eval_fraction]
 
 

@@ -119,6 +119,21 @@ def test_a_row_stays_held_out_when_more_spans_are_read(spans, examples, tmp_path
     assert set(first) == {row for row in both if row < 2000}
 
 
+def test_a_group_is_held_out_as_a_whole_and_is_no_feature(tmp_path):
+    rows = span(1)
+    days = pa.array([f"day {row % 20}" for row in rows["row"].to_pylist()])
+    pq.write_table(rows.append_column("day", days), tmp_path / "span-01.parquet")
+    examples = generate(tmp_path, tmp_path / "out", spans="1", group_column="day")
+    train, held_out = (read_back(examples, split) for split in ("train", "eval"))
+    assert held_out
+    assert not {row % 20 for row in train} & {row % 20 for row in held_out}
+    import tensorflow as tf
+
+    files = tf.io.gfile.glob(f"{examples.uri}/Split-eval/*")
+    record = next(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
+    assert "day" not in tf.train.Example.FromString(record).features.feature
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

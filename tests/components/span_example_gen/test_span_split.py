@@ -19,6 +19,12 @@ from components.span_example_gen.spans import (
 
 RULE = SplitRule(key_column="id", label_column="late", eval_fraction=0.3, seed=4)
 
+RULES_OF_NO_COLUMN = [
+    {"key_column": "no"},
+    {"key_column": "id", "label_column": "no"},
+    {"key_column": "id", "group_column": "no"},
+]
+
 labels = st.one_of(st.none(), st.just(math.nan), st.sampled_from([0.0, 1.0]))
 keys = st.lists(st.text(max_size=8), min_size=1, max_size=30, unique=True)
 
@@ -103,10 +109,54 @@ def test_a_row_without_a_label_needs_no_key():
     assert sum(part.num_rows for part in parts.values()) == 1
 
 
-@pytest.mark.parametrize("rule", [{"key_column": "no"}, {"key_column": "id", "label_column": "no"}])
+@pytest.mark.parametrize("rule", RULES_OF_NO_COLUMN)
 def test_a_column_that_is_not_there_is_named_beside_those_that_are(rule):
     with pytest.raises(DataError, match=r"Expected a column 'no' in the span, found \['id', 'row'"):
         split_rows(table([("a", 1.0)]), SplitRule(**rule))
+
+
+def grouped(rows):
+    """Rows of (key, group)."""
+    ids, groups = zip(*rows, strict=True)
+    return pa.table({"id": list(ids), "day": list(groups), "row": range(len(ids))})
+
+
+GROUPED = SplitRule(key_column="id", group_column="day", eval_fraction=0.3, seed=4)
+
+
+def days_of(parts, rows):
+    return {
+        split: {rows[number][1] for number in part["row"].to_pylist()}
+        for split, part in parts.items()
+    }
+
+
+@given(st.lists(st.tuples(st.text(max_size=4), st.integers(0, 20)), min_size=2, max_size=60))
+def test_a_group_is_in_one_split_and_stays_there_when_more_rows_come(rows):
+    all_days = days_of(split_rows(grouped(rows), GROUPED), rows)
+    assert not all_days[TRAIN] & all_days[EVAL]
+    some = rows[: len(rows) // 2]
+    some_days = days_of(split_rows(grouped(some), GROUPED), some)
+    assert all(some_days[split] <= all_days[split] for split in some_days)
+
+
+def test_the_key_does_not_matter_once_a_group_is_named():
+    rows = [(f"k{number}", number % 40) for number in range(400)]
+    renamed = [(f"other {number}", number % 40) for number in range(400)]
+    parts = split_rows(grouped(rows), GROUPED)
+    assert days_of(parts, rows) == days_of(split_rows(grouped(renamed), GROUPED), renamed)
+    assert all(part.num_rows for part in parts.values())
+
+
+def test_key_and_group_are_no_features():
+    assert split_rows(grouped([("a", 1)]), GROUPED)[TRAIN].column_names == ["row"]
+    same = SplitRule(key_column="id", group_column="id")
+    assert split_rows(grouped([("a", 1)]), same)[TRAIN].column_names == ["day", "row"]
+
+
+def test_a_null_group_is_a_data_error():
+    with pytest.raises(DataError, match="Expected a group in every row of 'day', found 1 nulls"):
+        split_rows(grouped([("a", 1), ("b", None)]), GROUPED)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, math.nan])

@@ -21,6 +21,10 @@ KNOWN_ONLY_LATER = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"
 HOUR_MS = 3_600_000
 
 
+def with_dashes(date):
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+
+
 def test_no_feature_is_known_only_after_departure():
     assert not KNOWN_ONLY_LATER & set(FEATURES)
     assert LABEL not in FEATURES
@@ -34,6 +38,7 @@ def test_columns_and_types_are_as_documented(flights, raw):
     assert set(kinds[["span", "event_time_ms", *INTEGER_FEATURES]]) == {"int64"}
     assert set(kinds[[*FLOAT_FEATURES, LABEL]]) == {"float64"}
     assert not flights.drop(columns=LABEL).isna().any().any()
+    assert (flights["date"] == flights["flight_id"].str[:8].map(with_dashes)).all()
 
 
 def test_late_means_more_than_15_minutes_and_a_cancelled_flight_has_no_label(flights, raw):

@@ -61,6 +61,7 @@ def test_training_rows_are_those_that_span_example_gen_trains_on(fifth):
     march = fifth[fifth["span"] == 3].assign(row=range((fifth["span"] == 3).sum()))
     rule = SplitRule(
         key_column=MODEL.key_column,
+        group_column=MODEL.group_column,
         label_column=MODEL.label,
         eval_fraction=MODEL.eval_fraction,
         seed=MODEL.seed,
@@ -71,10 +72,12 @@ def test_training_rows_are_those_that_span_example_gen_trains_on(fifth):
     assert rows[LABEL].notna().all()
 
 
-def test_a_sampled_fifth_is_not_the_fifth_held_out(fifth):
+def test_whole_days_are_held_out_and_about_as_many_as_asked_for(fifth):
     labelled = fifth[fifth[LABEL].notna()]
-    kept = len(policies.training_rows(fifth)) / len(labelled)
-    assert kept == pytest.approx(1 - MODEL.eval_fraction, abs=0.01)
+    trained = policies.training_rows(fifth)
+    held_out = labelled.drop(trained.index)
+    assert not set(trained["date"]) & set(held_out["date"])
+    assert len(trained) / len(labelled) == pytest.approx(1 - MODEL.eval_fraction, abs=0.03)
 
 
 def test_quality_is_auc_and_log_loss_and_a_sure_mistake_is_finite():
