@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.child_process.worker import Worker
 from components.distiller.settings import DistillationSettings
 from components.fine_tuning.describing import specs_from_json
-from components.fine_tuning.outputs import Served, Written
+from components.fine_tuning.outputs import Served, Written, to_payload
 from components.fine_tuning.rows_file import write_rows
 from components.model_formats.tensors import TensorSpec
 from components.optimization.rows import Rows
@@ -85,10 +85,8 @@ def distill(
             "teacher": str(teacher),
             "rows": str(write_rows(folder / "rows.npz", rows.inputs, rows.labels)),
             "teacher_rows": str(write_rows(folder / "asked.npz", asked, rows.labels)),
-            "keras": str(written.keras),
-            "saved_model": str(written.saved_model),
             "settings": settings.to_json(),
-            "served": asdict(served or Served()),
+            **to_payload(written, served),
         }
         doing = f"distillation of {teacher}"
         done = worker.call(_DISTILL, payload, doing=doing, progress=progress)

@@ -1,65 +1,23 @@
 """What does Distiller do with a teacher and its examples? It teaches, compares, reports."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.child_process.worker import Worker
 from components.distiller.distiller import DistillationResult, distill, student_inputs
 from components.distiller.settings import DistillationSettings
-from components.fine_tuning.comparison import Asked, Side, compared
+from components.fine_tuning.comparison import compared
 from components.fine_tuning.describing import inputs_of
-from components.fine_tuning.node import Judged, present
-from components.fine_tuning.outputs import Served
-from components.model_formats.tensors import TensorSpec
-from components.optimization.facts import Described
-from components.optimization.fitting import rows_from_table
+from components.fine_tuning.job import Job
 from components.optimization.report import OptimizationReport
-from components.optimization.rows import Rows
 
 TECHNIQUE = "distillation"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationJob:
-    """What is to be done.
-
-    Attributes:
-        teacher: A model that takes numbers.
-        teacher_deployed: The file or folder whose bytes count as the teacher's.
-        settings: How the student is taught.
-        judged: By what the student is judged.
-        export_fn: Import path of the user's function that writes the SavedModel; empty for none.
-        transform_output: Folder of the Transform graph; None for none.
-        shown_teacher: What the report calls the teacher.
-        shown_student: What the report calls the student.
-    """
-
-    teacher: Path
-    teacher_deployed: Path
-    settings: DistillationSettings
-    judged: Judged
-    export_fn: str = ""
-    transform_output: str | None = None
-    shown_teacher: str = ""
-    shown_student: str = ""
-
-    @property
-    def served(self) -> Served:
-        """What the student's signatures are made from: it has another shape than its teacher."""
-        return Served(
-            export_fn=self.export_fn,
-            parent_saved_model=str(self.teacher_deployed),
-            transform_output=self.transform_output,
-            label=self.judged.label,
-        )
+VARIANT = "distilled"
 
 
 def run(
-    job: DistillationJob,
-    training: Any,
-    reporting: Any,
+    job: Job,
+    settings: DistillationSettings,
     worker: Worker,
     out: Path,
     progress: Callable[[str], None] | None = None,
@@ -67,9 +25,8 @@ def run(
     """Writes the student into `out` and returns the report on it.
 
     Args:
-        job: What is to be done.
-        training: pyarrow Table of rows to learn from, columns by the inputs of both models.
-        reporting: The same of rows to judge the student on.
+        job: The teacher, as the parent, the rows, and by what the student is judged.
+        settings: How the student is taught.
         worker: Runs everything that needs TensorFlow.
         out: Folder of a TFX Model.
         progress: Gets a line an epoch.
@@ -77,53 +34,25 @@ def run(
     Raises:
         LoopError: As `distiller.distill`; DataError where the rows lack a column.
     """
-    teacher_takes = inputs_of(worker, job.teacher, job.settings.fine_tuning.custom_objects)
-    student_takes = student_inputs(job.settings, worker)
-    slices, notes = present(job.judged.slices, reporting.column_names)
-
-    def rows(table: Any, inputs: tuple[TensorSpec, ...], slices: tuple[str, ...] = ()) -> Rows:
-        return rows_from_table(table, inputs, job.judged.label, slices)
-
+    custom_objects = settings.fine_tuning.custom_objects
+    teacher_takes = inputs_of(worker, job.parent, custom_objects)
+    student_takes = student_inputs(settings, worker)
     result = distill(
-        job.teacher,
-        rows(training, student_takes),
-        job.settings,
+        job.parent,
+        job.training_rows(student_takes),
+        settings,
         worker,
         out,
-        teacher_rows=rows(training, teacher_takes),
+        teacher_rows=job.training_rows(teacher_takes),
         served=job.served,
         progress=progress,
     )
-    asked = Asked(
-        technique=TECHNIQUE,
-        settings=job.settings.to_json(),
-        metric=job.judged.metric,
-        max_metric_drop=job.judged.max_metric_drop,
-        max_slice_drop=job.judged.max_slice_drop,
-        notes=(*notes, *told(result)),
-    )
-    teacher = Described(
-        path=str(job.teacher),
-        custom_objects=job.settings.fine_tuning.custom_objects,
-        shown_path=job.shown_teacher,
-    )
-    student = Described(
-        path=str(result.written.keras), mode="distilled", shown_path=job.shown_student
-    )
+    asked_of_teacher = job.reporting_rows(teacher_takes)
     return compared(
         worker,
-        Side(
-            asked=teacher,
-            rows=rows(reporting, teacher_takes, slices),
-            deployed=job.teacher_deployed,
-            output=job.settings.teacher_output,
-        ),
-        Side(
-            asked=student,
-            rows=rows(reporting, student_takes),
-            deployed=result.written.saved_model,
-        ),
-        asked,
+        job.parent_side(asked_of_teacher, custom_objects, settings.teacher_output),
+        job.child_side(result.written, job.reporting_rows(student_takes), VARIANT),
+        job.asked(TECHNIQUE, settings.to_json(), told(result)),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from components.errors import ConfigError
-from components.fine_tuning.settings import FineTuningSettings
+from components.fine_tuning.settings import FineTuningSettings, check_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +82,7 @@ class DistillationSettings:
         Raises:
             ConfigError: A name is unknown or a value cannot work.
         """
-        unknown = sorted(set(content) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(
-                f"Expected settings among {sorted(cls.__dataclass_fields__)}, received {unknown}."
-            )
+        check_names(cls, content)
         values = dict(content)
         values["features"] = tuple(FeaturePair(**pair) for pair in values.get("features", ()))
         if "fine_tuning" in values:

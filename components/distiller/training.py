@@ -15,7 +15,7 @@ from components.distiller.teacher import Lesson
 from components.errors import ConfigError, DataError
 from components.fine_tuning import keras_model
 from components.fine_tuning.describing import specs_to_json
-from components.fine_tuning.outputs import Served, written_to
+from components.fine_tuning.outputs import from_payload
 from components.fine_tuning.rows_file import Array, TrainingRows, read_rows
 from components.fine_tuning.serving import write_child
 from components.fine_tuning.training import Training, fit, keras_inputs, seed_everything, taken
@@ -67,7 +67,7 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
     inputs = _fitted(student, rows.inputs)
     scoring = _read(student, inputs, labels, lesson)
     training = _taught(student, TrainingRows(inputs, labels), lesson, scoring, settings)
-    signatures = write_child(student, written_to(payload), Served(**payload["served"]), inputs)
+    signatures = write_child(student, *from_payload(payload), inputs)
     return {
         "training": training.to_json(),
         "predicts": scoring.describe(),

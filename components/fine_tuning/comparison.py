@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from components.child_process.worker import Worker
 from components.errors import DataError
+from components.fine_tuning.node import Judged
 from components.model_formats.check import compare
 from components.optimization.asking import outputs_of
 from components.optimization.budget import Budget, Judgement, judge
@@ -57,18 +58,14 @@ class Asked:
     Attributes:
         technique: `pruning`, `clustering`, `distillation`.
         settings: What was asked for, as JSON.
-        metric: Class name of the metric; None for accuracy, or R2 where the labels are numbers.
-        max_metric_drop: What may be lost of it; None for no limit.
-        max_slice_drop: What may be lost of it on each slice; None for no limit.
+        judged: Metric and limits.
         refused: Why the child is refused whatever it scores, in a sentence; empty where it is not.
         notes: What was assumed or left out, in sentences.
     """
 
     technique: str
     settings: Mapping[str, Any]
-    metric: str | None = None
-    max_metric_drop: float | None = None
-    max_slice_drop: float | None = None
+    judged: Judged
     refused: str = ""
     notes: tuple[str, ...] = ()
 
@@ -86,7 +83,7 @@ def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> Optimiz
         before, scoring = _scores(worker, parent, labels, None, scratch)
         after, _ = _scores(worker, child, labels, scoring, scratch)
         facts = _facts(worker, parent, child, Path(scratch))
-    metric = infer_metric(labels, before, asked.metric)
+    metric = infer_metric(labels, before, asked.judged.metric)
     judgement = _judged(before, after, labels, metric, parent.rows.slices, asked)
     verdict, reason, explanation = _verdict(judgement, metric, asked)
     return OptimizationReport(
@@ -138,11 +135,11 @@ def _judged(
 ) -> Judgement:
     budget = Budget(
         metric=metric,
-        max_metric_drop=asked.max_metric_drop or 0.0,
-        max_slice_drop=asked.max_slice_drop,
+        max_metric_drop=asked.judged.max_metric_drop or 0.0,
+        max_slice_drop=asked.judged.max_slice_drop,
     )
     judgement = judge(before, after, labels, budget, slices)
-    if asked.max_metric_drop is not None:
+    if asked.judged.max_metric_drop is not None:
         return judgement
     overall = replace(judgement.overall, limit=None, status=SliceStatus.NOT_LIMITED)
     return replace(judgement, overall=overall)
@@ -156,7 +153,8 @@ def _verdict(judgement: Judgement, metric: Metric, asked: Asked) -> tuple[Verdic
         where = "" if over[0].slice == OVERALL else f" on {over[0].slice}"
         explanation = f"{_told(over[0], metric)}{where}; {over[0].limit:.4g} may be lost."
         return Verdict.NOT_KEPT, Reason.NO_VARIANT_KEEPS_BUDGET, explanation
-    limits = [x for x in (asked.max_metric_drop, asked.max_slice_drop) if x is not None]
+    asked_for = (asked.judged.max_metric_drop, asked.judged.max_slice_drop)
+    limits = [limit for limit in asked_for if limit is not None]
     if not limits:
         return Verdict.KEPT, Reason.NO_BUDGET, f"{told}; no limit was set."
     return Verdict.KEPT, Reason.WITHIN_BUDGET, f"{told}; {limits[0]:.4g} may be lost."

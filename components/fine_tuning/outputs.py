@@ -1,7 +1,7 @@
 """Where does a trained child lie, and from what are its signatures made? Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,16 @@ class Written:
         return replace(self, signatures=Signatures(signatures))
 
 
-def written_to(payload: Mapping[str, Any]) -> Written:
-    """Returns the places that a child process was told."""
-    return Written(keras=Path(payload["keras"]), saved_model=Path(payload["saved_model"]))
+def to_payload(written: Written, served: Served | None) -> dict[str, Any]:
+    """Returns what a child process is told of the child that it writes."""
+    return {
+        "keras": str(written.keras),
+        "saved_model": str(written.saved_model),
+        "served": asdict(served or Served()),
+    }
+
+
+def from_payload(payload: Mapping[str, Any]) -> tuple[Written, Served]:
+    """Returns what `to_payload` told."""
+    written = Written(keras=Path(payload["keras"]), saved_model=Path(payload["saved_model"]))
+    return written, Served(**payload["served"])

@@ -1,7 +1,7 @@
 """How long, how fast and with whose loss is a model trained further? Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from components.errors import ConfigError
@@ -57,9 +57,16 @@ class FineTuningSettings:
         Raises:
             ConfigError: A name is unknown or a value cannot work.
         """
-        unknown = sorted(set(content) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(
-                f"Expected settings among {sorted(cls.__dataclass_fields__)}, received {unknown}."
-            )
+        check_names(cls, content)
         return cls(**{**content, "custom_objects": tuple(content.get("custom_objects", ()))})
+
+
+def check_names(kind: type[Any], content: Mapping[str, Any]) -> None:
+    """Checks that each name is a setting of a dataclass.
+
+    Raises:
+        ConfigError: There are others, all named.
+    """
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(content) - known):
+        raise ConfigError(f"Expected settings among {sorted(known)}, received {unknown}.")

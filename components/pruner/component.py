@@ -10,36 +10,17 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel_utils, component_spec, standard_artifacts
 
 from components.artifacts import OptimizationReport
+from components.fine_tuning.spec import FineTuningSpec
 from components.pruner import executor
 from components.pruner.settings import PruningSettings
 
 
-class PrunerSpec(component_spec.ComponentSpec):
+class PrunerSpec(FineTuningSpec):
     """Inputs, outputs and execution properties of Pruner."""
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {
-        "settings": component_spec.ExecutionParameter(type=str),
-        "label_key": component_spec.ExecutionParameter(type=str, optional=True),
-        "eval_config": component_spec.ExecutionParameter(type=str, optional=True),
-        "metric": component_spec.ExecutionParameter(type=str, optional=True),
-        "max_metric_drop": component_spec.ExecutionParameter(type=float, optional=True),
-        "max_slice_drop": component_spec.ExecutionParameter(type=float, optional=True),
-        "export_fn": component_spec.ExecutionParameter(type=str, optional=True),
-        "training_splits": component_spec.ExecutionParameter(type=str),
-        "reporting_splits": component_spec.ExecutionParameter(type=str),
-        "timeout_seconds": component_spec.ExecutionParameter(type=int),
-        "memory_mb": component_spec.ExecutionParameter(type=int),
-    }
     INPUTS: ClassVar[dict[str, Any]] = {
         "parent": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "transform_graph": component_spec.ChannelParameter(
-            type=standard_artifacts.TransformGraph, optional=True
-        ),
-    }
-    OUTPUTS: ClassVar[dict[str, Any]] = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "optimization_report": component_spec.ChannelParameter(type=OptimizationReport),
+        **FineTuningSpec.INPUTS,
     }
 
 

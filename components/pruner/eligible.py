@@ -106,11 +106,7 @@ def to_prune(kernels: Sequence[Kernel], settings: PruningSettings) -> Selection:
     Raises:
         ConfigError: A glob of `exclude` matches no layer, or none is left to prune.
     """
-    _require_matches(kernels, settings.exclude)
-    selection = _select(kernels, lambda kernel: _why_not_pruned(kernel, settings))
-    if not selection.chosen:
-        raise _nothing_left(f"pattern {settings.pattern.value}", selection)
-    return selection
+    return _select(kernels, settings, _why_not_pruned, f"pattern {settings.pattern.value}")
 
 
 def to_cluster(kernels: Sequence[Kernel], settings: PruningSettings) -> Selection:
@@ -119,11 +115,7 @@ def to_cluster(kernels: Sequence[Kernel], settings: PruningSettings) -> Selectio
     Raises:
         ConfigError: A glob of `exclude` matches no layer, or none is left to cluster.
     """
-    _require_matches(kernels, settings.exclude)
-    selection = _select(kernels, lambda kernel: _why_not_clustered(kernel, settings))
-    if not selection.chosen:
-        raise _nothing_left(f"{settings.clusters} clusters", selection)
-    return selection
+    return _select(kernels, settings, _why_not_clustered, f"{settings.clusters} clusters")
 
 
 def _why_not_pruned(kernel: Kernel, settings: PruningSettings) -> Skipped | None:
@@ -161,15 +153,27 @@ def _why_not_at_all(
     return None if kernel.kind in supported else Skipped.UNSUPPORTED
 
 
-def _select(kernels: Sequence[Kernel], why_not: Callable[[Kernel], Skipped | None]) -> Selection:
+def _select(
+    kernels: Sequence[Kernel],
+    settings: PruningSettings,
+    why_not: Callable[[Kernel, PruningSettings], Skipped | None],
+    wanted: str,
+) -> Selection:
     """A layer is taken with all of its kernels or not at all: TFMOT wraps layers."""
+    _require_matches(kernels, settings.exclude)
     skipped: dict[str, Skipped] = {}
     for kernel in kernels:
-        reason = why_not(kernel)
+        reason = why_not(kernel, settings)
         if reason is not None:
             skipped.setdefault(kernel.layer, reason)
-    layers = dict.fromkeys(kernel.layer for kernel in kernels)
-    return Selection(tuple(name for name in layers if name not in skipped), skipped)
+    chosen = tuple(dict.fromkeys(k.layer for k in kernels if k.layer not in skipped))
+    if not chosen:
+        reasons = {layer: reason.value for layer, reason in skipped.items()}
+        raise ConfigError(
+            f"Expected a layer for {wanted}, received none that fits: {reasons or 'no weights'}. "
+            "Choose another pattern, or exclude less."
+        )
+    return Selection(chosen, skipped)
 
 
 def _require_matches(kernels: Sequence[Kernel], exclude: Iterable[str]) -> None:
@@ -179,11 +183,3 @@ def _require_matches(kernels: Sequence[Kernel], exclude: Iterable[str]) -> None:
             raise ConfigError(
                 f"Expected exclude to name layers among {layers}, received {glob!r}. Correct it."
             )
-
-
-def _nothing_left(wanted: str, selection: Selection) -> ConfigError:
-    reasons = {layer: reason.value for layer, reason in selection.skipped.items()}
-    return ConfigError(
-        f"Expected a layer for {wanted}, received none that fits: {reasons or 'no weights'}. "
-        "Choose another pattern, or exclude less."
-    )

@@ -2,12 +2,12 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.child_process.worker import Worker
-from components.fine_tuning.outputs import Served, Written
+from components.fine_tuning.outputs import Served, Written, to_payload
 from components.fine_tuning.rows_file import write_rows
 from components.optimization.rows import Rows
 from components.pruner.settings import PruningSettings
@@ -77,10 +77,8 @@ def prune(
         payload = {
             "model": str(source),
             "rows": str(write_rows(Path(scratch) / "rows.npz", rows.inputs, rows.labels)),
-            "keras": str(written.keras),
-            "saved_model": str(written.saved_model),
             "settings": settings.to_json(),
-            "served": asdict(served or Served()),
+            **to_payload(written, served),
         }
         doing = f"{settings.technique} of {source}"
         done = worker.call(_FUNCTION, payload, doing=doing, progress=progress)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from components.errors import ConfigError
-from components.fine_tuning.settings import FineTuningSettings
+from components.fine_tuning.settings import FineTuningSettings, check_names
 
 
 class Pattern(str, Enum):
@@ -98,11 +98,7 @@ class PruningSettings:
         Raises:
             ConfigError: A name is unknown or a value cannot work.
         """
-        unknown = sorted(set(content) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(
-                f"Expected settings among {sorted(cls.__dataclass_fields__)}, received {unknown}."
-            )
+        check_names(cls, content)
         values = dict(content)
         for name in ("fine_tuning", "clustering"):
             if values.get(name) is not None:

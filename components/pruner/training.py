@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from components.child_process.child import report_progress
 from components.fine_tuning import keras_model
-from components.fine_tuning.outputs import Served, written_to
+from components.fine_tuning.outputs import from_payload
 from components.fine_tuning.rows_file import TrainingRows, read_rows
 from components.fine_tuning.serving import write_child
 from components.fine_tuning.settings import FineTuningSettings
@@ -57,8 +57,8 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         skipped["clustering"] = selection.skipped
         model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
     keras_model.compile_like(model, source)
-    served = Served(**payload["served"])
-    signatures = write_child(model, written_to(payload), served, keras_inputs(model, rows.inputs))
+    place, served = from_payload(payload)
+    signatures = write_child(model, place, served, keras_inputs(model, rows.inputs))
     custom_objects = settings.fine_tuning.custom_objects
     written = keras_model.read(payload["keras"], custom_objects=custom_objects)
     return {
