@@ -44,7 +44,7 @@ bench-decide: setup ## what each way of deciding costs, over all streams
 	@$(PYTHON) -m tests.benchmarks.decide
 
 bench-serving: setup ## requests per second and latency of the model server
-	@$(PYTHON) tests/benchmarks/serving/bench_server.py
+	@$(PYTHON) -m tests.benchmarks.serving.bench_server
 
 bench-compress: setup ## what each technique gains and loses, and whether budgets are kept
 	@$(PYTHON) -m tests.benchmarks.compress

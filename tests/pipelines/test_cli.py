@@ -101,7 +101,6 @@ def test_a_file_that_is_no_store_is_one_line(tmp_path, content):
 
 
 def test_a_version_that_was_never_pushed_is_one_line(tmp_path):
-    sys.path.append(str(ROOT / "tests"))
     from recorder import RecordedRun, open_store, training_nodes
 
     store = open_store(tmp_path / "metadata.sqlite")

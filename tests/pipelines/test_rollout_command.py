@@ -1,12 +1,7 @@
 """`loop rollout`: what devices run, and how an operator changes it."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "components" / "edge_bundle"))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle.publish import publish
 from components.edge_bundle.store import FolderStore
@@ -17,7 +12,7 @@ from pipelines.cli import main
 def base(tmp_path):
     store = FolderStore(str(tmp_path / "devices"))
     for label in ("one", "two"):
-        publish(tiny.build(tmp_path / label, label), store, now_ms=lambda: 1_700_000_000_000)
+        publish(tiny_bundle.build(tmp_path / label, label), store, now_ms=lambda: 1_700_000_000_000)
     return str(tmp_path / "devices")
 
 

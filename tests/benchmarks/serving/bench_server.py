@@ -1,6 +1,6 @@
 """Measures requests a second of the embedded model server, with and without its log.
 
-    .venv/bin/python tests/benchmarks/serving/bench_server.py [--seconds 3]
+    .venv/bin/python -m tests.benchmarks.serving.bench_server [--seconds 3]
 
 Client and server share this machine's cores, so the numbers say how the ways compare.
 """
@@ -10,19 +10,15 @@ import http.client
 import json
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-for folder in (ROOT, ROOT / "tests"):
-    sys.path.insert(0, str(folder))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from server_process import ServerProcess  # noqa: E402
+from tests.server_process import ServerProcess
 
 PREDICT = "/v1/models/flights:predict"
 
@@ -102,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="time a measurement takes")
     seconds = parser.parse_args().seconds
-    from tiny_serving_model import save_tiny_model
+    from tests.tiny_serving_model import save_tiny_model
 
     print("| asked by | rows a request | clients | log | requests/s | rows/s |")
     print("|---|---|---|---|---|---|")

@@ -1,14 +1,10 @@
 """A bucket is TensorFlow's in-memory file system here, through the same fileio as gs:// is."""
 
 import json
-import sys
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle.on_device import MANIFEST, POINTER, resolve
 from components.edge_bundle.publish import promote, publish, read_rollout, roll_back
@@ -43,7 +39,7 @@ def now():
 def test_a_bucket_holds_whole_bundles_and_a_pointer(bucket, tmp_path):
     store = open_store(f"{bucket}/tiny/")
     assert isinstance(store, BucketStore)
-    bundle = tiny.build(tmp_path / "b")
+    bundle = tiny_bundle.build(tmp_path / "b")
     assert read_rollout(store, "tiny").releases == ()
     assert publish(bundle, store, now_ms=now).version == 1
     promote(store, 1, to_stage=4, now_ms=now)
@@ -51,7 +47,7 @@ def test_a_bucket_holds_whole_bundles_and_a_pointer(bucket, tmp_path):
     assert resolve(pointer, "d", "any") == {"version": 1, "digest": bundle.digest}
     for name in bundle.files:
         assert store.read(f"bundles/{bundle.digest}/{name}") == (bundle.folder / name).read_bytes()
-    second = tiny.build(tmp_path / "c", "other")
+    second = tiny_bundle.build(tmp_path / "c", "other")
     publish(second, store, now_ms=now)
     roll_back(store, 2, reason="r", now_ms=now)
     assert json.loads(store.read(POINTER))["candidate"] is None
@@ -60,7 +56,7 @@ def test_a_bucket_holds_whole_bundles_and_a_pointer(bucket, tmp_path):
 def test_an_upload_that_broke_off_is_completed(bucket, tmp_path):
     """The manifest is uploaded last: without it there is no bundle yet."""
     store = open_store(f"{bucket}/broken")
-    bundle = tiny.build(tmp_path / "b")
+    bundle = tiny_bundle.build(tmp_path / "b")
 
     class Dies(BucketStore):
         def write(self, name, content):

@@ -3,16 +3,13 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.append(str(Path(__file__).parent))
-import tiny
 
 from components.edge_bundle.bundle import build_bundle, check_answers, open_bundle, packed_labels
 from components.edge_bundle.golden import Tolerance
@@ -27,9 +24,9 @@ def rewrite(folder, **changed):
 
 
 def test_a_bundle_holds_what_a_device_needs(tmp_path):
-    bundle = tiny.build(tmp_path / "b", compiler_version="16.0.384591198")
+    bundle = tiny_bundle.build(tmp_path / "b", compiler_version="16.0.384591198")
     assert set(bundle.files) == {"tflite", "labels.txt", "golden.npz", MANIFEST}
-    assert (tmp_path / "b" / "tflite").read_bytes() == tiny.MODEL.read_bytes()
+    assert (tmp_path / "b" / "tflite").read_bytes() == tiny_bundle.MODEL.read_bytes()
     assert bundle.manifest["minimum_runtime"] == {"edge_tpu": 14}
     assert bundle.manifest["compiler_version"] == "16.0.384591198"
     assert bundle.manifest["golden_rows"] == 3
@@ -41,27 +38,27 @@ def test_a_bundle_holds_what_a_device_needs(tmp_path):
 
 def test_the_golden_answers_are_the_model_s(tmp_path):
     """int8 arithmetic stays within a few steps of the product in floats."""
-    bundle = tiny.build(tmp_path / "b")
+    bundle = tiny_bundle.build(tmp_path / "b")
     weights = np.random.default_rng(0).normal(size=(4, 3))
     with np.load(tmp_path / "b" / "golden.npz") as golden:
         answers = golden["output_0"].reshape(3, 3)
         assert golden["input_0"].dtype == np.int8
-    clipped = np.clip(tiny.ROWS @ weights, answers.min(), answers.max())
+    clipped = np.clip(tiny_bundle.ROWS @ weights, answers.min(), answers.max())
     assert np.abs(answers - clipped).max() < 0.06
     assert bundle.manifest["inputs"][0]["name"] == "x"
     assert bundle.manifest["inputs"][0]["tensor"] == "serving_default_x:0"
 
 
 def test_the_same_content_has_the_same_digest(tmp_path):
-    digests = {tiny.build(tmp_path / name).digest for name in ("first", "second")}
+    digests = {tiny_bundle.build(tmp_path / name).digest for name in ("first", "second")}
     assert len(digests) == 1
-    assert tiny.build(tmp_path / "third", label="other").digest not in digests
+    assert tiny_bundle.build(tmp_path / "third", label="other").digest not in digests
 
 
 def test_a_compiled_model_goes_beside_the_cpu_model(tmp_path):
     compiled = tmp_path / "compiled.tflite"
     compiled.write_bytes(b"for the Edge TPU")
-    bundle = tiny.build(tmp_path / "b", edge_tpu_model=compiled)
+    bundle = tiny_bundle.build(tmp_path / "b", edge_tpu_model=compiled)
     assert bundle.manifest["edge_tpu_model"] == "model_edgetpu.tflite"
     assert "model_edgetpu.tflite" in bundle.files
 
@@ -70,19 +67,19 @@ def test_labels_packed_into_the_model_are_found(tmp_path):
     import zipfile
 
     model = tmp_path / "with_labels.tflite"
-    shutil.copyfile(tiny.MODEL, model)
+    shutil.copyfile(tiny_bundle.MODEL, model)
     with zipfile.ZipFile(model, "a") as archive:
         archive.writestr("names.txt", "zero\none\ntwo\n")
     assert packed_labels(model) == ("zero", "one", "two")
-    assert packed_labels(tiny.MODEL) == ()
-    bundle = tiny.build(tmp_path / "b", cpu_model=model, labels=())
+    assert packed_labels(tiny_bundle.MODEL) == ()
+    bundle = tiny_bundle.build(tmp_path / "b", cpu_model=model, labels=())
     assert (bundle.folder / "labels.txt").read_text() == "zero\none\ntwo\n"
     check_answers(bundle)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return tiny.build(tmp_path_factory.mktemp("whole") / "b")
+    return tiny_bundle.build(tmp_path_factory.mktemp("whole") / "b")
 
 
 @given(data=st.data())
@@ -145,7 +142,7 @@ def test_manifests_that_are_none(whole, tmp_path, changed):
 
 def test_answers_that_differ_are_refused(tmp_path):
     folder = tmp_path / "b"
-    tiny.build(folder, tolerance=Tolerance(cpu_steps=0.0))
+    tiny_bundle.build(folder, tolerance=Tolerance(cpu_steps=0.0))
     with np.load(folder / "golden.npz") as golden:
         arrays = dict(golden)
     arrays["output_0"] = arrays["output_0"] + 0.05
@@ -166,26 +163,26 @@ def test_answers_that_differ_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ({"y": tiny.ROWS}, "input 'x', received"),
-        ({"x": tiny.ROWS[:, :3]}, "shape"),
-        ({"x": tiny.ROWS[:0]}, "shape"),
+        ({"y": tiny_bundle.ROWS}, "input 'x', received"),
+        ({"x": tiny_bundle.ROWS[:, :3]}, "shape"),
+        ({"x": tiny_bundle.ROWS[:0]}, "shape"),
     ],
 )
 def test_rows_that_do_not_fit(tmp_path, rows, says):
     with pytest.raises(DataError, match=says):
-        tiny.build(tmp_path / "b", golden_rows=rows)
+        tiny_bundle.build(tmp_path / "b", golden_rows=rows)
 
 
 def test_what_is_no_model(tmp_path):
     with pytest.raises(ModelError, match="found none"):
-        tiny.build(tmp_path / "b", cpu_model=tmp_path / "absent.tflite")
+        tiny_bundle.build(tmp_path / "b", cpu_model=tmp_path / "absent.tflite")
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
     with pytest.raises(ModelError, match="the CPU runs"):
-        tiny.build(tmp_path / "c", cpu_model=broken)
+        tiny_bundle.build(tmp_path / "c", cpu_model=broken)
 
 
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"labels": ["two\nlines"]}])
 def test_parts_that_cannot_work(wrong):
     with pytest.raises(ConfigError):
-        build_bundle(tiny.parts(**wrong), Path("never"))
+        build_bundle(tiny_bundle.parts(**wrong), Path("never"))

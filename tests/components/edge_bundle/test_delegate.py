@@ -5,14 +5,10 @@ What it shows is the way through `on_device.py` when a delegate loads, not that 
 
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle.on_device import BundleError, Model
 
@@ -55,31 +51,33 @@ def other_weights(path):
     """Writes the tiny model with its weights negated: a model that answers nonsense."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(tiny.MODEL))
+    interpreter = Interpreter(model_path=str(tiny_bundle.MODEL))
     interpreter.allocate_tensors()
     (weights,) = (
         interpreter.get_tensor(detail["index"])
         for detail in interpreter.get_tensor_details()
         if tuple(detail["shape"]) == (3, 4)
     )
-    content = tiny.MODEL.read_bytes()
+    content = tiny_bundle.MODEL.read_bytes()
     assert content.count(weights.tobytes()) == 1
     path.write_bytes(content.replace(weights.tobytes(), (-weights).tobytes()))
     return path
 
 
 def test_the_compiled_model_runs_where_the_delegate_loads(tmp_path, library):
-    bundle = tiny.build(tmp_path / "b", edge_tpu_model=tiny.MODEL)
+    bundle = tiny_bundle.build(tmp_path / "b", edge_tpu_model=tiny_bundle.MODEL)
     model = Model(bundle.folder, bundle.digest, delegate=library(1))
     assert (model.processor, model.note) == ("edge_tpu", "")
     weights = np.random.default_rng(0).normal(size=(4, 3))
-    answer = model.predict({"x": tiny.ROWS[1]})["scores"]
-    assert np.abs(answer - tiny.ROWS[1] @ weights).max() < 0.06
+    answer = model.predict({"x": tiny_bundle.ROWS[1]})["scores"]
+    assert np.abs(answer - tiny_bundle.ROWS[1] @ weights).max() < 0.06
 
 
 def test_a_compiled_model_that_answers_nonsense_is_not_used(tmp_path, library):
     """As co-compiled models did once (google-coral/edgetpu issue 85): the CPU takes over."""
-    bundle = tiny.build(tmp_path / "b", edge_tpu_model=other_weights(tmp_path / "other.tflite"))
+    bundle = tiny_bundle.build(
+        tmp_path / "b", edge_tpu_model=other_weights(tmp_path / "other.tflite")
+    )
     model = Model(bundle.folder, bundle.digest, delegate=library(1))
     assert model.processor == "cpu"
     assert "golden answers" in model.note
@@ -87,7 +85,7 @@ def test_a_compiled_model_that_answers_nonsense_is_not_used(tmp_path, library):
 
 
 def test_a_library_without_device_leaves_the_cpu(tmp_path, library):
-    bundle = tiny.build(tmp_path / "b", edge_tpu_model=tiny.MODEL)
+    bundle = tiny_bundle.build(tmp_path / "b", edge_tpu_model=tiny_bundle.MODEL)
     model = Model(bundle.folder, bundle.digest, delegate=library(0))
     assert model.processor == "cpu"
     assert model.note.endswith("no Edge TPU is attached")
@@ -95,8 +93,10 @@ def test_a_library_without_device_leaves_the_cpu(tmp_path, library):
 
 def test_a_cpu_model_that_answers_nonsense_is_refused(tmp_path):
     """Digests hold, answers do not: a runtime that computes wrongly."""
-    right = tiny.build(tmp_path / "right")
-    wrong = tiny.build(tmp_path / "wrong", cpu_model=other_weights(tmp_path / "other.tflite"))
+    right = tiny_bundle.build(tmp_path / "right")
+    wrong = tiny_bundle.build(
+        tmp_path / "wrong", cpu_model=other_weights(tmp_path / "other.tflite")
+    )
     import hashlib
     import json
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle import on_device
 from components.edge_bundle.bundle import build_bundle
@@ -29,7 +27,7 @@ PAIRS = Path(__file__).resolve().parents[4] / "shared" / "edgetpu_pairs"
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
-    return [tiny.build(folder / label, label) for label in ("one", "two")]
+    return [tiny_bundle.build(folder / label, label) for label in ("one", "two")]
 
 
 @pytest.fixture
@@ -117,10 +115,10 @@ def test_a_device_that_has_no_version_yet(tmp_path, bundles):
 
 def test_predictions_take_real_values(tmp_path, base, bundles):
     model, version = update(str(base), "d", "g", tmp_path / "cache")
-    answer = model.predict({"x": tiny.ROWS[0]})["scores"]
+    answer = model.predict({"x": tiny_bundle.ROWS[0]})["scores"]
     weights = np.random.default_rng(0).normal(size=(4, 3))
     assert version == 1
-    assert np.abs(answer - tiny.ROWS[0] @ weights).max() < 0.06
+    assert np.abs(answer - tiny_bundle.ROWS[0] @ weights).max() < 0.06
     assert model.labels == ["one", "b", "c"]
 
 
@@ -138,7 +136,7 @@ def test_a_device_keeps_the_version_before_and_no_more(tmp_path, bundles):
     import os
 
     store = FolderStore(str(tmp_path / "base"))
-    third = tiny.build(tmp_path / "three", "three")
+    third = tiny_bundle.build(tmp_path / "three", "three")
     left = tmp_path / "cache" / "bundles" / ".fetch-killed"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
@@ -158,8 +156,8 @@ def test_a_download_that_is_not_the_bundle_leaves_nothing(tmp_path, base, bundle
 
 def test_without_the_delegate_the_cpu_answers(tmp_path):
     compiled = tmp_path / "compiled.tflite"
-    compiled.write_bytes(tiny.MODEL.read_bytes())
-    tiny.build(tmp_path / "b", edge_tpu_model=compiled)
+    compiled.write_bytes(tiny_bundle.MODEL.read_bytes())
+    tiny_bundle.build(tmp_path / "b", edge_tpu_model=compiled)
     model = Model(tmp_path / "b", delegate="libedgetpu_absent.so.1")
     assert model.processor == "cpu"
     assert "libedgetpu_absent" in model.note
@@ -169,7 +167,7 @@ def test_without_the_delegate_the_cpu_answers(tmp_path):
 def test_a_model_of_the_real_compiler_falls_back_to_its_source(tmp_path):
     source = PAIRS / "mobilenet_v1_0.25_128_quant.tflite"
     rows = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
-    parts = tiny.parts(
+    parts = tiny_bundle.parts(
         cpu_model=source,
         edge_tpu_model=source.with_name(f"{source.stem}_edgetpu.tflite"),
         golden_rows={"input": rows},

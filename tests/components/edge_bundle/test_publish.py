@@ -5,14 +5,10 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 import threading
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle import record
 from components.edge_bundle.bundle import open_bundle
@@ -29,7 +25,7 @@ FORK = multiprocessing.get_context("fork")
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
-    return [tiny.build(folder / label, label) for label in ("one", "two", "three")]
+    return [tiny_bundle.build(folder / label, label) for label in ("one", "two", "three")]
 
 
 def now():
@@ -102,7 +98,7 @@ def test_a_bundle_damaged_in_its_place_is_put_again(tmp_path, bundles):
 def test_a_place_belongs_to_one_name(tmp_path, bundles):
     store = open_store(str(tmp_path))
     publish(bundles[0], store, now_ms=now)
-    other = tiny.build(tmp_path / "other", name="other")
+    other = tiny_bundle.build(tmp_path / "other", name="other")
     with pytest.raises(DataError, match="base path of its own"):
         publish(other, store, now_ms=now)
 

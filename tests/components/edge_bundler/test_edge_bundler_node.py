@@ -1,14 +1,11 @@
 """The node EdgeBundler: Examples of an ExampleGen and an int8 model in, a bundle out."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "edge_bundle"))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle.bundle import check_answers, open_bundle
 from components.errors import ConfigError, DataError
@@ -46,7 +43,7 @@ def node(tmp_path):
             artifact.uri = str(tmp_path / name)
         serving = tmp_path / "model" / "Format-Serving"
         serving.mkdir(parents=True)
-        (serving / "tflite").write_bytes(tiny.MODEL.read_bytes())
+        (serving / "tflite").write_bytes(tiny_bundle.MODEL.read_bytes())
         if compiled:
             (serving / "model_edgetpu.tflite").write_bytes(compiled)
         model.set_string_custom_property("variant", "int8")
@@ -71,7 +68,7 @@ def test_a_bundle_is_a_model_that_evaluator_can_judge(node, tmp_path):
     artifact = node()
     bundle = open_bundle(tmp_path / "bundle" / "Format-Serving")
     check_answers(bundle)
-    assert (bundle.folder / "tflite").read_bytes() == tiny.MODEL.read_bytes()
+    assert (bundle.folder / "tflite").read_bytes() == tiny_bundle.MODEL.read_bytes()
     assert artifact.get_string_custom_property("bundle_digest") == f"sha256:{bundle.digest}"
     assert artifact.get_string_custom_property("variant") == "int8"
     assert artifact.get_int_custom_property("golden_rows") == 5

@@ -1,13 +1,10 @@
 """A compiler that hangs, crashes, is silent or lies: each a clear failure; one that works."""
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from fake_compiler import copying, write_compiler
 from pairs import needs_pairs, source, twin
 

@@ -1,13 +1,8 @@
 """What the real compiler wrote is accepted for its own source, whole, and for nothing else."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.append(str(Path(__file__).parent))
 from pairs import FOLDER, needs_pairs, source, twin
 
 from components.edgetpu_compiler.output import check_output

@@ -3,11 +3,8 @@
 import json
 import os
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from fake_compiler import copying, write_compiler
 from pairs import needs_pairs, source, twin
 

@@ -1,12 +1,9 @@
 """The node EdgeTPUCompiler with a compiler, without one, and with a model that is none."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from fake_compiler import copying, write_compiler
 from pairs import needs_pairs, source, twin
 
@@ -14,7 +11,7 @@ from components.errors import ChildFailed, ConfigError, ModelError
 
 pytestmark = pytest.mark.tensorflow
 
-TINY = Path(__file__).parents[1] / "edge_bundle" / "tiny_int8.tflite"
+TINY = Path(__file__).parents[2] / "tiny_int8.tflite"
 SETTINGS = {
     "require_compiler": 0,
     "min_mapped_share": 0.9,

@@ -1,8 +1,6 @@
 """A real server process with TFLite models: the same questions, answers and log as a SavedModel."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -12,8 +10,6 @@ from server_process import ServerProcess
 from components.errors import ServingError
 from components.model_formats.variant import Note, write_note
 from components.prediction_log.reader import read_window
-
-sys.path.append(str(Path(__file__).parents[1] / "model_formats"))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 

@@ -1,13 +1,10 @@
 """ServingPusher to devices: a bundle in, a roll-out at the base path out."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "edge_bundle"))
-import tiny
+import tiny_bundle
 
 from components.edge_bundle.publish import read_rollout, roll_back
 from components.edge_bundle.store import open_store
@@ -65,7 +62,7 @@ def desk(tmp_path):
 def bundle_of(tmp_path):
     def build(label):
         folder = tmp_path / label
-        return folder, tiny.build(folder / "Format-Serving", label)
+        return folder, tiny_bundle.build(folder / "Format-Serving", label)
 
     return build
 

@@ -2,18 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from server_process import ServerProcess
 
 from components.errors import ModelRejected
 from components.serving_pusher.deployment import State, read_record
-
-sys.path.append(str(Path(__file__).parents[1] / "model_server"))
-sys.path.append(str(Path(__file__).parents[1] / "model_formats"))
-from server_process import ServerProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 

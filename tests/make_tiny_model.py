@@ -1,6 +1,6 @@
 """Made `tiny_int8.tflite`: run this file again to make it anew.
 
-    python tests/components/edge_bundle/make_tiny_model.py
+    python tests/make_tiny_model.py
 
 It is kept, 2 KB, so that the tests of bundles need no TensorFlow.
 """
