@@ -30,6 +30,8 @@ _HOMES = {
     "RetrainDecider": "components.retrain_decider.component",
     "RetrainDecision": "components.artifacts",
     "ServingPusher": "components.serving_pusher.component",
+    "SkewMonitor": "components.skew_monitor.component",
+    "SkewReport": "components.artifacts",
     "SpanExampleGen": "components.span_example_gen.component",
     "Variant": "components.variant_chooser.component",
     "VariantChooser": "components.variant_chooser.component",

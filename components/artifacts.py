@@ -31,6 +31,12 @@ class DriftReport(artifact.Artifact):
     TYPE_NAME = "components.DriftReport"
 
 
+class SkewReport(artifact.Artifact):
+    """Whether the server saw what training saw, for the same rows: `skew_report.json`."""
+
+    TYPE_NAME = "components.SkewReport"
+
+
 class RetrainDecision(artifact.Artifact):
     """Whether a retraining would pay, and why: `retrain_decision.json`."""
 

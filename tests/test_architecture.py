@@ -38,13 +38,14 @@ SHARED_MODULES = {
 # What pipelines and commands ask of a component without running its node, besides its `settings`.
 FRONT_DOORS = {
     "components.drift_monitor.files": "loop monitor compares two files",
-    "components.drift_monitor.skew": "loop skew compares the same rows",
     "components.edgetpu_compiler.analyser": "loop edge analyses a file",
     "components.edgetpu_compiler.report": "loop edge prints it as the node writes it",
     "components.edgetpu_compiler.rules": "what the analyser says of an operator",
     "components.quantizer.ladder": "loop compress searches without a pipeline",
     "components.quantizer.modes": "what loop compress may try",
     "components.serving_pusher.deployment": "which version serves",
+    "components.skew_monitor.report": "loop skew prints it as the node writes it",
+    "components.skew_monitor.skew": "loop skew compares the same rows",
     "components.span_example_gen.spans": "how spans are written",
 }
 

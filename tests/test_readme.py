@@ -22,6 +22,7 @@ ARTIFACTS = {
     "PredictionLog",
     "ReferenceProfile",
     "RetrainDecision",
+    "SkewReport",
 }
 
 

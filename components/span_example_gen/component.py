@@ -23,6 +23,7 @@ class SpanExampleGenSpec(component_spec.ComponentSpec):
         "label_column": component_spec.ExecutionParameter(type=str),
         "eval_fraction": component_spec.ExecutionParameter(type=float),
         "seed": component_spec.ExecutionParameter(type=int),
+        "keep_key": component_spec.ExecutionParameter(type=int, optional=True),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "decision": component_spec.ChannelParameter(type=RetrainDecision, optional=True),
@@ -62,6 +63,7 @@ class SpanExampleGen(base_component.BaseComponent):
         pattern: str = "span-{SPAN:02d}.parquet",
         eval_fraction: float = 0.2,
         seed: int = 0,
+        keep_key: bool = False,
         decision: types.BaseChannel | None = None,
     ) -> None:
         """Builds the node.
@@ -77,6 +79,8 @@ class SpanExampleGen(base_component.BaseComponent):
             pattern: File name of a span below `input_base`, with `{SPAN}`.
             eval_fraction: Share of the rows held out.
             seed: Another seed holds out other rows.
+            keep_key: Keep the key in the examples, for SkewMonitor to find rows by. Keep the model
+                from it: leave it out of the schema that Transform reads.
             decision: The decision to retrain, if this run answers one.
         """
         super().__init__(
@@ -89,6 +93,7 @@ class SpanExampleGen(base_component.BaseComponent):
                 label_column=label_column,
                 eval_fraction=eval_fraction,
                 seed=seed,
+                keep_key=int(keep_key),
                 decision=decision,
                 examples=types.Channel(type=standard_artifacts.Examples),
             )

@@ -43,6 +43,7 @@ class Executor(base_executor.BaseExecutor):
             label_column=exec_properties["label_column"] or "",
             eval_fraction=float(exec_properties["eval_fraction"]),
             seed=int(exec_properties["seed"] or 0),
+            keep_key=bool(int(exec_properties.get("keep_key") or 0)),
         )
         spans = span_rows.parse_spans(exec_properties["spans"])
         parts: dict[str, list[pa.Table]] = {span_rows.TRAIN: [], span_rows.EVAL: []}

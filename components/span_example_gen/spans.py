@@ -29,6 +29,7 @@ class SplitRule:
         label_column: Rows without a label are left out; empty keeps all.
         eval_fraction: Share of the rows held out, in (0, 1).
         seed: Another seed holds out other rows.
+        keep_key: Keep the key as a column of the examples.
     """
 
     key_column: str
@@ -36,6 +37,7 @@ class SplitRule:
     label_column: str = ""
     eval_fraction: float = 0.2
     seed: int = 0
+    keep_key: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.eval_fraction < 1:
@@ -65,7 +67,7 @@ def format_spans(spans: Sequence[int]) -> str:
 
 
 def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
-    """Returns the rows of each split, without the columns of key and group.
+    """Returns the rows of each split, without the columns of key (unless kept) and group.
 
     Args:
         rows: One span. Strings, integers and floats; at least `rule.key_column`.
@@ -98,5 +100,6 @@ def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
     deciding = rows[rule.group_column or rule.key_column].to_pylist()
     fractions = hash_fractions((str(value) for value in deciding), rule.seed, "split")
     held_out = fractions < rule.eval_fraction
-    columns = rows.drop(list(named))
+    dropped = [column for column in named if not (rule.keep_key and column == rule.key_column)]
+    columns = rows.drop(dropped)
     return {TRAIN: columns.filter(pa.array(~held_out)), EVAL: columns.filter(pa.array(held_out))}

@@ -5,14 +5,11 @@ differs beyond rounding is a fault in one of two feature pipelines. Exit status:
 """
 
 import argparse
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from components.drift_monitor.skew import SkewReport
+    from components.skew_monitor.report import SkewReport
 
 HELP = "did the server see what training saw, for the same rows?"
 ALARM = 3
@@ -47,57 +44,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares the rows; returns 0 without skew and 3 with it."""
-    from components.drift_monitor.skew import SkewVerdict, find_skew
+    from components.skew_monitor.report import SkewVerdict, to_json
+    from components.skew_monitor.skew import SkewSettings, find_skew, parse_keys
 
-    keys = dict(_pair(key) for key in args.key)
-    served = _served(args.served, list(keys.values()))
     report = find_skew(
-        _frame(args.training),
-        served.rename(columns={theirs: ours for ours, theirs in keys.items()}),
-        list(keys),
-        ignore=args.ignore,
-        tolerated=args.tolerated,
+        _rows(args.training),
+        _rows(args.served),
+        parse_keys(args.key),
+        SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
     )
-    if args.json:
-        content: dict[str, Any] = dataclasses.asdict(report)
-        print(json.dumps({**content, "verdict": report.verdict.value}, indent=2))
-    else:
-        print(as_text(report))
+    print(json.dumps(to_json(report), indent=2) if args.json else as_text(report))
     return ALARM if report.verdict is SkewVerdict.SKEWED else 0
 
 
-def _pair(key: str) -> tuple[str, str]:
-    training, _, served = key.partition("=")
-    return training, served or training
-
-
-def _frame(path: str) -> "pd.DataFrame":
+def _rows(path: str) -> Any:
     from components.tables.table_file import open_table
 
-    return open_table(path).read().to_pandas()
-
-
-def _served(path: str, keys: list[str]) -> "pd.DataFrame":
-    """Returns the rows of a file; of a prediction log the features and what names a row."""
-    from components.prediction_log.record import FEATURE_PREFIX
-
-    frame = _frame(path)
-    logged = [name for name in frame.columns if name.startswith(FEATURE_PREFIX)]
-    if not logged:
-        return frame
-    kept = frame[[*(key for key in keys if key in frame), *logged]]
-    return kept.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+    return open_table(path).read()
 
 
 def as_text(report: "SkewReport") -> str:
     """Returns the report for a terminal."""
     lines = [f"{report.verdict.value}: {report.reason}, {report.rows:,} rows on both sides."]
-    if report.absent:
-        lines.append(f"On one side alone: {', '.join(report.absent)}.")
+    if report.verdict.value == "NOT_ENOUGH_DATA":
+        lines.append(report.explanation)
+    for told, names in (
+        ("In training alone", report.absent_in_serving),
+        ("In serving alone", report.absent_in_training),
+        ("Not compared, no number or text", report.not_compared),
+    ):
+        lines += [f"{told}: {', '.join(names)}."] if names else []
+    if report.repeated_rows:
+        lines.append(f"{report.repeated_rows:,} rows were served again; the first of each counts.")
     shown = [feature for feature in report.features if feature.differing][:_ROWS_SHOWN]
     width = max((len(feature.feature) for feature in shown), default=0)
     lines += [
-        f"{feature.feature:<{width}}  {feature.differing:7.2%} differ, such as {feature.example}"
+        f"{feature.feature:<{width}}  {feature.differing:7.2%} differ, such as {feature.example} "
+        f"({feature.example_row})"
         for feature in shown
     ]
     return "\n".join(lines)

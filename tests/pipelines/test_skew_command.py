@@ -41,6 +41,7 @@ def test_a_unit_that_only_serving_changed_is_named_with_an_example(training, tmp
     out = capsys.readouterr().out
     assert "SKEWED: values_differ, 200 rows" in out
     assert "miles  100.00% differ, such as" in out
+    assert "(trip='t0')" in out
     assert "payment" not in out
 
 
@@ -49,7 +50,8 @@ def test_a_prediction_log_is_read_by_its_features(training, tmp_path, capsys):
     log = log.rename(columns={"trip": "request_id"}).assign(model_version=3)
     assert run(tmp_path, log, "--key=trip=request_id", "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["verdict"], report["rows"], report["absent"]) == ("CONSISTENT", ROWS, [])
+    assert (report["verdict"], report["rows"], report["schema_version"]) == ("CONSISTENT", ROWS, 1)
+    assert (report["absent_in_serving"], report["absent_in_training"]) == ([], [])
 
 
 def test_a_feature_that_serving_lacks_is_skew_unless_it_is_to_be_ignored(
@@ -57,8 +59,18 @@ def test_a_feature_that_serving_lacks_is_skew_unless_it_is_to_be_ignored(
 ):
     served = training.drop(columns="payment")
     assert run(tmp_path, served, "--key=trip") == 3
-    assert "On one side alone: payment." in capsys.readouterr().out
+    assert "In training alone: payment." in capsys.readouterr().out
     assert run(tmp_path, served, "--key=trip", "--ignore=payment") == 0
+
+
+def test_rows_served_again_and_keys_that_meet_no_row_are_told(training, tmp_path, capsys):
+    again = pd.concat([training, training[:7].assign(miles=0.0)])
+    assert run(tmp_path, again, "--key=trip") == 0
+    assert "7 rows were served again; the first of each counts." in capsys.readouterr().out
+    assert run(tmp_path, training.assign(trip="x" + training.trip), "--key=trip") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("NOT_ENOUGH_DATA: no_common_rows, 0 rows on both sides.\nNone of the 200")
+    assert "such as trip='xt0'" in out
 
 
 def test_bad_input_is_one_line(training, tmp_path, capsys):

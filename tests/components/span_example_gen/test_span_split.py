@@ -154,6 +154,11 @@ def test_key_and_group_are_no_features():
     assert split_rows(grouped([("a", 1)]), same)[TRAIN].column_names == ["day", "row"]
 
 
+def test_a_key_is_kept_where_rows_are_to_be_found_again():
+    kept = SplitRule(key_column="id", group_column="day", keep_key=True)
+    assert split_rows(grouped([("a", 1)]), kept)[TRAIN].column_names == ["id", "row"]
+
+
 def test_a_null_group_is_a_data_error():
     with pytest.raises(DataError, match="Expected a group in every row of 'day', found 1 nulls"):
         split_rows(grouped([("a", 1), ("b", None)]), GROUPED)

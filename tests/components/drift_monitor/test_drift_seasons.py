@@ -1,7 +1,6 @@
-"""Do seasons raise the floor, does hysteresis keep an alarm, and is skew told from drift?"""
+"""Do seasons raise the floor, does hysteresis keep an alarm, is a broken correlation found?"""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -14,9 +13,8 @@ from components.drift_monitor.calibration import (
 from components.drift_monitor.drift import monitor
 from components.drift_monitor.multivariate import compare_samples
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.skew import SkewVerdict, find_skew
 from components.drift_monitor.window import WindowRows
-from components.errors import ConfigError, DataError
+from components.errors import ConfigError
 from components.profile.build import ProfileRequest, build
 from components.profile.counts import count
 
@@ -92,49 +90,3 @@ def test_a_broken_correlation_is_found_and_none_is_not_invented():
     assert found.reconstruction > 1.3
     assert set(found.top[:2]) == {"a", "b"}
     assert compare_samples(linked(1, 0.8, 50), linked(2, 0.1, 50)) is None
-
-
-def pair(n=400):
-    random = np.random.default_rng(0)
-    training = pd.DataFrame(
-        {"id": range(n), "x": random.normal(size=n), "city": random.choice(["a", "b"], n)}
-    )
-    return training, training.sample(frac=1, random_state=1)
-
-
-def test_the_same_rows_are_consistent_in_any_order_and_once_each():
-    training, served = pair()
-    served = pd.concat([served, served[:50]])
-    served["x"] = served["x"].astype(np.float32)
-    found = find_skew(training, served, ["id"])
-    assert (found.verdict, found.reason, found.rows) == (SkewVerdict.CONSISTENT, "no_skew", 400)
-
-
-def test_a_feature_that_serving_computes_otherwise_is_named():
-    training, served = pair()
-    served["x"] = served["x"] * np.where(served["city"] == "a", 1.0, 0.001)
-    found = find_skew(training, served, ["id"])
-    assert (found.verdict, found.reason) == (SkewVerdict.SKEWED, "values_differ")
-    worst = found.features[0]
-    assert worst.feature == "x"
-    assert worst.differing == pytest.approx(np.mean(training["city"] == "b"))
-    assert "in training" in worst.example
-
-
-def test_missing_on_one_side_and_absent_features_are_skew():
-    training, served = pair()
-    served.loc[served.index[:40], "city"] = None
-    found = find_skew(training, served.assign(extra=1), ["id"])
-    assert found.features[0].missing_in_serving == pytest.approx(0.1)
-    assert found.absent == ("extra",)
-    assert find_skew(training, served.drop(columns="city"), ["id"]).reason == "feature_absent"
-
-
-def test_skew_needs_common_rows_and_keys_that_name_one():
-    training, served = pair()
-    served = served.assign(id=served["id"] + 390)
-    assert find_skew(training, served, ["id"]).verdict is SkewVerdict.NOT_ENOUGH_DATA
-    with pytest.raises(DataError, match="twins"):
-        find_skew(training.assign(id=1), served, ["id"])
-    with pytest.raises(DataError, match="key columns"):
-        find_skew(training, served, ["request_id"])

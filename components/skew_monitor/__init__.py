@@ -1,0 +1,1 @@
+"""Does the server see what training saw, for the same rows?"""
