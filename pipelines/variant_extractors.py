@@ -24,6 +24,7 @@ from tensorflow_model_analysis.extractors import (
     transformed_features_extractor,
     unbatch_extractor,
 )
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.errors import DataError
 from components.model_formats.predictor import Predictor, TensorSpec, open_predictor
@@ -68,7 +69,7 @@ def _saved_models(models: Sequence[Any], eval_config: Any) -> list[Any]:
     if not models:
         return []
     names = {model.model_name for model in models}
-    config = tfma.EvalConfig()
+    config = config_pb2.EvalConfig()
     config.CopyFrom(eval_config)
     del config.model_specs[:]
     config.model_specs.extend(spec for spec in eval_config.model_specs if spec.name in names)

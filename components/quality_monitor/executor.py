@@ -9,6 +9,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
@@ -38,7 +39,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Writes TFMA's result and `quality.json`; a window without labels has no metrics."""
         log = artifact_utils.get_single_instance(input_dict["labelled_log"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
-        config = json_format.Parse(exec_properties["eval_config"], tfma.EvalConfig())
+        config = json_format.Parse(exec_properties["eval_config"], config_pb2.EvalConfig())
         spec = config.model_specs[0]
         spec.example_weight_key = quality.WEIGHT
         window = _Window(

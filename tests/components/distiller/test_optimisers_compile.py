@@ -16,7 +16,7 @@ def importer(name, artifact_type):
 
 
 def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
-    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
     from tfx.types import standard_artifacts
 
     from components.distiller.component import Distiller
@@ -41,7 +41,7 @@ def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
         examples=channels["examples"],
         transform_graph=channels["transform_graph"],
         settings=PruningSettings(pattern=Pattern.TWO_OF_FOUR),
-        eval_config=tfma.EvalConfig(model_specs=[tfma.ModelSpec(label_key="late")]),
+        eval_config=config_pb2.EvalConfig(model_specs=[config_pb2.ModelSpec(label_key="late")]),
         metric="AUC",
         max_metric_drop=0.005,
         max_slice_drop=0.01,

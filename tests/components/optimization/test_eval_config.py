@@ -39,13 +39,13 @@ def test_a_config_without_a_known_metric_is_refused(text):
 
 @pytest.mark.tensorflow
 def test_the_json_that_an_evaluator_node_holds_is_read():
-    import tensorflow_model_analysis as tfma
     from google.protobuf import json_format
+    from tensorflow_model_analysis.proto import config_pb2
 
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key="tips")],
-        slicing_specs=[tfma.SlicingSpec(feature_keys=["company"])],
-        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="AUC")])],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(label_key="tips")],
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=["company"])],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="AUC")])],
     )
     for preserving in (True, False):
         text = json_format.MessageToJson(config, preserving_proto_field_name=preserving)

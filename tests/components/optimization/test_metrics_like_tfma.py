@@ -16,14 +16,15 @@ SMOOTH = ["AUC", "BinaryCrossEntropy", "MeanSquaredError", "MeanAbsoluteError"]
 def of_tfma(names, labels, scores):
     """Returns TFMA's values by class name: one pass over the rows for all of them."""
     import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
 
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key="label", prediction_key="score")],
-        slicing_specs=[tfma.SlicingSpec()],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(label_key="label", prediction_key="score")],
+        slicing_specs=[config_pb2.SlicingSpec()],
         metrics_specs=[
-            tfma.MetricsSpec(
+            config_pb2.MetricsSpec(
                 metrics=[
-                    tfma.MetricConfig(class_name=name, config=f'{{"name": "{name}"}}')
+                    config_pb2.MetricConfig(class_name=name, config=f'{{"name": "{name}"}}')
                     for name in names
                 ]
             )

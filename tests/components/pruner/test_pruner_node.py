@@ -2,10 +2,10 @@
 
 import pytest
 import tensorflow as tf
-import tensorflow_model_analysis as tfma
 from digit_artifacts import examples, model, outputs, properties
 from digit_networks import IMAGE, digits
 from google.protobuf import text_format
+from tensorflow_model_analysis.proto import config_pb2
 from tfx.types import channel_utils
 
 from components.fine_tuning.settings import FineTuningSettings
@@ -23,7 +23,7 @@ EVAL_CONFIG = text_format.Parse(
     slicing_specs { feature_keys: "even" }
     metrics_specs { metrics { class_name: "SparseCategoricalAccuracy" } }
     """,
-    tfma.EvalConfig(),
+    config_pb2.EvalConfig(),
 )
 
 

@@ -137,6 +137,7 @@ def test_wrong_settings_are_one_line(trained, tmp_path, settings, told):
 def test_stock_evaluator_judges_whole_number_inputs(trained, tmp_path):
     """TFMA takes the file by its name, its inputs by theirs, and finds the accuracy we measured."""
     import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
     from tfx import v1 as tfx
     from tfx.dsl.components.common import importer
     from tfx.orchestration import metadata
@@ -154,11 +155,13 @@ def test_stock_evaluator_judges_whole_number_inputs(trained, tmp_path):
     model = importer.Importer(
         source_uri=trained[1].uri, artifact_type=standard_artifacts.Model
     ).with_id("model")
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(model_type="tf_lite", label_key="digit")],
-        slicing_specs=[tfma.SlicingSpec()],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(model_type="tf_lite", label_key="digit")],
+        slicing_specs=[config_pb2.SlicingSpec()],
         metrics_specs=[
-            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="SparseCategoricalAccuracy")])
+            config_pb2.MetricsSpec(
+                metrics=[config_pb2.MetricConfig(class_name="SparseCategoricalAccuracy")]
+            )
         ],
     )
     quantizer = Quantizer(
