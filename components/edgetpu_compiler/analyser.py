@@ -11,15 +11,10 @@ from pathlib import Path
 
 from components.edgetpu_compiler.boundary import leave_requantised_rows
 from components.edgetpu_compiler.compiled import CompiledSummary, summarise
-from components.edgetpu_compiler.model import (
-    EDGETPU_CUSTOM_OP,
-    Model,
-    Operator,
-    Subgraph,
-    read_model,
-)
+from components.edgetpu_compiler.model import EDGETPU_CUSTOM_OP, Model, Operator, Subgraph
 from components.edgetpu_compiler.operator_rules import Judgement, judge, refusal
 from components.edgetpu_compiler.partition import count_subgraphs, on_edge_tpu
+from components.edgetpu_compiler.reading import read_model
 from components.edgetpu_compiler.rules import Code, Rules, Source, Status, edge_tpu_rules
 
 ON_CHIP_BYTES = 8 * 2**20

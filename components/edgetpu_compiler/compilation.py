@@ -18,7 +18,8 @@ from pathlib import Path
 from components.edgetpu_compiler import compiler_log, process
 from components.edgetpu_compiler.compiled import CompiledSummary
 from components.edgetpu_compiler.compiler import Compiler, CompilerSettings, run
-from components.edgetpu_compiler.compiler_log import CompilerLog, ModelLog, Outcome
+from components.edgetpu_compiler.compiler_log import CompilerLog, Outcome
+from components.edgetpu_compiler.model_log import ModelLog
 from components.edgetpu_compiler.output import Output, check_output
 from components.errors import ChildFailed, ConfigError, ModelError
 

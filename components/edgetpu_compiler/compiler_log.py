@@ -8,31 +8,16 @@ The sentences: Coral's "Edge TPU Compiler" page (coral.ai/docs/edgetpu/compiler)
 users pasted in google-coral/edgetpu (issues 4, 225, 313, 358, 400, 411, 427, 518, 572, 829).
 """
 
-import dataclasses
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-KNOWN_MAJOR_VERSIONS = (2, 14, 15, 16)
-_MAPPED = "mapped to edge tpu"
-_MESSAGES_KEPT = 20
-_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+from components.edgetpu_compiler.model_log import ModelLog, models_in, with_tables
 
-# Stable names for the sentences that say why an operator stays on the CPU.
-_STATUS_REASONS = {
-    "more than one subgraph is not supported": "after_the_first_subgraph",
-    "operation is working on an unsupported data type": "data_type",
-    "operation is otherwise supported, but not mapped due to some unspecified limitation": (
-        "unspecified_limitation"
-    ),
-    "operation version not supported": "operation_version",
-    "operation not supported": "operation",
-    "tensor has unsupported rank (up to 3 innermost dimensions mapped)": "rank",
-    "model contains a dynamic-sized tensor": "dynamic_shape",
-}
+KNOWN_MAJOR_VERSIONS = (2, 14, 15, 16)
+_MESSAGES_KEPT = 20
 _FAILURES = (
     "internal compiler error",
     "compilation failed",
@@ -47,9 +32,6 @@ _FAILURES = (
 )
 _BANNER = re.compile(r"edge tpu compiler version\s+(\d+(?:\.\d+)*)", re.IGNORECASE)
 _COMPILED = re.compile(r"models? compiled successfully in\s+(\d+)\s*ms", re.IGNORECASE)
-_ROW = re.compile(r"^([A-Za-z][A-Za-z0-9_-]*)\s+(\d+)\s+(\S.*)$")
-_HEADER = re.compile(r"^operator\s+count\s+status$", re.IGNORECASE)
-_SIZE = re.compile(r"^([0-9.]+)\s*(B|KiB|MiB|GiB)$")
 
 
 class Outcome(str, Enum):
@@ -58,62 +40,6 @@ class Outcome(str, Enum):
     COMPILED = "compiled"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperatorRow:
-    """One row of the operator table.
-
-    Attributes:
-        op: Name of the operation, as TFLite writes it.
-        count: How many operators of it have this status.
-        status: The compiler's sentence.
-        mapped: Whether they run on the Edge TPU.
-        reason: Stable name of the sentence; `other` for one that is not known.
-    """
-
-    op: str
-    count: int
-    status: str
-    mapped: bool
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelLog:
-    """What the log says of one model; None where it says nothing.
-
-    Attributes:
-        input_model: Path that the compiler read.
-        output_model: Path that it says it wrote.
-        on_chip_used_bytes: Parameters cached in the Edge TPU's memory.
-        on_chip_remaining_bytes: What is left there. Version 2.0 states what was available instead;
-            the difference stands here.
-        off_chip_bytes: Parameters streamed at every inference.
-        subgraphs: Edge TPU subgraphs.
-        operations: Operators of the source.
-        mapped: Operators that run on the Edge TPU.
-        operators: The table, when it was printed.
-    """
-
-    input_model: str
-    output_model: str | None = None
-    input_bytes: int | None = None
-    output_bytes: int | None = None
-    on_chip_used_bytes: int | None = None
-    on_chip_remaining_bytes: int | None = None
-    off_chip_bytes: int | None = None
-    subgraphs: int | None = None
-    operations: int | None = None
-    mapped: int | None = None
-    operators: tuple[OperatorRow, ...] = ()
-
-    @property
-    def mapped_share(self) -> float | None:
-        """Share of the operators that run on the Edge TPU; None where the log does not say."""
-        if self.mapped is None or not self.operations:
-            return None
-        return self.mapped / self.operations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +85,7 @@ def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
     banner = _BANNER.search(text)
     version = banner.group(1) if banner else ""
     times = _COMPILED.findall(text)
-    models = _with_tables(_models(lines), operation_logs)
+    models = with_tables(models_in(lines), operation_logs)
     stated, sentence = _stated_outcome(lines)
     outcome, reason = stated, sentence
     if stated is Outcome.COMPILED:
@@ -233,112 +159,3 @@ def _messages(lines: list[str]) -> tuple[str, ...]:
 
 def _is_failure(line: str) -> bool:
     return any(failure in line.lower() for failure in _FAILURES)
-
-
-def _models(lines: list[str]) -> tuple[ModelLog, ...]:
-    """Returns one entry a section; a section begins with the name of the input."""
-    starts = [i for i, line in enumerate(lines) if _field(line)[0] in ("input model", "input")]
-    ends = [*starts, len(lines)][1:]
-    found = [_model(lines[start:end]) for start, end in zip(starts, ends, strict=True)]
-    # A search for a delegate names a model once a try; the last try counts.
-    return tuple({model.input_model: model for model in found}.values())
-
-
-def _with_tables(
-    models: tuple[ModelLog, ...], operation_logs: Iterable[str]
-) -> tuple[ModelLog, ...]:
-    """Adds the tables of the operation logs to the models that have none, by output's name."""
-    tables = {
-        os.path.basename(found.output_model or ""): found
-        for text in operation_logs
-        for found in _models([line.strip() for line in text.splitlines()])
-    }
-    completed = []
-    for model in models:
-        found = tables.get(os.path.basename(model.output_model or ""))
-        if found is not None and found.operators and not model.operators:
-            agreed = model.mapped in (None, found.mapped)
-            model = dataclasses.replace(
-                model, operators=found.operators, mapped=found.mapped if agreed else None
-            )
-        completed.append(model)
-    return tuple(completed)
-
-
-def _model(lines: list[str]) -> ModelLog:
-    fields = dict(_field(line) for line in lines if _field(line)[1])
-    operators = _operators(lines)
-    used = _bytes(fields.get("on-chip memory used for caching model parameters"))
-    remaining = _bytes(fields.get("on-chip memory remaining for caching model parameters"))
-    available = _bytes(fields.get("on-chip memory available for caching model parameters"))
-    if remaining is None and used is not None and available is not None:
-        remaining = available - used
-    operations = _int(fields.get("total number of operations"))
-    return ModelLog(
-        input_model=fields.get("input model", fields.get("input", "")),
-        output_model=fields.get("output model", fields.get("output")),
-        input_bytes=_bytes(fields.get("input size")),
-        output_bytes=_bytes(fields.get("output size")),
-        on_chip_used_bytes=used,
-        on_chip_remaining_bytes=remaining,
-        off_chip_bytes=_bytes(
-            fields.get("off-chip memory used for streaming uncached model parameters")
-        ),
-        subgraphs=_int(fields.get("number of edge tpu subgraphs")),
-        operations=operations,
-        mapped=_mapped(fields, operators),
-        operators=operators,
-    )
-
-
-def _mapped(fields: dict[str, str], operators: tuple[OperatorRow, ...]) -> int | None:
-    """Returns how many operators are mapped; None where the table and the sentence disagree.
-
-    The sentence is printed only when some stay on the CPU, and the table only when asked for. A
-    summary with neither says nothing, not even where it says "compiled successfully".
-    """
-    said = _int(fields.get("number of operations that will run on edge tpu"))
-    if not operators:
-        return said
-    counted = sum(row.count for row in operators if row.mapped)
-    return counted if said in (None, counted) else None
-
-
-def _operators(lines: list[str]) -> tuple[OperatorRow, ...]:
-    rows: list[OperatorRow] = []
-    inside = False
-    for line in lines:
-        if _HEADER.match(line):
-            inside, rows = True, []
-            continue
-        match = _ROW.match(line) if inside else None
-        if match:
-            op, count, status = match.groups()
-            mapped = status.lower() == _MAPPED
-            reason = "mapped" if mapped else _STATUS_REASONS.get(status.lower(), "other")
-            rows.append(
-                OperatorRow(op=op, count=int(count), status=status, mapped=mapped, reason=reason)
-            )
-        elif line:
-            inside = False
-    return tuple(rows)
-
-
-def _field(line: str) -> tuple[str, str]:
-    """Returns name and value of a line such as `Input size: 4.41MiB`."""
-    name, colon, value = line.removeprefix("INFO: ").partition(":")
-    return (name.strip().lower(), value.strip()) if colon else ("", "")
-
-
-def _int(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isdecimal() else None
-
-
-def _bytes(value: str | None) -> int | None:
-    match = _SIZE.match(value or "")
-    if match is None:
-        return None
-    try:
-        return round(float(match.group(1)) * _UNITS[match.group(2)])
-    except ValueError:
-        return None

@@ -9,8 +9,8 @@ from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.compilation import compile_models
 from components.edgetpu_compiler.compiler import HOW_TO_GET, CompilerSettings, find
 from components.edgetpu_compiler.compiler_report import report_of_compilation
-from components.edgetpu_compiler.model import read_model
 from components.edgetpu_compiler.preparation import prepare
+from components.edgetpu_compiler.reading import read_model
 from components.edgetpu_compiler.report import EdgeTpuReport, report_of_analysis
 from components.errors import ConfigError, ModelError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.edgetpu_compiler.model import BROKEN, enum_names, read_model, schema
+from components.edgetpu_compiler.reading import BROKEN, enum_names, read_model, schema
 from components.errors import ModelError
 
 _IDENTIFIER = b"TFL3"
@@ -223,3 +223,8 @@ class Editor:
 def integers(values: Any) -> list[int]:
     """Returns a vector of the object API, a list or an array or None, as a list."""
     return [] if values is None else [int(value) for value in values]
+
+
+def option(operator: Any, name: str) -> int:
+    """Returns a number among an operator's builtin options; 0 where it has none of that name."""
+    return int(getattr(operator.builtinOptions, name, 0) or 0)

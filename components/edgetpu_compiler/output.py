@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.edgetpu_compiler.compiled import CompiledSummary, summarise
-from components.edgetpu_compiler.model import EDGETPU_CUSTOM_OP, Subgraph, read_model
+from components.edgetpu_compiler.model import EDGETPU_CUSTOM_OP, Subgraph
+from components.edgetpu_compiler.reading import read_model
 from components.errors import ModelError
 
 _Ends = list[tuple[str, tuple[int, ...], str]]

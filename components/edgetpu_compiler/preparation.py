@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.editing import Editor, integers
 from components.edgetpu_compiler.interface import eight_bit_ends
-from components.edgetpu_compiler.model import BROKEN, load, schema
+from components.edgetpu_compiler.operator_versions import lower_versions
+from components.edgetpu_compiler.reading import BROKEN, load
+from components.edgetpu_compiler.replacing import replace_operations, separate_activations
 from components.edgetpu_compiler.rules import edge_tpu_rules
 from components.edgetpu_compiler.shape_folding import fold_shapes
 from components.errors import ModelError
@@ -97,9 +96,9 @@ def prepare(content: bytes, *, ends: EndType = EndType.AS_INSIDE) -> Prepared:
 
 def _rewrite(editor: Editor, wanted: str | None) -> list[Rewrite]:
     """Makes all changes; `wanted` is the type of the ends."""
-    rewrites: list[Rewrite] = []
-    for step in (_fix_batch, _fold, _separate_activations, _replace_operations, _lower_versions):
-        rewrites += step(editor)
+    rewrites = _fix_batch(editor)
+    for kind, step in _STEPS:
+        rewrites += [Rewrite(kind=kind, name=name, detail=done) for name, done in step(editor)]
     for name, detail, is_input in eight_bit_ends(editor, wanted):
         kind = RewriteKind.EIGHT_BIT_INPUT if is_input else RewriteKind.EIGHT_BIT_OUTPUT
         rewrites.append(Rewrite(kind=kind, name=name, detail=detail))
@@ -150,141 +149,8 @@ def _fix_batch(editor: Editor) -> list[Rewrite]:
     ]
 
 
-def _fold(editor: Editor) -> list[Rewrite]:
-    return [
-        Rewrite(kind=RewriteKind.SHAPE_FOLDED, name=name, detail="is a constant now")
-        for name in fold_shapes(editor)
-    ]
-
-
-def _separate_activations(editor: Editor) -> list[Rewrite]:
-    """Gives a fused activation its own operator where the Edge TPU takes no fused one.
-
-    Exact: a kernel clamps to the activation's range in the scale of the output, after rounding,
-    and so does the separate operator on that very scale.
-    """
-    rewrites = []
-    for operator in list(editor.graph.operators):
-        if editor.op(operator) not in ("TRANSPOSE_CONV", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
-            continue
-        activation = _ACTIVATIONS.get(_option(operator, "fusedActivationFunction"))
-        output = integers(operator.outputs)[0]
-        if activation is None or editor.type(output) not in ("INT8", "UINT8"):
-            continue
-        before = editor.add_like(output, "_before_activation")
-        operator.outputs = [before]
-        operator.builtinOptions.fusedActivationFunction = 0
-        version = 2 if editor.type(output) == "INT8" and activation != "RELU_N1_TO_1" else 1
-        editor.insert(editor.position(operator) + 1, activation, version, [before], [output])
-        rewrites.append(
-            Rewrite(
-                kind=RewriteKind.ACTIVATION_SEPARATED,
-                name=editor.name(output),
-                detail=f"{activation} after {editor.op(operator)} is an operator of its own",
-            )
-        )
-    return rewrites
-
-
-def _replace_operations(editor: Editor) -> list[Rewrite]:
-    """Replaces operations that the Edge TPU lacks by ones that compute the same."""
-    rewrites = []
-    for operator in list(editor.graph.operators):
-        replace = _REPLACEMENTS.get(editor.op(operator))
-        detail = replace(editor, operator) if replace is not None else None
-        if detail is not None:
-            name = editor.name(integers(operator.outputs)[0])
-            rewrites.append(Rewrite(kind=RewriteKind.OPERATION_REPLACED, name=name, detail=detail))
-    return rewrites
-
-
-def _leaky_relu(editor: Editor, operator: Any) -> str | None:
-    """LEAKY_RELU as PRELU with one slope.
-
-    Exact: both multiply what is below zero by one fixed-point number made of
-    input_scale * slope / output_scale (tensorflow/lite/kernels/activations.cc); the slope is 1 in
-    the scale `alpha`.
-    """
-    source, output = integers(operator.inputs)[0], integers(operator.outputs)[0]
-    types = {editor.type(source), editor.type(output)}
-    alpha = float(operator.builtinOptions.alpha)
-    if len(types) != 1 or not types <= {"INT8", "UINT8"} or alpha <= 0:
-        return None
-    shape = editor.shape(source)
-    # One slope a channel; the batch is no dimension of it.
-    slopes = np.ones([1] * max(len(shape) - 2, 0) + shape[-1:], types.pop().lower())
-    slope = editor.add_constant(f"{editor.name(output)}_slope", slopes, scale=alpha)
-    operator.inputs = [source, slope]
-    editor.set_operation(operator, "PRELU", 1)
-    editor.set_options(operator, None)
-    return f"LEAKY_RELU of slope {alpha:g} is a PRELU"
-
-
-def _split_v(editor: Editor, operator: Any) -> str | None:
-    """SPLIT_V into equal parts as SPLIT. Exact: nothing is computed."""
-    source, sizes, axis = integers(operator.inputs)
-    parts = editor.constant(sizes)
-    if parts is None or editor.constant(axis) is None or len(set(parts.ravel().tolist())) != 1:
-        return None
-    if editor.type(source) not in ("INT8", "UINT8") or int(parts.ravel()[0]) < 0:
-        return None
-    options = schema().SplitOptionsT()
-    options.numSplits = parts.size
-    operator.inputs = [axis, source]
-    editor.set_operation(operator, "SPLIT", 2 if editor.type(source) == "INT8" else 1)
-    editor.set_options(operator, options)
-    return f"SPLIT_V into {parts.size} equal parts is a SPLIT"
-
-
-def _lower_versions(editor: Editor) -> list[Rewrite]:
-    """Writes the lowest version that has an operator's attributes, where a newer one is refused.
-
-    Versions by attribute: tensorflow/lite/tools/versioning/op_version.cc.
-    """
-    rewrites = []
-    for operator in editor.graph.operators:
-        op, version = editor.op(operator), editor.version(operator)
-        refused = edge_tpu_rules().unreadable.get(op)
-        if refused is None or version < refused:
-            continue
-        if (needed := _NEEDED[op](editor, operator)) < refused:
-            editor.set_operation(operator, op, needed)
-            rewrites.append(
-                Rewrite(
-                    kind=RewriteKind.VERSION_LOWERED,
-                    name=editor.name(integers(operator.outputs)[0]),
-                    detail=f"{op} version {version} is version {needed}",
-                )
-            )
-    return rewrites
-
-
-def _transpose_conv_version(editor: Editor, operator: Any) -> int:
-    inputs = integers(operator.inputs)
-    if _option(operator, "fusedActivationFunction"):
-        return 4
-    if len(inputs) == 4 and inputs[3] != -1:
-        return 3
-    return 2 if editor.type(inputs[1]) == "INT8" else 1
-
-
-def _quantize_version(editor: Editor, operator: Any) -> int:
-    source, output = integers(operator.inputs)[0], integers(operator.outputs)[0]
-    if len(editor.quantization(output)[0]) > 1:
-        return 3
-    return 2 if "INT16" in (editor.type(source), editor.type(output)) else 1
-
-
-def _exp_version(editor: Editor, operator: Any) -> int:
-    return 1 if editor.type(integers(operator.inputs)[0]) == "FLOAT32" else 2
-
-
-def _conv_version(editor: Editor, operator: Any) -> int:
-    data, weights = integers(operator.inputs)[:2]
-    types = (editor.type(data), editor.type(weights))
-    if editor.shape(data)[-1:] != editor.shape(weights)[-1:]:
-        return 6
-    return {("INT8", "INT8"): 3, ("UINT8", "UINT8"): 1}.get(types, editor.version(operator))
+def _fold(editor: Editor) -> list[tuple[str, str]]:
+    return [(name, "is a constant now") for name in fold_shapes(editor)]
 
 
 def _left(editor: Editor) -> list[str]:
@@ -307,19 +173,9 @@ def _left(editor: Editor) -> list[str]:
     return left
 
 
-def _option(operator: Any, name: str) -> int:
-    return int(getattr(operator.builtinOptions, name, 0) or 0)
-
-
-# Values of the schema's ActivationFunctionType that are operations of their own.
-_ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
-_REPLACEMENTS: dict[str, Callable[[Editor, Any], str | None]] = {
-    "LEAKY_RELU": _leaky_relu,
-    "SPLIT_V": _split_v,
-}
-_NEEDED: dict[str, Callable[[Editor, Any], int]] = {
-    "CONV_2D": _conv_version,
-    "EXP": _exp_version,
-    "QUANTIZE": _quantize_version,
-    "TRANSPOSE_CONV": _transpose_conv_version,
-}
+_STEPS: tuple[tuple[RewriteKind, Callable[[Editor], list[tuple[str, str]]]], ...] = (
+    (RewriteKind.SHAPE_FOLDED, _fold),
+    (RewriteKind.ACTIVATION_SEPARATED, separate_activations),
+    (RewriteKind.OPERATION_REPLACED, replace_operations),
+    (RewriteKind.VERSION_LOWERED, lower_versions),
+)

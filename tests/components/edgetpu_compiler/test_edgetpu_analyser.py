@@ -14,8 +14,9 @@ from tflite_builder import TfliteBuilder
 
 from components.edgetpu_compiler.analyser import analyse, mapped_share, parameter_bytes
 from components.edgetpu_compiler.compiled import ExecutableType
-from components.edgetpu_compiler.model import Operator, Subgraph, Tensor, read_model
+from components.edgetpu_compiler.model import Operator, Subgraph, Tensor
 from components.edgetpu_compiler.partition import Run, count_subgraphs, on_edge_tpu, partition
+from components.edgetpu_compiler.reading import read_model
 from components.edgetpu_compiler.report import (
     EdgeTpuReport,
     Reason,

@@ -5,8 +5,8 @@ import pytest
 from tflite_builder import run_tflite
 
 from components.edgetpu_compiler.analyser import analyse
-from components.edgetpu_compiler.model import read_model
 from components.edgetpu_compiler.preparation import prepare
+from components.edgetpu_compiler.reading import read_model
 from components.edgetpu_compiler.rules import Status
 
 pytestmark = pytest.mark.tensorflow

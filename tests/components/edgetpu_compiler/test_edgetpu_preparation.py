@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
 from components.edgetpu_compiler.analyser import analyse, mapped_share
-from components.edgetpu_compiler.model import read_model
 from components.edgetpu_compiler.preparation import (
     EndType,
     Prepared,
@@ -20,6 +19,7 @@ from components.edgetpu_compiler.preparation import (
     prepare_file,
     prepared_share,
 )
+from components.edgetpu_compiler.reading import read_model
 from components.edgetpu_compiler.rules import Code
 from components.errors import ModelError
 

@@ -14,7 +14,7 @@ from tflite_builder import TfliteBuilder
 from components.edgetpu_compiler import rules as rules_module
 from components.edgetpu_compiler.analyser import analyse
 from components.edgetpu_compiler.checks import CHECKS
-from components.edgetpu_compiler.model import enum_names
+from components.edgetpu_compiler.reading import enum_names
 from components.edgetpu_compiler.rules import Code, Status, edge_tpu_rules, rules_from
 
 RULES_FILE = Path(rules_module.__file__).with_name("rules.json")
