@@ -10,7 +10,8 @@
     │   └── ModelRejected       it answers, and will not serve this version
     └── PipelineFailed      a node of a pipeline run failed
 
-Every message says what was expected, what came, and what to do.
+Every message says what was expected, what came, and what to do; what others raised stands in it as
+one line (`first_line`).
 """
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PipelineFailed",
     "ServerUnavailable",
     "ServingError",
+    "first_line",
 ]
 
 
@@ -70,3 +72,10 @@ class ModelRejected(ServingError):
 
 class PipelineFailed(LoopError):
     """A node of a pipeline run failed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of what an error says, as a sentence."""
+    text = str(getattr(error, "message", "") or error).strip()
+    line = text.splitlines()[0][:300].rstrip(". ") if text else type(error).__name__
+    return f"{line}."

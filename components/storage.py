@@ -52,18 +52,32 @@ def write_bytes(uri: str, content: bytes) -> None:
         raise
 
 
+def sync(path: Path) -> None:
+    """Makes the disk keep what was written to a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def read_json(uri: str) -> dict[str, Any]:
     """Returns the JSON object of a file.
 
     Raises:
         DataError: The file holds no JSON object.
     """
+    return json_object(read_bytes(uri), uri)
+
+
+def json_object(text: bytes, where: str) -> dict[str, Any]:
+    """Returns the JSON object in a text; raises as `read_json`."""
     try:
-        content = json.loads(read_bytes(uri))
+        content = json.loads(text)
     except ValueError as error:
-        raise DataError(f"Expected a JSON object in {uri}, received: {error}.") from error
+        raise DataError(f"Expected a JSON object in {where}, received: {error}.") from error
     if not isinstance(content, dict):
-        raise DataError(f"Expected a JSON object in {uri}, received {type(content).__name__}.")
+        raise DataError(f"Expected a JSON object in {where}, received {type(content).__name__}.")
     return content
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 
+from components import storage
 from components.edge_bundle import record, rollout
 from components.edge_bundle.bundle import Bundle, check_answers
 from components.edge_bundle.on_device import POINTER
@@ -113,13 +114,7 @@ def read_rollout(store: Store, name: str = "") -> Rollout:
         if not name:
             raise DataError(f"Expected {where}, found none. Publish a bundle there first.")
         return Rollout(name=name)
-    try:
-        parsed = json.loads(content)
-    except ValueError as error:
-        raise DataError(f"Expected a JSON object in {where}, received: {error}.") from error
-    if not isinstance(parsed, dict):
-        raise DataError(f"Expected a JSON object in {where}, received {type(parsed).__name__}.")
-    return record.from_json(parsed, name, where)
+    return record.from_json(storage.json_object(content, where), name, where)
 
 
 def _change(store: Store, name: str, change: Change) -> Rollout:

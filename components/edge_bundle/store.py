@@ -69,7 +69,7 @@ class FolderStore:
     def write(self, name: str, content: bytes) -> None:
         """Replaces a small file whole: written beside, synced, renamed."""
         storage.write_bytes(str(self._base / name), content)
-        _sync(self._base)
+        storage.sync(self._base)
 
     def put(self, bundle: Bundle) -> None:
         """Copies a bundle beside its place, syncs, verifies and renames it.
@@ -90,15 +90,15 @@ class FolderStore:
             staged.mkdir()
             for name in bundle.files:
                 shutil.copyfile(bundle.folder / name, staged / name)
-                _sync(staged / name)
-            _sync(staged)
+                storage.sync(staged / name)
+            storage.sync(staged)
             open_bundle(staged, bundle.digest)
             try:
                 os.rename(staged, target)
             except OSError:
                 # Another publisher of the same bundle was faster; is it whole?
                 open_bundle(target, bundle.digest)
-            _sync(folder)
+            storage.sync(folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
@@ -155,11 +155,3 @@ class BucketStore:
     def locked(self) -> Iterator[None]:
         """A bucket has no lock; `publish.py` looks for changes of others instead."""
         yield
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
@@ -20,6 +19,7 @@ from components.artifacts import set_properties
 from components.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
 from components.edge_bundle.golden import Tolerance
 from components.errors import ModelError
+from components.model_formats.fetching import fetch
 from components.model_formats.formats import TFLITE_NAMES
 from components.model_formats.predictor import open_predictor
 from components.optimization.fitting import rows_from_table
@@ -45,13 +45,13 @@ class Executor(base_executor.BaseExecutor):
         output = artifact_utils.get_single_instance(output_dict["bundle"])
         said = _compiler_s_words(input_dict.get("edgetpu_report"))
         with tempfile.TemporaryDirectory(prefix="loop-bundle-") as scratch:
-            cpu_model = _fetched(model.uri, TFLITE_NAMES, Path(scratch) / "model.tflite")
+            cpu_model = fetch(model.uri, TFLITE_NAMES, Path(scratch) / "model.tflite")
             if cpu_model is None:
                 raise ModelError(
                     f"Expected a .tflite model in {model.uri}, found none. Give EdgeBundler the "
                     "edgetpu_model of EdgeTPUCompiler."
                 )
-            compiled = _fetched(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
+            compiled = fetch(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
             runtime = int(said.get("minimum_runtime") or 0)
             rows = _golden_rows(cpu_model, examples, int(exec_properties["golden_rows"]))
             parts = BundleParts(
@@ -78,16 +78,6 @@ def _compiler_s_words(reports: list[types.Artifact] | None) -> dict[str, Any]:
         return {}
     content = storage.read_json(os.path.join(reports[0].uri, _REPORT_FILE))
     return dict(content.get("compiler") or {})
-
-
-def _fetched(model_uri: str, names: tuple[str, ...], target: Path) -> Path | None:
-    folder = path_utils.serving_model_path(model_uri)
-    uris = [os.path.join(folder, name) for name in names]
-    found = next((uri for uri in uris if fileio.exists(uri)), None)
-    if found is None:
-        return None
-    target.write_bytes(storage.read_bytes(found))
-    return target
 
 
 def _golden_rows(model: Path, examples: types.Artifact, count: int) -> dict[str, npt.NDArray[Any]]:

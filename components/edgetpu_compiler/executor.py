@@ -9,7 +9,6 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
@@ -18,6 +17,7 @@ from components.artifacts import set_properties
 from components.edgetpu_compiler.compiler import CompilerSettings
 from components.edgetpu_compiler.compiling import EdgeTpuModel, compile_or_check
 from components.errors import ModelError
+from components.model_formats.fetching import fetch
 from components.model_formats.formats import TFLITE_NAMES
 
 COMPILED_NAME = "model_edgetpu.tflite"
@@ -74,16 +74,12 @@ def _settings(exec_properties: dict[str, Any]) -> CompilerSettings:
 
 def _fetched(model_uri: str, scratch: Path) -> Path:
     """Returns the .tflite file of a Model, on this machine."""
-    folder = path_utils.serving_model_path(model_uri)
-    uris = [os.path.join(folder, name) for name in TFLITE_NAMES]
-    found = next((uri for uri in uris if fileio.exists(uri)), None)
-    if found is None:
+    path = fetch(model_uri, TFLITE_NAMES, scratch / "model.tflite")
+    if path is None:
         raise ModelError(
-            f"Expected a .tflite model in {folder}, found none. Put Quantizer with target edge_tpu "
-            "before EdgeTPUCompiler."
+            f"Expected a .tflite model in {path_utils.serving_model_path(model_uri)}, found none. "
+            "Put Quantizer with target edge_tpu before EdgeTPUCompiler."
         )
-    path = scratch / "model.tflite"
-    path.write_bytes(storage.read_bytes(found))
     return path
 
 

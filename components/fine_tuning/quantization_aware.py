@@ -21,11 +21,10 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from components.errors import ModelError
+from components.errors import ModelError, first_line
 from components.fine_tuning import keras_model, training
 from components.fine_tuning.rows_file import Array, TrainingRows
 from components.fine_tuning.settings import FineTuningSettings
-from components.model_formats.saved_model import first_line
 
 _LOG = logging.getLogger(__name__)
 _NAMES: Any = tfmot.quantization.keras

@@ -23,7 +23,7 @@ from components.fine_tuning.rows_file import Array
 from components.fine_tuning.user_function import user_function
 from components.model_formats.formats import SAVED_MODEL_FILE
 from components.model_formats.keras_model import concrete_function, keras_specs
-from components.model_formats.predictor import DEFAULT_SIGNATURE
+from components.model_formats.tensors import DEFAULT_SIGNATURE
 from components.model_formats.write import write_model
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components.errors import ModelError
+from components.errors import ModelError, first_line
 from components.model_formats import tensors, tflite_file
 from components.model_formats.formats import Format, ModelFile, detect
 from components.model_formats.tensors import Array, TensorSpec
@@ -197,7 +197,7 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"Expected the variables of the SavedModel in {folder}, received: "
-            f"{saved_model.first_line(error)} Was it copied to the end? Export it again."
+            f"{first_line(error)} Was it copied to the end? Export it again."
         ) from error
     return tuple(found)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import h5py  # type: ignore[import-untyped,unused-ignore]
 
-from components.errors import ModelError
+from components.errors import ModelError, first_line
 from components.model_formats.formats import Format, ModelFile
 
 _TRUSTED_ROOTS = ("keras", "tf_keras", "builtins", "tensorflow_model_optimization")
@@ -47,9 +47,8 @@ def read(file: ModelFile) -> KerasFile:
     try:
         found = _read_zip(file.path) if file.format is Format.KERAS else _read_h5(file.path)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
-            f"Expected a whole Keras model in {file.path}, received: {text}. "
+            f"Expected a whole Keras model in {file.path}, received: {first_line(error)} "
             "Was it written to the end? Save it again with model.save."
         ) from error
     if not isinstance(found.config, dict) or "class_name" not in found.config:

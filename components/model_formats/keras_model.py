@@ -8,12 +8,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from components.errors import ConfigError, DataError, ModelError
+from components.errors import ConfigError, ModelError, first_line
 from components.model_formats import keras_file, tensors
 from components.model_formats.formats import Format, ModelFile, detect
-from components.model_formats.predictor import DEFAULT_BATCH_ROWS
-from components.model_formats.saved_model import first_line
-from components.model_formats.tensors import Array, TensorSpec
+from components.model_formats.saved_model import refusals_told
+from components.model_formats.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
 
 def load_keras(
@@ -78,19 +77,12 @@ class KerasPredictor:
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
     ) -> dict[str, Array]:
         """Returns the outputs by name; raises as `Predictor.predict`."""
-        arrays = tensors.fit(inputs, self.inputs)
-        parts, counts = [], []
-        fixed = tensors.fixed_batch(self.inputs)
-        for batch, count in tensors.chunks(arrays, batch_size, fixed):
-            try:
-                outputs = self._function({n: tf.constant(v) for n, v in batch.items()})
-            except tf.errors.InvalidArgumentError as error:
-                raise DataError(f"The model refuses the rows: {first_line(error)}") from error
-            except tf.errors.OpError as error:
-                raise ModelError(f"The model failed: {first_line(error)}") from error
-            parts.append({name: value.numpy() for name, value in outputs.items()})
-            counts.append(count)
-        return tensors.join(parts, counts)
+        return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
+
+    def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        with refusals_told():
+            outputs = self._function({n: tf.constant(v) for n, v in batch.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
 
 
 def keras_specs(

@@ -5,21 +5,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.model_formats.formats import Format, ModelFile, detect
-from components.model_formats.tensors import Array, TensorSpec
+from components.model_formats.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
-__all__ = [
-    "COLUMNS_SIGNATURE",
-    "DEFAULT_BATCH_ROWS",
-    "DEFAULT_SIGNATURE",
-    "Predictor",
-    "TensorSpec",
-    "open_predictor",
-]
-
-DEFAULT_SIGNATURE = "serving_default"
-# By convention the signature with a tensor per raw column, beside one for tf.Examples.
-COLUMNS_SIGNATURE = "serving_columns"
-DEFAULT_BATCH_ROWS = 256
+__all__ = ["Predictor", "TensorSpec", "open_predictor"]
 
 
 class Predictor(Protocol):

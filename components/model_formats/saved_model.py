@@ -1,6 +1,7 @@
 """How is a SavedModel read and asked?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,16 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from components.errors import DataError, ModelError
+from components.errors import DataError, ModelError, first_line
 from components.model_formats import tensors
 from components.model_formats.formats import SAVED_MODEL_FILE
-from components.model_formats.predictor import (
+from components.model_formats.tensors import (
     COLUMNS_SIGNATURE,
     DEFAULT_BATCH_ROWS,
     DEFAULT_SIGNATURE,
+    Array,
+    TensorSpec,
 )
-from components.model_formats.tensors import Array, TensorSpec
 
 _SERVE_TAG = "serve"
 _INTERNAL_PREFIX = "__saved_model"
@@ -51,19 +53,28 @@ class SavedModelPredictor:
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
     ) -> dict[str, Array]:
         """Returns the outputs by name; raises as `Predictor.predict`."""
-        arrays = tensors.fit(inputs, self.inputs)
-        parts, counts = [], []
-        fixed = tensors.fixed_batch(self.inputs)
-        for batch, count in tensors.chunks(arrays, batch_size, fixed):
-            try:
-                outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
-            except tf.errors.InvalidArgumentError as error:
-                raise DataError(f"The model refuses the rows: {first_line(error)}") from error
-            except tf.errors.OpError as error:
-                raise ModelError(f"The model failed: {first_line(error)}") from error
-            parts.append({spec.name: outputs[spec.name].numpy() for spec in self.outputs})
-            counts.append(count)
-        return tensors.join(parts, counts)
+        return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
+
+    def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        with refusals_told():
+            outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
+        return {spec.name: outputs[spec.name].numpy() for spec in self.outputs}
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Says which side is at fault when TensorFlow refuses to run a batch.
+
+    Raises:
+        DataError: The rows do not fit.
+        ModelError: The model failed on them.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise DataError(f"The model refuses the rows: {first_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise ModelError(f"The model failed: {first_line(error)}") from error
 
 
 def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
@@ -168,13 +179,6 @@ def check_ops(graph: meta_graph_pb2.MetaGraphDef, folder: Path) -> None:
             f"{', '.join(unknown)}. Import the library that registers it first, or export the "
             "model without it."
         )
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error says, as a sentence."""
-    text = str(getattr(error, "message", "") or error).strip()
-    line = text.splitlines()[0][:300].rstrip(". ") if text else type(error).__name__
-    return f"{line}."
 
 
 def _takes_numbers(signature: meta_graph_pb2.SignatureDef) -> bool:

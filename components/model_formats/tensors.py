@@ -1,6 +1,6 @@
 """What does a model take and give, and do the arrays of a caller fit?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,6 +10,11 @@ import numpy.typing as npt
 from components.errors import DataError, ModelError
 
 Array: TypeAlias = npt.NDArray[Any]
+
+DEFAULT_SIGNATURE = "serving_default"
+# By convention the signature with a tensor per raw column, beside one for tf.Examples.
+COLUMNS_SIGNATURE = "serving_columns"
+DEFAULT_BATCH_ROWS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,31 @@ def fit(inputs: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Arr
             f"Expected the same number of rows, at least 1, in every input, received {counts}."
         )
     return arrays
+
+
+def in_batches(
+    answer: Callable[[dict[str, Array]], Mapping[str, Array]],
+    inputs: Mapping[str, Any],
+    specs: Sequence[TensorSpec],
+    batch_size: int,
+) -> dict[str, Array]:
+    """Returns what a model answers to a caller's arrays, by name.
+
+    Args:
+        answer: Asks the model one batch.
+        inputs: Arrays by the names of the model's inputs.
+        specs: These inputs.
+        batch_size: Rows in a batch, where the model takes any number.
+
+    Raises:
+        DataError: The arrays do not fit.
+        ModelError: An output has not one row for each row of the inputs.
+    """
+    parts, counts = [], []
+    for batch, count in chunks(fit(inputs, specs), batch_size, fixed_batch(specs)):
+        parts.append(answer(batch))
+        counts.append(count)
+    return join(parts, counts)
 
 
 def chunks(

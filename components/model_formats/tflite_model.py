@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from components.errors import ModelError
+from components.errors import ModelError, first_line
 from components.model_formats import tensors, tflite_file
-from components.model_formats.predictor import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE
-from components.model_formats.tensors import Array, TensorSpec
+from components.model_formats.tensors import (
+    DEFAULT_BATCH_ROWS,
+    DEFAULT_SIGNATURE,
+    Array,
+    TensorSpec,
+)
 
 # Custom operators that every TFLite interpreter brings along.
 _COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
@@ -47,14 +51,8 @@ class TFLitePredictor:
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
     ) -> dict[str, Array]:
         """Returns the outputs by name; raises as `Predictor.predict`."""
-        arrays = tensors.fit(inputs, self.inputs)
-        parts, counts = [], []
-        fixed = tensors.fixed_batch(self.inputs)
         with self._lock:
-            for batch, count in tensors.chunks(arrays, batch_size, fixed):
-                parts.append(self._run(batch))
-                counts.append(count)
-        return tensors.join(parts, counts)
+            return tensors.in_batches(self._run, inputs, self.inputs, batch_size)
 
     def _run(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -70,7 +68,7 @@ class TFLitePredictor:
         except (RuntimeError, ValueError) as error:
             self._allocated = {}
             raise ModelError(
-                f"Expected {self._path} to run, received: {_first_line(error)} "
+                f"Expected {self._path} to run, received: {first_line(error)} "
                 "Convert the model again, or with another mode."
             ) from error
 
@@ -144,7 +142,7 @@ def _interpreter(file: tflite_file.TFLiteFile, path: Path, threads: int) -> tupl
     except (RuntimeError, ValueError) as error:
         raise ModelError(
             f"Expected a TFLite model that {runtime} can run in {path}, received: "
-            f"{_first_line(error)} Convert the model again."
+            f"{first_line(error)} Convert the model again."
         ) from error
     return interpreter, runtime
 
@@ -187,8 +185,3 @@ def _dequantize(values: Array, tensor: tflite_file.Tensor) -> Array:
     whole = values.astype(np.float32) - tensor.quantization.zero_points[0]
     real: Array = whole * np.float32(tensor.quantization.scales[0])
     return real
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"{line[:300].rstrip('. ')}."

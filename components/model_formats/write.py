@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components import storage
 from components.errors import ConfigError, ModelError
 from components.model_formats.check import compare
 from components.model_formats.formats import SAVED_MODEL_FILE
-from components.model_formats.predictor import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, open_predictor
-from components.model_formats.tensors import Array, TensorSpec
+from components.model_formats.predictor import open_predictor
+from components.model_formats.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, Array, TensorSpec
 from components.optimization.report import Parity
 
 if TYPE_CHECKING:
@@ -202,11 +203,7 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 def _sync(path: Path) -> None:
     for entry in (*path.rglob("*"), path) if path.is_dir() else (path,):
-        handle = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        storage.sync(entry)
 
 
 def _remove(path: Path) -> None:

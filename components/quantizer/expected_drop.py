@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from components.optimization.drops import drop
+from components.optimization.drops import drop, interval
 from components.optimization.metrics import Metric, Outputs
 from components.optimization.report import Interval
 from components.optimization.scoring import Kind
@@ -67,8 +67,7 @@ class Expected:
     @property
     def interval(self) -> Interval:
         """The estimate as the report has it; what is not finite becomes None."""
-        known = [float(x) if np.isfinite(x) else None for x in (self.value, self.low, self.high)]
-        return Interval(value=known[0], low=known[1], high=known[2])
+        return interval(self.value, self.low, self.high)
 
 
 def expected_drop(

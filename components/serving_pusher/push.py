@@ -213,9 +213,9 @@ def _publish(order: Push, base: Path, deployment: Deployment) -> None:
         note = Note(variant=deployment.variant, examples_input=order.examples_input)
         write_note(staged, note)
         for path in (*staged.rglob("*"), staged):
-            _sync(path)
+            storage.sync(path)
         os.rename(staged, target)
-        _sync(base)
+        storage.sync(base)
     except OSError:
         shutil.rmtree(staged, ignore_errors=True)
         raise
@@ -229,14 +229,6 @@ def _withdraw(base: Path, version: int) -> None:
     if target.exists():
         os.rename(target, removed)
         shutil.rmtree(removed)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _highest_folder(base: Path) -> int:

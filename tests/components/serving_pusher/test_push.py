@@ -269,7 +269,7 @@ def test_a_killed_push_continues_under_its_number(desk, when):
 
 def test_a_push_killed_while_copying_continues_and_shows_the_whole_model(desk, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("components.serving_pusher.push._sync", kill)
+        patch.setattr("components.storage.sync", kill)
         with pytest.raises(Killed):
             desk.push()
     (desk.base / ".staging-1" / "saved_model.pb").unlink()
