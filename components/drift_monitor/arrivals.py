@@ -38,16 +38,18 @@ def judge_arrivals(
     end_ms: int,
     settings: ArrivalSettings,
     *,
+    rows: int | None = None,
     usual_rows: float | None = None,
     usual_gap_share: float | None = None,
 ) -> Arrivals:
     """Returns how the rows of a window [start_ms, end_ms) arrived.
 
     Args:
-        event_times_ms: When each row happened, milliseconds, in any order.
+        event_times_ms: When rows happened, milliseconds, in any order: all of them or a sample.
         start_ms: Begin of the window.
         end_ms: End of the window, exclusive.
         settings: What is too quiet and too late.
+        rows: How many rows there are; as many as event times where not given.
         usual_rows: Mean rows of earlier windows; None where there are none.
         usual_gap_share: Longest share of an earlier window without a row, such as a night; None
             where there is none, and no gap is called silence.
@@ -64,9 +66,9 @@ def judge_arrivals(
     if usual_gap_share is not None:
         allowed = max(settings.silent_share, 1.5 * usual_gap_share, min(by_chance, 1.0))
     fault, note = None, ""
-    if usual_rows and len(event_times_ms) < settings.fewest_share * usual_rows:
-        fault = SILENT_SOURCE
-        note = f"{len(event_times_ms):,} rows where {usual_rows:,.0f} are usual"
+    rows = len(event_times_ms) if rows is None else rows
+    if usual_rows and rows < settings.fewest_share * usual_rows:
+        fault, note = SILENT_SOURCE, f"{rows:,} rows where {usual_rows:,.0f} are usual"
     elif gap > allowed:
         fault, note = SILENT_SOURCE, f"no row in {gap:.0%} of the window on end"
     elif late > settings.late_share:

@@ -1,19 +1,27 @@
-"""How far does a feature move in this season anyway? Measured on held-out windows of that season.
+"""How far does a feature move in a season anyway? Measured on windows of rows that did not drift.
 
-December is not June, and a reference of a whole year says so every year. What windows of the same
-season showed before is the floor that a new one has to exceed.
+Mondays are not Sundays and December is not June. The training rows are cut into windows as long as
+the one that is judged; how far each lies from all the others is what the data do by themselves, and
+the floor that a new window has to exceed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 
 import numpy as np
 from scipy import special
 
-from components.drift_monitor.comparison import compare
-from components.drift_monitor.report import DriftReport, FeatureDrift
+from components.drift_monitor.comparison import effect
+from components.drift_monitor.report import DriftReport
 from components.errors import ConfigError
-from components.profile.counts import ColumnCounts
+from components.profile.counts import IntArray
 from components.profile.reference import ReferenceProfile
+from components.profile.window_profile import WindowProfile
+
+MOST_WINDOWS = 60
+_LEAST_SHARE = 2 / 3
+_FORMATS = {10: ("%Y-%m-%d", 86_400_000), 13: ("%Y-%m-%dT%H", 3_600_000)}
 
 
 def season_floors(
@@ -50,20 +58,71 @@ def season_floors(
     return floors
 
 
-def effects_of_windows(
-    reference: ReferenceProfile, windows: Sequence[Mapping[str, ColumnCounts]]
-) -> list[dict[str, float]]:
-    """Returns the corrected PSI by feature of each window's counts on the reference's bins."""
-    profiles = {profile.name: profile for profile in reference.features}
+def training_floors(
+    reference: ReferenceProfile,
+    trained: WindowProfile,
+    length_ms: int,
+    min_rows: int = 100,
+) -> dict[str, float]:
+    """Returns what windows of the training rows, each against all others, show without drift.
+
+    Args:
+        reference: Whose bins were counted on.
+        trained: Counts of the training rows by day or hour (training_counts.py).
+        length_ms: How long the judged windows are, in milliseconds.
+        min_rows: Windows with fewer rows, here or in all others, are left out.
+
+    Returns:
+        Floors by feature; none where the training rows do not hold two such windows, or were
+        counted by longer windows than those that are judged.
+    """
+    windows = _windows(reference, trained, length_ms)
     found = []
-    for window in windows:
-        compared = {
-            name: compare(FeatureDrift(feature=name, type=""), profiles[name], counts)
-            for name, counts in window.items()
-            if name in profiles
+    for window in windows[-MOST_WINDOWS:]:
+        effects = {}
+        for profile in reference.features:
+            now = window[profile.name]
+            others = np.sum([w[profile.name] for w in windows], axis=0) - now
+            if min(now.sum(), others.sum()) >= min_rows:
+                effects[profile.name] = effect(profile, others, now)
+        if effects:
+            found.append(effects)
+    return season_floors(found) if len(found) > 1 else {}
+
+
+def _windows(
+    reference: ReferenceProfile, trained: WindowProfile, length_ms: int
+) -> list[dict[str, IntArray]]:
+    """Counts by feature of each window of about that length, in order of time."""
+    together: dict[int, list[str]] = defaultdict(list)
+    names = {key.window for key in trained.cells if not key.slice} - {""}
+    first = min((_begin(name) for name in names), default=0)
+    step = next((_FORMATS[len(name)][1] for name in names), 0)
+    if not step or round(length_ms / step) < 1:
+        return []
+    units = round(length_ms / step)
+    for name in sorted(names):
+        together[(_begin(name) - first) // (units * step)].append(name)
+    last = max(together)
+    end = max(_begin(name) for name in names) + step - first
+    if end - last * units * step < _LEAST_SHARE * units * step:
+        del together[last]
+    cells = {key.window: cell for key, cell in trained.cells.items() if not key.slice}
+    return [
+        {
+            profile.name: np.sum(
+                [cells[name].features[profile.name].counts.vector() for name in members], axis=0
+            )
+            for profile in reference.features
         }
-        found.append({name: feature.psi_corrected or 0.0 for name, feature in compared.items()})
-    return found
+        for members in together.values()
+    ]
+
+
+def _begin(name: str) -> int:
+    """The begin of a day or hour, in milliseconds."""
+    parsed = datetime.strptime(name, _FORMATS[len(name)][0]).replace(tzinfo=timezone.utc)
+    return int(parsed.timestamp()) * 1000
 
 
 def effects_of_reports(reports: Iterable[DriftReport]) -> list[dict[str, float]]:
@@ -72,7 +131,7 @@ def effects_of_reports(reports: Iterable[DriftReport]) -> list[dict[str, float]]
         {
             feature.feature: feature.psi_corrected
             for feature in report.features
-            if feature.psi_corrected is not None and not feature.fault
+            if feature.psi_corrected is not None and not (feature.fault or feature.slice)
         }
         for report in reports
     ]

@@ -41,25 +41,18 @@ def compare(
     reference = profile.counts.vector()
     current = counts.vector() if effective is None else effective
     order = _order(profile)
+    r, c = _present(order, reference, current)
     if order is None:
-        r, c = two_sample.settled(reference[:-1], current[:-1])
         tests = [
             (two_sample.chi_square(r, c).p_value, _CATEGORY_WEIGHT),
             (two_sample.most_changed_cell(r, c), 1 - _CATEGORY_WEIGHT),
         ]
-        present = (r, c)
     else:
-        r, c = reference[:-1][order], current[:-1][order]
-        if len(r) > _MOST_BINS:
-            r, c = effects.coarsened(r, c, _MOST_BINS // 2)
         tests = [
             (two_sample.anderson_darling(r, c), _ORDER_WEIGHT),
             (two_sample.chi_square(*coarse(r, c, _COARSE_BINS)).p_value, 1 - _ORDER_WEIGHT),
         ]
-        present = coarse(r, c, _FINE_BINS)
-    whole_r, whole_c = (
-        np.append(part, v[-1]) for part, v in zip(present, (reference, current), strict=True)
-    )
+    whole_r, whole_c = _compared(order, reference, current)
     missing = two_sample.chi_square(*_missing(reference, current)).p_value
     share = _MISSING_WEIGHT if reference[-1] or current[-1] else 0.0
     tests = [(p_value, part * (1 - share)) for p_value, part in tests]
@@ -77,6 +70,33 @@ def compare(
         wasserstein=_wasserstein(profile, reference, current),
         p_value=two_sample.combined(tests),
     )
+
+
+def effect(profile: FeatureProfile, reference: Any, current: Any) -> float:
+    """Returns the corrected PSI, as `compare` does, of any counts on a profile's bins.
+
+    Args:
+        profile: Whose bins they are.
+        reference: Rows in each bin, `missing` last, of shape (bins + 1,).
+        current: The same of other rows.
+    """
+    return effects.psi_corrected(*_compared(_order(profile), reference, current))
+
+
+def _present(order: Any, reference: Any, current: Any) -> tuple[Any, Any]:
+    """The bins of rows that have a value, in order or settled, at most so many."""
+    if order is None:
+        return two_sample.settled(reference[:-1], current[:-1])
+    r, c = reference[:-1][order], current[:-1][order]
+    return effects.coarsened(r, c, _MOST_BINS // 2) if len(r) > _MOST_BINS else (r, c)
+
+
+def _compared(order: Any, reference: Any, current: Any) -> tuple[Any, Any]:
+    """The bins that effects are measured on, as many as the rows bear, `missing` last."""
+    r, c = _present(order, reference, current)
+    if order is not None:
+        r, c = coarse(r, c, _FINE_BINS)
+    return np.append(r, reference[-1]), np.append(c, current[-1])
 
 
 def coarse(reference: Any, current: Any, most: int) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
 from components.artifacts import DriftReport, PredictionLog, ReferenceProfile
@@ -31,6 +31,7 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
         "arrival_settings": component_spec.ExecutionParameter(type=str),
         "multivariate": component_spec.ExecutionParameter(type=int),
         "score_threshold": component_spec.ExecutionParameter(type=float),
+        "calibrate": component_spec.ExecutionParameter(type=int),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "prediction_log": component_spec.ChannelParameter(type=PredictionLog),
@@ -45,17 +46,20 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
     }
 
 
-class DriftMonitor(base_component.BaseComponent):
+class DriftMonitor(base_beam_component.BaseBeamComponent):
     """Compares a window of the prediction log with the model's frozen reference.
 
+    Slices are compared where the reference has slice_features.
+
     Output `drift_report`: `drift_report.json`, the same as a page (`drift_report.html`) and as
-    Prometheus gauges (`drift_report.prom`), with the custom properties verdict, reason, window,
-    model_version, drifted_features, faulty_features and rows, and `estimated_auc` where there is an
-    estimate.
+    Prometheus gauges (`drift_report.prom`), the window's exact counts (`window_profile.json`, which
+    merge into those of longer windows) and sampled rows, with the custom properties verdict,
+    reason, window, model_version, drifted_features, faulty_features and rows, and `estimated_auc`
+    where there is an estimate.
     """
 
     SPEC_CLASS = DriftMonitorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class DriftMonitor(base_component.BaseComponent):
         multivariate: bool = False,
         evaluation: channel.BaseChannel | None = None,
         score_threshold: float = 0.5,
+        calibrate: bool = True,
     ) -> None:
         """Declares the node.
 
@@ -103,6 +108,8 @@ class DriftMonitor(base_component.BaseComponent):
             evaluation: QualityMonitor's, of the newest window whose labels have come: shown beside
                 the estimate.
             score_threshold: Score above which a row is answered with 1, for the estimate.
+            calibrate: Take as a feature's floor what windows of the training rows as long as this
+                one show against all others (calibration.py); season_floors goes before it.
         """
         super().__init__(
             spec=DriftMonitorSpec(
@@ -126,6 +133,7 @@ class DriftMonitor(base_component.BaseComponent):
                 arrival_settings=_as_json(arrival_settings, dict, "arrival_settings"),
                 multivariate=int(multivariate),
                 score_threshold=float(score_threshold),
+                calibrate=int(calibrate),
             )
         )
 

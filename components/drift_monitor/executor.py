@@ -3,31 +3,37 @@
 import json
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx import types
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.artifacts import Scalar, set_properties
 from components.drift_monitor import page, realised, report, telemetry
-from components.drift_monitor.drift import monitor
+from components.drift_monitor.calibration import training_floors
+from components.drift_monitor.counting import count_log
+from components.drift_monitor.monitor import monitor
+from components.drift_monitor.multivariate import MOST_ROWS
 from components.drift_monitor.report_parts import RealisedQuality
 from components.drift_monitor.settings import ArrivalSettings, DriftSettings, FaultSettings
-from components.drift_monitor.window import WindowRows, read_window
+from components.drift_monitor.window import log_layout
 from components.drift_monitor.window_parts import with_parts
 from components.errors import ConfigError, DataError
-from components.prediction_log.window_files import read_rows, read_window_json
+from components.prediction_log.window_files import Window, read_window_json
 from components.profile import reference
+from components.profile.training_counts import read_counts
 from components.storage import read_bytes, read_json, write_bytes, write_json
 
+_SAMPLE_ROWS = 1_000
 _LOG = logging.getLogger(__name__)
 
 
-class Executor(base_executor.BaseExecutor):
-    """Reads the log and the profile, writes the report."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Counts the log on the profile's bins, judges the counts, writes the report."""
 
     def Do(  # noqa: N802
         self,
@@ -38,26 +44,30 @@ class Executor(base_executor.BaseExecutor):
         """Monitors one window; see DriftMonitor."""
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
         profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
+        output = artifact_utils.get_single_instance(output_dict["drift_report"])
+        about = named_window(log_uri, exec_properties)
         profile = reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE)))
-        previous = None
-        if given := input_dict.get("previous_report"):
-            uri = artifact_utils.get_single_uri(given)
-            previous = report.from_json(read_json(os.path.join(uri, report.REPORT_FILE)))
-        window = read_log(log_uri, exec_properties)
-        sample = None
+        trained = read_counts(profile_uri)
+        settings = settings_from(exec_properties)
+        if int(exec_properties.get("calibrate") or 0):
+            length_ms = about.end_ms - about.start_ms
+            floors = training_floors(profile, trained, length_ms, settings.min_rows)
+            settings = replace(settings, season_floors={**floors, **settings.season_floors})
+        sample, sample_rows = None, _SAMPLE_ROWS
         if exec_properties.get("multivariate"):
             content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
-            sample = pq.read_table(pa.BufferReader(content))
-        settings = settings_from(exec_properties)
+            sample, sample_rows = pq.read_table(pa.BufferReader(content)), MOST_ROWS
+        layout = log_layout(settings.score_output, sample_rows)
+        window = count_log(self._make_beam_pipeline, log_uri, about, profile, layout, output.uri)
+        previous = read_report(input_dict.get("previous_report"))
         result = with_parts(
-            monitor(profile, window, settings, previous, sample),
+            monitor(profile, window, settings, previous, usual=trained, sample=sample),
             profile,
-            window.columns,
+            window.profile,
             settings,
             previous,
             read_evaluation(input_dict.get("evaluation")),
         )
-        output = artifact_utils.get_single_instance(output_dict["drift_report"])
         write_report(output.uri, result)
         properties: dict[str, Scalar] = {
             "verdict": result.verdict.value,
@@ -83,6 +93,14 @@ def write_report(uri: str, result: report.DriftReport) -> None:
     write_bytes(os.path.join(uri, telemetry.PROMETHEUS_FILE), text.encode())
     write_json(os.path.join(uri, report.REPORT_FILE), report.to_json(result))
     telemetry.record(found)
+
+
+def read_report(given: list[types.Artifact] | None) -> report.DriftReport | None:
+    """Returns the report of the window before; None where there is none."""
+    if not given:
+        return None
+    uri = artifact_utils.get_single_uri(given)
+    return report.from_json(read_json(os.path.join(uri, report.REPORT_FILE)))
 
 
 def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | None:
@@ -121,11 +139,11 @@ def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
     )
 
 
-def read_log(uri: str, exec_properties: dict[str, Any]) -> WindowRows:
-    """Returns the rows of a PredictionLog artifact.
+def named_window(uri: str, exec_properties: dict[str, Any]) -> Window:
+    """Returns what a PredictionLog artifact says of itself.
 
     Raises:
-        DataError: The log is cut off, or not of the window and model that were asked for.
+        DataError: The log is not of the window and model that were asked for.
     """
     about = read_window_json(uri)
     for name, received in (("window", about.window), ("model_name", about.model_name)):
@@ -135,11 +153,4 @@ def read_log(uri: str, exec_properties: dict[str, Any]) -> WindowRows:
                 f"Expected the log of {name} {wanted!r}, received that of {received!r} in "
                 f"{uri}. Give DriftMonitor the log of its own window."
             )
-    try:
-        table = read_rows(uri)
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"Expected whole Parquet rows in {uri}, received: {error}. "
-            "Run PredictionLogGen on the window again."
-        ) from error
-    return read_window(table, about)
+    return about

@@ -126,15 +126,15 @@ def constant_value(seen: Seen, settings: FaultSettings) -> Fault | None:
 
 def stuck_value(seen: Seen, settings: FaultSettings) -> Fault | None:
     """One value for a long run of rows, and far more often than training had values like it."""
-    profile, counts, run = seen.profile, seen.counts, seen.traits.longest_run
-    if run < settings.stuck_share * counts.rows or seen.traits.run_bin is None:
+    trained, traits, run = seen.profile.counts, seen.traits, seen.traits.longest_run
+    if traits.run_bin is None or run < settings.stuck_share * traits.rows:
         return None
-    usual = profile.counts.bins[seen.traits.run_bin]
-    if run / counts.present - usual / profile.counts.present < settings.stuck_share / 2:
+    usual = trained.bins[traits.run_bin]
+    if run / traits.present - usual / trained.present < settings.stuck_share / 2:
         return None
-    if not surely_above(run, counts.present, usual, profile.counts.present):
+    if not surely_above(run, traits.present, usual, trained.present):
         return None
-    return Fault(STUCK_VALUE, f"one value in {run:,} rows on end")
+    return Fault(STUCK_VALUE, f"one value in {run / traits.rows:.0%} of the rows on end")
 
 
 def new_category_flood(seen: Seen, settings: FaultSettings) -> Fault | None:

@@ -1,34 +1,34 @@
 """What moved between two files? No pipeline, no model: one file is the reference of the other."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from components.drift_monitor import report
-from components.drift_monitor.drift import Rows, judge_counts, judged, verdict_of
-from components.drift_monitor.duplicates import duplicate_rise
+from components.drift_monitor.drift import Rows, judged, verdict_of
+from components.drift_monitor.duplicates import DistinctRows, duplicate_rise
 from components.drift_monitor.faults import (
     ABSENT_FEATURE,
     DUPLICATE_FLOOD,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
-    Seen,
 )
-from components.drift_monitor.multivariate import MOST_ROWS, as_numbers, compared_together
+from components.drift_monitor.file_rows import file_layout, read_rows
+from components.drift_monitor.measuring import measure, watched
+from components.drift_monitor.multivariate import MOST_ROWS, compared_together
 from components.drift_monitor.page import render
-from components.drift_monitor.passes import Counted, count_table
-from components.drift_monitor.plan import Plan, make_plan
+from components.drift_monitor.plan import SLICE, Plan, make_plan
 from components.drift_monitor.report import DriftReport, FeatureDrift
-from components.drift_monitor.roles import EMPTY, View, is_index
+from components.drift_monitor.roles import EMPTY, is_index
 from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.shapes import shape_of
 from components.drift_monitor.telemetry import gauges, prometheus_text
-from components.drift_monitor.window_parts import MOST_SHAPES
+from components.drift_monitor.window_parts import shapes_of
 from components.errors import ConfigError, DataError
-from components.profile.columns import flat
-from components.profile.reference import FeatureProfile
+from components.profile.profiler import Profiler
+from components.profile.reference import ReferenceProfile
+from components.profile.window_profile import WindowProfile
 from components.tables.table_file import TableFile, open_table
 
 WHOLE_ROWS = "(rows)"
@@ -41,19 +41,27 @@ _OF_MODELS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both files, the plan and what was counted: what a report rests on.
+    """What a report on two files rests on.
 
     Attributes:
         report: Features of all rows and of slices.
-        plan: Columns and bins.
-        reference: Counts of the reference.
-        current: Counts of the current file.
+        reference: The reference file's profile.
+        current: The current file, counted on its bins.
+        settings: When a feature has drifted or is broken.
     """
 
     report: DriftReport
-    plan: Plan
-    reference: Counted
-    current: Counted
+    reference: ReferenceProfile
+    current: WindowProfile
+    settings: DriftSettings
+
+
+@dataclass
+class _Side:
+    """One file, counted."""
+
+    profile: WindowProfile
+    distinct: DistinctRows = field(default_factory=DistinctRows)
 
 
 def compare_paths(
@@ -100,95 +108,86 @@ def compare_files(
     if unknown := sorted(set(settings.ignore_features) - known):
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
     plan = make_plan(reference, settings.ignore_features, by, seed)
-    sample_rows = MOST_ROWS if multivariate else 0
-    before = count_table(reference, plan, sample_rows, seed)
-    now = count_table(current, plan, sample_rows, seed + 1)
-    rows = Rows(before.rows, now.rows)
+    before = _counted(reference, plan, plan.reference)
+    trained = _settled(plan.reference, before.profile)
+    now = _counted(current, plan, trained)
+    rows = Rows(before.profile.rows, now.profile.rows)
     enough = min(rows.reference, rows.current) >= settings.min_rows
-    features = [_feature(view, "", plan, before, now, settings, enough) for view in plan.views]
-    if plan.slices:
-        features += _sliced(plan, before, now, settings)
-    features += _not_in_plan(plan, current, settings) if now.rows else []
+    # Columns to ignore may be there to slice by: they are no features of the plan already.
+    watching = replace(settings, ignore_features=())
+    usual = replace(before.profile, reference=trained.digest()) if plan.slices else None
+    measured = measure(trained, now.profile, watching, usual=usual, sparse=False)
+    features = [_told(feature, trained, current, by) for feature in measured]
+    features = [f for f in features if not (f.slice and _column(f.feature, trained) == by)]
+    if rows.current:
+        features += _not_in_plan(plan, current, settings)
+    samples = before.profile.sample.answered(), now.profile.sample.answered()
     if multivariate and enough:
-        features += _together(plan, before, now, seed)
+        whole = {f.feature for f in features if f.p_value is not None and not f.fault}
+        profiles = [p for p in watched(trained, watching) if p.name in whole]
+        features += compared_together(profiles, *samples, seed)
     if schema is not None:
         features += check_schema(current, schema)
     rise = duplicate_rise(before.distinct, now.distinct) if enough else 0.0
     if rise > settings.faults.duplicate_rise:
         features.append(_duplicates(rise))
-    features = list(judged(features if now.rows else [], settings))
-    verdict, reason, explanation = verdict_of(features, rows, settings)
-    return Comparison(
-        DriftReport(
-            verdict=verdict,
-            reason=reason,
-            explanation=explanation.replace("the window", "the current file"),
-            window=current.path,
-            model_name="",
-            model_version=0,
-            model_versions={},
-            reference_rows=rows.reference,
-            current_rows=rows.current,
-            features=tuple(features),
-            settings=settings.to_json(),
-        ),
-        plan,
-        before,
-        now,
+    ranked = judged(features if rows.current else [], settings)
+    verdict, reason, explanation = verdict_of(ranked, rows, settings)
+    found = DriftReport(
+        verdict=verdict,
+        reason=reason,
+        explanation=explanation.replace("the window", "the current file"),
+        window=current.path,
+        model_name="",
+        model_version=0,
+        model_versions={},
+        reference_rows=rows.reference,
+        current_rows=rows.current,
+        features=ranked,
+        settings=settings.to_json(),
     )
+    return Comparison(found, trained, now.profile, settings)
 
 
-def _feature(
-    view: View,
-    slice_name: str,
-    plan: Plan,
-    before: Counted,
-    now: Counted,
-    settings: DriftSettings,
-    enough: bool,
+def _counted(table: TableFile, plan: Plan, reference: ReferenceProfile) -> _Side:
+    distinct = DistinctRows()
+    batches = read_rows(table, plan, distinct)
+    return _Side(Profiler(reference, file_layout(MOST_ROWS)).profile_all(batches), distinct)
+
+
+def _settled(frozen: ReferenceProfile, counted: WindowProfile) -> ReferenceProfile:
+    """Returns the profile with the counts of all rows in place of the sample's."""
+    features = [replace(f, counts=counted.total(f.name).counts) for f in frozen.features]
+    return replace(frozen, rows_total=counted.rows, features=tuple(features))
+
+
+def _told(
+    feature: FeatureDrift, reference: ReferenceProfile, current: TableFile, by: str
 ) -> FeatureDrift:
-    blank = FeatureDrift(feature=view.feature, type=view.type, slice=slice_name)
-    if view.feature in now.absent:
-        return replace(blank, fault=ABSENT_FEATURE, note="no such column in the current file")
-    if view.feature in now.misfits:
-        note = f"{view.type} in the reference, {now.misfits[view.feature]} in the current file"
-        return replace(blank, fault=TYPE_CHANGED, note=note)
-    counts = now.counts.get((slice_name, view.feature))
-    trained = before.counts.get((slice_name, view.feature))
-    if counts is None or trained is None:
-        return replace(blank, note="no rows")
-    profile = FeatureProfile(view.feature, view.kind, plan.bins[view.feature], trained)
-    seen = Seen(profile, counts) if slice_name else Seen(profile, counts, now.traits[view.feature])
-    feature = judge_counts(seen, settings, enough)
-    if slice_name:
-        feature = replace(feature, fault=None, note="")
-    return replace(feature, type=view.type, slice=slice_name)
+    """Returns the feature in the words of files."""
+    name = _column(feature.feature, reference)
+    feature = replace(feature, slice=feature.slice.removeprefix(f"{SLICE}="))
+    if feature.fault == ABSENT_FEATURE:
+        return replace(feature, note="no such column in the current file")
+    if feature.fault == TYPE_CHANGED:
+        received = current.schema.field(name).type
+        note = f"{feature.type} in the reference, {received} in the current file"
+        return replace(feature, note=note)
+    return feature
 
 
-def _sliced(
-    plan: Plan, before: Counted, now: Counted, settings: DriftSettings
-) -> list[FeatureDrift]:
-    """Slices with rows enough; a fault is told once, for all rows."""
-    assert plan.slices is not None
-    found = []
-    for name in filter(None, plan.slices.names):
-        for view in plan.views:
-            counted = [side.counts.get((name, view.feature)) for side in (before, now)]
-            if all(counts and counts.rows >= settings.min_rows for counts in counted):
-                found.append(_feature(view, name, plan, before, now, settings, True))
-    return found
+def _column(feature: str, reference: ReferenceProfile) -> str:
+    return next((p.column for p in reference.features if p.name == feature), feature)
 
 
 def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> list[FeatureDrift]:
-    planned = {view.column for view in plan.views}
+    planned = {profile.column for profile in plan.reference.features}
     untested = {entry.column: entry for entry in plan.untested}
     found = []
     for name in current.schema.names:
-        if is_index(name):
+        if is_index(name) or name in settings.ignore_features or name in planned:
             continue
         empty = name in untested and untested[name].role == EMPTY
-        if name in settings.ignore_features or name in planned:
-            continue
         if name not in untested or (empty and str(current.schema.field(name).type) != "null"):
             kind = str(current.schema.field(name).type)
             note = "not in the reference, or without a value there"
@@ -197,21 +196,6 @@ def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> lis
         if not any(feature.feature == name for feature in found):
             found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))
     return found
-
-
-def _together(plan: Plan, before: Counted, now: Counted, seed: int) -> list[FeatureDrift]:
-    names: list[str] = []
-    sides: tuple[list[Any], list[Any]] = ([], [])
-    for view in plan.views:
-        name = view.feature
-        if not (name in before.samples and name in now.samples) or name in now.misfits:
-            continue
-        profile = FeatureProfile(name, view.kind, plan.bins[name], before.counts["", name])
-        names.append(name)
-        for columns, side in zip(sides, (before, now), strict=True):
-            columns.append(as_numbers(flat(pa.chunked_array(side.samples[name])), profile))
-    found = compared_together(names, *sides, seed)
-    return [found] if found else []
 
 
 def _duplicates(rise: float) -> FeatureDrift:
@@ -225,18 +209,11 @@ def _duplicates(rise: float) -> FeatureDrift:
 
 def page_of(comparison: Comparison, title: str = "") -> str:
     """Returns the comparison as one self-contained HTML page; the title is a line above it."""
-    before, now, bins = comparison.reference, comparison.current, comparison.plan.bins
-    kinds = {view.feature: view.kind for view in comparison.plan.views}
-    shapes = []
-    whole = [feature for feature in comparison.report.features if not feature.slice]
-    for feature in whole[:MOST_SHAPES]:
-        name = feature.feature
-        counts = now.counts.get(("", name))
-        if counts and name not in now.misfits:
-            profile = FeatureProfile(name, kinds[name], bins[name], before.counts["", name])
-            shapes.append(shape_of(profile, counts))
-    parts = replace(comparison.report.parts, shapes=tuple(shapes))
-    return render(replace(comparison.report, parts=parts), title=title or comparison.report.window)
+    found = comparison.report
+    settings = replace(comparison.settings, ignore_features=())
+    shapes = shapes_of(found.features, comparison.reference, comparison.current, settings)
+    parts = replace(found.parts, shapes=shapes)
+    return render(replace(found, parts=parts), title=title or found.window)
 
 
 def prometheus_of(comparison: Comparison) -> str:

@@ -17,8 +17,9 @@ from scipy import special
 
 from components.drift_monitor.report import FeatureDrift
 from components.profile.bins import CategoryBins
-from components.profile.columns import FeatureType, numbers, strings
+from components.profile.columns import FeatureType, fits, numbers, strings
 from components.profile.reference import FeatureProfile
+from components.profile.row_sample import sampled_column
 
 FloatArray = npt.NDArray[np.float64]
 MOST_ROWS = 5_000
@@ -68,36 +69,43 @@ def as_numbers(column: Any, profile: FeatureProfile) -> FloatArray:
 
 
 def compared_together(
-    names: Sequence[str],
-    reference: Sequence[FloatArray],
-    current: Sequence[FloatArray],
-    seed: int = 0,
-) -> FeatureDrift | None:
-    """Returns both tests as one more entry of a report; None where they cannot be made.
+    profiles: Sequence[FeatureProfile], reference: Any, current: Any, seed: int = 0
+) -> list[FeatureDrift]:
+    """Returns both tests as one more entry of a report; none where they cannot be made.
 
     Args:
-        names: Of the features.
-        reference: A column each, of shape (reference rows,).
-        current: A column each, of shape (current rows,).
+        profiles: The features to look at; those that a sample lacks are left out.
+        reference: Sampled reference rows as a pyarrow table, columns as row_sample.py says.
+        current: Sampled current rows.
         seed: Of the folds.
     """
+    names: list[str] = []
+    sides: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    for profile in profiles:
+        columns = [sampled_column(rows, profile) for rows in (reference, current)]
+        if all(column is not None and fits(column, profile.type) for column in columns):
+            names.append(profile.name)
+            for side, column in zip(sides, columns, strict=True):
+                side.append(as_numbers(column, profile))
     if len(names) < 2:
-        return None
-    sides = np.column_stack(reference), np.column_stack(current)
-    tests = compare_samples(*sides, tuple(names), seed)
+        return []
+    stacked = np.column_stack(sides[0]), np.column_stack(sides[1])
+    tests = compare_samples(*stacked, tuple(names), seed)
     if tests is None:
-        return None
+        return []
     # PSI of two normals that a classifier tells apart with this area, for the ranking.
     distance = np.sqrt(2) * special.ndtri(min(max(tests.auc, 0.5), 1 - 1e-9))
-    return FeatureDrift(
-        feature=TOGETHER,
-        type="multivariate",
-        psi_corrected=float(distance**2),
-        p_value=tests.p_value,
-        note=f"a classifier tells the rows apart with AUC {tests.auc:.3f} "
-        f"by {', '.join(tests.top) or 'nothing'}; error of reconstruction "
-        f"x{tests.reconstruction:.2f}",
-    )
+    return [
+        FeatureDrift(
+            feature=TOGETHER,
+            type="multivariate",
+            psi_corrected=float(distance**2),
+            p_value=tests.p_value,
+            note=f"a classifier tells the rows apart with AUC {tests.auc:.3f} "
+            f"by {', '.join(tests.top) or 'nothing'}; error of reconstruction "
+            f"x{tests.reconstruction:.2f}",
+        )
+    ]
 
 
 def compare_samples(

@@ -5,8 +5,8 @@ are frozen on the sample.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.drift_monitor.roles import UNSUPPORTED, Untested, View, is_sequence, views_of
+from components.drift_monitor.roles import (
+    UNSUPPORTED,
+    Untested,
+    View,
+    is_sequence,
+    plain_column,
+    views_of,
+)
 from components.errors import ConfigError, DataError
+from components.profile.aspects import TOKEN, TOKEN_NAMES, aspect_of
 from components.profile.bins import Bins, BinSettings, CategoryBins, freeze
-from components.profile.columns import flat
+from components.profile.build import profile_feature
+from components.profile.columns import FeatureType, flat, numbers, strings
+from components.profile.reference import FeatureProfile, ReferenceProfile, SampleInfo
 from components.tables.table_file import TableFile
 
 SAMPLE_ROWS = 50_000
+# The column that says in which slice a row is.
+SLICE = "_loop_slice"
 _MOST_SLICES = 10
 _BINS = BinSettings(numeric_bins=32, max_categories=255)
 _INTEGER_BINS = BinSettings(numeric_bins=32, max_categories=63)
@@ -28,17 +40,34 @@ _INTEGER_BINS = BinSettings(numeric_bins=32, max_categories=63)
 
 @dataclass(frozen=True)
 class Slices:
-    """Into which slices rows fall, by one view's bins.
+    """Into which slices rows fall, by one column's bins.
 
     Attributes:
-        view: How the column is read.
-        bins: Its bins, a few.
-        names: Of each bin, as `column=value`; empty for bins that are no slice.
+        profile: The column's feature, with a few bins.
+        names: Of each bin, as `column=value`; None for bins that are no slice.
     """
 
-    view: View
-    bins: Bins
-    names: tuple[str, ...]
+    profile: FeatureProfile
+    names: tuple[str | None, ...]
+
+    def of(self, batch: Any) -> Any:
+        """Returns the slice of each row of a record batch, as text; null for none."""
+        column = plain_column(batch.column(batch.schema.get_field_index(self.profile.column)))
+        values, bins = aspect_of(column, self.profile.aspect), self.profile.bins
+        if isinstance(bins, CategoryBins):
+            known = {str(value): place for place, value in enumerate(bins.categories)}
+            texts = _as_text(values, self.profile.type).to_pylist()
+            return pa.array([self.names[known.get(text, -1)] for text in texts], pa.string())
+        found = numbers(values, self.profile.type)
+        places = np.searchsorted(np.asarray(bins.edges), found)
+        return pa.array(self.names, pa.string()).take(pa.array(places, mask=np.isnan(found)))
+
+
+def _as_text(values: Any, kind: FeatureType) -> Any:
+    if kind is FeatureType.CATEGORICAL:
+        return strings(values)
+    whole = numbers(values, kind)
+    return pa.array([None if np.isnan(number) else str(int(number)) for number in whole])
 
 
 @dataclass(frozen=True)
@@ -46,18 +75,21 @@ class Plan:
     """What is compared.
 
     Attributes:
-        views: The features, in the order of the columns.
-        bins: Frozen bins by feature.
+        reference: The features with their frozen bins, in the order of the columns; the counts are
+            those of the sample.
         untested: Columns that are not tested.
         slices: How rows are sliced; None for no slices.
-        sample: Sampled rows of the reference.
     """
 
-    views: tuple[View, ...]
-    bins: Mapping[str, Bins]
+    reference: ReferenceProfile
     untested: tuple[Untested, ...]
     slices: Slices | None
-    sample: Any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns to read, each once."""
+        sliced = [self.slices.profile.column] if self.slices else []
+        return tuple(dict.fromkeys([*(f.column for f in self.reference.features), *sliced]))
 
 
 def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Plan:
@@ -77,40 +109,36 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Pl
             f"Expected a column of the reference to slice by, received {by!r}. "
             f"It has {table.schema.names}."
         )
-    sample, rising = _sampled(
-        table, sorted({*names, by} - {""}, key=table.schema.names.index), seed
-    )
-    views: list[View] = []
+    read = sorted({*names, by} - {""}, key=table.schema.names.index)
+    sample, rising = _sampled(table, read, seed)
+    features: list[FeatureProfile] = []
     untested: list[Untested] = []
     for name in names:
+        column = plain_column(sample.column(name))
         try:
-            found = views_of(name, _whole(sample.column(name)), name in rising)
+            found = views_of(name, column, name in rising)
+            if isinstance(found, Untested):
+                untested.append(found)
+            else:
+                features += [_profiled(view, column) for view in found]
         except (DataError, pa.ArrowException) as error:
-            found = Untested(name, UNSUPPORTED, str(error).split(". ")[0])
-        if isinstance(found, Untested):
-            untested.append(found)
-        else:
-            views.extend(found)
-    bins = {}
-    for view in list(views):
-        try:
-            bins[view.feature] = _frozen(view, sample)
-        except (DataError, pa.ArrowException) as error:
-            views.remove(view)
-            untested.append(Untested(view.column, UNSUPPORTED, str(error).split(". ")[0]))
-    return Plan(tuple(views), bins, tuple(untested), _slices(by, sample) if by else None, sample)
+            untested.append(Untested(name, UNSUPPORTED, str(error).split(". ")[0]))
+    slices = _slices(by, plain_column(sample.column(by))) if by else None
+    reference = ReferenceProfile(
+        rows_total=sample.num_rows,
+        features=tuple(features),
+        sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),
+        slices={SLICE: dict.fromkeys(filter(None, slices.names), 0)} if slices else {},
+    )
+    return Plan(reference, tuple(untested), slices)
 
 
-def _frozen(view: View, sample: Any) -> Bins:
-    column = view.read(_whole(sample.column(view.column)))
-    settings = _INTEGER_BINS if view.kind.value == "integer" else _BINS
-    return freeze(column, view.kind, settings)
-
-
-def _whole(column: Any) -> Any:
-    if isinstance(column, pa.ChunkedArray):
-        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column
+def _profiled(view: View, column: Any) -> FeatureProfile:
+    seen = aspect_of(column, view.aspect)
+    settings = _INTEGER_BINS if view.type is FeatureType.INTEGER else _BINS
+    bins = CategoryBins(TOKEN_NAMES) if view.aspect == TOKEN else None
+    profile = profile_feature(view.feature, seen, settings, bins)
+    return replace(profile, aspect=view.aspect, kind=view.kind)
 
 
 def _sampled(table: TableFile, names: Sequence[str], seed: int) -> tuple[Any, set[str]]:
@@ -141,23 +169,29 @@ def _rises(column: Any, last: dict[str, int], name: str) -> bool:
     return bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
 
 
-def _slices(by: str, sample: Any) -> Slices:
-    column = _whole(sample.column(by))
+def _slices(by: str, column: Any) -> Slices:
     found = [] if is_sequence(column.type) else views_of(by, column, rises=False)
-    if isinstance(found, Untested) or not found or found[0].type == "text":
+    if isinstance(found, Untested) or not found or found[0].kind is FeatureType.TEXT:
         raise ConfigError(
             f"Expected a column of a few values or a number to slice by, received {by!r}: "
             f"{found.note if isinstance(found, Untested) else 'it has no such values'}."
         )
-    view = found[0]
-    values = view.read(column)
-    bins = freeze(values, view.kind, BinSettings(numeric_bins=32, max_categories=_MOST_SLICES))
+    view, values = found[0], aspect_of(column, found[0].aspect)
+    bins = freeze(values, view.type, BinSettings(numeric_bins=32, max_categories=_MOST_SLICES))
+    names: tuple[str | None, ...]
     if isinstance(bins, CategoryBins):
-        return Slices(view, bins, (*(f"{by}={value}" for value in bins.categories), ""))
-    if len(pc.unique(flat(values))) < 4:
+        names = (*(f"{by}={value}" for value in bins.categories), None)
+    elif len(pc.unique(flat(values))) < 4:
         raise ConfigError(f"Expected a column to slice by with several values, received {by!r}.")
-    quarters = np.unique(np.quantile(np.asarray(bins.edges), [0.25, 0.5, 0.75]))
-    edges = tuple(float(edge) for edge in quarters)
-    limits = [-np.inf, *edges, np.inf]
-    names = tuple(f"{low:.4g}<{by}<={high:.4g}" for low, high in itertools.pairwise(limits))
-    return Slices(view, type(bins)(edges, bins.low, bins.high), names)
+    else:
+        quarters = np.unique(np.quantile(np.asarray(bins.edges), [0.25, 0.5, 0.75]))
+        edges = tuple(float(edge) for edge in quarters)
+        limits = [-np.inf, *edges, np.inf]
+        names = tuple(f"{low:.4g}<{by}<={high:.4g}" for low, high in itertools.pairwise(limits))
+        bins = replace(bins, edges=edges)
+    return Slices(_slicing(view, values, bins), names)
+
+
+def _slicing(view: View, values: Any, bins: Bins) -> FeatureProfile:
+    profile = profile_feature(view.feature, values, _BINS, bins)
+    return replace(profile, aspect=view.aspect, kind=view.kind)

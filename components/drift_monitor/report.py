@@ -135,8 +135,8 @@ class DriftReport:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """Names of the drifted features, the largest effect first."""
-        return tuple(feature.feature for feature in self.features if feature.drifted)
+        """Names of features that drifted, in all rows or in a slice, the largest effect first."""
+        return tuple(dict.fromkeys(f.feature for f in self.features if f.drifted))
 
     @property
     def faulty(self) -> tuple[str, ...]:

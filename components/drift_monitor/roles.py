@@ -4,16 +4,14 @@ Row numbers, keys and time stamps differ between any two files: they are named a
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.profile.aspects import LENGTH, TOKEN, VALUE, aspect_of
+from components.profile.aspects import LENGTH, TOKEN, VALUE, unchunked
 from components.profile.columns import FeatureType, flat, is_list, strings
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
@@ -39,16 +37,16 @@ class View:
     Attributes:
         feature: Name in the report.
         column: Column of the table.
-        type: Type in the report.
-        kind: How its values are binned.
-        read: Gives the flat column of one batch.
+        type: How its values are binned.
+        kind: What the column holds, as the report says it.
+        aspect: Which aspect of the column is counted (aspects.py); "" for the column itself.
     """
 
     feature: str
     column: str
-    type: str
+    type: FeatureType
     kind: FeatureType
-    read: Callable[[Any], Any]
+    aspect: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,11 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
     if pa.types.is_temporal(kind):
         return Untested(name, TIME, "dates and times differ between any two files")
     if pa.types.is_boolean(kind):
-        return [View(name, name, "boolean", FeatureType.INTEGER, flat)]
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return [_view(name, FeatureType.BOOLEAN)]
+    if pa.types.is_floating(kind):
         if _is_epoch(name, sample):
             return Untested(name, TIME, "reads as seconds or milliseconds since 1970")
-        return [View(name, name, "numeric", FeatureType.NUMERIC, _as_float)]
+        return [_view(name, FeatureType.NUMERIC)]
     if pa.types.is_integer(kind):
         return _integer(name, sample, rises)
     if pa.types.is_dictionary(kind):
@@ -128,7 +126,7 @@ def _integer(name: str, sample: Any, rises: bool) -> list[View] | Untested:
     wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
     if distinct and (rises or wide or _KEY_NAME.search(name)):
         return Untested(name, IDENTIFIER, "another whole number in each row: a key, no feature")
-    return [View(name, name, "integer", FeatureType.INTEGER, flat)]
+    return [_view(name, FeatureType.INTEGER)]
 
 
 def _is_epoch(name: str, sample: Any) -> bool:
@@ -145,57 +143,62 @@ def _text(name: str, sample: Any) -> list[View] | Untested:
     if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
         return Untested(name, TIME, "dates and times differ between any two files")
     if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
-        plain = View(name, name, "categorical", FeatureType.CATEGORICAL, flat)
+        plain = _view(name, FeatureType.CATEGORICAL)
         # Rare values share a bin; hashed into buckets they are compared all the same.
-        hashed = _aspect(name, TOKEN, "categorical", FeatureType.CATEGORICAL)
+        hashed = _view(name, FeatureType.CATEGORICAL, aspect=TOKEN)
         return [plain, hashed] if different > _MANY_CATEGORIES else [plain]
     head = present[:_LEAST_ROWS].to_pylist()
     if np.mean([len(text.split()) for text in head]) < _WORDS:
         return Untested(name, IDENTIFIER, "another text in nearly each row: a key, no feature")
     return [
-        _aspect(name, LENGTH, "text", FeatureType.INTEGER),
-        _aspect(name, TOKEN, "text", FeatureType.CATEGORICAL),
+        _view(name, FeatureType.INTEGER, FeatureType.TEXT, LENGTH),
+        _view(name, FeatureType.CATEGORICAL, FeatureType.TEXT, TOKEN),
     ]
 
 
-def _aspect(name: str, aspect: str, shown: str, kind: FeatureType) -> View:
-    """A column of one value a row of a text or list, as the reference profile has them."""
-    return View(f"{name}#{aspect}", name, shown, kind, partial(_read_aspect, aspect=aspect))
-
-
-def _read_aspect(column: Any, aspect: str) -> Any:
-    column = aspect_of(as_list(column), aspect)
-    if aspect == VALUE and _is_text(column.type):
-        return strings(column)
-    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+def _view(
+    name: str, counted: FeatureType, kind: FeatureType | None = None, aspect: str = ""
+) -> View:
+    """A column, or an aspect of it, as the reference profile has them."""
+    return View(f"{name}#{aspect}" if aspect else name, name, counted, kind or counted, aspect)
 
 
 def _list_views(name: str, sample: Any) -> list[View] | Untested:
     inner = sample.type.value_type
-    lengths = pc.list_value_length(as_list(sample))
+    lengths = pc.list_value_length(sample)
     most = pc.max(lengths).as_py() or 0
     if most <= 1:
-        return views_of(name, flat(as_list(sample)), rises=False)
+        return views_of(name, flat(sample), rises=False)
     views = []
+    several = FeatureType.MULTIVALENT
     if pc.min(lengths).as_py() != most:
-        views.append(_aspect(name, LENGTH, "list", FeatureType.INTEGER))
-    if pa.types.is_floating(inner) or pa.types.is_decimal(inner):
-        views.append(_aspect(name, VALUE, "list", FeatureType.NUMERIC))
-    elif pa.types.is_integer(inner) or pa.types.is_boolean(inner):
-        views.append(_aspect(name, VALUE, "list", FeatureType.INTEGER))
+        views.append(_view(name, FeatureType.INTEGER, several, LENGTH))
+    if pa.types.is_floating(inner):
+        views.append(_view(name, FeatureType.NUMERIC, several, VALUE))
+    elif pa.types.is_integer(inner):
+        views.append(_view(name, FeatureType.INTEGER, several, VALUE))
+    elif pa.types.is_boolean(inner):
+        views.append(_view(name, FeatureType.BOOLEAN, several, VALUE))
     elif _is_text(inner):
-        views.append(_aspect(name, VALUE, "list", FeatureType.CATEGORICAL))
+        views.append(_view(name, FeatureType.CATEGORICAL, several, VALUE))
     return views or Untested(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
 
 
-def as_list(column: Any) -> Any:
-    """Returns lists of a fixed size as lists of any, other columns as they are."""
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks)
-    if pa.types.is_fixed_size_list(column.type):
-        kind, size = pa.list_(column.type.value_type), column.type.list_size
+def plain_column(column: Any) -> Any:
+    """Returns a column as one array of types that can be counted.
+
+    Decimals become floats, lists of a fixed size lists of any, dictionaries their values.
+    """
+    column = unchunked(column)
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if not is_sequence(kind):
+        return column
+    inner = pa.float64() if pa.types.is_decimal(kind.value_type) else kind.value_type
+    if pa.types.is_fixed_size_list(kind):
         if column.null_count or column.offset:
-            return pa.array(column.to_pylist(), kind)
-        ends = pa.array(np.arange(0, size * (len(column) + 1), size, dtype=np.int32))
-        return pa.ListArray.from_arrays(ends, column.flatten())
-    return column
+            return pa.array(column.to_pylist(), pa.list_(inner))
+        ends = np.arange(0, kind.list_size * (len(column) + 1), kind.list_size, dtype=np.int32)
+        column = pa.ListArray.from_arrays(pa.array(ends), column.flatten())
+    return column if inner == kind.value_type else column.cast(pa.list_(inner))

@@ -14,6 +14,8 @@ from components.storage import read_bytes, read_json, write_bytes, write_json
 ROWS_FILE = "rows.parquet"
 WINDOW_FILE = "window.json"
 SCHEMA_VERSION = 1
+# Some hundred bytes a row: what a worker holds at once.
+_ROWS_PER_GROUP = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Window:
 def write_window(uri: str, window: Window, rows: pa.Table) -> None:
     """Writes both files; `window.json` comes last, so that it vouches for the rows."""
     buffer = io.BytesIO()
-    pq.write_table(rows, buffer, compression="zstd")
+    pq.write_table(rows, buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
     write_bytes(join(uri, ROWS_FILE), buffer.getvalue())
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -218,6 +218,12 @@ def _flat_columns(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return columns, lists
 
 
+def flat_table(table: Any) -> Any:
+    """Returns a table whose columns have one value a row, where no row has several."""
+    columns, lists = _flat_columns(table)
+    return pa.table({**columns, **lists})
+
+
 def _has_value(column: Any) -> bool:
     if pa.types.is_floating(column.type):
         return bool(np.isfinite(numbers(column, FeatureType.NUMERIC)).any())

@@ -115,9 +115,8 @@ class BinCounter:
 
     def place(self, column: Any) -> Placed:
         """Returns the bin of each row of a flat column."""
-        received = _type_or_none(column)
         rows, nulls = len(column), column.null_count
-        if nulls == rows or (received is FeatureType.CATEGORICAL) != self.is_text:
+        if nulls == rows or _reads_as_text(column) is not self.is_text:
             nothing = None if self.is_text else np.zeros(0)
             return Placed(np.full(rows, self._missing), nothing, rows - nulls)
         return self._place_words(column) if self.is_text else self._place_numbers(column)
@@ -210,9 +209,10 @@ def _known(*values: float | None) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _type_or_none(column: Any) -> FeatureType | None:
+def _reads_as_text(column: Any) -> bool | None:
+    """Says whether a column holds text; None where it holds neither text nor numbers."""
     try:
-        return type_of(column)
+        return type_of(column) is FeatureType.CATEGORICAL
     except DataError:
         return None
 

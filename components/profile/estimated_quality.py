@@ -81,11 +81,13 @@ class Estimate:
         value: Expected value.
         low: 2.5th percentile.
         high: 97.5th percentile: chance in the window's labels and in the map both count.
+        chance: Standard deviation that chance in the window's labels alone gives.
     """
 
     value: float
     low: float
     high: float
+    chance: float = 0.0
 
 
 def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> CalibrationMap:
@@ -149,7 +151,10 @@ def estimate(
             f"{rows.sum():.0f} rows in {len(rows)}. Use the profile of the model that answered."
         )
     expected = _metrics(rows[None], rows[None] * calibration.at_bins(), positive_from)
-    drawn = _metrics(rows[None], _drawn_ones(rows, calibration, seed), positive_from)
+    rng = np.random.default_rng(seed)
+    drawn = _metrics(rows[None], _drawn_ones(rows, calibration, rng), positive_from)
+    labels = rng.binomial(_whole(rows), calibration.at_bins(), (_DRAWS, len(rows))).astype(float)
+    by_chance = _metrics(rows[None], labels, positive_from)
     of_map, of_draws = _off(calibration, positive_from, held_out)
     found = {}
     for name in METRICS:
@@ -158,7 +163,10 @@ def estimate(
         low, high = np.nanpercentile(drawn[name], [2.5, 97.5]) - of_draws.get(name, 0.0)
         value = min(1.0, max(0.0, float(expected[name][0]) - of_map.get(name, 0.0)))
         found[name] = Estimate(
-            value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value))
+            value=value,
+            low=max(0.0, min(low, value)),
+            high=min(1.0, max(high, value)),
+            chance=float(np.nanstd(by_chance[name])),
         )
     return found
 
@@ -224,16 +232,19 @@ def first_positive(edges: Sequence[float], threshold: float) -> int:
     return int(np.argmin(np.abs(np.asarray(edges) - threshold))) + 1
 
 
-def _drawn_ones(rows: Array, calibration: CalibrationMap, seed: int) -> Array:
+def _drawn_ones(rows: Array, calibration: CalibrationMap, rng: np.random.Generator) -> Array:
     """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
-    rng = np.random.default_rng(seed)
     rates, behind = np.asarray(calibration.rates), np.asarray(calibration.rows)
     base = calibration.base_rate
     posterior = rng.beta(
         rates * behind + base, (1 - rates) * behind + 1 - base, (_DRAWS, len(rates))
     )
     drawn = calibration.at_bins(posterior)
-    return rng.binomial(np.rint(rows).astype(np.int64), drawn).astype(float)
+    return rng.binomial(_whole(rows), drawn).astype(float)
+
+
+def _whole(rows: Array) -> npt.NDArray[np.int64]:
+    return np.rint(rows).astype(np.int64)
 
 
 def _metrics(rows: Array, ones: Array, positive_from: int) -> dict[str, Array]:

@@ -28,7 +28,7 @@ class Layout:
         model_version: Column with the version that answered.
         sampling_rate: Column with the share of rows that were logged, in (0, 1].
         status: Column that says "ok" for an answer; other rows are counted apart.
-        event_time: Column with milliseconds UTC.
+        event_time: Column with milliseconds UTC; the sample's order.
         window: Windows that rows are put into by event time: `hour`, `day` or "" for one of all.
         ignored: Columns that are no features, beside those above and what the reference ignores.
         sample_rows: Rows of the sample for tests of all features together; 0 for none.
@@ -79,12 +79,12 @@ def column_of(batch: Any, name: str) -> Any:
 
 
 def answered(batch: Any, layout: Layout) -> Any:
-    """Returns the rows that were answered with status ok; all where there is no status."""
+    """Says which rows were answered with status ok; None for all of them."""
     status = column_of(batch, layout.status)
     if status is None:
-        return batch
+        return None
     kept = pc.fill_null(pc.equal(status, "ok"), False)
-    return batch if pc.all(kept).as_py() in (True, None) else batch.filter(kept)
+    return None if pc.all(kept).as_py() in (True, None) else kept
 
 
 def groups(batch: Any, layout: Layout) -> Iterator[Group]:

@@ -19,7 +19,7 @@ from components.profile.counts import BinCounter, ColumnCounts, Placed
 from components.profile.layout import PLAIN, Group, Layout, answered, column_of, groups
 from components.profile.reference import FeatureProfile, ReferenceProfile
 from components.profile.row_keys import KeyArray, id_keys, text_keys
-from components.profile.row_sample import KEY, RowSample, lowest, ordered
+from components.profile.row_sample import ANSWERED, KEY, TIME, RowSample, lowest, ordered
 from components.profile.window_profile import (
     FARTHEST,
     STEPS,
@@ -96,7 +96,8 @@ class Profiler:
         return result
 
     def _profile(self, batch: Any, sample_limit: int | None) -> WindowProfile:
-        kept = answered(batch, self.layout)
+        mask = answered(batch, self.layout)
+        kept = batch if mask is None else batch.filter(mask)
         cells: dict[CellKey, Cell] = {}
         for group in groups(kept, self.layout):
             key = CellKey(group.model_version, group.window, "", group.sampling_rate)
@@ -108,7 +109,7 @@ class Profiler:
             cells=cells,
             failed_rows=batch.num_rows - kept.num_rows,
             unknown=self._unknown(kept),
-            sample=self._sample(kept, sample_limit),
+            sample=self._sample(batch, mask, sample_limit),
         )
 
     def _cell(self, rows: Any) -> Cell:
@@ -159,20 +160,30 @@ class Profiler:
         }
         return {name: count for name, count in found.items() if count}
 
-    def _sample(self, rows: Any, limit: int | None) -> RowSample:
+    def _sample(self, rows: Any, mask: Any, limit: int | None) -> RowSample:
         most = self.layout.sample_rows
         keys = self._keys(rows) if most else None
         if keys is None:
             return RowSample()
-        places = lowest(keys, most, limit)
-        if not len(places):
+        found = lowest(keys, most, limit)
+        if not len(found):
             return RowSample(most)
-        table = {KEY: pa.array(keys[places])}
+        places = pa.array(found)
+        times = column_of(rows, self.layout.event_time)
+        table = {
+            KEY: pa.array(keys[found]),
+            TIME: pa.nulls(len(found)) if times is None else times.take(places),
+            ANSWERED: pa.array(np.ones(len(found), bool)) if mask is None else mask.take(places),
+        }
+        table[TIME] = table[TIME].cast(pa.int64())
         for feature in sorted(self._features, key=lambda feature: feature.name):
-            name = feature.name if feature.column == self.layout.score else feature.profile.column
-            if name not in table and feature.profile.kind is not FeatureType.MULTIVALENT:
-                column = column_of(rows, feature.column)
-                table[name] = _kept(column, feature.profile, pa.array(places))
+            profile = feature.profile
+            lists = profile.kind is FeatureType.MULTIVALENT
+            scored = feature.column == self.layout.score
+            name = feature.name if lists or scored else profile.column
+            if name not in table:
+                aspect = profile.aspect if lists else ""
+                table[name] = _kept(column_of(rows, feature.column), profile, aspect, places)
         return RowSample(most, ordered(pa.table(table), most))
 
 
@@ -242,14 +253,14 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _kept(column: Any, profile: FeatureProfile, places: Any) -> Any:
+def _kept(column: Any, profile: FeatureProfile, aspect: str, places: Any) -> Any:
     """Returns rows of a column as the sample has them; of a wrong type they are missing."""
     text = profile.type is FeatureType.CATEGORICAL or profile.kind is FeatureType.TEXT
     nothing = pa.nulls(len(places), pa.string() if text else pa.float64())
     if column is None:
         return nothing
     try:
-        column = flat(column.take(places))
+        column = aspect_of(column.take(places), aspect)
         received = type_of(column)
     except DataError:
         return nothing

@@ -1,4 +1,4 @@
-"""Which rows of a window are kept whole, for tests that look at all features together?
+"""Which rows of a window are kept whole, for what counts do not tell: order, time, togetherness?
 
 Those whose identity hashes lowest: the same rows however the window was sharded, and a uniform
 sample, because a hash does not know what is in the row.
@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-KEY = "_key"
+from components.profile.aspects import aspect_of
+from components.profile.columns import flat
+from components.profile.reference import FeatureProfile
+
+KEY, TIME, ANSWERED = "_key", "_time", "_answered"
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,9 @@ class RowSample:
 
     Attributes:
         most: Rows to keep.
-        rows: pyarrow table in the order of the keys, or None for no rows: the key in `_key`, then
-            the columns that were asked for; numbers as float64, everything else as text.
+        rows: pyarrow table in the order of the keys, or None for no rows: the key in `_key`, the
+            event time in `_time` (null where there is none), in `_answered` whether the row has
+            an answer, and the features' columns; numbers as float64, all else as text.
     """
 
     most: int = 0
@@ -33,6 +39,33 @@ class RowSample:
         if self.rows is None or self.rows.num_rows < self.most:
             return None
         return int(self.rows.column(KEY)[-1].as_py())
+
+    def answered(self) -> Any:
+        """Returns the answered rows in the order of their event times; None where there is none."""
+        if self.rows is None:
+            return None
+        kept = self.rows.filter(self.rows.column(ANSWERED))
+        return kept.take(pc.sort_indices(kept, [(TIME, "ascending"), (KEY, "ascending")]))
+
+    def times(self) -> npt.NDArray[np.int64]:
+        """Returns the event times of the rows, answered or not, of shape (rows,)."""
+        if self.rows is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.asarray(self.rows.column(TIME).drop_null().to_numpy(), dtype=np.int64)
+
+
+def sampled_column(rows: Any, profile: FeatureProfile) -> Any:
+    """Returns a feature's values in sampled rows as a flat column; None where they are not there.
+
+    Args:
+        rows: A table of sampled rows, of a window or of training.
+        profile: The feature.
+    """
+    if profile.name in rows.column_names:
+        return flat(rows.column(profile.name))
+    if profile.column in rows.column_names:
+        return aspect_of(rows.column(profile.column), profile.aspect)
+    return None
 
 
 def lowest(keys: npt.NDArray[np.uint64], most: int, limit: int | None) -> npt.NDArray[np.intp]:
@@ -55,7 +88,8 @@ def merge_samples(left: RowSample, right: RowSample) -> RowSample:
 
 
 def ordered(table: Any, most: int) -> Any:
-    """Returns at most `most` rows of a table by key, each key once."""
+    """Returns at most `most` rows of a table by key, each key once; columns by name."""
+    table = table.select(sorted(table.column_names))
     keys = table.column(KEY).to_numpy()
     _, places = np.unique(keys, return_index=True)
     if len(places) < len(keys):

@@ -142,6 +142,10 @@ class WindowProfile:
         """The slices that have rows."""
         return tuple(sorted({key.slice for key in self.cells if key.slice}))
 
+    def has(self, feature: str, slice_: str = "") -> bool:
+        """Says whether a feature was counted in a slice."""
+        return any(k.slice == slice_ and feature in c.features for k, c in self.cells.items())
+
     def total(self, feature: str, slice_: str = "") -> FeatureCounts:
         """Returns one feature's counts over versions, windows and rates, each row once.
 

@@ -27,6 +27,7 @@ class ReferenceProfilerSpec(component_spec.ComponentSpec):
         "numeric_bins": component_spec.ExecutionParameter(type=int),
         "slice_features": component_spec.ExecutionParameter(type=str),
         "importance_rows": component_spec.ExecutionParameter(type=int),
+        "count_windows": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -41,8 +42,9 @@ class ReferenceProfilerSpec(component_spec.ComponentSpec):
 class ReferenceProfiler(base_component.BaseComponent):
     """Freezes bins, exact counts and a seeded sample of a model's training rows.
 
-    Output `reference_profile`: `reference_profile.json` and `training_sample.parquet`, with the
-    custom properties rows, label and spans.
+    Output `reference_profile`: `reference_profile.json`, `training_sample.parquet` and
+    `training_counts.json.gz` (counts by day and by slice), with the custom properties rows, label
+    and spans.
     """
 
     SPEC_CLASS = ReferenceProfilerSpec
@@ -64,6 +66,7 @@ class ReferenceProfiler(base_component.BaseComponent):
         numeric_bins: int = 32,
         slice_features: Sequence[str] | str = (),
         importance_rows: int = 1_000,
+        count_windows: str = "day",
     ) -> None:
         """Declares the node.
 
@@ -85,12 +88,16 @@ class ReferenceProfiler(base_component.BaseComponent):
             slice_features: Columns with few values by which windows are sliced.
             importance_rows: Rows of `score_splits` on which each column is shuffled to see what
                 the model loses; 0 for none. Needs `score_signature`.
+            count_windows: By what the training rows are counted apart, so that DriftMonitor can
+                tell a season from a drift: `day` or `hour` of `event_time_ms`, "" for neither.
         """
         if score_signature and (model is None or not score_key):
             raise ConfigError(
                 f"score_signature {score_signature!r} needs a model and a score_key, the name of "
                 "the output that is the score. Give both, or leave score_signature empty."
             )
+        if count_windows not in ("day", "hour", ""):
+            raise ConfigError(f"count_windows must be 'day', 'hour' or '', got {count_windows!r}.")
         inputs: dict[str, Any] = {"schema": schema, "model": model}
         super().__init__(
             spec=ReferenceProfilerSpec(
@@ -108,6 +115,7 @@ class ReferenceProfiler(base_component.BaseComponent):
                 numeric_bins=numeric_bins,
                 slice_features=names_as_json(slice_features, "slice_features"),
                 importance_rows=importance_rows,
+                count_windows=count_windows,
             )
         )
 

@@ -18,7 +18,8 @@ from components.artifacts import set_properties
 from components.errors import DataError
 from components.profile import reference
 from components.profile.bins import BinSettings
-from components.profile.build import ProfileRequest, build
+from components.profile.build import ProfileRequest, build, flat_table
+from components.profile.training_counts import COUNTS_FILE, pack, training_counts
 from components.reference_profiler.examples_reader import joined, read_split
 from components.reference_profiler.scoring import Scorer, permutation_importances, score_splits
 from components.storage import write_bytes, write_json
@@ -71,6 +72,10 @@ class Executor(base_executor.BaseExecutor):
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
         write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
         write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
+        by_day = training_counts(
+            flat_table(table), profile, exec_properties.get("count_windows") or ""
+        )
+        write_bytes(os.path.join(output.uri, COUNTS_FILE), pack(by_day))
         spans = ",".join(str(span) for span in profile.spans)
         set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
         _LOG.info(

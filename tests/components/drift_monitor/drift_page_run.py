@@ -2,11 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
+from counted_rows import counted_window
 
-from components.drift_monitor.drift import monitor
+from components.drift_monitor.monitor import monitor
 from components.drift_monitor.report_parts import RealisedQuality
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.window import WindowRows
 from components.drift_monitor.window_parts import with_parts
 from components.profile.build import ProfileRequest, build
 
@@ -44,15 +44,14 @@ def reference_profile(labels=True):
 
 def report_of(profile, name, found, previous=None, realised=None, settings=SETTINGS):
     """Returns the report of one window."""
-    columns = {
-        key: pa.chunked_array([pa.array(values)]) for key, values in found.items() if key != "label"
-    }
-    count = len(found[SCORE])
-    window = WindowRows(name, "toys", columns, count, 3, {7: count})
+    columns = {key: values for key, values in found.items() if key != "label"}
+    window = counted_window(
+        profile, columns, name, model="toys", versions={7: len(found[SCORE])}, failed=3
+    )
     return with_parts(
         monitor(profile, window, settings, previous),
         profile,
-        columns,
+        window.profile,
         settings,
         previous,
         realised,

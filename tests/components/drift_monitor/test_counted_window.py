@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.drift_monitor.counted_window import judge_profile
+from components.drift_monitor.monitor import monitor
 from components.drift_monitor.report import Verdict
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.window import CountedWindow
 from components.errors import DataError
 from components.profile.build import ProfileRequest, build
 from components.profile.profiler import profile_batch
@@ -34,6 +35,10 @@ def counted(reference, *batches):
     for batch in batches:
         found = merge(found, profile_batch(batch, reference))
     return found
+
+
+def judge_profile(reference, profile, settings, **options):
+    return monitor(reference, CountedWindow("w", "m", profile), settings, **options)
 
 
 def test_hours_merged_into_a_day_are_judged_at_once(reference):

@@ -9,7 +9,7 @@ from components.drift_monitor.arrivals import judge_arrivals
 from components.drift_monitor.duplicates import DistinctRows, duplicate_rise, row_hashes
 from components.drift_monitor.faults import Seen, find_fault, surely_above
 from components.drift_monitor.settings import ArrivalSettings, FaultSettings
-from components.drift_monitor.traits import TraitsReader, read_traits
+from components.drift_monitor.traits import read_traits
 from components.drift_monitor.units import unit_change
 from components.errors import ConfigError
 from components.profile.bins import BinSettings
@@ -97,18 +97,17 @@ def test_rows_sorted_by_a_value_are_not_stuck():
     assert fault(zeros, np.sort(np.maximum(normal(2), 0))) is None
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [7, 8, 500], list(range(100, 2_000, 100))])
-def test_the_longest_run_does_not_depend_on_batches(cuts):
+def test_the_longest_run_is_of_one_value_and_not_of_missing_ones():
     current = np.round(normal(3), 1)
     current[300:700] = 1.0
+    current[800:1_900] = np.nan
     profile = profile_feature("x", pa.array(normal(1)), BinSettings())
-    reader = TraitsReader(FeatureType.NUMERIC, profile.bins)
-    for part in np.split(current, cuts):
-        reader.add(pa.array(part))
-    assert reader.traits().longest_run >= 400
-    whole = read_traits(pa.array(current), FeatureType.NUMERIC, profile.bins)
-    assert reader.traits().longest_run == whole.longest_run
-    assert reader.traits().run_bin == whole.run_bin
+    found = read_traits(pa.array(current), FeatureType.NUMERIC, profile.bins)
+    assert 400 <= found.longest_run < 410
+    assert found.run_bin == np.searchsorted(profile.bins.edges, 1.0)
+    assert (found.rows, found.present, len(found.values)) == (2_000, 900, 900)
+    nothing = read_traits(pa.nulls(5, pa.float64()), FeatureType.NUMERIC, profile.bins)
+    assert (nothing.longest_run, nothing.run_bin) == (0, None)
 
 
 def test_a_code_for_missing_is_out_of_range():

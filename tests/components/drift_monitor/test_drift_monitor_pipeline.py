@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from counted_rows import log_rows
+
+from pipelines.config import LOCAL_BEAM_ARGS
 
 PURE = (
-    "components.profile.build, components.profile.sample, components.drift_monitor.drift, "
-    "components.drift_monitor.window"
+    "components.profile.build, components.profile.sample, components.drift_monitor.monitor, "
+    "components.drift_monitor.files"
 )
 
 
@@ -38,12 +40,7 @@ def written_log(folder, rows):
     from components.prediction_log.window_files import Window, write_window
 
     about = Window(window="w1", start_ms=0, end_ms=1, model_name="m", rows=len(rows))
-    columns = {
-        "model_version": pa.array([2] * len(rows), pa.int64()),
-        "status": ["ok"] * len(rows),
-        "feature.temp": pa.array(rows),
-    }
-    write_window(str(folder), about, pa.table(columns))
+    write_window(str(folder), about, log_rows({"temp": rows}, versions={2: len(rows)}))
 
 
 @pytest.mark.tensorflow
@@ -80,6 +77,7 @@ def test_a_local_run_leaves_profile_and_report_in_mlmd(tmp_path):
             pipeline_root=str(tmp_path / "root"),
             components=[examples, log, profiler, monitor],
             metadata_connection_config=connection,
+            beam_pipeline_args=list(LOCAL_BEAM_ARGS),
         )
     )
     with metadata.Metadata(connection) as store:
@@ -99,6 +97,8 @@ def test_a_local_run_leaves_profile_and_report_in_mlmd(tmp_path):
         "drift_report.html",
         "drift_report.json",
         "drift_report.prom",
+        "window_profile.json",
+        "window_sample.parquet",
     }
     assert "temp" in (folder / "drift_report.html").read_text()
     assert 'verdict="DRIFT",version="2"} 1.0' in (folder / "drift_report.prom").read_text()

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from counted_rows import counted_window
 
 from components.drift_monitor import report
-from components.drift_monitor.drift import monitor
+from components.drift_monitor.monitor import monitor
 from components.drift_monitor.report import Verdict
 from components.drift_monitor.settings import DriftSettings, FaultSettings
-from components.drift_monitor.window import WindowRows
 from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
 
@@ -34,18 +34,13 @@ def weights():
     return shares / shares.sum()
 
 
-def window(columns, name="w1", versions=None):
-    count = len(next(iter(columns.values()))) if columns else 0
-    return WindowRows(name, "flights", columns, count, 0, versions or {3: count})
-
-
 @pytest.fixture(scope="module")
 def reference():
     return build(pa.table(rows(20_000, seed=0)), ProfileRequest())[0]
 
 
 def judged(reference, columns, **settings):
-    return monitor(reference, window(columns), DriftSettings(**settings))
+    return monitor(reference, counted_window(reference, columns), DriftSettings(**settings))
 
 
 def fault_of(result, name):
@@ -213,7 +208,7 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
 
 
 def test_an_empty_window_is_not_enough_data(reference):
-    result = monitor(reference, WindowRows("w", "flights", {}, 0, 5, {}), DriftSettings())
+    result = monitor(reference, counted_window(reference, {}, failed=5), DriftSettings())
     assert (result.verdict, result.reason) == (Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW)
     assert "5 were answered with an error" in result.explanation
     assert result.model_version == 0
@@ -243,7 +238,8 @@ def test_a_monitor_with_nothing_to_watch_does_not_call_it_stable(reference):
 
 
 def test_the_latest_of_several_versions_is_named_and_all_are_counted(reference):
-    result = monitor(reference, window(rows(1_000, 1), versions={3: 900, 4: 100}), DriftSettings())
+    window = counted_window(reference, rows(1_000, 1), versions={3: 900, 4: 100})
+    result = monitor(reference, window, DriftSettings())
     assert result.model_version == 4
     assert result.model_versions == {3: 900, 4: 100}
 
@@ -293,7 +289,9 @@ def test_k_of_n_windows_asks_for_persistence(reference):
     shifts = {"w1": 1.0, "w2": 0.0, "w3": 1.0, "w4": 0.0, "w5": 0.0, "w6": 1.0}
     drifted, previous = {}, None
     for seed, (name, shift) in enumerate(shifts.items(), start=1):
-        previous = monitor(reference, window(rows(1_000, seed, shift), name), settings, previous)
+        previous = monitor(
+            reference, counted_window(reference, rows(1_000, seed, shift), name), settings, previous
+        )
         previous = report.from_json(json.loads(json.dumps(report.to_json(previous))))
         drifted[name] = previous.drifted
     assert drifted == {"w1": (), "w2": (), "w3": ("x0",), "w4": (), "w5": (), "w6": ()}
@@ -302,15 +300,23 @@ def test_k_of_n_windows_asks_for_persistence(reference):
 
 def test_a_window_monitored_again_counts_once(reference):
     settings = DriftSettings(windows_needed=2, windows_looked_at=3)
-    first = monitor(reference, window(rows(1_000, 1, 1.0)), settings)
-    assert monitor(reference, window(rows(1_000, 1, 1.0)), settings, first).drifted == ()
+    first = monitor(reference, counted_window(reference, rows(1_000, 1, 1.0)), settings)
+    assert (
+        monitor(reference, counted_window(reference, rows(1_000, 1, 1.0)), settings, first).drifted
+        == ()
+    )
 
 
 def test_the_history_starts_anew_with_another_reference(reference):
     settings = DriftSettings(windows_needed=2, windows_looked_at=3)
     other, _ = build(pa.table(rows(5_000, seed=9)), ProfileRequest())
-    first = monitor(other, window(rows(1_000, 1, 1.0), "w1"), settings)
-    assert monitor(reference, window(rows(1_000, 2, 1.0), "w2"), settings, first).drifted == ()
+    first = monitor(other, counted_window(other, rows(1_000, 1, 1.0), "w1"), settings)
+    assert (
+        monitor(
+            reference, counted_window(reference, rows(1_000, 2, 1.0), "w2"), settings, first
+        ).drifted
+        == ()
+    )
 
 
 def test_report_json_round_trip(reference):

@@ -3,20 +3,20 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from counted_rows import counted_window
 
 from components.drift_monitor import report
 from components.drift_monitor.calibration import (
     effects_of_reports,
-    effects_of_windows,
     season_floors,
+    training_floors,
 )
-from components.drift_monitor.drift import monitor
+from components.drift_monitor.monitor import monitor
 from components.drift_monitor.multivariate import compare_samples
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.window import WindowRows
-from components.errors import ConfigError
+from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
-from components.profile.counts import count
+from components.profile.training_counts import pack, read_counts, training_counts
 
 
 def rows(seed, shift=0.0, n=2_000):
@@ -24,33 +24,83 @@ def rows(seed, shift=0.0, n=2_000):
     return {"x": pa.array(random.normal(shift, 1, n)), "y": pa.array(random.normal(size=n))}
 
 
-def window(columns, name="w"):
-    return WindowRows(name, "m", columns, len(columns["x"]), 0, {1: len(columns["x"])})
-
-
 @pytest.fixture(scope="module")
 def reference():
     return build(pa.table(rows(0, n=20_000)), ProfileRequest())[0]
 
 
-def test_what_a_season_always_does_is_no_alarm(reference):
-    """Decembers are half a sigma higher, give or take; this one is, too; the next is two."""
-    decembers = [rows(seed, 0.5 + 0.05 * (seed % 3)) for seed in range(1, 7)]
-    counts = [
-        {p.name: count(columns[p.name], p.type, p.bins) for p in reference.features}
-        for columns in decembers
-    ]
-    floors = season_floors(effects_of_windows(reference, counts))
-    settings = DriftSettings(season_floors=floors)
-    usual = monitor(reference, window(rows(10, 0.55)), settings)
+DAY_MS = 86_400_000
+
+
+def days(count, seed, moves, per_day=1_000):
+    """Training rows of `count` days, x moved on each day as `moves(day)` says."""
+    table = rows(seed, n=count * per_day)
+    day = np.repeat(np.arange(count), per_day)
+    x = table["x"].to_numpy() + np.array([moves(d) for d in range(count)])[day]
+    times = day * DAY_MS + np.arange(count * per_day) % DAY_MS
+    return pa.table({"x": x, "y": table["y"], "event_time_ms": times})
+
+
+def weekly(day):
+    """Higher by 0.8 sigma at the weekend, as the days of the week go by."""
+    return 0.8 * (day % 7 >= 5)
+
+
+def test_days_of_training_say_how_far_a_day_lies_from_the_others():
+    trained = days(70, 3, weekly)
+    reference, _ = build(trained, ProfileRequest())
+    floors = training_floors(reference, training_counts(trained, reference), DAY_MS)
+    sunday = counted_window(reference, rows(10, 0.8))
+    assert monitor(reference, sunday, DriftSettings()).drifted == ("x",)
+    calibrated = DriftSettings(season_floors=floors)
+    usual = monitor(reference, sunday, calibrated)
     assert usual.verdict is report.Verdict.STABLE
     assert usual.features[0].held_by == report.SEASON
-    assert monitor(reference, window(rows(10, 0.55)), DriftSettings()).drifted == ("x",)
-    assert monitor(reference, window(rows(11, 2.0)), settings).drifted == ("x",)
+    beyond = counted_window(reference, rows(11, 1.6))
+    assert monitor(reference, beyond, calibrated).drifted == ("x",)
+    assert floors["y"] < 0.02 < floors["x"]
+
+
+def test_weeks_of_training_are_alike_where_days_are_not():
+    trained = days(70, 3, weekly)
+    reference, _ = build(trained, ProfileRequest())
+    counts = training_counts(trained, reference)
+    by_day, by_week = (training_floors(reference, counts, n * DAY_MS) for n in (1, 7))
+    assert by_week["x"] < 0.02 < by_day["x"]
+
+
+def test_training_without_days_gives_no_floors():
+    trained = days(10, 3, weekly)
+    reference, _ = build(trained, ProfileRequest())
+    counts = training_counts(trained, reference)
+    assert training_floors(reference, counts, 8 * DAY_MS) == {}
+    assert training_floors(reference, counts, DAY_MS // 24) == {}
+    timeless = training_counts(trained.drop(["event_time_ms"]), reference)
+    assert training_floors(reference, timeless, DAY_MS) == {}
+
+
+def test_a_rest_of_two_thirds_of_a_window_counts_as_one():
+    trained = days(59, 3, lambda day: 0.0)  # January and February
+    reference, _ = build(trained, ProfileRequest())
+    counts = training_counts(trained, reference)
+    assert set(training_floors(reference, counts, 31 * DAY_MS)) == {"x", "y"}
+    assert training_floors(reference, counts, 40 * DAY_MS) == {}
+
+
+def test_training_counts_come_back_from_their_file(tmp_path):
+    trained = days(3, 3, weekly)
+    reference, _ = build(trained, ProfileRequest())
+    counts = training_counts(trained, reference)
+    (tmp_path / "training_counts.json.gz").write_bytes(pack(counts))
+    assert pack(read_counts(str(tmp_path))) == pack(counts)
+    (tmp_path / "training_counts.json.gz").write_bytes(pack(counts)[:-9])
+    with pytest.raises(DataError, match="Run ReferenceProfiler"):
+        read_counts(str(tmp_path))
 
 
 def test_earlier_reports_calibrate_as_their_counts_do(reference):
-    reports = [monitor(reference, window(rows(s, 0.5)), DriftSettings()) for s in range(1, 5)]
+    windows = [counted_window(reference, rows(seed, 0.5)) for seed in range(1, 5)]
+    reports = [monitor(reference, window, DriftSettings()) for window in windows]
     floors = season_floors(effects_of_reports(reports))
     seen = [f.psi_corrected for r in reports for f in r.features if f.feature == "x"]
     assert floors["x"] >= max(seen)
@@ -65,14 +115,14 @@ def test_a_single_window_makes_no_season():
 def test_an_alarm_stays_until_the_effect_is_clearly_gone(reference):
     """A PSI of 0.3 alarms; one of 0.14 alone does not at this floor, after it it does."""
     settings = DriftSettings(psi_floor=0.25, release=0.4)
-    first = monitor(reference, window(rows(1, 0.6, 8_000), "w1"), settings)
+    first = monitor(reference, counted_window(reference, rows(1, 0.6, 8_000), "w1"), settings)
     assert first.drifted == ("x",)
-    weaker = window(rows(2, 0.38, 8_000), "w2")
+    weaker = counted_window(reference, rows(2, 0.38, 8_000), "w2")
     assert monitor(reference, weaker, settings).features[0].held_by == report.EFFECT_FLOOR
     assert monitor(reference, weaker, settings, first).drifted == ("x",)
     without = DriftSettings(psi_floor=0.25, release=1.0)
     assert monitor(reference, weaker, without, first).drifted == ()
-    gone = monitor(reference, window(rows(3, 0.0, 8_000), "w2"), settings, first)
+    gone = monitor(reference, counted_window(reference, rows(3, 0.0, 8_000), "w2"), settings, first)
     assert gone.drifted == ()
 
 

@@ -189,7 +189,7 @@ def test_lists_texts_and_odd_columns(capsys, tmp_path):
     status, report = monitored(capsys, before, save(odd(1), tmp_path, "b"))
     assert (status, report["verdict"]) == (0, "STABLE")
     types = {entry["type"] for entry in report["features"]}
-    assert types == {"list", "text", "unsupported"}
+    assert types == {"multivalent", "text", "unsupported"}
     status, report = monitored(capsys, before, save(odd(1, 0.6), tmp_path, "c"))
     assert (status, report["features"][0]["feature"]) == (3, "embedding#value")
 

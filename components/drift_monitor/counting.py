@@ -1,0 +1,98 @@
+"""How is a window of the prediction log counted? By Beam, row group by row group."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.drift_monitor.window import CountedWindow, check_columns
+from components.errors import DataError
+from components.prediction_log.window_files import ROWS_FILE, Window
+from components.profile import profile_files
+from components.profile.beam_profile import MergeProfiles, ProfileWindow, check_rows
+from components.profile.layout import Layout
+from components.profile.reference import ReferenceProfile
+from components.profile.window_profile import WindowProfile
+from components.tables.opening import open_binary
+
+
+def count_log(
+    make_pipeline: Callable[[], Any],
+    uri: str,
+    about: Window,
+    reference: ReferenceProfile,
+    layout: Layout,
+    folder: str,
+) -> CountedWindow:
+    """Counts the rows of a PredictionLog artifact, and leaves the profile below a folder.
+
+    Args:
+        make_pipeline: Makes the Beam pipeline to run.
+        uri: The artifact's folder.
+        about: What its `window.json` says.
+        reference: Whose bins are counted on.
+        layout: Where the log has what is counted.
+        folder: Gets the profile's files (profile_files.py); the workers must reach it.
+
+    Raises:
+        DataError: The log is cut off, is none, or lost rows on the way.
+    """
+    path = os.path.join(uri, ROWS_FILE)
+    groups = _row_groups(path, about)
+    with make_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | "RowGroups" >> beam.Create(list(range(groups)))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadRowGroup(path)).with_output_types(pa.RecordBatch)
+            | "Count" >> ProfileWindow(reference, layout)
+            | "Windows" >> beam.Values()
+            | "Whole"
+            >> beam.CombineGlobally(MergeProfiles(reference.digest())).with_output_types(
+                WindowProfile
+            )
+            | "Write" >> beam.Map(profile_files.save, folder)
+        )
+    profile = check_rows(profile_files.load(folder), about.rows)
+    return CountedWindow(about.window, about.model_name, profile, about.start_ms, about.end_ms)
+
+
+def _row_groups(path: str, about: Window) -> int:
+    with open_binary(path) as source:
+        try:
+            file = pq.ParquetFile(source)
+        except pa.ArrowInvalid as error:
+            raise _cut(path, error) from error
+        if file.metadata.num_rows != about.rows:
+            raise DataError(
+                f"Expected {about.rows} rows as window.json says, received "
+                f"{file.metadata.num_rows}: {path} is not of one run with it. Make the log again."
+            )
+        if not about.rows:
+            return 0
+        check_columns(file.schema_arrow.names, path)
+        return int(file.num_row_groups)
+
+
+class _ReadRowGroup(beam.DoFn):
+    """Reads a row group as record batches."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def process(self, number: int) -> Iterator[Any]:
+        with open_binary(self._path) as source:
+            try:
+                yield from pq.ParquetFile(source).read_row_group(number).to_batches()
+            except (pa.ArrowInvalid, OSError) as error:
+                raise _cut(self._path, error) from error
+
+
+def _cut(path: str, error: Exception) -> DataError:
+    return DataError(
+        f"Expected whole Parquet rows in {path}, received: {error}. "
+        "Run PredictionLogGen on the window again."
+    )

@@ -1,0 +1,74 @@
+"""What were the training rows like day by day and slice by slice? Counts on the profile's bins.
+
+The profile says how often values were there in all; these counts say how far one day lies from
+another without any drift, and what is usual for a slice.
+"""
+
+import gzip
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+from components.errors import DataError
+from components.profile import window_json
+from components.profile.layout import Layout
+from components.profile.profiler import MOST_ROWS, Profiler
+from components.profile.reference import ReferenceProfile
+from components.profile.window_profile import Cell, WindowProfile, regrouped
+from components.storage import read_bytes
+
+COUNTS_FILE = "training_counts.json.gz"
+
+
+def training_counts(table: Any, profile: ReferenceProfile, windows: str = "day") -> WindowProfile:
+    """Returns the counts of training rows by day, and of each slice over all days.
+
+    Args:
+        table: The profiled rows with flat columns, as a pyarrow table.
+        profile: What `build` made of them.
+        windows: `day` or `hour`, in UTC, by the column `event_time_ms`; "" for all rows together.
+    """
+    layout = Layout(
+        identity=(),
+        model_version="",
+        sampling_rate="",
+        status="",
+        ignored=(),
+        window=windows if "event_time_ms" in table.column_names else "",
+        sample_rows=0,
+    )
+    counted = Profiler(profile, layout).profile_all(table.to_batches(max_chunksize=MOST_ROWS))
+    by_day = regrouped(counted, lambda key: replace(key, window="") if key.slice else key)
+    return replace(by_day, cells={key: _bare(cell) for key, cell in by_day.cells.items()})
+
+
+def _bare(cell: Cell) -> Cell:
+    """Without what no comparison of counts needs: distinct and unseen values."""
+    return Cell(
+        cell.rows,
+        {name: replace(f, registers=b"", unseen=()) for name, f in cell.features.items()},
+    )
+
+
+def pack(counts: WindowProfile) -> bytes:
+    """Returns the content of `training_counts.json.gz`; equal for equal counts."""
+    text = json.dumps(window_json.to_json(counts), separators=(",", ":"))
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def read_counts(folder: str) -> WindowProfile:
+    """Returns the counts that `pack` packed into `training_counts.json.gz` below a folder.
+
+    Raises:
+        DataError: The file is not there, or damaged.
+    """
+    path = os.path.join(folder, COUNTS_FILE)
+    try:
+        found = json.loads(gzip.decompress(read_bytes(path)))
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"Expected training counts as gzipped JSON in {path}, received: {error}. "
+            "Run ReferenceProfiler of this release on the training data."
+        ) from error
+    return window_json.from_json(found)
