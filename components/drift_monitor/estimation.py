@@ -1,17 +1,15 @@
-"""How good were a window's answers, as far as its scores tell before any label is here?
+"""How good were a window's answers, before its labels are here?
 
-The interval holds chance in the labels and in the map, as if rows were drawn one by one. Rows that
-share a day or a machine share their luck, and labels come to mean other things: where earlier
-estimates have been farther off than their intervals said, this one's is widened by as much.
-
-Source of the widening: R. T. Birge, "The calculation of errors by the method of least squares",
-Physical Review 40 (1932): stated errors times the root of the mean squared residual in their units.
+First from its scores, as far as these tell what they told at training time. Then labels of earlier
+windows, where such have come, correct the estimate by as much as those before it were off, and the
+interval holds what may have changed since.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
+from components.drift_monitor.label_offset import WindowEstimate, corrected
 from components.drift_monitor.report_parts import EstimatedMetric, EstimatedQuality, PastWindow
 from components.profile.bins import NumericBins
 from components.profile.counts import ColumnCounts
@@ -27,7 +25,7 @@ from components.profile.reference import FeatureProfile
 CONCEPT = "No labels: a change of what labels mean is not seen."
 _STRANGE_SHARE = 0.05
 _NORMAL = 1.96
-_FEWEST_WINDOWS = 3
+_LEAST_HALF = 1e-4
 _DIGITS = 6
 
 
@@ -64,6 +62,8 @@ def estimated_quality(
                 value=round(found.value, _DIGITS),
                 low=round(found.low, _DIGITS),
                 high=round(found.high, _DIGITS),
+                from_scores=round(found.value, _DIGITS),
+                chance=round(found.chance, _DIGITS),
             )
             for name, found in expected.items()
             if name in promised
@@ -72,44 +72,52 @@ def estimated_quality(
     )
 
 
-def widened(estimated: EstimatedQuality, past: Iterable[PastWindow]) -> EstimatedQuality:
-    """Returns the estimate with intervals that would have held what labels showed before.
+def corrected_by_labels(
+    estimated: EstimatedQuality, past: Iterable[PastWindow]
+) -> EstimatedQuality:
+    """Returns the estimate as labels of earlier windows correct it.
 
     Args:
-        estimated: With the intervals of chance alone.
-        past: Windows of the same model whose estimates met their labels, among others.
+        estimated: From the scores alone, with intervals of chance.
+        past: Windows of the same model, the oldest first; some have their labels.
     """
     known = list(past)
     metrics = {}
     for name, metric in estimated.metrics.items():
-        met = [
-            (*window.estimated[name], window.realised[name])
-            for window in known
-            if name in window.estimated and name in window.realised
-        ]
-        factor = interval_factor(met)
+        half = max((metric.high - metric.low) / 2, _LEAST_HALF)
+        map_error = math.sqrt(max(0.0, (half / _NORMAL) ** 2 - metric.chance**2))
+        found = corrected(
+            [window for entry in known if (window := _seen(entry, name))],
+            WindowEstimate(estimated=metric.value, chance=metric.chance),
+            map_error,
+        )
         metrics[name] = replace(
             metric,
-            low=round(max(0.0, metric.value - factor * (metric.value - metric.low)), _DIGITS),
-            high=round(min(1.0, metric.value + factor * (metric.high - metric.value)), _DIGITS),
-            factor=round(factor, _DIGITS),
+            value=round(found.value, _DIGITS),
+            low=round(found.low, _DIGITS),
+            high=round(found.high, _DIGITS),
+            factor=round((found.high - found.low) / 2 / half, _DIGITS),
         )
-    return replace(estimated, metrics=metrics)
+    told = sum(bool(entry.realised.keys() & entry.estimated.keys()) for entry in known)
+    unseen = [_since(told) if said == CONCEPT else said for said in estimated.unseen]
+    return replace(estimated, metrics=metrics, unseen=tuple(unseen))
 
 
-def interval_factor(met: Sequence[tuple[float, float, float, float, float]]) -> float:
-    """Returns how much wider intervals have to be, at least 1; 1 for fewer than three windows.
+def _seen(entry: PastWindow, name: str) -> WindowEstimate | None:
+    if name not in entry.estimated:
+        return None
+    value, low, high, factor = entry.estimated[name]
+    # Reports of before there was a correction hold the estimate from scores itself.
+    as_was = (value, (high - low) / 2 / max(factor, 1.0) / _NORMAL)
+    value, chance = entry.from_scores.get(name, as_was)
+    return WindowEstimate(estimated=value, chance=chance, realised=entry.realised.get(name))
 
-    Args:
-        met: Value, low, high and factor of estimates, and what labels gave.
-    """
-    squares = [
-        (_NORMAL * factor * (real - value) / max((high - low) / 2, 1e-9)) ** 2
-        for value, low, high, factor, real in met
-    ]
-    if len(squares) < _FEWEST_WINDOWS:
-        return 1.0
-    return max(1.0, math.sqrt(sum(squares) / len(squares)))
+
+def _since(told: int) -> str:
+    if not told:
+        return CONCEPT
+    windows = "an earlier window" if told == 1 else f"{told} earlier windows"
+    return f"Corrected by labels of {windows}: what labels came to mean since then is not seen."
 
 
 def _not_counted(calibration: CalibrationMap, current: ColumnCounts) -> list[str]:

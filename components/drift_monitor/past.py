@@ -34,6 +34,11 @@ def as_past(report: "DriftReport") -> PastWindow:
             name: (metric.value, metric.low, metric.high, metric.factor)
             for name, metric in (estimated.metrics if estimated else {}).items()
         },
+        from_scores={
+            name: (metric.from_scores, metric.chance)
+            for name, metric in (estimated.metrics if estimated else {}).items()
+            if metric.from_scores is not None
+        },
     )
 
 

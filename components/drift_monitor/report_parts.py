@@ -44,12 +44,14 @@ class EstimatedMetric:
 
     Attributes:
         reference: What held-out rows with labels gave at training time.
-        value: What is expected of the window.
-        low: 2.5th percentile of where the window's labels would put it, were each row's label
-            drawn by itself; rows of one day share their luck, and can be farther off.
+        value: What is expected of the window: from its scores, corrected by as much as labels of
+            earlier windows say that such estimates are off by now.
+        low: 2.5th percentile of where the window's labels would put it.
         high: 97.5th percentile.
-        factor: How much wider the interval was made, as estimates of windows before were farther
-            off than theirs said; 1 where they were not, or no labels have come.
+        factor: How many times as wide as chance alone makes it the interval is; below 1 where
+            labels have taught more than the held-out rows did.
+        from_scores: The value before the correction.
+        chance: Standard deviation that chance in the window's labels alone gives.
     """
 
     reference: float
@@ -57,6 +59,8 @@ class EstimatedMetric:
     low: float
     high: float
     factor: float = 1.0
+    from_scores: float | None = None
+    chance: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,7 @@ class PastWindow:
         faults: Fault code by broken feature.
         estimated: Value, low, high and the factor of the interval by metric.
         realised: Value by metric, once labels came.
+        from_scores: What scores alone said and the chance in it, by metric.
     """
 
     window: str
@@ -128,6 +133,7 @@ class PastWindow:
     faults: Mapping[str, str] = field(default_factory=dict)
     estimated: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     realised: Mapping[str, float] = field(default_factory=dict)
+    from_scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +187,8 @@ def _past(entry: Mapping[str, Any]) -> PastWindow:
     estimated = {}
     for name, (value, low, high, factor) in entry["estimated"].items():
         estimated[name] = (float(value), float(low), float(high), float(factor))
-    return PastWindow(**{**_tupled(entry), "estimated": estimated})
+    from_scores = {n: (float(v), float(c)) for n, (v, c) in entry.get("from_scores", {}).items()}
+    return PastWindow(**{**_tupled(entry), "estimated": estimated, "from_scores": from_scores})
 
 
 def _tupled(entry: Mapping[str, Any]) -> dict[str, Any]:

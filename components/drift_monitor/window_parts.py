@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from components.drift_monitor.estimation import estimated_quality, widened
+from components.drift_monitor.estimation import corrected_by_labels, estimated_quality
 from components.drift_monitor.measuring import watched
 from components.drift_monitor.past import as_past, carried
 from components.drift_monitor.report import DriftReport, FeatureDrift
@@ -45,7 +45,7 @@ def with_parts(
     if estimated:
         met = carried(before, as_past(report), realised)
         same = [w for w in met[:-1] if w.model_version == report.model_version]
-        estimated = widened(estimated, same)
+        estimated = corrected_by_labels(estimated, same)
     parts = Parts(
         shapes=shapes_of(report.features, reference, window, settings),
         estimated=estimated,

@@ -130,7 +130,7 @@ def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:
         same = realised if realised and realised.window == report.window else None
         body.append(against_promise(estimated, same))
         notes = "".join(
-            f"<li>{escape(note)}</li>" for note in [*estimated.unseen, *_widened(estimated)]
+            f"<li>{escape(note)}</li>" for note in [*estimated.unseen, *_wide(estimated)]
         )
         body.append(f'<ul class="notes">{notes}</ul>')
     promised = estimated.metrics.get("auc") if estimated else None
@@ -149,13 +149,13 @@ def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:
     return section("How good the answers are", lead, *body)
 
 
-def _widened(estimated: EstimatedQuality) -> list[str]:
+def _wide(estimated: EstimatedQuality) -> list[str]:
     factor = max(metric.factor for metric in estimated.metrics.values())
     if factor <= _WORTH_SAYING:
         return []
     return [
-        f"Intervals are up to {factor:.1f} times as wide as chance alone makes them: estimates of "
-        "windows before were that much farther off."
+        f"Intervals are up to {factor:.1f} times as wide as chance alone makes them: what scores "
+        "mean may have moved by as much since labels last told."
     ]
 
 

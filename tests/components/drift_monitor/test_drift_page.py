@@ -111,7 +111,7 @@ def test_quality_is_shown_against_the_promise_and_over_windows(chain):
     dots = [a["class"] for t, a in outline.tags if t == "circle"]
     assert dots.count("dot realised") == 3 + 1
     notes = " ".join(outline.of("li"))
-    assert "No labels: a change of what labels mean is not seen." in notes
+    assert "Corrected by labels of 3 earlier windows: what labels came to mean since" in notes
     assert "w3: 2,900 rows have labels, 97 % of the window" in notes
     assert "No rise of the errors is certain" in notes
     off = sum(abs(w.estimated["auc"][0] - 0.74) for w in chain[3].parts.past[:3]) / 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from components.drift_monitor import report
-from components.drift_monitor.estimation import CONCEPT, interval_factor
+from components.drift_monitor.estimation import CONCEPT
 from components.drift_monitor.page import render
 from components.drift_monitor.past import MOST_WINDOWS, carried, joined
 from components.drift_monitor.realised import realised_quality
@@ -208,55 +208,66 @@ def test_quality_json_is_read_under_the_names_of_the_estimate():
         realised_quality({"slices": []})
 
 
-def met(off, half=0.02, factor=1.0):
-    """A window whose estimate was `off` from what labels gave, with a 95 % interval around it."""
-    return (0.7, 0.7 - half * factor, 0.7 + half * factor, factor, 0.7 + off)
-
-
-def test_intervals_widen_by_as_much_as_estimates_were_off():
-    assert interval_factor([met(0.05)] * 2) == 1.0
-    assert interval_factor([met(0.001)] * 5) == 1.0
-    # 0.02 is 1.96 standard errors: 0.05 is 4.9 of them.
-    assert interval_factor([met(0.05), met(-0.05), met(0.05)]) == pytest.approx(4.9)
-    # What was widened before is not widened twice.
-    assert interval_factor([met(0.05, factor=2.5)] * 3) == pytest.approx(4.9)
-
-
-def test_widened_intervals_hold_what_chance_alone_does_not():
-    random = np.random.default_rng(0)
-    inside = {"chance": 0, "widened": 0}
-    errors = random.normal(0.0, 0.03, 400)
-    for number in range(20, 400):
-        factor = interval_factor([met(error) for error in errors[number - 20 : number]])
-        inside["chance"] += abs(errors[number]) <= 0.02
-        inside["widened"] += abs(errors[number]) <= 0.02 * factor
-    assert inside["chance"] / 380 < 0.6
-    assert 0.9 < inside["widened"] / 380 < 0.98
-
-
-def test_the_windows_of_another_model_do_not_widen(profile):
-    found = rows(2_000, 5)
-    first = report_of(profile, "w0", found)
-    value = first.parts.estimated.metrics["auc"].value
-    before = tuple(
+def labelled_windows(first, off, versions):
+    """Windows before whose labels were `off` from an estimate such as that of the first report."""
+    value, chance = (getattr(first.parts.estimated.metrics["auc"], n) for n in ("value", "chance"))
+    return tuple(
         PastWindow(
             window=f"p{number}",
             verdict="STABLE",
             model_version=version,
-            estimated={"auc": (value, value - 0.01, value + 0.01, 1.0)},
-            realised={"auc": value - 0.04},
+            estimated={"auc": (value, value - 2 * chance, value + 2 * chance, 1.0)},
+            from_scores={"auc": (value, chance)},
+            realised={"auc": value + off},
         )
-        for number, version in enumerate((7, 7, 7, 8))
+        for number, version in enumerate(versions)
     )
-    previous = replace(first, parts=replace(first.parts, past=before))
-    wide = report_of(profile, "w1", found, previous).parts.estimated.metrics["auc"]
-    assert wide.factor == pytest.approx(1.96 * 4)
-    assert wide.value == value
+
+
+def after(first, past, profile, found):
+    previous = replace(first, parts=replace(first.parts, past=past))
+    return report_of(profile, "w1", found, previous).parts.estimated
+
+
+def test_labels_of_windows_before_correct_the_estimate(profile):
+    found = rows(2_000, 5)
+    first = report_of(profile, "w0", found)
     usual = first.parts.estimated.metrics["auc"]
-    assert wide.high - value == pytest.approx(wide.factor * (usual.high - value), abs=1e-5)
-    others = tuple(replace(window, model_version=8) for window in before)
-    previous = replace(first, parts=replace(first.parts, past=others))
-    assert report_of(profile, "w1", found, previous).parts.estimated.metrics["auc"].factor == 1.0
+    past = labelled_windows(first, -0.1, (7,) * 5)
+    told = after(first, past, profile, found)
+    auc = told.metrics["auc"]
+    assert usual.value - 0.1 < auc.value < usual.value - 0.07
+    assert auc.low < usual.value - 0.1 < auc.high
+    assert auc.from_scores == usual.from_scores == usual.value
+    assert told.unseen[0].startswith("Corrected by labels of 5 earlier windows")
+    assert told.metrics["f1"] == first.parts.estimated.metrics["f1"] or (
+        told.metrics["f1"].value == first.parts.estimated.metrics["f1"].value
+    )
+    right = after(first, labelled_windows(first, 0.0, (7,) * 8), profile, found)
+    assert right.metrics["auc"].value == pytest.approx(usual.value, abs=1e-3)
+    assert right.metrics["auc"].factor < 0.8 * usual.factor
+
+
+def test_the_labels_of_another_model_correct_nothing(profile):
+    found = rows(2_000, 5)
+    first = report_of(profile, "w0", found)
+    others = after(first, labelled_windows(first, -0.1, (8,) * 5), profile, found)
+    assert others.metrics == after(first, (), profile, found).metrics
+    assert others.unseen == (CONCEPT,)
+
+
+def test_a_report_of_before_corrections_is_read_and_counts(profile):
+    found = rows(2_000, 5)
+    first = report_of(profile, "w0", found)
+    past = tuple(replace(w, from_scores={}) for w in labelled_windows(first, -0.1, (7,) * 5))
+    content = report.to_json(replace(first, parts=replace(first.parts, past=past)))
+    for window in content["past"]:
+        del window["from_scores"]
+    for metric in content["estimated"]["metrics"].values():
+        del metric["from_scores"], metric["chance"]
+    read = report.from_json(content)
+    told = report_of(profile, "w1", found, read).parts.estimated.metrics["auc"]
+    assert told.value < first.parts.estimated.metrics["auc"].value - 0.07
 
 
 def test_shapes_say_what_the_model_rests_on(profile):
