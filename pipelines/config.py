@@ -34,6 +34,8 @@ class ModelSettings:
         eval_fraction: Share of the rows held out from training.
         seed: Seed of splits, weights and samples.
         group_column: Column that decides the split in place of the key; empty splits row by row.
+        row_keys: Columns of a span that name a row in the prediction log, too, as
+            `TRAINING=SERVED` where the log calls it otherwise; empty leaves skew unseen.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelSettings:
     eval_fraction: float = 0.1
     seed: int = 0
     group_column: str = ""
+    row_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("preprocessing_fn", "run_fn"):

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.proto import transform_pb2
 
 from components.artifacts import RetrainDecision
+from components.prediction_log.component import PredictionLogGen
 from components.reference_profiler.component import ReferenceProfiler
 from components.serving_pusher.component import ServingPusher
+from components.skew_monitor.component import SkewMonitor
+from components.skew_monitor.skew import parse_keys
 from components.span_example_gen.component import SpanExampleGen
 from components.span_example_gen.spans import format_spans
 from pipelines.assembly import assemble, imported
+from pipelines.calendar import Window
 from pipelines.config import Settings
 from pipelines.evaluation import challenger_config
 from pipelines.recording_evaluator import Evaluator
@@ -25,17 +30,24 @@ class TrainingRequest:
         spans: Spans to train on.
         champion_uri: Model artifact of the stable version; None before the first push.
         decision_uri: Artifact of the decision that asks; None when a person does.
+        served_window: When rows of these spans were served, to look for training-serving skew; None
+            before anything served.
     """
 
     spans: Sequence[int]
     champion_uri: str | None = None
     decision_uri: str | None = None
+    served_window: Window | None = None
 
 
 def training_pipeline(
     settings: Settings, request: TrainingRequest, metadata: bool = True
 ) -> tfx.dsl.Pipeline:
     """Returns the training pipeline.
+
+    SkewMonitor compares what is trained on with what the champion was asked, where the model names
+    `row_keys`. Nothing waits for its verdict: features that only training computes otherwise show
+    in the served model's quality, which the loop judges.
 
     Args:
         settings: What to train, where to serve it, what it must reach.
@@ -44,6 +56,7 @@ def training_pipeline(
     """
     nodes: list[tfx.dsl.experimental.BaseNode] = []
     model = settings.model
+    row_keys = parse_keys(model.row_keys) if model.row_keys else {}
     decision = None
     if request.decision_uri:
         decision = imported("RetrainDecisionImporter", request.decision_uri, RetrainDecision)
@@ -56,6 +69,7 @@ def training_pipeline(
         label_column=model.label,
         eval_fraction=model.eval_fraction,
         seed=model.seed,
+        keep_key=model.key_column in row_keys,
         decision=decision.outputs["result"] if decision else None,
     )
     examples = example_gen.outputs["examples"]
@@ -98,7 +112,7 @@ def training_pipeline(
         label_key=model.label,
         score_key=model.score,
         score_signature="serving_default",
-        ignore_features=model.ignore_features,
+        ignore_features=(*model.ignore_features, *row_keys),
         seed=model.seed,
     )
     pusher = ServingPusher(
@@ -114,4 +128,22 @@ def training_pipeline(
     nodes += [example_gen, statistics, schema, validator, transform, trainer]
     nodes += [champion] if champion else []
     nodes += [evaluator, profiler, pusher]
+    if row_keys and request.served_window:
+        nodes += _skew_nodes(settings, request.served_window, profiler)
     return assemble(f"{model.name}-training", nodes, settings.pipeline, metadata)
+
+
+def _skew_nodes(settings: Settings, window: Window, profiler: ReferenceProfiler) -> list[Any]:
+    log = PredictionLogGen(
+        log_dir=settings.serving.prediction_log,
+        model_name=settings.model.name,
+        window=window.name,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+    ).with_id("TrainingWindowLogGen")
+    skew = SkewMonitor(
+        reference_profile=profiler.outputs["reference_profile"],
+        prediction_log=log.outputs["prediction_log"],
+        keys=settings.model.row_keys,
+    )
+    return [log, skew]

@@ -22,6 +22,7 @@ MODEL = ModelSettings(
     key_column="flight_id",
     # The flights of a day share its weather.
     group_column="date",
+    row_keys=("request_id", "instance_index"),
     preprocessing_fn="pipelines.flights.features.preprocessing_fn",
     run_fn="pipelines.flights.model.run_fn",
     schema_uri=str(Path(__file__).parent / "schema"),

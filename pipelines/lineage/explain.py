@@ -10,6 +10,7 @@ from pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 EVALUATOR = "Evaluator"
 CHOOSER = "VariantChooser"
+SKEW_MONITOR = "SkewMonitor"
 # Under which key an optimiser reads the model that it starts from.
 _SOURCES = ("model", "parent", "teacher")
 # What an OptimizationReport says of itself in properties, as far as a person wants to know.
@@ -62,6 +63,27 @@ class Optimisation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Skew:
+    """Whether the server saw what the model was trained on, for the same rows.
+
+    Attributes:
+        verdict: `CONSISTENT`, `SKEWED` or `NOT_ENOUGH_DATA`.
+        reason: SkewMonitor's reason code.
+        window: Name of the log's window.
+        rows: Rows that were compared.
+        skewed_features: How many features differ.
+        uri: The SkewReport artifact.
+    """
+
+    verdict: str
+    reason: str
+    window: str
+    rows: int
+    skewed_features: int
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All that MLMD knows of one version.
 
@@ -80,6 +102,7 @@ class Explanation:
         why: The decision that asked for it; None when a person did.
         contest: What it beat.
         optimised: What optimisers did to it, the last one first; empty for a model as trained.
+        skew: What SkewMonitor said last of its training rows; None where it was not asked.
         decided_since: Decisions about this version, oldest first: done and not done.
     """
 
@@ -97,6 +120,7 @@ class Explanation:
     why: DecisionFact | None
     contest: Contest
     optimised: tuple[Optimisation, ...]
+    skew: Skew | None
     decided_since: tuple[DecisionFact, ...]
 
 
@@ -129,6 +153,7 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
         why=_why(graph, push, decided),
         contest=_contest(graph, push, history),
         optimised=_optimised(graph, push),
+        skew=_skew(graph, push),
         decided_since=tuple(fact for fact in decided if fact.model_version == version),
     )
 
@@ -213,6 +238,26 @@ def _optimised(graph: Graph, push: Push) -> tuple[Optimisation, ...]:
         sources = [source for key in _SOURCES for source in graph.inputs(maker, key)]
         model = chosen if chosen != model else next(iter(sources), None)
     return tuple(steps)
+
+
+def _skew(graph: Graph, push: Push) -> Skew | None:
+    """Returns the newest report on the reference profile that was pushed with the model."""
+    pusher = graph.maker(push.artifact)
+    profiles = graph.inputs(pusher, "reference_profile") if pusher else []
+    readers = [reader for profile in profiles for reader in graph.readers(profile)]
+    judged = [r for r in readers if r.type == SKEW_MONITOR and r.done]
+    reports = [report for monitor in judged for report in graph.outputs(monitor, "skew_report")]
+    if not reports:
+        return None
+    newest = max(reports, key=lambda report: report.id)
+    return Skew(
+        verdict=newest.text("verdict"),
+        reason=newest.text("reason"),
+        window=newest.text("window"),
+        rows=newest.integer("rows"),
+        skewed_features=newest.integer("skewed_features"),
+        uri=newest.uri,
+    )
 
 
 def _version_of(graph: Graph, model: Artifact, history: list[Push]) -> int:

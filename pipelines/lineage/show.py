@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pipelines.control.ledger import Scalar
-from pipelines.lineage.explain import Contest, Explanation, Optimisation
+from pipelines.lineage.explain import Contest, Explanation, Optimisation, Skew
 from pipelines.lineage.facts import DecisionFact, was_done
 from pipelines.lineage.timeline import Event
 
@@ -36,6 +36,7 @@ def render_explanation(explanation: Explanation) -> str:
     lines += _entry("trained on", [*_data(e), f"run {e.run_id}", f"model {e.model_uri}"])
     if e.optimised:
         lines += _entry("optimised", [_optimised(step) for step in e.optimised])
+    lines += _entry("skew", [_skew(e.skew)]) if e.skew else []
     lines += _entry("why", _why(e.why))
     lines += _entry("beat", _beat(e.contest))
     lines += _entry("since then", _since(e.decided_since))
@@ -99,6 +100,14 @@ def _data(e: Explanation) -> list[str]:
 def _optimised(step: Optimisation) -> str:
     told = [f"{name} {_short(value)}" for name, value in step.facts.items() if value != ""]
     return f"{step.by}: {', '.join(told)}" if told else step.by
+
+
+def _skew(skew: Skew) -> str:
+    where = f" in {skew.skewed_features} features ({skew.uri})" if skew.skewed_features else ""
+    return (
+        f"{skew.verdict} ({skew.reason}){where}: {skew.rows:,} rows as trained on and as served in "
+        f"{skew.window}"
+    )
 
 
 def _short(value: Scalar) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from components import storage
 from components.errors import DataError
 from components.serving_pusher.deployment import Deployment, read_record
-from pipelines.calendar import Calendar
+from pipelines.calendar import Calendar, Window
 from pipelines.config import Settings
 from pipelines.control import leases
 from pipelines.control.decisions import evidence_uris, latest_decision
@@ -122,11 +122,18 @@ class TrainingLauncher(LocalLauncher):
     def pipeline(self, request: LaunchRequest) -> Any:
         """Returns the training pipeline that answers a decision."""
         window = self._calendar.window(request.window)
+        spans = self._training_spans(window.span - 1)
         return training_pipeline(
             self._settings,
             TrainingRequest(
-                spans=self._training_spans(window.span - 1),
+                spans=spans,
+                served_window=self._window_of(spans),
                 champion_uri=self._champion(request.model_version).model_uri,
                 decision_uri=request.decision_uri,
             ),
         )
+
+    def _window_of(self, spans: tuple[int, ...]) -> Window:
+        first, last = (self._calendar.window_of_span(span) for span in (spans[0], spans[-1]))
+        name = first.name if first == last else f"{first.name} to {last.name}"
+        return Window(name=name, span=last.span, start_ms=first.start_ms, end_ms=last.end_ms)

@@ -76,6 +76,8 @@ def test_explain_tells_why_the_last_version_exists(demo_run: DemoRun) -> None:
     assert "trained on  spans 1, 2, 3" in told
     assert "window 2013-04 said RETRAIN of version 1" in told
     assert "beat        version 1" in told
+    assert "skew        CONSISTENT (no_skew): " in told
+    assert "rows as trained on and as served in 2013-01 to 2013-" in " ".join(told.split())
     assert "auc 0." in told
     assert "champion 0." in told
     assert "2013-05" in told

@@ -353,6 +353,58 @@ def test_a_model_as_trained_says_nothing_of_optimisers(story):
     assert "optimised" not in render_explanation(found)
 
 
+def skew_nodes(verdict, features):
+    """A training whose profile was pushed, and then compared with what was served."""
+    *nodes, pusher = training_nodes(1, pushed_at_ms=1)
+    profile = {"reference_profile": Output("components.ReferenceProfile")}
+    pusher.inputs = {**pusher.inputs, "reference_profile": "ReferenceProfiler.reference_profile"}
+    told = {"verdict": verdict, "reason": "why", "window": "2013-03", "rows": 1234}
+    report = Output("components.SkewReport", {**told, "skewed_features": features})
+    return [
+        *nodes,
+        Node("ReferenceProfiler", inputs={"model": "Trainer.model"}, outputs=profile),
+        pusher,
+        Node(
+            "SkewMonitor",
+            inputs={"reference_profile": "ReferenceProfiler.reference_profile"},
+            outputs={"skew_report": report},
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "features", "line"),
+    [
+        ("CONSISTENT", 0, "skew CONSISTENT (why): 1,234 rows as trained on and as served in"),
+        ("SKEWED", 2, "skew SKEWED (why) in 2 features ("),
+    ],
+)
+def test_skew_of_the_training_rows_is_one_line(tmp_path, verdict, features, line):
+    store = open_store(tmp_path / "metadata.db")
+    RecordedRun(store, "flights-training", "a", tmp_path).run(skew_nodes(verdict, features))
+    found = explain(store, "flights", 1)
+    assert (found.skew.verdict, found.skew.skewed_features) == (verdict, features)
+    assert line in " ".join(render_explanation(found).split())
+
+
+def test_a_later_look_at_the_same_profile_from_another_run_counts(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    RecordedRun(store, "flights-training", "a", tmp_path).run(skew_nodes("CONSISTENT", 0))
+    [profile] = store.get_artifacts_by_type("components.ReferenceProfile")
+    *_, monitor = skew_nodes("SKEWED", 1)
+    monitor.inputs = {"reference_profile": "profile.result"}
+    result = {"result": Output("components.ReferenceProfile")}
+    again = [Node("profile", import_uri=profile.uri, outputs=result), monitor]
+    RecordedRun(store, "flights-monitoring", "b", tmp_path).run(again)
+    assert explain(store, "flights", 1).skew.verdict == "SKEWED"
+
+
+def test_without_a_skew_monitor_nothing_is_said_of_skew(story):
+    found = explain(story.store, "flights", 1)
+    assert found.skew is None
+    assert "skew" not in render_explanation(found)
+
+
 def arguments(kind, *words):
     parser = argparse.ArgumentParser()
     getattr(commands, f"add_{kind}_arguments")(parser)

@@ -22,6 +22,8 @@ TRAINING = {
     "Evaluator",
     "ReferenceProfiler",
     "ServingPusher",
+    "TrainingWindowLogGen",
+    "SkewMonitor",
 }
 MONITORING = {
     "ReferenceProfileImporter",
@@ -78,10 +80,16 @@ def settings(tmp_path_factory):
     return dataclasses.replace(settings, pipeline=bucket)
 
 
-def training(settings, metadata, champion="gs://bucket/model/7", decision="gs://bucket/decision/9"):
+def training(settings, metadata, **changes):
     from pipelines.training import TrainingRequest, training_pipeline
 
-    request = TrainingRequest(spans=(1, 2, 3), champion_uri=champion, decision_uri=decision)
+    request = TrainingRequest(
+        spans=(1, 2, 3),
+        champion_uri="gs://bucket/model/7",
+        decision_uri="gs://bucket/decision/9",
+        served_window=Months().window("2013-03"),
+    )
+    request = dataclasses.replace(request, **changes)
     return training_pipeline(settings, request, metadata=metadata)
 
 
@@ -178,6 +186,7 @@ def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
         ("training", "SpanExampleGen", "components.span_example_gen.executor.Executor"),
         ("training", "ReferenceProfiler", "components.reference_profiler.executor.Executor"),
         ("training", "ServingPusher", "components.serving_pusher.executor.Executor"),
+        ("training", "SkewMonitor", "components.skew_monitor.executor.Executor"),
         ("compression", "Pruner", "components.pruner.executor.Executor"),
         ("compression", "Quantizer.pruned", "components.quantizer.executor.Executor"),
         ("compression", "VariantChooser", "components.variant_chooser.executor.Executor"),
@@ -230,10 +239,41 @@ def test_the_request_is_in_the_spec(specs):
     assert constant(decider["parameters"]["label_window"]) == "2013-03"
 
 
-def test_a_first_training_has_no_champion_and_no_decision(settings):
-    pipeline = training(settings, False, champion=None, decision=None)
-    ids = {node.id for node in pipeline.components}
-    assert ids == TRAINING - {"ChampionImporter", "RetrainDecisionImporter"}
+def test_a_first_training_has_no_champion_no_decision_and_nothing_served(settings):
+    first = {"champion_uri": None, "decision_uri": None, "served_window": None}
+    ids = {node.id for node in training(settings, False, **first).components}
+    of_retraining = {"ChampionImporter", "RetrainDecisionImporter"}
+    assert ids == TRAINING - of_retraining - {"TrainingWindowLogGen", "SkewMonitor"}
+
+
+def test_the_push_does_not_wait_for_skew(specs):
+    tasks = specs["training"]["root"]["dag"]["tasks"]
+    assert "SkewMonitor" not in tasks["ServingPusher"]["dependentTasks"]
+    assert "ServingPusher" not in tasks["SkewMonitor"]["dependentTasks"]
+
+
+def test_rows_are_named_where_the_model_says_how(settings):
+    """The keys stay in the examples and the sample, and are profiled as no feature."""
+
+    def nodes_of(**changes):
+        model = dataclasses.replace(settings.model, **changes)
+        pipeline = training(dataclasses.replace(settings, model=model), False)
+        return {node.id: node.exec_properties for node in pipeline.components}
+
+    asked = nodes_of(row_keys=("flight_id=request_id",))
+    assert asked["SpanExampleGen"]["keep_key"] == 1
+    assert json.loads(asked["SkewMonitor"]["keys"]) == ["flight_id=request_id"]
+    assert "flight_id" in json.loads(asked["ReferenceProfiler"]["ignore_features"])
+    log = asked["TrainingWindowLogGen"]
+    march = Months().window("2013-03")
+    assert (log["window"], log["start_ms"], log["end_ms"]) == (
+        "2013-03",
+        march.start_ms,
+        march.end_ms,
+    )
+    assert nodes_of()["SpanExampleGen"]["keep_key"] == 0
+    unasked = nodes_of(row_keys=())
+    assert not {"SkewMonitor", "TrainingWindowLogGen"} & set(unasked)
 
 
 def test_a_first_window_has_no_previous_decision(settings):

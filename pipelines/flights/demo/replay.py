@@ -82,9 +82,17 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
 
 
 def write_span(flights: pd.DataFrame, span: int, folder: Path) -> None:
-    """Writes the rows of a month, labels included, as training data."""
+    """Writes the rows of a month, labels included, as training data.
+
+    As a table made of the log and its labels would, it names the request that asked about a flight,
+    and the flight's place in it. Nobody asked about those of before the server: no log has them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = flights[flights["span"] == span]
+    asked = requests_of(flights[flights["span"] == span])
+    rows = pd.concat(
+        part.assign(request_id=request_id, instance_index=range(len(part)))
+        for request_id, _, part in asked
+    )
     pq.write_table(
         pa.Table.from_pandas(rows, preserve_index=False), folder / f"span-{span:02d}.parquet"
     )

@@ -94,9 +94,26 @@ def test_the_labels_are_those_that_label_joiner_reads(march, tmp_path):
     assert len(read_labels(str(tmp_path)).table) == count
 
 
-def test_a_span_is_written_whole_with_its_labels(march, fifth, tmp_path):
+def test_a_span_is_written_whole_with_its_labels_and_what_was_asked(
+    march, requests, fifth, tmp_path
+):
     from pipelines.flights.demo.replay import write_span
 
     write_span(fifth, 3, tmp_path)
     written = pd.read_parquet(tmp_path / "span-03.parquet")
-    pd.testing.assert_frame_equal(written, march.reset_index(drop=True))
+    asked = [(name, index) for name, _, rows in requests for index in range(len(rows))]
+    keys = ["request_id", "instance_index"]
+    assert list(written[keys].itertuples(index=False, name=None)) == asked
+    pd.testing.assert_frame_equal(written.drop(columns=keys), march.reset_index(drop=True))
+
+
+def test_the_model_never_sees_what_names_a_row():
+    from tensorflow_transform.tf_metadata import schema_utils
+    from tfx.utils import io_utils
+
+    from pipelines.flights.settings import MODEL
+
+    schema = io_utils.SchemaReader().read(f"{MODEL.schema_uri}/schema.pbtxt")
+    named = {feature.name for feature in schema.feature}
+    read = set(schema_utils.schema_as_feature_spec(schema).feature_spec)
+    assert named - read == set(MODEL.row_keys)

@@ -60,6 +60,21 @@ def test_a_training_uses_every_span_whose_labels_are_here(settings, tmp_path):
     assert nodes["RetrainDecisionImporter"].exec_properties["artifact_uri"] == "/decisions/1"
 
 
+@pytest.mark.parametrize(
+    ("windows", "name", "first"), [(0, "2013-01 to 2013-04", "2013-01"), (1, "2013-04", "2013-04")]
+)
+def test_a_training_is_compared_with_the_log_of_its_spans(settings, tmp_path, windows, name, first):
+    decision = dataclasses.replace(settings.decision, training_windows=windows)
+    settings = dataclasses.replace(settings, decision=decision)
+    log = pipeline_of("TrainingLauncher", settings, tmp_path)["TrainingWindowLogGen"]
+    months = Months()
+    assert (log.exec_properties["start_ms"], log.exec_properties["end_ms"]) == (
+        months.window(first).start_ms,
+        months.window("2013-04").end_ms,
+    )
+    assert log.exec_properties["window"] == name
+
+
 def test_a_training_meets_the_champion_that_the_decision_was_about(settings, tmp_path):
     nodes = pipeline_of("TrainingLauncher", settings, tmp_path, model_version=1)
     assert nodes["ChampionImporter"].exec_properties["artifact_uri"] == "/models/1"
