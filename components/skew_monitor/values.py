@@ -92,8 +92,8 @@ def _skew(
     example = row = ""
     if differing.any():
         place = int(np.argmax(differing))
-        ours, theirs = (side[place].as_py() for side in sides)
-        example, row = f"{ours!r} in training, {theirs!r} in serving", row_at(place)
+        ours, theirs = (_shown(side[place].as_py()) for side in sides)
+        example, row = f"{ours} in training, {theirs} in serving", row_at(place)
     return FeatureSkew(
         feature=name,
         reason=reason,
@@ -102,6 +102,11 @@ def _skew(
         example_row=row,
         **facts,
     )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as text; of a float the digits that a tf.Example keeps."""
+    return f"{value:.7g}" if isinstance(value, float) else repr(value)
 
 
 def _plain(column: Any) -> Any:

@@ -66,7 +66,7 @@ def test_a_feature_that_serving_computes_otherwise_is_named():
     assert (worst.feature, worst.reason) == ("x", "values_differ")
     assert worst.differing == pytest.approx(np.mean(training["city"] == "b"))
     row = training[training["id"] == int(worst.example_row.removeprefix("id="))].iloc[0]
-    assert worst.example.startswith(f"{row.x!r} in training")
+    assert worst.example.startswith(f"{row.x:.7g} in training")
     assert "x (values_differ" in found.explanation
     assert found.skewed == ("x",)
 
