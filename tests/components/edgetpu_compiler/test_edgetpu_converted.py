@@ -78,5 +78,10 @@ def test_prepared_it_maps_whole_and_computes_the_same(
         np.testing.assert_allclose(quantised(prepared.content, row[None]), expected, atol=1e-6)
 
 
-def test_a_version_of_a_new_converter_is_named(converted: dict[str, bytes]) -> None:
-    assert "TRANSPOSE_CONV version 4" in analyse(converted["upsampling"]).refused
+def test_what_stops_the_compiler_is_named(converted: dict[str, bytes]) -> None:
+    graph = read_model(converted["upsampling"]).main
+    (upsampling,) = (operator for operator in graph.operators if operator.op == "TRANSPOSE_CONV")
+    # TensorFlow 2.16 fuses the activation, which takes version 4. 2.21 does not, and what remains
+    # is that an open batch size leaves the shape open too.
+    stops = "TRANSPOSE_CONV version 4" if upsampling.version == 4 else "shape of TRANSPOSE_CONV"
+    assert stops in analyse(converted["upsampling"]).refused
