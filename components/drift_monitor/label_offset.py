@@ -11,7 +11,7 @@ with every window.
 Sources: A. C. Harvey, "Forecasting, structural time series models and the Kalman filter", Cambridge
 1989, chapter 2, for the model; A. E. Raftery et al., "Online prediction under model uncertainty via
 dynamic model averaging", Technometrics 52 (2010), for weighing filters by what they foresaw. Grid
-and prior were chosen on generated streams (tests/benchmarks/drift/development.py).
+and prior were chosen on generated streams (tests/benchmarks/drift/estimated_development.py).
 """
 
 from collections.abc import Sequence

