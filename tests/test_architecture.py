@@ -56,6 +56,7 @@ WITH_TENSORFLOW = {
     "components/distiller/losses.py": "losses of a training",
     "components/distiller/teacher.py": "a layer of the teacher is asked, in the child process",
     "components/distiller/training.py": "trains, in the child process",
+    "components/drift_monitor/counting.py": "the log's rows go through Beam",
     "components/drift_monitor/schema.py": "reads TFDV's schema, imported when one is given",
     "components/edge_bundle/store.py": "buckets go through TFX's fileio, imported when asked for",
     "components/fine_tuning/": "trains, in the child process",

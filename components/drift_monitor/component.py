@@ -40,6 +40,7 @@ class DriftMonitorSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(
             type=standard_artifacts.ModelEvaluation, optional=True
         ),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
     }
     OUTPUTS: ClassVar[dict[str, Any]] = {
         "drift_report": component_spec.ChannelParameter(type=DriftReport)
@@ -83,6 +84,7 @@ class DriftMonitor(base_beam_component.BaseBeamComponent):
         evaluation: channel.BaseChannel | None = None,
         score_threshold: float = 0.5,
         calibrate: bool = True,
+        schema: channel.BaseChannel | None = None,
     ) -> None:
         """Declares the node.
 
@@ -106,17 +108,18 @@ class DriftMonitor(base_beam_component.BaseBeamComponent):
             arrival_settings: Fields of ArrivalSettings (settings.py) to change.
             multivariate: Test all features together, on the training sample; takes seconds.
             evaluation: QualityMonitor's, of the newest window whose labels have come: shown beside
-                the estimate.
+                the estimate, which it corrects.
             score_threshold: Score above which a row is answered with 1, for the estimate.
             calibrate: Take as a feature's floor what windows of the training rows as long as this
                 one show against all others (calibration.py); season_floors goes before it.
+            schema: TFDV's schema of the data, to which the log's features have to keep.
         """
+        given = {"previous_report": previous_report, "evaluation": evaluation, "schema": schema}
         super().__init__(
             spec=DriftMonitorSpec(
                 prediction_log=prediction_log,
                 reference_profile=reference_profile,
-                **({} if previous_report is None else {"previous_report": previous_report}),
-                **({} if evaluation is None else {"evaluation": evaluation}),
+                **{name: channel_ for name, channel_ in given.items() if channel_ is not None},
                 drift_report=channel.Channel(type=DriftReport),
                 window=window,
                 model_name=model_name,

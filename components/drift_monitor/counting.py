@@ -1,15 +1,17 @@
 """How is a window of the prediction log counted? By Beam, row group by row group."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.drift_monitor.window import CountedWindow, check_columns
 from components.errors import DataError
+from components.prediction_log.record import FEATURE_PREFIX, STATUS_OK
 from components.prediction_log.window_files import ROWS_FILE, Window
 from components.profile import profile_files
 from components.profile.beam_profile import MergeProfiles, ProfileWindow, check_rows
@@ -17,6 +19,7 @@ from components.profile.layout import Layout
 from components.profile.reference import ReferenceProfile
 from components.profile.window_profile import WindowProfile
 from components.tables.opening import open_binary
+from components.tables.table_file import open_table
 
 
 def count_log(
@@ -75,6 +78,33 @@ def _row_groups(path: str, about: Window) -> int:
             return 0
         check_columns(file.schema_arrow.names, path)
         return int(file.num_row_groups)
+
+
+class LogFeatures:
+    """The features of a log's answered rows under their plain names, read in pieces.
+
+    Attributes:
+        schema: pyarrow schema of the features.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """Reads what columns there are.
+
+        Raises:
+            DataError: The log is cut off.
+        """
+        self._table = open_table(os.path.join(uri, ROWS_FILE))
+        fields = [f for f in self._table.schema if f.name.startswith(FEATURE_PREFIX)]
+        self.schema = pa.schema([f.with_name(f.name.removeprefix(FEATURE_PREFIX)) for f in fields])
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Yields record batches of these features."""
+        names = [f"{FEATURE_PREFIX}{name}" for name in columns]
+        for batch in self._table.batches([*names, "status"]):
+            answered = batch.filter(
+                pc.fill_null(pc.equal(batch.column(len(names)), STATUS_OK), False)
+            )
+            yield pa.RecordBatch.from_arrays(answered.columns[:-1], names=list(columns))
 
 
 class _ReadRowGroup(beam.DoFn):

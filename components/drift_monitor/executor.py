@@ -11,21 +11,23 @@ import pyarrow.parquet as pq
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 from components.artifacts import Scalar, set_properties
 from components.drift_monitor import page, realised, report, telemetry
 from components.drift_monitor.calibration import training_floors
-from components.drift_monitor.counting import count_log
+from components.drift_monitor.counting import LogFeatures, count_log
 from components.drift_monitor.monitor import monitor
 from components.drift_monitor.multivariate import MOST_ROWS
 from components.drift_monitor.report_parts import RealisedQuality
+from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import ArrivalSettings, DriftSettings, FaultSettings
 from components.drift_monitor.window import log_layout
 from components.drift_monitor.window_parts import with_parts
 from components.errors import ConfigError, DataError
 from components.prediction_log.window_files import Window, read_window_json
-from components.profile import reference
-from components.profile.training_counts import read_counts
+from components.profile import profile_files, reference
+from components.profile.training_counts import COUNTS_FILE
 from components.storage import read_bytes, read_json, write_bytes, write_json
 
 _SAMPLE_ROWS = 1_000
@@ -47,7 +49,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
         about = named_window(log_uri, exec_properties)
         profile = reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE)))
-        trained = read_counts(profile_uri)
+        trained = profile_files.load(profile_uri, COUNTS_FILE)
         settings = settings_from(exec_properties)
         if int(exec_properties.get("calibrate") or 0):
             length_ms = about.end_ms - about.start_ms
@@ -61,7 +63,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         window = count_log(self._make_beam_pipeline, log_uri, about, profile, layout, output.uri)
         previous = read_report(input_dict.get("previous_report"))
         result = with_parts(
-            monitor(profile, window, settings, previous, usual=trained, sample=sample),
+            monitor(
+                profile,
+                window,
+                settings,
+                previous,
+                usual=trained,
+                sample=sample,
+                breaches=breaches(input_dict.get("schema"), log_uri, profile, settings),
+            ),
             profile,
             window.profile,
             settings,
@@ -101,6 +111,20 @@ def read_report(given: list[types.Artifact] | None) -> report.DriftReport | None
         return None
     uri = artifact_utils.get_single_uri(given)
     return report.from_json(read_json(os.path.join(uri, report.REPORT_FILE)))
+
+
+def breaches(
+    given: list[types.Artifact] | None,
+    log_uri: str,
+    profile: reference.ReferenceProfile,
+    settings: DriftSettings,
+) -> list[report.FeatureDrift]:
+    """Returns the log's breaches of the data's schema; none where no schema is given."""
+    if not given:
+        return []
+    schema = read_schema(io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(given)))
+    ignored = {*settings.ignore_features, *profile.ignored}
+    return check_schema(LogFeatures(log_uri), schema, ignored)
 
 
 def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | None:

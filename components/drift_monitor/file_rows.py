@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.drift_monitor.duplicates import DistinctRows, can_hash, row_hashes
 from components.drift_monitor.plan import SLICE, Plan
 from components.drift_monitor.roles import plain_column
 from components.profile.layout import Layout
@@ -27,25 +26,21 @@ def file_layout(sample_rows: int) -> Layout:
     )
 
 
-def read_rows(table: TableFile, plan: Plan, distinct: DistinctRows) -> Iterator[Any]:
+def read_rows(table: TableFile, plan: Plan) -> Iterator[Any]:
     """Yields a file's planned columns as record batches, as Profiler takes them.
 
     Args:
         table: The file.
         plan: Which columns to read, and how rows are sliced.
-        distinct: Is told of all rows.
 
     Raises:
         DataError: The file turns out to be damaged.
     """
     there = set(table.schema.names)
     names = [name for name in plan.columns if name in there]
-    hashed = [name for name in names if can_hash(table.schema.field(name).type)]
     sliced = plan.slices if plan.slices and plan.slices.profile.column in there else None
     first = 0
     for batch in table.batches(names or table.schema.names[:1]):
-        if hashed:
-            distinct.add(row_hashes([batch.column(names.index(name)) for name in hashed]))
         columns = {name: plain_column(batch.column(place)) for place, name in enumerate(names)}
         columns[_ROW] = pa.array(range(first, first + batch.num_rows), pa.int64())
         if sliced:

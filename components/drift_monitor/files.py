@@ -1,16 +1,15 @@
 """What moved between two files? No pipeline, no model: one file is the reference of the other."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from components.drift_monitor import report
 from components.drift_monitor.drift import Rows, judged, verdict_of
-from components.drift_monitor.duplicates import DistinctRows, duplicate_rise
+from components.drift_monitor.duplicates import duplicate_flood
 from components.drift_monitor.faults import (
     ABSENT_FEATURE,
-    DUPLICATE_FLOOD,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
 )
@@ -31,7 +30,6 @@ from components.profile.reference import ReferenceProfile
 from components.profile.window_profile import WindowProfile
 from components.tables.table_file import TableFile, open_table
 
-WHOLE_ROWS = "(rows)"
 # What a report says of a model and its windows, and two files do not have.
 _OF_MODELS = (
     *("model_name", "model_version", "model_versions", "reference_digest", "history"),
@@ -54,14 +52,6 @@ class Comparison:
     reference: ReferenceProfile
     current: WindowProfile
     settings: DriftSettings
-
-
-@dataclass
-class _Side:
-    """One file, counted."""
-
-    profile: WindowProfile
-    distinct: DistinctRows = field(default_factory=DistinctRows)
 
 
 def compare_paths(
@@ -109,28 +99,26 @@ def compare_files(
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
     plan = make_plan(reference, settings.ignore_features, by, seed)
     before = _counted(reference, plan, plan.reference)
-    trained = _settled(plan.reference, before.profile)
+    trained = _settled(plan.reference, before)
     now = _counted(current, plan, trained)
-    rows = Rows(before.profile.rows, now.profile.rows)
+    rows = Rows(before.rows, now.rows)
     enough = min(rows.reference, rows.current) >= settings.min_rows
     # Columns to ignore may be there to slice by: they are no features of the plan already.
     watching = replace(settings, ignore_features=())
-    usual = replace(before.profile, reference=trained.digest()) if plan.slices else None
-    measured = measure(trained, now.profile, watching, usual=usual, sparse=False)
+    usual = replace(before, reference=trained.digest()) if plan.slices else None
+    measured = measure(trained, now, watching, usual=usual, sparse=False)
     features = [_told(feature, trained, current, by) for feature in measured]
     features = [f for f in features if not (f.slice and _column(f.feature, trained) == by)]
     if rows.current:
         features += _not_in_plan(plan, current, settings)
-    samples = before.profile.sample.answered(), now.profile.sample.answered()
+    samples = before.sample.answered(), now.sample.answered()
     if multivariate and enough:
         whole = {f.feature for f in features if f.p_value is not None and not f.fault}
         profiles = [p for p in watched(trained, watching) if p.name in whole]
         features += compared_together(profiles, *samples, seed)
     if schema is not None:
-        features += check_schema(current, schema)
-    rise = duplicate_rise(before.distinct, now.distinct) if enough else 0.0
-    if rise > settings.faults.duplicate_rise:
-        features.append(_duplicates(rise))
+        features += check_schema(current, schema, settings.ignore_features)
+    features += duplicate_flood(before.contents, now.contents, settings)
     ranked = judged(features if rows.current else [], settings)
     verdict, reason, explanation = verdict_of(ranked, rows, settings)
     found = DriftReport(
@@ -146,13 +134,11 @@ def compare_files(
         features=ranked,
         settings=settings.to_json(),
     )
-    return Comparison(found, trained, now.profile, settings)
+    return Comparison(found, trained, now, settings)
 
 
-def _counted(table: TableFile, plan: Plan, reference: ReferenceProfile) -> _Side:
-    distinct = DistinctRows()
-    batches = read_rows(table, plan, distinct)
-    return _Side(Profiler(reference, file_layout(MOST_ROWS)).profile_all(batches), distinct)
+def _counted(table: TableFile, plan: Plan, reference: ReferenceProfile) -> WindowProfile:
+    return Profiler(reference, file_layout(MOST_ROWS)).profile_all(read_rows(table, plan))
 
 
 def _settled(frozen: ReferenceProfile, counted: WindowProfile) -> ReferenceProfile:
@@ -196,15 +182,6 @@ def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> lis
         if not any(feature.feature == name for feature in found):
             found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))
     return found
-
-
-def _duplicates(rise: float) -> FeatureDrift:
-    return FeatureDrift(
-        feature=WHOLE_ROWS,
-        type="rows",
-        fault=DUPLICATE_FLOOD,
-        note=f"{rise:.0%} more of the rows repeat another row than in the reference",
-    )
 
 
 def page_of(comparison: Comparison, title: str = "") -> str:

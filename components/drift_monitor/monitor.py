@@ -4,10 +4,12 @@ Broken features and a silent source are kept apart from drift: the window is a D
 holds retraining back.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from components.drift_monitor.arrivals import Arrivals, judge_arrivals
 from components.drift_monitor.drift import Rows, judged, named, verdict_of
+from components.drift_monitor.duplicates import duplicate_flood
 from components.drift_monitor.measuring import measure, watched
 from components.drift_monitor.multivariate import compared_together
 from components.drift_monitor.report import DriftReport, FeatureDrift, WindowHistory
@@ -27,6 +29,7 @@ def monitor(
     *,
     usual: WindowProfile | None = None,
     sample: Any = None,
+    breaches: Sequence[FeatureDrift] = (),
 ) -> DriftReport:
     """Returns the report of one window against a reference.
 
@@ -35,9 +38,11 @@ def monitor(
         window: What the model answered, counted on the reference's bins.
         settings: When a feature has drifted.
         previous: The report of the window before, which carries the history for k of n.
-        usual: Counts of the training rows by slice; None to compare no slices.
+        usual: Counts of the training rows by slice, and which of them repeat; None to compare
+            neither.
         sample: Sampled training rows as a pyarrow table, to test all features together; None not
             to.
+        breaches: Of the data's schema (schema.py).
 
     Raises:
         DataError: The window was counted on another reference.
@@ -45,6 +50,9 @@ def monitor(
     digest = reference.digest()
     arrivals = _arrived(window, settings, previous)
     features = measure(reference, window.profile, settings, usual=usual)
+    features += breaches if window.rows else ()
+    if usual and window.rows:
+        features += duplicate_flood(usual.contents, window.profile.contents, settings)
     if window.rows and arrivals and arrivals.fault:
         # An entry of its own: the source of the rows fell silent, or came late.
         features.append(

@@ -1,10 +1,11 @@
-"""Does a file keep to a TFDV schema? Types, presence, domains and values a row, as TFX wrote them.
+"""Do rows keep to a TFDV schema? Types, presence, domains and values a row, as TFX wrote them.
 
 The schema is what the data's owner promised, so a breach is a fault whatever the reference had.
 """
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,8 @@ from components.drift_monitor.report import FeatureDrift
 from components.errors import DataError
 from components.profile.columns import strings
 from components.storage import read_bytes
-from components.tables.table_file import TableFile
+
+SERVING = "SERVING"
 
 
 def read_schema(path: str) -> Any:
@@ -45,16 +47,34 @@ class _Found:
     examples: list[Any] = field(default_factory=list)
 
 
-def check_schema(table: TableFile, schema: Any) -> list[FeatureDrift]:
-    """Reads a file once and returns its breaches of the schema, one entry a feature.
+class Rows(Protocol):
+    """A table that is read in pieces, as TableFile is."""
+
+    @property
+    def schema(self) -> Any:
+        """The pyarrow schema."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Yields record batches of these columns."""
+
+
+def check_schema(table: Rows, schema: Any, ignored: Collection[str] = ()) -> list[FeatureDrift]:
+    """Reads a table once and returns its breaches of the schema, one entry a feature.
 
     Columns that the schema does not know are a breach too, as TFDV has it.
+
+    Args:
+        table: The rows.
+        schema: TFDV's Schema message; features that it says are not in the environment `SERVING`
+            are not asked for.
+        ignored: Features that are not looked at.
     """
-    known = {feature.name: feature for feature in schema.feature}
+    served = [f for f in schema.feature if SERVING not in f.not_in_environment]
+    known = {feature.name: feature for feature in served if feature.name not in ignored}
     domains = {domain.name: set(domain.value) for domain in schema.string_domain}
     anomalies: dict[str, tuple[str, str]] = {}
     for name in table.schema.names:
-        if name not in known and not name.startswith("__index_level_"):
+        if name not in {*known, *ignored} and not name.startswith("__index_level_"):
             anomalies[name] = (SCHEMA_ANOMALY, "the schema has no such feature")
     checked = []
     for name, feature in known.items():

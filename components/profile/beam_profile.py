@@ -7,6 +7,7 @@ are packed profiles (window_json.py), some hundred bytes a feature.
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -181,13 +182,9 @@ class ProfileWindow(beam.PTransform):
 def by_window(profile: WindowProfile) -> dict[Key, WindowProfile]:
     """Returns a profile's parts by model version and window; they merge to the whole again.
 
-    Failed rows, unknown columns and the sample are of all windows together: they are under REST.
+    What is of all windows together, such as failed rows and the sample, is under REST.
     """
-    found = {
-        REST: WindowProfile(
-            profile.reference, {}, profile.failed_rows, profile.unknown, profile.sample
-        )
-    }
+    found = {REST: replace(profile, cells={})}
     for key in {(key.model_version, key.window) for key in profile.cells}:
         cells = {k: c for k, c in profile.cells.items() if (k.model_version, k.window) == key}
         found[key] = WindowProfile(profile.reference, cells)

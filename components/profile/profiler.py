@@ -18,6 +18,7 @@ from components.profile.columns import FeatureType, flat, numbers, strings, type
 from components.profile.counts import BinCounter, ColumnCounts, Placed
 from components.profile.layout import PLAIN, Group, Layout, answered, column_of, groups
 from components.profile.reference import FeatureProfile, ReferenceProfile
+from components.profile.row_contents import RowContents, content_keys, contents_of
 from components.profile.row_keys import KeyArray, id_keys, text_keys
 from components.profile.row_sample import ANSWERED, KEY, TIME, RowSample, lowest, ordered
 from components.profile.window_profile import (
@@ -35,6 +36,7 @@ from components.profile.window_profile import (
 
 # With at most 2**16 rows the sums of squared deviations are below 2**53, where doubles are exact.
 MOST_ROWS = 1 << 16
+MOST_TELLING = 8
 _LONGEST_TEXT = 64
 
 
@@ -60,6 +62,7 @@ class Profiler:
     reference: ReferenceProfile
     layout: Layout = PLAIN
     _features: tuple[_Feature, ...] = field(init=False, repr=False)
+    _telling: tuple[str, ...] = field(init=False, repr=False)
     _digest: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,11 @@ class Profiler:
             counter = BinCounter(score.type, score.bins)
             found.append(_Feature(self.layout.score, self.layout.score, score, counter))
         object.__setattr__(self, "_features", tuple(found))
+        # Rows are told apart by the columns with most bins: all of them would cost half the speed.
+        plain = [p for p in self.reference.features if p.kind is not FeatureType.MULTIVALENT]
+        widest = sorted(plain, key=lambda p: (-len(p.bins), p.name))
+        columns = dict.fromkeys(prefix + p.column for p in widest)
+        object.__setattr__(self, "_telling", tuple(columns)[:MOST_TELLING])
         object.__setattr__(self, "_digest", self.reference.digest())
 
     def profile(self, batch: Any, sample_limit: int | None = None) -> WindowProfile:
@@ -110,6 +118,7 @@ class Profiler:
             failed_rows=batch.num_rows - kept.num_rows,
             unknown=self._unknown(kept),
             sample=self._sample(batch, mask, sample_limit),
+            contents=self._contents(kept),
         )
 
     def _cell(self, rows: Any) -> Cell:
@@ -159,6 +168,10 @@ class Profiler:
             if name.startswith(prefix) and name not in known
         }
         return {name: count for name, count in found.items() if count}
+
+    def _contents(self, rows: Any) -> RowContents:
+        columns = [column_of(rows, name) for name in self._telling]
+        return contents_of(content_keys(columns, rows.num_rows))
 
     def _sample(self, rows: Any, mask: Any, limit: int | None) -> RowSample:
         most = self.layout.sample_rows

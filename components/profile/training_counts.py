@@ -4,21 +4,15 @@ The profile says how often values were there in all; these counts say how far on
 another without any drift, and what is usual for a slice.
 """
 
-import gzip
-import json
-import os
 from dataclasses import replace
 from typing import Any
 
-from components.errors import DataError
-from components.profile import window_json
 from components.profile.layout import Layout
 from components.profile.profiler import MOST_ROWS, Profiler
 from components.profile.reference import ReferenceProfile
 from components.profile.window_profile import Cell, WindowProfile, regrouped
-from components.storage import read_bytes
 
-COUNTS_FILE = "training_counts.json.gz"
+COUNTS_FILE = "training_counts.packed"
 
 
 def training_counts(table: Any, profile: ReferenceProfile, windows: str = "day") -> WindowProfile:
@@ -49,26 +43,3 @@ def _bare(cell: Cell) -> Cell:
         cell.rows,
         {name: replace(f, registers=b"", unseen=()) for name, f in cell.features.items()},
     )
-
-
-def pack(counts: WindowProfile) -> bytes:
-    """Returns the content of `training_counts.json.gz`; equal for equal counts."""
-    text = json.dumps(window_json.to_json(counts), separators=(",", ":"))
-    return gzip.compress(text.encode(), mtime=0)
-
-
-def read_counts(folder: str) -> WindowProfile:
-    """Returns the counts that `pack` packed into `training_counts.json.gz` below a folder.
-
-    Raises:
-        DataError: The file is not there, or damaged.
-    """
-    path = os.path.join(folder, COUNTS_FILE)
-    try:
-        found = json.loads(gzip.decompress(read_bytes(path)))
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"Expected training counts as gzipped JSON in {path}, received: {error}. "
-            "Run ReferenceProfiler of this release on the training data."
-        ) from error
-    return window_json.from_json(found)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from components.errors import DataError
 from components.profile import distinct_values
 from components.profile.counts import ColumnCounts
+from components.profile.row_contents import RowContents
 from components.profile.row_sample import RowSample
 from components.profile.window_profile import Cell, CellKey, FeatureCounts, WindowProfile
 
@@ -21,7 +22,7 @@ _OPTIONAL = ("infinite", "outside", "minimum", "maximum", "unfit", "absent")
 
 
 def to_json(profile: WindowProfile) -> dict[str, Any]:
-    """Returns the counts of a profile, without its sample; equal for equal profiles."""
+    """Returns the counts of a profile, without its rows; equal for equal profiles."""
     return {
         "schema_version": SCHEMA_VERSION,
         "reference": profile.reference,
@@ -33,8 +34,12 @@ def to_json(profile: WindowProfile) -> dict[str, Any]:
     }
 
 
-def from_json(content: dict[str, Any], sample: RowSample | None = None) -> WindowProfile:
-    """Returns the profile that `to_json` wrote.
+def from_json(
+    content: dict[str, Any],
+    sample: RowSample | None = None,
+    contents: RowContents | None = None,
+) -> WindowProfile:
+    """Returns the profile that `to_json` wrote, with what it leaves out.
 
     Raises:
         DataError: It is of another schema version, not whole, or rows were lost.
@@ -52,6 +57,7 @@ def from_json(content: dict[str, Any], sample: RowSample | None = None) -> Windo
             failed_rows=int(content["failed_rows"]),
             unknown={name: int(rows) for name, rows in content["unknown"].items()},
             sample=sample or RowSample(),
+            contents=contents or RowContents(),
         )
     except DataError:
         raise
@@ -63,12 +69,13 @@ def from_json(content: dict[str, Any], sample: RowSample | None = None) -> Windo
 
 
 def to_bytes(profile: WindowProfile) -> bytes:
-    """Returns the whole profile with its sample, packed; equal for equal profiles."""
+    """Returns the whole profile with its rows, packed; equal for equal profiles."""
     counts = zlib.compress(json.dumps(to_json(profile), separators=(",", ":")).encode(), 6)
     packed = {
         "counts": base64.b64encode(counts).decode(),
         "most": profile.sample.most,
         "rows": base64.b64encode(_table_bytes(profile.sample.rows)).decode(),
+        "contents": _contents_to_json(profile.contents),
     }
     return json.dumps(packed).encode()
 
@@ -83,8 +90,9 @@ def from_bytes(packed: bytes) -> WindowProfile:
         content = json.loads(packed)
         counts = json.loads(zlib.decompress(base64.b64decode(content["counts"])))
         rows = _table_of(base64.b64decode(content["rows"]))
-        return from_json(counts, RowSample(int(content["most"]), rows))
-    except (KeyError, TypeError, zlib.error, pa.ArrowInvalid, json.JSONDecodeError) as error:
+        sample = RowSample(int(content["most"]), rows)
+        return from_json(counts, sample, _contents_from_json(content["contents"]))
+    except (KeyError, TypeError, ValueError, zlib.error, pa.ArrowInvalid) as error:
         raise DataError(f"Expected a packed window profile, received: {error}.") from error
 
 
@@ -154,6 +162,21 @@ def _feature_from_json(entry: dict[str, Any], rows: int) -> FeatureCounts:
         registers=registers,
         unseen=tuple((int(key, 16), value) for key, value in entry.get("unseen", ())),
     )
+
+
+def _contents_to_json(contents: RowContents) -> dict[str, Any]:
+    return {
+        "rows": contents.rows,
+        "bits": contents.bits,
+        "keys": base64.b64encode(contents.keys.astype("<u8").tobytes()).decode(),
+        "counts": contents.counts.tolist(),
+    }
+
+
+def _contents_from_json(entry: dict[str, Any]) -> RowContents:
+    keys: Any = np.frombuffer(base64.b64decode(entry["keys"]), dtype="<u8")
+    counts = np.asarray(entry["counts"], dtype=np.int64)
+    return RowContents(int(entry["rows"]), int(entry["bits"]), keys.astype(np.uint64), counts)
 
 
 def _table_bytes(table: Any) -> bytes:

@@ -7,7 +7,7 @@ those of days and weeks, and of shards that of the whole, without touching rows 
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from components.profile import distinct_values
 from components.profile.counts import ColumnCounts
 from components.profile.counts import merge as merge_counts
 from components.profile.reference import Moments, ReferenceProfile
+from components.profile.row_contents import RowContents, merge_contents
 from components.profile.row_sample import RowSample, merge_samples
 
 # Deviations from the reference's mean are summed in steps of 1/1024 of its standard deviation,
@@ -123,7 +124,8 @@ class WindowProfile:
         cells: Counts by key.
         failed_rows: Rows that were answered with an error.
         unknown: Rows with a value, by column that the reference lacks.
-        sample: Rows for tests of all features together.
+        sample: Rows for what counts do not tell.
+        contents: Which answered rows repeat another.
     """
 
     reference: str
@@ -131,6 +133,7 @@ class WindowProfile:
     failed_rows: int = 0
     unknown: Mapping[str, int] = field(default_factory=dict)
     sample: RowSample = field(default_factory=RowSample)
+    contents: RowContents = field(default_factory=RowContents)
 
     @property
     def rows(self) -> int:
@@ -206,6 +209,7 @@ def merge(left: WindowProfile, right: WindowProfile) -> WindowProfile:
         failed_rows=left.failed_rows + right.failed_rows,
         unknown=_merged(left.unknown, right.unknown, int.__add__),
         sample=merge_samples(left.sample, right.sample),
+        contents=merge_contents(left.contents, right.contents),
     )
 
 
@@ -214,9 +218,7 @@ def regrouped(profile: WindowProfile, key_of: Callable[[CellKey], CellKey]) -> W
     cells: dict[CellKey, Cell] = {}
     for key, cell in profile.cells.items():
         cells = _merged(cells, {key_of(key): cell}, merge_cells)
-    return WindowProfile(
-        profile.reference, cells, profile.failed_rows, profile.unknown, profile.sample
-    )
+    return replace(profile, cells=cells)
 
 
 def daily(profile: WindowProfile) -> WindowProfile:

@@ -43,7 +43,7 @@ class ReferenceProfiler(base_component.BaseComponent):
     """Freezes bins, exact counts and a seeded sample of a model's training rows.
 
     Output `reference_profile`: `reference_profile.json`, `training_sample.parquet` and
-    `training_counts.json.gz` (counts by day and by slice), with the custom properties rows, label
+    `training_counts.packed` (counts by day and by slice), with the custom properties rows, label
     and spans.
     """
 

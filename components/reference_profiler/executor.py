@@ -19,7 +19,8 @@ from components.errors import DataError
 from components.profile import reference
 from components.profile.bins import BinSettings
 from components.profile.build import ProfileRequest, build, flat_table
-from components.profile.training_counts import COUNTS_FILE, pack, training_counts
+from components.profile.training_counts import COUNTS_FILE, training_counts
+from components.profile.window_json import to_bytes
 from components.reference_profiler.examples_reader import joined, read_split
 from components.reference_profiler.scoring import Scorer, permutation_importances, score_splits
 from components.storage import write_bytes, write_json
@@ -75,7 +76,7 @@ class Executor(base_executor.BaseExecutor):
         by_day = training_counts(
             flat_table(table), profile, exec_properties.get("count_windows") or ""
         )
-        write_bytes(os.path.join(output.uri, COUNTS_FILE), pack(by_day))
+        write_bytes(os.path.join(output.uri, COUNTS_FILE), to_bytes(by_day))
         spans = ",".join(str(span) for span in profile.spans)
         set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
         _LOG.info(

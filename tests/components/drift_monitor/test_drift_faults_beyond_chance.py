@@ -6,7 +6,7 @@ import pytest
 
 from components.drift_monitor import faults
 from components.drift_monitor.arrivals import judge_arrivals
-from components.drift_monitor.duplicates import DistinctRows, duplicate_rise, row_hashes
+from components.drift_monitor.duplicates import duplicate_rise
 from components.drift_monitor.faults import Seen, find_fault, surely_above
 from components.drift_monitor.settings import ArrivalSettings, FaultSettings
 from components.drift_monitor.traits import read_traits
@@ -16,6 +16,12 @@ from components.profile.bins import BinSettings
 from components.profile.build import profile_feature
 from components.profile.columns import FeatureType
 from components.profile.counts import count
+from components.profile.row_contents import (
+    RowContents,
+    content_keys,
+    contents_of,
+    merge_contents,
+)
 
 
 def seen(reference, current):
@@ -139,10 +145,10 @@ def test_new_values_in_a_third_of_the_rows_are_a_flood():
 
 
 def counted(values, parts=1):
-    distinct = DistinctRows(kept=1_000)
+    found = RowContents()
     for part in np.array_split(values, parts):
-        distinct.add(row_hashes([pa.array(part)]))
-    return distinct
+        found = merge_contents(found, contents_of(content_keys([pa.array(part)], len(part))))
+    return found
 
 
 @pytest.mark.parametrize(("n", "m"), [(5_000, 5_000), (20_000, 1_000), (1_000, 20_000)])

@@ -98,7 +98,7 @@ def test_a_local_run_leaves_profile_and_report_in_mlmd(tmp_path):
         "drift_report.json",
         "drift_report.prom",
         "window_profile.json",
-        "window_sample.parquet",
+        "window_profile.packed",
     }
     assert "temp" in (folder / "drift_report.html").read_text()
     assert 'verdict="DRIFT",version="2"} 1.0' in (folder / "drift_report.prom").read_text()

@@ -14,6 +14,7 @@ from components.drift_monitor.report import Verdict
 from components.drift_monitor.settings import DriftSettings, FaultSettings
 from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
+from components.profile.training_counts import training_counts
 
 FEATURES = 10
 
@@ -242,6 +243,64 @@ def test_the_latest_of_several_versions_is_named_and_all_are_counted(reference):
     result = monitor(reference, window, DriftSettings())
     assert result.model_version == 4
     assert result.model_versions == {3: 900, 4: 100}
+
+
+def test_rows_that_came_twice_are_a_fault_of_the_whole_window(reference):
+    usual = training_counts(pa.table(rows(20_000, seed=0)), reference)
+    once = rows(1_000, seed=1)
+    twice = {name: pa.concat_arrays([values, values]) for name, values in once.items()}
+    for columns, expected in ((once, ()), (twice, ("(rows)",))):
+        window = counted_window(reference, columns)
+        result = monitor(reference, window, DriftSettings(), usual=usual)
+        assert result.faulty == expected
+    assert fault_of(result, "(rows)") == "duplicate_flood"
+    assert monitor(reference, window, DriftSettings()).faulty == ()
+
+
+def test_breaches_of_the_schema_are_faults_of_the_window(reference):
+    breach = report.FeatureDrift(feature="x1", type="schema", fault="schema_anomaly")
+    window = counted_window(reference, rows(1_000, 1))
+    result = monitor(reference, window, DriftSettings(), breaches=[breach])
+    assert (result.verdict, result.faulty) == (Verdict.DATA_FAULT, ("x1",))
+    nothing = counted_window(reference, {})
+    assert monitor(reference, nothing, DriftSettings(), breaches=[breach]).features == ()
+
+
+def test_few_values_of_another_type_are_noted_and_many_are_a_fault(reference):
+    def hours(odd):
+        values = rows(1_000, 1)["hour"].to_numpy().astype(float)
+        values[:odd] += 0.5
+        return {**rows(1_000, 1), "hour": pa.array(values)}
+
+    few, many = (judged(reference, hours(odd)) for odd in (5, 20))
+    assert fault_of(few, "hour") is None
+    assert next(f.note for f in few.features if f.feature == "hour") == "5 values are not integer"
+    assert fault_of(many, "hour") == "type_changed"
+
+
+def test_times_where_numbers_were_are_of_another_type(reference):
+    times = pa.array(np.arange(1_000), pa.timestamp("ms"))
+    assert fault_of(judged(reference, {**rows(1_000, 1), "x1": times}), "x1") == "type_changed"
+
+
+def test_hysteresis_of_a_slice_is_its_own():
+    def sited(seed, shift):
+        random = np.random.default_rng(seed)
+        site = random.choice(["north", "south"], 6_000)
+        moved = np.where(site == "south", shift, 0.0)
+        return {"x": pa.array(random.normal(size=6_000) + moved), "site": pa.array(site)}
+
+    trained = pa.table(sited(0, 0.0))
+    reference, _ = build(trained, ProfileRequest(slices=("site",)))
+    usual = training_counts(trained, reference)
+    settings = DriftSettings(windows_needed=2, windows_looked_at=2)
+    previous, drifted = None, []
+    for name, seed in (("w1", 1), ("w2", 2)):
+        window = counted_window(reference, sited(seed, 0.6), name)
+        previous = monitor(reference, window, settings, previous, usual=usual)
+        drifted.append({(f.feature, f.slice) for f in previous.features if f.drifted})
+    assert drifted == [set(), {("x", ""), ("x", "site=south")}]
+    assert set(previous.history[-1].drifted) == {"x", "x where site=south"}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ from components.drift_monitor.multivariate import compare_samples
 from components.drift_monitor.settings import DriftSettings
 from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
-from components.profile.training_counts import pack, read_counts, training_counts
+from components.profile.profile_files import load
+from components.profile.training_counts import COUNTS_FILE, training_counts
+from components.profile.window_json import to_bytes
 
 
 def rows(seed, shift=0.0, n=2_000):
@@ -90,12 +92,14 @@ def test_a_rest_of_two_thirds_of_a_window_counts_as_one():
 def test_training_counts_come_back_from_their_file(tmp_path):
     trained = days(3, 3, weekly)
     reference, _ = build(trained, ProfileRequest())
-    counts = training_counts(trained, reference)
-    (tmp_path / "training_counts.json.gz").write_bytes(pack(counts))
-    assert pack(read_counts(str(tmp_path))) == pack(counts)
-    (tmp_path / "training_counts.json.gz").write_bytes(pack(counts)[:-9])
-    with pytest.raises(DataError, match="Run ReferenceProfiler"):
-        read_counts(str(tmp_path))
+    packed = to_bytes(training_counts(trained, reference))
+    (tmp_path / COUNTS_FILE).write_bytes(packed)
+    assert to_bytes(load(str(tmp_path), COUNTS_FILE)) == packed
+    (tmp_path / COUNTS_FILE).write_bytes(packed[:-9])
+    with pytest.raises(DataError, match="Expected a packed window profile"):
+        load(str(tmp_path), COUNTS_FILE)
+    with pytest.raises(DataError, match="this release"):
+        load(str(tmp_path / "elsewhere"), COUNTS_FILE)
 
 
 def test_earlier_reports_calibrate_as_their_counts_do(reference):
