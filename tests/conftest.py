@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,11 @@ hypothesis.settings.load_profile("tests")
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_configure() -> None:
+    """Hides pytest's arguments: TFX has absl parse the process's, and `-v` is a flag of absl's too."""
+    del sys.argv[1:]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
