@@ -13,7 +13,7 @@ import numpy as np
 from scipy import special
 
 from components.drift_monitor.comparison import effect
-from components.drift_monitor.report import DriftReport
+from components.drift_monitor.report import DriftReport, named
 from components.errors import ConfigError
 from components.profile.counts import IntArray
 from components.profile.reference import ReferenceProfile
@@ -73,10 +73,19 @@ def training_floors(
         min_rows: Windows with fewer rows, here or in all others, are left out.
 
     Returns:
-        Floors by feature; none where the training rows do not hold two such windows, or were
-        counted by longer windows than those that are judged.
+        Floors by feature, and by feature and slice as `x where site=south`; none where the training
+        rows do not hold two such windows, or were counted by longer ones than those judged.
     """
-    windows = _windows(reference, trained, length_ms)
+    floors: dict[str, float] = {}
+    for name in ("", *trained.slices):
+        found = _floors(reference, _windows(reference, trained, name, length_ms), min_rows)
+        floors |= {named(feature, name): floor for feature, floor in found.items()}
+    return floors
+
+
+def _floors(
+    reference: ReferenceProfile, windows: list[dict[str, IntArray]], min_rows: int
+) -> dict[str, float]:
     found = []
     for window in windows[-MOST_WINDOWS:]:
         effects = {}
@@ -91,11 +100,12 @@ def training_floors(
 
 
 def _windows(
-    reference: ReferenceProfile, trained: WindowProfile, length_ms: int
+    reference: ReferenceProfile, trained: WindowProfile, slice_name: str, length_ms: int
 ) -> list[dict[str, IntArray]]:
     """Counts by feature of each window of about that length, in order of time."""
     together: dict[int, list[str]] = defaultdict(list)
-    names = {key.window for key in trained.cells if not key.slice} - {""}
+    cells = {key.window: cell for key, cell in trained.cells.items() if key.slice == slice_name}
+    names = set(cells) - {""}
     first = min((_begin(name) for name in names), default=0)
     step = next((_FORMATS[len(name)][1] for name in names), 0)
     if not step or round(length_ms / step) < 1:
@@ -107,7 +117,6 @@ def _windows(
     end = max(_begin(name) for name in names) + step - first
     if end - last * units * step < _LEAST_SHARE * units * step:
         del together[last]
-    cells = {key.window: cell for key, cell in trained.cells.items() if not key.slice}
     return [
         {
             profile.name: np.sum(

@@ -57,15 +57,21 @@ def _exceeding(
     held = None
     if feature.psi_bound is not None and feature.psi_bound < settings.psi_floor * floor_share:
         held = report.EFFECT_FLOOR
-    elif (feature.psi_corrected or 0.0) < settings.season_floors.get(feature.feature, -math.inf):
+    elif (feature.psi_corrected or 0.0) < _season_floor(feature, settings):
         held = report.SEASON
     return replace(feature, exceeded=held is None, held_by=held)
+
+
+def _season_floor(feature: FeatureDrift, settings: DriftSettings) -> float:
+    """The floor of the slice, if there is one, else that of all rows."""
+    of_all = settings.season_floors.get(feature.feature, -math.inf)
+    return settings.season_floors.get(feature.title, of_all)
 
 
 def _judged(
     feature: FeatureDrift, past: Sequence[WindowHistory], settings: DriftSettings
 ) -> FeatureDrift:
-    name = named(feature)
+    name = feature.title
     if feature.q_value is not None and past and name in past[-1].drifted:
         feature = _exceeding(feature, settings, settings.release)
         return replace(feature, drifted=feature.exceeded)
@@ -81,9 +87,9 @@ def verdict_of(
     settings: DriftSettings,
 ) -> tuple[Verdict, str, str]:
     """Returns the verdict on judged features, its reason and the same in a sentence."""
-    faulty = [f"{named(f)} ({f.fault})" for f in features if f.fault]
+    faulty = [f"{f.title} ({f.fault})" for f in features if f.fault]
     whole = {f.feature for f in features if f.drifted and not f.slice}
-    drifted = [named(f) for f in features if f.drifted and (not f.slice or f.feature not in whole)]
+    drifted = [f.title for f in features if f.drifted and (not f.slice or f.feature not in whole)]
     measured = {f.feature for f in features if f.p_value is not None or f.fault}
     if not rows.current:
         text = f"No answered row in the window; {rows.failed} were answered with an error."
@@ -109,11 +115,6 @@ def verdict_of(
         text = f"{len(moved)} of {len(measured)} features drifted: {', '.join(drifted)}."
         return Verdict.DRIFT, report.FEATURES_DRIFTED, text
     return Verdict.STABLE, report.NO_DRIFT, f"None of {len(measured)} features drifted."
-
-
-def named(feature: FeatureDrift) -> str:
-    """Returns what a feature is called among those of all rows and of slices."""
-    return f"{feature.feature} where {feature.slice}" if feature.slice else feature.feature
 
 
 def _rank(feature: FeatureDrift) -> tuple[bool, bool, float, str, str]:

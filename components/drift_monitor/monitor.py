@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.drift_monitor.arrivals import Arrivals, judge_arrivals
-from components.drift_monitor.drift import Rows, judged, named, verdict_of
+from components.drift_monitor.drift import Rows, judged, verdict_of
 from components.drift_monitor.duplicates import duplicate_flood
 from components.drift_monitor.measuring import measure, watched
 from components.drift_monitor.multivariate import compared_together
@@ -70,8 +70,8 @@ def monitor(
     )
     now = WindowHistory(
         window.window,
-        tuple(named(f) for f in ranked if f.exceeded),
-        tuple(named(f) for f in ranked if f.drifted),
+        tuple(f.title for f in ranked if f.exceeded),
+        tuple(f.title for f in ranked if f.drifted),
     )
     return DriftReport(
         verdict=verdict,

@@ -36,6 +36,11 @@ class Verdict(str, Enum):
     NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
 
 
+def named(feature: str, slice_name: str) -> str:
+    """Returns what a feature of a slice is called, such as `x where site=south`."""
+    return f"{feature} where {slice_name}" if slice_name else feature
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureDrift:
     """One feature of a window against its reference; None where it could not be measured.
@@ -81,6 +86,11 @@ class FeatureDrift:
     held_by: str | None = None
     note: str = ""
     slice: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the feature is called among those of all rows and of slices."""
+        return named(self.feature, self.slice)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class DriftSettings:
         windows_looked_at: n of k-of-n.
         release: A feature that had drifted in the window before stays so down to this share of
             the floor, in (0, 1]; 1 for no hysteresis.
-        season_floors: Least corrected PSI of a feature in this season (calibration.py).
+        season_floors: Least corrected PSI in this season of a feature, or of one in a slice, such
+            as `x where site=south` (calibration.py).
         ignore_features: Features that move legitimately, such as the month.
         score_output: Log column to compare with the reference's score; empty for none.
         score_threshold: Score above which a row is answered with 1, in (0, 1); estimated accuracy,

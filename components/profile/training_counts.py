@@ -14,9 +14,13 @@ from components.profile.window_profile import Cell, WindowProfile, regrouped
 
 COUNTS_FILE = "training_counts.packed"
 
+MOST_CELLS = 2_000
+
 
 def training_counts(table: Any, profile: ReferenceProfile, windows: str = "day") -> WindowProfile:
-    """Returns the counts of training rows by day, and of each slice over all days.
+    """Returns the counts of training rows by day, and of each slice by day.
+
+    Where days and slices are many, a slice is counted over all days.
 
     Args:
         table: The profiled rows with flat columns, as a pyarrow table.
@@ -33,8 +37,9 @@ def training_counts(table: Any, profile: ReferenceProfile, windows: str = "day")
         sample_rows=0,
     )
     counted = Profiler(profile, layout).profile_all(table.to_batches(max_chunksize=MOST_ROWS))
-    by_day = regrouped(counted, lambda key: replace(key, window="") if key.slice else key)
-    return replace(by_day, cells={key: _bare(cell) for key, cell in by_day.cells.items()})
+    if len(counted.cells) > MOST_CELLS:
+        counted = regrouped(counted, lambda key: replace(key, window="") if key.slice else key)
+    return replace(counted, cells={key: _bare(cell) for key, cell in counted.cells.items()})
 
 
 def _bare(cell: Cell) -> Cell:

@@ -63,6 +63,25 @@ def test_days_of_training_say_how_far_a_day_lies_from_the_others():
     assert floors["y"] < 0.02 < floors["x"]
 
 
+def test_a_slice_has_a_season_of_its_own():
+    trained = days(70, 3, weekly, per_day=2_000)
+    random = np.random.default_rng(1)
+    site = random.choice(["north", "south"], trained.num_rows)
+    x = np.where(site == "south", trained["x"], random.normal(size=len(site)))
+    trained = trained.set_column(0, "x", pa.array(x)).append_column("site", pa.array(site))
+    reference, _ = build(trained, ProfileRequest(slices=("site",)))
+    counts = training_counts(trained, reference)
+    floors = training_floors(reference, counts, DAY_MS)
+    assert floors["x where site=south"] > 0.2 > floors["x"]
+    assert floors["x where site=north"] < 0.1
+    moved = np.where(np.arange(2_000) % 2, rows(11)["x"], rows(10, 0.8)["x"])
+    columns = {**rows(10), "x": pa.array(moved), "site": pa.array(["south", "north"] * 1_000)}
+    window = counted_window(reference, columns)
+    found = monitor(reference, window, DriftSettings(season_floors=floors), usual=counts)
+    south = next(f for f in found.features if f.title == "x where site=south")
+    assert (south.held_by, south.drifted) == (report.SEASON, False)
+
+
 def test_weeks_of_training_are_alike_where_days_are_not():
     trained = days(70, 3, weekly)
     reference, _ = build(trained, ProfileRequest())
