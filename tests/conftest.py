@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_configure() -> None:
-    """Hides pytest's arguments: TFX has absl parse the process's, and `-v` is a flag of absl's too."""
+    """Hides the arguments: TFX lets absl parse them, where `-v` has a meaning of its own."""
     del sys.argv[1:]
 
 
