@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.drift_monitor.report import REPORT_FILE
 from components.prediction_log.reader import read_window
 from components.storage import read_json, write_bytes, write_json
 from pipelines.calendar import Window
@@ -74,7 +73,7 @@ def drift_report(settings: Settings, window: str) -> dict[str, Any]:
     """Returns the newest drift report of a window."""
     found = [
         content
-        for path in Path(settings.pipeline.root).glob(f"DriftMonitor/drift_report/*/{REPORT_FILE}")
+        for path in Path(settings.pipeline.root).glob("DriftMonitor/drift_report/*/drift_report.json")
         if (content := read_json(str(path)))["window"] == window
     ]
     return found[-1]
