@@ -71,9 +71,10 @@ def served_rows(settings: Settings, window: Window, flights: pd.DataFrame) -> pd
 
 def drift_report(settings: Settings, window: str) -> dict[str, Any]:
     """Returns the newest drift report of a window."""
+    root = Path(settings.pipeline.root)
     found = [
         content
-        for path in Path(settings.pipeline.root).glob("DriftMonitor/drift_report/*/drift_report.json")
+        for path in root.glob("DriftMonitor/drift_report/*/drift_report.json")
         if (content := read_json(str(path)))["window"] == window
     ]
     return found[-1]
