@@ -33,7 +33,7 @@ from components.tables.table_file import TableFile, open_table
 # What a report says of a model and its windows, and two files do not have.
 _OF_MODELS = (
     *("model_name", "model_version", "model_versions", "reference_digest", "history"),
-    *("shapes", "estimated", "realised", "past"),
+    *("shapes", "estimated", "realised", "past", "longest_gap_share", "start_ms", "end_ms"),
 )
 
 

@@ -90,6 +90,8 @@ def monitor(
         reference_digest=digest,
         settings=settings.to_json(),
         longest_gap_share=arrivals.longest_gap_share if arrivals else None,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
     )
 
 

@@ -122,6 +122,8 @@ class DriftReport:
         settings: What the report was made with.
         longest_gap_share: Longest time without a row, as a share of the window; None where the
             rows have no event times.
+        start_ms: Begin of the window, milliseconds UTC; 0 where nobody knows.
+        end_ms: End of the window, exclusive.
         parts: Pictures of the features, quality without and with labels, and the windows before.
     """
 
@@ -141,6 +143,8 @@ class DriftReport:
     reference_digest: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     longest_gap_share: float | None = None
+    start_ms: int = 0
+    end_ms: int = 0
     parts: Parts = field(default_factory=Parts)
 
     @property
@@ -179,6 +183,8 @@ def to_json(report: DriftReport) -> dict[str, Any]:
         "reference_digest": report.reference_digest,
         "settings": dict(report.settings),
         "longest_gap_share": report.longest_gap_share,
+        "start_ms": report.start_ms,
+        "end_ms": report.end_ms,
         **report_parts.to_json(report.parts),
     }
 
@@ -218,6 +224,8 @@ def from_json(content: dict[str, Any]) -> DriftReport:
             reference_digest=content["reference_digest"],
             settings=content["settings"],
             longest_gap_share=content.get("longest_gap_share"),
+            start_ms=int(content.get("start_ms", 0)),
+            end_ms=int(content.get("end_ms", 0)),
             parts=report_parts.from_json(content),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

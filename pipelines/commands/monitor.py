@@ -1,6 +1,7 @@
 """`loop monitor`: did a file move away from a reference file, or is it broken?
 
-Reads any two Parquet, CSV or TFRecord files, without a pipeline or a model.
+Reads any two Parquet, CSV or TFRecord files, without a pipeline or a model; or what DriftMonitor
+counted of several windows, which are judged as one without reading a row again.
 """
 
 import argparse
@@ -23,7 +24,14 @@ _ADVICE = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--reference", required=True, metavar="FILE", help="what is usual")
-    parser.add_argument("--current", required=True, metavar="FILE", help="what came since")
+    parser.add_argument(
+        "--current",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="what came since; several are folders of DriftMonitor's reports, judged as one window "
+        "against the folder of their ReferenceProfile",
+    )
     parser.add_argument("--by", default="", metavar="COLUMN", help="compare by its values, too")
     parser.add_argument(
         "--ignore", action="append", default=[], metavar="COLUMN", help="leave it out; repeatable"
@@ -48,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compares the files; returns 0 without an alarm and 3 with one."""
     from components.drift_monitor.files import compare_paths, page_of, prometheus_of, to_json
+    from components.drift_monitor.merged import compare_windows, is_profile
     from components.drift_monitor.settings import DriftSettings
+    from components.errors import ConfigError
     from components.storage import write_bytes
 
     settings = DriftSettings(
@@ -57,18 +67,29 @@ def run(args: argparse.Namespace) -> int:
         min_rows=args.min_rows,
         ignore_features=tuple(args.ignore),
     )
-    comparison = compare_paths(
-        args.reference,
-        args.current,
-        settings,
-        schema=args.schema or "",
-        by=args.by,
-        multivariate=args.multivariate,
-        seed=args.seed,
-    )
+    if is_profile(args.reference):
+        if args.by or args.schema:
+            raise ConfigError("Expected files for --by and --schema, received counted windows.")
+        comparison = compare_windows(args.reference, args.current, settings, args.multivariate)
+        title = comparison.report.window
+    else:
+        if len(args.current) > 1:
+            raise ConfigError(
+                f"Expected one --current file, received {len(args.current)}. Several can only be "
+                "folders of DriftMonitor's reports, with a ReferenceProfile's as --reference."
+            )
+        comparison = compare_paths(
+            args.reference,
+            args.current[0],
+            settings,
+            schema=args.schema or "",
+            by=args.by,
+            multivariate=args.multivariate,
+            seed=args.seed,
+        )
+        title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
     content = to_json(comparison)
     if args.page:
-        title = f"{Path(args.current).name} against {Path(args.reference).name}"
         write_bytes(args.page, page_of(comparison, title).encode())
     if args.prometheus:
         write_bytes(args.prometheus, prometheus_of(comparison).encode())
