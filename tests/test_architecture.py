@@ -38,6 +38,7 @@ SHARED_MODULES = {
 # What pipelines and commands ask of a component without running its node, besides its `settings`.
 FRONT_DOORS = {
     "components.drift_monitor.files": "loop monitor compares two files",
+    "components.drift_monitor.merged": "loop monitor judges counted windows",
     "components.edgetpu_compiler.analyser": "loop edge analyses a file",
     "components.edgetpu_compiler.report": "loop edge prints it as the node writes it",
     "components.edgetpu_compiler.rules": "what the analyser says of an operator",
