@@ -28,7 +28,7 @@ class ModelSettings:
         preprocessing_fn: Import path of the Transform function.
         run_fn: Import path of the Trainer function.
         schema_uri: Folder that holds the curated `schema.pbtxt`.
-        slice_feature: Feature by which quality is sliced.
+        slice_feature: Feature by which quality and drift are sliced.
         score: Name of the model's output.
         ignore_features: Columns that are no features (time, span).
         eval_fraction: Share of the rows held out from training.

@@ -112,6 +112,7 @@ def training_pipeline(
         label_key=model.label,
         score_key=model.score,
         score_signature="serving_default",
+        slice_features=[model.slice_feature],
         ignore_features=(*model.ignore_features, *row_keys),
         seed=model.seed,
     )

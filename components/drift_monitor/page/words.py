@@ -49,8 +49,7 @@ def headline(found: DriftReport) -> str:
 
 def named(feature: FeatureDrift) -> str:
     """Returns the feature's name, and its slice."""
-    name = plain(feature.feature)
-    return f"{name} where {feature.slice}" if feature.slice else name
+    return report.named(plain(feature.feature), feature.slice)
 
 
 def plain(name: str) -> str:
