@@ -9,8 +9,8 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast lint types demo-digits bench-decide bench-serving bench-compress \
-  bench-drift bench-drift-spark bench-edgetpu picture lock clean
+.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-serving \
+  bench-compress bench-drift bench-drift-spark bench-edgetpu picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: setup ## all tests
 
 test-fast: setup ## the tests of pure modules, without TensorFlow
 	@$(PYTHON) -m pytest -m "not tensorflow and not e2e"
+
+test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or podman)
+	@scripts/lane_b
 
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check components pipelines tests
