@@ -62,7 +62,7 @@ def measure(
     enough = min(window.rows, reference.rows_total) >= settings.min_rows
     rows = window.sample.answered()
     features = [_whole(p, window, rows, settings, enough, sparse) for p in profiles]
-    if usual and enough:
+    if usual:
         features += _slices(profiles, usual, window, settings)
     ignored = {*settings.ignore_features, *reference.ignored}
     features += [

@@ -61,6 +61,14 @@ def test_a_slice_is_compared_with_the_same_slice_of_training(reference):
     assert ("x", "site=north") not in slices
 
 
+def test_a_slice_with_few_rows_and_a_slice_of_itself_are_not_compared(reference):
+    usual = counted(reference, rows(0, 20_000))
+    window = counted(reference, rows(1, n=300))
+    found = judge_profile(reference, window, DriftSettings(), usual=usual)
+    assert {f.slice for f in found.features} == {"", "site=north"}  # 60 rows are of the south
+    assert not any(f.slice for f in found.features if f.feature == "site")
+
+
 def test_rows_sampled_at_unequal_rates_count_as_fewer(reference):
     """A tenth of the rows of the moved half stand for ten times as many."""
     window = counted(reference, rows(1, 3_600))

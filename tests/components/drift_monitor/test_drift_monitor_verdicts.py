@@ -283,6 +283,20 @@ def test_times_where_numbers_were_are_of_another_type(reference):
     assert fault_of(judged(reference, {**rows(1_000, 1), "x1": times}), "x1") == "type_changed"
 
 
+def test_a_window_is_silent_by_its_rows_and_not_by_those_sampled(reference):
+    def arrived(count, name, previous=None):
+        bounds = (0, 3_600_000)
+        times = np.linspace(*bounds, count, endpoint=False)
+        window = counted_window(
+            reference, rows(count, 1), name, bounds=bounds, times=times, sample_rows=200
+        )
+        return monitor(reference, window, DriftSettings(), previous)
+
+    first = arrived(5_000, "w1")
+    assert arrived(4_000, "w2", first).faulty == ()
+    assert arrived(400, "w2", first).faulty == ("(source)",)
+
+
 def test_hysteresis_of_a_slice_is_its_own():
     def sited(seed, shift):
         random = np.random.default_rng(seed)

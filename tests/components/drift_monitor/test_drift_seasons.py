@@ -108,6 +108,13 @@ def test_a_rest_of_two_thirds_of_a_window_counts_as_one():
     assert training_floors(reference, counts, 40 * DAY_MS) == {}
 
 
+def test_of_two_windows_each_is_compared_with_the_other():
+    trained = days(60, 3, lambda day: 0.8 * (day >= 30))
+    reference, _ = build(trained, ProfileRequest())
+    floors = training_floors(reference, training_counts(trained, reference), 30 * DAY_MS)
+    assert floors["x"] == pytest.approx(0.64, abs=0.1)  # PSI of 0.8 sigma
+
+
 def test_training_counts_come_back_from_their_file(tmp_path):
     trained = days(3, 3, weekly)
     reference, _ = build(trained, ProfileRequest())

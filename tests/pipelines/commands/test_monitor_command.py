@@ -161,6 +161,24 @@ def test_few_rows_are_not_enough_data(capsys, tmp_path, reference, rows):
     assert report["rows"]["current"] == rows
 
 
+def test_a_column_that_is_gone_is_a_fault_though_it_had_gaps(capsys, tmp_path, reference):
+    status, report = monitored(
+        capsys, reference, save(frame(1).drop(columns="gaps"), tmp_path, "b")
+    )
+    assert status == 3
+    faults = {entry["feature"]: entry["fault"] for entry in report["features"]}
+    assert faults["gaps"] == "absent_feature"
+
+
+def test_slices_are_of_all_other_features(capsys, tmp_path, reference):
+    _, report = monitored(
+        capsys, reference, save(frame(1), tmp_path, "b"), "--by", "gaps", "--min-rows", "50"
+    )
+    names = {entry["slice"] for entry in report["slices"]}
+    assert len(names) == 4
+    assert "gaps" not in {entry["feature"] for entry in report["slices"]}
+
+
 def test_all_nulls_are_a_fault_of_every_feature(capsys, tmp_path, reference):
     nothing = pd.DataFrame({name: [None] * 300 for name in frame(0, 1)})
     status, report = monitored(capsys, reference, save(nothing, tmp_path, "b"))
