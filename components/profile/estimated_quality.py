@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import isotonic_regression
 
 from components.errors import DataError
 
@@ -100,6 +99,9 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
     Raises:
         DataError: There is no labelled row, or more ones than rows.
     """
+    # Here, not above: scikit-learn takes a second, and from 1.5.2 on brings pandas with it.
+    from sklearn.isotonic import isotonic_regression
+
     count, ones = np.asarray(rows, float), np.asarray(positives, float)
     if count.shape != ones.shape or not count.sum() or (ones > count).any():
         raise DataError(
