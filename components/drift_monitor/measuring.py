@@ -49,13 +49,14 @@ def measure(
         Effects and p-values of all rows and of slices, faults, and what the reference lacks.
 
     Raises:
-        DataError: The window was counted on another reference.
+        DataError: The window, or what is usual, was counted on another reference.
     """
-    if window.cells and window.reference != reference.digest():
-        raise DataError(
-            f"Expected counts on the bins of {reference.digest()}, received counts on "
-            f"{window.reference}. Profile the window with the reference of its own model."
-        )
+    for counted in filter(None, (window, usual)):
+        if counted.cells and counted.reference != reference.digest():
+            raise DataError(
+                f"Expected counts on the bins of {reference.digest()}, received counts on "
+                f"{counted.reference}. Profile the window with the reference of its own model."
+            )
     if not window.rows:
         return []
     profiles = watched(reference, settings)

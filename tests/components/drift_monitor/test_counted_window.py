@@ -86,6 +86,9 @@ def test_counts_on_another_reference_are_refused(reference):
     other = build(pa.Table.from_batches([rows(9, 5_000)]), ProfileRequest())[0]
     with pytest.raises(DataError, match="its own model"):
         judge_profile(other, counted(reference, rows(1)), DriftSettings())
+    window, usual = counted(other, rows(1)), counted(reference, rows(0))
+    with pytest.raises(DataError, match="its own model"):
+        judge_profile(other, window, DriftSettings(), usual=usual)
 
 
 def test_absent_unfit_and_unknown_columns_are_faults(reference):
