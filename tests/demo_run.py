@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-WINDOWS = 3
+WINDOWS = 4
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ _SECONDS = 900
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """Runs `loop demo` over March, April and May on a fifth of the flights."""
+    """Runs `loop demo` over March to June on a fifth of the flights."""
     folder = tmp_path_factory.mktemp("e2e") / "demo"
     done = subprocess.run(
         [

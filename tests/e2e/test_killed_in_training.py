@@ -60,8 +60,8 @@ def test_training_killed_in_a_node_is_resumed_as_the_same_launch(
 
 
 def _ask_for_a_retraining(store: metadata_store.MetadataStore, folder: Path) -> int:
-    """Records a decision as RetrainDecider would have, had May's evidence been stronger."""
-    last = latest_decision(store, "flights", before="2013-06")
+    """Records a decision as RetrainDecider would have, had June's evidence been stronger."""
+    last = latest_decision(store, "flights", before="2013-07")
     assert last is not None
     content = read_json(f"{last.uri}/retrain_decision.json")
     write_json(f"{folder}/retrain_decision.json", {**content, "verdict": "RETRAIN"})
