@@ -29,4 +29,6 @@ def hash_fractions(keys: Iterable[str], seed: int, purpose: str) -> npt.NDArray[
         digest.update(key.encode())
         numbers.append(int.from_bytes(digest.digest(), "big"))
     # 53 bits, because a double holds no more below 1.
-    return (np.array(numbers, dtype=np.uint64) >> np.uint64(11)).astype(float) / 2.0**53
+    integers = np.array(numbers, dtype=np.uint64) >> np.uint64(11)
+    fractions: npt.NDArray[np.float64] = integers.astype(float) / 2.0**53
+    return fractions

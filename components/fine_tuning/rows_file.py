@@ -51,11 +51,12 @@ def write_rows(path: Path | str, inputs: Mapping[str, Array], labels: Array | No
             f"Expected numbers as labels, received {labels.dtype}. Number them as the model's "
             "own training did."
         )
-    arrays = {f"{_INPUT}{name}": _plain(values) for name, values in inputs.items()}
+    arrays: dict[str, Any] = {f"{_INPUT}{name}": _plain(values) for name, values in inputs.items()}
+    arrays[_LABEL] = _plain(labels)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        np.savez(file, **arrays, **{_LABEL: _plain(labels)})
+        np.savez(file, **arrays)
     return path
 
 

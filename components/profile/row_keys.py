@@ -19,7 +19,7 @@ _MOST_BYTES = 512
 
 def mixed(values: KeyArray) -> KeyArray:
     """SplitMix64's finaliser (Steele, Lea and Flood 2014), on whole arrays."""
-    result = values + np.uint64(0x9E3779B97F4A7C15)
+    result: KeyArray = values + np.uint64(0x9E3779B97F4A7C15)
     result ^= result >> np.uint64(30)
     result *= np.uint64(0xBF58476D1CE4E5B9)
     result ^= result >> np.uint64(27)

@@ -47,7 +47,8 @@ def row_hashes(table: Any) -> KeyArray:
 
 def _text_hash(text: str) -> np.uint64:
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return np.uint64(int.from_bytes(digest, "little"))
+    number: np.uint64 = np.uint64(int.from_bytes(digest, "little"))
+    return number
 
 
 def _occurrence(ordered: KeyArray) -> KeyArray:
