@@ -74,7 +74,10 @@ def drift_report(settings: Settings, window: str) -> dict[str, Any]:
     root = Path(settings.pipeline.root)
     found = [
         content
-        for path in root.glob("DriftMonitor/drift_report/*/drift_report.json")
+        for path in sorted(
+            root.glob("DriftMonitor/drift_report/*/drift_report.json"),
+            key=lambda path: int(path.parent.name),
+        )
         if (content := read_json(str(path)))["window"] == window
     ]
     return found[-1]
@@ -166,7 +169,9 @@ def _entry(
             for metric in METRICS
         },
         "avoidable_loss": loss.get("relative"),
-        "drifted": [f["feature"] for f in monitored.drift["features"] if f["drifted"]],
+        "drifted": list(
+            dict.fromkeys(f["feature"] for f in monitored.drift["features"] if f["drifted"])
+        ),
         "verdict": monitored.verdict,
         "reason": monitored.reason,
         "version": monitored.version,

@@ -138,6 +138,7 @@ def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, DriftCell]:
             fault=each.get("fault"),
         )
         for each in features
+        if not each.get("slice")
     }
 
 

@@ -89,6 +89,18 @@ def test_drifted_cells_are_framed_and_faults_named() -> None:
     assert "precip, 2013-09: fault, stuck_value" in page
 
 
+def test_the_map_is_of_all_rows_and_not_of_a_slice() -> None:
+    drift = page_inputs()["drift"]
+    sliced = [
+        {**report, "features": [*report["features"], *(
+            {**feature, "slice": "origin=JFK", "drifted": True, "psi_corrected": 9.9}
+            for feature in report["features"]
+        )]}
+        for report in drift
+    ]  # fmt: skip
+    assert shown(drift=sliced) == shown()
+
+
 def test_saving_carries_over_within_a_version_only() -> None:
     page = shown()
     assert "2013-05: 0.0240 accumulated, 0.0200 of it new" in page
