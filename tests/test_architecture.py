@@ -37,8 +37,9 @@ SHARED_MODULES = {
 }
 # What pipelines and commands ask of a component without running its node, besides its `settings`.
 FRONT_DOORS = {
-    "components.drift_monitor.files": "loop monitor compares two files",
+    "components.drift_monitor.two_files.files": "loop monitor compares two files",
     "components.drift_monitor.merged": "loop monitor judges counted windows",
+    "components.drift_monitor.printed": "loop monitor prints what it found",
     "components.edgetpu_compiler.analyser": "loop edge analyses a file",
     "components.edgetpu_compiler.report": "loop edge prints it as the node writes it",
     "components.edgetpu_compiler.rules": "what the analyser says of an operator",
@@ -58,7 +59,7 @@ WITH_TENSORFLOW = {
     "components/distiller/teacher.py": "a layer of the teacher is asked, in the child process",
     "components/distiller/training.py": "trains, in the child process",
     "components/drift_monitor/counting.py": "the log's rows go through Beam",
-    "components/drift_monitor/schema.py": "reads TFDV's schema, imported when one is given",
+    "components/drift_monitor/data_faults/schema.py": "TFDV's schema, imported when given",
     "components/edge_bundle/store.py": "buckets go through TFX's fileio, imported when asked for",
     "components/fine_tuning/": "trains, in the child process",
     "components/model_formats/": "opens and writes models, imported when one comes",

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 import numpy as np
 from scipy import special
 
-from components.drift_monitor.comparison import effect
 from components.drift_monitor.report import DriftReport, named
+from components.drift_monitor.statistics.comparison import effect
 from components.errors import ConfigError
 from components.profile.counts import IntArray
 from components.profile.reference import ReferenceProfile

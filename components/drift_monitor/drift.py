@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.drift_monitor import report, two_sample
+from components.drift_monitor import report
 from components.drift_monitor.report import FeatureDrift, Verdict, WindowHistory
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.statistics import two_sample
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.artifacts import Scalar, set_properties
-from components.drift_monitor import page, realised, report, telemetry
+from components.drift_monitor import page, report, telemetry
 from components.drift_monitor.calibration import training_floors
 from components.drift_monitor.counting import LogFeatures, count_log
+from components.drift_monitor.data_faults.schema import check_schema, read_schema
 from components.drift_monitor.monitor import monitor
-from components.drift_monitor.multivariate import MOST_ROWS
+from components.drift_monitor.quality import realised
 from components.drift_monitor.report_parts import RealisedQuality
-from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import ArrivalSettings, DriftSettings, FaultSettings
+from components.drift_monitor.statistics.multivariate import MOST_ROWS
 from components.drift_monitor.window import log_layout
 from components.drift_monitor.window_parts import with_parts
 from components.errors import ConfigError, DataError

@@ -7,17 +7,17 @@ rows weigh what they stand for, and count as fewer: the tests see the effective 
 from dataclasses import replace
 from typing import Any
 
-from components.drift_monitor.comparison import compare
-from components.drift_monitor.faults import (
+from components.drift_monitor.data_faults.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
     Seen,
     find_fault,
 )
+from components.drift_monitor.data_faults.traits import Traits, read_traits
 from components.drift_monitor.report import FeatureDrift
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.traits import Traits, read_traits
+from components.drift_monitor.statistics.comparison import compare
 from components.errors import DataError
 from components.profile.columns import fits
 from components.profile.reference import FeatureProfile, ReferenceProfile

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from components.drift_monitor import report
 from components.drift_monitor.calibration import training_floors
-from components.drift_monitor.files import Comparison
 from components.drift_monitor.monitor import monitor
+from components.drift_monitor.printed import Comparison
 from components.drift_monitor.report import DriftReport
 from components.drift_monitor.settings import DriftSettings
 from components.drift_monitor.window import CountedWindow

@@ -7,13 +7,13 @@ holds retraining back.
 from collections.abc import Sequence
 from typing import Any
 
-from components.drift_monitor.arrivals import Arrivals, judge_arrivals
+from components.drift_monitor.data_faults.arrivals import Arrivals, judge_arrivals
+from components.drift_monitor.data_faults.duplicates import duplicate_flood
 from components.drift_monitor.drift import Rows, judged, verdict_of
-from components.drift_monitor.duplicates import duplicate_flood
 from components.drift_monitor.measuring import measure, watched
-from components.drift_monitor.multivariate import compared_together
 from components.drift_monitor.report import DriftReport, FeatureDrift, WindowHistory
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.statistics.multivariate import compared_together
 from components.drift_monitor.window import CountedWindow
 from components.profile.reference import ReferenceProfile
 from components.profile.window_profile import WindowProfile

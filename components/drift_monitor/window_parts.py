@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from components.drift_monitor.estimation import corrected_by_labels, estimated_quality
 from components.drift_monitor.measuring import watched
 from components.drift_monitor.past import as_past, carried
+from components.drift_monitor.quality.estimation import corrected_by_labels, estimated_quality
 from components.drift_monitor.report import DriftReport, FeatureDrift
 from components.drift_monitor.report_parts import Parts, RealisedQuality, Shape
 from components.drift_monitor.settings import DriftSettings

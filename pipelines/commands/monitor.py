@@ -55,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares the files; returns 0 without an alarm and 3 with one."""
-    from components.drift_monitor.files import compare_paths, page_of, prometheus_of, to_json
     from components.drift_monitor.merged import compare_windows, is_profile
+    from components.drift_monitor.printed import page_of, prometheus_of, to_json
     from components.drift_monitor.settings import DriftSettings
+    from components.drift_monitor.two_files.files import compare_paths
     from components.errors import ConfigError
     from components.storage import write_bytes
 

@@ -5,7 +5,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from components.drift_monitor.multivariate import TOGETHER
 from components.drift_monitor.page import words
 from components.drift_monitor.page.cards import cards
 from components.drift_monitor.page.heat import Cell, Column, heat_map
@@ -13,6 +12,7 @@ from components.drift_monitor.page.quality_plots import against_promise, over_wi
 from components.drift_monitor.past import joined
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict
 from components.drift_monitor.report_parts import EstimatedQuality, PastWindow, RealisedQuality
+from components.drift_monitor.statistics.multivariate import TOGETHER
 from components.page.document import document, header, section, table
 
 PAGE_FILE = "drift_report.html"

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from components.drift_monitor import faults, report
-from components.drift_monitor.multivariate import TOGETHER
+from components.drift_monitor import report
+from components.drift_monitor.data_faults import faults
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict
+from components.drift_monitor.statistics.multivariate import TOGETHER
 
 FAULTS = {
     faults.ABSENT_FEATURE: "is not there any more",

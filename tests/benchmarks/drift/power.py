@@ -18,7 +18,7 @@ from tests.benchmarks.drift.sections import table, write_section
 from tests.benchmarks.drift.worlds import DRIFTS, FIRST_SEED, no_drift, with_drift
 
 # Windows by rows: (ours and SciPy, others), with drift; twice as many without.
-WINDOWS = {1_000: (100, 4), 200: (100, 0), 5_000: (30, 0), 20_000: (10, 0)}
+WINDOWS = {1_000: (100, 10), 200: (100, 0), 5_000: (30, 0), 20_000: (10, 0)}
 _QUICK = {1_000: (60, 0)}
 _FALSE_ALARMS = 0.05
 _CALIBRATED = ("ours", "SciPy KS + BH", "Evidently", "whylogs", "TFDV")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial import distance
 
-from components.drift_monitor import effects, two_sample
+from components.drift_monitor.statistics import effects, two_sample
 
 COUNTS = st.integers(2, 12).flatmap(
     lambda bins: st.tuples(*[st.lists(st.integers(0, 300), min_size=bins, max_size=bins)] * 2)

@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.drift_monitor import faults
-from components.drift_monitor.arrivals import judge_arrivals
-from components.drift_monitor.duplicates import duplicate_rise
-from components.drift_monitor.faults import Seen, find_fault, surely_above
+from components.drift_monitor.data_faults import faults
+from components.drift_monitor.data_faults.arrivals import judge_arrivals
+from components.drift_monitor.data_faults.duplicates import duplicate_rise
+from components.drift_monitor.data_faults.faults import Seen, find_fault, surely_above
+from components.drift_monitor.data_faults.traits import read_traits
+from components.drift_monitor.data_faults.units import unit_change
 from components.drift_monitor.settings import ArrivalSettings, FaultSettings
-from components.drift_monitor.traits import read_traits
-from components.drift_monitor.units import unit_change
 from components.errors import ConfigError
 from components.profile.bins import BinSettings
 from components.profile.build import profile_feature

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.drift_monitor.plan import make_plan
+from components.drift_monitor.two_files.plan import make_plan
 from components.tables.table_file import open_table
 
 

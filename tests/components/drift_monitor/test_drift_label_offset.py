@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.drift_monitor.label_offset import WindowEstimate, corrected
+from components.drift_monitor.quality.label_offset import WindowEstimate, corrected
 
 CHANCE = 0.01
 shares = st.floats(0.0, 1.0)

@@ -12,7 +12,7 @@ from pipelines.config import LOCAL_BEAM_ARGS
 
 PURE = (
     "components.profile.build, components.profile.sample, components.drift_monitor.monitor, "
-    "components.drift_monitor.files"
+    "components.drift_monitor.two_files.files"
 )
 
 

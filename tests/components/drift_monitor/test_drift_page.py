@@ -9,11 +9,11 @@ import pytest
 from drift_page_run import reference_profile, report_of, reports, rows
 
 from components.drift_monitor import report
-from components.drift_monitor.multivariate import TOGETHER
 from components.drift_monitor.page import render
 from components.drift_monitor.page.words import FAULTS, HELD, few, share
 from components.drift_monitor.report import FeatureDrift, Verdict
 from components.drift_monitor.report_parts import Parts
+from components.drift_monitor.statistics.multivariate import TOGETHER
 
 
 class Outline(HTMLParser):
@@ -158,7 +158,7 @@ def test_what_was_held_back_names_its_rule(chain):
 
 
 def test_every_fault_and_rule_has_words():
-    from components.drift_monitor import faults
+    from components.drift_monitor.data_faults import faults
 
     codes = {
         value

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from components.drift_monitor import report
-from components.drift_monitor.estimation import CONCEPT, corrected_by_labels
 from components.drift_monitor.page import render
 from components.drift_monitor.past import MOST_WINDOWS, carried, joined
-from components.drift_monitor.realised import realised_quality
+from components.drift_monitor.quality.estimation import CONCEPT, corrected_by_labels
+from components.drift_monitor.quality.realised import realised_quality
 from components.drift_monitor.report_parts import CATEGORIES, NUMBERS, PastWindow, RealisedQuality
 from components.drift_monitor.shapes import MOST_NAMES, shape_of
 from components.errors import ConfigError, DataError

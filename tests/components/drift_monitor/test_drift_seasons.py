@@ -12,8 +12,8 @@ from components.drift_monitor.calibration import (
     training_floors,
 )
 from components.drift_monitor.monitor import monitor
-from components.drift_monitor.multivariate import compare_samples
 from components.drift_monitor.settings import DriftSettings
+from components.drift_monitor.statistics.multivariate import compare_samples
 from components.errors import ConfigError, DataError
 from components.profile.build import ProfileRequest, build
 from components.profile.profile_files import load

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from components.drift_monitor import two_sample
-from components.drift_monitor.comparison import compare
 from components.drift_monitor.report import FeatureDrift
-from components.drift_monitor.tails import weighted_chi_square_tail
+from components.drift_monitor.statistics import two_sample
+from components.drift_monitor.statistics.comparison import compare
+from components.drift_monitor.statistics.tails import weighted_chi_square_tail
 from components.profile.bins import BinSettings
 from components.profile.build import profile_feature
 from components.profile.counts import count

@@ -314,8 +314,8 @@ def test_the_numbers_are_gauges_that_prometheus_reads(capsys, tmp_path, referenc
 
 def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
     """More rows than a sample holds, in two files of other order."""
-    from components.drift_monitor.files import compare_paths
     from components.drift_monitor.settings import DriftSettings
+    from components.drift_monitor.two_files.files import compare_paths
 
     whole = pd.DataFrame({"x": np.random.default_rng(0).normal(size=120_000)})
     before = save(whole, tmp_path, "a")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.drift_monitor.plan import SLICE, Plan
-from components.drift_monitor.roles import plain_column
+from components.drift_monitor.two_files.plan import SLICE, Plan
+from components.drift_monitor.two_files.roles import plain_column
 from components.profile.layout import Layout
 from components.tables.table_file import TableFile
 

@@ -1,57 +1,31 @@
 """What moved between two files? No pipeline, no model: one file is the reference of the other."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
-from components.drift_monitor import report
-from components.drift_monitor.drift import Rows, judged, verdict_of
-from components.drift_monitor.duplicates import duplicate_flood
-from components.drift_monitor.faults import (
+from components.drift_monitor.data_faults.duplicates import duplicate_flood
+from components.drift_monitor.data_faults.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
 )
-from components.drift_monitor.file_rows import file_layout, read_rows
+from components.drift_monitor.data_faults.schema import check_schema, read_schema
+from components.drift_monitor.drift import Rows, judged, verdict_of
 from components.drift_monitor.measuring import measure, watched
-from components.drift_monitor.multivariate import MOST_ROWS, compared_together
-from components.drift_monitor.page import render
-from components.drift_monitor.plan import SLICE, Plan, make_plan
+from components.drift_monitor.printed import Comparison
 from components.drift_monitor.report import DriftReport, FeatureDrift
-from components.drift_monitor.roles import EMPTY, is_index
-from components.drift_monitor.schema import check_schema, read_schema
 from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.telemetry import gauges, prometheus_text
-from components.drift_monitor.window_parts import shapes_of
+from components.drift_monitor.statistics.multivariate import MOST_ROWS, compared_together
+from components.drift_monitor.two_files.file_rows import file_layout, read_rows
+from components.drift_monitor.two_files.plan import SLICE, Plan, make_plan
+from components.drift_monitor.two_files.roles import EMPTY, is_index
 from components.errors import ConfigError, DataError
 from components.profile.profiler import Profiler
 from components.profile.reference import ReferenceProfile
 from components.profile.window_profile import WindowProfile
 from components.tables.table_file import TableFile, open_table
-
-# What a report says of a model and its windows, and two files do not have.
-_OF_MODELS = (
-    *("model_name", "model_version", "model_versions", "reference_digest", "history"),
-    *("shapes", "estimated", "realised", "past", "longest_gap_share", "start_ms", "end_ms"),
-)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a report on two files rests on.
-
-    Attributes:
-        report: Features of all rows and of slices.
-        reference: The reference file's profile.
-        current: The current file, counted on its bins.
-        settings: When a feature has drifted or is broken.
-    """
-
-    report: DriftReport
-    reference: ReferenceProfile
-    current: WindowProfile
-    settings: DriftSettings
 
 
 def compare_paths(
@@ -182,29 +156,3 @@ def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> lis
         if not any(feature.feature == name for feature in found):
             found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))
     return found
-
-
-def page_of(comparison: Comparison, title: str = "") -> str:
-    """Returns the comparison as one self-contained HTML page; the title is a line above it."""
-    found = comparison.report
-    settings = replace(comparison.settings, ignore_features=())
-    shapes = shapes_of(found.features, comparison.reference, comparison.current, settings)
-    parts = replace(found.parts, shapes=shapes)
-    return render(replace(found, parts=parts), title=title or found.window)
-
-
-def prometheus_of(comparison: Comparison) -> str:
-    """Returns the comparison's numbers as gauges in Prometheus' text format."""
-    return prometheus_text(gauges(comparison.report))
-
-
-def to_json(comparison: Comparison) -> dict[str, object]:
-    """Returns what `loop monitor --json` prints: features of all rows, and slices apart."""
-    content = report.to_json(comparison.report)
-    features = content.pop("features")
-    for name in _OF_MODELS:
-        content.pop(name)
-    content["rows"].pop("failed")
-    content["features"] = [entry for entry in features if not entry["slice"]]
-    content["slices"] = [entry for entry in features if entry["slice"]]
-    return dict(content)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special
 
+from components.drift_monitor.data_faults.traits import FloatArray, Traits
+from components.drift_monitor.data_faults.units import unit_change
 from components.drift_monitor.settings import FaultSettings
-from components.drift_monitor.traits import FloatArray, Traits
-from components.drift_monitor.units import unit_change
 from components.profile.bins import CategoryBins
 from components.profile.counts import ColumnCounts
 from components.profile.reference import FeatureProfile

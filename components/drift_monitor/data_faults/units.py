@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.drift_monitor import effects, two_sample
+from components.drift_monitor.statistics import effects, two_sample
 from components.profile.bins import CategoryBins
 from components.profile.columns import FeatureType
 from components.profile.counts import ColumnCounts

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.drift_monitor.roles import (
+from components.drift_monitor.two_files.roles import (
     UNSUPPORTED,
     Untested,
     View,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from components.drift_monitor import effects, two_sample
 from components.drift_monitor.report import FeatureDrift
+from components.drift_monitor.statistics import effects, two_sample
 from components.profile.bins import CategoryBins, NumericBins
 from components.profile.columns import FeatureType
 from components.profile.counts import ColumnCounts

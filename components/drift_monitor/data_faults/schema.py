@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.drift_monitor.faults import SCHEMA_ANOMALY, TYPE_CHANGED
+from components.drift_monitor.data_faults.faults import SCHEMA_ANOMALY, TYPE_CHANGED
 from components.drift_monitor.report import FeatureDrift
 from components.errors import DataError
 from components.profile.columns import strings

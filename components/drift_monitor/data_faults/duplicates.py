@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.drift_monitor.faults import DUPLICATE_FLOOD
+from components.drift_monitor.data_faults.faults import DUPLICATE_FLOOD
 from components.drift_monitor.report import FeatureDrift
 from components.drift_monitor.settings import DriftSettings
 from components.profile.row_contents import RowContents

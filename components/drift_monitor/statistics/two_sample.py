@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from components.drift_monitor.tails import weighted_chi_square_tail
+from components.drift_monitor.statistics.tails import weighted_chi_square_tail
 
 FloatArray = npt.NDArray[np.float64]
 Counts = npt.NDArray[Any]

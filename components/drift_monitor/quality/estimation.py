@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from components.drift_monitor.label_offset import WindowEstimate, corrected
+from components.drift_monitor.quality.label_offset import WindowEstimate, corrected
 from components.drift_monitor.report_parts import EstimatedMetric, EstimatedQuality, PastWindow
 from components.profile.bins import NumericBins
 from components.profile.counts import ColumnCounts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.drift_monitor.faults import LATE_SOURCE, SILENT_SOURCE
+from components.drift_monitor.data_faults.faults import LATE_SOURCE, SILENT_SOURCE
 from components.drift_monitor.settings import ArrivalSettings
 from components.errors import ConfigError
 

@@ -1,0 +1,1 @@
+"""What is broken in the data, apart from drift."""

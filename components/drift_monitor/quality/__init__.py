@@ -1,0 +1,1 @@
+"""How good the answers were, without labels and with them."""

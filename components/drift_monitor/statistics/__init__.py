@@ -1,0 +1,1 @@
+"""Whether chance explains a difference, and how large it is."""
