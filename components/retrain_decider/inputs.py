@@ -155,7 +155,7 @@ def _evidence(
         rows=int(report["rows"]["current"]),
         labelled_rows=len(labels),
         one_class=len(labels) > 0 and one_class_only(labels),
-        drifted=tuple(entry["feature"] for entry in drift if entry.get("drifted")),
+        drifted=tuple(dict.fromkeys(e["feature"] for e in drift if e.get("drifted"))),
         faults=tuple(faults),
     )
 

@@ -73,6 +73,7 @@ def write_report(folder: Path, *, fault: str | None = None, rows: int = 3000) ->
         "rows": {"reference": 3000, "current": rows},
         "features": [
             {"feature": "temp", "drifted": fault is None, "fault": fault},
+            {"feature": "temp", "slice": "origin=JFK", "drifted": fault is None, "fault": None},
             {"feature": "hour", "drifted": False, "fault": None},
         ],
     }
