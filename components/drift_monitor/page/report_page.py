@@ -1,19 +1,19 @@
 """What does the page of a drift report show, and in which order?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from components.drift_monitor.page import words
 from components.drift_monitor.page.cards import cards
 from components.drift_monitor.page.heat import Cell, Column, heat_map
 from components.drift_monitor.page.quality_plots import against_promise, over_windows
+from components.drift_monitor.page.tables import all_features, held_back, made_with
 from components.drift_monitor.past import joined
 from components.drift_monitor.report import DriftReport, FeatureDrift, Verdict
 from components.drift_monitor.report_parts import EstimatedQuality, PastWindow, RealisedQuality
 from components.drift_monitor.statistics.multivariate import TOGETHER
-from components.page.document import document, header, section, table
+from components.page.document import document, header, section
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
@@ -50,9 +50,9 @@ def render(report: DriftReport, earlier: Sequence[DriftReport] = (), title: str 
             _windows(past),
             _slices(report.features),
             _together(report.features),
-            _held_back(report),
-            _all_features(report),
-            _made_with(report),
+            held_back(report),
+            all_features(report),
+            made_with(report),
         ],
         STYLE.read_text(encoding="utf-8"),
     )
@@ -252,86 +252,3 @@ def _together(features: Sequence[FeatureDrift]) -> str:
         "All features at once",
         f"The features {said} (q {words.chance(found.q_value)}): {found.note}.",
     )
-
-
-def _held_back(report: DriftReport) -> str:
-    held = [f for f in report.features if f.held_by and not f.drifted]
-    if not held:
-        return ""
-    rows = [
-        (
-            words.named(f),
-            words.number(f.psi_corrected),
-            words.number(f.psi_bound),
-            words.chance(f.q_value),
-            words.held(f),
-        )
-        for f in held
-    ]
-    heads = ("feature", "PSI", "at most", "q", "rule")
-    lead = "Real differences, and no alarm."
-    return section("What was held back", lead, table(heads, rows, heads[1:4]))
-
-
-def _all_features(report: DriftReport) -> str:
-    heads = (
-        *("feature", "type", "PSI", "KS", "Jensen-Shannon", "Wasserstein"),
-        *("p", "q", "missing", ""),
-    )
-    rows: list[tuple[str, ...]] = [
-        (
-            words.named(f),
-            f.type,
-            words.number(f.psi_corrected),
-            words.number(f.ks),
-            words.number(f.js),
-            words.number(f.wasserstein, ".3g"),
-            words.chance(f.p_value),
-            words.chance(f.q_value),
-            "" if f.missing_share is None else words.share(f.missing_share),
-            _said(f),
-        )
-        for f in report.features
-        if f.feature != TOGETHER
-    ]
-    rows += [
-        (name, "", *([""] * 7), reason.replace("_", " ")) for name, reason in report.skipped.items()
-    ]
-    if not rows:
-        return ""
-    body = table(heads, rows, heads[2:9])
-    return section(
-        "All numbers",
-        "",
-        f"<details><summary>{len(rows)} features and slices</summary>{body}</details>",
-    )
-
-
-def _said(feature: FeatureDrift) -> str:
-    if feature.fault:
-        return feature.fault.replace("_", " ")
-    if feature.drifted:
-        return "drift"
-    return (feature.held_by or "").replace("_", " ") or feature.note
-
-
-def _made_with(report: DriftReport) -> str:
-    pairs = [*_flat(report.settings), ("reason", report.reason)]
-    pairs += [(f"rows of version {v}", f"{rows:,}") for v, rows in report.model_versions.items()]
-    if report.reference_digest:
-        pairs.append(("reference", report.reference_digest))
-    body = table(("setting", "value"), [(name, value) for name, value in pairs if value])
-    return section(
-        "Made with", "", f"<details><summary>Settings and reference</summary>{body}</details>"
-    )
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{before}{name}.")
-        else:
-            said = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            pairs.append((f"{before}{name}", said))
-    return pairs

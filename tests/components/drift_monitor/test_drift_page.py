@@ -157,6 +157,23 @@ def test_what_was_held_back_names_its_rule(chain):
     assert HELD[report.EFFECT_FLOOR] in outline.of("td")
 
 
+def test_what_a_season_held_back_says_how_far_it_goes_and_slices_come_last(chain):
+    def held(slice_name=""):
+        return FeatureDrift(
+            feature="small", type="numeric", psi_corrected=0.2, psi_bound=0.3, p_value=1e-5,
+            q_value=1e-4, held_by=report.SEASON, slice=slice_name,
+        )  # fmt: skip
+
+    floors = {"small": 0.441, "small where site=south": 0.552}
+    made = replace(
+        chain[0],
+        features=(held("site=south"), held()),
+        settings={**chain[0].settings, "season_floors": floors},
+    )
+    page = render(made)
+    assert page.index("0.441") < page.index("1 in slices") < page.index("0.552")
+
+
 def test_every_fault_and_rule_has_words():
     from components.drift_monitor.data_faults import faults
 
