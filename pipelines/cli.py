@@ -6,7 +6,9 @@ Nothing heavy is imported before the arguments are read: `loop --help` answers a
 import argparse
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from components.errors import LoopError
 from pipelines import config
@@ -30,19 +32,43 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        code = int(args.run(args))
-        sys.stdout.flush()
+        with redirect_stdout(_Output(sys.stdout)):
+            code = int(args.run(args))
+            sys.stdout.flush()
         return code
     except LoopError as error:
         print(f"loop: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has seen enough; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         print("loop: interrupted", file=sys.stderr)
         return 130
+
+
+class _Output:
+    """Standard output whose reader may leave (`| head`): the exit status stands all the same."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return int(self._stream.write(text))
+        except BrokenPipeError:
+            self._leave()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    def _leave(self) -> None:
+        # What is still in the buffer goes nowhere; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -93,7 +93,9 @@ def verdict_of(
     drifted = [f.title for f in features if f.drifted and (not f.slice or f.feature not in whole)]
     measured = {f.feature for f in features if f.p_value is not None or f.fault}
     if not rows.current:
-        text = f"No answered row in the window; {rows.failed} were answered with an error."
+        text = "There is no row in the window."
+        if rows.failed:
+            text = f"No answered row in the window; {rows.failed} were answered with an error."
         return Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW, text
     if faulty:
         text = (

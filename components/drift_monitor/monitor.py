@@ -52,7 +52,7 @@ def monitor(
     features = measure(reference, window.profile, settings, usual=usual)
     features += breaches if window.rows else ()
     if usual and window.rows:
-        features += duplicate_flood(usual.contents, window.profile.contents, settings)
+        features += duplicate_flood(usual.contents, window.profile.contents, settings, features)
     if window.rows and arrivals and arrivals.fault:
         # An entry of its own: the source of the rows fell silent, or came late.
         features.append(

@@ -159,5 +159,5 @@ def _damaged(path: str, kind: str, error: BaseException) -> DataError:
     said = str(error).strip().splitlines()
     return DataError(
         f"Expected whole {kind} rows in {path}, received a cut or damaged file: "
-        f"{said[0] if said else type(error).__name__}. Write it again."
+        f"{said[0].rstrip('.') if said else type(error).__name__}. Write it again."
     )

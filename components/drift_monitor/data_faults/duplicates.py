@@ -1,20 +1,43 @@
 """Are many rows of a window there twice, more than the training rows were?"""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from components.drift_monitor.data_faults.faults import DUPLICATE_FLOOD
+from components.drift_monitor.data_faults.faults import (
+    ABSENT_FEATURE,
+    ALL_MISSING,
+    CONSTANT_VALUE,
+    DUPLICATE_FLOOD,
+    INFINITE_VALUES,
+    MISSING_FLOOD,
+    STUCK_VALUE,
+    TYPE_CHANGED,
+)
 from components.drift_monitor.report import FeatureDrift
 from components.drift_monitor.settings import DriftSettings
 from components.profile.row_contents import RowContents
 
 WHOLE_ROWS = "(rows)"
+_MAKES_ALIKE = {
+    *(ABSENT_FEATURE, TYPE_CHANGED, ALL_MISSING, MISSING_FLOOD),
+    *(CONSTANT_VALUE, STUCK_VALUE, INFINITE_VALUES),
+}
 
 
 def duplicate_flood(
-    reference: RowContents, current: RowContents, settings: DriftSettings
+    reference: RowContents,
+    current: RowContents,
+    settings: DriftSettings,
+    features: Iterable[FeatureDrift],
 ) -> list[FeatureDrift]:
-    """Returns an entry of its own for a flood of repeated rows; none where there is none."""
+    """Returns an entry of its own for a flood of repeated rows; none where there is none.
+
+    A feature that lost its values makes rows alike: then its own fault says enough.
+    """
     if min(reference.rows, current.rows) < settings.min_rows:
+        return []
+    if any(feature.fault in _MAKES_ALIKE for feature in features):
         return []
     rise = duplicate_rise(reference, current)
     if rise <= settings.faults.duplicate_rise:

@@ -92,7 +92,7 @@ def compare_files(
         features += compared_together(profiles, *samples, seed)
     if schema is not None:
         features += check_schema(current, schema, settings.ignore_features)
-    features += duplicate_flood(before.contents, now.contents, settings)
+    features += duplicate_flood(before.contents, now.contents, settings, features)
     ranked = judged(features if rows.current else [], settings)
     verdict, reason, explanation = verdict_of(ranked, rows, settings)
     found = DriftReport(

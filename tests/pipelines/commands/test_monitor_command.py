@@ -1,6 +1,8 @@
 """Does `loop monitor` answer for any two files, with the verdict, the JSON and the exit status?"""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,34 @@ def test_slices_are_of_all_other_features(capsys, tmp_path, reference):
     names = {entry["slice"] for entry in report["slices"]}
     assert len(names) == 4
     assert "gaps" not in {entry["feature"] for entry in report["slices"]}
+
+
+def test_the_alarm_stands_though_nobody_reads_on(tmp_path, reference):
+    """As in `loop monitor … | head -1` with pipefail."""
+    wide = pd.concat([frame(1)] + [frame(1).add_suffix(f"_{i}") for i in range(60)], axis=1)
+    current = save(wide, tmp_path, "b")
+    command = ["monitor", "--reference", reference, "--current", current, "--json"]
+    code = f"import sys; from pipelines import cli; sys.exit(cli.main({command!r}))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 3
+    assert b"BrokenPipe" not in said
+
+
+def test_a_column_that_lost_its_values_is_one_fault_and_not_repeated_rows(capsys, tmp_path):
+    def few(seed, lost=False):
+        random = np.random.default_rng(seed)
+        x = np.full(500, np.inf) if lost else random.normal(size=500)
+        return pd.DataFrame({"x": x, "k": random.choice(list("abc"), 500)})
+
+    before = save(few(0), tmp_path, "a")
+    _, report = monitored(capsys, before, save(few(1, lost=True), tmp_path, "b"))
+    assert {e["feature"]: e["fault"] for e in report["features"] if e["fault"]} == {
+        "x": "infinite_values"
+    }
 
 
 def test_all_nulls_are_a_fault_of_every_feature(capsys, tmp_path, reference):
