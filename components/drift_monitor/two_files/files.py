@@ -98,7 +98,7 @@ def compare_files(
     found = DriftReport(
         verdict=verdict,
         reason=reason,
-        explanation=explanation.replace("the window", "the current file"),
+        explanation=_of_files(explanation),
         window=current.path,
         model_name="",
         model_version=0,
@@ -134,6 +134,14 @@ def _told(
         note = f"{feature.type} in the reference, {received} in the current file"
         return replace(feature, note=note)
     return feature
+
+
+def _of_files(explanation: str) -> str:
+    words = {"the window": "the current file", "The window": "The current file"}
+    words["ignore_features"] = "--ignore"
+    for ours, theirs in words.items():
+        explanation = explanation.replace(ours, theirs)
+    return explanation
 
 
 def _column(feature: str, reference: ReferenceProfile) -> str:
