@@ -83,7 +83,7 @@ def type_of(column: Any) -> FeatureType | None:
         return FeatureType.INTEGER
     if pa.types.is_boolean(kind):
         return FeatureType.BOOLEAN
-    if _is_text(kind):
+    if is_text_type(kind):
         return FeatureType.CATEGORICAL
     raise DataError(
         f"Expected a column of numbers, integers or strings, received {kind}. "
@@ -91,7 +91,8 @@ def type_of(column: Any) -> FeatureType | None:
     )
 
 
-def _is_text(kind: Any) -> bool:
+def is_text_type(kind: Any) -> bool:
+    """Says whether a pyarrow type holds strings or bytes, one a row."""
     return any(
         test(kind)
         for test in (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.profile.aspects import LENGTH, TOKEN, VALUE, unchunked
-from components.profile.columns import FeatureType, flat, is_list, strings
+from components.profile.columns import FeatureType, flat, is_list, is_text_type, strings
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
 _TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
@@ -85,7 +85,7 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
         return _integer(name, sample, rises)
     if pa.types.is_dictionary(kind):
         return views_of(name, flat(sample), rises)
-    if _is_text(kind):
+    if is_text_type(kind):
         return _text(name, sample)
     return Untested(name, UNSUPPORTED, f"{kind} cannot be compared")
 
@@ -98,18 +98,6 @@ def is_index(name: str) -> bool:
 def is_sequence(kind: Any) -> bool:
     """Says whether a pyarrow type holds several values a row."""
     return bool(is_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    return any(
-        is_kind(kind)
-        for is_kind in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-        )
-    )
 
 
 def _as_float(column: Any) -> Any:
@@ -179,7 +167,7 @@ def _list_views(name: str, sample: Any) -> list[View] | Untested:
         views.append(_view(name, FeatureType.INTEGER, several, VALUE))
     elif pa.types.is_boolean(inner):
         views.append(_view(name, FeatureType.BOOLEAN, several, VALUE))
-    elif _is_text(inner):
+    elif is_text_type(inner):
         views.append(_view(name, FeatureType.CATEGORICAL, several, VALUE))
     return views or Untested(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
 
