@@ -1,7 +1,7 @@
-"""Which names does tfx-loop offer to a TFX pipeline?
+"""The public names of tfx-loop: nodes and artifact types for TFX pipelines.
 
 Importing this package is light: a name is loaded when it is first asked for. The artifact classes
-must be reachable here, because the Kubeflow V2 container imports the string `components`.
+must be reachable here, because the Kubeflow V2 container imports the string `tfx_loop.ClassName`.
 """
 
 import importlib
@@ -12,29 +12,29 @@ from typing import Any
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
-    "Distiller": "components.distiller.component",
-    "DriftMonitor": "components.drift_monitor.component",
-    "DriftReport": "components.artifacts",
-    "EdgeBundler": "components.edge_bundler.component",
-    "EdgeTPUCompiler": "components.edgetpu_compiler.component",
-    "EdgeTpuReport": "components.artifacts",
-    "LabelJoiner": "components.prediction_log.label_joiner",
-    "OptimizationReport": "components.artifacts",
-    "PredictionLog": "components.artifacts",
-    "PredictionLogGen": "components.prediction_log.component",
-    "Pruner": "components.pruner.component",
-    "QualityMonitor": "components.quality_monitor.component",
-    "Quantizer": "components.quantizer.component",
-    "ReferenceProfile": "components.artifacts",
-    "ReferenceProfiler": "components.reference_profiler.component",
-    "RetrainDecider": "components.retrain_decider.component",
-    "RetrainDecision": "components.artifacts",
-    "ServingPusher": "components.serving_pusher.component",
-    "SkewMonitor": "components.skew_monitor.component",
-    "SkewReport": "components.artifacts",
-    "SpanExampleGen": "components.span_example_gen.component",
-    "Variant": "components.variant_chooser.component",
-    "VariantChooser": "components.variant_chooser.component",
+    "Distiller": "tfx_loop.optimization.distiller.component",
+    "DriftMonitor": "tfx_loop.monitoring.drift_monitor.component",
+    "DriftReport": "tfx_loop.core.artifacts",
+    "EdgeBundler": "tfx_loop.edge.edge_bundler.component",
+    "EdgeTPUCompiler": "tfx_loop.edge.edgetpu_compiler.component",
+    "EdgeTpuReport": "tfx_loop.core.artifacts",
+    "LabelJoiner": "tfx_loop.data.prediction_log.label_joiner",
+    "OptimizationReport": "tfx_loop.core.artifacts",
+    "PredictionLog": "tfx_loop.core.artifacts",
+    "PredictionLogGen": "tfx_loop.data.prediction_log.component",
+    "Pruner": "tfx_loop.optimization.pruner.component",
+    "QualityMonitor": "tfx_loop.monitoring.quality_monitor.component",
+    "Quantizer": "tfx_loop.optimization.quantizer.component",
+    "ReferenceProfile": "tfx_loop.core.artifacts",
+    "ReferenceProfiler": "tfx_loop.monitoring.reference_profiler.component",
+    "RetrainDecider": "tfx_loop.monitoring.retrain_decider.component",
+    "RetrainDecision": "tfx_loop.core.artifacts",
+    "ServingPusher": "tfx_loop.deployment.serving_pusher.component",
+    "SkewMonitor": "tfx_loop.monitoring.skew_monitor.component",
+    "SkewReport": "tfx_loop.core.artifacts",
+    "SpanExampleGen": "tfx_loop.data.span_example_gen.component",
+    "Variant": "tfx_loop.optimization.variant_chooser.component",
+    "VariantChooser": "tfx_loop.optimization.variant_chooser.component",
 }
 
 __all__ = sorted(_HOMES)
@@ -42,7 +42,7 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'components' has no attribute {name!r}")
+        raise AttributeError(f"module 'tfx_loop' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

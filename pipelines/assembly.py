@@ -5,7 +5,7 @@ from typing import Any
 
 from tfx import v1 as tfx
 
-from pipelines.config import PipelineSettings
+from tfx_loop.pipelines.config import PipelineSettings
 
 
 def assemble(

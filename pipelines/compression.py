@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.distiller.component import Distiller
-from components.distiller.settings import DistillationSettings
-from components.errors import ConfigError
-from components.pruner.component import Pruner
-from components.pruner.settings import PruningSettings
-from components.quantizer.component import Quantizer
-from components.variant_chooser.component import Variant, VariantChooser
-from pipelines.evaluation import variant_config
-from pipelines.recording_evaluator import Evaluator
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.optimization.distiller.component import Distiller
+from tfx_loop.optimization.distiller.settings import DistillationSettings
+from tfx_loop.optimization.pruner.component import Pruner
+from tfx_loop.optimization.pruner.settings import PruningSettings
+from tfx_loop.optimization.quantizer.component import Quantizer
+from tfx_loop.optimization.variant_chooser.component import Variant, VariantChooser
+from tfx_loop.pipelines.evaluation.configs import variant_config
+from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 
 PARENT = "float"
-_EXTRACTORS = "pipelines.variant_extractors"
+_EXTRACTORS = "tfx_loop.pipelines.evaluation.variant_extractors"
 
 
 @dataclass(frozen=True, kw_only=True)

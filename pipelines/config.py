@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.errors import ConfigError
+from tfx_loop.core.errors import ConfigError
 
 # FnApiRunner is known to every Beam of both lanes; DirectRunner first looks for a binary to
 # download. The image is never used in process: naming one keeps TFX from building a source

@@ -7,16 +7,16 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from components.artifacts import DriftReport, ReferenceProfile, RetrainDecision
-from components.drift_monitor.component import DriftMonitor
-from components.prediction_log.component import PredictionLogGen
-from components.prediction_log.label_joiner import LabelJoiner
-from components.quality_monitor.component import QualityMonitor
-from components.retrain_decider.component import RetrainDecider
-from pipelines.assembly import assemble, imported
-from pipelines.calendar import Window
-from pipelines.config import Settings
-from pipelines.evaluation import served_config
+from tfx_loop.core.artifacts import DriftReport, ReferenceProfile, RetrainDecision
+from tfx_loop.data.prediction_log.component import PredictionLogGen
+from tfx_loop.data.prediction_log.label_joiner import LabelJoiner
+from tfx_loop.monitoring.drift_monitor.component import DriftMonitor
+from tfx_loop.monitoring.quality_monitor.component import QualityMonitor
+from tfx_loop.monitoring.retrain_decider.component import RetrainDecider
+from tfx_loop.pipelines.assembly import assemble, imported
+from tfx_loop.pipelines.config import Settings
+from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.evaluation.configs import served_config
 
 
 @dataclass(frozen=True, kw_only=True)

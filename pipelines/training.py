@@ -7,19 +7,19 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.proto import transform_pb2
 
-from components.artifacts import RetrainDecision
-from components.prediction_log.component import PredictionLogGen
-from components.reference_profiler.component import ReferenceProfiler
-from components.serving_pusher.component import ServingPusher
-from components.skew_monitor.component import SkewMonitor
-from components.skew_monitor.skew import parse_keys
-from components.span_example_gen.component import SpanExampleGen
-from components.span_example_gen.spans import format_spans
-from pipelines.assembly import assemble, imported
-from pipelines.calendar import Window
-from pipelines.config import Settings
-from pipelines.evaluation import challenger_config
-from pipelines.recording_evaluator import Evaluator
+from tfx_loop.core.artifacts import RetrainDecision
+from tfx_loop.data.prediction_log.component import PredictionLogGen
+from tfx_loop.data.span_example_gen.component import SpanExampleGen
+from tfx_loop.data.span_example_gen.spans import format_spans
+from tfx_loop.deployment.serving_pusher.component import ServingPusher
+from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
+from tfx_loop.monitoring.skew_monitor.component import SkewMonitor
+from tfx_loop.monitoring.skew_monitor.skew import parse_keys
+from tfx_loop.pipelines.assembly import assemble, imported
+from tfx_loop.pipelines.config import Settings
+from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.evaluation.configs import challenger_config
+from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)

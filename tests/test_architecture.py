@@ -1,6 +1,7 @@
 """Who may import whom, read from the syntax trees: the picture in the design stays true."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,76 +11,47 @@ SOURCES = sorted(
     path.relative_to(ROOT)
     for room in ("components", "pipelines")
     for path in ROOT.glob(f"{room}/**/*.py")
+    if not path.is_relative_to(ROOT / "components/pipelines")
 )
 
-# Rooms that everybody may import from: no node, no pipeline, no knowledge of who asks.
-SHARED_ROOMS = {
-    "artifacts",
-    "child_process",
-    "edge_bundle",
-    "errors",
-    "fine_tuning",
-    "hashing",
-    "model_formats",
-    "optimization",
-    "page",
-    "prediction_log",
-    "profile",
-    "storage",
-    "tables",
-    "tfma_results",
-}
-# What one component may import of another: the client of a served model, and what the Edge TPU
-# would run of a file.
-SHARED_MODULES = {
-    "components.edgetpu_compiler.preparation.prepared_share",
-    "components.model_server.client",
-}
-# What pipelines and commands ask of a component without running its node, besides its `settings`.
-FRONT_DOORS = {
-    "components.drift_monitor.two_files.files": "loop monitor compares two files",
-    "components.drift_monitor.merged": "loop monitor judges counted windows",
-    "components.drift_monitor.printed": "loop monitor prints what it found",
-    "components.edgetpu_compiler.analyser": "loop edge analyses a file",
-    "components.edgetpu_compiler.report": "loop edge prints it as the node writes it",
-    "components.edgetpu_compiler.rules": "what the analyser says of an operator",
-    "components.quantizer.ladder": "loop compress searches without a pipeline",
-    "components.quantizer.modes": "what loop compress may try",
-    "components.serving_pusher.deployment": "which version serves",
-    "components.skew_monitor.report": "loop skew prints it as the node writes it",
-    "components.skew_monitor.skew": "loop skew compares the same rows",
-    "components.span_example_gen.spans": "how spans are written",
+# The ground floors, and what each may stand on; every other room of components/ is a theme.
+GROUND = {
+    "core": set(),
+    "presentation": {"core"},
+    "contracts": {"core"},
+    "data": {"core", "contracts"},
+    "models": {"core", "contracts", "data"},
 }
 
 # Modules, and rooms that end in `/`, that may import TFX or TensorFlow although they are neither
 # node nor executor, and why.
 WITH_TENSORFLOW = {
-    "components/artifacts.py": "artifact types are TFX's",
-    "components/distiller/losses.py": "losses of a training",
-    "components/distiller/teacher.py": "a layer of the teacher is asked, in the child process",
-    "components/distiller/training.py": "trains, in the child process",
-    "components/drift_monitor/counting.py": "the log's rows go through Beam",
-    "components/drift_monitor/data_faults/schema.py": "TFDV's schema, imported when given",
-    "components/edge_bundle/store.py": "buckets go through TFX's fileio, imported when asked for",
-    "components/fine_tuning/": "trains, in the child process",
-    "components/model_formats/": "opens and writes models, imported when one comes",
-    "components/model_server/tflite_model.py": "answers in TF Serving's messages",
-    "components/profile/beam_profile.py": "the window profile as a Beam transform",
-    "components/pruner/training.py": "trains with TFMOT, in the child process",
-    "components/pruner/wrapping.py": "wraps layers with TFMOT, in the child process",
-    "components/quantizer/convert.py": "converts, in the child process",
-    "components/tables/example_files.py": "tf.Examples are decoded by tfx_bsl where it is there",
-    "components/tables/opening.py": "remote files go through TFX's fileio, imported when asked for",
-    "components/storage.py": "remote files go through TFX's fileio, imported when asked for",
-    "components/prediction_log/files.py": "remote folders go through TFX's fileio, the same",
-    "components/prediction_log/label_joiner.py": "the node LabelJoiner, beside PredictionLogGen",
-    "components/serving_pusher/golden.py": "the model's own answers are the expected ones",
-    "components/reference_profiler/examples_reader.py": "reads TFRecords of Examples",
-    "components/reference_profiler/scoring.py": "scores rows with the SavedModel",
-    "components/model_server/saved_model.py": "loads and runs the SavedModel",
-    "components/model_server/metadata.py": "answers in TF Serving's messages",
-    "components/model_server/grpc_service.py": "speaks TF Serving's protocol",
-    "components/model_server/features.py": "reads tf.Examples, imported when one comes",
+    "components/core/artifacts.py": "artifact types are TFX's",
+    "components/optimization/distiller/losses.py": "losses of a training",
+    "components/optimization/distiller/teacher.py": "a layer of the teacher is asked, in the child process",
+    "components/optimization/distiller/training.py": "trains, in the child process",
+    "components/monitoring/drift_monitor/counting.py": "the log's rows go through Beam",
+    "components/monitoring/drift/data_faults/schema.py": "TFDV's schema, imported when given",
+    "components/edge/edge_bundle/store.py": "buckets go through TFX's fileio, imported when asked for",
+    "components/optimization/fine_tuning/": "trains, in the child process",
+    "components/models/": "opens and writes models, imported when one comes",
+    "components/deployment/model_server/tflite_model.py": "answers in TF Serving's messages",
+    "components/monitoring/profile/beam_profile.py": "the window profile as a Beam transform",
+    "components/optimization/pruner/training.py": "trains with TFMOT, in the child process",
+    "components/optimization/pruner/wrapping.py": "wraps layers with TFMOT, in the child process",
+    "components/optimization/quantizer/convert.py": "converts, in the child process",
+    "components/data/tables/example_files.py": "tf.Examples are decoded by tfx_bsl where it is there",
+    "components/data/tables/opening.py": "remote files go through TFX's fileio, imported when asked for",
+    "components/core/storage.py": "remote files go through TFX's fileio, imported when asked for",
+    "components/data/prediction_log/files.py": "remote folders go through TFX's fileio, the same",
+    "components/data/prediction_log/label_joiner.py": "the node LabelJoiner, beside PredictionLogGen",
+    "components/deployment/serving_pusher/golden.py": "the model's own answers are the expected ones",
+    "components/monitoring/reference_profiler/examples_reader.py": "reads TFRecords of Examples",
+    "components/monitoring/reference_profiler/scoring.py": "scores rows with the SavedModel",
+    "components/deployment/model_server/saved_model.py": "loads and runs the SavedModel",
+    "components/deployment/model_server/metadata.py": "answers in TF Serving's messages",
+    "components/deployment/model_server/grpc_service.py": "speaks TF Serving's protocol",
+    "components/deployment/model_server/features.py": "reads tf.Examples, imported when one comes",
 }
 TENSORFLOW = (
     "tensorflow",
@@ -99,23 +71,24 @@ TENSORFLOW = (
 WITH_MLMD = (
     "pipelines/control/",
     "pipelines/lineage/",
+    "pipelines/cli/lineage.py",
     "pipelines/runners/",
-    "pipelines/flights/demo/",
+    "pipelines/examples/flights/demo/",
 )
 MLMD = ("ml_metadata", "tfx.orchestration.metadata")
 
 # Who touches the environment, and why.
 WITH_ENVIRONMENT = {
-    "components/child_process/worker.py": "hands our environment to its child, with Keras 2",
+    "components/core/child_process/worker.py": "hands our environment to its child, with Keras 2",
     "pipelines/config.py": "the one reader",
     "components/__init__.py": "Keras 2, before anybody imports TensorFlow",
-    "components/model_server/main.py": "process entry: quiet TensorFlow, Keras 2",
-    "pipelines/cli.py": "process entry: quiet TensorFlow",
-    "pipelines/flights/demo/policies.py": "process entry: Keras 2",
+    "components/deployment/model_server/main.py": "process entry: quiet TensorFlow, Keras 2",
+    "pipelines/cli/main.py": "process entry: quiet TensorFlow",
+    "pipelines/examples/flights/demo/policies.py": "process entry: Keras 2",
 }
 
 # These two read it; the others only choose for TensorFlow.
-ENVIRONMENT_READERS = {"pipelines/config.py", "components/child_process/worker.py"}
+ENVIRONMENT_READERS = {"pipelines/config.py", "components/core/child_process/worker.py"}
 
 
 def tree_of(path):
@@ -161,41 +134,38 @@ def may_import_tensorflow(path):
 
 
 def test_components_never_import_pipelines():
-    found = offences(lambda p, name: p.parts[0] == "components" and is_of(name, ["pipelines"]))
+    found = offences(
+        lambda p, name: p.parts[0] == "components" and is_of(name, ["tfx_loop.pipelines"])
+    )
     assert found == []
 
 
-def test_components_do_not_import_each_other_s_insides():
+def room_of(path):
+    """Returns the room of components/ that a file lies in; empty elsewhere."""
+    inside = path.parts[0] == "components" and len(path.parts) > 2
+    return path.parts[1] if inside else ""
+
+
+def test_a_theme_imports_the_ground_floors_and_never_another_theme():
     def forbidden(path, name):
-        if path.parts[0] != "components" or not is_of(name, ["components"]):
-            return False
-        room = name.split(".")[1]
-        own = path.parts[1].removesuffix(".py")
-        return not (room in {own, *SHARED_ROOMS} or is_of(name, SHARED_MODULES))
+        room, target = room_of(path), name.split(".")[1] if is_of(name, ["tfx_loop"]) else ""
+        return bool(room and target) and target not in {room, *GROUND.get(room, GROUND)}
 
     assert offences(forbidden) == []
 
 
-def test_shared_rooms_import_only_shared_rooms():
+def test_pipelines_declare_nodes_and_never_call_their_executors():
     def forbidden(path, name):
-        inside = path.parts[0] == "components" and path.parts[1].removesuffix(".py") in SHARED_ROOMS
-        return inside and is_of(name, ["components"]) and name.split(".")[1] not in SHARED_ROOMS
+        return path.parts[0] == "pipelines" and bool(
+            re.match(r"tfx_loop\.(?!pipelines).*executor", name)
+        )
 
     assert offences(forbidden) == []
 
 
-def test_pipelines_use_components_through_nodes_and_shared_rooms():
-    """Of a component they know the node, its settings, and what FRONT_DOORS lists."""
-    known = {*SHARED_MODULES, *FRONT_DOORS}
-
-    def forbidden(path, name):
-        if path.parts[0] != "pipelines" or not is_of(name, ["components"]):
-            return False
-        if name.split(".")[1] in SHARED_ROOMS or is_of(name, known):
-            return False
-        return name.split(".")[2] not in ("component", "settings")
-
-    assert offences(forbidden) == []
+def test_nothing_is_imported_by_the_names_of_the_folders():
+    """`components` and `pipelines` belong to the user's project; ours is imported as tfx_loop."""
+    assert offences(lambda path, name: is_of(name, ["components", "pipelines"])) == []
 
 
 def test_domain_modules_know_no_tfx_and_no_tensorflow():
@@ -228,8 +198,8 @@ def test_the_loop_and_lineage_start_without_tfx():
     light = (
         "pipelines/control/",
         "pipelines/lineage/",
-        "pipelines/flights/demo/page/",
-        "pipelines/loop.py",
+        "pipelines/examples/flights/demo/page/",
+        "pipelines/control/loop.py",
     )
     found = offences(lambda path, name: str(path).startswith(light) and is_of(name, TENSORFLOW))
     assert found == []
@@ -279,12 +249,6 @@ def test_exceptions_are_needed(path):
     )
 
 
-@pytest.mark.parametrize("module", FRONT_DOORS)
-def test_front_doors_are_used(module):
-    users = [p for p in SOURCES if p.parts[0] == "pipelines"]
-    assert any(is_of(name, [module]) for p in users for name in imports_of(p)), module
-
-
 def test_no_pipeline_builds_a_wheel_of_a_module_file():
     """`module_file=` packs a wheel at each run and breaks without pip; import paths do not."""
     found = [
@@ -304,15 +268,15 @@ def test_every_module_says_which_question_it_answers():
 def test_print_is_for_processes_alone():
     """Long work shows progress in commands and entries; everything else logs."""
     allowed = {
-        "components/edge_bundle/on_device.py",
-        "pipelines/cli.py",
-        "pipelines/lineage/commands.py",
-        "components/model_server/main.py",
+        "components/edge/edge_bundle/on_device.py",
+        "pipelines/cli/main.py",
+        "pipelines/cli/lineage.py",
+        "components/deployment/model_server/main.py",
     }
     found = {
         str(path)
         for path in SOURCES
-        if str(path.parent) != "pipelines/commands"
+        if str(path.parent) != "pipelines/cli"
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
     }

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from readme import COMPONENTS, MODEL_SERVER, TEXT, fences, section
 
-import components
-from components.model_server import flags
-from pipelines import cli
-from pipelines.control.settings import LoopSettings
+import tfx_loop
+from tfx_loop.deployment.model_server import flags
+from tfx_loop.pipelines.cli import main
+from tfx_loop.pipelines.control.settings import LoopSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = {
@@ -28,8 +28,8 @@ ARTIFACTS = {
 
 def parameters_of(component: str) -> set[str]:
     """Names of a constructor's parameters, read from its source: TFX is not imported."""
-    (home,) = (home for name, home in components._HOMES.items() if name == component)
-    tree = ast.parse((ROOT / f"{home.replace('.', '/')}.py").read_text())
+    (home,) = (home for name, home in tfx_loop._HOMES.items() if name == component)
+    tree = ast.parse((ROOT / "src" / f"{home.replace('.', '/')}.py").read_text())
     (made,) = (node for node in tree.body if getattr(node, "name", "") == component)
     (init,) = (node for node in made.body if getattr(node, "name", "") == "__init__")
     return {arg.arg for arg in (*init.args.args, *init.args.kwonlyargs)} - {"self"}
@@ -49,7 +49,7 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     return dict(commands.choices)
 
 
-@pytest.mark.parametrize("component", sorted(set(components.__all__) - ARTIFACTS - {"Variant"}))
+@pytest.mark.parametrize("component", sorted(set(tfx_loop.__all__) - ARTIFACTS - {"Variant"}))
 def test_every_component_stands_with_every_setting(component):
     part = rf"^### {component}\n(.*?)(?=^### |\Z)"
     found = re.search(part, COMPONENTS, re.MULTILINE | re.DOTALL)
@@ -58,7 +58,7 @@ def test_every_component_stands_with_every_setting(component):
 
 
 def test_the_artifacts_are_named():
-    assert set(components.__all__) >= ARTIFACTS
+    assert set(tfx_loop.__all__) >= ARTIFACTS
     assert words(COMPONENTS) >= ARTIFACTS
 
 
@@ -71,7 +71,7 @@ def test_every_make_target_named_is_there():
 
 def test_every_command_and_its_options_stand_in_the_readme():
     text = section("The command line")
-    for name, command in commands_of(cli._parser()).items():
+    for name, command in commands_of(main._parser()).items():
         assert f"`loop {name}" in text
         for option in options_of(command):
             assert option in text, f"loop {name} {option}"

@@ -1,1 +1,1 @@
-"""What may an optimiser lose, what did it gain, and how is that measured and shown?"""
+"""Smaller and faster models within a stated budget: quantized, pruned, distilled, judged."""

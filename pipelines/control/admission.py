@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopSettings, Mode
 
 MS_PER_SECOND = 1000
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipelines.control import ledger
-from pipelines.control.admission import Admission, History, Launch, Reason, Verdict
-from pipelines.control.decisions import Decision
-from pipelines.control.launcher import RunState, RunStatus
-from pipelines.control.ledger import Store
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.admission import Admission, History, Launch, Reason, Verdict
+from tfx_loop.pipelines.control.decisions import Decision
+from tfx_loop.pipelines.control.launcher import RunState, RunStatus
+from tfx_loop.pipelines.control.ledger import Store
 
 ACTION = "retrain"
 _RUN_ID_DIGITS = 12

@@ -5,10 +5,10 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import DataError
-from components.storage import read_json
-from pipelines.control import ledger
-from pipelines.control.ledger import Store
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import read_json
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.ledger import Store
 
 DECISION_FILE = "retrain_decision.json"
 DECIDER = "RetrainDecider"

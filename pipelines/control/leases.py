@@ -18,9 +18,9 @@ import psutil
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import LoopError
-from pipelines.control import ledger
-from pipelines.control.ledger import Store
+from tfx_loop.core.errors import LoopError
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.ledger import Store
 
 # Start times of one process, read twice, differ when the machine's clock was set in between.
 _START_TOLERANCE_SECONDS = 2.0

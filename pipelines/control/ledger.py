@@ -22,7 +22,7 @@ RETRAINING = "loop.Retraining"
 ARTIFACT_TYPES = (CLAIM, LEASE)
 EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING)
 
-RETRAIN_DECISION = "components.RetrainDecision"
+RETRAIN_DECISION = "tfx_loop.RetrainDecision"
 PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"
 PIPELINE = "pipeline"
@@ -67,7 +67,7 @@ def properties(record: Any) -> dict[str, Scalar]:
 
 
 def set_properties(record: Any, values: Mapping[str, Scalar]) -> None:
-    """Writes custom properties; booleans are refused, as in `components.artifacts`."""
+    """Writes custom properties; booleans are refused, as in `tfx_loop.core.artifacts`."""
     for name, value in values.items():
         if isinstance(value, bool):
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")

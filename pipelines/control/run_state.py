@@ -4,10 +4,10 @@ import json
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipelines.control import leases, ledger
-from pipelines.control.launcher import RunState, RunStatus
-from pipelines.control.leases import LeaseEnd
-from pipelines.control.ledger import Store
+from tfx_loop.pipelines.control import leases, ledger
+from tfx_loop.pipelines.control.launcher import RunState, RunStatus
+from tfx_loop.pipelines.control.leases import LeaseEnd
+from tfx_loop.pipelines.control.ledger import Store
 
 _DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 _EXECUTION_RESULT = "__execution_result__"

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from components.errors import ConfigError
+from tfx_loop.core.errors import ConfigError
 
 
 class Mode(enum.Enum):

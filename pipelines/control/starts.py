@@ -4,10 +4,10 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from pipelines.control import leases
-from pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
-from pipelines.control.leases import Lease, LeaseEnd
-from pipelines.control.ledger import Store
+from tfx_loop.pipelines.control import leases
+from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
+from tfx_loop.pipelines.control.leases import Lease, LeaseEnd
+from tfx_loop.pipelines.control.ledger import Store
 
 ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from components.errors import DataError
-from pipelines.control.ledger import RETRAIN_DECISION, Scalar, Store
-from pipelines.lineage import facts
-from pipelines.lineage.facts import DecisionFact, Push
-from pipelines.lineage.graph import Artifact, Execution, Graph, load
+from tfx_loop.core.errors import DataError
+from tfx_loop.pipelines.control.ledger import RETRAIN_DECISION, Scalar, Store
+from tfx_loop.pipelines.lineage import facts
+from tfx_loop.pipelines.lineage.facts import DecisionFact, Push
+from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 EVALUATOR = "Evaluator"
 CHOOSER = "VariantChooser"

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from components.errors import LoopError
-from components.storage import read_json
-from pipelines.control import ledger
-from pipelines.control.decisions import DECIDER, DECISION_FILE
-from pipelines.control.launcher import RunState
-from pipelines.lineage.graph import Artifact, Execution, Graph
+from tfx_loop.core.errors import LoopError
+from tfx_loop.core.storage import read_json
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.decisions import DECIDER, DECISION_FILE
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
 
 PUSHER = "ServingPusher"
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipelines.control import ledger
-from pipelines.control.ledger import Scalar, Store
-from pipelines.control.run_state import execution_message
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.ledger import Scalar, Store
+from tfx_loop.pipelines.control.run_state import execution_message
 
 IMPORTER = "Importer"
 _CHUNK = 500

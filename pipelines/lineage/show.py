@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from pipelines.control.ledger import Scalar
-from pipelines.lineage.explain import Contest, Explanation, Optimisation, Skew
-from pipelines.lineage.facts import DecisionFact, was_done
-from pipelines.lineage.timeline import Event
+from tfx_loop.pipelines.control.ledger import Scalar
+from tfx_loop.pipelines.lineage.explain import Contest, Explanation, Optimisation, Skew
+from tfx_loop.pipelines.lineage.facts import DecisionFact, was_done
+from tfx_loop.pipelines.lineage.timeline import Event
 
 _WIDTH = 100
 _LABEL = 12

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.control import ledger
-from pipelines.control.launcher import RunState
-from pipelines.control.leases import LeaseEnd
-from pipelines.lineage import facts
-from pipelines.lineage.facts import DecisionFact
-from pipelines.lineage.graph import Artifact, Execution, Graph, load
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.leases import LeaseEnd
+from tfx_loop.pipelines.lineage import facts
+from tfx_loop.pipelines.lineage.facts import DecisionFact
+from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 
 @dataclass(frozen=True, kw_only=True)

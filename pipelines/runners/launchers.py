@@ -8,19 +8,19 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from components import storage
-from components.errors import DataError
-from components.serving_pusher.deployment import Deployment, read_record
-from pipelines.calendar import Calendar, Window
-from pipelines.config import Settings
-from pipelines.control import leases
-from pipelines.control.decisions import evidence_uris, latest_decision
-from pipelines.control.launcher import LaunchRequest, RunStatus
-from pipelines.control.ledger import Store
-from pipelines.control.run_state import mlmd_run_state
-from pipelines.monitoring import MonitoringRequest, monitoring_pipeline
-from pipelines.runners.local import NodeTime, run_pipeline
-from pipelines.training import TrainingRequest, training_pipeline
+from tfx_loop.contracts.deployment_record import Deployment, read_record
+from tfx_loop.core import storage
+from tfx_loop.core.errors import DataError
+from tfx_loop.pipelines.config import Settings
+from tfx_loop.pipelines.control import leases
+from tfx_loop.pipelines.control.calendar import Calendar, Window
+from tfx_loop.pipelines.control.decisions import evidence_uris, latest_decision
+from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
+from tfx_loop.pipelines.control.ledger import Store
+from tfx_loop.pipelines.control.run_state import mlmd_run_state
+from tfx_loop.pipelines.monitoring import MonitoringRequest, monitoring_pipeline
+from tfx_loop.pipelines.runners.local import NodeTime, run_pipeline
+from tfx_loop.pipelines.training import TrainingRequest, training_pipeline
 
 OnNode = Callable[[str, NodeTime], None]
 

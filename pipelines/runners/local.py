@@ -20,8 +20,8 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.errors import PipelineFailed
-from pipelines.control.run_state import last_executions
+from tfx_loop.core.errors import PipelineFailed
+from tfx_loop.pipelines.control.run_state import last_executions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.errors import ServerUnavailable
-from pipelines.config import quiet_environment
+from tfx_loop.core.errors import ServerUnavailable
+from tfx_loop.pipelines.config import quiet_environment
 
 _START_SECONDS = 120
 
@@ -32,7 +32,7 @@ def model_server(model_name: str, base_path: Path, log: Path, folder: Path) -> I
     ready.unlink(missing_ok=True)
     output = folder / "server.log"
     command = [
-        sys.executable, "-m", "components.model_server.main", f"--model_name={model_name}",
+        sys.executable, "-m", "tfx_loop.deployment.model_server.main", f"--model_name={model_name}",
         f"--model_base_path={base_path}", "--port=0", "--rest_api_port=0",
         f"--prediction_log={log}", f"--ready_file={ready}", "--file_system_poll_wait_seconds=0.2",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""`components` offers its names without loading what is behind them."""
+"""`tfx_loop` offers its names without loading what is behind them."""
 
 import json
 import subprocess
@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-import components
+import tfx_loop
 
 IMPORT = """
 import json, sys, time
 began = time.perf_counter()
-import components
+import tfx_loop
 seconds = time.perf_counter() - began
 heavy = [m for m in ("tensorflow", "tfx", "apache_beam", "ml_metadata", "numpy", "pandas")
          if m in sys.modules]
-print(json.dumps({"seconds": seconds, "heavy": heavy, "names": dir(components)}))
+print(json.dumps({"seconds": seconds, "heavy": heavy, "names": dir(tfx_loop)}))
 """
 
 
@@ -33,19 +33,19 @@ def test_importing_components_is_light():
 
 
 def test_names_are_sorted_and_shown():
-    names = dir(components)
-    assert names == sorted(components.__all__)
+    names = dir(tfx_loop)
+    assert names == sorted(tfx_loop.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'components' has no attribute 'Unknown'"):
-        components.Unknown  # noqa: B018 - asking is what is tested
+    with pytest.raises(AttributeError, match="module 'tfx_loop' has no attribute 'Unknown'"):
+        tfx_loop.Unknown  # noqa: B018 - asking is what is tested
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", components.__all__)
+@pytest.mark.parametrize("name", tfx_loop.__all__)
 def test_every_public_name_loads_and_is_documented(name):
-    found = getattr(components, name)
+    found = getattr(tfx_loop, name)
     assert found.__name__ == name
     assert found.__doc__.strip()
 
@@ -54,8 +54,8 @@ def test_every_public_name_loads_and_is_documented(name):
 def test_artifact_types_are_named_as_the_kubeflow_container_imports_them():
     from tfx.types import artifact
 
-    names = [n for n in components.__all__ if issubclass(getattr(components, n), artifact.Artifact)]
+    names = [n for n in tfx_loop.__all__ if issubclass(getattr(tfx_loop, n), artifact.Artifact)]
     assert set(names) >= {"DriftReport", "PredictionLog", "ReferenceProfile", "RetrainDecision"}
     for name in names:
-        kind = getattr(components, name)
-        assert (kind.TYPE_NAME, kind.PROPERTIES or {}) == (f"components.{name}", {})
+        kind = getattr(tfx_loop, name)
+        assert (kind.TYPE_NAME, kind.PROPERTIES or {}) == (f"tfx_loop.{name}", {})

@@ -16,7 +16,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     folder = tmp_path_factory.mktemp("e2e") / "demo"
     done = subprocess.run(
         [
-            sys.executable, "-m", "pipelines.cli", "demo", f"--windows={WINDOWS}",
+            sys.executable, "-m", "tfx_loop.pipelines.cli.main", "demo", f"--windows={WINDOWS}",
             f"--out={folder}",
         ],
         capture_output=True,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from demo_run import DemoRun
 
-from components.prediction_log.reader import read_window
-from pipelines.flights.calendar import Months
-from pipelines.flights.data import load_flights
+from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.data import load_flights
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1000)]
 
@@ -109,7 +109,7 @@ def test_timeline_tells_pushes_and_decisions_in_order(demo_run: DemoRun) -> None
 
 def test_explaining_an_unknown_version_names_the_known_ones(demo_run: DemoRun) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "explain", "9",
+        [sys.executable, "-m", "tfx_loop.pipelines.cli.main", "explain", "9",
          f"--metadata={demo_run.folder / 'metadata.sqlite'}"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_times_name_each_kind_of_work(demo_run: DemoRun) -> None:
 
 def _loop(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
+        [sys.executable, "-m", "tfx_loop.pipelines.cli.main", *arguments],
         capture_output=True,
         text=True,
         timeout=60,

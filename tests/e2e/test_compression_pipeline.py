@@ -28,12 +28,12 @@ class Run:
 def run(tmp_path_factory):
     from server_process import ServerProcess
 
-    from components.model_server.client import ModelClient
-    from pipelines.config import PipelineSettings, ServingSettings
-    from pipelines.digits.data import write_spans
-    from pipelines.digits.pipeline import compression_pipeline
-    from pipelines.digits.settings import COMPRESSION
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.deployment.model_server.client import ModelClient
+    from tfx_loop.pipelines.config import PipelineSettings, ServingSettings
+    from tfx_loop.pipelines.examples.digits.data import write_spans
+    from tfx_loop.pipelines.examples.digits.pipeline import compression_pipeline
+    from tfx_loop.pipelines.examples.digits.settings import COMPRESSION
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     folder = tmp_path_factory.mktemp("compression")
     (folder / "serving").mkdir()
@@ -85,7 +85,7 @@ def test_the_choice_is_the_smallest_variant_that_the_evaluator_blessed(run):
 def test_the_chosen_tflite_file_answers_requests_and_is_logged_as_what_it_is(run):
     from sklearn.datasets import load_digits
 
-    from components.prediction_log.reader import read_window
+    from tfx_loop.data.prediction_log.reader import read_window
 
     digits = load_digits()
     images = (digits.data / 16).astype(np.float32)
@@ -102,8 +102,8 @@ def test_the_chosen_tflite_file_answers_requests_and_is_logged_as_what_it_is(run
 def test_explain_tells_how_the_served_model_was_made(run):
     from recorder import open_store
 
-    from pipelines.lineage.explain import explain
-    from pipelines.lineage.show import render_explanation
+    from tfx_loop.pipelines.lineage.explain import explain
+    from tfx_loop.pipelines.lineage.show import render_explanation
 
     found = explain(open_store(run.folder / "metadata.sqlite"), MODEL, 1)
     steps = [step.by for step in found.optimised]

@@ -16,11 +16,11 @@ NAME = "digits-edge"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from pipelines.config import PipelineSettings
-    from pipelines.digits.data import write_spans
-    from pipelines.digits.pipeline import EdgeSettings, edge_pipeline
-    from pipelines.digits.settings import STUDENT
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.pipelines.config import PipelineSettings
+    from tfx_loop.pipelines.examples.digits.data import write_spans
+    from tfx_loop.pipelines.examples.digits.pipeline import EdgeSettings, edge_pipeline
+    from tfx_loop.pipelines.examples.digits.settings import STUDENT
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     folder = tmp_path_factory.mktemp("edge")
     write_spans(folder / "spans")
@@ -58,7 +58,7 @@ def test_the_report_says_that_the_analyser_spoke_and_what_maps(folder):
 def test_the_int8_model_was_judged_by_tfma_against_the_float_champion(folder):
     from recorder import open_store
 
-    from pipelines.lineage.graph import load
+    from tfx_loop.pipelines.lineage.graph import load
 
     graph = load(open_store(folder / "metadata.sqlite"))
     (evaluator,) = graph.of_type("Evaluator")
@@ -72,7 +72,7 @@ def test_the_int8_model_was_judged_by_tfma_against_the_float_champion(folder):
 
 
 def test_a_device_fetches_checks_and_runs_the_bundle(folder, tmp_path):
-    device = ROOT / "components/edge_bundle/on_device.py"
+    device = ROOT / "components/edge/edge_bundle/on_device.py"
     done = subprocess.run(
         [
             sys.executable, str(device), str(folder / "bundles"),
@@ -88,7 +88,7 @@ def test_a_device_fetches_checks_and_runs_the_bundle(folder, tmp_path):
 
 
 def test_a_device_outside_the_first_stage_gets_nothing_yet(folder):
-    from components.edge_bundle.on_device import resolve
+    from tfx_loop.edge.edge_bundle.on_device import resolve
 
     pointer = json.loads((folder / "bundles/latest.json").read_text())
     assert resolve(pointer, "kiosk-17", "default") is None

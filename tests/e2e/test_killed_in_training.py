@@ -12,11 +12,11 @@ from demo_run import DemoRun
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.serving_pusher.deployment import read_record
-from components.storage import read_json, write_json
-from pipelines.control.decisions import latest_decision
-from pipelines.control.run_state import last_executions
-from pipelines.runners.model_server import model_server
+from tfx_loop.contracts.deployment_record import read_record
+from tfx_loop.core.storage import read_json, write_json
+from tfx_loop.pipelines.control.decisions import latest_decision
+from tfx_loop.pipelines.control.run_state import last_executions
+from tfx_loop.pipelines.runners.model_server import model_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -24,7 +24,7 @@ def server_command(ready_file):
     program, *flags = shlex.split(line)
     assert program == "loop-model-server"
     flags = [re.sub(r"^--(port|rest_api_port)=\d+$", r"--\1=0", flag) for flag in flags]
-    module = "components.model_server.main"
+    module = "tfx_loop.deployment.model_server.main"
     return [sys.executable, "-m", module, *flags, f"--ready_file={ready_file}"]
 
 
@@ -97,7 +97,7 @@ def test_card_payments_are_seen_to_drift_as_they_double(ran):
 
 
 def test_every_trip_is_counted_and_a_gap_is_a_missing_value(ran):
-    from pipelines.taxi.trips import trips_of
+    from tfx_loop.pipelines.examples.taxi.trips import trips_of
 
     for report in ran["reports"]:
         trips = trips_of(int(report["window"]))
@@ -109,7 +109,7 @@ def test_every_trip_is_counted_and_a_gap_is_a_missing_value(ran):
 
 
 def test_the_deployment_record_names_model_and_profile(ran):
-    from components.serving_pusher.deployment import read_record
+    from tfx_loop.contracts.deployment_record import read_record
 
     champion = read_record(str(ran["FOLDER"] / "serving"), "taxi").stable
     assert champion.version == 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.errors import ConfigError
-from pipelines.control.admission import (
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.pipelines.control.admission import (
     ADMISSION_GATES,
     Admission,
     History,
@@ -13,8 +13,8 @@ from pipelines.control.admission import (
     Verdict,
     admit,
 )
-from pipelines.control.claims import claim_name
-from pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.claims import claim_name
+from tfx_loop.pipelines.control.settings import LoopSettings, Mode
 
 NOW = 1_000_000_000_000
 DAY = 86_400_000

@@ -18,15 +18,15 @@ from recorder import (
     training_nodes,
 )
 
-from components.errors import DataError, PipelineFailed
-from pipelines.control.launcher import RunState
-from pipelines.control.settings import LoopSettings, Mode
-from pipelines.lineage import commands
-from pipelines.lineage.explain import explain
-from pipelines.lineage.graph import load
-from pipelines.lineage.show import iso, render_explanation, render_timeline, to_json
-from pipelines.lineage.timeline import timeline
-from pipelines.loop import Loop
+from tfx_loop.core.errors import DataError, PipelineFailed
+from tfx_loop.pipelines.cli import lineage
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.lineage.explain import explain
+from tfx_loop.pipelines.lineage.graph import load
+from tfx_loop.pipelines.lineage.show import iso, render_explanation, render_timeline, to_json
+from tfx_loop.pipelines.lineage.timeline import timeline
 
 DAY = 86_400_000
 VERDICTS = {
@@ -306,7 +306,7 @@ def optimised_nodes():
             inputs={"model": "Trainer.model", "examples": "SpanExampleGen.examples"},
             outputs={
                 "model": Output("Model"),
-                "optimization_report": Output("components.OptimizationReport", pruned),
+                "optimization_report": Output("tfx_loop.OptimizationReport", pruned),
             },
         ),
         Node(
@@ -315,7 +315,7 @@ def optimised_nodes():
             inputs={"model": "Pruner.model", "examples": "SpanExampleGen.examples"},
             outputs={
                 "model": Output("Model"),
-                "optimization_report": Output("components.OptimizationReport", small),
+                "optimization_report": Output("tfx_loop.OptimizationReport", small),
             },
         ),
         evaluator,
@@ -325,7 +325,7 @@ def optimised_nodes():
             outputs={
                 "model": Output("Model", {"chosen_input": "model_2", "variant": "int8"}),
                 "optimization_report": Output(
-                    "components.OptimizationReport", {"verdict": "KEPT", "variant": "quantized"}
+                    "tfx_loop.OptimizationReport", {"verdict": "KEPT", "variant": "quantized"}
                 ),
             },
         ),
@@ -356,10 +356,10 @@ def test_a_model_as_trained_says_nothing_of_optimisers(story):
 def skew_nodes(verdict, features):
     """A training whose profile was pushed, and then compared with what was served."""
     *nodes, pusher = training_nodes(1, pushed_at_ms=1)
-    profile = {"reference_profile": Output("components.ReferenceProfile")}
+    profile = {"reference_profile": Output("tfx_loop.ReferenceProfile")}
     pusher.inputs = {**pusher.inputs, "reference_profile": "ReferenceProfiler.reference_profile"}
     told = {"verdict": verdict, "reason": "why", "window": "2013-03", "rows": 1234}
-    report = Output("components.SkewReport", {**told, "skewed_features": features})
+    report = Output("tfx_loop.SkewReport", {**told, "skewed_features": features})
     return [
         *nodes,
         Node("ReferenceProfiler", inputs={"model": "Trainer.model"}, outputs=profile),
@@ -390,10 +390,10 @@ def test_skew_of_the_training_rows_is_one_line(tmp_path, verdict, features, line
 def test_a_later_look_at_the_same_profile_from_another_run_counts(tmp_path):
     store = open_store(tmp_path / "metadata.db")
     RecordedRun(store, "flights-training", "a", tmp_path).run(skew_nodes("CONSISTENT", 0))
-    [profile] = store.get_artifacts_by_type("components.ReferenceProfile")
+    [profile] = store.get_artifacts_by_type("tfx_loop.ReferenceProfile")
     *_, monitor = skew_nodes("SKEWED", 1)
     monitor.inputs = {"reference_profile": "profile.result"}
-    result = {"result": Output("components.ReferenceProfile")}
+    result = {"result": Output("tfx_loop.ReferenceProfile")}
     again = [Node("profile", import_uri=profile.uri, outputs=result), monitor]
     RecordedRun(store, "flights-monitoring", "b", tmp_path).run(again)
     assert explain(store, "flights", 1).skew.verdict == "SKEWED"
@@ -407,41 +407,41 @@ def test_without_a_skew_monitor_nothing_is_said_of_skew(story):
 
 def arguments(kind, *words):
     parser = argparse.ArgumentParser()
-    getattr(commands, f"add_{kind}_arguments")(parser)
+    getattr(lineage, f"add_{kind}_arguments")(parser)
     return parser.parse_args(list(words))
 
 
 def test_commands_print_answers_and_errors(story, capsys, tmp_path):
     where = ["--metadata", str(story.path), "--model", "flights"]
-    assert commands.run_explain(arguments("explain", "3", *where)) == 0
+    assert lineage.run_explain(arguments("explain", "3", *where)) == 0
     assert "flights, version 3" in capsys.readouterr().out
-    assert commands.run_explain(arguments("explain", "3", *where, "--json")) == 0
+    assert lineage.run_explain(arguments("explain", "3", *where, "--json")) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 3
-    assert commands.run_timeline(arguments("timeline", *where)) == 0
+    assert lineage.run_timeline(arguments("timeline", *where)) == 0
     assert "PUSHED" in capsys.readouterr().out
-    assert commands.run_explain(arguments("explain", "9", *where)) == 2
+    assert lineage.run_explain(arguments("explain", "9", *where)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "known versions: 1, 2, 3" in captured.err
 
     where[1] = str(tmp_path / "none.db")
-    assert commands.run_timeline(arguments("timeline", *where)) == 2
+    assert lineage.run_timeline(arguments("timeline", *where)) == 2
     assert "found none" in capsys.readouterr().err
     (tmp_path / "none.db").write_text("no database at all")
-    assert commands.run_timeline(arguments("timeline", *where)) == 2
+    assert lineage.run_timeline(arguments("timeline", *where)) == 2
     assert "Expected a store of ML Metadata" in capsys.readouterr().err
 
 
 def test_reading_changes_nothing(story):
     before = story.path.read_bytes()
     where = ["--metadata", str(story.path), "--model", "flights"]
-    assert commands.run_timeline(arguments("timeline", *where)) == 0
+    assert lineage.run_timeline(arguments("timeline", *where)) == 0
     assert story.path.read_bytes() == before
 
 
 def test_commands_import_nothing_heavy():
     code = (
-        "import sys; import pipelines.lineage.commands\n"
+        "import sys; import tfx_loop.pipelines.cli.lineage\n"
         "print([m for m in ('ml_metadata', 'tfx', 'tensorflow', 'psutil') if m in sys.modules])"
     )
     told = subprocess.run(

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
 
-from components.errors import DataError, PipelineFailed
-from pipelines.control import leases, ledger
-from pipelines.control.admission import Reason, Verdict
-from pipelines.control.launcher import RunState, RunStatus
-from pipelines.control.settings import LoopSettings, Mode
-from pipelines.control.starts import ATTEMPTS_EXHAUSTED
-from pipelines.loop import Loop, Step
+from tfx_loop.core.errors import DataError, PipelineFailed
+from tfx_loop.pipelines.control import leases, ledger
+from tfx_loop.pipelines.control.admission import Reason, Verdict
+from tfx_loop.pipelines.control.launcher import RunState, RunStatus
+from tfx_loop.pipelines.control.loop import Loop, Step
+from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.starts import ATTEMPTS_EXHAUSTED
 
 HOUR = 3_600_000
 
@@ -315,7 +315,7 @@ def test_decision_whose_file_is_gone_says_what_to_do(bench):
 
 def test_run_held_by_a_live_process_is_left_alone(bench):
     code = (
-        "import sys, time; from recorder import open_store; from pipelines.control import leases\n"
+        "import sys, time; from recorder import open_store; from tfx_loop.pipelines.control import leases\n"
         f"store = open_store({str(bench.folder / 'metadata.db')!r})\n"
         "leases.take(store, 'monitor-flights-2013-03', 1); print('taken', flush=True)\n"
         "time.sleep(60)"
@@ -323,7 +323,7 @@ def test_run_held_by_a_live_process_is_left_alone(bench):
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": ".:tests", "PATH": "/usr/bin"},
+        env={"PYTHONPATH": "src:tests/helpers", "PATH": "/usr/bin"},
         cwd=Path(__file__).parents[2],
     )
     assert process.stdout.readline() == b"taken\n"

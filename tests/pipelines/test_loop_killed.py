@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as pb
 from recorder import DONE, IMPORTER, open_store
 
-from pipelines.control import ledger
-from pipelines.control.claims import ClaimBook
-from pipelines.control.launcher import RunState
-from pipelines.control.run_state import mlmd_run_state
-from pipelines.loop import Step, monitoring_run_id
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.claims import ClaimBook
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.loop import Step, monitoring_run_id
+from tfx_loop.pipelines.control.run_state import mlmd_run_state
 
 DRIVER = Path(loop_driver.__file__)
 WINDOWS = ["2013-03", "2013-04"]
@@ -49,7 +49,7 @@ def drive(folder, kill_point, windows=WINDOWS):
 
 def start(folder, kill_point, windows=WINDOWS):
     command = [sys.executable, str(DRIVER), str(folder), kill_point, *windows]
-    path = os.pathsep.join([str(DRIVER.parent), str(DRIVER.parents[1])])
+    path = os.pathsep.join([str(DRIVER.parent), str(DRIVER.parents[2] / "src")])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 

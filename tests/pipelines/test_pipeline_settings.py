@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from components.errors import ConfigError
-from pipelines.config import (
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.pipelines.config import (
     ModelSettings,
     QualityGate,
     RetrainingSettings,
@@ -14,7 +14,7 @@ from pipelines.config import (
     output_folder,
     quiet_environment,
 )
-from pipelines.flights.settings import MODEL, flights_settings
+from tfx_loop.pipelines.examples.flights.settings import MODEL, flights_settings
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from pipelines.flights.calendar import Months
-from pipelines.flights.settings import flights_settings
+from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.settings import flights_settings
 
 pytestmark = pytest.mark.tensorflow
 
@@ -81,7 +81,7 @@ def settings(tmp_path_factory):
 
 
 def training(settings, metadata, **changes):
-    from pipelines.training import TrainingRequest, training_pipeline
+    from tfx_loop.pipelines.training import TrainingRequest, training_pipeline
 
     request = TrainingRequest(
         spans=(1, 2, 3),
@@ -94,7 +94,7 @@ def training(settings, metadata, **changes):
 
 
 def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
-    from pipelines.monitoring import MonitoringRequest, monitoring_pipeline
+    from tfx_loop.pipelines.monitoring import MonitoringRequest, monitoring_pipeline
 
     months = Months()
     request = MonitoringRequest(
@@ -110,15 +110,15 @@ def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
 
 
 def compression(settings, metadata):
-    from pipelines.digits.pipeline import compression_pipeline
-    from pipelines.digits.settings import COMPRESSION as COMPRESSING
+    from tfx_loop.pipelines.examples.digits.pipeline import compression_pipeline
+    from tfx_loop.pipelines.examples.digits.settings import COMPRESSION as COMPRESSING
 
     return compression_pipeline(settings.pipeline, settings.serving, COMPRESSING, metadata)
 
 
 def edge(settings, metadata):
-    from pipelines.digits.pipeline import EdgeSettings, edge_pipeline
-    from pipelines.digits.settings import STUDENT
+    from tfx_loop.pipelines.examples.digits.pipeline import EdgeSettings, edge_pipeline
+    from tfx_loop.pipelines.examples.digits.settings import STUDENT
 
     bundles = EdgeSettings(base_path="gs://bucket/bundles", distillation=STUDENT)
     return edge_pipeline(settings.pipeline, bundles, metadata)
@@ -183,22 +183,34 @@ def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
 @pytest.mark.parametrize(
     ("name", "node", "path"),
     [
-        ("training", "SpanExampleGen", "components.span_example_gen.executor.Executor"),
-        ("training", "ReferenceProfiler", "components.reference_profiler.executor.Executor"),
-        ("training", "ServingPusher", "components.serving_pusher.executor.Executor"),
-        ("training", "SkewMonitor", "components.skew_monitor.executor.Executor"),
-        ("compression", "Pruner", "components.pruner.executor.Executor"),
-        ("compression", "Quantizer.pruned", "components.quantizer.executor.Executor"),
-        ("compression", "VariantChooser", "components.variant_chooser.executor.Executor"),
-        ("edge", "Distiller", "components.distiller.executor.Executor"),
-        ("edge", "EdgeTPUCompiler", "components.edgetpu_compiler.executor.Executor"),
-        ("edge", "EdgeBundler", "components.edge_bundler.executor.Executor"),
-        ("monitoring", "PredictionLogGen", "components.prediction_log.executor.Executor"),
-        ("monitoring", "LabelWindowLogGen", "components.prediction_log.executor.Executor"),
-        ("monitoring", "LabelJoiner", "components.prediction_log.label_joiner_executor.Executor"),
-        ("monitoring", "DriftMonitor", "components.drift_monitor.executor.Executor"),
-        ("monitoring", "QualityMonitor", "components.quality_monitor.executor.Executor"),
-        ("monitoring", "RetrainDecider", "components.retrain_decider.executor.Executor"),
+        ("training", "SpanExampleGen", "tfx_loop.data.span_example_gen.executor.Executor"),
+        (
+            "training",
+            "ReferenceProfiler",
+            "tfx_loop.monitoring.reference_profiler.executor.Executor",
+        ),
+        ("training", "ServingPusher", "tfx_loop.deployment.serving_pusher.executor.Executor"),
+        ("training", "SkewMonitor", "tfx_loop.monitoring.skew_monitor.executor.Executor"),
+        ("compression", "Pruner", "tfx_loop.optimization.pruner.executor.Executor"),
+        ("compression", "Quantizer.pruned", "tfx_loop.optimization.quantizer.executor.Executor"),
+        (
+            "compression",
+            "VariantChooser",
+            "tfx_loop.optimization.variant_chooser.executor.Executor",
+        ),
+        ("edge", "Distiller", "tfx_loop.optimization.distiller.executor.Executor"),
+        ("edge", "EdgeTPUCompiler", "tfx_loop.edge.edgetpu_compiler.executor.Executor"),
+        ("edge", "EdgeBundler", "tfx_loop.edge.edge_bundler.executor.Executor"),
+        ("monitoring", "PredictionLogGen", "tfx_loop.data.prediction_log.executor.Executor"),
+        ("monitoring", "LabelWindowLogGen", "tfx_loop.data.prediction_log.executor.Executor"),
+        (
+            "monitoring",
+            "LabelJoiner",
+            "tfx_loop.data.prediction_log.label_joiner_executor.Executor",
+        ),
+        ("monitoring", "DriftMonitor", "tfx_loop.monitoring.drift_monitor.executor.Executor"),
+        ("monitoring", "QualityMonitor", "tfx_loop.monitoring.quality_monitor.executor.Executor"),
+        ("monitoring", "RetrainDecider", "tfx_loop.monitoring.retrain_decider.executor.Executor"),
     ],
 )
 def test_containers_name_our_executors(specs, name, node, path):

@@ -6,10 +6,10 @@ import dataclasses
 import pytest
 from recorder import Node, Output, RecordedRun, open_store
 
-from pipelines.control import leases
-from pipelines.control.launcher import RunState
-from pipelines.control.leases import LeaseEnd
-from pipelines.control.run_state import mlmd_run_state
+from tfx_loop.pipelines.control import leases
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.leases import LeaseEnd
+from tfx_loop.pipelines.control.run_state import mlmd_run_state
 
 
 @pytest.fixture

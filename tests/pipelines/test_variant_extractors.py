@@ -17,8 +17,8 @@ def folder(tmp_path_factory):
 def examples(folder):
     from tfx.types import standard_artifacts
 
-    from components.span_example_gen.executor import Executor
-    from pipelines.digits.data import KEY, LABEL, write_spans
+    from tfx_loop.data.span_example_gen.executor import Executor
+    from tfx_loop.pipelines.examples.digits.data import KEY, LABEL, write_spans
 
     artifact = standard_artifacts.Examples()
     artifact.uri = str(folder / "examples")
@@ -42,7 +42,7 @@ def models(folder):
     from sklearn.datasets import load_digits
     from tfx.types import standard_artifacts
 
-    from pipelines.digits import model as digits_model
+    from tfx_loop.pipelines.examples.digits import model as digits_model
 
     digits = load_digits()
     images = (digits.images[..., None] / 16).astype(np.float32)
@@ -67,7 +67,7 @@ def evaluate(folder, examples, candidate, baseline, specs):
     from tfx.types import standard_artifacts
     from tfx.utils import json_utils, proto_utils
 
-    from pipelines.recording_evaluator import Executor
+    from tfx_loop.pipelines.evaluation.recording_evaluator import Executor
 
     change = tfma.GenericChangeThreshold(
         direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.02}
@@ -90,7 +90,7 @@ def evaluate(folder, examples, candidate, baseline, specs):
         {
             "eval_config": proto_utils.proto_to_json(config),
             "example_splits": json_utils.dumps(["eval"]),
-            "module_path": "pipelines.variant_extractors",
+            "module_path": "tfx_loop.pipelines.evaluation.variant_extractors",
         },
     )
     return evaluation, blessing
@@ -100,7 +100,7 @@ def accuracy(path, examples):
     """What the runtime that serves the file gets right, counted without TFMA."""
     import tensorflow as tf
 
-    from components.model_formats.predictor import open_predictor
+    from tfx_loop.models.predictor import open_predictor
 
     files = tf.io.gfile.glob(f"{examples.uri}/Split-eval/*")
     records = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.child_process.worker import Worker
-from components.storage import write_bytes, write_json
 from tests.benchmarks.compress import budget, techniques
 from tests.benchmarks.compress.conditions import CONDITIONS, QUICK
 from tests.benchmarks.compress.counting import Case
 from tests.benchmarks.compress.tables import tabulate
 from tests.benchmarks.compress.techniques import Measured
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.storage import write_bytes, write_json
 
 NETWORKS = ("MLP", "CNN", "DS-CNN", "ResNet-8")
 PARTS = ("techniques", "budget")

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from components.child_process.worker import Worker
-from components.errors import ChildFailed, ModelError
-from components.model_formats.formats import detect
-from components.optimization.asking import outputs_of
-from components.optimization.budget import Budget
-from components.optimization.drops import drop
-from components.optimization.metrics import Metric, infer_metric
-from components.optimization.rows import Rows
-from components.optimization.sizes import size_of
-from components.quantizer.calibration import draw
-from components.quantizer.ladder import SearchResult, search
-from components.quantizer.modes import Mode
-from components.quantizer.variants import Workshop
 from tests.benchmarks.compress.conditions import Condition
 from tests.benchmarks.compress.counting import Case, Loss
 from tests.benchmarks.compress.trained import Trained, trained
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.errors import ChildFailed, ModelError
+from tfx_loop.models.formats import detect
+from tfx_loop.models.inference import outputs_of
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.metrics.drops import drop
+from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
+from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.ladder import SearchResult, search
+from tfx_loop.optimization.quantizer.modes import Mode
+from tfx_loop.optimization.quantizer.variants import Workshop
+from tfx_loop.optimization.reporting.sizes import size_of
 
 BUDGETS = (0.002, 0.005, 0.02)
 # Rungs that are made once, whatever the budget; the others are searched for or trained.

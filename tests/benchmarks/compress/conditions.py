@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.flights.data import FLOAT_FEATURES, INTEGER_FEATURES
 from tests.benchmarks.compress.data import Dataset
 from tests.benchmarks.compress.zoo import ZOO, Entry, compiled, only
+from tfx_loop.pipelines.examples.flights.data import FLOAT_FEATURES, INTEGER_FEATURES
 
 _NUMBERS = (*INTEGER_FEATURES, *FLOAT_FEATURES)
 
@@ -106,7 +106,7 @@ def narrow(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
 
 
 def _flights() -> tuple[Any, Any, Any]:
-    from pipelines.flights.data import LABEL, load_flights
+    from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
 
     table = load_flights(fraction=0.15, seed=0)
     table = table[table[LABEL].notna()].reset_index(drop=True)

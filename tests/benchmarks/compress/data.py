@@ -78,7 +78,7 @@ def flights() -> Dataset:
 
     One input of numbers (scaled by their mean and deviation) and categories (one column each).
     """
-    from pipelines.flights.data import (
+    from tfx_loop.pipelines.examples.flights.data import (
         CATEGORICAL_FEATURES,
         FLOAT_FEATURES,
         INTEGER_FEATURES,

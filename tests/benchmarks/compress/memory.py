@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from components.child_process.worker import Worker
+from tfx_loop.core.child_process.worker import Worker
 
-CONVERT = "components.quantizer.convert:convert"
+CONVERT = "tfx_loop.optimization.quantizer.convert:convert"
 _SETTLED_AFTER = 10
 
 
@@ -44,7 +44,7 @@ def make_model(payload: Mapping[str, Any]) -> None:
     """Writes an untrained network for 8 by 8 images as a SavedModel; runs in the child."""
     import tf_keras as keras
 
-    from components.model_formats.write import save_saved_model
+    from tfx_loop.models.write import save_saved_model
 
     image = keras.Input((8, 8, 1), name="image")
     hidden = keras.layers.Conv2D(32, 3, activation="relu")(image)

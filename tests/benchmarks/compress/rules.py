@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.child_process.worker import Worker
-from components.model_formats.formats import detect
-from components.optimization.asking import outputs_of
-from components.optimization.drops import drop
-from components.optimization.metrics import Metric, metric
-from components.optimization.rows import joined
-from components.optimization.scoring import Kind, Scoring
-from components.quantizer import expected_drop as rule_of_quantizer
-from components.quantizer.calibration import draw
-from components.quantizer.modes import Mode
-from components.quantizer.variants import Workshop
-from components.storage import write_bytes
 from tests.benchmarks.compress.budget import BUDGETS, PLAIN
 from tests.benchmarks.compress.counting import Case, Loss
 from tests.benchmarks.compress.tables import table
 from tests.benchmarks.compress.trained import trained
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.storage import write_bytes
+from tfx_loop.models.formats import detect
+from tfx_loop.models.inference import outputs_of
+from tfx_loop.models.rows import joined
+from tfx_loop.optimization.metrics.drops import drop
+from tfx_loop.optimization.metrics.metrics import Metric, metric
+from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.quantizer import expected_drop as rule_of_quantizer
+from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.modes import Mode
+from tfx_loop.optimization.quantizer.variants import Workshop
 
 NETWORK = "MLP narrow, less training"
 SEEDS = tuple(range(100, 106))

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from components.child_process.worker import Worker
-from components.distiller.distiller import distill
-from components.distiller.settings import DistillationSettings
-from components.errors import ChildFailed, LoopError, ModelError
-from components.fine_tuning.settings import FineTuningSettings
-from components.model_formats.formats import detect
-from components.optimization.asking import outputs_of
-from components.optimization.drops import drop
-from components.optimization.facts import Described, facts_of
-from components.optimization.metrics import infer_metric
-from components.pruner.pruner import prune
-from components.pruner.settings import Pattern, PruningSettings
-from components.quantizer.calibration import draw
-from components.quantizer.modes import Mode
-from components.quantizer.variants import Workshop
 from tests.benchmarks.compress.trained import Trained, trained
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.errors import ChildFailed, LoopError, ModelError
+from tfx_loop.models.formats import detect
+from tfx_loop.models.inference import outputs_of
+from tfx_loop.optimization.distiller.distiller import distill
+from tfx_loop.optimization.distiller.settings import DistillationSettings
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.metrics.drops import drop
+from tfx_loop.optimization.metrics.metrics import infer_metric
+from tfx_loop.optimization.pruner.pruner import prune
+from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
+from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.modes import Mode
+from tfx_loop.optimization.quantizer.variants import Workshop
+from tfx_loop.optimization.reporting.facts import Described, facts_of
 
 FLOAT = "TFLiteConverter, defaults (by hand)"
 DEFAULT = "TFLiteConverter, Optimize.DEFAULT (by hand)"
@@ -34,7 +34,7 @@ _LATENCY_SECONDS = 0.4
 _CLUSTERS = 16
 # Passes over the training rows while a network is pruned, clustered or trained for int8.
 _EPOCHS = {"ResNet-8": 8, "DS-CNN": 15, "CNN": 15, "MLP": 3}
-_STUDENTS = {"CNN": "pipelines.digits.model.student"}
+_STUDENTS = {"CNN": "tfx_loop.pipelines.examples.digits.model.student"}
 
 Progress = Callable[[str], None]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from components.child_process.worker import Worker
-from components.fine_tuning.rows_file import read_rows, write_rows
-from components.optimization.rows import Rows
-from components.storage import write_json
 from tests.benchmarks.compress.conditions import NETWORKS, SIZES, dataset
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.storage import write_json
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.fine_tuning.rows_file import read_rows, write_rows
 
 _TRAIN = "tests.benchmarks.compress.trained:train"
 
@@ -86,7 +86,7 @@ def train(payload: Mapping[str, Any]) -> None:
     """Trains and saves one network; runs in the child."""
     import tf_keras as keras
 
-    from components.model_formats.write import save_saved_model
+    from tfx_loop.models.write import save_saved_model
 
     entry, rows = NETWORKS[payload["network"]], read_rows(payload["rows"])
     keras.utils.set_random_seed(payload["seed"])

@@ -109,7 +109,7 @@ def ds_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
 
 def small_cnn(shapes: Mapping[str, tuple[int, ...]], classes: int) -> Any:
     """Returns the digits example's network: three convolutions, 72,842 parameters."""
-    from pipelines.digits.model import teacher
+    from tfx_loop.pipelines.examples.digits.model import teacher
 
     return teacher()
 

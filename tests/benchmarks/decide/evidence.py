@@ -12,16 +12,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.retrain_decider.avoidable_loss import (
+from tests.benchmarks.decide.champions import Losses, loss_matrix
+from tests.benchmarks.decide.drift_scores import psi_matrix
+from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
     MeasureSettings,
     TrainingRows,
     measure_avoidable_loss,
 )
-from components.retrain_decider.surrogate import Surrogate, SurrogateSettings, fit_surrogate
-from tests.benchmarks.decide.champions import Losses, loss_matrix
-from tests.benchmarks.decide.drift_scores import psi_matrix
-from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
+from tfx_loop.monitoring.retrain_decider.surrogate import (
+    Surrogate,
+    SurrogateSettings,
+    fit_surrogate,
+)
 
 # Above 24 windows of 1,000 rows: on the generated streams all fits are shared between pairs.
 _MAX_ROWS = 24_000

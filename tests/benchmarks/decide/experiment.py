@@ -2,8 +2,6 @@
 
 from dataclasses import asdict, dataclass
 
-from components.retrain_decider.avoidable_loss import AvoidableLoss
-from components.retrain_decider.policy import PolicySettings, SavingState, observe, pays
 from tests.benchmarks.decide.champions import Losses
 from tests.benchmarks.decide.evidence import StreamEvidence
 from tests.benchmarks.decide.policies import (
@@ -17,6 +15,8 @@ from tests.benchmarks.decide.policies import (
     never,
     replay,
 )
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
+from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, SavingState, observe, pays
 
 OURS = "avoidable loss"
 HINDSIGHT = "best in hindsight"

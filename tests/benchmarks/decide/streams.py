@@ -1,7 +1,7 @@
 """Which streams are the policies compared on?
 
 River's generators (seeded, made once and kept as Parquet), the Chicago taxi trips that come in
-TFX's wheel, and the flights of `pipelines.flights`. A stream is labelled rows in windows.
+TFX's wheel, and the flights of `tfx_loop.pipelines.examples.flights`. A stream is labelled rows in windows.
 """
 
 import importlib.util
@@ -121,7 +121,7 @@ def taxi(seed: int) -> Stream:
 
 def flights(seed: int, fraction: float) -> Stream:
     """Returns the flights of 2013, a window a month: will it leave more than 15 minutes late?"""
-    from pipelines.flights.data import FEATURES, load_flights
+    from tfx_loop.pipelines.examples.flights.data import FEATURES, load_flights
 
     table = load_flights(fraction=fraction, seed=0)
     # A flight that never left has no label.

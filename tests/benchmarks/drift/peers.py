@@ -10,9 +10,9 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from components.drift_monitor.settings import DriftSettings
-from components.drift_monitor.two_files.files import compare_files
 from tests.benchmarks.drift.worlds import as_table_file
+from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.file_comparison.files import compare_files
 
 SETTINGS = DriftSettings()
 

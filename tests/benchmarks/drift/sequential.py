@@ -14,8 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from river import drift
 
-from components.quality_monitor.sequential import SequentialSettings, SequentialState, follow
 from tests.benchmarks.drift.sections import table, write_section
+from tfx_loop.monitoring.quality_monitor.sequential import (
+    SequentialSettings,
+    SequentialState,
+    follow,
+)
 
 CHANGE_AT = 10_000
 ROWS = 30_000

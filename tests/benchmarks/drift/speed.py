@@ -58,7 +58,7 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 def _frozen() -> Any:
-    from components.profile.build import ProfileRequest, build
+    from tfx_loop.monitoring.profile.build import ProfileRequest, build
 
     table = make_batch(_REFERENCE_ROWS, 99_999)
     return build(table, ProfileRequest(ignore_features=("request_id",)))[0]
@@ -66,9 +66,9 @@ def _frozen() -> Any:
 
 def ours(path: str) -> tuple[float, dict[str, Any]]:
     """The window profile with its sample, from Parquet."""
-    from components.profile.profiler import Profiler
-    from components.profile.window_json import to_bytes, to_json
-    from components.tables.table_file import open_table
+    from tfx_loop.data.tables.table_file import open_table
+    from tfx_loop.monitoring.profile.profiler import Profiler
+    from tfx_loop.monitoring.profile.window_json import to_bytes, to_json
 
     profiler = Profiler(_frozen())
     begin = time.perf_counter()
@@ -82,8 +82,8 @@ def ours(path: str) -> tuple[float, dict[str, Any]]:
 
 def numpy(path: str) -> tuple[float, dict[str, Any]]:
     """The bare pass: the same Parquet batches, np.searchsorted on the same edges, np.bincount."""
-    from components.profile.bins import NumericBins
-    from components.tables.table_file import open_table
+    from tfx_loop.data.tables.table_file import open_table
+    from tfx_loop.monitoring.profile.bins import NumericBins
 
     bins = {feature.name: feature.bins for feature in _frozen().features}
     edges = {n: np.asarray(b.edges) for n, b in bins.items() if isinstance(b, NumericBins)}

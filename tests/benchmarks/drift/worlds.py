@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.tables.table_file import TableFile
+from tfx_loop.data.tables.table_file import TableFile
 
 FIRST_SEED = 1_000
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.edgetpu_compiler.analyser import analyse
-from components.edgetpu_compiler.rules import Status
 from tests.benchmarks.edgetpu.pairs import FOLDER, Pair, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
+from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
+from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as tables
 
-from tests.tflite_builder import TfliteBuilder
+from tests.helpers.tflite_builder import TfliteBuilder
 
 _STRIDES = (8, 16, 32)
 

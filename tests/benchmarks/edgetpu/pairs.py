@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.edgetpu_compiler.model import EDGETPU_CUSTOM_OP, Model
-from components.edgetpu_compiler.reading import read_model
+from tfx_loop.edge.edgetpu_compiler.graph.model import EDGETPU_CUSTOM_OP, Model
+from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "edgetpu_pairs"
 _TWIN = "_edgetpu"

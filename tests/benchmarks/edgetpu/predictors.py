@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from components.edgetpu_compiler.analyser import analyse
-from components.edgetpu_compiler.model import Subgraph
-from components.edgetpu_compiler.operator_rules import activations
-from components.edgetpu_compiler.partition import on_edge_tpu
-from components.edgetpu_compiler.rules import Status, edge_tpu_rules
 from tests.benchmarks.edgetpu.pairs import Pair
+from tfx_loop.edge.edgetpu_compiler.graph.model import Subgraph
+from tfx_loop.edge.edgetpu_compiler.graph.partition import on_edge_tpu
+from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
+from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import activations
+from tfx_loop.edge.edgetpu_compiler.rules.rules import Status, edge_tpu_rules
 
 Predictor = Callable[[Pair], Sequence[Status]]
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from components.edgetpu_compiler.analyser import analyse
-from components.edgetpu_compiler.rules import Status
 from tests.benchmarks.edgetpu import heads
+from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
+from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
 
 _BEHIND_THE_ROWS = {
     "STRIDED_SLICE": 4,

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tflite_builder import TfliteBuilder
 
-from components.edgetpu_compiler.rules import Status
 from tests.benchmarks.edgetpu.__main__ import main, score
 from tests.benchmarks.edgetpu.pairs import family_of, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
+from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
 
 SHAPE = [1, 4]
 

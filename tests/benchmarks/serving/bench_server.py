@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from tests.server_process import ServerProcess
+from tests.helpers.server_process import ServerProcess
 
 PREDICT = "/v1/models/flights:predict"
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="time a measurement takes")
     seconds = parser.parse_args().seconds
-    from tests.tiny_serving_model import save_tiny_model
+    from tests.helpers.tiny_serving_model import save_tiny_model
 
     print("| asked by | rows a request | clients | log | requests/s | rows/s |")
     print("|---|---|---|---|---|---|")

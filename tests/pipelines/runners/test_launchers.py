@@ -5,17 +5,12 @@ import dataclasses
 import pytest
 from recorder import Node, Output, RecordedRun, open_store
 
-from components.errors import ConfigError, DataError
-from components.serving_pusher.deployment import (
-    Deployment,
-    DeploymentRecord,
-    State,
-    write_record,
-)
-from components.storage import write_json
-from pipelines.control.launcher import LaunchRequest
-from pipelines.flights.calendar import Months
-from pipelines.flights.settings import flights_settings
+from tfx_loop.contracts.deployment_record import Deployment, DeploymentRecord, State, write_record
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.storage import write_json
+from tfx_loop.pipelines.control.launcher import LaunchRequest
+from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.settings import flights_settings
 
 pytestmark = pytest.mark.tensorflow
 
@@ -43,7 +38,7 @@ def settings(tmp_path):
 
 
 def pipeline_of(kind, settings, tmp_path, **request):
-    from pipelines.runners import launchers
+    from tfx_loop.pipelines.runners import launchers
 
     store = open_store(tmp_path / "metadata.sqlite")
     launcher = getattr(launchers, kind)(store, settings, Months(), 1)
@@ -109,13 +104,13 @@ def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(settings
         "model_version": 2,
         "window": "2013-04",
     }
-    made = Output("components.RetrainDecision", {"window": "2013-04"}, {})
+    made = Output("tfx_loop.RetrainDecision", {"window": "2013-04"}, {})
     made.files = {"retrain_decision.json": decision}
     read = {"drift_report": "DriftMonitor.drift_report", "evaluation": "QualityMonitor.evaluation"}
     run = RecordedRun(open_store(tmp_path / "metadata.sqlite"), "monitoring", "1", tmp_path / "run")
     run.run(
         [
-            Node("DriftMonitor", outputs={"drift_report": Output("components.DriftReport")}),
+            Node("DriftMonitor", outputs={"drift_report": Output("tfx_loop.DriftReport")}),
             Node("QualityMonitor", outputs={"evaluation": Output("ModelEvaluation")}),
             Node("RetrainDecider", inputs=read, outputs={"decision": made}),
         ]

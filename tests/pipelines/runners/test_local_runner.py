@@ -90,7 +90,7 @@ def pushed(tmp_path):
 
 
 def test_nodes_run_in_order_and_their_times_are_told(pipeline, metadata, tmp_path):
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     told = []
     times = run_pipeline(pipeline(), "run-1", told.append)
@@ -103,7 +103,7 @@ def test_nodes_run_in_order_and_their_times_are_told(pipeline, metadata, tmp_pat
 
 
 def test_a_node_that_raises_is_named_with_its_reason_and_nothing_runs_after_it(pipeline, metadata):
-    from pipelines.runners.local import NodeFailed, run_pipeline
+    from tfx_loop.pipelines.runners.local import NodeFailed, run_pipeline
 
     BROKEN["Learn"] = ValueError("Expected labels, found none.")
     with pytest.raises(NodeFailed, match=r"Node Learn of run run-1 failed: .*found none") as failed:
@@ -115,7 +115,7 @@ def test_a_node_that_raises_is_named_with_its_reason_and_nothing_runs_after_it(p
 
 
 def test_a_run_resumes_under_its_id_and_skips_what_is_complete(pipeline, metadata, tmp_path):
-    from pipelines.runners.local import NodeFailed, run_pipeline
+    from tfx_loop.pipelines.runners.local import NodeFailed, run_pipeline
 
     BROKEN["Learn"] = ValueError("once")
     with pytest.raises(NodeFailed):
@@ -131,7 +131,7 @@ def test_a_run_resumes_under_its_id_and_skips_what_is_complete(pipeline, metadat
 
 def test_a_run_that_was_killed_in_a_node_resumes_in_that_node(pipeline, metadata, tmp_path):
     """A BaseException passes every handler of TFX: the execution stays as SIGKILL leaves it."""
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     class Killed(BaseException):
         pass
@@ -147,7 +147,7 @@ def test_a_run_that_was_killed_in_a_node_resumes_in_that_node(pipeline, metadata
 
 
 def test_a_run_that_is_complete_does_nothing_again(pipeline, metadata):
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     run_pipeline(pipeline(), "run-1")
     RAN.clear()
@@ -156,7 +156,7 @@ def test_a_run_that_is_complete_does_nothing_again(pipeline, metadata):
 
 
 def test_another_run_id_runs_everything_anew(pipeline, metadata, tmp_path):
-    from pipelines.runners.local import run_pipeline
+    from tfx_loop.pipelines.runners.local import run_pipeline
 
     run_pipeline(pipeline(), "run-1")
     run_pipeline(pipeline(), "run-2")
@@ -166,7 +166,7 @@ def test_another_run_id_runs_everything_anew(pipeline, metadata, tmp_path):
 
 def test_an_input_that_cannot_be_resolved_fails_the_run(pipeline):
     """TFX's own local runner returns as if all were well."""
-    from pipelines.runners.local import NodeFailed, run_pipeline
+    from tfx_loop.pipelines.runners.local import NodeFailed, run_pipeline
 
     latest = tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
@@ -181,7 +181,7 @@ def test_an_input_that_cannot_be_resolved_fails_the_run(pipeline):
 
 
 def test_an_import_that_is_not_there_fails_the_run(pipeline, tmp_path):
-    from pipelines.runners.local import NodeFailed, run_pipeline
+    from tfx_loop.pipelines.runners.local import NodeFailed, run_pipeline
 
     importer = tfx.dsl.Importer(source_uri=str(tmp_path / "none"), artifact_type=Model).with_id(
         "Champion"

@@ -20,20 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.profile.beam_profile import (
-    ProfileWindow,
-    ReadBatches,
-    check_rows,
-    whole,
-)
-from components.profile.build import ProfileRequest, build
-from components.profile.layout import Layout
-from components.profile.profiler import Profiler
-from components.profile.reference import ReferenceProfile
-from components.profile.window_json import digest, from_bytes, to_bytes
-from components.profile.window_profile import WindowProfile
-from components.tables.table_file import open_table
 from tests.benchmarks.drift.spark import cluster as spark
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.monitoring.profile.beam_profile import ProfileWindow, ReadBatches, check_rows, whole
+from tfx_loop.monitoring.profile.build import ProfileRequest, build
+from tfx_loop.monitoring.profile.layout import Layout
+from tfx_loop.monitoring.profile.profiler import Profiler
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.window_json import digest, from_bytes, to_bytes
+from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 LAYOUT = Layout(window="hour")
 _FILE_ROWS = 100_000

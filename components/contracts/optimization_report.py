@@ -1,0 +1,321 @@
+"""What did an optimiser do to a model, what did that cost, and why was this variant chosen?
+
+One report a run of Quantizer, Pruner, Distiller or `loop compress`, written as
+`optimization_report.json`. A number that could not be measured is None, never NaN.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.core import json_codec
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import read_json, write_json
+
+SCHEMA_VERSION = 1
+FILE_NAME = "optimization_report.json"
+OVERALL = "overall"
+
+
+class Verdict(str, Enum):
+    """Whether a variant keeps to the budget."""
+
+    KEPT = "KEPT"
+    NOT_KEPT = "NOT_KEPT"
+
+
+class Reason(str, Enum):
+    """Why the verdict is what it is."""
+
+    WITHIN_BUDGET = "within_budget"
+    # The reporting rows are too few to refute it, and with those that chose it stays within.
+    WITHIN_ON_ALL_HELD_OUT = "within_budget_on_all_held_out_rows"
+    NO_VARIANT_KEEPS_BUDGET = "no_variant_keeps_budget"
+    # The rows that chose said yes, the rows that nobody had seen said no.
+    NOT_CONFIRMED = "not_confirmed_on_reporting_rows"
+    # No budget was given, or no labels: the variant was made as asked.
+    NO_BUDGET = "no_budget"
+    SPARSITY_NOT_REACHED = "sparsity_not_reached"
+
+
+class RungStatus(str, Enum):
+    """What became of a rung of the ladder."""
+
+    CHOSEN = "chosen"
+    # Keeps to the budget, and another one serves the target better.
+    KEPT = "kept"
+    OVER_BUDGET = "over_budget"
+    # Could not be converted, loaded or run.
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class SliceStatus(str, Enum):
+    """Whether a slice keeps to its limit."""
+
+    WITHIN = "within"
+    OVER = "over"
+    # Too few rows to say; it does not decide.
+    TOO_FEW_ROWS = "too_few_rows"
+    NOT_LIMITED = "not_limited"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A number with its 95 % confidence interval; the bounds are None where none can be given."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricUsed:
+    """Which metric was measured.
+
+    Attributes:
+        name: Class name as TFMA and Keras know it, such as `AUC`.
+        higher_is_better: False for losses.
+    """
+
+    name: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceResult:
+    """The metric of parent and child on the same rows.
+
+    Attributes:
+        slice: `overall`, or `column:value`.
+        rows: Rows in it.
+        parent: Metric of the model that was optimised.
+        child: Metric of the variant.
+        drop: What was lost, in the metric's unit; positive means that the child is worse.
+        limit: What may be lost; None when nothing was asked.
+        status: Whether the drop stays within the limit.
+    """
+
+    slice: str
+    rows: int
+    parent: Interval
+    child: Interval
+    drop: Interval
+    limit: float | None = None
+    status: SliceStatus = SliceStatus.NOT_LIMITED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Bytes of a model's files: as they are, and zipped (DEFLATE, level 9)."""
+
+    raw_bytes: int
+    zipped_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long one call takes on this machine, in milliseconds."""
+
+    runtime: str
+    batch_size: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer's (or tensor's) weights.
+
+    Attributes:
+        name: Name in the model.
+        shape: Shape of its largest weight.
+        parameters: Numbers in all its weights.
+        zeros: How many of them are exactly zero.
+        dtype: Type of the largest weight, such as `float32` or `int8`.
+        kept_in_float: True where a selective rung left this layer in float.
+        error: Root mean square change of the model's outputs when this layer alone is quantised;
+            None where it was not measured.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    parameters: int = 0
+    zeros: int = 0
+    dtype: str = "float32"
+    kept_in_float: bool = False
+    error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the child's outputs are from the parent's, on the same rows.
+
+    Attributes:
+        max_difference: Largest absolute difference of an output.
+        mean_difference: Mean absolute difference.
+        top_class_agreement: Fraction of rows with the same decision; None for regression.
+        rows: Rows compared.
+    """
+
+    max_difference: float
+    mean_difference: float
+    top_class_agreement: float | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What is known of one model file.
+
+    Attributes:
+        path: File or folder, as the report's reader finds it.
+        format: `saved_model`, `keras`, `h5` or `tflite`.
+        mode: How it was made, such as `float` or `int8`.
+        runtime: What ran it for the numbers here.
+        size: Bytes.
+        parameters: Numbers in its weights.
+        sparsity: Fraction of the weights that are zero, None when unknown.
+        layers: Weights by layer.
+        latency: By batch size.
+        inputs: `name shape dtype`, one a tensor.
+        outputs: The same for outputs.
+    """
+
+    path: str
+    format: str
+    size: Size
+    mode: str = "float"
+    runtime: str = ""
+    parameters: int = 0
+    sparsity: float | None = None
+    layers: tuple[Layer, ...] = ()
+    latency: tuple[Latency, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One variant that was tried, or passed over.
+
+    Attributes:
+        name: What people call it, such as `selective int8, 3 layers in float`.
+        mode: Mode's value, such as `selective_int8`.
+        status: What became of it.
+        reason: Stable code, such as `drop_over_budget`, `larger_than_chosen`.
+        explanation: One sentence for people.
+        size: Bytes; None when no file came of it.
+        metric: The child's metric on the choosing rows.
+        drop: Against the parent on the choosing rows.
+        limit: What may be lost.
+        slices: Per slice on the choosing rows, where slices are asked for.
+        parity: With the parent, on the choosing rows.
+        latency_ms: Median of one call at batch 1, where the target is speed.
+        float_layers: Layers that a selective rung left in float.
+        layer_errors: Root mean square change of the model's outputs when a layer alone is
+            quantised, by layer, where it was measured.
+        seconds: Time to make and to measure it.
+        file: File name within the output folder, empty when it was not kept.
+    """
+
+    name: str
+    mode: str
+    status: RungStatus
+    reason: str
+    explanation: str = ""
+    size: Size | None = None
+    metric: Interval | None = None
+    drop: Interval | None = None
+    limit: float | None = None
+    slices: tuple[SliceResult, ...] = ()
+    parity: Parity | None = None
+    latency_ms: float | None = None
+    float_layers: tuple[str, ...] = ()
+    layer_errors: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationReport:
+    """What an optimiser did.
+
+    Attributes:
+        technique: `quantization`, `pruning`, `clustering`, `distillation`.
+        verdict: Whether a variant keeps to the budget.
+        reason: Why.
+        explanation: One sentence for people.
+        parent: The model that came in.
+        child: The model that went out; None when none keeps to the budget.
+        metric: What was measured, None without labels.
+        overall: Parent and child on the reporting rows, which nothing was chosen on.
+        slices: The same by slice.
+        parity: The same for the outputs.
+        rungs: All that was tried, in the order of the ladder.
+        rows: Rows by use: `calibration`, `choosing`, `reporting`.
+        settings: What was asked for; JSON values.
+        notes: What was assumed of the data, in sentences.
+    """
+
+    technique: str
+    verdict: Verdict
+    reason: Reason
+    explanation: str
+    parent: ModelFacts
+    child: ModelFacts | None = None
+    metric: MetricUsed | None = None
+    overall: SliceResult | None = None
+    slices: tuple[SliceResult, ...] = ()
+    parity: Parity | None = None
+    rungs: tuple[Rung, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report as a JSON object; NaN and infinity become None."""
+        content: dict[str, Any] = json_codec.to_json(self)
+        return {"schema_version": content.pop("schema_version"), **content}
+
+
+def from_json(content: Mapping[str, Any], source: str = "the report") -> OptimizationReport:
+    """Returns the report that a JSON object holds.
+
+    Raises:
+        DataError: It is no OptimizationReport, or one of a newer schema.
+    """
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION or "technique" not in content:
+        raise DataError(
+            f"Expected an OptimizationReport of schema {SCHEMA_VERSION} in {source}, "
+            f"received schema_version {version!r} with {', '.join(list(content)[:5]) or 'nothing'}."
+            " Name a report that loop compress or an optimiser wrote."
+        )
+    report: OptimizationReport = json_codec.from_json(OptimizationReport, content, source)
+    return report
+
+
+def write_report(report: OptimizationReport, path: str | Path) -> None:
+    """Writes the report whole; `path` is the file (or its remote URI)."""
+    write_json(str(path), report.to_json())
+
+
+def read_report(path: str | Path) -> OptimizationReport:
+    """Returns the report of a file.
+
+    Raises:
+        DataError: There is no file, or it holds no OptimizationReport.
+    """
+    try:
+        content = read_json(str(path))
+    except OSError as error:
+        raise DataError(
+            f"Expected a report at {path}, received: {error.strerror or error}. Check the path."
+        ) from error
+    return from_json(content, str(path))

@@ -1,0 +1,1 @@
+"""Errors, artifacts, storage, JSON and child processes: what every other room stands on."""

@@ -1,0 +1,81 @@
+"""Which artifacts does tfx-loop add to TFX, and how are their properties read and written?
+
+The artifacts carry no typed `PROPERTIES` (the Kubeflow V2 compiler refuses them) and their type
+names are `tfx_loop.ClassName`, which is the string that the V2 container imports. Custom
+properties are int, float or str; a 0 comes back as None after a round trip through Vertex.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from tfx.types import artifact
+
+Scalar: TypeAlias = int | float | str
+
+
+class PredictionLog(artifact.Artifact):
+    """One window of the prediction log: `rows.parquet` and `window.json`."""
+
+    TYPE_NAME = "tfx_loop.PredictionLog"
+
+
+class ReferenceProfile(artifact.Artifact):
+    """What a model was trained on: `reference_profile.json` and `training_sample.parquet`."""
+
+    TYPE_NAME = "tfx_loop.ReferenceProfile"
+
+
+class DriftReport(artifact.Artifact):
+    """What moved between training and a window: `drift_report.json`."""
+
+    TYPE_NAME = "tfx_loop.DriftReport"
+
+
+class SkewReport(artifact.Artifact):
+    """Whether the server saw what training saw, for the same rows: `skew_report.json`."""
+
+    TYPE_NAME = "tfx_loop.SkewReport"
+
+
+class RetrainDecision(artifact.Artifact):
+    """Whether a retraining would pay, and why: `retrain_decision.json`."""
+
+    TYPE_NAME = "tfx_loop.RetrainDecision"
+
+
+class OptimizationReport(artifact.Artifact):
+    """What an optimiser gained and lost, and why: `optimization_report.json`."""
+
+    TYPE_NAME = "tfx_loop.OptimizationReport"
+
+
+class EdgeTpuReport(artifact.Artifact):
+    """Which operators of a model map to the Edge TPU, and who says so: `edgetpu_report.json`."""
+
+    TYPE_NAME = "tfx_loop.EdgeTpuReport"
+
+
+def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) -> None:
+    """Writes scalar custom properties, for conditions and queries.
+
+    Raises:
+        TypeError: A value is not int, float or str (a bool is refused by the V2 entrypoint).
+    """
+    for name, value in properties.items():
+        if isinstance(value, bool):
+            raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
+        if isinstance(value, int):
+            target.set_int_custom_property(name, value)
+        elif isinstance(value, float):
+            target.set_float_custom_property(name, value)
+        elif isinstance(value, str):
+            target.set_string_custom_property(name, value)
+        else:
+            raise TypeError(
+                f"Property {name!r} must be int, float or str, got {type(value).__name__}."
+            )
+
+
+def int_property(source: artifact.Artifact, name: str) -> int:
+    """Returns an int custom property; 0 where it is absent, as Vertex drops zeros."""
+    return int(source.get_int_custom_property(name) or 0)

@@ -1,0 +1,53 @@
+"""What PredictionLogGen does when it runs."""
+
+import logging
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.data.prediction_log.window_files import Window, write_window
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads a window of the log that model servers write."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the `prediction_log` artifact."""
+        read = read_window(
+            exec_properties["log_dir"],
+            exec_properties["model_name"],
+            int(exec_properties["start_ms"]),
+            int(exec_properties["end_ms"]),
+        )
+        window = Window(
+            window=exec_properties["window"],
+            start_ms=int(exec_properties["start_ms"]),
+            end_ms=int(exec_properties["end_ms"]),
+            model_name=exec_properties["model_name"],
+            rows=len(read.table),
+            losses=read.losses.as_dict(),
+        )
+        log = artifact_utils.get_single_instance(output_dict["prediction_log"])
+        write_window(log.uri, window, read.table)
+        set_properties(
+            log, {"window": window.window, "model_name": window.model_name, "rows": window.rows}
+        )
+        _LOG.info(
+            "prediction_log window=%s model_name=%s rows=%d losses=%s artifact=%s",
+            window.window,
+            window.model_name,
+            window.rows,
+            window.losses,
+            log.uri,
+        )

@@ -1,0 +1,50 @@
+"""What LabelJoiner does when it runs."""
+
+import dataclasses
+import logging
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.data.prediction_log.labels import join_labels, read_labels
+from tfx_loop.data.prediction_log.window_files import read_rows, read_window_json, write_window
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Joins late labels to logged predictions."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the `labelled_log` artifact."""
+        log = artifact_utils.get_single_instance(input_dict["prediction_log"])
+        labels = read_labels(exec_properties["labels_dir"])
+        for path, reason in labels.unusable.items():
+            _LOG.warning("labels unusable_file=%s reason=%s", path, reason)
+        as_of_ms = exec_properties.get("as_of_ms")
+        labelled, counts = join_labels(
+            read_rows(log.uri), labels, None if as_of_ms is None else int(as_of_ms)
+        )
+        window = dataclasses.replace(
+            read_window_json(log.uri), rows=len(labelled), labels=counts.as_dict()
+        )
+        output = artifact_utils.get_single_instance(output_dict["labelled_log"])
+        write_window(output.uri, window, labelled)
+        set_properties(
+            output, {"window": window.window, "model_name": window.model_name, "rows": window.rows}
+        )
+        _LOG.info(
+            "labelled_log window=%s rows=%d labels=%s artifact=%s",
+            window.window,
+            window.rows,
+            window.labels,
+            output.uri,
+        )

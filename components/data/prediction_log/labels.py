@@ -1,0 +1,248 @@
+"""Which rows of the prediction log have a label by now, and which labels have no row?
+
+Label files are Parquet with `request_id` (text), `instance_index` (whole number), `label` (number)
+and `label_time_ms` (whole number, milliseconds UTC). Nothing is lost silently:
+
+    rows of the label files = matched + unknown_ids + duplicates + wrong_type + after_as_of
+    rows of the log         = matched + unlabelled_rows
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import read_bytes
+from tfx_loop.data.prediction_log.files import is_folder, walk_files
+from tfx_loop.data.prediction_log.reader import identity_keys
+from tfx_loop.data.prediction_log.record import LABEL_COLUMNS, Array
+
+LABEL_SUFFIX = ".parquet"
+_COLUMNS = ("request_id", "instance_index", "label", "label_time_ms")
+_LABEL_SCHEMA = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("instance_index", pa.int64()),
+        ("label", pa.float64()),
+        ("label_time_ms", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelCounts:
+    """Where the rows of the label files and of the log went.
+
+    Attributes:
+        matched: Log rows that got their label.
+        unknown_ids: Labels whose request id and instance index are not in this log.
+        duplicates: Further labels for a row that has one; the earliest label counts.
+        conflicting: How many of the duplicates say something else than the label that counts.
+        wrong_type: Label rows with a null, a NaN or a value of the wrong type in some column.
+        after_as_of: Labels that had not arrived at the time asked about.
+        unlabelled_rows: Log rows without a label.
+        unusable_files: Label files that could not be read at all.
+    """
+
+    matched: int = 0
+    unknown_ids: int = 0
+    duplicates: int = 0
+    conflicting: int = 0
+    wrong_type: int = 0
+    after_as_of: int = 0
+    unlabelled_rows: int = 0
+    unusable_files: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Returns the counts as JSON carries them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The label rows that can be used, and what could not.
+
+    Attributes:
+        table: request_id, instance_index, label, label_time_ms.
+        wrong_type: Rows left out for their types.
+        unusable: File to reason, for files left out whole.
+    """
+
+    table: pa.Table
+    wrong_type: int
+    unusable: dict[str, str]
+
+
+def read_labels(labels_dir: str) -> Labels:
+    """Reads all label files below a folder.
+
+    Raises:
+        DataError: The folder does not exist, or none of its label files can be used.
+    """
+    if not is_folder(labels_dir):
+        raise DataError(
+            f"Expected a folder of label files at {labels_dir}, found none. "
+            "Make it, empty if no labels have arrived yet."
+        )
+    tables: list[pa.Table] = []
+    unusable: dict[str, str] = {}
+    wrong_type = 0
+    for path in walk_files(labels_dir, LABEL_SUFFIX):
+        try:
+            table = parse_labels(read_bytes(path), path)
+        except DataError as error:
+            unusable[path] = str(error)
+            continue
+        usable = _usable(table)
+        wrong_type += len(table) - len(usable)
+        tables.append(usable)
+    if unusable and not tables:
+        raise DataError("; ".join(unusable.values()))
+    table = pa.concat_tables([_LABEL_SCHEMA.empty_table(), *tables]).combine_chunks()
+    return Labels(table=table, wrong_type=wrong_type, unusable=unusable)
+
+
+def parse_labels(content: bytes, path: str) -> pa.Table:
+    """Returns the four columns of a label file, of whatever types they are.
+
+    Raises:
+        DataError: It is no Parquet file, or lacks a column.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"Expected a Parquet file of labels, {path} is none: {error}") from error
+    missing = [name for name in _COLUMNS if name not in table.schema.names]
+    if missing:
+        raise DataError(
+            f"Expected the columns {', '.join(_COLUMNS)} in {path}, missing: {', '.join(missing)}."
+        )
+    return table.select(list(_COLUMNS))
+
+
+def join_labels(
+    rows: pa.Table, labels: Labels, as_of_ms: int | None = None
+) -> tuple[pa.Table, LabelCounts]:
+    """Returns the log rows that have a label, with `label` and `label_time_ms` added, and counts.
+
+    Args:
+        rows: Prediction records, each instance once.
+        labels: What `read_labels` returned.
+        as_of_ms: Labels with a later label_time_ms have not arrived yet.
+    """
+    arrived = labels.table
+    if as_of_ms is not None:
+        arrived = arrived.filter(pc.less_equal(arrived.column("label_time_ms"), as_of_ms))
+    # One dictionary for both, so that equal ids get equal keys.
+    ids = pa.chunked_array(
+        [*rows.column("request_id").chunks, *arrived.column("request_id").chunks], pa.string()
+    )
+    indices = pa.chunked_array(
+        [
+            *rows.column("instance_index").cast(pa.int64()).chunks,
+            *arrived.column("instance_index").chunks,
+        ],
+        pa.int64(),
+    )
+    keys = identity_keys(ids, indices)
+    row_keys, label_keys = keys[: len(rows)], keys[len(rows) :]
+    first, conflicting = _earliest(label_keys, arrived)
+    matched_rows, matched_labels = _match(row_keys, label_keys[first])
+    taken = arrived.take(pa.array(first[matched_labels]))
+    labelled = rows.take(pa.array(matched_rows))
+    for field in LABEL_COLUMNS:
+        labelled = labelled.append_column(field, taken.column(field.name))
+    counts = LabelCounts(
+        matched=len(matched_rows),
+        unknown_ids=len(first) - len(matched_rows),
+        duplicates=len(label_keys) - len(first),
+        conflicting=conflicting,
+        wrong_type=labels.wrong_type,
+        after_as_of=len(labels.table) - len(arrived),
+        unlabelled_rows=len(rows) - len(matched_rows),
+        unusable_files=len(labels.unusable),
+    )
+    return labelled.combine_chunks(), counts
+
+
+def _earliest(keys: Array, labels: pa.Table) -> tuple[Array, int]:
+    """Returns the positions of each key's earliest label, and how many others contradict it."""
+    order = np.argsort(labels.column("label_time_ms").to_numpy(), kind="stable")
+    unique, first_in_order, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
+    values = labels.column("label").to_numpy()[order]
+    conflicting = np.count_nonzero(values != values[first_in_order][inverse.reshape(-1)])
+    return order[first_in_order][: len(unique)], int(conflicting)
+
+
+def _match(row_keys: Array, label_keys: Array) -> tuple[Array, Array]:
+    """Returns positions of rows and of their labels; label_keys are sorted and unique."""
+    if len(label_keys) == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    places = np.minimum(np.searchsorted(label_keys, row_keys), len(label_keys) - 1)
+    matched_rows = np.flatnonzero(label_keys[places] == row_keys)
+    return matched_rows, places[matched_rows]
+
+
+def _usable(table: pa.Table) -> pa.Table:
+    """Returns the rows whose four values have the right types, with canonical types."""
+    columns = [
+        _texts(table.column("request_id")),
+        _whole_numbers(table.column("instance_index")),
+        _numbers(table.column("label")),
+        _whole_numbers(table.column("label_time_ms")),
+    ]
+    typed = pa.table(columns, schema=_LABEL_SCHEMA)
+    valid = pa.array(np.ones(len(typed), dtype=bool))
+    for column in typed.columns:
+        valid = pc.and_(valid, pc.is_valid(column).combine_chunks())
+    index = typed.column("instance_index")
+    in_range = pc.and_(pc.greater_equal(index, 0), pc.less(index, 2**31))
+    return typed.filter(pc.and_(valid, pc.fill_null(in_range, False).combine_chunks()))
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.string())
+    return _all_null(column, pa.string())
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    if pa.types.is_floating(kind):
+        wide = _float64(column)
+        return pc.if_else(pc.is_finite(wide), wide, pa.scalar(None, pa.float64()))
+    return _all_null(column, pa.float64())
+
+
+def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_uint64(kind):
+        fits = pc.less_equal(column, pa.scalar(2**63 - 1, pa.uint64()))
+        column = pc.if_else(fits, column, pa.scalar(None, kind))
+        return column.cast(pa.int64())
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_floating(kind):
+        # Pandas turns a column of whole numbers with a gap into floats.
+        wide = _float64(column)
+        whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less(pc.abs(wide), 2.0**53))
+        return pc.if_else(whole, wide, pa.scalar(None, pa.float64())).cast(pa.int64())
+    return _all_null(column, pa.int64())
+
+
+def _float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_float16(column.type):
+        halves = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+        return pa.chunked_array([pa.array(h.astype(np.float64)) for h in halves], pa.float64())
+    return column.cast(pa.float64())
+
+
+def _all_null(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(len(column), kind)])

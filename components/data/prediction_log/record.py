@@ -1,0 +1,210 @@
+"""What does one logged prediction look like, in memory and on disk?
+
+One row per scored instance. `request_id` and `instance_index` identify it.
+"""
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tfx_loop.core.errors import ConfigError, DataError
+
+Array = npt.NDArray[Any]
+
+FEATURE_PREFIX = "feature."
+OUTPUT_PREFIX = "output."
+STATUS_OK = "ok"
+IDENTITY = ("request_id", "instance_index")
+MS_PER_DAY = 86_400_000
+# The last millisecond of the year 9999: what a day partition can name.
+MAX_EVENT_TIME_MS = 253_402_300_799_999
+
+ENVELOPE = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("instance_index", pa.int32()),
+        ("event_time_ms", pa.int64()),
+        ("model_name", pa.string()),
+        ("model_version", pa.int64()),
+        ("variant", pa.string()),
+        ("sampling_rate", pa.float64()),
+        ("status", pa.string()),
+        ("latency_ms", pa.float64()),
+    ]
+)
+LABEL_COLUMNS = pa.schema([("label", pa.float64()), ("label_time_ms", pa.int64())])
+# Only in segment files: which of two answers to the same request came first.
+ANSWERED_TIME = pa.field("answered_time_ms", pa.int64())
+
+# Taken apart once: making a batch is on the way of every request.
+_ENVELOPE_FIELDS = tuple((field, field.name, field.type) for field in ENVELOPE)
+
+# Fields that are the same from request to request, so that their columns can be made once.
+_STEADY = frozenset({"model_name", "model_version", "variant", "sampling_rate", "status"})
+_MAX_CACHED_ROWS = 256
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What all rows of one answered request have in common.
+
+    Attributes:
+        request_id: Given by the client, or made by the server.
+        event_time_ms: When the event happened, UTC.
+        model_name: The model that answered.
+        model_version: Its version.
+        variant: Which optimisation of the model it is.
+        latency_ms: How long the answer took, in milliseconds.
+        answered_time_ms: When it was answered, UTC.
+        sampling_rate: The share of requests that is logged.
+        status: `ok` for an answer.
+    """
+
+    request_id: str
+    event_time_ms: int
+    model_name: str
+    model_version: int
+    variant: str
+    latency_ms: float
+    answered_time_ms: int
+    sampling_rate: float = 1.0
+    status: str = STATUS_OK
+
+
+def check_model_name(name: str) -> str:
+    """Returns a model name that is safe as a folder name.
+
+    Raises:
+        ConfigError: It could leave its folder, or no file system would take it.
+    """
+    if not _MODEL_NAME.fullmatch(name):
+        raise ConfigError(
+            "Expected a model name of letters, digits, '_', '-' and '.', at most 128 long and not "
+            f"starting with '.' or '-', received: {name!r}."
+        )
+    return name
+
+
+# Requests that only see whether a model answers right; they are logged, and no traffic.
+GOLDEN_PREFIX = "golden-"
+
+
+def check_request_id(text: str) -> str:
+    """Returns a request id that is fit for headers and columns.
+
+    Raises:
+        DataError: It is empty, longer than 256, or holds blanks or non-ASCII characters.
+    """
+    if not _REQUEST_ID.fullmatch(text):
+        raise DataError(
+            "x-request-id must be 1 to 256 printable ASCII characters without blanks, "
+            f"got: {text[:64]!r}."
+        )
+    return text
+
+
+def check_event_time(text: str) -> int:
+    """Returns an event time in milliseconds since the epoch, UTC.
+
+    Raises:
+        DataError: It is no whole number, or lies outside of the years 1970 to 9999.
+    """
+    if re.fullmatch(r"[0-9]{1,15}", text) and int(text) <= MAX_EVENT_TIME_MS:
+        return int(text)
+    raise DataError(
+        "x-event-time-ms must be whole milliseconds since 1970 UTC "
+        f"(0 to {MAX_EVENT_TIME_MS}), got: {text[:64]!r}."
+    )
+
+
+def day_of(time_ms: int) -> str:
+    """Returns the UTC day of a time, as `YYYY-MM-DD`."""
+    return datetime.fromtimestamp(time_ms // 1000, tz=timezone.utc).strftime("%Y-%m-%d")
+
+
+def make_batch(
+    envelope: Envelope,
+    rows: int,
+    features: Mapping[str, Array | pa.Array],
+    outputs: Mapping[str, Array | pa.Array],
+) -> pa.RecordBatch:
+    """Returns the rows of one answered request, columns in a fixed order.
+
+    Args:
+        envelope: What the rows have in common.
+        rows: How many there are.
+        features: Raw feature name to values, `rows` long.
+        outputs: Output name to values, `rows` long.
+    """
+    columns: list[pa.Array] = []
+    for _, name, kind in _ENVELOPE_FIELDS:
+        if name == "instance_index":
+            columns.append(to_arrow(np.arange(rows, dtype=np.int32)))
+        elif name in _STEADY and rows <= _MAX_CACHED_ROWS:
+            columns.append(_cached(getattr(envelope, name), rows, kind))
+        else:
+            columns.append(pa.array([getattr(envelope, name)] * rows, type=kind))
+    fields = [field for field, _, _ in _ENVELOPE_FIELDS]
+    for prefix, group in ((FEATURE_PREFIX, features), (OUTPUT_PREFIX, outputs)):
+        for name in sorted(group):
+            column = to_arrow(group[name])
+            fields.append(pa.field(prefix + name, column.type))
+            columns.append(column)
+    fields.append(ANSWERED_TIME)
+    columns.append(pa.array([envelope.answered_time_ms] * rows, type=ANSWERED_TIME.type))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def to_arrow(values: Array | pa.Array) -> pa.Array:
+    """Returns a column: scalars for shapes [n] and [n, 1], lists for wider rows."""
+    if isinstance(values, pa.Array):
+        return values
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim > 1:
+        flat = to_arrow(values.reshape(-1))
+        width = len(flat) // max(len(values), 1)
+        offsets = np.arange(len(values) + 1, dtype=np.int32) * width
+        return pa.ListArray.from_arrays(pa.array(offsets), flat)
+    if values.dtype.kind in "OSU":
+        return pa.array([_text(value) for value in values.tolist()], type=pa.string())
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    if values.dtype.kind in "iuf" and values.dtype.isnative:
+        # Twice as fast as pa.array, which matters on the way of every request.
+        kind = pa.from_numpy_dtype(values.dtype)
+        buffer = pa.py_buffer(np.ascontiguousarray(values))
+        return pa.Array.from_buffers(kind, len(values), [None, buffer])
+    return pa.array(values)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached(value: object, rows: int, kind: pa.DataType) -> pa.Array:
+    return pa.array([value] * rows, type=kind)
+
+
+def _text(value: object) -> "str | None":
+    # Bytes that are no UTF-8 are shown escaped, so that no request can make a log unreadable.
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return None if value is None else str(value)
+
+
+def feature_columns(names: Sequence[str]) -> list[str]:
+    """Returns the feature columns among column names, in their order."""
+    return [name for name in names if name.startswith(FEATURE_PREFIX)]
+
+
+def output_columns(names: Sequence[str]) -> list[str]:
+    """Returns the output columns among column names, in their order."""
+    return [name for name in names if name.startswith(OUTPUT_PREFIX)]

@@ -1,0 +1,163 @@
+"""Reads spans, writes Examples."""
+
+import io
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx_bsl.coders import example_coder
+
+from tfx_loop.core import storage
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.span_example_gen import spans as span_rows
+
+_ROWS_PER_BATCH = 4096
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of SpanExampleGen."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the rows of the spans asked for, one split a folder."""
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        rule = span_rows.SplitRule(
+            key_column=exec_properties["key_column"],
+            group_column=exec_properties.get("group_column") or "",
+            label_column=exec_properties["label_column"] or "",
+            eval_fraction=float(exec_properties["eval_fraction"]),
+            seed=int(exec_properties["seed"] or 0),
+            keep_key=bool(int(exec_properties.get("keep_key") or 0)),
+        )
+        spans = span_rows.parse_spans(exec_properties["spans"])
+        parts: dict[str, list[pa.Table]] = {span_rows.TRAIN: [], span_rows.EVAL: []}
+        for span in spans:
+            uri = os.path.join(
+                exec_properties["input_base"], exec_properties["pattern"].format(SPAN=span)
+            )
+            for split, rows in span_rows.split_rows(read_span(uri), rule).items():
+                parts[split].append(rows)
+        total = 0
+        for split, tables in parts.items():
+            rows = _together(tables, exec_properties["spans"])
+            if not rows.num_rows:
+                raise DataError(
+                    f"Expected labelled rows in the split {split!r} of the spans "
+                    f"{exec_properties['spans']}, found none. Give more spans."
+                )
+            write_examples(os.path.join(examples.uri, f"Split-{split}"), rows)
+            total += rows.num_rows
+        examples.split_names = artifact_utils.encode_split_names(list(parts))
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(examples, "tfrecords_gzip")
+        examples.span = spans[-1]
+        set_properties(examples, {"spans": span_rows.format_spans(spans), "rows": total})
+        logging.info("examples spans=%s rows=%d", exec_properties["spans"], total)
+
+
+def _together(tables: list[pa.Table], spans: str) -> pa.Table:
+    try:
+        return pa.concat_tables(tables, promote=True)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Expected the same columns in the spans {spans}, received: {error}. "
+            "Write each column with one type in all of them."
+        ) from error
+
+
+def read_span(uri: str) -> pa.Table:
+    """Returns the rows of one span.
+
+    Raises:
+        DataError: There is no such file, or it is not Parquet.
+    """
+    try:
+        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    except FileNotFoundError as error:
+        raise DataError(f"Expected a span at {uri}, found no file. Check spans.") from error
+    except pa.ArrowInvalid as error:
+        raise DataError(f"Expected Parquet in {uri}, received: {error}") from error
+
+
+def write_examples(folder: str, rows: pa.Table) -> None:
+    """Writes rows as one gzipped TFRecord file of tf.Examples.
+
+    Args:
+        folder: A split's folder.
+        rows: Columns of strings, integers and floats (written as float32), or of lists of
+            numbers (an image, a signal); a null or a NaN becomes a feature without a value.
+    """
+    tf.io.gfile.makedirs(folder)
+    encoder = example_coder.RecordBatchToExamplesEncoder()
+    path = os.path.join(folder, "data_tfrecord-00000-of-00001.gz")
+    with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for batch in rows.to_batches(max_chunksize=_ROWS_PER_BATCH):
+            for record in encoder.encode(_as_lists(batch)):
+                writer.write(record)
+
+
+def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [_as_list(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _as_list(column: pa.Array) -> pa.Array:
+    """Returns one list a row: of one value, or null where the value is missing."""
+    if isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return _many(column)
+    if pa.types.is_floating(column.type):
+        column, item = pc.cast(column, pa.float32()), pa.float32()
+        missing = pc.fill_null(pc.is_nan(column), True)
+    elif pa.types.is_integer(column.type):
+        column, item = pc.cast(column, pa.int64()), pa.int64()
+        missing = pc.is_null(column)
+    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column, item = pc.cast(column, pa.large_binary()), pa.large_binary()
+        missing = pc.is_null(column)
+    else:
+        raise DataError(
+            f"Expected strings, numbers or lists of numbers, received {column.type}. "
+            "Write the column as one of these."
+        )
+    lengths = 1 - missing.to_numpy(zero_copy_only=False).astype(np.int64)
+    return _lists(column.filter(pc.invert(missing)), lengths, item)
+
+
+def _many(column: pa.Array) -> pa.Array:
+    """Returns lists of numbers as the encoder takes them; a missing list stays missing."""
+    item = column.type.value_type
+    if not pa.types.is_floating(item) and not pa.types.is_integer(item):
+        raise DataError(
+            f"Expected lists of integers or floats, received {column.type}. "
+            "Write one value a column, or numbers."
+        )
+    if pa.types.is_fixed_size_list(column.type):
+        present = column.is_valid().to_numpy(zero_copy_only=False)
+        lengths = np.where(present, column.type.list_size, 0)
+    else:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    kind = pa.float32() if pa.types.is_floating(item) else pa.int64()
+    return _lists(column.flatten(), lengths.astype(np.int64), kind)
+
+
+def _lists(values: pa.Array, lengths: npt.NDArray[np.int64], item: pa.DataType) -> pa.Array:
+    """Returns one list a row; a list of no values is a missing one."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = pa.array(starts, pa.int64(), mask=np.append(lengths == 0, False))
+    return pc.cast(pa.LargeListArray.from_arrays(offsets, values), pa.large_list(item))

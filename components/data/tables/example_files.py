@@ -1,0 +1,94 @@
+"""Which rows do TFRecords of tf.Examples hold?
+
+tf.Examples carry no schema: one pass over all of them finds each feature's type, and whether a row
+has several values of it. Decoded by TFX's own C++ coder, which needs no TensorFlow.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.tfrecord import read_records
+from tfx_loop.data.tables.unified import common_schema, conformed
+
+_SCAN_ROWS = 16_384
+
+
+class ExampleFiles:
+    """One or more TFRecord files of tf.Examples as one table.
+
+    Attributes:
+        schema: int64, float32 or binary a feature; a list of it where any row has several values.
+            Null where no row has a value.
+        rows: Rows of all files.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Decodes all files for the features' types."""
+        from tfx_bsl.coders import example_coder
+
+        self._paths = list(paths)
+        self._decoder = example_coder.ExamplesToRecordBatchDecoder()
+        self.rows = 0
+        schemas: dict[str, tuple[str, Any]] = {}
+        several: set[str] = set()
+        for path, batch in self._decoded(_SCAN_ROWS):
+            self.rows += batch.num_rows
+            schemas.setdefault(batch.schema.to_string(), (path, batch.schema))
+            several |= {
+                field.name
+                for field, column in zip(batch.schema, batch.columns, strict=True)
+                if field.name not in several and _has_several(column)
+            }
+        self._lists = common_schema(schemas.values())
+        self.schema = pa.schema(
+            [
+                field if field.name in several or pa.types.is_null(field.type) else _plain(field)
+                for field in sorted(self._lists, key=lambda field: str(field.name))
+            ]
+        )
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
+        """Yields record batches with the inferred types."""
+        wanted = pa.schema([self.schema.field(name) for name in columns])
+        for _, batch in self._decoded(batch_rows):
+            batch = conformed(batch, self._lists, columns)
+            arrays = [
+                array if pa.types.is_null(field.type) or array.type == field.type else _only(array)
+                for field, array in zip(wanted, batch.columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
+
+    def _decoded(self, batch_rows: int) -> Iterator[tuple[str, Any]]:
+        for path in self._paths:
+            for records in read_records(path, batch_rows):
+                try:
+                    yield path, self._decoder.DecodeBatch(records)
+                except (RuntimeError, ValueError) as error:
+                    raise DataError(
+                        f"Expected tf.Examples with one type a feature in {path}, received: "
+                        f"{error}. Write the file again."
+                    ) from error
+
+
+def _has_several(column: Any) -> bool:
+    if pa.types.is_null(column.type):
+        return False
+    longest = pc.max(pc.list_value_length(column)).as_py()
+    return longest is not None and longest > 1
+
+
+def _plain(field: Any) -> Any:
+    return pa.field(field.name, field.type.value_type)
+
+
+def _only(lists: Any) -> Any:
+    """Returns the values of lists of at most one, null for none."""
+    values = lists.flatten()
+    if len(values) == len(lists):
+        return values
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return values.take(pa.array(lengths.cumsum() - 1, mask=lengths == 0))

@@ -1,0 +1,40 @@
+"""Which rows do Parquet files hold?"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tfx_loop.data.tables.opening import open_binary
+from tfx_loop.data.tables.unified import common_schema, conformed
+
+
+class ParquetFiles:
+    """One or more Parquet files as one table.
+
+    Attributes:
+        schema: Common schema of the files.
+        rows: Rows of all files.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Reads the footers."""
+        schemas, self.rows = [], 0
+        for path in paths:
+            with open_binary(path) as source:
+                file = pq.ParquetFile(source)
+                schemas.append((path, file.schema_arrow))
+                self.rows += file.metadata.num_rows
+        self._paths = [path for path, _ in schemas]
+        # A schema of one file is taken as it is, so that a column that is there twice shows.
+        self.schema = schemas[0][1] if len(schemas) == 1 else common_schema(schemas)
+        self.schema = self.schema.remove_metadata()
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
+        """Yields record batches, one row group in memory at a time."""
+        for path in self._paths:
+            with open_binary(path) as source:
+                file = pq.ParquetFile(source)
+                present = [name for name in columns if name in file.schema_arrow.names]
+                for batch in file.iter_batches(batch_size=batch_rows, columns=present):
+                    yield conformed(batch, self.schema, columns)

@@ -1,0 +1,163 @@
+"""Which table lies under a path, whatever its format, and how is it read piece by piece?
+
+The format is told by the suffix, else by the first bytes. A folder is one table of its files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.prediction_log.files import is_folder, join, list_folder
+from tfx_loop.data.tables import csv_files, example_files, parquet_files
+from tfx_loop.data.tables.opening import is_file, open_binary
+from tfx_loop.data.tables.tfrecord import is_tfrecord
+
+BATCH_ROWS = 65_536
+_FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord), packed with gzip or not"
+# What pyarrow and the codecs raise on a damaged file.
+_BROKEN = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
+
+
+class Files(Protocol):
+    """The files of one table in one format."""
+
+    schema: Any
+    rows: int
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
+        """Yields record batches with the schema's types, columns as asked."""
+
+
+_READERS: dict[str, Callable[[Sequence[str]], Files]] = {
+    "parquet": parquet_files.ParquetFiles,
+    "csv": csv_files.CsvFiles,
+    "tfrecord": example_files.ExampleFiles,
+}
+_SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tfrecord": "tfrecord",
+    ".tfrecords": "tfrecord",
+}
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table on disk that is read in pieces.
+
+    Attributes:
+        path: The file or folder.
+        format: `parquet`, `csv` or `tfrecord`.
+        schema: pyarrow schema. A column of a TFRecord with at most one value a row is plain, one
+            with several is a list.
+        rows: How many rows there are.
+    """
+
+    path: str
+    format: str
+    schema: Any
+    rows: int
+    _files: Files
+
+    def batches(
+        self, columns: Sequence[str] | None = None, batch_rows: int = BATCH_ROWS
+    ) -> Iterator[Any]:
+        """Yields record batches of at most `batch_rows` rows; memory holds a few of them.
+
+        Raises:
+            DataError: There is no such column, or the file turns out to be damaged.
+        """
+        names = list(self.schema.names if columns is None else columns)
+        if lacking := sorted(set(names) - set(self.schema.names)):
+            raise DataError(
+                f"Expected columns {lacking} in {self.path}, received {self.schema.names}."
+            )
+        try:
+            yield from self._files.batches(names, batch_rows)
+        except _BROKEN as error:
+            raise _damaged(self.path, self.format, error) from error
+
+    def read(self, columns: Sequence[str] | None = None) -> Any:
+        """Returns all rows as one pyarrow table.
+
+        Raises:
+            DataError: As `batches`.
+        """
+        names = list(self.schema.names if columns is None else columns)
+        batches = list(self.batches(names))
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.Table.from_batches(batches, schema=schema)
+
+
+def open_table(path: str) -> TableFile:
+    """Opens a file or folder; types are inferred over all of it, not over its first rows.
+
+    Args:
+        path: A file, a folder of files of one format, or a remote URI of either. Names in a
+            folder that start with a dot or an underscore are left out.
+
+    Raises:
+        DataError: There is no file, it is empty, damaged or of no known format, a column is there
+            twice, or two files of a folder disagree on a type.
+    """
+    path = str(path)
+    paths = _files_under(path)
+    kinds = {_format_of(name) for name in paths}
+    if len(kinds) > 1:
+        raise DataError(
+            f"Expected files of one format in {path}, received {sorted(kinds)}. Name one file."
+        )
+    kind = kinds.pop()
+    try:
+        files = _READERS[kind](paths)
+    except _BROKEN as error:
+        raise _damaged(path, kind, error) from error
+    names = files.schema.names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"Expected each column once in {path}, received {twice} twice. Rename one.")
+    return TableFile(path, kind, files.schema, files.rows, files)
+
+
+def _files_under(path: str) -> list[str]:
+    if is_folder(path):
+        names = [name for name in list_folder(path) if not name.startswith((".", "_"))]
+        paths = [join(path, name) for name in names]
+        paths = [name for name in paths if not is_folder(name)]
+        if not paths:
+            raise DataError(f"Expected {_FORMATS} files in {path}, received an empty folder.")
+        return paths
+    if not is_file(path):
+        raise DataError(f"Expected a {_FORMATS} file at {path}, found none. Correct the path.")
+    return [path]
+
+
+def _format_of(path: str) -> str:
+    with open_binary(path) as file:
+        head = file.read(4)
+    if not head:
+        raise DataError(f"Expected rows in {path}, received an empty file. Write it again.")
+    name = path.rsplit("/", 1)[-1].lower().removesuffix(".gz")
+    for suffix, kind in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return kind
+    if head == b"PAR1":
+        return "parquet"
+    if is_tfrecord(path):
+        return "tfrecord"
+    raise DataError(
+        f"Expected a {_FORMATS} file, received {path}, which is neither by name nor by content. "
+        "Give it the suffix of its format."
+    )
+
+
+def _damaged(path: str, kind: str, error: BaseException) -> DataError:
+    said = str(error).strip().splitlines()
+    return DataError(
+        f"Expected whole {kind} rows in {path}, received a cut or damaged file: "
+        f"{said[0].rstrip('.') if said else type(error).__name__}. Write it again."
+    )

@@ -1,0 +1,239 @@
+"""How does Python code ask a model server (ours or TF Serving) over REST?"""
+
+import base64
+import http.client
+import json
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+
+from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, ServingError
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+Columns = Mapping[str, Any]
+Outputs = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionState:
+    """What the server says about one version.
+
+    Attributes:
+        version: The number of the version's folder.
+        state: START, LOADING, AVAILABLE, UNLOADING or END.
+        error: Why it is not served, empty when nothing failed.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class ModelClient:
+    """Talks to one model of one server over a kept connection; usable from several threads.
+
+    Every predict carries a request id, so that repeating a request counts once in the log.
+    """
+
+    def __init__(
+        self, base_url: str, model_name: str, timeout: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """Remembers where the server is; connects with the first request.
+
+        Args:
+            base_url: For example `http://127.0.0.1:8501`.
+            model_name: The name that the server serves the model under.
+            timeout: Seconds that one request may take, unless told otherwise.
+        """
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"Expected a server address such as http://127.0.0.1:8501, received: {base_url!r}."
+            )
+        self._tls = parts.scheme == "https"
+        self._address = (parts.hostname, parts.port or (443 if self._tls else 80))
+        self._path = f"{parts.path.rstrip('/')}/v1/models/{quote(model_name, safe='')}"
+        self._timeout = timeout
+        self._local = threading.local()
+        self._output_names: dict[str, list[str]] = {}
+        self.base_url = base_url.rstrip("/")
+        self.model_name = model_name
+
+    def status(self, timeout: float | None = None) -> list[VersionState]:
+        """Returns the states of all versions, newest first; empty when there is none yet.
+
+        Raises:
+            ServerUnavailable: The server does not answer.
+            ServingError: It answers with an error.
+        """
+        code, content = self._request("GET", self._path, None, {}, timeout)
+        if code == http.client.NOT_FOUND:
+            return []
+        self._expect_ok(code, content)
+        states = [
+            VersionState(
+                version=int(item["version"]),
+                state=str(item["state"]),
+                error=str(item.get("status", {}).get("error_message", "")),
+            )
+            for item in content.get("model_version_status", [])
+        ]
+        return sorted(states, key=lambda state: -state.version)
+
+    def metadata(self, timeout: float | None = None) -> dict[str, Any]:
+        """Returns the signatures of the serving version, as TF Serving's metadata shows them."""
+        code, content = self._request("GET", f"{self._path}/metadata", None, {}, timeout)
+        self._expect_ok(code, content)
+        return content
+
+    def predict(
+        self,
+        columns: Columns | None = None,
+        *,
+        instances: Sequence[Any] | None = None,
+        signature_name: str = "",
+        version: int | None = None,
+        request_id: str | None = None,
+        event_time_ms: int | None = None,
+        timeout: float | None = None,
+    ) -> Outputs:
+        """Returns the outputs by name, each a list with one item per row.
+
+        Args:
+            columns: Input name to values (arrays or lists, equally long). Bytes go as base64.
+            instances: The rows instead, one object or value each.
+            signature_name: Empty for `serving_default`.
+            version: A version to insist on; by default the one that serves.
+            request_id: Identity of the request in the log; a repeat with it counts once.
+            event_time_ms: When it happened, in milliseconds UTC; by default the server's clock.
+            timeout: Seconds; a request that lasts longer raises ServerUnavailable.
+
+        Raises:
+            ServerUnavailable: No connection, a timeout, or the server cannot log (503).
+            ModelRejected: The model, version or signature is not served (404).
+            ServingError: The request is wrong, or the model failed on it.
+        """
+        if (columns is None) == (instances is None):
+            raise ConfigError("Expected either columns or instances.")
+        body: dict[str, Any] = {"signature_name": signature_name} if signature_name else {}
+        if columns is not None:
+            body["inputs"] = {name: _plain(values) for name, values in columns.items()}
+        else:
+            body["instances"] = _plain(instances)
+        headers = {"x-request-id": request_id or uuid.uuid4().hex}
+        if event_time_ms is not None:
+            headers["x-event-time-ms"] = str(int(event_time_ms))
+        path = self._path + (f"/versions/{version}" if version is not None else "") + ":predict"
+        code, content = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
+        self._expect_ok(code, content)
+        return self._named_outputs(content, signature_name)
+
+    def close(self) -> None:
+        """Closes the connection of this thread."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+        self._local.connection = None
+
+    def _named_outputs(self, content: dict[str, Any], signature_name: str) -> Outputs:
+        if "outputs" in content:
+            outputs = content["outputs"]
+            if isinstance(outputs, dict):
+                return outputs
+            return {self._single_output(signature_name): outputs}
+        rows = content.get("predictions")
+        if not isinstance(rows, list):
+            raise ServingError(f"Expected predictions from {self.base_url}, received: {content}.")
+        if rows and isinstance(rows[0], dict) and set(rows[0]) != {"b64"}:
+            return {name: [row[name] for row in rows] for name in rows[0]}
+        return {self._single_output(signature_name): rows}
+
+    def _single_output(self, signature_name: str) -> str:
+        """Returns the name that TF Serving leaves out when a signature has one output only."""
+        name = signature_name or "serving_default"
+        if name not in self._output_names:
+            signatures = self.metadata()["metadata"]["signature_def"]["signature_def"]
+            self._output_names[name] = sorted(signatures[name]["outputs"])
+        return self._output_names[name][0]
+
+    def _expect_ok(self, code: int, content: dict[str, Any]) -> None:
+        if code == http.client.OK:
+            return
+        message = f"{self.base_url} answered {code}: {content.get('error', content)}"
+        if code == http.client.NOT_FOUND:
+            raise ModelRejected(message)
+        if code == http.client.SERVICE_UNAVAILABLE:
+            raise ServerUnavailable(message)
+        raise ServingError(message)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout: float | None,
+    ) -> tuple[int, dict[str, Any]]:
+        seconds = self._timeout if timeout is None else timeout
+        try:
+            try:
+                code, raw = self._exchange(method, path, body, headers, seconds)
+            except _STALE:
+                # The server may close a kept connection at any time: once more, on a new one.
+                self.close()
+                code, raw = self._exchange(method, path, body, headers, seconds)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise ServerUnavailable(
+                f"No answer from {self.base_url} within {seconds:g} s "
+                f"({type(error).__name__}: {error}). Is the model server running?"
+            ) from error
+        return code, _json_object(raw, code, self.base_url)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float
+    ) -> tuple[int, bytes]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
+            connection = kind(*self._address, timeout=seconds)
+            self._local.connection = connection
+        elif connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        connection.timeout = seconds
+        sent = {"Content-Type": "application/json", **headers}
+        connection.request(method, path, body=body, headers=sent)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def _json_object(raw: bytes, code: int, base_url: str) -> dict[str, Any]:
+    try:
+        content = json.loads(raw)
+    except ValueError as error:
+        raise ServingError(
+            f"Expected JSON from {base_url}, received {code}: {raw[:200]!r}."
+        ) from error
+    if not isinstance(content, dict):
+        raise ServingError(f"Expected a JSON object from {base_url}, received: {raw[:200]!r}.")
+    return content
+
+
+def _plain(value: Any) -> Any:
+    """Returns what JSON can carry: lists for arrays, {"b64": ...} for bytes."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

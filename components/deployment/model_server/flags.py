@@ -1,0 +1,144 @@
+"""Which flags does the model server take? Named as TF Serving names them."""
+
+import argparse
+from typing import NoReturn
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.data.prediction_log.record import check_model_name
+
+PROGRAM = "loop-model-server"
+DISABLED_PORT = -1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong flags with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{PROGRAM}: error: {message}. See {PROGRAM} --help.\n")
+
+
+def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Returns the checked flags; exits with one line when they are wrong."""
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    try:
+        check_model_name(flags.model_name)
+    except ConfigError as error:
+        parser.error(str(error).rstrip("."))
+    if flags.port == flags.rest_api_port == DISABLED_PORT:
+        parser.error("both servers are disabled: give --port or --rest_api_port")
+    return flags
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        description="Serves the newest version of a SavedModel or TFLite model over REST and gRPC "
+        "as TF Serving does, and logs every answer.",
+    )
+    add = parser.add_argument
+    add("--model_name", default="default", help="name that clients ask for (default: default)")
+    add("--model_base_path", required=True, help="folder with numbered version folders")
+    add(
+        "--port",
+        type=_port,
+        default=8500,
+        help="gRPC port; 0 takes a free one, -1 disables gRPC (default: 8500)",
+    )
+    add(
+        "--rest_api_port",
+        type=_port,
+        default=8501,
+        help="REST port; 0 takes a free one, -1 disables REST (default: 8501)",
+    )
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0 for all (default: 127.0.0.1, this machine only)",
+    )
+    add(
+        "--file_system_poll_wait_seconds",
+        type=_seconds,
+        default=1.0,
+        help="time between looks at the base path; 0 looks only once (default: 1)",
+    )
+    add(
+        "--max_num_load_retries",
+        type=_count,
+        default=0,
+        help="tries after a version failed to load (default: 0; TF Serving: 5)",
+    )
+    add(
+        "--load_retry_interval_micros",
+        type=_count,
+        default=60_000_000,
+        help="time between these tries (default: one minute)",
+    )
+    add(
+        "--prefer_tflite_model",
+        nargs="?",
+        const=True,
+        type=_truth,
+        default=False,
+        help="where a version has both, serve model.tflite, not saved_model.pb (default: false)",
+    )
+    add("--prediction_log", metavar="DIR", help="log every answer below this folder")
+    add(
+        "--max_request_bytes",
+        type=_positive,
+        default=16 * 1024 * 1024,
+        help="larger requests are refused (default: 16 MiB)",
+    )
+    add("--threads", type=_positive, default=16, help="gRPC requests at once (default: 16)")
+    add(
+        "--ready_file",
+        metavar="PATH",
+        help='gets {"pid", "rest_api_port", "port"} as JSON when the server answers',
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    value = _number(text)
+    if not DISABLED_PORT <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from -1 to 65535, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = _number(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return value
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from error
+
+
+def _truth(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return known[text.lower()]
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected seconds, got {text!r}") from error
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1000000 seconds, got {text}")
+    return value

@@ -1,0 +1,218 @@
+"""How does the model server start, run and stop?"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
+
+if TYPE_CHECKING:
+    from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+    from tfx_loop.deployment.model_server.logging_gateway import Servable
+    from tfx_loop.deployment.model_server.service import ModelService
+    from tfx_loop.deployment.model_server.versions import Versions
+
+_LOG = logging.getLogger(PROGRAM)
+_GRACE_SECONDS = 10
+_START_SECONDS = 30
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Serves until SIGTERM or SIGINT, then ends the process."""
+    flags = parse_flags(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    code = 0
+    try:
+        _serve(flags, stop)
+    except (OSError, RuntimeError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        code = 1
+    # All is finished and closed. Taking TensorFlow and its threads down in order would only cost
+    # seconds, and has been seen to hang.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
+    writer = _open_log(flags.prediction_log)
+    listener = _listen(flags.host, flags.rest_api_port)
+    versions = _make_versions(flags)
+    poller = threading.Thread(
+        target=_poll_forever,
+        args=(versions, flags.file_system_poll_wait_seconds, stop),
+        daemon=True,
+        name="versions",
+    )
+    _poll(versions)
+    poller.start()
+    service = _make_service(flags.model_name, versions, writer)
+    rest = _start_rest(service, flags, listener) if listener is not None else None
+    grpc_server, grpc_port = _start_grpc(service, flags)
+    rest_port = None if listener is None else listener.getsockname()[1]
+    _announce(flags, versions, rest_port, grpc_port)
+    while not stop.wait(1.0):
+        if rest is not None and not rest[1].is_alive():
+            raise RuntimeError("the REST server ended by itself; see the lines above")
+    _LOG.info("stopping: requests that run are finished")
+    if grpc_server is not None:
+        grpc_server.stop(_GRACE_SECONDS).wait()
+    if rest is not None:
+        rest[0].should_exit = True
+        rest[1].join(_GRACE_SECONDS + 5)
+    if writer is not None:
+        writer.close()
+    _LOG.info("stopped")
+
+
+def _open_log(directory: str | None) -> "PredictionLogWriter | None":
+    from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+
+    if directory is None:
+        return None
+    try:
+        return PredictionLogWriter(directory)
+    except OSError as error:
+        raise RuntimeError(f"--prediction_log={directory} cannot be written: {error}") from error
+
+
+def _listen(host: str, port: int) -> socket.socket | None:
+    if port == DISABLED_PORT:
+        return None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise RuntimeError(f"cannot listen at {host}:{port} (--rest_api_port): {error}") from error
+    return listener
+
+
+def _make_versions(flags: argparse.Namespace) -> "Versions[Servable]":
+    # TensorFlow takes seconds to import: only now that all else is known to be right.
+    from tfx_loop.deployment.model_server.loading import load_version
+    from tfx_loop.deployment.model_server.versions import LoadRetries, Versions, list_versions
+
+    return Versions(
+        flags.model_name,
+        list_folders=lambda: list_versions(flags.model_base_path),
+        load=lambda version, folder: load_version(version, folder, flags.prefer_tflite_model),
+        clock=time.monotonic,
+        retries=LoadRetries(
+            max_retries=flags.max_num_load_retries,
+            interval_seconds=flags.load_retry_interval_micros / 1e6,
+        ),
+    )
+
+
+def _make_service(
+    model_name: str, versions: "Versions[Servable]", writer: "PredictionLogWriter | None"
+) -> "ModelService":
+    from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway
+    from tfx_loop.deployment.model_server.service import ModelService
+
+    gateway = LoggingGateway(model_name, writer, _clock_ms)
+    return ModelService(model_name, versions, gateway, _clock_ms)
+
+
+def _poll_forever(versions: "Versions[Servable]", seconds: float, stop: threading.Event) -> None:
+    while seconds > 0 and not stop.wait(seconds):
+        _poll(versions)
+
+
+def _poll(versions: "Versions[Servable]") -> None:
+    try:
+        versions.poll()
+    except Exception:
+        # A file system that is away comes back: what is loaded serves on, and is looked at again.
+        _LOG.exception("cannot look at the base path")
+
+
+def _start_rest(
+    service: "ModelService", flags: argparse.Namespace, listener: socket.socket
+) -> tuple[Any, threading.Thread]:
+    import uvicorn
+
+    from tfx_loop.deployment.model_server.rest import make_app
+
+    config = uvicorn.Config(
+        make_app(service, flags.max_request_bytes),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    # Off the main thread uvicorn leaves signals alone, and both servers stop in order.
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True, name="rest")
+    thread.start()
+    deadline = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError("the REST server did not start; see the lines above")
+        time.sleep(0.01)
+    return server, thread
+
+
+def _start_grpc(service: "ModelService", flags: argparse.Namespace) -> tuple[Any, int | None]:
+    if flags.port == DISABLED_PORT:
+        return None, None
+    from tfx_loop.deployment.model_server.grpc_service import make_server
+
+    server = make_server(service, flags.max_request_bytes, flags.threads)
+    host = f"[{flags.host}]" if ":" in flags.host else flags.host
+    try:
+        port = server.add_insecure_port(f"{host}:{flags.port}")
+    except RuntimeError as error:
+        raise RuntimeError(f"cannot listen at {host}:{flags.port} (--port): {error}") from error
+    if port == 0:
+        raise RuntimeError(f"cannot listen at {host}:{flags.port} (--port)")
+    server.start()
+    return server, port
+
+
+def _announce(
+    flags: argparse.Namespace,
+    versions: "Versions[Servable]",
+    rest_port: int | None,
+    grpc_port: int | None,
+) -> None:
+    from tfx_loop.core.storage import write_json
+
+    known = versions.statuses()
+    serving = [status.version for status in known if status.state.name == "AVAILABLE"]
+    state = f"version {serving[0]}" if serving else f"no version yet in {flags.model_base_path}"
+    log = f", logging to {flags.prediction_log}" if flags.prediction_log else ""
+    if rest_port is not None:
+        address = f"http://{flags.host}:{rest_port}/v1/models/{flags.model_name}"
+        print(f"REST server ready at {address} ({state}{log})", flush=True)
+    if grpc_port is not None:
+        print(f"gRPC server ready at {flags.host}:{grpc_port} ({state}{log})", flush=True)
+    if flags.ready_file:
+        write_json(
+            flags.ready_file,
+            {"pid": os.getpid(), "rest_api_port": rest_port, "port": grpc_port},
+        )
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    main()

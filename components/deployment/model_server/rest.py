@@ -1,0 +1,205 @@
+"""How is the model asked over HTTP? Paths, bodies and codes are those of TF Serving's REST API."""
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
+from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
+from tfx_loop.deployment.model_server.logging_gateway import find_signature
+from tfx_loop.deployment.model_server.metadata import metadata_json
+from tfx_loop.deployment.model_server.service import (
+    EVENT_TIME_HEADER,
+    REQUEST_ID_HEADER,
+    VERSION_HEADER,
+    ModelService,
+)
+from tfx_loop.deployment.model_server.versions import VersionStatus
+
+_LOG = logging.getLogger(__name__)
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
+_PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNORECASE)
+_STATUS = re.compile(_MODEL, re.IGNORECASE)
+_METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
+_MAX_VERSION = 2**63 - 1
+# After a refusal, this many times the limit is read and thrown away, so that a client which sends
+# before it listens gets to the answer; then the connection is cut.
+_DRAINED_LIMITS = 16
+
+Headers = dict[str, str]
+Answer = tuple[int, bytes, Headers]
+
+
+class BodyTooLargeError(DataError):
+    """A request body is over the limit."""
+
+
+def make_app(service: ModelService, max_body_bytes: int) -> ASGIApp:
+    """Returns the ASGI application.
+
+    Args:
+        service: What answers.
+        max_body_bytes: Larger bodies are refused with 413, unread.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            body = await _body(request, max_body_bytes)
+        except BodyTooLargeError as error:
+            await _refuse(error, receive, send, max_body_bytes * _DRAINED_LIMITS)
+            return
+        answer = await run_in_threadpool(answer_request, service, request, body)
+        await _send(send, *answer)
+
+    return app
+
+
+def answer_request(service: ModelService, request: Request, body: bytes) -> Answer:
+    """Returns code, body and headers for a request; never raises for what a client sent."""
+    headers: Headers = {}
+    try:
+        code, content = _dispatch(service, request, body, headers)
+    except LoopError as error:
+        code, content = _code_of(error), _error_body(str(error))
+    except Exception as error:
+        _LOG.exception("request path=%s failed", request.url.path)
+        code, content = 500, _error_body(f"Internal error: {type(error).__name__}: {error}")
+    return code, content, headers
+
+
+def _dispatch(
+    service: ModelService, request: Request, body: bytes, headers: Headers
+) -> tuple[int, bytes]:
+    path: str = request.scope["path"]
+    if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
+        if match["method"].lower() != "predict":
+            return 501, _error_body(f"{match['method']} is not served here: use :predict.")
+        return 200, _predict(service, match["name"], _version(match), request, body, headers)
+    if request.method == "GET" and (match := _STATUS.fullmatch(path)):
+        return 200, _status_body(service.statuses(match["name"], _version(match)))
+    if request.method == "GET" and (match := _METADATA.fullmatch(path)):
+        servable = service.servable(match["name"], _version(match))
+        return 200, metadata_json(service.model_name, servable)
+    code = 400 if path.lower().startswith("/v1/") else 404
+    return code, _error_body(f"Malformed request: {request.method} {path}")
+
+
+def _predict(
+    service: ModelService,
+    name: str,
+    version: int | None,
+    request: Request,
+    body: bytes,
+    headers: Headers,
+) -> bytes:
+    given = request.headers
+    identity = service.identify(
+        {key: given[key] for key in (REQUEST_ID_HEADER, EVENT_TIME_HEADER) if key in given}
+    )
+    headers[REQUEST_ID_HEADER] = identity.request_id
+    servable = service.servable(name, version)
+    headers[VERSION_HEADER] = str(servable.version)
+    parsed = parse_request(body)
+    inputs = to_tensors(parsed, find_signature(servable, parsed.signature_name))
+    outputs = service.predict(servable, parsed.signature_name, inputs, identity)
+    return to_json(outputs, parsed.row_format)
+
+
+def _version(match: "re.Match[str]") -> int | None:
+    text = match["version"]
+    if text is None:
+        return None
+    if len(text) > 19 or int(text) > _MAX_VERSION:
+        raise DataError(f"Failed to convert version: {text[:40]} to numeric.")
+    return int(text)
+
+
+def _status_body(statuses: list[VersionStatus]) -> bytes:
+    content = [
+        {
+            "version": str(status.version),
+            "state": status.state.name,
+            "status": {
+                # TF Serving hands on the loader's code; what failed to load is UNKNOWN here.
+                "error_code": "UNKNOWN" if status.error else "OK",
+                "error_message": status.error,
+            },
+        }
+        for status in statuses
+    ]
+    return json.dumps({"model_version_status": content}, indent=1).encode()
+
+
+def _code_of(error: LoopError) -> int:
+    if isinstance(error, DataError):
+        return 400
+    if isinstance(error, ModelRejected):
+        return 404
+    return 503 if isinstance(error, ServerUnavailable) else 500
+
+
+def _error_body(message: str) -> bytes:
+    return json.dumps({"error": message}).encode()
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Returns the body of a request.
+
+    Raises:
+        BodyTooLargeError: As soon as its length is known to be over the limit.
+    """
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise BodyTooLargeError(_too_large(limit))
+    parts: list[bytes] = []
+    size = 0
+    async for part in _parts(request):
+        size += len(part)
+        if size > limit:
+            raise BodyTooLargeError(_too_large(limit))
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _parts(request: Request) -> AsyncIterator[bytes]:
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def _too_large(limit: int) -> str:
+    return f"The request body is over the limit of {limit} bytes. Send fewer rows at a time."
+
+
+async def _refuse(error: DataError, receive: Receive, send: Send, drained_bytes: int) -> None:
+    """Answers 413 at once, then throws away what the client still sends, up to a bound."""
+    body = _error_body(str(error))
+    await _send(send, 413, body, {"connection": "close"}, more_body=True)
+    while drained_bytes > 0:
+        message: Any = await receive()
+        drained_bytes -= len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            break
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send(
+    send: Send, code: int, body: bytes, headers: Headers, more_body: bool = False
+) -> None:
+    sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    raw = [(key.encode(), value.encode()) for key, value in sent.items()]
+    await send({"type": "http.response.start", "status": code, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})

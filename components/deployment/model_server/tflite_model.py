@@ -1,0 +1,95 @@
+"""How is a TFLite model served as a SavedModel is?
+
+As TF Serving does with --prefer_tflite_model, save that whole-number inputs and outputs stand for
+the floats that the model was trained on, and that a model which replaces one for tf.Examples takes
+them too: clients, the prediction log and its monitors need not know which variant answers.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from tfx_loop.core.errors import ModelError, ServingError
+from tfx_loop.data.prediction_log.record import Array
+from tfx_loop.deployment.model_server.signature import (
+    DEFAULT_SIGNATURE,
+    RAW_SIGNATURE,
+    Signature,
+    TensorSpec,
+)
+from tfx_loop.models.examples import columns_of
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.tensors import TensorSpec as ModelTensor
+from tfx_loop.models.variant import Note
+
+_PREDICT_METHOD = "tensorflow/serving/predict"
+
+
+class TFLiteModel:
+    """One loaded version. Safe for many threads, which wait for each other."""
+
+    def __init__(self, version: int, file: Path, note: Note) -> None:
+        """Loads it.
+
+        Args:
+            version: Its number.
+            file: The .tflite file.
+            note: What its folder says of it.
+
+        Raises:
+            ModelError: It cannot be served.
+        """
+        self.version = version
+        self.variant = note.variant
+        self._predictor = open_predictor(ModelFile(file, Format.TFLITE))
+        columns, outputs = self._predictor.inputs, self._predictor.outputs
+        # Its inputs are columns, so it answers to both names that a SavedModel may have for them.
+        asked = {DEFAULT_SIGNATURE: columns, RAW_SIGNATURE: columns}
+        self._examples_input = note.examples_input
+        if note.examples_input:
+            examples = ModelTensor(name=note.examples_input, shape=(None,), dtype="string")
+            asked[DEFAULT_SIGNATURE] = (examples,)
+        self.signature_defs = {
+            name: meta_graph_pb2.SignatureDef(
+                inputs=_infos(inputs), outputs=_infos(outputs), method_name=_PREDICT_METHOD
+            )
+            for name, inputs in asked.items()
+        }
+        self.signatures = {
+            name: Signature(name=name, inputs=_specs(inputs), outputs=_specs(outputs))
+            for name, inputs in asked.items()
+        }
+
+    def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Returns the outputs by name, as arrays.
+
+        Raises:
+            DataError: The model refuses the values.
+            ServingError: The model failed.
+        """
+        rows = len(next(iter(inputs.values())))
+        if self._examples_input and signature_name == DEFAULT_SIGNATURE:
+            inputs = columns_of(self._predictor.inputs, inputs[self._examples_input].tolist())
+        try:
+            return self._predictor.predict(inputs, batch_size=rows)
+        except ModelError as error:
+            raise ServingError(f"The model failed: {error}") from error
+
+
+def _specs(tensors: Iterable[ModelTensor]) -> dict[str, TensorSpec]:
+    # A fixed batch size is no limit here: rows are asked in batches of that size.
+    return {t.name: TensorSpec(dtype=t.dtype, shape=(None, *t.shape[1:])) for t in tensors}
+
+
+def _infos(tensors: Iterable[ModelTensor]) -> dict[str, meta_graph_pb2.TensorInfo]:
+    return {
+        tensor.name: meta_graph_pb2.TensorInfo(
+            name=tensor.name,
+            dtype=tf.as_dtype(tensor.dtype).as_datatype_enum,
+            tensor_shape=tf.TensorShape([None, *tensor.shape[1:]]).as_proto(),
+        )
+        for tensor in tensors
+    }

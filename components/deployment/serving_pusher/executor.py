@@ -1,0 +1,141 @@
+"""Unpacks a blessed model, pushes it, writes PushedModel."""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from tfx_loop.contracts.deployment_record import read_record
+from tfx_loop.core import storage
+from tfx_loop.core.artifacts import Scalar, set_properties
+from tfx_loop.deployment.model_server.client import ModelClient
+from tfx_loop.deployment.serving_pusher import golden
+from tfx_loop.deployment.serving_pusher.push import Push, push
+from tfx_loop.edge.edge_bundle import device_target
+
+_GOLDEN_SPLITS = ("eval", "train")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of ServingPusher."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        blessings = input_dict.get("model_blessing")
+        if blessings and not model_utils.is_model_blessed(blessings[0]):
+            logging.info("push model=%s held=not_blessed", exec_properties["model_name"])
+            set_properties(pushed, {"pushed": 0, "reason": "not_blessed"})
+            return
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        run_id = self._context.pipeline_run_id or "" if self._context else ""
+        to_devices = exec_properties.get("target") == device_target.DEVICES
+        with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
+            if to_devices:
+                properties = device_target.push_to_devices(
+                    model_dir,
+                    exec_properties["base_path"],
+                    model_name=exec_properties["model_name"],
+                    stages=exec_properties.get("rollout_stages") or "",
+                    model_uri=model.uri,
+                    run_id=run_id,
+                )
+                variant = model.get_string_custom_property("variant")
+                properties |= {"variant": variant} if variant else {}
+            else:
+                properties = _push_to_server(model, model_dir, input_dict, exec_properties, run_id)
+        _describe(pushed, exec_properties["model_name"], properties)
+
+
+def _push_to_server(
+    model: types.Artifact,
+    model_dir: Path,
+    input_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+    run_id: str,
+) -> dict[str, Scalar]:
+    """Pushes a version and returns what PushedModel says of it."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    profiles = input_dict.get("reference_profile")
+    client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
+    rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
+    examples_input = _examples_input(exec_properties)
+    requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
+    deployment = push(
+        Push(
+            model_name=exec_properties["model_name"],
+            model_dir=model_dir,
+            base_path=exec_properties["base_path"],
+            model_uri=model.uri,
+            reference_profile_uri=profiles[0].uri if profiles else "",
+            variant=model.get_string_custom_property("variant"),
+            examples_input=examples_input,
+            run_id=run_id,
+            load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
+        ),
+        client,
+        check=lambda version: golden.check_answers(client, version, requests),
+        now_ms=lambda: int(time.time() * 1000),
+        sleep=time.sleep,
+    )
+    return {
+        "pushed": 1,
+        "pushed_destination": os.path.join(exec_properties["base_path"], str(deployment.version)),
+        "pushed_version": deployment.version,
+        "model_digest": deployment.model_digest,
+        "variant": deployment.variant,
+        "replaced_version": deployment.replaced or 0,
+        "pushed_at_ms": deployment.pushed_at_ms,
+    }
+
+
+def _describe(pushed: types.Artifact, model_name: str, properties: dict[str, Scalar]) -> None:
+    set_properties(pushed, {"model_name": model_name, **properties})
+    storage.write_json(
+        os.path.join(pushed.uri, "pushed.json"),
+        {
+            "version": properties["pushed_version"],
+            "destination": properties["pushed_destination"],
+        },
+    )
+
+
+def _examples_input(exec_properties: dict[str, Any]) -> str:
+    """Returns the input that clients give tf.Examples to; what comes next must take them too."""
+    base_path = exec_properties["base_path"]
+    if storage.is_remote(base_path):
+        return ""  # The push refuses it.
+    stable = read_record(base_path, exec_properties["model_name"]).stable
+    folder = Path(base_path) / str(stable.version) if stable else None
+    return golden.examples_input(folder) if folder is not None and folder.is_dir() else ""
+
+
+def _split_uri(examples: types.Artifact) -> str:
+    names = artifact_utils.decode_split_names(examples.split_names)
+    split = next((name for name in _GOLDEN_SPLITS if name in names), names[0])
+    return str(artifact_utils.get_split_uri([examples], split))
+
+
+@contextmanager
+def _on_this_machine(uri: str) -> Iterator[Path]:
+    if not storage.is_remote(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        io_utils.copy_dir(uri, scratch)
+        yield Path(scratch)

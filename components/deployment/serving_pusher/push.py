@@ -1,0 +1,275 @@
+"""How does a new version reach a running server without taking the service down?
+
+    preflight ─▶ stage beside ─▶ rename ─▶ wait for AVAILABLE ─▶ golden requests ─▶ stable
+        │              │                        │                     │
+        └──────────────┴────────────────────────┴─────────────────────┴─▶ withdraw, serve the old
+
+The base path is a file system that the server watches (a disk, NFS, a mounted volume): a version
+becomes visible by one rename, so no reader ever sees half a model. A bucket has no such rename.
+"""
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tfx_loop.contracts.deployment_record import (
+    Deployment,
+    DeploymentRecord,
+    State,
+    model_digest,
+    read_record,
+    write_record,
+)
+from tfx_loop.core import storage
+from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
+from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
+from tfx_loop.models.variant import FLOAT, TFLITE, Note, read_note, write_note
+
+POLL_SECONDS = 0.2
+_FAILED_STATES = ("END", "UNLOADING")
+
+
+class VersionStatus(Protocol):
+    """What a server says of one version, in the words of TF Serving's ModelService."""
+
+    @property
+    def version(self) -> int:
+        """Number of the version's folder."""
+
+    @property
+    def state(self) -> str:
+        """START, LOADING, AVAILABLE, UNLOADING or END."""
+
+    @property
+    def error(self) -> str:
+        """Why it is not served; empty when nothing failed."""
+
+
+class Server(Protocol):
+    """The part of a model server that a push needs."""
+
+    def status(self) -> Sequence[VersionStatus]:
+        """Returns the state of each version; raises ServerUnavailable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """What is pushed, and where.
+
+    Attributes:
+        model_name: Name that the server serves it under.
+        model_dir: Folder of the SavedModel or the TFLite model, on this machine.
+        base_path: Folder of numbered versions that the server watches.
+        model_uri: The Model artifact.
+        reference_profile_uri: The ReferenceProfile artifact; empty if there is none.
+        variant: Which optimisation of the model it is; empty for what the folder says, or else
+            `float` for a SavedModel and `tflite` for a TFLite model.
+        examples_input: Under which name a TFLite model is to take serialized tf.Examples, as the
+            version before does; empty where it takes columns alone.
+        run_id: Pipeline run that pushes; a run that is resumed continues its own push.
+        load_timeout_seconds: How long the version may take to become available.
+    """
+
+    model_name: str
+    model_dir: Path
+    base_path: str
+    model_uri: str
+    reference_profile_uri: str
+    run_id: str
+    load_timeout_seconds: float
+    variant: str = ""
+    examples_input: str = ""
+
+    def __post_init__(self) -> None:
+        if storage.is_remote(self.base_path):
+            raise ConfigError(
+                f"base_path must be a folder of a file system, got {self.base_path!r}: a bucket "
+                "has no rename, so a server could see half a version. Mount it as a volume."
+            )
+        if not is_saved_model(self.model_dir) and tflite_file(self.model_dir) is None:
+            raise ConfigError(
+                f"Expected a SavedModel or a TFLite model in {self.model_dir}, found no "
+                "saved_model.pb and no model.tflite. Let the Trainer write one to "
+                "fn_args.serving_model_dir."
+            )
+
+    @property
+    def variant_name(self) -> str:
+        """Which optimisation it is, for the record and the version folder."""
+        default = FLOAT if is_saved_model(self.model_dir) else TFLITE
+        return self.variant or read_note(self.model_dir, default).variant
+
+
+def push(
+    order: Push,
+    server: Server,
+    check: Callable[[int], None],
+    now_ms: Callable[[], int],
+    sleep: Callable[[float], None],
+) -> Deployment:
+    """Returns the version that is now stable.
+
+    Args:
+        order: What is pushed, and where.
+        server: The server that watches `order.base_path`.
+        check: Asks the version given its golden requests; raises LoopError when an answer is
+            missing or wrong.
+        now_ms: Clock, milliseconds UTC.
+        sleep: Waits, in seconds.
+
+    Raises:
+        ServerUnavailable: The server does not answer; nothing was changed, or all was withdrawn.
+        ModelRejected: The server does not serve the version; it was withdrawn.
+    """
+    base = Path(order.base_path)
+    record = read_record(order.base_path, order.model_name)
+    server.status()
+    base.mkdir(parents=True, exist_ok=True)
+    digest = model_digest(order.model_dir)
+    started = _own_entry(record, order.run_id, digest)
+    record = _without_interrupted(record, base, kept=started)
+    if started is not None and started.state is State.STABLE:
+        write_record(order.base_path, record)
+        return started
+    stable = record.stable
+    deployment = started or Deployment(
+        version=max(record.next_version, _highest_folder(base) + 1),
+        model_digest=digest,
+        model_uri=order.model_uri,
+        reference_profile_uri=order.reference_profile_uri,
+        variant=order.variant_name,
+        run_id=order.run_id,
+        pushed_at_ms=now_ms(),
+        replaced=stable.version if stable else None,
+        state=State.PUSHING,
+    )
+    write_record(order.base_path, record.with_version(deployment))
+    try:
+        _publish(order, base, deployment)
+        _wait_until_available(server, deployment.version, order, now_ms, sleep)
+        check(deployment.version)
+    except Exception as error:
+        # Whatever it was: a version that was not proven does not stay.
+        _withdraw(base, deployment.version)
+        reason = str(error) or type(error).__name__
+        failed = dataclasses.replace(deployment, state=State.FAILED, reason=reason)
+        write_record(order.base_path, record.with_version(failed))
+        raise
+    deployment = dataclasses.replace(deployment, state=State.STABLE)
+    write_record(order.base_path, record.with_version(deployment))
+    logging.info(
+        "push model=%s version=%d replaced=%s",
+        order.model_name,
+        deployment.version,
+        deployment.replaced,
+    )
+    return deployment
+
+
+def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment | None:
+    """Returns what an earlier attempt of the same run left, if it is still good."""
+    return next(
+        (
+            v
+            for v in record.versions
+            if run_id
+            and v.run_id == run_id
+            and v.model_digest == digest
+            and v.state in (State.STABLE, State.PUSHING)
+        ),
+        None,
+    )
+
+
+def _without_interrupted(
+    record: DeploymentRecord, base: Path, kept: Deployment | None
+) -> DeploymentRecord:
+    """Withdraws what was left half-way by pushes that were killed, except the one to continue."""
+    for version in record.versions:
+        if version.state is State.PUSHING and version != kept:
+            _withdraw(base, version.version)
+            failed = dataclasses.replace(version, state=State.FAILED, reason="interrupted")
+            record = record.with_version(failed)
+    return record
+
+
+def _publish(order: Push, base: Path, deployment: Deployment) -> None:
+    """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
+    target = base / str(deployment.version)
+    if target.exists():
+        return
+    staged = base / f".staging-{deployment.version}"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        shutil.copytree(order.model_dir, staged)
+        file = tflite_file(staged)
+        if file is not None:
+            os.rename(file, staged / SERVED_TFLITE_NAME)
+        note = Note(variant=deployment.variant, examples_input=order.examples_input)
+        write_note(staged, note)
+        for path in (*staged.rglob("*"), staged):
+            storage.sync(path)
+        os.rename(staged, target)
+        storage.sync(base)
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def _withdraw(base: Path, version: int) -> None:
+    """Takes a version away whole, so that the server goes back to the one before."""
+    target, removed = base / str(version), base / f".withdrawn-{version}"
+    for left in (removed, base / f".staging-{version}"):
+        shutil.rmtree(left, ignore_errors=True)
+    if target.exists():
+        os.rename(target, removed)
+        shutil.rmtree(removed)
+
+
+def _highest_folder(base: Path) -> int:
+    return max((int(p.name) for p in base.iterdir() if p.name.isdecimal()), default=0)
+
+
+def _wait_until_available(
+    server: Server,
+    version: int,
+    order: Push,
+    now_ms: Callable[[], int],
+    sleep: Callable[[float], None],
+) -> None:
+    """Waits for the server to load a version.
+
+    Raises:
+        ModelRejected: It failed to load, or did not load in time.
+        ServerUnavailable: The server did not answer at the end of that time.
+    """
+    last = f"the server never named version {version}"
+    unavailable: ServerUnavailable | None = None
+    deadline_ms = now_ms() + order.load_timeout_seconds * 1000
+    while True:
+        try:
+            states = {status.version: status for status in server.status()}
+            unavailable = None
+        except ServerUnavailable as error:
+            states, unavailable = {}, error
+        status = states.get(version)
+        if status is not None:
+            if status.state == "AVAILABLE":
+                return
+            last = f"state {status.state} {status.error}".strip()
+            if status.state in _FAILED_STATES and status.error:
+                break
+        if now_ms() >= deadline_ms:
+            break
+        sleep(POLL_SECONDS)
+    if unavailable is not None:
+        raise unavailable
+    raise ModelRejected(
+        f"Expected version {version} to become AVAILABLE within {order.load_timeout_seconds:g} s, "
+        f"received: {last}. The version was withdrawn; the one before serves on."
+    )

@@ -1,1 +1,0 @@
-"""What moved between a model's training rows and a window of its predictions?"""

@@ -1,5 +1,0 @@
-"""How does a drift report look to people? One static HTML page."""
-
-from components.drift_monitor.page.report_page import PAGE_FILE, render
-
-__all__ = ["PAGE_FILE", "render"]

@@ -1,0 +1,1 @@
+"""Edge TPU: what maps, exact preparation, the compiler, and bundles for devices."""

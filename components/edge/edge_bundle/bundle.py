@@ -1,0 +1,174 @@
+"""What is in a bundle for devices, and is it whole?
+
+A bundle is a flat folder: the CPU model, the model compiled for the Edge TPU where there is one,
+labels, golden answers, and a manifest that holds the SHA-256 digest of each. The digest of the
+manifest is the bundle's: the same models, labels and rows give the same digest, whoever builds it
+and when. The CPU model is called `tflite`, so that a TFX `Model` whose serving folder is a bundle
+can be judged by the Evaluator: what is judged is what ships.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from tfx_loop.core import storage
+from tfx_loop.core.errors import ConfigError, ModelError
+from tfx_loop.edge.edge_bundle import on_device
+from tfx_loop.edge.edge_bundle.golden import DEFAULT_TOLERANCE, Tolerance, golden_answers
+
+CPU_MODEL = "tflite"
+EDGE_TPU_MODEL = "model_edgetpu.tflite"
+LABELS = "labels.txt"
+GOLDEN = "golden.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleParts:
+    """What a bundle is made of.
+
+    Attributes:
+        name: What the bundle is called on devices, such as `digits`.
+        cpu_model: An int8 .tflite model that takes one row.
+        edge_tpu_model: The same model compiled; None where there is no compiler.
+        golden_rows: (rows, …) arrays by input name.
+        labels: Names of the classes in order; empty takes those packed into the CPU model, if any.
+        minimum_runtime: Oldest runtimes that can run it, by name, such as {"edge_tpu": 14}.
+        compiler_version: Version of the Edge TPU compiler; empty where none ran.
+        tolerance: How far devices may be off.
+    """
+
+    name: str
+    cpu_model: Path
+    golden_rows: Mapping[str, npt.NDArray[Any]]
+    edge_tpu_model: Path | None = None
+    labels: Sequence[str] = ()
+    minimum_runtime: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
+    compiler_version: str = ""
+    tolerance: Tolerance = DEFAULT_TOLERANCE
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("Expected a name for the bundle, received an empty one.")
+        if bad := [label for label in self.labels if len(label.splitlines()) != 1]:
+            raise ConfigError(f"Expected labels of one line each, received {bad[0]!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle whose files were verified.
+
+    Attributes:
+        folder: Where it is.
+        digest: SHA-256 of its manifest, hexadecimal.
+        name: What it is called on devices.
+        files: Names of its files, the manifest last.
+        manifest: Content of the manifest.
+    """
+
+    folder: Path
+    digest: str
+    name: str
+    files: tuple[str, ...]
+    manifest: Mapping[str, Any]
+
+
+def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
+    """Writes a bundle into a folder and returns it verified.
+
+    Raises:
+        ModelError: The CPU model does not run, or a model is missing.
+        DataError: The golden rows do not fit the model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(parts.cpu_model, folder / CPU_MODEL)
+    golden = golden_answers(folder / CPU_MODEL, parts.golden_rows, parts.tolerance)
+    (folder / GOLDEN).write_bytes(golden.content)
+    labels = tuple(parts.labels) or packed_labels(parts.cpu_model)
+    if labels:
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
+    if parts.edge_tpu_model is not None:
+        _copy(parts.edge_tpu_model, folder / EDGE_TPU_MODEL)
+    names = [CPU_MODEL, GOLDEN]
+    names += [LABELS] if labels else []
+    names += [EDGE_TPU_MODEL] if parts.edge_tpu_model else []
+    manifest = {
+        "schema_version": on_device.SCHEMA_VERSION,
+        "name": parts.name,
+        "files": {name: _about(folder / name) for name in sorted(names)},
+        "cpu_model": CPU_MODEL,
+        "edge_tpu_model": EDGE_TPU_MODEL if parts.edge_tpu_model else None,
+        "labels": LABELS if labels else None,
+        "golden": GOLDEN,
+        "golden_rows": golden.rows,
+        "inputs": list(golden.inputs),
+        "outputs": list(golden.outputs),
+        "minimum_runtime": dict(parts.minimum_runtime),
+        "compiler_version": parts.compiler_version,
+    }
+    storage.write_json(str(folder / on_device.MANIFEST), manifest)
+    return open_bundle(folder)
+
+
+def open_bundle(folder: Path, digest: str = "") -> Bundle:
+    """Returns the bundle of a folder, verified as a device verifies it.
+
+    Raises:
+        ModelError: It is not whole, or not the one with that digest.
+    """
+    try:
+        manifest = on_device.verify(folder, digest)
+    except on_device.BundleError as error:
+        raise ModelError(f"{error} Build the bundle again.") from error
+    content = (folder / on_device.MANIFEST).read_bytes()
+    return Bundle(
+        folder=folder,
+        digest=hashlib.sha256(content).hexdigest(),
+        name=str(manifest["name"]),
+        files=(*manifest["files"], on_device.MANIFEST),
+        manifest=manifest,
+    )
+
+
+def check_answers(bundle: Bundle) -> None:
+    """Asks the CPU model of a bundle its golden requests, as a device does.
+
+    Raises:
+        ModelError: It does not run here, or an answer differs.
+    """
+    try:
+        on_device.Model(bundle.folder, bundle.digest)
+    except (on_device.BundleError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{error} Build the bundle again.") from error
+
+
+def packed_labels(model: Path) -> tuple[str, ...]:
+    """Returns the labels in a model's metadata: the one .txt file of the archive at its end.
+
+    See ai.google.dev/edge/litert/models/metadata: associated files are appended as a ZIP archive.
+    """
+    if not zipfile.is_zipfile(model):
+        return ()
+    with zipfile.ZipFile(model) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".txt")]
+        if len(names) != 1:
+            return ()
+        return tuple(archive.read(names[0]).decode("utf-8", "replace").splitlines())
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise ModelError(f"Expected a .tflite model in {source}, found none.") from error
+
+
+def _about(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

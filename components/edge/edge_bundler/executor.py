@@ -1,0 +1,108 @@
+"""Runs EdgeBundler: a model and Examples in, a bundle out."""
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pyarrow as pa
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from tfx_loop.core import storage
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.errors import ModelError
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.edge.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
+from tfx_loop.edge.edge_bundle.golden import Tolerance
+from tfx_loop.models.fetching import fetch
+from tfx_loop.models.formats import TFLITE_NAMES
+from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.row_fitting import rows_from_table
+
+_GOLDEN_SPLITS = ("eval", "train")
+_REPORT_FILE = "edgetpu_report.json"
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads models, rows and report, writes the bundle."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Packs one bundle; see EdgeBundler."""
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        output = artifact_utils.get_single_instance(output_dict["bundle"])
+        said = _compiler_s_words(input_dict.get("edgetpu_report"))
+        with tempfile.TemporaryDirectory(prefix="loop-bundle-") as scratch:
+            cpu_model = fetch(model.uri, TFLITE_NAMES, Path(scratch) / "model.tflite")
+            if cpu_model is None:
+                raise ModelError(
+                    f"Expected a .tflite model in {model.uri}, found none. Give EdgeBundler the "
+                    "edgetpu_model of EdgeTPUCompiler."
+                )
+            compiled = fetch(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
+            runtime = int(said.get("minimum_runtime") or 0)
+            rows = _golden_rows(cpu_model, examples, int(exec_properties["golden_rows"]))
+            parts = BundleParts(
+                name=exec_properties["name"],
+                cpu_model=cpu_model,
+                edge_tpu_model=compiled,
+                golden_rows=rows,
+                labels=json.loads(exec_properties.get("labels") or "[]"),
+                minimum_runtime={"edge_tpu": runtime} if compiled and runtime else {},
+                compiler_version=str(said.get("version") or "") if compiled else "",
+                tolerance=Tolerance(
+                    cpu_steps=float(exec_properties.get("cpu_steps") or 0.0),
+                    edge_tpu_steps=float(exec_properties.get("edge_tpu_steps") or 0.0),
+                ),
+            )
+            bundle = build_bundle(parts, Path(scratch) / "bundle")
+            _write(bundle, path_utils.serving_model_dir(output.uri))
+        _describe(output, bundle, model.get_string_custom_property("variant"))
+
+
+def _compiler_s_words(reports: list[types.Artifact] | None) -> dict[str, Any]:
+    """Returns what the compiler said; nothing where the analyser spoke or there is no report."""
+    if not reports:
+        return {}
+    content = storage.read_json(os.path.join(reports[0].uri, _REPORT_FILE))
+    return dict(content.get("compiler") or {})
+
+
+def _golden_rows(model: Path, examples: types.Artifact, count: int) -> dict[str, npt.NDArray[Any]]:
+    names = artifact_utils.decode_split_names(examples.split_names)
+    split = next((name for name in _GOLDEN_SPLITS if name in names), names[0])
+    table = open_table(str(artifact_utils.get_split_uri([examples], split)))
+    first = next(iter(table.batches(batch_rows=count)))
+    inputs = open_predictor(model).inputs
+    return dict(rows_from_table(pa.Table.from_batches([first]), inputs, None).inputs)
+
+
+def _write(bundle: Bundle, folder: str) -> None:
+    # The manifest goes last: a folder that has it is whole.
+    for name in bundle.files:
+        storage.write_bytes(os.path.join(folder, name), (bundle.folder / name).read_bytes())
+
+
+def _describe(artifact: types.Artifact, bundle: Bundle, variant: str) -> None:
+    properties: dict[str, int | float | str] = {
+        "bundle_digest": f"sha256:{bundle.digest}",
+        "compiled": int(bundle.manifest["edge_tpu_model"] is not None),
+        "golden_rows": int(bundle.manifest["golden_rows"]),
+    }
+    if variant:
+        properties["variant"] = variant
+    set_properties(artifact, properties)
+    facts = " ".join(f"{name}={value}" for name, value in properties.items())
+    _LOG.info("edge_bundle name=%s %s uri=%s", bundle.name, facts, artifact.uri)

@@ -1,0 +1,107 @@
+"""Runs EdgeTPUCompiler: an int8 model in, the same model and perhaps its compiled twin out."""
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from tfx_loop.core import storage
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.errors import ModelError
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiling import EdgeTpuModel, compile_or_check
+from tfx_loop.models.fetching import fetch
+from tfx_loop.models.formats import TFLITE_NAMES
+
+COMPILED_NAME = "model_edgetpu.tflite"
+COMPANIONS = "companions"
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the model, writes the models and the report."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Compiles or checks one model; see EdgeTPUCompiler."""
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        output = artifact_utils.get_single_instance(output_dict["edgetpu_model"])
+        report = artifact_utils.get_single_instance(output_dict["edgetpu_report"])
+        with tempfile.TemporaryDirectory(prefix="loop-edgetpu-node-") as scratch:
+            result = compile_or_check(
+                _fetched(model.uri, Path(scratch)),
+                Path(scratch) / "out",
+                _settings(exec_properties),
+                require_compiler=bool(exec_properties.get("require_compiler")),
+                prepared=bool(exec_properties.get("prepare")),
+                companions=[Path(p) for p in json.loads(exec_properties.get("companions") or "[]")],
+            )
+            _write_models(result, output.uri)
+        result.report.write(report.uri)
+        variant = model.get_string_custom_property("variant")
+        set_properties(
+            output,
+            {
+                "compiled": int(result.compiled is not None),
+                **({"variant": variant} if variant else {}),
+            },
+        )
+        _describe(report, result)
+
+
+def _settings(exec_properties: dict[str, Any]) -> CompilerSettings:
+    return CompilerSettings(
+        executable=exec_properties.get("executable") or "",
+        container_image=exec_properties.get("container_image") or "",
+        timeout_seconds=float(exec_properties["timeout_seconds"]),
+        memory_mb=float(exec_properties["memory_mb"]),
+        min_mapped_share=float(exec_properties.get("min_mapped_share") or 0.0),
+        min_runtime_version=int(exec_properties.get("min_runtime_version") or 0),
+        search_delegate=bool(exec_properties.get("search_delegate")),
+    )
+
+
+def _fetched(model_uri: str, scratch: Path) -> Path:
+    """Returns the .tflite file of a Model, on this machine."""
+    path = fetch(model_uri, TFLITE_NAMES, scratch / "model.tflite")
+    if path is None:
+        raise ModelError(
+            f"Expected a .tflite model in {path_utils.serving_model_path(model_uri)}, found none. "
+            "Put Quantizer with target edge_tpu before EdgeTPUCompiler."
+        )
+    return path
+
+
+def _write_models(result: EdgeTpuModel, output_uri: str) -> None:
+    folder = path_utils.serving_model_dir(output_uri)
+    storage.write_bytes(os.path.join(folder, TFLITE_NAMES[0]), result.source.read_bytes())
+    if result.compiled is not None:
+        storage.write_bytes(os.path.join(folder, COMPILED_NAME), result.compiled.read_bytes())
+    for path in result.companions:
+        storage.write_bytes(os.path.join(output_uri, COMPANIONS, path.name), path.read_bytes())
+
+
+def _describe(artifact: types.Artifact, result: EdgeTpuModel) -> None:
+    report = result.report
+    properties = {
+        "verdict": report.verdict.value,
+        "reason": report.reason.value,
+        "speaker": report.speaker.value,
+        "mapped_share": report.mapped_share,
+        "operators": len(report.analysis["operators"]),
+        "minimum_runtime": int(report.compiler.get("minimum_runtime", 0)),
+    }
+    set_properties(artifact, properties)
+    facts = " ".join(f"{name}={value}" for name, value in properties.items())
+    _LOG.info("edgetpu_report %s uri=%s", facts, artifact.uri)

@@ -1,0 +1,1 @@
+"""A TensorFlow Lite graph: operators, tensors, constants, and its partitions."""

@@ -1,0 +1,1 @@
+"""Exact changes to a .tflite file that make more of it map."""

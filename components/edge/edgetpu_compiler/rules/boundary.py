@@ -1,0 +1,47 @@
+"""What stays on the CPU at the end of the Edge TPU subgraph although it could run before it?
+
+One case is known: a row of positions that is requantised only for an operator of the Edge TPU that
+was left on the CPU. In front of DEQUANTIZE, which it never has, the compiler takes it.
+"""
+
+from collections.abc import Sequence
+
+from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph
+from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement
+from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Status
+from tfx_loop.edge.edgetpu_compiler.rules.size_checks import is_row
+
+
+def leave_requantised_rows(
+    graph: Subgraph, placed: Sequence[Judgement], rules: Rules
+) -> list[Judgement]:
+    """Takes QUANTIZE operators of rows out whose results only the CPU uses.
+
+    Args:
+        graph: The graph.
+        placed: Per operator what became of it when the graph was cut.
+        rules: What the compiler maps.
+    """
+    final = list(placed)
+    for operator, judgement in zip(graph.operators, placed, strict=True):
+        if judgement.status is not Status.MAPPED or not _requantises_a_row(graph, operator):
+            continue
+        users = [user for user in graph.operators if operator.outputs[0] in user.inputs]
+        if users and all(
+            user.op in rules.operations and placed[user.index].status is Status.NOT_MAPPED
+            for user in users
+        ):
+            final[operator.index] = Judgement(
+                status=Status.NOT_MAPPED,
+                code=Code.LIMITATION,
+                reason="requantises a row of positions for the CPU alone, which then does it",
+                sources=rules.general["requantised_for_the_cpu"],
+            )
+    return final
+
+
+def _requantises_a_row(graph: Subgraph, operator: Operator) -> bool:
+    if operator.op != "QUANTIZE":
+        return False
+    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    return source.type == output.type and is_row(output)

@@ -1,0 +1,64 @@
+"""Which version of an operator does the Edge TPU compiler read, and is it enough?"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers, option
+from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
+
+
+def lower_versions(editor: Editor) -> list[tuple[str, str]]:
+    """Writes the lowest version that has an operator's attributes, where a newer one is refused.
+
+    Versions by attribute: tensorflow/lite/tools/versioning/op_version.cc.
+
+    Returns:
+        Name of its output and what was done, of each operator that changed.
+    """
+    changed = []
+    for operator in editor.graph.operators:
+        op, version = editor.op(operator), editor.version(operator)
+        refused = edge_tpu_rules().unreadable.get(op)
+        if refused is None or version < refused:
+            continue
+        if (needed := _NEEDED[op](editor, operator)) < refused:
+            editor.set_operation(operator, op, needed)
+            detail = f"{op} version {version} is version {needed}"
+            changed.append((editor.name(integers(operator.outputs)[0]), detail))
+    return changed
+
+
+def _transpose_conv_version(editor: Editor, operator: Any) -> int:
+    inputs = integers(operator.inputs)
+    if option(operator, "fusedActivationFunction"):
+        return 4
+    if len(inputs) == 4 and inputs[3] != -1:
+        return 3
+    return 2 if editor.type(inputs[1]) == "INT8" else 1
+
+
+def _quantize_version(editor: Editor, operator: Any) -> int:
+    source, output = integers(operator.inputs)[0], integers(operator.outputs)[0]
+    if len(editor.quantization(output)[0]) > 1:
+        return 3
+    return 2 if "INT16" in (editor.type(source), editor.type(output)) else 1
+
+
+def _exp_version(editor: Editor, operator: Any) -> int:
+    return 1 if editor.type(integers(operator.inputs)[0]) == "FLOAT32" else 2
+
+
+def _conv_version(editor: Editor, operator: Any) -> int:
+    data, weights = integers(operator.inputs)[:2]
+    types = (editor.type(data), editor.type(weights))
+    if editor.shape(data)[-1:] != editor.shape(weights)[-1:]:
+        return 6
+    return {("INT8", "INT8"): 3, ("UINT8", "UINT8"): 1}.get(types, editor.version(operator))
+
+
+_NEEDED: dict[str, Callable[[Editor, Any], int]] = {
+    "CONV_2D": _conv_version,
+    "EXP": _exp_version,
+    "QUANTIZE": _quantize_version,
+    "TRANSPOSE_CONV": _transpose_conv_version,
+}

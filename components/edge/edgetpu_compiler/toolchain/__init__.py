@@ -1,0 +1,1 @@
+"""The closed compiler: found, run, its log read, its output checked."""

@@ -1,0 +1,69 @@
+"""Is what the compiler wrote a whole model, for the source that it was given?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx_loop.core.errors import ModelError
+from tfx_loop.edge.edgetpu_compiler.graph.model import EDGETPU_CUSTOM_OP, Subgraph
+from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import CompiledSummary, summarise
+
+_Ends = list[tuple[str, tuple[int, ...], str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A file that the compiler wrote.
+
+    Attributes:
+        path: The file.
+        custom_ops: Edge TPU operators in it.
+        summary: What their packages say.
+    """
+
+    path: Path
+    custom_ops: int
+    summary: CompiledSummary
+
+
+def check_output(source: Path, written: Path) -> Output:
+    """Returns what the compiler wrote for a source.
+
+    LiteRT's verifier reads the file; it need not know the Edge TPU's operator for that. Then the
+    packages for the chip are read, which the verifier takes for plain bytes.
+
+    Raises:
+        ModelError: The file is cut off or damaged, or its inputs and outputs are not the source's.
+    """
+    _verify(written)
+    before, after = read_model(source).main, read_model(written).main
+    for kind in ("inputs", "outputs"):
+        expected, received = _ends(before, kind), _ends(after, kind)
+        if expected != received:
+            raise ModelError(
+                f"Expected the {kind} of {source.name}, {_shown(expected)}, in {written.name}, "
+                f"received {_shown(received)}. The compiler wrote another model."
+            )
+    compiled = [operator for operator in after.operators if operator.custom == EDGETPU_CUSTOM_OP]
+    return Output(path=written, custom_ops=len(compiled), summary=summarise(after))
+
+
+def _verify(path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_path=str(path))
+    except (ValueError, RuntimeError) as error:
+        size = path.stat().st_size
+        raise ModelError(
+            f"Expected a whole .tflite model in {path.name}, received {size} bytes: {error}"
+        ) from error
+
+
+def _ends(graph: Subgraph, kind: str) -> _Ends:
+    indices = graph.inputs if kind == "inputs" else graph.outputs
+    return [(tensor.name, tensor.shape, tensor.type) for tensor in graph.of(indices)]
+
+
+def _shown(ends: _Ends) -> str:
+    return ", ".join(f"{name} {dtype}{list(shape)}" for name, shape, dtype in ends)

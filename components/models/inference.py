@@ -1,0 +1,119 @@
+"""What does a model answer on some rows? It is asked in the child; arrays travel as .npz."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from tfx_loop.core import json_codec
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.models import inspect
+from tfx_loop.models.arrays import load_arrays, save_arrays
+from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.tensors import TensorSpec
+
+Array = npt.NDArray[Any]
+_ANSWERS = "tfx_loop.models.inference:answer"
+_CONVERTIBLE = "tfx_loop.models.inference:convertible"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model that an optimiser can start from.
+
+    Attributes:
+        path: File or folder.
+        format: Its form, as `Format`'s value.
+        signature: Which signature of a SavedModel; None for a Keras file.
+        inputs: What it takes.
+        outputs: What it gives.
+    """
+
+    path: str
+    format: str
+    signature: str | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+def source_of(
+    worker: Worker, path: str, *, signature: str | None = None, custom_objects: tuple[str, ...] = ()
+) -> Source:
+    """Returns what the converter will see of a model.
+
+    Raises:
+        ModelError: The model is unfit; one line says why.
+    """
+    payload = {"path": path, "signature": signature, "custom_objects": list(custom_objects)}
+    found = worker.call(_CONVERTIBLE, payload, doing=f"reading {path}")
+    source: Source = json_codec.from_json(Source, found, path)
+    return source
+
+
+def outputs_of(
+    worker: Worker,
+    path: str,
+    inputs: Mapping[str, Array],
+    *,
+    signature: str | None = None,
+    custom_objects: tuple[str, ...] = (),
+    folder: str | None = None,
+) -> dict[str, Array]:
+    """Returns the outputs by name, one row each.
+
+    Args:
+        worker: Runs the model.
+        path: The model.
+        inputs: Rows by input name.
+        signature: As for `source_of`.
+        custom_objects: As for `source_of`.
+        folder: Where the arrays travel through; a temporary one when None.
+
+    Raises:
+        DataError: The rows do not fit the model.
+        ModelError: The model cannot be asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="loop-rows-", dir=folder) as scratch:
+        rows, answers = Path(scratch) / "rows.npz", Path(scratch) / "answers.npz"
+        save_arrays(rows, inputs)
+        payload = {
+            "path": path,
+            "signature": signature,
+            "custom_objects": list(custom_objects),
+            "rows": str(rows),
+            "answers": str(answers),
+        }
+        worker.call(_ANSWERS, payload, doing=f"running {path}")
+        return load_arrays(answers)
+
+
+def answer(payload: Mapping[str, Any]) -> None:
+    """Does what `outputs_of` asks, in the child."""
+    predictor = open_predictor(
+        payload["path"],
+        signature=payload["signature"],
+        custom_objects=tuple(payload["custom_objects"]),
+    )
+    given = predictor.predict(load_arrays(payload["rows"]))
+    save_arrays(payload["answers"], given)
+
+
+def convertible(payload: Mapping[str, Any]) -> Any:
+    """Does what `source_of` asks, in the child."""
+    found = inspect.check_convertible(
+        payload["path"],
+        signature=payload["signature"],
+        custom_objects=tuple(payload["custom_objects"]),
+    )
+    return json_codec.to_json(
+        Source(
+            path=str(found.file.path),
+            format=found.file.format.value,
+            signature=found.signature,
+            inputs=found.inputs,
+            outputs=found.outputs,
+        )
+    )

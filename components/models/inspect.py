@@ -1,0 +1,264 @@
+"""What is in a model, and what makes it unfit for an optimiser? Each obstacle is one line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfx_loop.core.errors import ModelError, first_line
+from tfx_loop.models import tensors, tflite_file
+from tfx_loop.models.formats import Format, ModelFile, detect
+from tfx_loop.models.tensors import Array, TensorSpec
+
+# Kept in a checkpoint for training, not for the answers.
+_NOT_WEIGHTS = ("optimizer", "keras_api", "save_counter")
+_SLOT = "/.OPTIMIZER_SLOT"
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """One tensor of weights.
+
+    Attributes:
+        name: As the file calls it, such as `dense/kernel`.
+        shape: Its shape.
+        dtype: How it is stored, such as `float32` or `int8`.
+        parameters: How many numbers it holds.
+        zeros: How many of them stand for exactly 0.
+        not_finite: How many are NaN or infinite.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    parameters: int
+    zeros: int
+    not_finite: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convertible:
+    """A model that the converter can take.
+
+    Attributes:
+        file: Where it is.
+        signature: Which signature of a SavedModel is converted; None for a Keras file.
+        inputs: What it takes; only the batch may have any size.
+        outputs: What it gives.
+    """
+
+    file: ModelFile
+    signature: str | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def check_convertible(
+    path: str | Path | ModelFile,
+    *,
+    signature: str | None = None,
+    custom_objects: Sequence[str] = (),
+) -> Convertible:
+    """Returns what the converter will see of a SavedModel or Keras file.
+
+    Args:
+        path: The model.
+        signature: As for `open_predictor`.
+        custom_objects: As for `open_predictor`.
+
+    Raises:
+        ModelError: It is corrupt, has no numeric signature, an operation that TensorFlow does not
+            know, a dimension beside the batch without a size, or weights that are not finite.
+    """
+    file = path if isinstance(path, ModelFile) else detect(path)
+    if file.format is Format.TFLITE:
+        raise ModelError(
+            f"Expected a SavedModel, .keras or .h5 to convert, received the TFLite model "
+            f"{file.path}. Give the model that it was converted from."
+        )
+    if file.format is Format.SAVED_MODEL:
+        found = _convertible_saved_model(file, signature)
+        weights = _saved_model_weights(file.path)
+    else:
+        from tfx_loop.models.keras_model import keras_specs, load_keras
+
+        model = load_keras(file, custom_objects=custom_objects)
+        inputs, outputs = keras_specs(model, str(file.path))
+        hint = "Give the network that takes numbers, without the layers that read text."
+        tensors.check_numeric((*inputs, *outputs), str(file.path), hint)
+        found = Convertible(file=file, signature=None, inputs=inputs, outputs=outputs)
+        weights = keras_weights(model)
+    _check_static(found)
+    check_finite(weights, file.path)
+    return found
+
+
+def check_trainable(path: str | Path | ModelFile, custom_objects: Sequence[str] = ()) -> ModelFile:
+    """Returns the Keras file that training-time techniques can work on.
+
+    Raises:
+        ModelError: It is no functional or Sequential tf_keras model, or its weights are not finite.
+    """
+    from tfx_loop.models.keras_model import keras_specs, load_keras
+
+    file = path if isinstance(path, ModelFile) else detect(path)
+    if file.format not in (Format.KERAS, Format.H5):
+        raise ModelError(
+            f"Expected a .keras or .h5 file to train on, received {file.path} in the form "
+            f"{file.format.value}. Let the Trainer save the tf_keras model as "
+            "Format-Keras/model.keras beside its SavedModel, or use post-training techniques."
+        )
+    model = load_keras(file, custom_objects=custom_objects)
+    keras_specs(model, str(file.path))
+    check_finite(keras_weights(model), file.path)
+    return file
+
+
+def weights(
+    path: str | Path | ModelFile, *, custom_objects: Sequence[str] = ()
+) -> tuple[Weight, ...]:
+    """Returns the weights of a model, in the order of the file; of TFLite the constants.
+
+    Raises:
+        ModelError: The file is corrupt.
+    """
+    file = path if isinstance(path, ModelFile) else detect(path)
+    if file.format is Format.TFLITE:
+        return tuple(_tflite_weights(tflite_file.read(file.path)))
+    if file.format is Format.SAVED_MODEL:
+        return _saved_model_weights(file.path)
+    from tfx_loop.models.keras_model import load_keras
+
+    return keras_weights(load_keras(file, custom_objects=custom_objects))
+
+
+def keras_weights(model: Any) -> tuple[Weight, ...]:
+    """Returns the weights of a tf_keras model in memory."""
+    return tuple(_weight(w.name.removesuffix(":0"), np.asarray(w)) for w in model.weights)
+
+
+def check_finite(found: Sequence[Weight], path: Path) -> None:
+    """Checks that all weights are numbers.
+
+    Raises:
+        ModelError: Some are NaN or infinite.
+    """
+    broken = [weight for weight in found if weight.not_finite]
+    if broken:
+        first, more = broken[0], f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise ModelError(
+            f"Expected finite weights in {path}, received NaN or infinity in {first.name} "
+            f"({first.not_finite} of {first.parameters}){more}. Train it again, with a lower "
+            "learning rate or from a checkpoint before it diverged."
+        )
+
+
+def _convertible_saved_model(file: ModelFile, signature: str | None) -> Convertible:
+    from tfx_loop.models import saved_model
+
+    graph = saved_model.read_graph(file.path)
+    chosen = saved_model.choose_signature(graph, file.path, signature)
+    inputs, outputs = saved_model.specs(graph.signature_def[chosen])
+    tensors.check_batched(inputs, f"signature {chosen!r} of {file.path}")
+    saved_model.check_ops(graph, file.path)
+    return Convertible(file=file, signature=chosen, inputs=inputs, outputs=outputs)
+
+
+def _check_static(found: Convertible) -> None:
+    dynamic = [spec for spec in found.inputs if not spec.is_static]
+    if dynamic:
+        raise ModelError(
+            f"Expected inputs of {found.file.path} whose batch alone has any size, received "
+            f"{tensors.shown(dynamic)}. Export it with the sizes that it serves, such as "
+            "[None, 128]."
+        )
+
+
+def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
+    import tensorflow as tf
+
+    from tfx_loop.models import saved_model
+
+    saved_model.read_graph(folder)
+    if not (folder / "variables" / "variables.index").is_file():
+        return ()
+    try:
+        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        names = _variable_names(reader)
+        found = []
+        for key, dtype in sorted(reader.get_variable_to_dtype_map().items()):
+            if dtype.is_floating and not key.startswith(_NOT_WEIGHTS) and _SLOT not in key:
+                name = names.get(key, key.removesuffix(_VALUE))
+                found.append(_weight(name, reader.get_tensor(key)))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"Expected the variables of the SavedModel in {folder}, received: "
+            f"{first_line(error)} Was it copied to the end? Export it again."
+        ) from error
+    return tuple(found)
+
+
+def _variable_names(reader: Any) -> dict[str, str]:
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    if not reader.has_tensor(_OBJECT_GRAPH):
+        return {}
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        reader.get_tensor(_OBJECT_GRAPH)
+    )
+    return {
+        attribute.checkpoint_key: attribute.full_name
+        for node in graph.nodes
+        for attribute in node.attributes
+        if attribute.full_name
+    }
+
+
+def _tflite_weights(file: tflite_file.TFLiteFile) -> Iterator[Weight]:
+    for tensor in file.constants:
+        is_float = tensor.dtype in ("float32", "float16", "float64", "bfloat16")
+        if not is_float and tensor.quantization is None:
+            continue  # Shapes, axes, indices.
+        if tensor.data is not None:
+            yield _weight(tensor.name, tensor.data, _zero_points(tensor))
+            continue
+        # Packed, or sparse: what is left out is zero.
+        shape = tuple(size or 0 for size in tensor.shape)
+        parameters = int(np.prod(shape))
+        left_out = max(parameters - tensor.stored_elements, 0)
+        yield Weight(
+            name=tensor.name,
+            shape=shape,
+            dtype=tensor.dtype,
+            parameters=parameters,
+            zeros=left_out,
+        )
+
+
+def _zero_points(tensor: tflite_file.Tensor) -> Array | int:
+    """Returns what stands for zero, shaped to compare with the tensor."""
+    quantization = tensor.quantization
+    if quantization is None or not any(quantization.zero_points):
+        return 0
+    points = np.asarray(quantization.zero_points)
+    if len(points) == 1:
+        return points
+    shape = [1] * len(tensor.shape)
+    shape[quantization.axis] = len(points)
+    return points.reshape(shape)
+
+
+def _weight(name: str, values: Array, zero: Array | int = 0) -> Weight:
+    is_float = np.issubdtype(values.dtype, np.floating)
+    return Weight(
+        name=name,
+        shape=tuple(values.shape),
+        dtype=values.dtype.name,
+        parameters=int(values.size),
+        zeros=int(np.count_nonzero(values == zero)),
+        not_finite=int(np.count_nonzero(~np.isfinite(values))) if is_float else 0,
+    )

@@ -1,0 +1,84 @@
+"""How far are the outputs of one model from those of another, on the same rows?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfx_loop.contracts.optimization_report import Parity
+from tfx_loop.core.errors import ModelError
+from tfx_loop.models.tensors import Array
+
+_HALF = 0.5
+
+
+def compare(parent: Mapping[str, Array], child: Mapping[str, Array]) -> Parity:
+    """Returns the differences over all outputs, and how often the decision is the same.
+
+    The decision of a row is the largest entry of an output with two or more, and whether it is
+    above a half where an output is one probability; outputs that are neither have none. Outputs
+    are paired by name; single ones by being the only ones.
+
+    Args:
+        parent: Outputs by name, one row each.
+        child: The same of the other model.
+
+    Raises:
+        ModelError: The outputs are not the same ones, or of other shapes.
+    """
+    pairs = pair(parent, child)
+    rows = len(pairs[0][0])
+    differences = [_differences(a, b) for a, b in pairs]
+    agreements = [_same_decision(a, b) for a, b in pairs]
+    decided = [agreement for agreement in agreements if agreement is not None]
+    flat = np.concatenate([difference.reshape(-1) for difference in differences])
+    return Parity(
+        max_difference=float(flat.max(initial=0.0)),
+        mean_difference=float(flat.mean()) if flat.size else 0.0,
+        top_class_agreement=float(np.mean(np.all(decided, axis=0))) if decided else None,
+        rows=rows,
+    )
+
+
+def pair(parent: Mapping[str, Array], child: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+    """Returns outputs of parent and child that belong together.
+
+    Raises:
+        ModelError: The outputs are not the same ones, or of other shapes.
+    """
+    if len(parent) == len(child) == 1:
+        pairs = [(next(iter(parent.values())), next(iter(child.values())))]
+    elif set(parent) == set(child):
+        pairs = [(parent[name], child[name]) for name in sorted(parent)]
+    else:
+        raise ModelError(
+            f"Expected the outputs {', '.join(sorted(parent))}, received "
+            f"{', '.join(sorted(child))}. Compare models with the same outputs."
+        )
+    for mine, other in pairs:
+        if mine.shape != other.shape:
+            raise ModelError(
+                f"Expected outputs of shape {mine.shape}, received {other.shape}. "
+                "Compare models with the same outputs, on the same rows."
+            )
+    return pairs
+
+
+def _differences(parent: Array, child: Array) -> Array:
+    """Absolute differences; what is NaN or the same infinity in both does not differ."""
+    mine, other = parent.astype(np.float64), child.astype(np.float64)
+    same = (mine == other) | (np.isnan(mine) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(mine - other)
+    return np.where(same, 0.0, np.where(np.isnan(differences), np.inf, differences))
+
+
+def _same_decision(parent: Array, child: Array) -> Array | None:
+    rows = len(parent)
+    mine, other = parent.reshape(rows, -1), child.reshape(rows, -1)
+    if mine.shape[1] > 1:
+        same: Array = mine.argmax(axis=1) == other.argmax(axis=1)
+        return same
+    if mine.size and mine.min() >= 0 and mine.max() <= 1:
+        same = (mine[:, 0] > _HALF) == (other[:, 0] > _HALF)
+        return same
+    return None

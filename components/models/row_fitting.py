@@ -1,0 +1,270 @@
+"""How do the columns of a table, or arrays of a file, become what a model takes?
+
+Nothing is guessed that could be wrong: shapes must agree but for axes of length 1 and flattened
+rows, missing values are refused, and numbers only change type where no value changes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.models.rows import Rows
+
+Array = npt.NDArray[Any]
+
+
+class Input(Protocol):
+    """What is read of a model's input tensor."""
+
+    @property
+    def name(self) -> str:
+        """Name in the signature."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape with the batch axis first; None where any length goes."""
+
+    @property
+    def dtype(self) -> str:
+        """Numpy's name of the type."""
+
+
+def rows_from_table(
+    table: Any, inputs: Sequence[Input], label: str | None, slice_columns: Sequence[str] = ()
+) -> Rows:
+    """Returns the rows of a pyarrow Table.
+
+    A column goes to the input of its name; a list column to the input's shape. A model with one
+    input takes, where no column has its name, all other numeric columns in their order.
+
+    Raises:
+        DataError: A column is absent, has missing values or another shape.
+    """
+    check_columns(table.column_names, [*([label] if label else []), *slice_columns])
+    if table.num_rows == 0:
+        raise DataError("Expected rows, received none. Name a file that has rows.")
+    slices = {name: _values(table, name) for name in slice_columns}
+    labels = _values(table, label) if label else None
+    arrays = {
+        tensor.name: _array(table, tensor.name)
+        for tensor in inputs
+        if tensor.name in table.column_names and tensor.name != label
+    }
+    notes: list[str] = []
+    if not arrays and len(inputs) == 1:
+        columns = _wide(table, inputs[0], label, slice_columns)
+        arrays[inputs[0].name] = _stacked(table, columns)
+        notes.append(
+            f"Input {inputs[0].name} takes {len(columns)} columns in their order: "
+            f"{_listed(columns)}."
+        )
+    return rows_from_arrays(arrays, inputs, labels, slices, notes)
+
+
+def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Checks that columns are there.
+
+    Raises:
+        DataError: One is absent; the message lists those that are there.
+    """
+    for name in wanted:
+        if name not in found:
+            raise DataError(
+                f"Expected the column {name!r}, received {_listed(found)}. Name one of these."
+            )
+
+
+def rows_from_arrays(
+    arrays: Mapping[str, Array],
+    inputs: Sequence[Input],
+    labels: Array | None = None,
+    slices: Mapping[str, Array] | None = None,
+    notes: Sequence[str] = (),
+) -> Rows:
+    """Returns the rows of arrays named after the inputs; one array serves a single input.
+
+    Raises:
+        DataError: An input has no array, or one of another shape or with missing values.
+    """
+    if len(inputs) == 1 and len(arrays) == 1:
+        arrays = {inputs[0].name: next(iter(arrays.values()))}
+    missing = [tensor.name for tensor in inputs if tensor.name not in arrays]
+    if missing:
+        raise DataError(
+            f"Expected values for the inputs {_listed([t.name for t in inputs])}, received "
+            f"{_listed(list(arrays)) or 'none of them'}; missing: {_listed(missing)}. "
+            "Name the columns or arrays after the inputs."
+        )
+    told = list(notes)
+    fitted = {tensor.name: _fitted(arrays[tensor.name], tensor, told) for tensor in inputs}
+    checked = None if labels is None else _present(labels, "the label")
+    return Rows(inputs=fitted, labels=checked, slices=dict(slices or {}), notes=tuple(told))
+
+
+def _wide(table: Any, tensor: Input, label: str | None, slice_columns: Sequence[str]) -> list[str]:
+    """Returns the columns that make up one wide input."""
+    numeric = [
+        field.name for field in table.schema if field.name != label and _is_number(field.type)
+    ]
+    size = _size(tensor)
+    lists = [f.name for f in table.schema if f.name != label and pa.types.is_list(f.type)]
+    if not numeric and len(lists) == 1:
+        return lists
+    for columns in (numeric, [name for name in numeric if name not in slice_columns]):
+        if size is None or len(columns) == size:
+            return columns
+    raise DataError(
+        f"Expected {size} numeric columns beside the label for the input {tensor.name!r} of shape "
+        f"{_shape(tensor)}, received {len(numeric)}: {_listed(numeric)}. Leave out the columns "
+        "that the model was not trained on, and give their order as in training."
+    )
+
+
+def _stacked(table: Any, columns: Sequence[str]) -> Array:
+    if len(columns) == 1:
+        return _array(table, columns[0])
+    return np.stack([_array(table, name).astype(np.float64) for name in columns], axis=1)
+
+
+def _array(table: Any, name: str) -> Array:
+    """Returns a column as an array, a list column as (rows, length)."""
+    column = table.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    if column.null_count:
+        raise _missing(f"the column {name!r}", column.null_count)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    depth: list[int] = []
+    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        lengths = np.unique(pc.list_value_length(column).to_numpy(zero_copy_only=False))
+        if len(lengths) != 1:
+            raise DataError(
+                f"Expected lists of one length in the column {name!r}, received lengths from "
+                f"{lengths.min()} to {lengths.max()}. Pad or cut them as the training did."
+            )
+        depth.append(int(lengths[0]))
+        column = column.flatten()
+        if column.null_count:
+            raise _missing(f"the column {name!r}", column.null_count)
+    values = np.asarray(column.to_numpy(zero_copy_only=False))
+    return values.reshape(table.num_rows, *depth) if depth else values
+
+
+def _values(table: Any, name: str) -> Array:
+    """Returns a label or slice column; lists of one value are unpacked, bytes are read as text."""
+    values = _array(table, name)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.dtype == object:
+        values = np.array(
+            [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+        )
+    return values
+
+
+def _fitted(values: Array, tensor: Input, notes: list[str]) -> Array:
+    """Returns the values in the input's shape and type; says in `notes` what was changed."""
+    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
+        raise DataError(
+            f"Expected numbers for the input {tensor.name!r} ({tensor.dtype}), received "
+            f"{values.dtype}. Encode them as the training did."
+        )
+    values = _present(values, f"the input {tensor.name!r}")
+    shape = tensor.shape[1:]
+    if not _agrees(values.shape[1:], shape):
+        values = _reshaped(values, tensor, notes)
+    return _cast(values, tensor)
+
+
+def _reshaped(values: Array, tensor: Input, notes: list[str]) -> Array:
+    """Adds or removes axes of length 1, or folds flattened rows; anything else is an error."""
+    have, want = values.shape[1:], tensor.shape[1:]
+    full = tuple(length for length in want if length is not None)
+    squeezed = tuple(length for length in have if length != 1)
+    same_axes = len(full) == len(want) and squeezed == tuple(n for n in full if n != 1)
+    folded = (
+        len(full) == len(want)
+        and 1 in (len(have), len(want))
+        and int(np.prod(have)) == int(np.prod(full))
+    )
+    if not (same_axes or folded):
+        raise DataError(
+            f"Expected rows of shape {_shape(tensor)} for the input {tensor.name!r}, received "
+            f"(rows, {', '.join(map(str, have))}). Give them in the shape that the model takes."
+        )
+    told = "x".join(str(length) for length in have) or "single numbers"
+    notes.append(
+        f"Input {tensor.name}: rows of {told} were read as {'x'.join(map(str, full)) or 'one'}."
+    )
+    return values.reshape(len(values), *full)
+
+
+def _cast(values: Array, tensor: Input) -> Array:
+    wanted = np.dtype(tensor.dtype)
+    if np.issubdtype(wanted, np.integer):
+        whole = values.astype(wanted)
+        if not np.array_equal(whole, values):
+            raise DataError(
+                f"Expected whole numbers of {wanted} for the input {tensor.name!r}, received "
+                f"{values.dtype} from {values.min()} to {values.max()}. Encode them as the "
+                "training did."
+            )
+        return whole
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(values.astype(wanted, copy=False))
+    if not np.isfinite(cast).all():
+        raise DataError(
+            f"Expected values that {wanted} holds for the input {tensor.name!r}, received up to "
+            f"{np.abs(values).max():g}, too large for {wanted}. Scale them as the training did."
+        )
+    return cast
+
+
+def _present(values: Array, what: str) -> Array:
+    if np.issubdtype(values.dtype, np.inexact):
+        missing = int((~np.isfinite(values)).sum())
+        if missing:
+            raise _missing(what, missing)
+    return values
+
+
+def _missing(what: str, count: int) -> DataError:
+    return DataError(
+        f"Expected no missing values in {what}, received {count:,} (null, NaN or infinite). "
+        "Fill them as the training did, or leave these rows out."
+    )
+
+
+def _agrees(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
+    return len(have) == len(want) and all(
+        b is None or a == b for a, b in zip(have, want, strict=True)
+    )
+
+
+def _size(tensor: Input) -> int | None:
+    """Returns how many numbers a row has; None where the shape leaves it open."""
+    lengths = tensor.shape[1:]
+    if any(length is None for length in lengths):
+        return None
+    return int(np.prod([length for length in lengths if length is not None], dtype=np.int64))
+
+
+def _shape(tensor: Input) -> str:
+    return "(" + ", ".join(str(n) if n is not None else "any" for n in tensor.shape) + ")"
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    )
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

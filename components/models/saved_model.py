@@ -1,0 +1,201 @@
+"""How is a SavedModel read and asked?"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.python.framework import op_def_registry
+
+from tfx_loop.core.errors import DataError, ModelError, first_line
+from tfx_loop.models import tensors
+from tfx_loop.models.formats import SAVED_MODEL_FILE
+from tfx_loop.models.tensors import (
+    COLUMNS_SIGNATURE,
+    DEFAULT_BATCH_ROWS,
+    DEFAULT_SIGNATURE,
+    Array,
+    TensorSpec,
+)
+
+_SERVE_TAG = "serve"
+_INTERNAL_PREFIX = "__saved_model"
+
+
+class SavedModelPredictor:
+    """One signature of a SavedModel."""
+
+    def __init__(self, folder: Path, *, signature: str | None = None) -> None:
+        """Loads it.
+
+        Raises:
+            ModelError: It has no such signature, or cannot be loaded.
+        """
+        graph = read_graph(folder)
+        self.signature = choose_signature(graph, folder, signature)
+        self.inputs, self.outputs = specs(graph.signature_def[self.signature])
+        where = f"signature {self.signature!r} of {folder}"
+        tensors.check_batched(self.inputs, where)
+        check_ops(graph, folder)
+        self.runtime = f"SavedModel on TensorFlow {tf.__version__}"
+        try:
+            self._loaded = tf.saved_model.load(str(folder), tags=[_SERVE_TAG])
+            self._function = self._loaded.signatures[self.signature]
+        except Exception as error:  # Whatever a damaged folder makes TensorFlow raise.
+            raise ModelError(
+                f"Expected a whole SavedModel in {folder}, received {type(error).__name__}: "
+                f"{first_line(error)} Export it again."
+            ) from error
+
+    def predict(
+        self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
+    ) -> dict[str, Array]:
+        """Returns the outputs by name; raises as `Predictor.predict`."""
+        return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
+
+    def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        with refusals_told():
+            outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
+        return {spec.name: outputs[spec.name].numpy() for spec in self.outputs}
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Says which side is at fault when TensorFlow refuses to run a batch.
+
+    Raises:
+        DataError: The rows do not fit.
+        ModelError: The model failed on them.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise DataError(f"The model refuses the rows: {first_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise ModelError(f"The model failed: {first_line(error)}") from error
+
+
+def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
+    """Returns the graph that serves, parsed.
+
+    Raises:
+        ModelError: The file is damaged, or holds none.
+    """
+    file = folder / SAVED_MODEL_FILE
+    try:
+        parsed = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"Expected a SavedModel in {folder}, received: {error.strerror}. Check the path."
+        ) from error
+    except Exception as error:  # DecodeError has another home in each protobuf.
+        raise ModelError(
+            f"Expected a SavedModel in {file}, received a damaged file ({first_line(error)}). "
+            "Was it copied to the end? Export it again."
+        ) from error
+    for graph in parsed.meta_graphs:
+        if _SERVE_TAG in graph.meta_info_def.tags:
+            return graph
+    raise ModelError(
+        f"Expected a SavedModel with the tag {_SERVE_TAG!r} in {file}, found "
+        f"{len(parsed.meta_graphs)} graphs without it. Export it for serving."
+    )
+
+
+def choose_signature(
+    graph: meta_graph_pb2.MetaGraphDef, folder: Path, wanted: str | None = None
+) -> str:
+    """Returns the name of the signature to ask with numbers.
+
+    Raises:
+        ModelError: There is none of that name, or none that takes numbers.
+    """
+    known: list[str] = [
+        name for name in graph.signature_def if not name.startswith(_INTERNAL_PREFIX)
+    ]
+    if not known:
+        raise ModelError(
+            f"Expected a SavedModel with a signature in {folder}, found none. Save it with "
+            "signatures={'serving_default': ...}, or with Keras' model.export."
+        )
+    if wanted is not None and wanted not in known:
+        raise ModelError(
+            f"Expected the signature {wanted!r} in {folder}, found {', '.join(sorted(known))}. "
+            "Name one of these."
+        )
+    numeric = [name for name in sorted(known) if _takes_numbers(graph.signature_def[name])]
+    if wanted is not None and wanted in numeric:
+        return wanted
+    if wanted is None:
+        for name in (DEFAULT_SIGNATURE, COLUMNS_SIGNATURE):
+            if name in numeric:
+                return name
+        if len(numeric) == 1:
+            return numeric[0]
+    asked = wanted or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in known else sorted(known)[0])
+    hint = (
+        f"Name one that takes numbers: {', '.join(numeric)}."
+        if numeric
+        else "Export one that takes the numbers which the network itself takes, or give the Keras "
+        "model beside it."
+    )
+    where = f"signature {asked!r} of {folder}"
+    taken, given = specs(graph.signature_def[asked])
+    tensors.check_numeric((*taken, *given), where, hint)
+    raise ModelError(f"Expected one signature that takes numbers in {folder}. {hint}")
+
+
+def specs(
+    signature: meta_graph_pb2.SignatureDef,
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Returns inputs and outputs of a signature, by name in order.
+
+    Raises:
+        ModelError: An input has no rank.
+    """
+    inputs = tuple(_spec(name, info) for name, info in sorted(signature.inputs.items()))
+    outputs = tuple(
+        _spec(name, info, unknown_ok=True) for name, info in sorted(signature.outputs.items())
+    )
+    return inputs, outputs
+
+
+def check_ops(graph: meta_graph_pb2.MetaGraphDef, folder: Path) -> None:
+    """Checks that TensorFlow knows each operation.
+
+    Raises:
+        ModelError: There are others, all named.
+    """
+    functions = graph.graph_def.library.function
+    own = {function.signature.name for function in functions}
+    used = {node.op for node in graph.graph_def.node}
+    used |= {node.op for function in functions for node in function.node_def}
+    unknown = sorted(op for op in used - own if op_def_registry.get(op) is None)
+    if unknown:
+        raise ModelError(
+            f"Expected TensorFlow's own operations in {folder}, received the custom op "
+            f"{', '.join(unknown)}. Import the library that registers it first, or export the "
+            "model without it."
+        )
+
+
+def _takes_numbers(signature: meta_graph_pb2.SignatureDef) -> bool:
+    infos = (*signature.inputs.values(), *signature.outputs.values())
+    return bool(signature.inputs) and all(
+        dtype.is_floating or dtype.is_integer or dtype.is_bool
+        for dtype in (tf.dtypes.as_dtype(info.dtype) for info in infos)
+    )
+
+
+def _spec(name: str, info: meta_graph_pb2.TensorInfo, unknown_ok: bool = False) -> TensorSpec:
+    shape = info.tensor_shape
+    if shape.unknown_rank and not unknown_ok:
+        raise ModelError(
+            f"Expected an input {name!r} with a rank, received one of any shape. "
+            "Export the model with the shape of its rows, such as [None, 28, 28, 1]."
+        )
+    sizes = tuple(d.size if d.size >= 0 else None for d in shape.dim)
+    dtype = tf.dtypes.as_dtype(info.dtype).name
+    return TensorSpec(name=name, shape=sizes, dtype=dtype)

@@ -1,0 +1,182 @@
+"""How is a .tflite model asked? Floats in and out, also where whole numbers stand for them."""
+
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfx_loop.core.errors import ModelError, first_line
+from tfx_loop.models import tensors, tflite_file
+from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array, TensorSpec
+
+# Custom operators that every TFLite interpreter brings along.
+_COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
+_EDGE_TPU_OP = "edgetpu-custom-op"
+_FLEX = "Flex"
+_QUANTIZED = ("int8", "uint8", "int16")
+
+
+class TFLitePredictor:
+    """One signature of a .tflite model. Safe for many threads, which wait for each other."""
+
+    def __init__(self, path: Path, *, signature: str | None = None, threads: int = 1) -> None:
+        """Reads and checks the file, then hands it to the runtime.
+
+        Raises:
+            ModelError: It is damaged, or has an operator that the runtime does not know.
+        """
+        self._file = tflite_file.read(path)
+        _check_custom_ops(self._file, path)
+        names = _names(self._file, path, signature)
+        self._input_ids, self._output_ids = names.inputs, names.outputs
+        self.inputs = tuple(self._spec(name, i) for name, i in sorted(names.inputs.items()))
+        self.outputs = tuple(self._spec(name, i) for name, i in sorted(names.outputs.items()))
+        hint = "Give a model whose text is encoded outside it."
+        tensors.check_numeric((*self.inputs, *self.outputs), str(path), hint)
+        tensors.check_batched(self.inputs, str(path))
+        self._path = path
+        self._lock = threading.Lock()
+        self._allocated: dict[str, tuple[int, ...]] = {}
+        self._interpreter, self.runtime = _interpreter(self._file, path, threads)
+
+    def predict(
+        self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
+    ) -> dict[str, Array]:
+        """Returns the outputs by name; raises as `Predictor.predict`."""
+        with self._lock:
+            return tensors.in_batches(self._run, inputs, self.inputs, batch_size)
+
+    def _run(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            self._allocate({name: values.shape for name, values in batch.items()})
+            for name, values in batch.items():
+                index = self._input_ids[name]
+                self._interpreter.set_tensor(index, _quantize(values, self._tensor(index)))
+            self._interpreter.invoke()
+            return {
+                name: _dequantize(self._interpreter.get_tensor(index), self._tensor(index))
+                for name, index in self._output_ids.items()
+            }
+        except (RuntimeError, ValueError) as error:
+            self._allocated = {}
+            raise ModelError(
+                f"Expected {self._path} to run, received: {first_line(error)} "
+                "Convert the model again, or with another mode."
+            ) from error
+
+    def _allocate(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        if shapes == self._allocated:
+            return
+        for name, shape in shapes.items():
+            self._interpreter.resize_tensor_input(self._input_ids[name], list(shape))
+        self._interpreter.allocate_tensors()
+        self._allocated = shapes
+
+    def _tensor(self, index: int) -> tflite_file.Tensor:
+        return self._file.tensors[index]
+
+    def _spec(self, name: str, index: int) -> TensorSpec:
+        tensor = self._tensor(index)
+        dtype = "float32" if _is_quantized(tensor) else tensor.dtype
+        return TensorSpec(name=name, shape=tensor.shape, dtype=dtype, file_dtype=tensor.dtype)
+
+
+def plain_name(name: str) -> str:
+    """Returns a tensor's name without what the converter put around it.
+
+    `serving_default_image:0` is the input `image` of the signature that was converted.
+    """
+    return re.sub(r":0$", "", re.sub(rf"^{DEFAULT_SIGNATURE}_", "", name)) or name
+
+
+def _names(
+    file: tflite_file.TFLiteFile, path: Path, wanted: str | None
+) -> tflite_file.SignatureDef:
+    if file.signatures and wanted is not None and wanted not in file.signatures:
+        raise ModelError(
+            f"Expected the signature {wanted!r} in {path}, found "
+            f"{', '.join(sorted(file.signatures))}. Name one of these."
+        )
+    if file.signatures:
+        first = min(file.signatures, key=lambda name: (name != DEFAULT_SIGNATURE, name))
+        return file.signatures[wanted or first]
+    return tflite_file.SignatureDef(_by_name(file, file.inputs), _by_name(file, file.outputs))
+
+
+def _by_name(file: tflite_file.TFLiteFile, indices: tuple[int, ...]) -> dict[str, int]:
+    plain = [plain_name(file.tensors[index].name) for index in indices]
+    unique = plain if len(set(plain)) == len(plain) else [f"tensor_{i}" for i in indices]
+    return dict(zip(unique, indices, strict=True))
+
+
+def _check_custom_ops(file: tflite_file.TFLiteFile, path: Path) -> None:
+    if _EDGE_TPU_OP in file.custom_ops:
+        raise ModelError(
+            f"Expected a model for the CPU in {path}, received one that is compiled for the Edge "
+            "TPU. Give the model that was compiled."
+        )
+    others = [
+        op for op in file.custom_ops if op not in _COMMON_CUSTOM_OPS and not op.startswith(_FLEX)
+    ]
+    if others:
+        raise ModelError(
+            f"Expected TFLite's own operators in {path}, received the custom op "
+            f"{', '.join(others)}. Convert the model without it."
+        )
+
+
+def _interpreter(file: tflite_file.TFLiteFile, path: Path, threads: int) -> tuple[Any, str]:
+    flex = any(op.startswith(_FLEX) for op in file.custom_ops)
+    made, runtime = _tf_lite() if flex else _runtime()
+    try:
+        interpreter = made(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"Expected a TFLite model that {runtime} can run in {path}, received: "
+            f"{first_line(error)} Convert the model again."
+        ) from error
+    return interpreter, runtime
+
+
+def _runtime() -> tuple[Any, str]:
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError:
+        return _tf_lite()
+    from importlib.metadata import version
+
+    return interpreter.Interpreter, f"LiteRT {version('ai-edge-litert')} with XNNPACK"
+
+
+def _tf_lite() -> tuple[Any, str]:
+    import tensorflow as tf
+
+    return tf.lite.Interpreter, f"TensorFlow Lite {tf.__version__} with XNNPACK"
+
+
+def _is_quantized(tensor: tflite_file.Tensor) -> bool:
+    return tensor.dtype in _QUANTIZED and tensor.quantization is not None
+
+
+def _quantize(values: Array, tensor: tflite_file.Tensor) -> Array:
+    if not _is_quantized(tensor):
+        return values
+    assert tensor.quantization is not None
+    limits = np.iinfo(tensor.dtype)
+    whole = np.rint(values / np.float32(tensor.quantization.scales[0]))
+    whole += tensor.quantization.zero_points[0]
+    stored: Array = np.clip(whole, limits.min, limits.max).astype(tensor.dtype)
+    return stored
+
+
+def _dequantize(values: Array, tensor: tflite_file.Tensor) -> Array:
+    if not _is_quantized(tensor):
+        return values
+    assert tensor.quantization is not None
+    whole = values.astype(np.float32) - tensor.quantization.zero_points[0]
+    real: Array = whole * np.float32(tensor.quantization.scales[0])
+    return real

@@ -1,0 +1,1 @@
+"""Profiles, drift, skew, quality, and the decision to retrain."""

@@ -1,0 +1,235 @@
+"""Is a feature of this window broken, rather than drifted?
+
+A sensor stuck at zero or a feature gone missing says nothing about the world: it holds retraining
+back and goes to whoever owns the data. Each check takes what training had and what the window has,
+and names a fault or returns None. A share must have risen by what matters, and beyond what chance
+explains: a few odd rows in a small window are no flood.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import special
+
+from tfx_loop.monitoring.drift.data_faults.sample_statistics import FloatArray, Traits
+from tfx_loop.monitoring.drift.data_faults.units import unit_change
+from tfx_loop.monitoring.drift.settings import FaultSettings
+from tfx_loop.monitoring.profile.bins import CategoryBins
+from tfx_loop.monitoring.profile.counts import ColumnCounts
+from tfx_loop.monitoring.profile.reference import FeatureProfile
+
+# Faults that show in the columns, before anything is counted.
+ABSENT_FEATURE = "absent_feature"
+NOT_IN_REFERENCE = "not_in_reference"
+TYPE_CHANGED = "type_changed"
+SCHEMA_ANOMALY = "schema_anomaly"
+# Faults that show in the counts.
+INFINITE_VALUES = "infinite_values"
+ALL_MISSING = "all_missing"
+MISSING_FLOOD = "missing_flood"
+CONSTANT_VALUE = "constant_value"
+STUCK_VALUE = "stuck_value"
+NEW_CATEGORY_FLOOD = "new_category_flood"
+UNIT_CHANGED = "unit_changed"
+OUT_OF_RANGE = "out_of_range"
+# Faults of whole rows.
+DUPLICATE_FLOOD = "duplicate_flood"
+SILENT_SOURCE = "silent_source"
+LATE_SOURCE = "late_source"
+
+_CHANCE = 1e-4
+# Of all values out of range, those that are one and the same code for "nobody knows".
+_CODE_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One feature, as training had it and as the window has it.
+
+    Attributes:
+        profile: Training.
+        counts: The window, on the profile's bins.
+        traits: Of the window's values, what counts do not tell.
+    """
+
+    profile: FeatureProfile
+    counts: ColumnCounts
+    traits: Traits = field(default_factory=Traits)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault and what more there is to say about it."""
+
+    code: str
+    note: str = ""
+
+
+def surely_above(part: int, whole: int, usual_part: int, usual_whole: int) -> bool:
+    """Says whether `part` of `whole` is more than the usual share can explain by chance.
+
+    The usual share is taken at its upper 99.9 % bound (Clopper and Pearson 1934).
+    """
+    if not part or not whole:
+        return False
+    rest = max(usual_whole - usual_part, 0)
+    usual = float(special.betaincinv(usual_part + 1, rest, 0.999)) if rest else 1.0
+    return float(special.bdtrc(part - 1, whole, usual)) < _CHANCE
+
+
+def infinite_values(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """Infinities where training had none, or ten times as many."""
+    trained, counts = seen.profile.counts, seen.counts
+    usual = trained.infinite / max(trained.rows, 1)
+    if counts.infinite <= 10 * usual * counts.rows:
+        return None
+    return Fault(INFINITE_VALUES, f"{counts.infinite:,} infinite values")
+
+
+def all_missing(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """No value in the whole window, which training makes all but impossible."""
+    if seen.counts.present:
+        return None
+    trained = seen.profile.counts
+    chance = seen.counts.rows * math.log(_share(trained.missing, trained.rows))
+    return Fault(ALL_MISSING) if chance < math.log(settings.stuck_chance) else None
+
+
+def missing_flood(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """Many more missing values than in training."""
+    trained, counts = seen.profile.counts, seen.counts
+    now, usual = counts.missing / counts.rows, trained.missing / trained.rows
+    much = now - usual > settings.missing_rise
+    manifold = now - usual > settings.missing_rise / 4 and now > 5 * usual
+    sure = surely_above(counts.missing, counts.rows, trained.missing, trained.rows)
+    if not (much or manifold) or not sure:
+        return None
+    return Fault(MISSING_FLOOD, f"{now:.0%} missing, {usual:.0%} in the reference")
+
+
+def constant_value(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """One value all window long, where training had several."""
+    profile, counts = seen.profile, seen.counts
+    if isinstance(profile.bins, CategoryBins):
+        single = max(counts.bins) == counts.present and not counts.bins[-1]
+    else:
+        single = counts.minimum == counts.maximum and not counts.infinite
+    if not counts.present or not single:
+        return None
+    place = int(np.argmax(counts.bins))
+    usual = _share(profile.counts.bins[place], profile.counts.present)
+    chance = counts.present * math.log(usual)
+    return Fault(CONSTANT_VALUE) if chance < math.log(settings.stuck_chance) else None
+
+
+def stuck_value(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """One value for a long run of rows, and far more often than training had values like it."""
+    trained, traits, run = seen.profile.counts, seen.traits, seen.traits.longest_run
+    if traits.run_bin is None or run < settings.stuck_share * traits.rows:
+        return None
+    usual = trained.bins[traits.run_bin]
+    if run / traits.present - usual / trained.present < settings.stuck_share / 2:
+        return None
+    if not surely_above(run, traits.present, usual, trained.present):
+        return None
+    return Fault(STUCK_VALUE, f"one value in {run / traits.rows:.0%} of the rows on end")
+
+
+def new_category_flood(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """Many values that training did not have, or hardly."""
+    profile, counts = seen.profile, seen.counts
+    if not isinstance(profile.bins, CategoryBins) or not counts.present:
+        return None
+    usual_rows = _hardly_there(profile.counts)
+    usual, now = usual_rows / max(profile.counts.present, 1), counts.bins[-1] / counts.present
+    if now - usual <= settings.new_category_rise:
+        return None
+    if not surely_above(counts.bins[-1], counts.present, usual_rows, profile.counts.present):
+        return None
+    return Fault(NEW_CATEGORY_FLOOD, f"{now:.0%} are values that the reference hardly has")
+
+
+def _hardly_there(trained: ColumnCounts) -> int:
+    """Training rows whose value would have no bin, had that row not been there.
+
+    Their share estimates that of values without a bin among new rows (Good 1953, "The population
+    frequencies of species"): values seen once, and where values compete for bins those that only
+    just got one.
+    """
+    alone = np.array(trained.bins[:-1], dtype=np.int64)
+    if not len(alone):
+        return trained.bins[-1]
+    last = int(alone.min()) + 1 if trained.bins[-1] else 1
+    return int(trained.bins[-1] + alone[alone <= last].sum())
+
+
+def unit_changed(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """The values match training once they are scaled or shifted as another unit would be."""
+    unit = unit_change(seen.profile, seen.counts, seen.traits.values)
+    return Fault(UNIT_CHANGED, unit) if unit else None
+
+
+def out_of_range(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """Numbers far beyond the training range, or one code beyond it again and again."""
+    trained, counts = seen.profile.counts, seen.counts
+    if not counts.present:
+        return None
+    share = counts.outside / counts.present
+    sure = surely_above(counts.outside, counts.present, trained.outside, trained.present)
+    if share > settings.outside_share and sure:
+        return Fault(OUT_OF_RANGE, f"{share:.0%} lie more than the reference's range beyond it")
+    value, rows = _code(seen)
+    if rows <= settings.outside_share * max(len(seen.traits.values), 1):
+        return None
+    if not surely_above(rows, len(seen.traits.values), 0, trained.present):
+        return None
+    if rows < _CODE_SHARE * _beyond(seen).size:
+        # Many values out there, and one of them often: a summer after a winter, not a code.
+        return None
+    return Fault(OUT_OF_RANGE, f"{value:g} again and again, outside of the reference's range")
+
+
+def _code(seen: Seen) -> tuple[float, int]:
+    """The most frequent sampled value outside of the training range, and how often it is there."""
+    found, times = np.unique(_beyond(seen), return_counts=True)
+    if not len(found):
+        return 0.0, 0
+    place = int(np.argmax(times))
+    return float(found[place]), int(times[place])
+
+
+def _beyond(seen: Seen) -> FloatArray:
+    """The sampled values outside of the training range."""
+    low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
+    values = seen.traits.values
+    if low is None or high is None or isinstance(seen.profile.bins, CategoryBins):
+        return np.zeros(0)
+    return values[(values < low) | (values > high)]
+
+
+def _share(part: int, whole: int) -> float:
+    """A share that is never 0, as the next row may be the first of its kind."""
+    return (part + 1) / (whole + 1)
+
+
+Check = Callable[[Seen, FaultSettings], Fault | None]
+CHECKS: tuple[Check, ...] = (
+    infinite_values,
+    all_missing,
+    constant_value,
+    missing_flood,
+    unit_changed,
+    new_category_flood,
+    out_of_range,
+    stuck_value,
+)
+
+
+def find_fault(seen: Seen, settings: FaultSettings) -> Fault | None:
+    """Returns the first fault that a check names."""
+    for check in CHECKS:
+        if fault := check(seen, settings):
+            return fault
+    return None

@@ -1,0 +1,177 @@
+"""Do rows keep to a TFDV schema? Types, presence, domains and values a row, as TFX wrote them.
+
+The schema is what the data's owner promised, so a breach is a fault whatever the reference had.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import read_bytes
+from tfx_loop.monitoring.drift.data_faults.faults import SCHEMA_ANOMALY, TYPE_CHANGED
+from tfx_loop.monitoring.drift.report import FeatureDrift
+from tfx_loop.monitoring.profile.columns import strings
+
+SERVING = "SERVING"
+
+
+def read_schema(path: str) -> Any:
+    """Returns the Schema message of a `schema.pbtxt`.
+
+    Raises:
+        DataError: The file holds no such message.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    try:
+        return text_format.Parse(read_bytes(path).decode(), schema_pb2.Schema())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise DataError(
+            f"Expected a TFDV schema as text in {path}, received: {error}. "
+            "Give the schema.pbtxt that SchemaGen or ImportSchemaGen wrote."
+        ) from error
+
+
+@dataclass
+class _Found:
+    rows: int = 0
+    missing: int = 0
+    outside: int = 0
+    values: int = 0
+    most_values: int = 0
+    examples: list[Any] = field(default_factory=list)
+
+
+class Rows(Protocol):
+    """A table that is read in pieces, as TableFile is."""
+
+    @property
+    def schema(self) -> Any:
+        """The pyarrow schema."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Yields record batches of these columns."""
+
+
+def check_schema(table: Rows, schema: Any, ignored: Collection[str] = ()) -> list[FeatureDrift]:
+    """Reads a table once and returns its breaches of the schema, one entry a feature.
+
+    Columns that the schema does not know are a breach too, as TFDV has it.
+
+    Args:
+        table: The rows.
+        schema: TFDV's Schema message; features that it says are not in the environment `SERVING`
+            are not asked for.
+        ignored: Features that are not looked at.
+    """
+    served = [f for f in schema.feature if SERVING not in f.not_in_environment]
+    known = {feature.name: feature for feature in served if feature.name not in ignored}
+    domains = {domain.name: set(domain.value) for domain in schema.string_domain}
+    anomalies: dict[str, tuple[str, str]] = {}
+    for name in table.schema.names:
+        if name not in {*known, *ignored} and not name.startswith("__index_level_"):
+            anomalies[name] = (SCHEMA_ANOMALY, "the schema has no such feature")
+    checked = []
+    for name, feature in known.items():
+        if name not in table.schema.names:
+            if feature.presence.min_fraction > 0 or feature.presence.min_count > 0:
+                anomalies[name] = (SCHEMA_ANOMALY, "required by the schema, and not there")
+        elif not _type_fits(feature.type, table.schema.field(name).type):
+            note = f"{_type_name(feature.type)} in the schema, {table.schema.field(name).type} here"
+            anomalies[name] = (TYPE_CHANGED, note)
+        else:
+            checked.append(name)
+    found = {name: _Found() for name in checked}
+    for batch in table.batches(checked) if checked else ():
+        for place, name in enumerate(checked):
+            _read(found[name], batch.column(place), known[name], domains)
+    for name in checked:
+        if note := _breach(found[name], known[name]):
+            anomalies[name] = (SCHEMA_ANOMALY, note)
+    return [
+        FeatureDrift(feature=name, type="schema", fault=fault, note=note)
+        for name, (fault, note) in anomalies.items()
+    ]
+
+
+def _inner(kind: Any) -> Any:
+    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return kind.value_type if nested or pa.types.is_fixed_size_list(kind) else kind
+
+
+def _type_fits(expected: int, kind: Any) -> bool:
+    """FeatureType of schema.proto: 1 BYTES, 2 INT, 3 FLOAT; 0 and 4 promise nothing."""
+    kind = _inner(kind)
+    if expected not in (1, 2, 3) or pa.types.is_null(kind):
+        return True
+    if expected == 2:
+        return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    if expected == 3:
+        return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+    return not (pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _type_name(expected: int) -> str:
+    return {1: "BYTES", 2: "INT", 3: "FLOAT"}.get(expected, "any type")
+
+
+def _read(found: _Found, column: Any, feature: Any, domains: dict[str, set[str]]) -> None:
+    found.rows += len(column)
+    found.missing += column.null_count
+    if _inner(column.type) != column.type:
+        lengths = pc.list_value_length(column.drop_null())
+        found.most_values = max(found.most_values, pc.max(lengths).as_py() or 0)
+        column = column.flatten()
+    else:
+        found.most_values = max(found.most_values, 1)
+    column = column.drop_null()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    found.values += len(column)
+    outside = _outside(column, feature, domains)
+    if outside is not None and len(outside):
+        found.outside += len(outside)
+        found.examples = found.examples or outside[:3].to_pylist()
+
+
+def _outside(column: Any, feature: Any, domains: dict[str, set[str]]) -> Any:
+    which = feature.WhichOneof("domain_info")
+    if which in ("domain", "string_domain"):
+        allowed = (
+            domains.get(feature.domain, set())
+            if which == "domain"
+            else set(feature.string_domain.value)
+        )
+        inside = pc.is_in(strings(column), value_set=pa.array(sorted(allowed), pa.string()))
+        return column.filter(pc.invert(inside)) if allowed else None
+    if which in ("int_domain", "float_domain"):
+        domain = getattr(feature, which)
+        inside = pa.array([True] * len(column))
+        if domain.HasField("min"):
+            inside = pc.and_(inside, pc.greater_equal(column, pa.scalar(domain.min)))
+        if domain.HasField("max"):
+            inside = pc.and_(inside, pc.less_equal(column, pa.scalar(domain.max)))
+        return column.filter(pc.invert(inside))
+    return None
+
+
+def _breach(found: _Found, feature: Any) -> str:
+    """The first breach in words; empty for none."""
+    there = 1 - found.missing / max(found.rows, 1)
+    if there < feature.presence.min_fraction:
+        return f"in {there:.1%} of the rows, at least {feature.presence.min_fraction:.1%} promised"
+    most = feature.value_count.max
+    if most and found.most_values > most:
+        return f"up to {found.most_values} values a row, at most {most} promised"
+    inside = 1.0
+    if feature.distribution_constraints.HasField("min_domain_mass"):
+        inside = feature.distribution_constraints.min_domain_mass
+    share = 1 - found.outside / max(found.values, 1)
+    if share < inside:
+        return f"{1 - share:.1%} of the values are outside the domain, such as {found.examples}"
+    return ""

@@ -1,0 +1,61 @@
+"""How is a comparison given out: as JSON, as a page, as gauges?"""
+
+from dataclasses import dataclass, replace
+
+from tfx_loop.monitoring.drift import report
+from tfx_loop.monitoring.drift.page import render
+from tfx_loop.monitoring.drift.report import DriftReport
+from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.telemetry import gauges, prometheus_text
+from tfx_loop.monitoring.drift.window_parts import shapes_of
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.window_profile import WindowProfile
+
+# What a report says of a model and its windows, and two files do not have.
+_OF_MODELS = (
+    *("model_name", "model_version", "model_versions", "reference_digest", "history"),
+    *("shapes", "estimated", "realised", "past", "longest_gap_share", "start_ms", "end_ms"),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A report, and what it rests on.
+
+    Attributes:
+        report: Features of all rows and of slices.
+        reference: The profile of what is usual.
+        current: What came since, counted on its bins.
+        settings: When a feature has drifted or is broken.
+    """
+
+    report: DriftReport
+    reference: ReferenceProfile
+    current: WindowProfile
+    settings: DriftSettings
+
+
+def page_of(comparison: Comparison, title: str = "") -> str:
+    """Returns the comparison as one self-contained HTML page; the title is a line above it."""
+    found = comparison.report
+    settings = replace(comparison.settings, ignore_features=())
+    shapes = shapes_of(found.features, comparison.reference, comparison.current, settings)
+    parts = replace(found.parts, shapes=shapes)
+    return render(replace(found, parts=parts), title=title or found.window)
+
+
+def prometheus_of(comparison: Comparison) -> str:
+    """Returns the comparison's numbers as gauges in Prometheus' text format."""
+    return prometheus_text(gauges(comparison.report))
+
+
+def to_json(comparison: Comparison) -> dict[str, object]:
+    """Returns what `loop monitor --json` prints: features of all rows, and slices apart."""
+    content = report.to_json(comparison.report)
+    features = content.pop("features")
+    for name in _OF_MODELS:
+        content.pop(name)
+    content["rows"].pop("failed")
+    content["features"] = [entry for entry in features if not entry["slice"]]
+    content["slices"] = [entry for entry in features if entry["slice"]]
+    return dict(content)

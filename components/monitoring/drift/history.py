@@ -1,0 +1,81 @@
+"""Which windows came before, in a few numbers each? Carried from report to report."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tfx_loop.monitoring.drift.report_parts import PastWindow, RealisedQuality
+
+if TYPE_CHECKING:
+    from tfx_loop.monitoring.drift.report import DriftReport
+
+MOST_WINDOWS = 24
+MOST_FEATURES = 30
+_DIGITS = 4
+
+
+def as_past(report: "DriftReport") -> PastWindow:
+    """Returns what later reports keep of a report: its features with the largest effects."""
+    whole = [f for f in report.features if not f.slice]
+    estimated = report.parts.estimated
+    return PastWindow(
+        window=report.window,
+        verdict=report.verdict.value,
+        model_version=report.model_version,
+        rows=report.current_rows,
+        psi={
+            f.feature: round(f.psi_corrected, _DIGITS)
+            for f in whole[:MOST_FEATURES]
+            if f.psi_corrected is not None
+        },
+        drifted=tuple(f.feature for f in whole[:MOST_FEATURES] if f.drifted),
+        faults={f.feature: f.fault for f in whole[:MOST_FEATURES] if f.fault},
+        estimated={
+            name: (metric.value, metric.low, metric.high, metric.factor)
+            for name, metric in (estimated.metrics if estimated else {}).items()
+        },
+        from_scores={
+            name: (metric.from_scores, metric.chance)
+            for name, metric in (estimated.metrics if estimated else {}).items()
+            if metric.from_scores is not None
+        },
+    )
+
+
+def carried(
+    past: Iterable[PastWindow], now: PastWindow, realised: RealisedQuality | None = None
+) -> tuple[PastWindow, ...]:
+    """Returns the windows a report carries: those before, with labels that have come, and its own.
+
+    Args:
+        past: Windows that the report before carried, the newest last.
+        now: The window of this report; an earlier report on the same window is replaced.
+        realised: Quality of a window whose labels have come; its window gets it.
+    """
+    windows = {entry.window: entry for entry in past if entry.window != now.window}
+    windows[now.window] = now
+    if realised:
+        known = windows.get(realised.window)
+        if known:
+            windows[realised.window] = replace(known, realised=dict(realised.metrics))
+        else:
+            # Before all: the labels of a window that no report is known of.
+            early = PastWindow(window=realised.window, realised=dict(realised.metrics))
+            windows = {realised.window: early, **windows}
+    return tuple(windows.values())[-MOST_WINDOWS:]
+
+
+def joined(reports: Iterable["DriftReport"]) -> tuple[PastWindow, ...]:
+    """Returns the windows of several reports, in the order given; what a later one says counts."""
+    windows: dict[str, PastWindow] = {}
+    realised: dict[str, Mapping[str, float]] = {}
+    for report in reports:
+        for entry in (*report.parts.past, as_past(report)):
+            if entry.verdict or entry.window not in windows:
+                windows[entry.window] = entry
+            if entry.realised:
+                realised[entry.window] = entry.realised
+    return tuple(
+        replace(entry, realised=realised.get(entry.window, entry.realised))
+        for entry in windows.values()
+    )[-MOST_WINDOWS:]

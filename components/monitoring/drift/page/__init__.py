@@ -1,0 +1,5 @@
+"""How does a drift report look to people? One static HTML page."""
+
+from tfx_loop.monitoring.drift.page.report_page import PAGE_FILE, render
+
+__all__ = ["PAGE_FILE", "render"]

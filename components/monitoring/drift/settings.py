@@ -1,0 +1,130 @@
+"""When has a feature drifted, and when is it broken? The settings of the monitor."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tfx_loop.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultSettings:
+    """From where on an odd feature is a broken one.
+
+    Every share must also be beyond what chance explains (faults.py).
+
+    Attributes:
+        missing_rise: Rise of the share of missing values since training, in [0, 1]; a quarter of
+            it is enough where the share has become five times as large.
+        new_category_rise: Rise of the share of values that training hardly had, in [0, 1].
+        outside_share: Share of numbers more than a whole training range beyond that range.
+        stuck_share: Share of the rows that repeat one value without a break, in [0, 1].
+        duplicate_rise: Rise of the share of rows that repeat another row, in [0, 1].
+        stuck_chance: A single value all window long is a fault when training makes it less
+            likely than this.
+    """
+
+    missing_rise: float = 0.2
+    new_category_rise: float = 0.15
+    outside_share: float = 0.05
+    stuck_share: float = 0.1
+    duplicate_rise: float = 0.1
+    stuck_chance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value <= 1:
+                raise ConfigError(f"{name} must be above 0 and at most 1, got {value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrivalSettings:
+    """What is too quiet and too late.
+
+    Attributes:
+        silent_share: Share of the window without a row that is silence, in (0, 1].
+        fewest_share: Share of the usual rows below which a source is silent, in [0, 1).
+        late_share: Share of rows with an event time before the window that is late, in (0, 1].
+    """
+
+    silent_share: float = 0.25
+    fewest_share: float = 0.1
+    late_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (0 < self.silent_share <= 1 and 0 <= self.fewest_share < 1):
+            raise ConfigError(
+                "silent_share must be above 0 and at most 1 and fewest_share from 0 to below 1, "
+                f"got {self.silent_share} and {self.fewest_share}."
+            )
+        if not 0 < self.late_share <= 1:
+            raise ConfigError(f"late_share must be above 0 and at most 1, got {self.late_share}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftSettings:
+    """When a feature has drifted.
+
+    Attributes:
+        q: False discovery rate over the features of a window, in (0, 1).
+        psi_floor: PSI, in nats, below which a difference does not matter: 0.02 is a shift by 0.14
+            standard deviations. A feature is held back when its PSI is below it for sure.
+        min_rows: Rows below which neither side is tested.
+        windows_needed: k of k-of-n: windows that must exceed, this one among them.
+        windows_looked_at: n of k-of-n.
+        release: A feature that had drifted in the window before stays so down to this share of
+            the floor, in (0, 1]; 1 for no hysteresis.
+        season_floors: Least corrected PSI in this season of a feature, or of one in a slice, such
+            as `x where site=south` (calibration.py).
+        ignore_features: Features that move legitimately, such as the month.
+        score_output: Log column to compare with the reference's score; empty for none.
+        score_threshold: Score above which a row is answered with 1, in (0, 1); estimated accuracy,
+            precision, recall and F1 are of these answers.
+        faults: When a feature is broken.
+        arrivals: When the source of the rows is silent or late.
+    """
+
+    q: float = 0.025
+    psi_floor: float = 0.02
+    min_rows: int = 100
+    windows_needed: int = 1
+    windows_looked_at: int = 1
+    release: float = 0.5
+    season_floors: Mapping[str, float] = field(default_factory=dict)
+    ignore_features: tuple[str, ...] = ()
+    score_output: str = ""
+    score_threshold: float = 0.5
+    faults: FaultSettings = field(default_factory=FaultSettings)
+    arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.q < 1:
+            raise ConfigError(f"q must be between 0 and 1, got {self.q}. 0.025 is usual.")
+        if not 0 <= self.psi_floor < 100:
+            raise ConfigError(f"psi_floor must be 0 or more, got {self.psi_floor}. 0.02 is usual.")
+        if self.min_rows < 50:
+            raise ConfigError(
+                f"min_rows must be at least 50, got {self.min_rows}: the tests count on bins."
+            )
+        if not 1 <= self.windows_needed <= self.windows_looked_at:
+            raise ConfigError(
+                "windows_needed must be from 1 to windows_looked_at, got "
+                f"{self.windows_needed} of {self.windows_looked_at}."
+            )
+        if not 0 < self.score_threshold < 1:
+            raise ConfigError(
+                f"score_threshold must be between 0 and 1, got {self.score_threshold}."
+            )
+        if not 0 < self.release <= 1:
+            raise ConfigError(f"release must be above 0 and at most 1, got {self.release}.")
+        if not all(math.isfinite(value) for value in self.season_floors.values()):
+            raise ConfigError(f"season_floors must be finite, got {dict(self.season_floors)}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the settings as a report keeps them."""
+        return {
+            **asdict(self),
+            "ignore_features": list(self.ignore_features),
+            "season_floors": dict(self.season_floors),
+        }

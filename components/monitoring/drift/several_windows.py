@@ -1,0 +1,91 @@
+"""What moved over several windows, from their counts alone? No row is read again."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+import pyarrow.parquet as pq
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.storage import read_bytes, read_json
+from tfx_loop.data.prediction_log.files import join
+from tfx_loop.data.tables.opening import is_file
+from tfx_loop.monitoring.drift import report
+from tfx_loop.monitoring.drift.calibration import training_floors
+from tfx_loop.monitoring.drift.export import Comparison
+from tfx_loop.monitoring.drift.monitor import monitor
+from tfx_loop.monitoring.drift.report import DriftReport
+from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.window import CountedWindow
+from tfx_loop.monitoring.profile import profile_files, reference
+from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
+from tfx_loop.monitoring.profile.window_profile import WindowProfile, merge
+
+
+def is_profile(path: str) -> bool:
+    """Says whether a path is a ReferenceProfile artifact's folder."""
+    return is_file(join(path, reference.PROFILE_FILE))
+
+
+def compare_windows(
+    profile: str, windows: Sequence[str], settings: DriftSettings, multivariate: bool = False
+) -> Comparison:
+    """Judges several windows as one.
+
+    Args:
+        profile: Folder of the ReferenceProfile that the windows were counted on.
+        windows: Folders of DriftMonitor's reports on them, each once.
+        settings: When a feature has drifted; what the reports ignored is ignored, too.
+        multivariate: Test all features together, too.
+
+    Raises:
+        ConfigError: A folder is given twice, or the reports looked at different scores.
+        DataError: A profile is not there, or was counted on another reference.
+    """
+    if len(set(windows)) < len(windows):
+        raise ConfigError(f"Expected each window once, received {sorted(windows)}.")
+    reports = [_report(path) for path in windows]
+    known = reference.from_json(read_json(join(profile, reference.PROFILE_FILE)))
+    trained = profile_files.load(profile, COUNTS_FILE)
+    whole = _joined(reports, reduce(merge, map(profile_files.load, windows)))
+    scores = {found.settings.get("score_output", "") for found in reports}
+    if len(scores) > 1:
+        raise ConfigError(f"Expected reports on one score, received {sorted(scores)}.")
+    ignored = {name for found in reports for name in found.settings.get("ignore_features", ())}
+    floors = training_floors(known, trained, whole.end_ms - whole.start_ms, settings.min_rows)
+    settings = replace(
+        settings,
+        score_output=scores.pop(),
+        ignore_features=tuple(sorted({*settings.ignore_features, *ignored})),
+        season_floors=floors,
+    )
+    sample = None
+    if multivariate:
+        sample = pq.read_table(io.BytesIO(read_bytes(os.path.join(profile, reference.SAMPLE_FILE))))
+    found = monitor(known, whole, settings, usual=trained, sample=sample)
+    return Comparison(found, known, whole.profile, settings)
+
+
+def _report(folder: str) -> DriftReport:
+    path = join(folder, report.REPORT_FILE)
+    if not is_file(path):
+        raise DataError(
+            f"Expected a report of DriftMonitor at {path}, found none. Name folders of DriftReport "
+            "artifacts as current, as reference is a ReferenceProfile."
+        )
+    return report.from_json(read_json(path))
+
+
+def _joined(reports: Sequence[DriftReport], profile: WindowProfile) -> CountedWindow:
+    """The windows as one, from the begin of the first to the end of the last."""
+    in_order = sorted(reports, key=lambda found: (found.start_ms, found.window))
+    names = [found.window for found in in_order]
+    return CountedWindow(
+        window=names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}",
+        model_name=reports[0].model_name,
+        profile=profile,
+        start_ms=in_order[0].start_ms,
+        end_ms=max(found.end_ms for found in reports),
+    )

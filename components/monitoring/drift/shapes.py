@@ -1,0 +1,131 @@
+"""How is a feature's distribution drawn in few bars? From the counts on its frozen bins.
+
+Bins of equal mass say much where values are many, and look all alike: a picture has bars of equal
+width. Mass is spread evenly within a bin; what lies beyond the outermost edges is a bar of its own,
+as nobody knows where in there it is.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_loop.monitoring.drift.report_parts import CATEGORIES, NUMBERS, OTHER, Shape
+from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
+from tfx_loop.monitoring.profile.columns import FeatureType
+from tfx_loop.monitoring.profile.counts import ColumnCounts
+from tfx_loop.monitoring.profile.reference import FeatureProfile
+
+Array = npt.NDArray[np.float64]
+
+BARS = 20
+MOST_NAMES = 8
+_DIGITS = 5
+
+
+def shape_of(profile: FeatureProfile, current: ColumnCounts, name: str = "") -> Shape:
+    """Returns the bars of a feature.
+
+    Args:
+        profile: The reference's bins and counts.
+        current: The window's counts on the same bins.
+        name: What the report calls the feature; the profile's name unless given.
+    """
+    sides = [np.asarray(counts.bins, float) for counts in (profile.counts, current)]
+    rows = [max(1, counts.rows) for counts in (profile.counts, current)]
+    reference, now = (side / count for side, count in zip(sides, rows, strict=True))
+    missing = profile.counts.missing / rows[0], current.missing / rows[1]
+    title = name or profile.name
+    bins = profile.bins
+    if isinstance(bins, CategoryBins):
+        if _is_line(profile):
+            return _whole_numbers(title, bins, reference, now, missing)
+        return _categories(title, bins, reference, now, missing)
+    return _numbers(title, bins, reference, now, missing)
+
+
+def _is_line(profile: FeatureProfile) -> bool:
+    """Says whether categories are numbers, too many to name each."""
+    return profile.type is FeatureType.INTEGER and len(profile.bins) > MOST_NAMES + 1
+
+
+def _categories(
+    name: str, bins: CategoryBins, reference: Array, now: Array, missing: tuple[float, float]
+) -> Shape:
+    labels = [str(category) for category in bins.categories]
+    known = len(labels)
+    # The largest, and those that changed most: both are what one looks for.
+    weight = np.maximum(reference, now)[:known] + 2 * np.abs(now - reference)[:known]
+    kept = sorted(np.argsort(-weight, kind="stable")[:MOST_NAMES].tolist())
+    if known and not isinstance(bins.categories[0], int):
+        kept.sort(key=lambda place: -reference[place])
+    rest = [place for place in range(len(reference)) if place not in set(kept)]
+    bars = [[*side[kept], side[rest].sum()] for side in (reference, now)]
+    names = [labels[place] for place in kept] + [OTHER]
+    if not any(bar[-1] for bar in bars):
+        names, bars = names[:-1], [bar[:-1] for bar in bars]
+    return Shape(
+        feature=name,
+        kind=CATEGORIES,
+        names=tuple(names),
+        reference=_rounded(bars[0]),
+        current=_rounded(bars[1]),
+        reference_missing=round(missing[0], _DIGITS),
+        current_missing=round(missing[1], _DIGITS),
+    )
+
+
+def _whole_numbers(
+    name: str, bins: CategoryBins, reference: Array, now: Array, missing: tuple[float, float]
+) -> Shape:
+    """Integers with a bin each, as bars of equal width; values without one lie above."""
+    values = np.array([float(value) for value in bins.categories])
+    order = np.argsort(values)
+    width = max(1, math.ceil((values.max() - values.min() + 1) / BARS))
+    count = math.ceil((values.max() - values.min() + 1) / width)
+    edges = values.min() - 0.5 + width * np.arange(count + 1)
+    places = np.clip(np.searchsorted(edges, values[order]) - 1, 0, count - 1)
+    bars = [
+        [0.0, *np.bincount(places, weights=side[:-1][order], minlength=count), side[-1]]
+        for side in (reference, now)
+    ]
+    return _drawn(name, edges, bars, missing)
+
+
+def _numbers(
+    name: str, bins: NumericBins, reference: Array, now: Array, missing: tuple[float, float]
+) -> Shape:
+    limits = np.asarray(bins.edges if len(bins.edges) else (0.0,))
+    low, high = limits[0], limits[-1]
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BARS + 1)
+    bars = [_spread(side, limits, edges) for side in (reference, now)]
+    return _drawn(name, edges, bars, missing)
+
+
+def _spread(shares: Array, limits: Array, edges: Array) -> list[float]:
+    """Returns bars below, between and above the edges from shares on the bins."""
+    reached = np.interp(edges, limits, np.cumsum(shares)[: len(limits)])
+    inner = np.diff(reached)
+    above = float(shares[-1]) if len(shares) > 1 else 0.0
+    return [float(shares[0]), *inner.tolist(), above]
+
+
+def _drawn(
+    name: str, edges: Array, bars: Sequence[Sequence[float]], missing: tuple[float, float]
+) -> Shape:
+    return Shape(
+        feature=name,
+        kind=NUMBERS,
+        edges=tuple(float(f"{edge:.6g}") for edge in edges),
+        reference=_rounded(bars[0]),
+        current=_rounded(bars[1]),
+        reference_missing=round(missing[0], _DIGITS),
+        current_missing=round(missing[1], _DIGITS),
+    )
+
+
+def _rounded(shares: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(float(share), _DIGITS) for share in shares)

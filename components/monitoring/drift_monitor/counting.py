@@ -1,0 +1,128 @@
+"""How is a window of the prediction log counted? By Beam, row group by row group."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
+from tfx_loop.data.prediction_log.window_files import ROWS_FILE, Window
+from tfx_loop.data.tables.opening import open_binary
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.monitoring.drift.window import CountedWindow, check_columns
+from tfx_loop.monitoring.profile import profile_files
+from tfx_loop.monitoring.profile.beam_profile import MergeProfiles, ProfileWindow, check_rows
+from tfx_loop.monitoring.profile.layout import Layout
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.window_profile import WindowProfile
+
+
+def count_log(
+    make_pipeline: Callable[[], Any],
+    uri: str,
+    about: Window,
+    reference: ReferenceProfile,
+    layout: Layout,
+    folder: str,
+) -> CountedWindow:
+    """Counts the rows of a PredictionLog artifact, and leaves the profile below a folder.
+
+    Args:
+        make_pipeline: Makes the Beam pipeline to run.
+        uri: The artifact's folder.
+        about: What its `window.json` says.
+        reference: Whose bins are counted on.
+        layout: Where the log has what is counted.
+        folder: Gets the profile's files (profile_files.py); the workers must reach it.
+
+    Raises:
+        DataError: The log is cut off, is none, or lost rows on the way.
+    """
+    path = os.path.join(uri, ROWS_FILE)
+    groups = _row_groups(path, about)
+    with make_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | "RowGroups" >> beam.Create(list(range(groups)))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadRowGroup(path)).with_output_types(pa.RecordBatch)
+            | "Count" >> ProfileWindow(reference, layout)
+            | "Windows" >> beam.Values()
+            | "Whole"
+            >> beam.CombineGlobally(MergeProfiles(reference.digest())).with_output_types(
+                WindowProfile
+            )
+            | "Write" >> beam.Map(profile_files.save, folder)
+        )
+    profile = check_rows(profile_files.load(folder), about.rows)
+    return CountedWindow(about.window, about.model_name, profile, about.start_ms, about.end_ms)
+
+
+def _row_groups(path: str, about: Window) -> int:
+    with open_binary(path) as source:
+        try:
+            file = pq.ParquetFile(source)
+        except pa.ArrowInvalid as error:
+            raise _cut(path, error) from error
+        if file.metadata.num_rows != about.rows:
+            raise DataError(
+                f"Expected {about.rows} rows as window.json says, received "
+                f"{file.metadata.num_rows}: {path} is not of one run with it. Make the log again."
+            )
+        if not about.rows:
+            return 0
+        check_columns(file.schema_arrow.names, path)
+        return int(file.num_row_groups)
+
+
+class LogFeatures:
+    """The features of a log's answered rows under their plain names, read in pieces.
+
+    Attributes:
+        schema: pyarrow schema of the features.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """Reads what columns there are.
+
+        Raises:
+            DataError: The log is cut off.
+        """
+        self._table = open_table(os.path.join(uri, ROWS_FILE))
+        fields = [f for f in self._table.schema if f.name.startswith(FEATURE_PREFIX)]
+        self.schema = pa.schema([f.with_name(f.name.removeprefix(FEATURE_PREFIX)) for f in fields])
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Yields record batches of these features."""
+        names = [f"{FEATURE_PREFIX}{name}" for name in columns]
+        for batch in self._table.batches([*names, "status"]):
+            answered = batch.filter(
+                pc.fill_null(pc.equal(batch.column(len(names)), STATUS_OK), False)
+            )
+            yield pa.RecordBatch.from_arrays(answered.columns[:-1], names=list(columns))
+
+
+class _ReadRowGroup(beam.DoFn):
+    """Reads a row group as record batches."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def process(self, number: int) -> Iterator[Any]:
+        with open_binary(self._path) as source:
+            try:
+                yield from pq.ParquetFile(source).read_row_group(number).to_batches()
+            except (pa.ArrowInvalid, OSError) as error:
+                raise _cut(self._path, error) from error
+
+
+def _cut(path: str, error: Exception) -> DataError:
+    return DataError(
+        f"Expected whole Parquet rows in {path}, received: {error}. "
+        "Run PredictionLogGen on the window again."
+    )

@@ -1,0 +1,181 @@
+"""Runs DriftMonitor: a window's log and a reference in, a drift report out."""
+
+import json
+import logging
+import os
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from tfx_loop.core.artifacts import Scalar, set_properties
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.storage import read_bytes, read_json, write_bytes, write_json
+from tfx_loop.data.prediction_log.window_files import Window, read_window_json
+from tfx_loop.monitoring.drift import page, report, telemetry
+from tfx_loop.monitoring.drift.calibration import training_floors
+from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
+from tfx_loop.monitoring.drift.monitor import monitor
+from tfx_loop.monitoring.drift.quality import realised
+from tfx_loop.monitoring.drift.report_parts import RealisedQuality
+from tfx_loop.monitoring.drift.settings import ArrivalSettings, DriftSettings, FaultSettings
+from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
+from tfx_loop.monitoring.drift.window import log_layout
+from tfx_loop.monitoring.drift.window_parts import with_parts
+from tfx_loop.monitoring.drift_monitor.counting import LogFeatures, count_log
+from tfx_loop.monitoring.profile import profile_files, reference
+from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
+
+_SAMPLE_ROWS = 1_000
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Counts the log on the profile's bins, judges the counts, writes the report."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Monitors one window; see DriftMonitor."""
+        log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
+        profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
+        output = artifact_utils.get_single_instance(output_dict["drift_report"])
+        about = named_window(log_uri, exec_properties)
+        profile = reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE)))
+        trained = profile_files.load(profile_uri, COUNTS_FILE)
+        settings = settings_from(exec_properties)
+        if int(exec_properties.get("calibrate") or 0):
+            length_ms = about.end_ms - about.start_ms
+            floors = training_floors(profile, trained, length_ms, settings.min_rows)
+            settings = replace(settings, season_floors={**floors, **settings.season_floors})
+        sample, sample_rows = None, _SAMPLE_ROWS
+        if exec_properties.get("multivariate"):
+            content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
+            sample, sample_rows = pq.read_table(pa.BufferReader(content)), MOST_ROWS
+        layout = log_layout(settings.score_output, sample_rows)
+        window = count_log(self._make_beam_pipeline, log_uri, about, profile, layout, output.uri)
+        previous = read_report(input_dict.get("previous_report"))
+        result = with_parts(
+            monitor(
+                profile,
+                window,
+                settings,
+                previous,
+                usual=trained,
+                sample=sample,
+                breaches=breaches(input_dict.get("schema"), log_uri, profile, settings),
+            ),
+            profile,
+            window.profile,
+            settings,
+            previous,
+            read_evaluation(input_dict.get("evaluation")),
+        )
+        write_report(output.uri, result)
+        properties: dict[str, Scalar] = {
+            "verdict": result.verdict.value,
+            "reason": result.reason,
+            "window": result.window,
+            "model_version": result.model_version,
+            "drifted_features": len(result.drifted),
+            "faulty_features": len(result.faulty),
+            "rows": result.current_rows,
+        }
+        if result.parts.estimated and "auc" in result.parts.estimated.metrics:
+            properties["estimated_auc"] = result.parts.estimated.metrics["auc"].value
+        set_properties(output, properties)
+        facts = " ".join(f"{name}={value}" for name, value in properties.items())
+        _LOG.info("drift_report %s uri=%s", facts, output.uri)
+
+
+def write_report(uri: str, result: report.DriftReport) -> None:
+    """Writes the report as JSON, as a page and as Prometheus gauges, and records the gauges."""
+    found = telemetry.gauges(result)
+    text = telemetry.prometheus_text(found)
+    write_bytes(os.path.join(uri, page.PAGE_FILE), page.render(result).encode())
+    write_bytes(os.path.join(uri, telemetry.PROMETHEUS_FILE), text.encode())
+    write_json(os.path.join(uri, report.REPORT_FILE), report.to_json(result))
+    telemetry.record(found)
+
+
+def read_report(given: list[types.Artifact] | None) -> report.DriftReport | None:
+    """Returns the report of the window before; None where there is none."""
+    if not given:
+        return None
+    uri = artifact_utils.get_single_uri(given)
+    return report.from_json(read_json(os.path.join(uri, report.REPORT_FILE)))
+
+
+def breaches(
+    given: list[types.Artifact] | None,
+    log_uri: str,
+    profile: reference.ReferenceProfile,
+    settings: DriftSettings,
+) -> list[report.FeatureDrift]:
+    """Returns the log's breaches of the data's schema; none where no schema is given."""
+    if not given:
+        return []
+    schema = read_schema(io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(given)))
+    ignored = {*settings.ignore_features, *profile.ignored}
+    return check_schema(LogFeatures(log_uri), schema, ignored)
+
+
+def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | None:
+    """Returns the quality that QualityMonitor measured; None where there is none."""
+    if not given:
+        return None
+    uri = artifact_utils.get_single_uri(given)
+    return realised.realised_quality(read_json(os.path.join(uri, realised.QUALITY_FILE)))
+
+
+def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
+    """Returns the settings that the execution properties hold.
+
+    Raises:
+        ConfigError: A value cannot work, or fault_settings names an unknown field.
+    """
+    parts: dict[str, Any] = {}
+    for name, kind in (("fault_settings", FaultSettings), ("arrival_settings", ArrivalSettings)):
+        try:
+            parts[name] = kind(**json.loads(exec_properties.get(name) or "{}"))
+        except TypeError as error:
+            raise ConfigError(f"{name} must hold numbers by field name: {error}.") from error
+    return DriftSettings(
+        q=float(exec_properties["q"]),
+        psi_floor=float(exec_properties.get("psi_floor") or 0.0),
+        min_rows=int(exec_properties["min_rows"]),
+        windows_needed=int(exec_properties.get("windows_needed") or 1),
+        windows_looked_at=int(exec_properties.get("windows_looked_at") or 1),
+        ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
+        score_output=exec_properties.get("score_output") or "",
+        score_threshold=float(exec_properties.get("score_threshold") or 0.5),
+        faults=parts["fault_settings"],
+        arrivals=parts["arrival_settings"],
+        release=float(exec_properties.get("release") or 0.5),
+        season_floors=json.loads(exec_properties.get("season_floors") or "{}"),
+    )
+
+
+def named_window(uri: str, exec_properties: dict[str, Any]) -> Window:
+    """Returns what a PredictionLog artifact says of itself.
+
+    Raises:
+        DataError: The log is not of the window and model that were asked for.
+    """
+    about = read_window_json(uri)
+    for name, received in (("window", about.window), ("model_name", about.model_name)):
+        wanted = exec_properties.get(name)
+        if wanted and received != wanted:
+            raise DataError(
+                f"Expected the log of {name} {wanted!r}, received that of {received!r} in "
+                f"{uri}. Give DriftMonitor the log of its own window."
+            )
+    return about

@@ -1,0 +1,197 @@
+"""How are two files compared? Decided on the reference alone: columns, bins and slices.
+
+One pass over the reference draws a seeded sample and watches which numbers only ever rise; bins
+are frozen on the sample.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.data.tables.table_file import TableFile
+from tfx_loop.monitoring.file_comparison.roles import (
+    UNSUPPORTED,
+    Untested,
+    View,
+    is_sequence,
+    plain_column,
+    views_of,
+)
+from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, freeze
+from tfx_loop.monitoring.profile.build import profile_feature
+from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings
+from tfx_loop.monitoring.profile.derived_columns import TOKEN, TOKEN_NAMES, aspect_of
+from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile, SampleInfo
+
+SAMPLE_ROWS = 50_000
+# The column that says in which slice a row is.
+SLICE = "_loop_slice"
+_MOST_SLICES = 10
+_BINS = BinSettings(numeric_bins=32, max_categories=255)
+_INTEGER_BINS = BinSettings(numeric_bins=32, max_categories=63)
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Into which slices rows fall, by one column's bins.
+
+    Attributes:
+        profile: The column's feature, with a few bins.
+        names: Of each bin, as `column=value`; None for bins that are no slice.
+    """
+
+    profile: FeatureProfile
+    names: tuple[str | None, ...]
+
+    def of(self, batch: Any) -> Any:
+        """Returns the slice of each row of a record batch, as text; null for none."""
+        column = plain_column(batch.column(batch.schema.get_field_index(self.profile.column)))
+        values, bins = aspect_of(column, self.profile.aspect), self.profile.bins
+        if isinstance(bins, CategoryBins):
+            known = {str(value): place for place, value in enumerate(bins.categories)}
+            texts = _as_text(values, self.profile.type).to_pylist()
+            return pa.array([self.names[known.get(text, -1)] for text in texts], pa.string())
+        found = numbers(values, self.profile.type)
+        places = np.searchsorted(np.asarray(bins.edges), found)
+        return pa.array(self.names, pa.string()).take(pa.array(places, mask=np.isnan(found)))
+
+
+def _as_text(values: Any, kind: FeatureType) -> Any:
+    if kind is FeatureType.CATEGORICAL:
+        return strings(values)
+    whole = numbers(values, kind)
+    return pa.array([None if np.isnan(number) else str(int(number)) for number in whole])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes:
+        reference: The features with their frozen bins, in the order of the columns; the counts are
+            those of the sample.
+        untested: Columns that are not tested.
+        slices: How rows are sliced; None for no slices.
+    """
+
+    reference: ReferenceProfile
+    untested: tuple[Untested, ...]
+    slices: Slices | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns to read, each once."""
+        sliced = [self.slices.profile.column] if self.slices else []
+        return tuple(dict.fromkeys([*(f.column for f in self.reference.features), *sliced]))
+
+
+def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Plan:
+    """Reads the reference once and decides how it is compared.
+
+    Raises:
+        DataError: The reference has no rows.
+        ConfigError: There is no column `by`, or it cannot slice.
+    """
+    if not table.rows:
+        raise DataError(
+            f"Expected rows in {table.path}, received none. Give a reference with rows."
+        )
+    names = [name for name in table.schema.names if name not in set(ignore)]
+    if by and by not in table.schema.names:
+        raise ConfigError(
+            f"Expected a column of the reference to slice by, received {by!r}. "
+            f"It has {table.schema.names}."
+        )
+    read = sorted({*names, by} - {""}, key=table.schema.names.index)
+    sample, rising = _sampled(table, read, seed)
+    features: list[FeatureProfile] = []
+    untested: list[Untested] = []
+    for name in names:
+        column = plain_column(sample.column(name))
+        try:
+            found = views_of(name, column, name in rising)
+            if isinstance(found, Untested):
+                untested.append(found)
+            else:
+                features += [_profiled(view, column) for view in found]
+        except (DataError, pa.ArrowException) as error:
+            untested.append(Untested(name, UNSUPPORTED, str(error).split(". ")[0]))
+    slices = _slices(by, plain_column(sample.column(by))) if by else None
+    reference = ReferenceProfile(
+        rows_total=sample.num_rows,
+        features=tuple(features),
+        sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),
+        slices={SLICE: dict.fromkeys(filter(None, slices.names), 0)} if slices else {},
+    )
+    return Plan(reference, tuple(untested), slices)
+
+
+def _profiled(view: View, column: Any) -> FeatureProfile:
+    seen = aspect_of(column, view.aspect)
+    settings = _INTEGER_BINS if view.type is FeatureType.INTEGER else _BINS
+    bins = CategoryBins(TOKEN_NAMES) if view.aspect == TOKEN else None
+    profile = profile_feature(view.feature, seen, settings, bins)
+    return replace(profile, aspect=view.aspect, kind=view.kind)
+
+
+def _sampled(table: TableFile, names: Sequence[str], seed: int) -> tuple[Any, set[str]]:
+    random = np.random.default_rng(seed)
+    keep = min(1.0, SAMPLE_ROWS / table.rows)
+    rising = {name for name in names if pa.types.is_integer(table.schema.field(name).type)}
+    last: dict[str, int] = {}
+    batches = []
+    for batch in table.batches(names):
+        chosen = batch
+        if keep < 1:
+            chosen = batch.take(pa.array(np.flatnonzero(random.random(batch.num_rows) < keep)))
+        batches.append(chosen)
+        for name in list(rising):
+            if not _rises(batch.column(names.index(name)), last, name):
+                rising.discard(name)
+    schema = pa.schema([table.schema.field(name) for name in names])
+    return pa.Table.from_batches(batches, schema=schema), rising
+
+
+def _rises(column: Any, last: dict[str, int], name: str) -> bool:
+    if column.null_count:
+        return False
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    if not len(values):
+        return True
+    before, last[name] = last.get(name, values[0]), values[-1]
+    return bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
+
+
+def _slices(by: str, column: Any) -> Slices:
+    found = [] if is_sequence(column.type) else views_of(by, column, rises=False)
+    if isinstance(found, Untested) or not found or found[0].kind is FeatureType.TEXT:
+        raise ConfigError(
+            f"Expected a column of a few values or a number to slice by, received {by!r}: "
+            f"{found.note if isinstance(found, Untested) else 'it has no such values'}."
+        )
+    view, values = found[0], aspect_of(column, found[0].aspect)
+    bins = freeze(values, view.type, BinSettings(numeric_bins=32, max_categories=_MOST_SLICES))
+    names: tuple[str | None, ...]
+    if isinstance(bins, CategoryBins):
+        names = (*(f"{by}={value}" for value in bins.categories), None)
+    elif len(pc.unique(flat(values))) < 4:
+        raise ConfigError(f"Expected a column to slice by with several values, received {by!r}.")
+    else:
+        quarters = np.unique(np.quantile(np.asarray(bins.edges), [0.25, 0.5, 0.75]))
+        edges = tuple(float(edge) for edge in quarters)
+        limits = [-np.inf, *edges, np.inf]
+        names = tuple(f"{low:.4g}<{by}<={high:.4g}" for low, high in itertools.pairwise(limits))
+        bins = replace(bins, edges=edges)
+    return Slices(_slicing(view, values, bins), names)
+
+
+def _slicing(view: View, values: Any, bins: Bins) -> FeatureProfile:
+    profile = profile_feature(view.feature, values, _BINS, bins)
+    return replace(profile, aspect=view.aspect, kind=view.kind)

@@ -1,0 +1,192 @@
+"""Which columns of an unknown table are features, and how is each read for counting?
+
+Row numbers, keys and time stamps differ between any two files: they are named and not tested.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
+from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE, unchunked
+
+_KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
+_TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
+_ALL_DISTINCT = 0.95
+_LEAST_ROWS = 100
+_WORDS = 4
+_MANY_CATEGORIES = 255
+_EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
+
+# Roles of columns that are not tested.
+IDENTIFIER = "identifier"
+TIME = "time"
+UNSUPPORTED = "unsupported"
+EMPTY = "empty"
+
+
+@dataclass(frozen=True)
+class View:
+    """How one feature is read from a column.
+
+    Attributes:
+        feature: Name in the report.
+        column: Column of the table.
+        type: How its values are binned.
+        kind: What the column holds, as the report says it.
+        aspect: Which aspect of the column is counted (aspects.py); "" for the column itself.
+    """
+
+    feature: str
+    column: str
+    type: FeatureType
+    kind: FeatureType
+    aspect: str = ""
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A column that is not tested, and why."""
+
+    column: str
+    role: str
+    note: str
+
+
+def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
+    """Returns how a column is tested, or why it is not.
+
+    Args:
+        name: The column's name.
+        sample: Some of its values in the reference, a pyarrow array, in the order of the rows.
+        rises: Its values never fall from row to row, in all of the reference.
+    """
+    kind = sample.type
+    if is_index(name):
+        return Untested(name, IDENTIFIER, "row numbers that pandas wrote")
+    if pa.types.is_null(kind) or sample.null_count == len(sample):
+        return Untested(name, EMPTY, "no value in the reference")
+    if is_sequence(kind):
+        return _list_views(name, sample)
+    if pa.types.is_temporal(kind):
+        return Untested(name, TIME, "dates and times differ between any two files")
+    if pa.types.is_boolean(kind):
+        return [_view(name, FeatureType.BOOLEAN)]
+    if pa.types.is_floating(kind):
+        if _is_epoch(name, sample):
+            return Untested(name, TIME, "reads as seconds or milliseconds since 1970")
+        return [_view(name, FeatureType.NUMERIC)]
+    if pa.types.is_integer(kind):
+        return _integer(name, sample, rises)
+    if pa.types.is_dictionary(kind):
+        return views_of(name, flat(sample), rises)
+    if is_text_type(kind):
+        return _text(name, sample)
+    return Untested(name, UNSUPPORTED, f"{kind} cannot be compared")
+
+
+def is_index(name: str) -> bool:
+    """Says whether pandas wrote a column to keep its row numbers."""
+    return name.startswith("__index_level_")
+
+
+def is_sequence(kind: Any) -> bool:
+    """Says whether a pyarrow type holds several values a row."""
+    return bool(is_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _as_float(column: Any) -> Any:
+    column = flat(column)
+    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+
+
+def _integer(name: str, sample: Any, rises: bool) -> list[View] | Untested:
+    if _is_epoch(name, sample):
+        return Untested(name, TIME, "reads as seconds or milliseconds since 1970")
+    present = sample.drop_null()
+    distinct = len(present) >= _LEAST_ROWS and len(pc.unique(present)) == len(present)
+    limits = pc.min_max(present)
+    wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
+    if distinct and (rises or wide or _KEY_NAME.search(name)):
+        return Untested(name, IDENTIFIER, "another whole number in each row: a key, no feature")
+    return [_view(name, FeatureType.INTEGER)]
+
+
+def _is_epoch(name: str, sample: Any) -> bool:
+    if not _TIME_NAME.search(name):
+        return False
+    limits = pc.min_max(sample.drop_null())
+    low, high = float(limits["min"].as_py()), float(limits["max"].as_py())
+    return any(_EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
+
+
+def _text(name: str, sample: Any) -> list[View] | Untested:
+    present = strings(sample).drop_null()
+    different = len(pc.unique(present))
+    if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
+        return Untested(name, TIME, "dates and times differ between any two files")
+    if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
+        plain = _view(name, FeatureType.CATEGORICAL)
+        # Rare values share a bin; hashed into buckets they are compared all the same.
+        hashed = _view(name, FeatureType.CATEGORICAL, aspect=TOKEN)
+        return [plain, hashed] if different > _MANY_CATEGORIES else [plain]
+    head = present[:_LEAST_ROWS].to_pylist()
+    if np.mean([len(text.split()) for text in head]) < _WORDS:
+        return Untested(name, IDENTIFIER, "another text in nearly each row: a key, no feature")
+    return [
+        _view(name, FeatureType.INTEGER, FeatureType.TEXT, LENGTH),
+        _view(name, FeatureType.CATEGORICAL, FeatureType.TEXT, TOKEN),
+    ]
+
+
+def _view(
+    name: str, counted: FeatureType, kind: FeatureType | None = None, aspect: str = ""
+) -> View:
+    """A column, or an aspect of it, as the reference profile has them."""
+    return View(f"{name}#{aspect}" if aspect else name, name, counted, kind or counted, aspect)
+
+
+def _list_views(name: str, sample: Any) -> list[View] | Untested:
+    inner = sample.type.value_type
+    lengths = pc.list_value_length(sample)
+    most = pc.max(lengths).as_py() or 0
+    if most <= 1:
+        return views_of(name, flat(sample), rises=False)
+    views = []
+    several = FeatureType.MULTIVALENT
+    if pc.min(lengths).as_py() != most:
+        views.append(_view(name, FeatureType.INTEGER, several, LENGTH))
+    if pa.types.is_floating(inner):
+        views.append(_view(name, FeatureType.NUMERIC, several, VALUE))
+    elif pa.types.is_integer(inner):
+        views.append(_view(name, FeatureType.INTEGER, several, VALUE))
+    elif pa.types.is_boolean(inner):
+        views.append(_view(name, FeatureType.BOOLEAN, several, VALUE))
+    elif is_text_type(inner):
+        views.append(_view(name, FeatureType.CATEGORICAL, several, VALUE))
+    return views or Untested(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
+
+
+def plain_column(column: Any) -> Any:
+    """Returns a column as one array of types that can be counted.
+
+    Decimals become floats, lists of a fixed size lists of any, dictionaries their values.
+    """
+    column = unchunked(column)
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if not is_sequence(kind):
+        return column
+    inner = pa.float64() if pa.types.is_decimal(kind.value_type) else kind.value_type
+    if pa.types.is_fixed_size_list(kind):
+        if column.null_count or column.offset:
+            return pa.array(column.to_pylist(), pa.list_(inner))
+        ends = np.arange(0, kind.list_size * (len(column) + 1), kind.list_size, dtype=np.int32)
+        column = pa.ListArray.from_arrays(pa.array(ends), column.flatten())
+    return column if inner == kind.value_type else column.cast(pa.list_(inner))

@@ -1,0 +1,146 @@
+"""Into which bins does a feature fall? Frozen once, at training time.
+
+Numbers get equal-mass bins; strings, booleans and integers with few values get one bin a category
+and `other`. Missing values are always counted apart (counts.py).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.monitoring.profile.columns import FeatureType, FloatArray, numbers, strings
+
+Category = str | int
+SCORE_BINS = 200
+
+
+@dataclass(frozen=True)
+class BinSettings:
+    """How finely a feature is binned.
+
+    Attributes:
+        numeric_bins: Equal-mass bins of a number; fewer where values tie.
+        max_categories: Categories with a bin of their own; an integer feature with more distinct
+            values than this is binned as a number.
+    """
+
+    numeric_bins: int = 32
+    max_categories: int = 63
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.numeric_bins <= 64:
+            raise ConfigError(
+                f"numeric_bins must be from 32 to 64, got {self.numeric_bins}: fewer hide a "
+                "change of shape, more need larger windows."
+            )
+        if not 1 <= self.max_categories <= 255:
+            raise ConfigError(f"max_categories must be from 1 to 255, got {self.max_categories}.")
+
+
+@dataclass(frozen=True)
+class NumericBins:
+    """Bins of a number: bin i holds the values v with edges[i-1] < v <= edges[i].
+
+    Attributes:
+        edges: Inner edges, strictly rising; the outer bins are open, so infinities fall there.
+        low: Smallest plausible value, one range below the smallest that training saw.
+        high: Largest plausible value, one range above the largest that training saw.
+    """
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not np.all(np.isfinite(self.edges)) or np.any(np.diff(self.edges) <= 0):
+            raise DataError(f"Expected finite, strictly rising edges, received {self.edges}.")
+
+    def __len__(self) -> int:
+        return len(self.edges) + 1
+
+
+@dataclass(frozen=True)
+class CategoryBins:
+    """Bins of a category: one for each of `categories`, then one for every other value."""
+
+    categories: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.categories)) != len(self.categories):
+            raise DataError(f"Expected distinct categories, received {self.categories}.")
+
+    def __len__(self) -> int:
+        return len(self.categories) + 1
+
+
+Bins = NumericBins | CategoryBins
+
+
+def freeze(column: Any, feature_type: FeatureType, settings: BinSettings) -> Bins:
+    """Returns the bins of a flat training column.
+
+    Raises:
+        DataError: The column has no finite value to take bins from.
+    """
+    if feature_type is FeatureType.CATEGORICAL:
+        return CategoryBins(_top_strings(strings(column), settings.max_categories))
+    if feature_type is FeatureType.BOOLEAN:
+        return CategoryBins((0, 1))
+    values = numbers(column, feature_type)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        raise DataError(
+            "Expected at least one finite value to freeze bins from, received none. "
+            "Name the feature in ignore_features."
+        )
+    ordered = np.sort(finite)
+    if feature_type is FeatureType.INTEGER:
+        distinct = 1 + int(np.count_nonzero(np.diff(ordered)))
+        if distinct <= settings.max_categories:
+            return CategoryBins(tuple(int(value) for value in np.unique(ordered)))
+    return equal_mass(ordered, settings.numeric_bins)
+
+
+def equal_mass(ordered: FloatArray, bins: int) -> NumericBins:
+    """Returns at most `bins` bins that hold about the same number of the sorted values.
+
+    A value that fills a whole bin at the lower or the upper end keeps an empty bin beyond it, so
+    that a window's values out there are not taken for it.
+    """
+    ranks = np.ceil(np.arange(1, bins) * len(ordered) / bins).astype(np.int64) - 1
+    edges = np.unique(ordered[np.maximum(ranks, 0)])
+    smallest, largest = float(ordered[0]), float(ordered[-1])
+    if edges[0] == smallest:
+        edges = np.concatenate([[np.nextafter(smallest, -np.inf)], edges])
+    width = largest - smallest
+    return NumericBins(tuple(edges.tolist()), smallest - width, largest + width)
+
+
+def score_bins() -> NumericBins:
+    """Returns 200 bins over [0, 1], for a predicted probability: sin²(π/2 · i/200).
+
+    As wide as a proportion is uncertain (the arcsine transformation): 0.008 in the middle, 6e-5 at
+    the ends. Where ones are rare, bins of equal width would put most scores into one of them.
+    """
+    edges = np.sin(np.pi / 2 * np.arange(1, SCORE_BINS) / SCORE_BINS) ** 2
+    # One half stays what it is, so that answers of 0 and 1 fall apart at an edge.
+    edges[SCORE_BINS // 2 - 1] = 0.5
+    return NumericBins(tuple(edges.tolist()), 0.0, 1.0)
+
+
+def _top_strings(column: Any, most: int) -> tuple[str, ...]:
+    if pa.types.is_null(column.type):
+        return ()
+    tally = pc.value_counts(column)
+    pairs = [
+        (-count, value)
+        for value, count in zip(
+            tally.field("values").to_pylist(), tally.field("counts").to_pylist(), strict=True
+        )
+        if value is not None
+    ]
+    return tuple(value for _, value in sorted(pairs)[:most])

@@ -1,0 +1,306 @@
+"""Which profile and which sample belong to a table of training rows?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, freeze, score_bins
+from tfx_loop.monitoring.profile.columns import (
+    FeatureType,
+    flat,
+    is_list,
+    numbers,
+    strings,
+    type_of,
+)
+from tfx_loop.monitoring.profile.counts import count
+from tfx_loop.monitoring.profile.derived_columns import (
+    LENGTH,
+    TOKEN,
+    TOKEN_NAMES,
+    VALUE,
+    aspect_of,
+    unchunked,
+)
+from tfx_loop.monitoring.profile.reference import (
+    FeatureProfile,
+    Moments,
+    ReferenceProfile,
+    SampleInfo,
+    Skipped,
+)
+from tfx_loop.monitoring.profile.sample import sample
+
+CALENDAR_COLUMNS = ("event_time_ms", "span")
+MOST_SLICES = 64
+_NUMBERS = (FeatureType.INTEGER, FeatureType.NUMERIC, FeatureType.BOOLEAN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRequest:
+    """What to profile, and how.
+
+    Attributes:
+        label: Label column; empty when there is none.
+        ignore_features: Columns that are kept in the sample and not profiled.
+        score: Name of the model's score, a probability; empty when there is none. A column of
+            the table, unless the scores are given apart.
+        sample_rows: Most rows of the training sample.
+        seed: Seed of the sample.
+        slices: Columns by whose values windows are sliced; text or few whole numbers each.
+        bins: How features are binned.
+    """
+
+    label: str = ""
+    ignore_features: tuple[str, ...] = ()
+    score: str = ""
+    sample_rows: int = 20_000
+    seed: int = 0
+    slices: tuple[str, ...] = ()
+    bins: BinSettings = field(default_factory=BinSettings)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sample_rows <= 20_000:
+            raise ConfigError(f"sample_rows must be from 1 to 20,000, got {self.sample_rows}.")
+
+
+def build(
+    table: Any,
+    request: ProfileRequest,
+    spans: Iterable[int] = (),
+    scores: Any = None,
+    score_labels: Any = None,
+) -> tuple[ReferenceProfile, Any]:
+    """Returns the profile of a pyarrow table of training rows, and the sample as a table.
+
+    Args:
+        table: One column a feature; lists of at most one value are unpacked.
+        request: What to profile.
+        spans: Spans of the data; where empty, taken from a column `span`.
+        scores: The model's scores, as an array of its own; of rows held out from training, say.
+        score_labels: Labels of the scored rows, for the map from score to quality; the label
+            column where the scores are a column of the table.
+
+    Raises:
+        DataError: There are no rows, the label, score or slice column is not there, or a score is
+            no probability.
+    """
+    if not table.num_rows:
+        raise DataError("Expected training rows, received none. Check the spans and splits given.")
+    columns, lists = _flat_columns(table)
+    score_column = request.score if scores is None else ""
+    _require(columns, request, score_column)
+    ignored = {*request.ignore_features, *CALENDAR_COLUMNS, request.label, score_column}
+    features: list[FeatureProfile] = []
+    skipped = []
+    for name in sorted({*columns, *lists} - ignored):
+        if name in columns and not _has_value(columns[name]):
+            skipped.append(Skipped(name, "no_values"))
+        else:
+            features.extend(profile_column(name, columns.get(name, lists.get(name)), request.bins))
+    rows = sample(pa.table(_sample_columns(columns, request)), request.sample_rows, request.seed)
+    scored = columns.get(score_column, scores)
+    return (
+        ReferenceProfile(
+            rows_total=table.num_rows,
+            features=tuple(sorted(features, key=lambda feature: feature.name)),
+            sample=SampleInfo(rows.num_rows, rows.num_rows / table.num_rows, request.seed),
+            label=request.label,
+            positive_rate=_positive_rate(columns.get(request.label)),
+            spans=tuple(sorted(set(spans) or _spans(columns.get("span")))),
+            ignored=tuple(sorted((ignored - {""}) & {*columns, *lists, *request.ignore_features})),
+            skipped=tuple(skipped),
+            score=_profile_score(scored, request),
+            score_positives=_positives(
+                scored, columns.get(request.label) if scores is None else score_labels, request
+            ),
+            slices={name: slice_rows(name, columns[name]) for name in request.slices},
+            settings=request.bins,
+        ),
+        rows,
+    )
+
+
+def _require(columns: dict[str, Any], request: ProfileRequest, score_column: str) -> None:
+    wanted = [("label_key", request.label), ("score_key", score_column)]
+    wanted += [("slice_features", name) for name in request.slices]
+    for setting, name in wanted:
+        if name and name not in columns:
+            role = setting.split("_")[0]
+            raise DataError(
+                f"Expected a {role} column {name!r} with one value a row, received columns "
+                f"{sorted(columns)}. Correct {setting}."
+            )
+
+
+def profile_column(name: str, column: Any, settings: BinSettings) -> list[FeatureProfile]:
+    """Returns one profile of a plain column, two of a text or of a column of lists."""
+    multivalent = is_list(column.type)
+    kind = None if multivalent else _type(name, column)
+    if not multivalent and not (kind is FeatureType.CATEGORICAL and is_text(column, settings)):
+        return [profile_feature(name, column, settings)]
+    aspects, shown = (
+        ((LENGTH, VALUE), FeatureType.MULTIVALENT)
+        if multivalent
+        else ((LENGTH, TOKEN), FeatureType.TEXT)
+    )
+    profiles = []
+    for aspect in aspects:
+        seen = aspect_of(column, aspect)
+        if not _has_value(seen):
+            continue
+        bins = CategoryBins(TOKEN_NAMES) if aspect == TOKEN else None
+        found = profile_feature(f"{name}#{aspect}", seen, settings, bins)
+        profiles.append(replace(found, aspect=aspect, kind=shown))
+    return profiles
+
+
+def profile_feature(
+    name: str, column: Any, settings: BinSettings, bins: Bins | None = None
+) -> FeatureProfile:
+    """Freezes the bins of one flat column that has a value, unless given, and counts it on them."""
+    kind = _type(name, column)
+    try:
+        bins = freeze(column, kind, settings) if bins is None else bins
+    except DataError as error:
+        raise DataError(f"Feature {name!r}: {error}") from error
+    return FeatureProfile(name, kind, bins, count(column, kind, bins), _moments(column, kind))
+
+
+def _type(name: str, column: Any) -> FeatureType:
+    try:
+        kind = type_of(column)
+    except DataError as error:
+        raise DataError(f"Feature {name!r}: {error}") from error
+    if kind is None:
+        raise DataError(f"Feature {name!r}: Expected values, received nulls only.")
+    return kind
+
+
+def is_text(column: Any, settings: BinSettings) -> bool:
+    """Says whether strings are text or identifiers: their top categories hold under half of them.
+
+    Such a column as categories would be nearly all `other`, where no change shows.
+    """
+    counts = pc.value_counts(strings(column).drop_null()).field("counts").to_numpy()
+    return bool(2 * np.sort(counts)[::-1][: settings.max_categories].sum() < counts.sum())
+
+
+def slice_rows(name: str, column: Any) -> dict[str, int]:
+    """Returns the rows of each value of a column to slice by; missing values are in no slice.
+
+    Raises:
+        DataError: There are more values than slices that anyone could look at.
+    """
+    tally = pc.value_counts(slice_values(column).drop_null())
+    found = dict(
+        zip(tally.field("values").to_pylist(), tally.field("counts").to_pylist(), strict=True)
+    )
+    if not 1 <= len(found) <= MOST_SLICES:
+        raise DataError(
+            f"Expected 1 to {MOST_SLICES} values of {name!r} to slice by, received {len(found)}. "
+            "Name another column in slice_features."
+        )
+    return {str(value): int(rows) for value, rows in sorted(found.items())}
+
+
+def slice_values(column: Any) -> Any:
+    """Returns a flat column of text, whole numbers or booleans as texts to slice by."""
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False)
+        whole = (np.abs(values) < 2**53) & (values == np.floor(values))
+        column = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return column.cast(pa.string()) if pa.types.is_integer(column.type) else strings(column)
+
+
+def _flat_columns(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the columns with one value a row, and those with several."""
+    columns, lists = {}, {}
+    for name in table.column_names:
+        column = unchunked(table.column(name))
+        if is_list(column.type) and (pc.max(pc.list_value_length(column)).as_py() or 0) > 1:
+            lists[name] = column
+        else:
+            columns[name] = flat(column)
+    return columns, lists
+
+
+def flat_table(table: Any) -> Any:
+    """Returns a table whose columns have one value a row, where no row has several."""
+    columns, lists = _flat_columns(table)
+    return pa.table({**columns, **lists})
+
+
+def _has_value(column: Any) -> bool:
+    if pa.types.is_floating(column.type):
+        return bool(np.isfinite(numbers(column, FeatureType.NUMERIC)).any())
+    return bool(column.null_count < len(column))
+
+
+def _moments(column: Any, kind: FeatureType) -> Moments | None:
+    if kind in (FeatureType.CATEGORICAL, FeatureType.BOOLEAN):
+        return None
+    values = numbers(column, kind)
+    finite = values[np.isfinite(values)]
+    return Moments(float(finite.mean()), float(finite.std())) if len(finite) else None
+
+
+def _profile_score(column: Any, request: ProfileRequest) -> FeatureProfile | None:
+    if column is None or not request.score:
+        return None
+    kind, bins = FeatureType.NUMERIC, score_bins()
+    counted = count(column, kind, bins)
+    if counted.outside or counted.infinite:
+        raise DataError(
+            f"Expected probabilities as score {request.score!r}, received values from "
+            f"{counted.minimum} to {counted.maximum}. Correct score_key."
+        )
+    return FeatureProfile(request.score, kind, bins, counted, _moments(column, kind))
+
+
+def _positives(scores: Any, labels: Any, request: ProfileRequest) -> tuple[int, ...]:
+    """Returns the rows with label 1 in each score bin, where every scored row has its label."""
+    if scores is None or labels is None or not request.score or _positive_rate(labels) is None:
+        return ()
+    if len(labels) != len(scores) or labels.null_count or scores.null_count:
+        return ()
+    positive = numbers(labels, FeatureType.INTEGER) == 1
+    return count(scores.filter(pa.array(positive)), FeatureType.NUMERIC, score_bins()).bins
+
+
+def _positive_rate(column: Any) -> float | None:
+    if column is None or type_of(column) not in _NUMBERS:
+        return None
+    values = numbers(column, FeatureType.INTEGER)
+    known = values[~np.isnan(values)]
+    if not len(known) or not np.isin(known, (0.0, 1.0)).all():
+        return None
+    return float(known.mean())
+
+
+def _spans(column: Any) -> set[int]:
+    if column is None or type_of(column) is not FeatureType.INTEGER:
+        return set()
+    return {int(value) for value in pc.unique(column).to_pylist() if value is not None}
+
+
+def _sample_columns(columns: dict[str, Any], request: ProfileRequest) -> dict[str, Any]:
+    """Floats as float64, as the prediction log has them; text as strings; no score."""
+    kept = {}
+    for name, column in columns.items():
+        if name == request.score and name:
+            continue
+        kind = type_of(column)
+        if kind is FeatureType.NUMERIC:
+            column = column.cast(pa.float64())
+        elif kind is FeatureType.CATEGORICAL:
+            column = strings(column)
+        kept[name] = column
+    return kept

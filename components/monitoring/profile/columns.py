@@ -1,0 +1,177 @@
+"""What type has a column of a table, and how are its values read for binning?
+
+NaN and null are missing. Floats are rounded to float32, because that is what a tf.Example stores:
+otherwise 0.7 of a request's JSON and 0.7 of a training row would fall on two sides of an edge.
+"""
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.core.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class FeatureType(str, Enum):
+    """What kind of values a feature has; the last two are counted by aspects (aspects.py)."""
+
+    NUMERIC = "numeric"
+    INTEGER = "integer"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    MULTIVALENT = "multivalent"
+
+
+def flat(column: Any) -> Any:
+    """Returns one plain array: no chunks, no dictionary, lists of at most one value unpacked.
+
+    Args:
+        column: A pyarrow Array or ChunkedArray. An empty or null list is a missing value.
+
+    Raises:
+        DataError: A row holds more than one value.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(column, pa.ChunkedArray):  # some pyarrow versions combine into chunks again
+        column = pa.concat_arrays(column.chunks)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if is_list(column.type):
+        return _unpacked(column)
+    return column
+
+
+def is_list(kind: Any) -> bool:
+    """Says whether a pyarrow type holds several values a row."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _unpacked(column: Any) -> Any:
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    if lengths.max(initial=0) > 1:
+        raise DataError(
+            f"Expected at most one value a row, received up to {lengths.max()}. "
+            "Features with several values a row are not profiled: name them in ignore_features."
+        )
+    values = flat(column.flatten())
+    if len(values) == len(column):
+        return values
+    positions = np.cumsum(lengths) - 1
+    return values.take(pa.array(positions, mask=lengths == 0))
+
+
+def type_of(column: Any) -> FeatureType | None:
+    """Returns the type of a flat column; None when it has no type, as every value is null.
+
+    Raises:
+        DataError: The column is of a kind that no feature has (a timestamp, a struct).
+    """
+    kind = column.type
+    if pa.types.is_null(kind):
+        return None
+    if pa.types.is_floating(kind):
+        return FeatureType.NUMERIC
+    if pa.types.is_integer(kind):
+        return FeatureType.INTEGER
+    if pa.types.is_boolean(kind):
+        return FeatureType.BOOLEAN
+    if is_text_type(kind):
+        return FeatureType.CATEGORICAL
+    raise DataError(
+        f"Expected a column of numbers, integers or strings, received {kind}. "
+        "Convert it, or name it in ignore_features."
+    )
+
+
+def is_text_type(kind: Any) -> bool:
+    """Says whether a pyarrow type holds strings or bytes, one a row."""
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+        )
+    )
+
+
+def fits(column: Any, expected: FeatureType) -> bool:
+    """Says whether a flat column can be read as `expected`.
+
+    A JSON client may send 5 for 5.0 and 5.0 for 5, so whole floats fit an integer feature; and
+    where one side has booleans the other may have 0 and 1.
+    """
+    try:
+        received = type_of(column)
+    except DataError:
+        return False
+    if received is None or received is expected:
+        return True
+    if FeatureType.CATEGORICAL in (received, expected):
+        return False
+    return not unfit_numbers(numbers(column, expected), expected).any()
+
+
+def unfit_numbers(values: npt.NDArray[Any], expected: FeatureType) -> npt.NDArray[np.bool_]:
+    """Says which numbers a feature of this type cannot have: fractions, or anything but 0 and 1."""
+    if expected is FeatureType.NUMERIC:
+        return np.zeros(len(values), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        fitting = values == np.floor(values)
+        if expected is FeatureType.BOOLEAN:
+            fitting = (values == 0) | (values == 1)
+        return np.asarray(~(fitting | ~np.isfinite(values)))
+
+
+def numbers(column: Any, feature_type: FeatureType) -> FloatArray:
+    """Returns a flat column of numbers as float64 with NaN for missing, of shape (rows,)."""
+    return raw_numbers(column, feature_type).astype(np.float64, copy=False)
+
+
+def raw_numbers(column: Any, feature_type: FeatureType) -> npt.NDArray[Any]:
+    """Returns the numbers as they are compared: float32 for NUMERIC, else float64.
+
+    Source of the rounding: a tf.Example stores floats as float32. Numbers beyond its range become
+    its largest number, so that only infinities are infinite.
+    """
+    if pa.types.is_null(column.type):
+        values: npt.NDArray[Any] = np.full(len(column), np.nan)
+    else:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.int8())
+        values = column.to_numpy(zero_copy_only=False)
+    if feature_type is not FeatureType.NUMERIC:
+        return values.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float32, copy=False)
+    if values.dtype.itemsize > 4 and len(stored) and np.isinf(stored).any():
+        clipped = np.copysign(np.float32(_FLOAT32_MAX), stored)
+        stored = np.where(np.isinf(stored) & np.isfinite(values), clipped, stored)
+    return stored
+
+
+def strings(column: Any) -> Any:
+    """Returns a flat column of text as a pyarrow string array; bytes that are no UTF-8 escaped."""
+    if pa.types.is_null(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_string(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array(
+            [
+                None if value is None else value.decode("utf-8", "backslashreplace")
+                for value in column.to_pylist()
+            ],
+            pa.string(),
+        )

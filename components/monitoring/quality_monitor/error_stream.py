@@ -1,0 +1,162 @@
+"""Where does the sequential test stand after one more window? Read, continued, written.
+
+The state of the stream lies beside quality.json, as `sequential.json`. It goes on with the next
+window as long as the same model (the same reference profile) answers; another model made another
+promise, and starts anew.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.monitoring.profile.bins import NumericBins
+from tfx_loop.monitoring.profile.estimated_quality import squared_error
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.quality_monitor.sequential import (
+    SequentialSettings,
+    SequentialState,
+    follow,
+)
+
+FILE_NAME = "sequential.json"
+SCHEMA_VERSION = 1
+_LEAST_PROMISE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorStream:
+    """The squared errors of a model's probabilities, as far as labels have come.
+
+    Attributes:
+        reference: Digest of the reference profile whose held-out rows made the promise.
+        settings: What was promised, and how seldom an alarm may be false.
+        state: Where the test stands.
+        until_ms: Rows before this event time have been followed; later labels of them are not.
+        mean_error: Mean squared error of the rows of the newest window; None for no rows.
+    """
+
+    reference: str
+    settings: SequentialSettings
+    state: SequentialState
+    until_ms: int = 0
+    mean_error: float | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what quality.json says of it."""
+        return {
+            "promised_error": self.settings.promised,
+            "mean_error": self.mean_error,
+            "rows": self.state.rows,
+            "evidence": self.state.evidence,
+            "alarm_at_row": self.state.alarm_at_row,
+            "rows_since_quiet": self.state.rows_since_quiet,
+        }
+
+
+def started(
+    profile: ReferenceProfile, tolerated_rise: float, rows_between_false_alarms: float
+) -> ErrorStream | None:
+    """Returns the stream of a model before its first row; None where nothing was promised.
+
+    Args:
+        profile: With the scores and the ones of held-out rows.
+        tolerated_rise: What the mean squared error may rise without anybody caring.
+        rows_between_false_alarms: Least mean number of rows to an alarm where nothing rose.
+    """
+    score, ones = profile.score, profile.score_positives
+    if score is None or not ones or not isinstance(score.bins, NumericBins):
+        return None
+    promised = squared_error(score.counts.bins, ones, score.bins.edges)
+    settings = SequentialSettings(
+        promised=max(promised, _LEAST_PROMISE),
+        promised_rows=sum(score.counts.bins),
+        tolerated_rise=tolerated_rise,
+        rows_between_false_alarms=rows_between_false_alarms,
+    )
+    return ErrorStream(reference=profile.digest(), settings=settings, state=SequentialState())
+
+
+def continued(stream: ErrorStream, previous: ErrorStream | None) -> ErrorStream:
+    """Returns the stream where the window before left it, if the same model answered then."""
+    if previous is None or previous.reference != stream.reference:
+        return stream
+    return replace(stream, state=previous.state, until_ms=previous.until_ms)
+
+
+def followed(
+    stream: ErrorStream,
+    scores: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.float64],
+    event_times_ms: npt.NDArray[np.int64],
+    end_ms: int,
+) -> ErrorStream:
+    """Returns the stream after a window's rows, in order of event time.
+
+    Args:
+        stream: Where it stood.
+        scores: Probabilities that were answered, in [0, 1].
+        labels: 0 or 1.
+        event_times_ms: Of the rows; those that were followed before are left out.
+        end_ms: End of the window, exclusive.
+
+    Raises:
+        DataError: A score is no probability or a label neither 0 nor 1.
+    """
+    if not (np.isin(labels, (0.0, 1.0)).all() and ((scores >= 0) & (scores <= 1)).all()):
+        raise DataError(
+            "Expected probabilities and labels of 0 and 1 to follow the errors of, received "
+            "others. Leave out the reference profile to judge by TFMA alone."
+        )
+    new = event_times_ms >= stream.until_ms
+    order = np.argsort(event_times_ms[new], kind="stable")
+    errors = np.square(scores[new] - labels[new])[order]
+    return replace(
+        stream,
+        state=follow(errors, stream.settings, stream.state),
+        until_ms=max(stream.until_ms, end_ms),
+        mean_error=float(errors.mean()) if len(errors) else None,
+    )
+
+
+def to_json(stream: ErrorStream) -> dict[str, Any]:
+    """Returns the content of `sequential.json`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "reference_digest": stream.reference,
+        "settings": asdict(stream.settings),
+        "state": {**asdict(stream.state), "log_evidence": list(stream.state.log_evidence)},
+        "until_ms": stream.until_ms,
+        "mean_error": stream.mean_error,
+    }
+
+
+def from_json(content: dict[str, Any]) -> ErrorStream:
+    """Returns the stream that `to_json` wrote.
+
+    Raises:
+        DataError: The content is of another schema version, or not whole.
+    """
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"Expected a sequential state of schema version {SCHEMA_VERSION}, received "
+            f"{version!r}. Run QualityMonitor without previous_evaluation to start anew."
+        )
+    try:
+        state = dict(content["state"])
+        state["log_evidence"] = tuple(float(value) for value in state["log_evidence"])
+        return ErrorStream(
+            reference=content["reference_digest"],
+            settings=SequentialSettings(**content["settings"]),
+            state=SequentialState(**state),
+            until_ms=int(content["until_ms"]),
+            mean_error=content["mean_error"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a whole sequential state, received one without or with a wrong {error}. "
+            "Run QualityMonitor without previous_evaluation to start anew."
+        ) from error

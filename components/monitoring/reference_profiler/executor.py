@@ -1,0 +1,152 @@
+"""Runs ReferenceProfiler: Examples in, profile and sample out."""
+
+import json
+import logging
+import os
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import write_bytes, write_json
+from tfx_loop.monitoring.profile import reference
+from tfx_loop.monitoring.profile.bins import BinSettings
+from tfx_loop.monitoring.profile.build import ProfileRequest, build, flat_table
+from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
+from tfx_loop.monitoring.profile.window_json import to_bytes
+from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_split
+from tfx_loop.monitoring.reference_profiler.scoring import (
+    Scorer,
+    permutation_importances,
+    score_splits,
+)
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the splits, builds the profile, writes both files."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Profiles the examples given; see ReferenceProfiler."""
+        examples = input_dict["examples"]
+        schema = _read_schema(input_dict.get("schema"))
+        table = _read_examples(examples, json.loads(exec_properties["splits"]), schema)
+        request = ProfileRequest(
+            label=exec_properties.get("label_key") or "",
+            score=exec_properties.get("score_key") or "",
+            ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
+            sample_rows=int(exec_properties["sample_rows"]),
+            seed=int(exec_properties.get("seed") or 0),
+            slices=tuple(json.loads(exec_properties.get("slice_features") or "[]")),
+            bins=BinSettings(numeric_bins=int(exec_properties["numeric_bins"])),
+        )
+        scorer = scored = None
+        rows = int(exec_properties.get("importance_rows") or 0)
+        if signature := exec_properties.get("score_signature"):
+            uri = artifact_utils.get_single_instance(input_dict["model"]).uri
+            scorer = Scorer(uri, signature, request.score)
+            splits = split_uris(examples, json.loads(exec_properties["score_splits"]))
+            scored = score_splits(splits, scorer, request.label, rows)
+        profile, sample = build(
+            table,
+            request,
+            spans_of(examples),
+            scored.scores if scored else None,
+            scored.labels if scored else None,
+        )
+        if scorer and scored and scored.records:
+            columns = sorted({feature.column for feature in profile.features})
+            metric, importances = permutation_importances(
+                scorer, scored.records, columns, request.label, request.seed
+            )
+            profile = replace(profile, importances=importances, importance_metric=metric)
+        output = artifact_utils.get_single_instance(output_dict["reference_profile"])
+        write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
+        write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
+        by_day = training_counts(
+            flat_table(table), profile, exec_properties.get("count_windows") or ""
+        )
+        write_bytes(os.path.join(output.uri, COUNTS_FILE), to_bytes(by_day))
+        spans = ",".join(str(span) for span in profile.spans)
+        set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
+        _LOG.info(
+            "reference_profile rows=%d features=%d skipped=%d sample=%d spans=%s uri=%s",
+            profile.rows_total,
+            len(profile.features),
+            len(profile.skipped),
+            profile.sample.rows,
+            spans,
+            output.uri,
+        )
+
+
+def spans_of(examples: list[types.Artifact]) -> list[int]:
+    """Returns the spans that the artifacts' custom property `spans` ("1,2,3") names.
+
+    Raises:
+        DataError: The property is no list of whole numbers.
+    """
+    spans: list[int] = []
+    for artifact in examples:
+        text = artifact.get_string_custom_property("spans")
+        try:
+            spans.extend(int(span) for span in text.split(",") if span.strip())
+        except ValueError as error:
+            raise DataError(
+                f"Expected custom property spans like '1,2,3' on the examples, received {text!r}."
+            ) from error
+    return spans
+
+
+def split_uris(examples: list[types.Artifact], splits: list[str]) -> list[str]:
+    """Returns the folders of the splits of all artifacts.
+
+    Raises:
+        DataError: An artifact lacks a split, or holds something other than tf.Examples.
+    """
+    uris = []
+    for artifact in examples:
+        payload = artifact.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
+        if payload != "FORMAT_TF_EXAMPLE":
+            raise DataError(f"Expected examples of FORMAT_TF_EXAMPLE, received {payload}.")
+        known = artifact_utils.decode_split_names(artifact.split_names)
+        for split in splits:
+            if split not in known:
+                raise DataError(
+                    f"Expected a split {split!r} in the examples, received {known}. "
+                    "Correct the setting splits or score_splits."
+                )
+            uris.append(artifact_utils.get_split_uri([artifact], split))
+    return uris
+
+
+def _read_examples(examples: list[types.Artifact], splits: list[str], schema: Any) -> Any:
+    tables = [read_split(uri, schema) for uri in split_uris(examples, splits)]
+    return joined([batch for table in tables for batch in table.to_batches()])
+
+
+def _read_schema(artifacts: list[types.Artifact] | None) -> schema_pb2.Schema | None:
+    if not artifacts:
+        return None
+    folder = artifact_utils.get_single_uri(artifacts)
+    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(folder))
+
+
+def _parquet(table: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -1,0 +1,71 @@
+"""What RetrainDecider does when it runs."""
+
+import logging
+import os
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.storage import write_json
+from tfx_loop.monitoring.retrain_decider.decision import Decision, decide
+from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs, read_settings
+from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, to_json
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Decides from files."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the `decision` artifact."""
+        previous = input_dict.get("previous_decision") or []
+        settings = read_settings(exec_properties.get("settings"))
+        inputs: DeciderInputs = read_inputs(
+            drift_report_uri=artifact_utils.get_single_uri(input_dict["drift_report"]),
+            labelled_log_uris=[log.uri for log in input_dict["labelled_log"]],
+            reference_profile_uri=artifact_utils.get_single_uri(input_dict["reference_profile"]),
+            previous_decision_uri=previous[-1].uri if previous else None,
+            model_name=exec_properties["model_name"],
+            window=exec_properties["window"],
+            label_window=exec_properties["label_window"],
+            label_start_ms=int(exec_properties["label_start_ms"]),
+            label_end_ms=int(exec_properties["label_end_ms"]),
+            training_start_ms=int(exec_properties.get("training_start_ms") or 0),
+        )
+        decision = decide(
+            inputs.evidence, lambda: inputs.measure(settings.measure), inputs.previous, settings
+        )
+        _write(decision, artifact_utils.get_single_instance(output_dict["decision"]))
+
+
+def _write(decision: Decision, output: types.Artifact) -> None:
+    write_json(os.path.join(output.uri, DECISION_FILE), to_json(decision))
+    evidence, avoidable = decision.evidence, decision.avoidable
+    properties: dict[str, int | float | str] = {
+        "verdict": decision.verdict.value,
+        "reason": decision.reason,
+        "window": evidence.window,
+        "model_version": evidence.model_version,
+        "retrain": int(decision.verdict.value == "RETRAIN"),
+        "avoidable_loss": avoidable.relative if avoidable else 0.0,
+        "accumulated": decision.saving.accumulated,
+    }
+    set_properties(output, properties)
+    _LOG.info(
+        "decision window=%s model_version=%d verdict=%s reason=%s avoidable_loss=%.4f artifact=%s",
+        evidence.window,
+        evidence.model_version,
+        decision.verdict.value,
+        decision.reason,
+        properties["avoidable_loss"],
+        output.uri,
+    )

@@ -1,0 +1,224 @@
+"""Which rows and facts does a decision rest on? Files in, tables and evidence out.
+
+The champion's training rows come as the sample beside its reference profile, what came after them
+as the labelled log. A retraining would learn from both, so both are cut to the same columns here.
+"""
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.storage import read_bytes, read_json
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
+    AvoidableLoss,
+    MeasureSettings,
+    TrainingRows,
+    column_faults,
+    measure_avoidable_loss,
+    one_class_only,
+)
+from tfx_loop.monitoring.retrain_decider.decision import Evidence
+from tfx_loop.monitoring.retrain_decider.policy import SavingState
+from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, carried_state, from_json
+from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
+
+_TIME = "event_time_ms"
+_CALENDAR = ("span", _TIME)
+_FEATURE_PREFIX = "feature."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeciderInputs:
+    """Everything that one decision needs.
+
+    Attributes:
+        evidence: What was seen.
+        previous: What was believed after the last decision on this champion.
+        champion: Sample of the champion's training rows.
+        kept: Rows that a retraining would use besides the label window.
+        newest: Labelled rows of the label window, oldest first.
+        label: Column of the label.
+        features: Columns of the features.
+    """
+
+    evidence: Evidence
+    previous: SavingState | None
+    champion: TrainingRows
+    kept: TrainingRows
+    newest: pd.DataFrame
+    label: str
+    features: list[str]
+
+    def measure(self, settings: MeasureSettings) -> AvoidableLoss:
+        """Measures what a retraining would have saved in the label window."""
+        return measure_avoidable_loss(
+            self.champion,
+            self.kept,
+            self.newest,
+            label=self.label,
+            features=self.features,
+            settings=settings,
+        )
+
+
+def read_settings(text: str | None) -> DecisionSettings:
+    """Returns settings from a JSON object; the defaults for none.
+
+    Raises:
+        ConfigError: The text is no JSON object, or names a setting there is not.
+    """
+    if not text:
+        return DecisionSettings()
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"Expected settings as a JSON object, received: {error}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"Expected settings as a JSON object, received {text!r}.")
+    return DecisionSettings.from_json(content)
+
+
+def read_inputs(
+    *,
+    drift_report_uri: str,
+    labelled_log_uris: list[str],
+    reference_profile_uri: str,
+    previous_decision_uri: str | None,
+    model_name: str,
+    window: str,
+    label_window: str,
+    label_start_ms: int,
+    label_end_ms: int,
+    training_start_ms: int = 0,
+) -> DeciderInputs:
+    """Reads what a decision rests on.
+
+    Raises:
+        DataError: A file is missing something, or the profile has no labelled training sample.
+    """
+    report = read_json(os.path.join(drift_report_uri, "drift_report.json"))
+    profile = read_json(os.path.join(reference_profile_uri, "reference_profile.json"))
+    label = profile.get("label") or ""
+    sample = _read_parquet(os.path.join(reference_profile_uri, "training_sample.parquet"))
+    if label not in sample.columns or sample.empty:
+        raise DataError(
+            f"Expected a training sample with the label {label!r} beside the reference profile, "
+            f"received {len(sample)} rows with {sorted(sample.columns)}. Run ReferenceProfiler on "
+            "labelled examples."
+        )
+    ignored = {label, *_CALENDAR, *profile.get("ignored", ())}
+    features = [name for name in sample.columns if name not in ignored]
+    sample = sample[sample[label].notna()].astype({label: float})
+    log = _labelled_rows(labelled_log_uris, label)
+    newest = log[(log[_TIME] >= label_start_ms) & (log[_TIME] < label_end_ms)]
+    older = log[log[_TIME] < label_start_ms]
+    missing = column_faults(sample, newest, features) if len(newest) else {}
+    fraction = float(profile["sample"]["fraction"])
+    evidence = _evidence(report, model_name, window, label_window, newest[label], missing)
+    previous = None
+    if previous_decision_uri:
+        last = from_json(read_json(os.path.join(previous_decision_uri, DECISION_FILE)))
+        previous = carried_state(last, model_name, evidence.model_version)
+    return DeciderInputs(
+        evidence=evidence,
+        previous=previous,
+        champion=TrainingRows(rows=sample, fraction=fraction),
+        kept=_kept(sample, fraction, older, [*features, label], training_start_ms),
+        newest=newest,
+        label=label,
+        features=features,
+    )
+
+
+def _evidence(
+    report: dict[str, Any],
+    model_name: str,
+    window: str,
+    label_window: str,
+    labels: "pd.Series[float]",
+    missing: dict[str, str],
+) -> Evidence:
+    drift = report["features"]
+    faults = [f"{entry['feature']}: {entry['fault']}" for entry in drift if entry.get("fault")]
+    faults += [f"{name}: {fault}" for name, fault in sorted(missing.items())]
+    return Evidence(
+        model_name=model_name,
+        model_version=int(report["model_version"]),
+        window=window,
+        label_window=label_window,
+        rows=int(report["rows"]["current"]),
+        labelled_rows=len(labels),
+        one_class=len(labels) > 0 and one_class_only(labels),
+        drifted=tuple(dict.fromkeys(e["feature"] for e in drift if e.get("drifted"))),
+        faults=tuple(faults),
+    )
+
+
+def _kept(
+    sample: pd.DataFrame,
+    fraction: float,
+    older: pd.DataFrame,
+    columns: list[str],
+    training_start_ms: int,
+) -> TrainingRows:
+    """Returns the sample and the older windows, as far as a retraining would still use them.
+
+    The log has every row, the sample a fraction: the log is thinned to that, so that both weigh
+    what they would weigh in a training.
+    """
+    if _TIME in sample.columns:
+        # A row that the champion already learnt from is in the sample's count.
+        older = older[older[_TIME] > sample[_TIME].max()]
+    if training_start_ms:
+        if _TIME not in sample.columns:
+            raise DataError(
+                f"Expected a training sample with {_TIME} to leave out rows before "
+                f"{training_start_ms}. Profile examples that have it, or train on all windows."
+            )
+        sample = sample[sample[_TIME] >= training_start_ms]
+        older = older[older[_TIME] >= training_start_ms]
+    thinned = older.sample(frac=fraction, random_state=0) if fraction < 1.0 else older
+    parts = [part.reindex(columns=columns) for part in (sample, thinned) if len(part)]
+    rows = pd.concat(parts, ignore_index=True) if parts else sample[columns]
+    return TrainingRows(rows=rows, fraction=fraction)
+
+
+def _labelled_rows(uris: list[str], label: str) -> pd.DataFrame:
+    """Returns the answered, labelled rows with plain feature names, oldest first."""
+    parts = [_read_parquet(os.path.join(uri, "rows.parquet")) for uri in uris]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    for column in (_TIME, "label"):
+        if column not in rows.columns:
+            raise DataError(
+                f"Expected the column {column!r} in the labelled log, received "
+                f"{sorted(rows.columns)}. Join labels with LabelJoiner first."
+            )
+    if "status" in rows.columns:
+        rows = rows[rows["status"] == "ok"]
+    rows = rows[rows["label"].notna()]
+    keys = [name for name in ("request_id", "instance_index") if name in rows.columns]
+    if keys:
+        rows = rows.drop_duplicates(subset=keys)
+    # The order of rows decides the halves, so it must not hang on how the log was written.
+    rows = rows.sort_values([_TIME, *keys], kind="stable").reset_index(drop=True)
+    plain = {
+        name: name.removeprefix(_FEATURE_PREFIX)
+        for name in rows.columns
+        if name.startswith(_FEATURE_PREFIX)
+    }
+    named = rows[[_TIME, *plain]].rename(columns=plain)
+    named[label] = rows["label"].astype(float)
+    return named
+
+
+def _read_parquet(path: str) -> pd.DataFrame:
+    try:
+        return pq.read_table(io.BytesIO(read_bytes(path))).to_pandas()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"Expected a Parquet file at {path}, received none.") from error

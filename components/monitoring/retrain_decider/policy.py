@@ -1,0 +1,96 @@
+"""When do measured savings pay for a training? Pure: one measurement after the other in, yes or no.
+
+The ski-rental rule: what a champion loses against a retrained model adds up from window to window,
+and when the sum reaches what a training costs, it is time to train. Were the savings known exactly,
+this would cost at most twice the best schedule in hindsight (Karlin et al. 1988, "Competitive
+snoopy caching"); where a saving grows evenly with the age of the model it is the best schedule. The
+window that was served since the labels ended is taken to have lost as much as the last.
+
+Savings are measured with noise, and a second witness tells which to believe: the champion's loss,
+against what it was on rows held out of its own training. Where it has clearly risen, any saving
+counts. Where it has not, a saving must stand out far by itself. And where the champion does clearly
+better than it promised, none counts: such a window is of the kind that it knows best, and to be
+sharpened for that kind is to be blunted for the one that comes next.
+"""
+
+from dataclasses import dataclass
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What a training costs and which savings are believed.
+
+    Attributes:
+        training_cost: Of one training, in units of one window's loss.
+        certain_z: Standard errors by which a saving must stand out to count by itself.
+        risen_z: Standard errors by which the champion's loss must exceed what it promised for any
+            saving to count.
+        better_z: Standard errors by which it must fall below for none to count.
+        late_windows: Windows served since the label window ended: their labels are to come.
+    """
+
+    training_cost: float = 0.02
+    certain_z: float = 4.0
+    risen_z: float = 2.0
+    better_z: float = 1.5
+    late_windows: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not self.training_cost > 0:
+            raise ConfigError(
+                f"training_cost must be positive, got {self.training_cost}. To retrain whenever a "
+                "saving is certain, make it very small."
+            )
+        for name in ("certain_z", "risen_z", "better_z", "late_windows"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavingState:
+    """What is believed about the champion after some windows; savings in windows' losses.
+
+    Attributes:
+        accumulated: Savings that counted, up to the label window.
+        latest: The last window's saving if it counted, else 0.
+        label_window: The last window that was observed; empty before the first.
+    """
+
+    accumulated: float = 0.0
+    latest: float = 0.0
+    label_window: str = ""
+
+    def lost(self, settings: PolicySettings) -> float:
+        """Returns what is accumulated, with the windows whose labels are to come."""
+        return self.accumulated + settings.late_windows * self.latest
+
+
+def counts(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
+    """Says whether a saving is believed."""
+    if avoidable.risen_z > settings.risen_z:
+        return avoidable.mean > 0
+    return avoidable.z > settings.certain_z and not better_than_promised(avoidable, settings)
+
+
+def better_than_promised(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
+    """Says whether the champion does clearly better than on its own held-out rows."""
+    return avoidable.risen_z < -settings.better_z
+
+
+def observe(
+    state: SavingState, avoidable: AvoidableLoss, label_window: str, settings: PolicySettings
+) -> SavingState:
+    """Returns the state after one more measurement."""
+    saving = avoidable.relative if counts(avoidable, settings) else 0.0
+    return SavingState(
+        accumulated=state.accumulated + saving, latest=saving, label_window=label_window
+    )
+
+
+def pays(state: SavingState, settings: PolicySettings) -> bool:
+    """Says whether the savings pay for a training, the latest among them."""
+    return state.latest > 0 and state.lost(settings) >= settings.training_cost

@@ -1,0 +1,55 @@
+"""How does a skew report look as a page? The common page, with one table."""
+
+from tfx_loop.contracts.skew_report import FeatureSkew, SkewReport
+from tfx_loop.presentation.document import document, header, section, table
+
+PAGE_FILE = "skew_report.html"
+_SHARE = "rows that differ"
+_MEAN = "mean difference"
+
+
+def render(report: SkewReport) -> str:
+    """Returns the page of a report."""
+    about = " · ".join(filter(None, ("Training-serving skew", report.model_name, report.window)))
+    facts = [
+        ("rows of both sides", f"{report.rows:,}"),
+        ("training rows", f"{report.training_rows:,}"),
+        ("served rows", f"{report.served_rows:,}"),
+        ("features compared", str(len(report.features))),
+        ("skewed", str(len(report.skewed))),
+    ]
+    return document(
+        f"{report.verdict.value}: training-serving skew",
+        header(about, f"{report.verdict.value}: {report.reason}", facts),
+        [section("In one sentence", report.explanation), _features(report), _others(report)],
+    )
+
+
+def _features(report: SkewReport) -> str:
+    if not report.features:
+        return ""
+    headings = ("feature", "reason", _SHARE, _MEAN, "for example", "in row")
+    rows = [_row(feature) for feature in report.features]
+    lead = "Serving less training, on the same rows. Rounding counts as equal."
+    return section("Features", lead, table(headings, rows, (_SHARE, _MEAN)))
+
+
+def _row(feature: FeatureSkew) -> tuple[str, ...]:
+    mean = feature.mean_difference
+    return (
+        feature.feature,
+        feature.reason or "agrees",
+        f"{feature.differing:.2%}",
+        "" if not mean else f"{mean:.4g}",
+        feature.example,
+        feature.example_row,
+    )
+
+
+def _others(report: SkewReport) -> str:
+    told = [(name, "only training has it") for name in report.absent_in_serving]
+    told += [(name, "only serving has it") for name in report.absent_in_training]
+    told += [(name, "not compared: not one number or text a row") for name in report.not_compared]
+    if report.repeated_rows:
+        told.append((f"{report.repeated_rows:,} rows", "served again; the first of each counts"))
+    return section("Beside these", "", table(("what", "why"), told)) if told else ""

@@ -1,0 +1,39 @@
+"""Runs Distiller: a teacher and examples in, a student and its report out."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.utils import path_utils
+
+from tfx_loop.models.formats import detect, keras_model_of
+from tfx_loop.optimization.distiller import job
+from tfx_loop.optimization.distiller.settings import DistillationSettings
+from tfx_loop.optimization.fine_tuning import execution
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of Distiller."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Teaches a student; see Distiller."""
+        settings = DistillationSettings.from_json(json.loads(exec_properties["settings"]))
+        with execution.opened("teacher", _files, input_dict, output_dict, exec_properties) as given:
+            report = job.run(given.job, settings, given.worker, given.out, _LOG.info)
+        execution.publish(report, output_dict, job.VARIANT, "distill")
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """Returns the teacher's Keras file where there is one, and what is deployed of that model."""
+    deployed = detect(path_utils.serving_model_path(str(folder))).path
+    return keras_model_of(folder) or deployed, deployed

@@ -1,0 +1,106 @@
+"""What do rows that nobody chose on say of the variant that was chosen? Pure.
+
+The rows that only report are few where the file is small, and 95 % intervals of a loss are then
+wider than most budgets. So the verdict is taken back when they show more than the budget allows,
+unless that is no more than their number can tell: the interval reaches down to the limit, and over
+all held-out rows (those that chose and those that report) the loss stays within it. One row is let
+pass: of 100 rows it is 0.01, and a budget of 0.005 can neither be confirmed nor refuted on them.
+"""
+
+from dataclasses import dataclass
+
+from tfx_loop.contracts.optimization_report import Reason, Rung, SliceResult, Verdict
+from tfx_loop.optimization.metrics.budget import Budget, Judgement, one_row
+from tfx_loop.optimization.reporting import formatting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The verdict on a variant.
+
+    Attributes:
+        verdict: Whether it keeps to the budget.
+        reason: Why.
+        explanation: One sentence for people.
+    """
+
+    verdict: Verdict
+    reason: Reason
+    explanation: str
+
+
+def told_of(
+    chosen: Rung, reporting: Judgement, held_out: Judgement, budget: Budget, parent_bytes: int
+) -> Told:
+    """Returns the verdict.
+
+    Args:
+        chosen: The variant.
+        reporting: What it loses on the rows that only report.
+        held_out: What it loses on these and on the rows that chose it.
+        budget: What may be lost.
+        parent_bytes: Size of the model that came in.
+    """
+    metric = formatting.metric_word(budget.metric.name)
+    everywhere = {part.slice: part for part in (held_out.overall, *held_out.slices)}
+    for part in reporting.over:
+        if _refutes(part, everywhere[part.slice], budget):
+            where = "" if part is reporting.overall else f" on {part.slice}"
+            return Told(
+                verdict=Verdict.NOT_KEPT,
+                reason=Reason.NOT_CONFIRMED,
+                explanation=f"{_capital(chosen.name)} kept to the budget on the rows that chose "
+                f"it, and loses {formatting.number(part.drop.value)} of {metric}{where} on "
+                f"{part.rows:,} rows that it had not seen; {formatting.number(part.limit)} was allowed",
+            )
+    few = bool(reporting.over)
+    return Told(
+        verdict=Verdict.KEPT,
+        reason=Reason.WITHIN_ON_ALL_HELD_OUT if few else Reason.WITHIN_BUDGET,
+        explanation=_kept(chosen, reporting, budget, parent_bytes)
+        + (_unsure(reporting.over[0], everywhere) if few else ""),
+    )
+
+
+def _refutes(part: SliceResult, everywhere: SliceResult, budget: Budget) -> bool:
+    """Says whether a part that is over its limit takes the verdict back."""
+    assert part.limit is not None
+    if part.drop.value is None or everywhere.drop.value is None:
+        return True
+    if part.drop.low is not None and part.drop.low > part.limit:
+        return True
+    allowed = max(part.limit, one_row(budget.metric, everywhere.rows))
+    return everywhere.drop.value > allowed + 1e-9
+
+
+def _kept(chosen: Rung, reporting: Judgement, budget: Budget, parent_bytes: int) -> str:
+    size = chosen.size.raw_bytes if chosen.size else 0
+    smaller = parent_bytes >= 1.05 * size > 0
+    gained = (
+        f"{formatting.times(parent_bytes, size)} smaller" if smaller else formatting.size_text(size)
+    )
+    lost, metric = reporting.overall.drop.value or 0.0, formatting.metric_word(budget.metric.name)
+    loss = _loss(metric, lost, budget.metric.higher_is_better)
+    allowed = formatting.number(budget.max_metric_drop)
+    return f"{_capital(chosen.name)} keeps to the budget: {gained}, {loss}, {allowed} was allowed"
+
+
+def _unsure(part: SliceResult, everywhere: dict[str, SliceResult]) -> str:
+    whole = everywhere[part.slice]
+    where = "" if part.slice == "overall" else f" of {part.slice}"
+    return (
+        f"; {formatting.number(part.drop.value)} on {part.rows:,} rows{where} is within what so few "
+        f"can tell, over all {whole.rows:,} held-out rows it is {formatting.number(whole.drop.value)}"
+    )
+
+
+def _loss(metric: str, lost: float, higher_is_better: bool) -> str:
+    if not higher_is_better:
+        return (
+            f"{metric} rose by {formatting.number(lost)}" if lost > 0 else f"{metric} did not rise"
+        )
+    return f"{formatting.number(lost)} of {metric} lost" if lost > 0 else f"no {metric} lost"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,116 @@
+"""How is a tf_keras model read from its file and compiled with the user's own loss?
+
+Runs where TensorFlow may be imported: in a child process.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tfx_loop.core.errors import ConfigError, ModelError
+from tfx_loop.core.import_path import user_function
+from tfx_loop.models import inspect
+from tfx_loop.models.keras_model import load_keras
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+
+Model: TypeAlias = keras.Model
+
+
+def load(path: Path | str, settings: FineTuningSettings) -> Model:
+    """Returns the model in a `.keras` or `.h5` file, compiled.
+
+    Args:
+        path: The file.
+        settings: Its `compile_fn` and `custom_objects` are asked.
+
+    Raises:
+        ModelError: The file holds no functional or Sequential tf_keras model, or NaN weights.
+        ConfigError: The model is not compiled, and no `compile_fn` is given.
+    """
+    compiles = user_function(settings.compile_fn, "compile_fn") if settings.compile_fn else None
+    model = read(path, compiled=compiles is None, custom_objects=settings.custom_objects)
+    inspect.check_finite(inspect.keras_weights(model), Path(path))
+    if compiles is not None:
+        compiles(model)
+    if not is_compiled(model):
+        raise ConfigError(
+            f"Expected a compiled model in {path}, received one without a loss. Save it after "
+            "compile(), or name a function that compiles it: compile_fn='package.module.function'."
+        )
+    return model
+
+
+def read(path: Path | str, *, compiled: bool = False, custom_objects: Sequence[str] = ()) -> Model:
+    """Returns the model in a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: The file holds no functional or Sequential tf_keras model.
+    """
+    model = load_keras(path, compiled=compiled, custom_objects=custom_objects)
+    require_graph(model, str(path))
+    return model
+
+
+def require_graph(model: Any, name: str) -> None:
+    """Raises ModelError unless the model is functional or Sequential, and built."""
+    if isinstance(model, keras.Sequential):
+        if not model.built:
+            raise ModelError(
+                f"Expected a built model in {name}, received a Sequential without input shape. "
+                "Call build(input_shape) before saving it."
+            )
+    elif not (isinstance(model, keras.Model) and model._is_graph_network):
+        raise ModelError(
+            f"Expected a functional or Sequential model in {name}, received the subclassed "
+            f"{type(model).__name__}. Techniques at training time rebuild the model layer by "
+            "layer: write it with the functional API."
+        )
+
+
+def is_compiled(model: Model) -> bool:
+    """Says whether the model has an optimizer and a loss."""
+    return getattr(model, "optimizer", None) is not None and bool(getattr(model, "loss", None))
+
+
+def compile_like(target: Model, source: Model, learning_rate: float | None = None) -> None:
+    """Compiles `target` with the loss of `source` and a fresh optimizer of the same kind.
+
+    TFMOT's wrappers rename layers, and thereby outputs (`probability` becomes
+    `prune_low_magnitude_probability`): losses given by output name move along by position.
+
+    Args:
+        target: A model with the outputs of `source`, in their order.
+        source: A compiled model.
+        learning_rate: None takes that of `source`, its schedule included.
+    """
+    renamed = dict(zip(source.output_names, target.output_names, strict=True))
+    target.compile(
+        fresh_optimizer(source, learning_rate),
+        loss=_renamed(source.loss, renamed),
+        loss_weights=_renamed(source.compiled_loss._user_loss_weights, renamed),
+    )
+    without_autograph(target)
+
+
+def fresh_optimizer(source: Model, learning_rate: float | None = None) -> Any:
+    """Returns an optimizer like the model's own, without what it remembers."""
+    config = source.optimizer.get_config()
+    if learning_rate is not None:
+        config["learning_rate"] = learning_rate
+    return type(source.optimizer).from_config(config)
+
+
+def without_autograph(model: Model) -> None:
+    """Spares AutoGraph: it would rewrite all of Keras to find no loop in it, 20 s a process."""
+    model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
+    model.test_step = tf.autograph.experimental.do_not_convert(model.test_step)
+    model.predict_step = tf.autograph.experimental.do_not_convert(model.predict_step)
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {names.get(name, name): entry for name, entry in value.items()}
+    return value

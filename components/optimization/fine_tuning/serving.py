@@ -1,0 +1,167 @@
+"""How is a network served that was pruned or distilled: under which signatures?
+
+In this order: as the user's own function exports it; with all of the parent's signatures, where
+only the weights changed; behind the Transform graph, where one is given; else by its own inputs.
+Runs where TensorFlow may be imported: in a child process.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tfx_loop.core.errors import ModelError
+from tfx_loop.core.import_path import user_function
+from tfx_loop.models.formats import SAVED_MODEL_FILE
+from tfx_loop.models.keras_model import concrete_function, keras_specs
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE
+from tfx_loop.models.write import write_model
+from tfx_loop.optimization.fine_tuning import same_signatures
+from tfx_loop.optimization.fine_tuning.keras_model import read
+from tfx_loop.optimization.fine_tuning.outputs import Served, Signatures, Written
+from tfx_loop.optimization.fine_tuning.rows_file import Array
+
+_LOG = logging.getLogger(__name__)
+# Rows on which what was written is compared.
+_COMPARED = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArgs:
+    """What an `export_fn(model, args)` is told, in the words of Trainer's `fn_args`.
+
+    Attributes:
+        serving_model_dir: Folder that the SavedModel is written to.
+        transform_output: Folder of the Transform graph; None where the node got none.
+        parent_model_dir: The parent's SavedModel; None where there is none.
+    """
+
+    serving_model_dir: str
+    transform_output: str | None = None
+    parent_model_dir: str | None = None
+
+
+def write_child(
+    model: keras.Model, written: Written, served: Served, rows: Mapping[str, Array]
+) -> Signatures:
+    """Writes a trained network as Keras file and as SavedModel, each whole.
+
+    Args:
+        model: The network.
+        written: Where it goes.
+        served: What the signatures are made from.
+        rows: Real rows by input name, on which what was written has to answer as the network.
+
+    Returns:
+        Where the signatures come from.
+
+    Raises:
+        ModelError: What was written answers otherwise, or the user's function wrote nothing.
+    """
+    some = {name: values[:_COMPARED] for name, values in rows.items()}
+    write_model(model, written.keras, rows=some)
+    how = _how(served)
+    if how is Signatures.INPUTS:
+        static = all(None not in tensor.shape[1:] for tensor in model.inputs)
+        write_model(model, written.saved_model, rows=some, examples=static)
+    else:
+        _staged(written.saved_model, lambda folder: _export(model, folder, served, how))
+    _LOG.info("export signatures=%s folder=%s", how.value, written.saved_model)
+    return how
+
+
+def _how(served: Served) -> Signatures:
+    if served.export_fn:
+        return Signatures.EXPORT_FN
+    if served.parent_keras and served.parent_saved_model:
+        return Signatures.PARENT
+    return Signatures.TRANSFORM_GRAPH if served.transform_output else Signatures.INPUTS
+
+
+def _export(model: keras.Model, folder: str, served: Served, how: Signatures) -> None:
+    if how is Signatures.EXPORT_FN:
+        args = ExportArgs(
+            serving_model_dir=folder,
+            transform_output=served.transform_output,
+            parent_model_dir=served.parent_saved_model,
+        )
+        user_function(served.export_fn, "export_fn")(model, args)
+    elif how is Signatures.PARENT:
+        assert served.parent_keras
+        assert served.parent_saved_model
+        parent = read(served.parent_keras, custom_objects=served.custom_objects)
+        same_signatures.write_with_weights(
+            served.parent_saved_model, folder, named_weights(parent), named_weights(model)
+        )
+    else:
+        assert served.transform_output
+        network = _BehindTransform(model, served.transform_output, served.label)
+        tf.saved_model.save(network, folder, signatures=network.signatures())
+
+
+def _staged(folder: Path, write: Callable[[str], None]) -> None:
+    """Has a SavedModel written beside its place and renames it when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        staged = Path(scratch) / folder.name
+        write(str(staged))
+        if not (staged / SAVED_MODEL_FILE).is_file():
+            raise ModelError(
+                f"Expected a SavedModel in {staged} from export_fn, received none. "
+                "Write it to args.serving_model_dir."
+            )
+        if folder.is_dir():  # TFX makes the folder of an output, empty.
+            folder.rmdir()
+        staged.rename(folder)
+
+
+def named_weights(model: keras.Model) -> list[tuple[str, Array]]:
+    """Returns name and value of every weight."""
+    return [(weight.name, weight.numpy()) for weight in model.weights]
+
+
+class _BehindTransform(tf.Module):
+    """The network behind the Transform graph, for tf.Examples as they come."""
+
+    def __init__(self, model: keras.Model, transform_output: str, label: str | None) -> None:
+        import tensorflow_transform as tft
+
+        super().__init__()
+        output = tft.TFTransformOutput(transform_output)
+        inputs, outputs = keras_specs(model)
+        self._names = [spec.name for spec in inputs]
+        # Only its variables are saved: the network itself would bring Keras' own functions along.
+        self._network: Callable[..., Any] = concrete_function(model, inputs, outputs)
+        self._weights = model.weights
+        self._transform = output.transform_features_layer()
+        self._raw = {n: s for n, s in output.raw_feature_spec().items() if n != label}
+        self._shapes = {spec.name: (spec.shape[1:], spec.dtype) for spec in inputs}
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns one for tf.Examples."""
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {DEFAULT_SIGNATURE: self._from_examples.get_concrete_function(examples)}
+
+    @tf.function(autograph=False)
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        transformed = self._transform(dict(tf.io.parse_example(examples, self._raw)))
+        missing = sorted(set(self._names) - set(transformed))
+        if missing:
+            raise ModelError(
+                f"Expected the Transform graph to make the inputs {self._names}, received "
+                f"{sorted(transformed)}. Name the label in label_key, or give export_fn."
+            )
+        answer: dict[str, tf.Tensor] = self._network(
+            {name: self._shaped(name, transformed[name]) for name in self._names}
+        )
+        return answer
+
+    def _shaped(self, name: str, values: tf.Tensor) -> tf.Tensor:
+        sizes, dtype = self._shapes[name]
+        values = tf.cast(values, dtype)
+        return values if None in sizes else tf.reshape(values, [-1, *sizes])

@@ -1,0 +1,1 @@
+"""Metrics, their losses against a parent, and the budget that limits them."""

@@ -1,0 +1,121 @@
+"""Which metric, label and slices does the Evaluator's own configuration name?
+
+Read from the JSON of TFMA's EvalConfig, so that an optimiser is judged by what the gate after it
+is judged by, without importing TFMA.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.optimization.metrics import metrics
+
+_THRESHOLDS = ("threshold", "num_thresholds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an EvalConfig says of one model.
+
+    Attributes:
+        metric_name: Class name of the metric that is judged.
+        metric_settings: Its `threshold` or `num_thresholds`, where set.
+        label: Feature that holds the label; None when the config names none.
+        output: Name of the model's output; None when the config names none.
+        signature: Signature that is evaluated; empty for the default.
+        slice_columns: Single features that results are broken down by.
+    """
+
+    metric_name: str
+    metric_settings: Mapping[str, Any]
+    label: str | None = None
+    output: str | None = None
+    signature: str = ""
+    slice_columns: tuple[str, ...] = ()
+
+
+def from_eval_config(text: str, name: str | None = None) -> Evaluation:
+    """Returns what the JSON of an EvalConfig says.
+
+    The metric is the named one, else the first with a threshold, else the first that is known here.
+    Slices over single features are taken; crosses of features and single values are not.
+
+    Args:
+        text: EvalConfig as JSON, keys in snake_case or camelCase.
+        name: Class name of the metric to take.
+
+    Raises:
+        ConfigError: No JSON object, or no metric in it that is known here.
+    """
+    try:
+        config = _snake(json.loads(text))
+    except ValueError as error:
+        raise ConfigError(f"Expected the JSON of an EvalConfig, received: {error}.") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"Expected the JSON of an EvalConfig, received {text[:60]!r}.")
+    chosen = _chosen_metric(config, name)
+    model = (config.get("model_specs") or [{}])[0]
+    keys = [spec.get("feature_keys", []) for spec in config.get("slicing_specs", [])]
+    return Evaluation(
+        metric_name=metrics.metric(chosen["class_name"]).name,
+        metric_settings=_settings(chosen),
+        label=model.get("label_key") or None,
+        output=model.get("prediction_key") or None,
+        signature=model.get("signature_name", ""),
+        slice_columns=tuple(dict.fromkeys(key[0] for key in keys if len(key) == 1)),
+    )
+
+
+def _chosen_metric(config: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    offered: list[dict[str, Any]] = [
+        entry
+        for spec in config.get("metrics_specs", [])
+        for entry in spec.get("metrics", [])
+        if isinstance(entry.get("class_name"), str)
+    ]
+    known = [entry for entry in offered if _is_known(entry["class_name"])]
+    if name is not None:
+        known = [entry for entry in known if entry["class_name"] == name]
+    judged = [e for e in known if any("threshold" in key for key in e)]
+    if not known:
+        raise ConfigError(
+            f"Expected {name or 'a known metric'} in the EvalConfig, received "
+            f"{', '.join(e['class_name'] for e in offered) or 'no metric'}. Add one of "
+            f"{', '.join(metrics.names())}."
+        )
+    return (judged or known)[0]
+
+
+def _is_known(name: str) -> bool:
+    try:
+        metrics.metric(name)
+    except ConfigError:
+        return False
+    return True
+
+
+def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    text = entry.get("config", "")
+    try:
+        content = json.loads(text) if text else {}
+    except ValueError as error:
+        raise ConfigError(
+            f"Expected JSON as config of {entry['class_name']}, received {text!r}: {error}."
+        ) from error
+    settings = {key: content[key] for key in _THRESHOLDS if content.get(key) is not None}
+    several = content.get("thresholds")
+    if isinstance(several, list) and len(several) == 1:
+        settings["threshold"] = float(several[0])
+    return settings
+
+
+def _snake(value: Any) -> Any:
+    """Returns the same JSON with keys in snake_case: protobuf prints camelCase."""
+    if isinstance(value, dict):
+        return {
+            "".join(f"_{c.lower()}" if c.isupper() else c for c in key): _snake(item)
+            for key, item in value.items()
+        }
+    return [_snake(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,116 @@
+"""Which weights are to go, and in which pattern? Pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings, check_names
+
+
+class Pattern(str, Enum):
+    """Where the zeros lie."""
+
+    # Weights stay as they are; for clustering alone.
+    NONE = "none"
+    UNSTRUCTURED = "unstructured"
+    # Two zeros among four consecutive input channels: what sparse matrix units multiply.
+    TWO_OF_FOUR = "2:4"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningSettings:
+    """What is pruned and clustered, and how the network is trained meanwhile.
+
+    Attributes:
+        pattern: Where the zeros lie.
+        sparsity: Fraction of each kernel's weights (of its blocks) that become zero; 2:4 is half.
+        block: Rows and columns of a block, in the layout [inputs, outputs] of a Dense kernel.
+            TFLite stores [outputs, inputs]: its blocks of 1 x 4 are (4, 1) here.
+        exclude: Layers left alone, by name or glob such as `block_1_*`.
+        ramp: Fraction of the training steps over which the sparsity grows.
+        clusters: How many different values a kernel may have afterwards; 0 leaves them be. Zeros of
+            pruning stay zero and are one of the values.
+        clustering: How the clustered network is trained; None takes `fine_tuning`.
+        fine_tuning: How the network is trained while it is pruned.
+    """
+
+    pattern: Pattern = Pattern.UNSTRUCTURED
+    sparsity: float = 0.5
+    block: tuple[int, int] = (4, 1)
+    exclude: tuple[str, ...] = ()
+    ramp: float = 0.6
+    clusters: int = 0
+    clustering: FineTuningSettings | None = None
+    fine_tuning: FineTuningSettings = field(default_factory=FineTuningSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise ConfigError(
+                f"Expected a sparsity above 0 and below 1, received {self.sparsity}. "
+                "0.5 makes half of the weights zero; to prune nothing, set pattern to 'none'."
+            )
+        if self.pattern is Pattern.TWO_OF_FOUR and self.sparsity != 0.5:
+            raise ConfigError(
+                f"Expected sparsity 0.5 with pattern 2:4, received {self.sparsity}. Leave it out."
+            )
+        if len(self.block) != 2 or min(self.block) < 1 or max(self.block) < 2:
+            raise ConfigError(
+                f"Expected block as two sizes, one of them above 1, received {self.block}. "
+                "Blocks of one weight are pattern 'unstructured'."
+            )
+        if not 0 < self.ramp <= 1:
+            raise ConfigError(f"Expected ramp above 0 and up to 1, received {self.ramp}.")
+        if self.clusters and not 3 <= self.clusters <= 256:
+            raise ConfigError(f"Expected clusters 0 or from 3 to 256, received {self.clusters}.")
+        if self.pattern is Pattern.NONE and not self.clusters:
+            raise ConfigError(
+                "Expected something to do, received pattern 'none' and clusters 0. "
+                "Name a pattern, or how many clusters each kernel may have."
+            )
+
+    @property
+    def technique(self) -> str:
+        """Returns what reports call it."""
+        done = ["pruning"] * (self.pattern is not Pattern.NONE)
+        return " and ".join([*done, *["clustering"] * bool(self.clusters)])
+
+    @property
+    def variant(self) -> str:
+        """Returns the name of the model's variant."""
+        done = ["pruned"] * (self.pattern is not Pattern.NONE)
+        return "_".join([*done, *["clustered"] * bool(self.clusters)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the settings as JSON."""
+        return asdict(self) | {
+            "pattern": self.pattern.value,
+            "block": list(self.block),
+            "exclude": list(self.exclude),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "PruningSettings":
+        """Returns the settings that `to_json` wrote.
+
+        Raises:
+            ConfigError: A name is unknown or a value cannot work.
+        """
+        check_names(cls, content)
+        values = dict(content)
+        for name in ("fine_tuning", "clustering"):
+            if values.get(name) is not None:
+                values[name] = FineTuningSettings.from_json(values[name])
+        for name in ("block", "exclude"):
+            if name in values:
+                values[name] = tuple(values[name])
+        try:
+            values["pattern"] = Pattern(values.get("pattern", cls.pattern))
+        except ValueError as error:
+            raise ConfigError(
+                f"Expected pattern among {[p.value for p in Pattern]}, "
+                f"received {values['pattern']!r}."
+            ) from error
+        return cls(**values)

@@ -1,0 +1,122 @@
+"""How is a network trained while it is pruned and clustered? Runs in a child process."""
+
+import logging
+import time
+from typing import Any
+
+import tf_keras as keras
+
+from tfx_loop.core.child_process.child import report_progress
+from tfx_loop.optimization.fine_tuning import keras_model
+from tfx_loop.optimization.fine_tuning.outputs import from_payload
+from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows, read_rows
+from tfx_loop.optimization.fine_tuning.serving import write_child
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.fine_tuning.training import (
+    Training,
+    fit,
+    keras_inputs,
+    seed_everything,
+    steps_per_epoch,
+)
+from tfx_loop.optimization.pruner import eligible, wrapping
+from tfx_loop.optimization.pruner.schedule import schedule
+from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
+from tfx_loop.optimization.pruner.sparsity import measure
+
+_LOG = logging.getLogger(__name__)
+
+
+def prune(payload: dict[str, Any]) -> dict[str, Any]:
+    """Prunes and clusters the model of a file and writes the child, plain Keras again.
+
+    Args:
+        payload: `model` (.keras or .h5), `rows` (.npz), `keras` and `saved_model` (where the child
+            goes), `settings`, and `served` (what the signatures are made from).
+
+    Returns:
+        `kernels` as `KernelSparsity` (read back from the file written), `skipped` reasons by
+        step and layer, `trainings`, `signatures`, `seconds`.
+    """
+    begin = time.perf_counter()
+    settings = PruningSettings.from_json(payload["settings"])
+    rows = read_rows(payload["rows"])
+    seed_everything(settings.fine_tuning.seed)
+    source = keras_model.load(payload["model"], settings.fine_tuning)
+    model, trainings = source, {}
+    skipped: dict[str, dict[str, eligible.Skipped]] = {}
+    pruned: tuple[str, ...] = ()
+    if settings.pattern is not Pattern.NONE:
+        kernels = [kernel for kernel, _ in wrapping.kernels_of(model)]
+        selection = eligible.to_prune(kernels, settings)
+        pruned, skipped["pruning"] = selection.chosen, selection.skipped
+        model, trainings["pruning"] = _pruned(model, source, pruned, rows, settings)
+    if settings.clusters:
+        kernels = [kernel for kernel, _ in wrapping.kernels_of(model)]
+        selection = eligible.to_cluster(kernels, settings)
+        skipped["clustering"] = selection.skipped
+        model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
+    keras_model.compile_like(model, source)
+    place, served = from_payload(payload)
+    signatures = write_child(model, place, served, keras_inputs(model, rows.inputs))
+    custom_objects = settings.fine_tuning.custom_objects
+    written = keras_model.read(payload["keras"], custom_objects=custom_objects)
+    return {
+        "kernels": _measured(written, pruned, settings),
+        "skipped": {
+            step: {layer: reason.value for layer, reason in reasons.items()}
+            for step, reasons in skipped.items()
+        },
+        "trainings": {name: training.to_json() for name, training in trainings.items()},
+        "signatures": signatures.value,
+        "seconds": time.perf_counter() - begin,
+    }
+
+
+def _pruned(
+    model: keras.Model,
+    source: keras.Model,
+    layers: tuple[str, ...],
+    rows: TrainingRows,
+    settings: PruningSettings,
+) -> tuple[keras.Model, Training]:
+    tuning = settings.fine_tuning
+    plan = schedule(steps_per_epoch(len(rows), tuning), tuning.epochs, settings.ramp)
+    report_progress(f"pruning layers={len(layers)} pattern={settings.pattern.value}")
+    wrapped = wrapping.wrap_to_prune(model, layers, settings, plan)
+    keras_model.compile_like(wrapped, source, tuning.learning_rate)
+    training = fit(
+        wrapped,
+        rows,
+        tuning,
+        [wrapping.pruning_callback()],
+        first_kept_epoch=plan.first_whole_epoch,
+    )
+    return wrapping.strip_pruning(wrapped), training
+
+
+def _clustered(
+    model: keras.Model,
+    source: keras.Model,
+    layers: tuple[str, ...],
+    rows: TrainingRows,
+    settings: PruningSettings,
+) -> tuple[keras.Model, Training]:
+    tuning: FineTuningSettings = settings.clustering or settings.fine_tuning
+    report_progress(f"clustering layers={len(layers)} clusters={settings.clusters}")
+    wrapped = wrapping.wrap_to_cluster(model, layers, settings.clusters)
+    keras_model.compile_like(wrapped, source, tuning.learning_rate)
+    training = fit(wrapped, rows, tuning)
+    return wrapping.strip_clustering(wrapped), training
+
+
+def _measured(
+    written: keras.Model, pruned: tuple[str, ...], settings: PruningSettings
+) -> list[dict[str, Any]]:
+    """Returns what the weights read back show: TFMOT's wrappers are not asked."""
+    return [
+        measure(
+            kernel.layer, kernel.weight, values, settings, pruned=kernel.layer in pruned
+        ).to_json()
+        for kernel, values in wrapping.kernels_of(written)
+    ]

@@ -1,0 +1,279 @@
+"""How does a model become a .tflite file? Runs in a child process, as TensorFlow may abort.
+
+Every function takes and returns JSON, as `tfx_loop.core.child_process` asks for; models and rows are
+files that it names. What the converter cannot do is a ModelError with the one line of its log that
+says why.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import convert as tflite_convert
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
+from tfx_loop.core.errors import ModelError
+from tfx_loop.core.storage import write_bytes
+from tfx_loop.models.arrays import load_arrays
+from tfx_loop.models.inspect import check_convertible
+from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, Mode
+
+_SIGNATURE = "serving_default"
+_MOVES_NUMBERS = ("QUANTIZE", "DEQUANTIZE")
+_ESSENTIAL = re.compile(
+    r"(?:\berror: |Error: |failed to |not supported|requires|unsupported)", re.I
+)
+_NOISE = re.compile(r"^\s*(?:File |Traceback|During handling|\^|[WIE]\d{4} )|callsite\(")
+_OPERATORS = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_FLOAT32 = schema.TensorType.FLOAT32
+
+
+def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes what is converted as a SavedModel with one signature, where it is not one already.
+
+    Args:
+        payload: `source`, `signature` (or None), `fixed_batch` (whether the batch is 1), `folder`
+            to write to.
+
+    Returns:
+        `saved_model` and `signature`, which the other functions take.
+    """
+    found = check_convertible(payload["source"], signature=payload.get("signature"))
+    # TFMA finds a TFLite model's inputs by their names, from which it strips this signature alone.
+    if found.signature == _SIGNATURE and not payload.get("fixed_batch"):
+        return {"saved_model": str(found.file.path), "signature": found.signature}
+    batch = 1 if payload.get("fixed_batch") else None
+    inputs = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in found.inputs]
+    module = tf.Module()
+    if found.signature is not None:
+        module.model = tf.saved_model.load(str(found.file.path))
+        serve = _of_signature(module.model.signatures[found.signature], inputs)
+    else:
+        from tfx_loop.models.keras_model import concrete_function, load_keras
+
+        model = load_keras(found.file)
+        module.weights = model.weights
+        serve = concrete_function(model, inputs, found.outputs)
+    tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
+    return {"saved_model": payload["folder"], "signature": _SIGNATURE}
+
+
+def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Converts in a mode that needs no search.
+
+    Args:
+        payload: `saved_model`, `signature`, `mode`, `io_type`, `calibration` (.npz of rows by
+            input name) and `out`, the file to write.
+
+    Returns:
+        `operators` and `float_operators`: all operators, and those that compute in float.
+
+    Raises:
+        ModelError: The converter refuses.
+    """
+    mode, io_type = Mode(payload["mode"]), IoType(payload["io_type"])
+    converter = _converter(payload)
+    if mode is not Mode.FLOAT:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode is Mode.FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    if mode in CALIBRATED:
+        converter.representative_dataset = _rows_of(payload["calibration"])
+        converter.target_spec.supported_ops = [_OPS[mode]]
+    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
+        io_type.dtype
+    )
+    return _written(_converted(converter.convert), payload["out"])
+
+
+def calibrate(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes the float model with the ranges of its activations, once for many quantisations.
+
+    Args:
+        payload: `saved_model`, `signature`, `calibration` and `out`.
+
+    Returns:
+        `operators`: each with `tensor` (the name of its output), `operator` and `constant_bytes`.
+    """
+    converter = _converter(payload)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = _rows_of(payload["calibration"])
+    # As tf.lite.experimental.QuantizationDebugger does it; the debugger itself runs an interpreter
+    # on a model with NumericVerify, and raises where no operator is left to verify.
+    converter._experimental_calibrate_only = True
+    content = _converted(converter.convert)
+    write_bytes(payload["out"], content)
+    return {"operators": _operators(content)}
+
+
+def quantize(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantises what `calibrate` wrote, with some operators left in float.
+
+    Args:
+        payload: `calibrated`, `float_tensors` (names of their outputs), `io_type` and `out`.
+
+    Returns:
+        As `convert`.
+    """
+    content = Path(payload["calibrated"]).read_bytes()
+    io_type = tf.dtypes.as_dtype(IoType(payload["io_type"]).dtype)
+    return _written(
+        _converted(
+            lambda: tflite_convert.mlir_quantize(
+                content,
+                input_data_type=io_type,
+                output_data_type=io_type,
+                denylisted_nodes=list(payload["float_tensors"]),
+            )
+        ),
+        payload["out"],
+    )
+
+
+def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Trains a Keras model with quantisation emulated, then converts it.
+
+    Args:
+        payload: `keras`, `rows` (of `tfx_loop.optimization.fine_tuning.rows_file`), `settings`, `io_type`,
+            `fixed_batch`, `folder` for the SavedModel between, and `out`.
+
+    Returns:
+        As `convert`, with `technique` and `left_float`, the layers that TFMOT cannot quantise.
+    """
+    from tfx_loop.models.keras_model import concrete_function, keras_specs
+    from tfx_loop.optimization.fine_tuning import quantization_aware
+    from tfx_loop.optimization.fine_tuning.rows_file import read_rows
+    from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+
+    settings = FineTuningSettings.from_json(payload["settings"])
+    aware = quantization_aware.train(payload["keras"], read_rows(payload["rows"]), settings)
+    inputs, outputs = keras_specs(aware.model)
+    batch = 1 if payload.get("fixed_batch") else None
+    inputs = tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in inputs)
+    module = tf.Module()
+    module.weights = aware.model.weights
+    serve = concrete_function(aware.model, inputs, outputs)
+    tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
+    converter = _converter({"saved_model": payload["folder"], "signature": _SIGNATURE})
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    io_type = IoType(payload["io_type"])
+    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
+        io_type.dtype
+    )
+    told = {"technique": aware.technique, "left_float": list(aware.left_float)}
+    return told | _written(_converted(converter.convert), payload["out"])
+
+
+_OPS = {
+    Mode.INT8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    Mode.INT16X8: (tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8),
+}
+
+
+def publish(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a converted file to its place, loaded back and compared with its parent on rows.
+
+    Args:
+        payload: `content` (the converted file), `path`, and the .npz files `rows` and `parent`.
+    """
+    from tfx_loop.models.write import write_tflite
+
+    parity = write_tflite(
+        Path(payload["content"]).read_bytes(),
+        payload["path"],
+        rows=load_arrays(payload["rows"]),
+        parent=load_arrays(payload["parent"]),
+    )
+    return {"max_difference": parity.max_difference}
+
+
+def _converter(payload: Mapping[str, Any]) -> Any:
+    return tf.lite.TFLiteConverter.from_saved_model(
+        payload["saved_model"], signature_keys=[payload["signature"]]
+    )
+
+
+def _take_and_give(converter: Any, io_type: IoType) -> None:
+    dtype = tf.dtypes.as_dtype(io_type.dtype)
+    converter.inference_input_type = converter.inference_output_type = dtype
+
+
+def _of_signature(function: Any, inputs: list[Any]) -> Any:
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
+
+    def serve(*values: Any) -> Any:
+        return function(**{s.name: v for s, v in zip(inputs, values, strict=True)})
+
+    return tf.function(serve, autograph=False).get_concrete_function(*specs)
+
+
+def _rows_of(path: str) -> Callable[[], Iterator[dict[str, Any]]]:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    count = len(next(iter(arrays.values())))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for i in range(count):
+            yield {name: values[i : i + 1] for name, values in arrays.items()}
+
+    return rows
+
+
+def _converted(make: Callable[[], bytes]) -> bytes:
+    try:
+        return bytes(make())
+    except Exception as error:  # The converter raises whatever its parts raise.
+        raise ModelError(
+            f"Expected a model that TensorFlow's converter takes in this mode, received: "
+            f"{essential_line(str(error))} Try another mode, or replace that operation."
+        ) from error
+
+
+def essential_line(log: str) -> str:
+    """Returns the line of a converter's log that says what is wrong, as a sentence."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if _ESSENTIAL.search(line)]
+    quiet = [line for line in lines if not _NOISE.search(line)]
+    clear = [line for line in quiet if line in telling]
+    line = (clear or telling or quiet or lines or ["no message"])[0]
+    # An MLIR error starts with the place, which may be a page long.
+    line = re.sub(r"^loc\(.*\):\s*", "", re.split(r"\berror: ", line)[-1])
+    return f"{line[:300].rstrip('. ')}."
+
+
+def _written(content: bytes, out: str) -> dict[str, Any]:
+    write_bytes(out, content)
+    found = _operators(content)
+    computing = [op for op in found if op["operator"] not in _MOVES_NUMBERS]
+    floats = [op["tensor"] for op in computing if op["float"]]
+    return {"operators": len(computing), "float_operators": floats}
+
+
+def _operators(content: bytes) -> list[dict[str, Any]]:
+    """Returns the operators of the first subgraph, in the order in which they run."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        tensor = graph.tensors[operator.outputs[0]]
+        constants = [
+            len(model.buffers[graph.tensors[i].buffer].data)
+            for i in operator.inputs
+            if i >= 0 and model.buffers[graph.tensors[i].buffer].data is not None
+        ]
+        found.append(
+            {
+                "tensor": tensor.name.decode(),
+                "operator": _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)],
+                "constant_bytes": sum(constants),
+                "float": tensor.type == _FLOAT32,
+            }
+        )
+    return found

@@ -1,0 +1,151 @@
+"""Runs Quantizer: a model and Examples in, a .tflite and the report out."""
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from tfx_loop.contracts import optimization_report
+from tfx_loop.contracts.optimization_report import OptimizationReport, Verdict
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepared_share
+from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
+from tfx_loop.optimization.quantizer.ladder import SearchResult, search
+from tfx_loop.optimization.quantizer.report import report_of
+from tfx_loop.optimization.quantizer.request import Request, request_of
+from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+from tfx_loop.optimization.reporting import facts
+
+TFLITE_FILE = "tflite"  # TFMA's name
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of Quantizer."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Quantises the model given; see Quantizer."""
+        settings = QuantizerSettings.from_json(json.loads(exec_properties["settings"]))
+        source = artifact_utils.get_single_instance(input_dict["parent"])
+        model = artifact_utils.get_single_instance(output_dict["model"])
+        written = artifact_utils.get_single_instance(output_dict["optimization_report"])
+        folder = Path(path_utils.serving_model_dir(model.uri))
+        with Worker(
+            timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb
+        ) as worker:
+            request = request_of(
+                settings,
+                exec_properties.get("eval_config") or "",
+                source=detect(source.uri),
+                keras=keras_model_of(source.uri),
+                split_uri=lambda split: artifact_utils.get_split_uri(input_dict["examples"], split),
+                worker=worker,
+            )
+            result = _search(request, worker, folder)
+            told = _report(request, result, worker, folder)
+            if result.chosen is None:
+                _pass_on(request, worker, source, folder)
+        optimization_report.write_report(
+            told, os.path.join(written.uri, optimization_report.FILE_NAME)
+        )
+        variant = result.chosen.mode if result.chosen else "float"
+        set_properties(model, {"variant": variant})
+        set_properties(
+            written,
+            {
+                "verdict": told.verdict.value,
+                "kept": int(told.verdict is Verdict.KEPT),
+                "reason": told.reason.value,
+                "variant": variant,
+                "size_bytes": told.child.size.raw_bytes if told.child else 0,
+            },
+        )
+        _LOG.info(
+            "quantizer verdict=%s reason=%s variant=%s model=%s report=%s",
+            told.verdict.value,
+            told.reason.value,
+            variant,
+            model.uri,
+            written.uri,
+        )
+
+
+def _search(request: Request, worker: Worker, folder: Path) -> SearchResult:
+    return search(
+        request.source,
+        request.calibration,
+        request.choosing,
+        request.budget,
+        seed=request.settings.seed,
+        worker=worker,
+        out_dir=folder,
+        settings=request.settings.search(),
+        signature=request.settings.signature or None,
+        keras=request.keras,
+        training=request.training,
+        maps=prepared_share,
+        file_name=TFLITE_FILE,
+        progress=lambda step: _LOG.info("quantizer step=%s", step),
+    )
+
+
+def _report(
+    request: Request, result: SearchResult, worker: Worker, folder: Path
+) -> OptimizationReport:
+    signature = request.settings.signature or None
+    models = {
+        "parent": facts.Described(
+            path=str(request.source.path), signature=signature, shown_path=SERVING_FOLDER
+        )
+    }
+    if result.chosen is not None:
+        shown = os.path.join(SERVING_FOLDER, TFLITE_FILE)
+        models["child"] = facts.Described(
+            path=str(folder / TFLITE_FILE), mode=result.chosen.mode, shown_path=shown
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = Path(scratch) / "rows.npz"
+        request.calibration.save_inputs(rows)
+        known = facts.facts_of(worker, models, str(rows))
+    return report_of(
+        result,
+        parent=known["parent"],
+        child=known.get("child"),
+        budget=request.budget,
+        rows={"calibration": len(request.calibration), "choosing": len(request.choosing)},
+        settings=request.settings.to_json(),
+        notes=request.notes,
+    )
+
+
+def _pass_on(request: Request, worker: Worker, source: types.Artifact, folder: Path) -> None:
+    """Leaves the float .tflite, or the model as it came where the converter refuses that too."""
+    unlimited = replace(request, budget=None)
+    found = search(
+        unlimited.source,
+        unlimited.calibration,
+        unlimited.choosing,
+        None,
+        seed=request.settings.seed,
+        worker=worker,
+        out_dir=folder,
+        settings=request.settings.float_only(),
+        signature=request.settings.signature or None,
+        file_name=TFLITE_FILE,
+    )
+    if found.chosen is None:
+        io_utils.copy_dir(path_utils.serving_model_dir(source.uri), str(folder))

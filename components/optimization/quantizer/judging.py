@@ -1,0 +1,228 @@
+"""Does a variant keep to the budget, on rows that it was not calibrated on?
+
+The rule: a variant is taken when it is certain (95 %, one-sided) that what it loses on rows like
+these stays within the budget. It is left as over the budget when the estimate is above it, and as
+not certain when the rows are too few to tell; then the report says how many would do.
+
+Slices have the burden of proof reversed. A slice of 60 rows can hardly prove that it lost less than
+half a point, and of twenty slices one will look bad by chance. So a slice holds a variant back only
+when it is certain, at a level shared by all slices (Bonferroni), that it lost more than its limit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_loop.contracts.optimization_report import (
+    Interval,
+    Parity,
+    RungStatus,
+    SliceResult,
+    SliceStatus,
+)
+from tfx_loop.models.parity import compare
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.metrics import budget as budgets
+from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.quantizer.expected_drop import Expected, expected_drop
+
+Array = npt.NDArray[Any]
+Outputs = Mapping[str, Array]
+
+# What rounding of float32 moves a mean by, or the bound of a child that never decided otherwise.
+_ROUNDING = 1e-6
+
+
+class Left(str, Enum):
+    """Why a rung was taken or left; stable codes of `Rung.reason`."""
+
+    KEPT = "kept"
+    NO_BUDGET = "no_budget"
+    OVER_BUDGET = "over_budget"
+    OVER_BUDGET_ON_SLICE = "over_budget_on_slice"
+    NOT_CERTAIN = "not_certain"
+    FAILED_TO_CONVERT = "failed_to_convert"
+    DOES_NOT_RUN = "does_not_run"
+    LARGER_THAN_CHOSEN = "larger_than_chosen"
+    SLOWER_THAN_CHOSEN = "slower_than_chosen"
+    MAPS_LESS_THAN_CHOSEN = "maps_less_than_chosen"
+    # All layers in float would not keep to the budget either, or int8 itself failed.
+    NOTHING_TO_SELECT = "nothing_to_select"
+    NOT_NEEDED = "not_needed"
+    # An operator computes in float, which the target cannot run.
+    NOT_WHOLE_NUMBERS = "not_whole_numbers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A variant against the budget.
+
+    Attributes:
+        status: KEPT, OVER_BUDGET or FAILED.
+        reason: Why.
+        explanation: One sentence for people.
+        overall: All rows; None without labels.
+        slices: By slice.
+        parity: With the parent.
+    """
+
+    status: RungStatus
+    reason: Left
+    explanation: str
+    overall: SliceResult | None = None
+    slices: tuple[SliceResult, ...] = ()
+    parity: Parity | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Says whether it may be taken."""
+        return self.status is RungStatus.KEPT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What variants are judged by.
+
+    Attributes:
+        rows: The rows that choose.
+        parent: The parent's outputs for them.
+        budget: None takes every variant that runs.
+        confidence: One-sided.
+    """
+
+    rows: Rows
+    parent: Outputs
+    budget: Budget | None
+    confidence: float = 0.95
+
+    def judge(self, child: Outputs) -> Judged:
+        """Returns whether a variant with these outputs for the rows keeps to the budget."""
+        broken = sum(int((~np.isfinite(values)).sum()) for values in child.values())
+        if broken:
+            return Judged(
+                status=RungStatus.FAILED,
+                reason=Left.DOES_NOT_RUN,
+                explanation=f"It gives {broken:,} outputs that are NaN or infinite.",
+            )
+        parity = compare(self.parent, child)
+        if self.budget is None or self.rows.labels is None:
+            return Judged(
+                status=RungStatus.KEPT,
+                reason=Left.NO_BUDGET,
+                explanation="No budget was given: it was made as asked.",
+                parity=parity,
+            )
+        return self._against(self.budget, self.rows.labels, child, parity)
+
+    def _against(self, budget: Budget, labels: Array, child: Outputs, parity: Parity) -> Judged:
+        shown = budgets.judge(self.parent, child, labels, budget, self.rows.slices)
+        slices = self._slices(budget, labels, child, shown.slices)
+        wide = expected_drop(self.parent, child, labels, budget.metric)
+        bound = expected_drop(
+            self.parent, child, labels, budget.metric, confidence=2 * self.confidence - 1
+        )
+        status, reason, explanation = _verdict(bound, budget, self.confidence)
+        over = [part for part in slices if part.status is SliceStatus.OVER]
+        if reason is Left.KEPT and over:
+            status, reason = RungStatus.OVER_BUDGET, Left.OVER_BUDGET_ON_SLICE
+            explanation = _over_on(over[0], len(over), budget)
+        kept = status is RungStatus.KEPT
+        within = SliceStatus.WITHIN if kept or over else SliceStatus.OVER
+        return Judged(
+            status=status,
+            reason=reason,
+            explanation=explanation,
+            overall=replace(shown.overall, drop=wide.interval, status=within),
+            slices=slices,
+            parity=parity,
+        )
+
+    def _slices(
+        self, budget: Budget, labels: Array, child: Outputs, shown: tuple[SliceResult, ...]
+    ) -> tuple[SliceResult, ...]:
+        limit = budget.max_slice_drop
+        if limit is None or not shown:
+            return shown
+        masks = dict(budgets.slice_masks(self.rows.slices))
+        judged = sum(part.rows >= budget.min_slice_rows for part in shown)
+        level = 1 - 2 * (1 - self.confidence) / max(judged, 1)
+        return tuple(
+            part
+            if part.rows < budget.min_slice_rows
+            else self._slice(part, masks[part.slice], labels, child, budget, limit, level)
+            for part in shown
+        )
+
+    def _slice(
+        self,
+        part: SliceResult,
+        mask: Array,
+        labels: Array,
+        child: Outputs,
+        budget: Budget,
+        limit: float,
+        level: float,
+    ) -> SliceResult:
+        parent = {name: values[mask] for name, values in self.parent.items()}
+        own = {name: values[mask] for name, values in child.items()}
+        found = expected_drop(parent, own, labels[mask], budget.metric, confidence=level)
+        if np.isfinite(found.low) and found.low > limit + _ROUNDING:
+            status = SliceStatus.OVER
+        elif np.isfinite(found.value) and found.value <= limit + _ROUNDING:
+            status = SliceStatus.WITHIN
+        else:
+            status = SliceStatus.TOO_FEW_ROWS
+        return replace(part, drop=found.interval, status=status)
+
+
+def rows_to_be_certain(found: Expected, limit: float) -> int | None:
+    """Returns how many rows would tell, were the estimate right; None when none would.
+
+    The width of an interval shrinks with the root of the rows.
+    """
+    room = limit - found.value
+    if not (np.isfinite(found.value) and np.isfinite(found.high)) or room <= 0:
+        return None
+    return ceil(found.rows * ((found.high - found.value) / room) ** 2)
+
+
+def _verdict(found: Expected, budget: Budget, confidence: float) -> tuple[RungStatus, Left, str]:
+    name, limit = budget.metric.name, budget.max_metric_drop
+    if not (np.isfinite(found.value) and np.isfinite(found.high)):
+        told = f"{name} is not defined on these {found.rows:,} rows, so no loss can be excluded."
+        return RungStatus.OVER_BUDGET, Left.NOT_CERTAIN, told
+    if found.value > limit + _ROUNDING:
+        told = f"It loses {found.value:.4f} of {name}; {limit:g} may be lost."
+        return RungStatus.OVER_BUDGET, Left.OVER_BUDGET, told
+    sure = f"{confidence:.0%}"
+    if found.high <= limit + _ROUNDING:
+        told = (
+            f"It loses {_shown(found.value)} of {name}, at most {_shown(found.high)} with {sure} "
+            f"certainty; {limit:g} may be lost."
+        )
+        return RungStatus.KEPT, Left.KEPT, told
+    needed = rows_to_be_certain(found, limit)
+    enough = f"; about {needed:,} rows would tell" if needed else ""
+    told = (
+        f"It loses {_shown(found.value)} of {name} on {found.rows:,} rows, but a loss of up to "
+        f"{found.high:.4f} cannot be excluded with {sure} certainty; {limit:g} may be lost{enough}."
+    )
+    return RungStatus.OVER_BUDGET, Left.NOT_CERTAIN, told
+
+
+def _shown(loss: float) -> str:
+    return f"{loss:.4f}" if loss >= 5e-5 else "nothing" if loss <= 0 else "under 0.0001"
+
+
+def _over_on(part: SliceResult, count: int, budget: Budget) -> str:
+    lost = part.drop if part.drop.value is not None else Interval(value=0.0)
+    more = f" and {count - 1} more slices" if count > 1 else ""
+    return (
+        f"It loses {lost.value:.4f} of {budget.metric.name} (at least {lost.low or 0:.4f}) on "
+        f"{part.slice}{more}; {budget.max_slice_drop:g} may be lost on a slice."
+    )

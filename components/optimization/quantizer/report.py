@@ -1,0 +1,87 @@
+"""What is said of a search: the OptimizationReport of the node Quantizer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tfx_loop.contracts.optimization_report import (
+    MetricUsed,
+    ModelFacts,
+    OptimizationReport,
+    Reason,
+    Rung,
+    Verdict,
+)
+from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.quantizer.ladder import SearchResult
+
+TECHNIQUE = "quantization"
+
+
+def report_of(
+    result: SearchResult,
+    *,
+    parent: ModelFacts,
+    child: ModelFacts | None,
+    budget: Budget | None,
+    rows: Mapping[str, int],
+    settings: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> OptimizationReport:
+    """Returns the report.
+
+    Args:
+        result: What the search came to.
+        parent: The model that came in.
+        child: The model that was chosen; None when none was.
+        budget: What might be lost.
+        rows: Rows by use.
+        settings: What was asked for.
+        notes: What was assumed of the data.
+    """
+    verdict, reason, told = verdict_of(result, budget)
+    chosen = result.chosen
+    return OptimizationReport(
+        technique=TECHNIQUE,
+        verdict=verdict,
+        reason=reason,
+        explanation=told,
+        parent=parent,
+        child=None if child is None or chosen is None else with_layers(child, chosen),
+        metric=None
+        if budget is None
+        else MetricUsed(name=budget.metric.name, higher_is_better=budget.metric.higher_is_better),
+        overall=result.overall,
+        slices=chosen.slices if chosen else (),
+        parity=chosen.parity if chosen else None,
+        rungs=result.rungs,
+        rows=rows,
+        settings=settings,
+        notes=tuple(notes),
+    )
+
+
+def verdict_of(result: SearchResult, budget: Budget | None) -> tuple[Verdict, Reason, str]:
+    """Returns verdict, reason and a sentence."""
+    if result.chosen is None:
+        tried = ", ".join(f"{rung.name} ({rung.reason})" for rung in result.rungs)
+        told = f"No variant keeps to the budget: {tried or 'none was tried'}."
+        return Verdict.NOT_KEPT, Reason.NO_VARIANT_KEEPS_BUDGET, told
+    if budget is None:
+        told = f"{result.chosen.name} was made as asked; no budget was given."
+        return Verdict.KEPT, Reason.NO_BUDGET, told
+    told = f"{result.chosen.name}: {result.chosen.explanation}"
+    return Verdict.KEPT, Reason.WITHIN_BUDGET, told
+
+
+def with_layers(child: ModelFacts, chosen: Rung) -> ModelFacts:
+    """Returns the facts with the layers that stayed in float marked, and each layer's error."""
+    marked = tuple(
+        replace(
+            layer,
+            kept_in_float=layer.name in chosen.float_layers,
+            error=chosen.layer_errors.get(layer.name),
+        )
+        for layer in child.layers
+    )
+    return replace(child, layers=marked)

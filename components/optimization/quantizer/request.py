@@ -1,0 +1,161 @@
+"""What does one run of the node work on: which rows, which metric, which budget?"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.models.formats import ModelFile
+from tfx_loop.models.inference import Source, outputs_of, source_of
+from tfx_loop.models.row_fitting import rows_from_table
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.metrics.eval_config import Evaluation, from_eval_config
+from tfx_loop.optimization.metrics.labels import encode_labels
+from tfx_loop.optimization.metrics.metrics import infer_metric
+from tfx_loop.optimization.metrics.scoring import pick
+from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+
+SplitUri = Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One run.
+
+    Attributes:
+        settings: As given.
+        source: The model.
+        keras: Its tf_keras file; None when the trainer left none.
+        calibration: Rows that fix the ranges.
+        choosing: Rows that judge.
+        training: Rows for quantisation-aware training; None without.
+        budget: What may be lost; None without a limit.
+        notes: What was assumed of the data.
+    """
+
+    settings: QuantizerSettings
+    source: ModelFile
+    keras: Path | None
+    calibration: Rows
+    choosing: Rows
+    training: Rows | None
+    budget: Budget | None
+    notes: tuple[str, ...] = ()
+
+
+def request_of(
+    settings: QuantizerSettings,
+    eval_config: str,
+    *,
+    source: ModelFile,
+    keras: Path | None,
+    split_uri: SplitUri,
+    worker: Worker,
+) -> Request:
+    """Reads the rows and settles metric and budget.
+
+    Args:
+        settings: Of the node.
+        eval_config: JSON of the Evaluator's configuration, or empty.
+        source: The model.
+        keras: Its tf_keras file.
+        split_uri: Says where a split of the Examples lies.
+        worker: Asks the model.
+
+    Raises:
+        ConfigError: Settings and eval_config leave out what is needed.
+        DataError: The rows do not fit the model.
+        ModelError: The model is unfit.
+    """
+    said = _said(settings, eval_config)
+    known = source_of(worker, str(source.path), signature=settings.signature or None)
+
+    def read(splits: Sequence[str]) -> Rows:
+        table = pa.concat_tables([open_table(split_uri(split)).read() for split in splits])
+        return rows_from_table(table, known.inputs, said.label, said.slice_columns)
+
+    calibration, choosing = _apart(settings, read)
+    choosing, budget, told = _judged_by(settings, said, known, choosing, worker)
+    train = settings.fine_tuning is not None and keras is not None
+    return Request(
+        settings=settings,
+        source=source,
+        keras=keras,
+        calibration=calibration,
+        choosing=choosing,
+        training=read(settings.training_splits) if train else None,
+        budget=budget,
+        notes=(
+            *choosing.notes,
+            *([told] if told else []),
+            f"Numbers are of the rows of {', '.join(settings.measure_splits)}, which chose the "
+            "variant; the Evaluator after this node judges it by rows of its own.",
+        ),
+    )
+
+
+def _said(settings: QuantizerSettings, eval_config: str) -> Evaluation:
+    """Returns what the settings name, and for the rest what the eval_config names."""
+    said = Evaluation(metric_name="", metric_settings={})
+    if eval_config:
+        said = from_eval_config(eval_config, settings.metric or None)
+    said = replace(
+        said,
+        metric_name=said.metric_name or settings.metric,
+        label=settings.label_key or said.label,
+        output=settings.output or said.output,
+        slice_columns=settings.slice_features or said.slice_columns,
+    )
+    if settings.max_metric_drop is not None and not said.label:
+        raise ConfigError(
+            "Expected label_key, or an eval_config that names it, beside max_metric_drop; "
+            "received neither. A loss is measured on labels."
+        )
+    if settings.max_slice_drop is not None and not said.slice_columns:
+        raise ConfigError(
+            "Expected slice_features, or an eval_config with slices, beside max_slice_drop; "
+            "received neither. Name the features."
+        )
+    return said
+
+
+def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -> tuple[Rows, Rows]:
+    """Returns calibration and choosing rows; a split that is used for both is shared out."""
+    shared = set(settings.calibration_splits) & set(settings.measure_splits)
+    if shared and set(settings.calibration_splits) != set(settings.measure_splits):
+        raise ConfigError(
+            f"Expected calibration_splits and measure_splits that are the same or apart, received "
+            f"{', '.join(sorted(shared))} in both. Name them apart."
+        )
+    calibration, rest = draw(
+        read(settings.calibration_splits), settings.calibration_rows, settings.seed
+    )
+    choosing = rest if shared else read(settings.measure_splits)
+    if len(choosing) == 0:
+        raise DataError("Expected rows to measure the variants on, received none.")
+    return calibration, choosing
+
+
+def _judged_by(
+    settings: QuantizerSettings, said: Evaluation, source: Source, rows: Rows, worker: Worker
+) -> tuple[Rows, Budget | None, str | None]:
+    """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
+    if settings.max_metric_drop is None or rows.labels is None:
+        return rows, None, None
+    answers = outputs_of(worker, source.path, rows.inputs, signature=source.signature)
+    scores = pick(answers, said.output)
+    labels, told = encode_labels(rows.labels, scores, said.label or "label")
+    metric = infer_metric(labels, answers, said.metric_name or None, said.output)
+    budget = Budget(
+        metric=replace(metric, **said.metric_settings),
+        max_metric_drop=settings.max_metric_drop,
+        target=settings.target,
+        max_slice_drop=settings.max_slice_drop,
+    )
+    return replace(rows, labels=labels), budget, told

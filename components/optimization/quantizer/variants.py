@@ -1,0 +1,185 @@
+"""How are the variants of one model made? The work happens in a child; here are the files and why.
+
+One `Workshop` belongs to one search: the source is prepared once, the ranges are measured once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.models.arrays import Array, save_arrays
+from tfx_loop.models.formats import ModelFile
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.fine_tuning.rows_file import write_rows
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.quantizer.modes import IoType, Mode, io_type_of, title
+from tfx_loop.optimization.quantizer.selective import layer_name
+
+_LOG = logging.getLogger(__name__)
+_CONVERT = "tfx_loop.optimization.quantizer.convert"
+_MOVES_NUMBERS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A .tflite file.
+
+    Attributes:
+        path: The file.
+        operators: How many operators compute in it.
+        float_operators: Tensors of the operators that compute in float.
+        notes: What is to be said of how it was made.
+    """
+
+    path: Path
+    operators: int
+    float_operators: tuple[str, ...]
+    notes: str = ""
+
+
+@dataclass(kw_only=True)
+class Workshop:
+    """Makes variants of one model.
+
+    Attributes:
+        source: The model, a SavedModel or Keras file.
+        calibration: Rows that fix the ranges.
+        worker: The child.
+        folder: For the files; the caller removes it.
+        io_type: What an int8 variant takes and gives.
+        signature: Of a SavedModel; None for the one that takes numbers.
+        fixed_batch: Whether variants take one row at a time, as the Edge TPU does.
+    """
+
+    source: ModelFile
+    calibration: Rows
+    worker: Worker
+    folder: Path
+    io_type: IoType = IoType.FLOAT
+    signature: str | None = None
+    fixed_batch: bool = False
+    _prepared: dict[str, Any] = field(default_factory=dict)
+    _layers: dict[str, str] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Checks the model and writes what is converted.
+
+        Raises:
+            ModelError: The model is unfit for any mode.
+            ChildFailed: The child died of it.
+        """
+        self._source()
+
+    def make(self, mode: Mode) -> Made:
+        """Returns the variant of a mode that needs no search and no training.
+
+        Raises:
+            ModelError: The model is unfit, or the converter refuses this mode.
+            ChildFailed: The child died of it.
+        """
+        out = self.folder / f"{mode.value}.tflite"
+        payload = {
+            **self._source(),
+            "mode": mode.value,
+            "io_type": io_type_of(mode, self.io_type).value,
+            "out": str(out),
+        }
+        return self._made(out, self._call("convert", payload, title(mode)))
+
+    def layers(self) -> Mapping[str, str]:
+        """Returns what people call each layer, by the name of its tensor, in the order of running.
+
+        Measures the ranges first, if they are not known yet.
+
+        Raises:
+            ModelError, ChildFailed: As `make`.
+        """
+        if not self._layers:
+            payload = {**self._source(), "out": str(self._calibrated)}
+            found = self._call("calibrate", payload, "measuring ranges")["operators"]
+            self._layers = {
+                op["tensor"]: layer_name(op["tensor"], op["operator"])
+                for op in found
+                if op["operator"] not in _MOVES_NUMBERS
+            }
+        return self._layers
+
+    def selective(self, floats: Sequence[str], name: str = "probe") -> Made:
+        """Returns the int8 variant with these layers (by tensor) in float; see `make`."""
+        self.layers()
+        out = self.folder / f"{name}.tflite"
+        payload = {
+            "calibrated": str(self._calibrated),
+            "float_tensors": list(floats),
+            "io_type": self.io_type.value,
+            "out": str(out),
+        }
+        doing = f"{title(Mode.SELECTIVE_INT8)} with {len(floats)} layers in float"
+        return self._made(out, self._call("quantize", payload, doing))
+
+    def quantization_aware(self, keras: Path, training: Rows, settings: FineTuningSettings) -> Made:
+        """Returns the int8 variant trained for it; see `make`."""
+        out = self.folder / f"{Mode.QAT_INT8.value}.tflite"
+        rows = write_rows(self.folder / "training.npz", training.inputs, training.labels)
+        payload = {
+            "keras": str(keras),
+            "rows": str(rows),
+            "settings": settings.to_json(),
+            "io_type": self.io_type.value,
+            "fixed_batch": self.fixed_batch,
+            "folder": str(self.folder / "quantization_aware"),
+            "out": str(out),
+        }
+        told = self._call("convert_quantization_aware", payload, title(Mode.QAT_INT8))
+        left = f", {', '.join(told['left_float'])} left in float" if told["left_float"] else ""
+        return self._made(out, told, f"{told['technique']}, {settings.epochs} epochs{left}.")
+
+    def publish(self, made: Made, path: Path, rows: Rows, parent: Mapping[str, Array]) -> None:
+        """Writes a variant whole to `path`, loaded back and asked once more, in the child."""
+        files = {"rows": self.folder / "checked.npz", "parent": self.folder / "expected.npz"}
+        save_arrays(files["rows"], rows.inputs)
+        save_arrays(files["parent"], parent)
+        payload = {"content": made.path, "path": path.absolute(), **files}
+        told = {name: str(value) for name, value in payload.items()}
+        self._call("publish", told, f"writing {path.name}")
+
+    @property
+    def _calibrated(self) -> Path:
+        return self.folder / "calibrated.tflite"
+
+    def _source(self) -> dict[str, Any]:
+        if not self._prepared:
+            payload = {
+                "source": str(self.source.path),
+                "signature": self.signature,
+                "fixed_batch": self.fixed_batch,
+                "folder": str(self.folder / "source"),
+            }
+            self._prepared = self._call("prepare", payload, "preparation")
+            rows = self.folder / "calibration.npz"
+            self.calibration.save_inputs(rows)
+            self._prepared["calibration"] = str(rows)
+        return self._prepared
+
+    def _call(self, function: str, payload: dict[str, Any], what: str) -> dict[str, Any]:
+        doing = f"{what} of {self.source.path.name}"
+        told: dict[str, Any] = self.worker.call(f"{_CONVERT}:{function}", payload, doing=doing)
+        return told
+
+    def _made(self, out: Path, told: Mapping[str, Any], notes: str = "") -> Made:
+        _LOG.info(
+            "quantized file=%s bytes=%d operators=%d float_operators=%d",
+            out.name,
+            out.stat().st_size,
+            told["operators"],
+            len(told["float_operators"]),
+        )
+        return Made(
+            path=out,
+            operators=told["operators"],
+            float_operators=tuple(told["float_operators"]),
+            notes=notes,
+        )

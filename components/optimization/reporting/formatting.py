@@ -1,0 +1,106 @@
+"""How are a report's numbers said to people, in the terminal and on the page?"""
+
+from tfx_loop.contracts.optimization_report import (
+    Interval,
+    ModelFacts,
+    OptimizationReport,
+    Rung,
+    RungStatus,
+)
+
+NONE = "–"  # noqa: RUF001
+_STATUS = {
+    RungStatus.CHOSEN: "chosen",
+    RungStatus.KEPT: "keeps to the budget",
+    RungStatus.OVER_BUDGET: "over budget",
+    RungStatus.FAILED: "failed",
+    RungStatus.SKIPPED: "not tried",
+}
+
+
+def size_text(count: float) -> str:
+    """Returns bytes in the unit that leaves three digits: `98.5 kB` (1,000 bytes)."""
+    for unit, power in (("MB", 1e6), ("kB", 1e3)):
+        if count >= power:
+            value = count / power
+            return f"{value:.{0 if value >= 100 else 1}f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def number(value: float | None, decimals: int = 4) -> str:
+    """Returns a number with its decimals, large ones with commas and fewer decimals."""
+    if value is None:
+        return NONE
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{decimals if abs(value) < 100 else 1}f}"
+
+
+def signed(value: float | None) -> str:
+    """Returns a number with its sign; what rounds to zero has none."""
+    if value is None:
+        return NONE
+    text = number(abs(value))
+    return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"  # noqa: RUF001
+
+
+def between(shown: Interval | None) -> str:
+    """Returns the bounds of an interval."""
+    if shown is None or shown.low is None or shown.high is None:
+        return NONE
+    return f"{signed(shown.low)} to {signed(shown.high)}"
+
+
+def times(before: float, after: float) -> str:
+    """Returns by which factor `after` is smaller: `3.2 times`."""
+    factor = before / after if after else float("inf")
+    return f"{factor:.0f} times" if factor >= 99.5 else f"{factor:.1f} times"
+
+
+def milliseconds(value: float) -> str:
+    """Returns a time with two or three digits."""
+    if value >= 100:
+        return f"{value:.0f} ms"
+    return f"{value:.{1 if value >= 10 else 2 if value >= 1 else 3}f} ms"
+
+
+def percent(value: float | None, decimals: int = 1) -> str:
+    """Returns a fraction as a percentage."""
+    return NONE if value is None else f"{100 * value:.{decimals}f} %"
+
+
+def status_text(rung: Rung) -> str:
+    """Returns what became of a rung."""
+    return _STATUS[rung.status]
+
+
+def p50(facts: ModelFacts, batch_size: int = 1) -> float | None:
+    """Returns the median of a call in milliseconds; None when it was not measured."""
+    found = [x.p50_ms for x in facts.latency if x.batch_size == batch_size]
+    return found[0] if found else None
+
+
+def metric_word(name: str) -> str:
+    """Returns what people call a metric: both kinds of accuracy are `accuracy`."""
+    return "accuracy" if name in ("BinaryAccuracy", "SparseCategoricalAccuracy") else name
+
+
+def facts_of(report: OptimizationReport) -> list[tuple[str, str]]:
+    """Returns (name, value) of the few numbers that a reader wants first."""
+    parent, child, told = report.parent, report.child, []
+    told.append(("Verdict", report.verdict.value.replace("_", " ")))
+    if child is None:
+        told.append(("Size of the model", size_text(parent.size.raw_bytes)))
+    else:
+        sizes = [size_text(x.size.raw_bytes) for x in (parent, child)]
+        told.append(("Size", " → ".join(sizes)))
+    if report.overall is not None and report.metric is not None:
+        told.append(
+            (f"Loss of {metric_word(report.metric.name)}", signed(report.overall.drop.value))
+        )
+    if report.parity is not None and report.parity.top_class_agreement is not None:
+        told.append(("Same answer", percent(report.parity.top_class_agreement)))
+    before, after = p50(parent), p50(child) if child else None
+    if before and after:
+        told.append(("One call", f"{milliseconds(before)} → {milliseconds(after)}"))
+    return told

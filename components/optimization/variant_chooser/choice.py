@@ -1,0 +1,150 @@
+"""Which variant of a model is worth deploying? Pure: facts in, one choice with its reasons out.
+
+Every variant passed, or failed, the same gate; among those that passed, the target decides. The
+first is the model that the others were made from. It is a variant like them, so there is always
+something to fall back on; when it did not pass its own gate, none of them may be deployed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from tfx_loop.core.errors import ConfigError, DataError
+
+
+class Target(str, Enum):
+    """What the variant should be, among those that are good enough."""
+
+    SMALLEST = "smallest"
+    FASTEST = "fastest"
+
+
+class Reason(str, Enum):
+    """Why a variant was chosen or left."""
+
+    CHOSEN = "chosen"
+    NOT_BLESSED = "not_blessed"
+    PARENT_NOT_BLESSED = "parent_not_blessed"
+    OVER_BUDGET = "over_budget"
+    LARGER = "larger_than_chosen"
+    SLOWER = "slower_than_chosen"
+    NOT_TIMED = "not_timed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One variant.
+
+    Attributes:
+        name: Such as `float` or `quantized`.
+        size_bytes: Bytes of what would be deployed.
+        latency_ms: Median of one call at batch 1; None when nobody timed it.
+        blessed: What the evaluation said; None when there was none.
+        kept: Whether its optimiser found it within the budget; None when there was no budget.
+    """
+
+    name: str
+    size_bytes: int
+    latency_ms: float | None = None
+    blessed: bool | None = None
+    kept: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        chosen: Name of the variant; None when none may be deployed.
+        reasons: A reason for every variant, in the order given.
+        explanation: One sentence.
+    """
+
+    chosen: str | None
+    reasons: Mapping[str, Reason]
+    explanation: str
+
+
+def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
+    """Returns the best variant of those that may be deployed.
+
+    A variant may be deployed when its evaluation blessed it; where it has none, its optimiser must
+    have found it within the budget. The first one is what the others were made from: where it is
+    not blessed, none is deployed, and it stays unless another is better.
+
+    Raises:
+        DataError: There is no candidate, or two have one name.
+    """
+    names = [candidate.name for candidate in candidates]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"Expected variants with names of their own, received {names}.")
+    reasons = {candidate.name: _held_back(candidate, target) for candidate in candidates}
+    if candidates[0].blessed is False:
+        rest = dict.fromkeys(names[1:], Reason.PARENT_NOT_BLESSED)
+        reasons = {names[0]: Reason.NOT_BLESSED, **rest}
+    eligible = [candidate for candidate in candidates if reasons[candidate.name] is None]
+    if not eligible:
+        held = ", ".join(f"{name} ({reason})" for name, reason in _texts(reasons).items())
+        return Choice(
+            chosen=None,
+            reasons={name: reason for name, reason in reasons.items() if reason},
+            explanation=f"No variant may be deployed: {held}.",
+        )
+    best = min(eligible, key=_MEASURES[target])
+    left = Reason.LARGER if target is Target.SMALLEST else Reason.SLOWER
+    final = {
+        name: reason or (Reason.CHOSEN if name == best.name else left)
+        for name, reason in reasons.items()
+    }
+    return Choice(chosen=best.name, reasons=final, explanation=_sentence(best, candidates, target))
+
+
+def parse_target(text: str) -> Target:
+    """Returns the target of a setting.
+
+    Raises:
+        ConfigError: There is no such target.
+    """
+    try:
+        return Target(text)
+    except ValueError as error:
+        known = ", ".join(target.value for target in Target)
+        raise ConfigError(f"Expected a target of {known}, received {text!r}.") from error
+
+
+def _held_back(candidate: Candidate, target: Target) -> Reason | None:
+    if candidate.blessed is False:
+        return Reason.NOT_BLESSED
+    if candidate.blessed is None and candidate.kept is False:
+        return Reason.OVER_BUDGET
+    if target is Target.FASTEST and candidate.latency_ms is None:
+        return Reason.NOT_TIMED
+    return None
+
+
+def _texts(reasons: Mapping[str, Reason | None]) -> dict[str, str]:
+    return {name: reason.value if reason else "" for name, reason in reasons.items()}
+
+
+def _size(candidate: Candidate) -> float:
+    return candidate.size_bytes
+
+
+def _latency(candidate: Candidate) -> float:
+    return candidate.latency_ms if candidate.latency_ms is not None else float("inf")
+
+
+_MEASURES: Mapping[Target, Callable[[Candidate], float]] = {
+    Target.SMALLEST: _size,
+    Target.FASTEST: _latency,
+}
+
+
+def _sentence(best: Candidate, candidates: Sequence[Candidate], target: Target) -> str:
+    first = candidates[0]
+    if best.name == first.name:
+        return f"{best.name} is deployed: no other variant is both allowed and {target.value}."
+    measure = _MEASURES[target]
+    gain = measure(first) / measure(best) if measure(best) else float("inf")
+    thing = "smaller" if target is Target.SMALLEST else "faster"
+    return f"{best.name} is deployed: {gain:.1f} times {thing} than {first.name}."

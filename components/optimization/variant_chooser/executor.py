@@ -1,0 +1,122 @@
+"""Unpacks the variants, chooses one, passes it on."""
+
+import json
+import logging
+import os
+from typing import Any
+
+from tfx import types
+from tfx.components.evaluator import constants
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from tfx_loop.contracts import optimization_report as reports
+from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationReport
+from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.storage import write_bytes
+from tfx_loop.optimization.reporting.sizes import size_of
+from tfx_loop.optimization.variant_chooser.choice import Candidate, choose, parse_target
+from tfx_loop.optimization.variant_chooser.record import report_of
+
+MOST_VARIANTS = 6
+_LOG = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of VariantChooser."""
+
+    def Do(  # noqa: N802 - the name is TFX's
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Copies the best variant to the output, with its blessing and the reasons."""
+        names = json.loads(exec_properties["names"])
+        target = parse_target(exec_properties["target"])
+        models = {
+            name: artifact_utils.get_single_instance(input_dict[f"model_{number}"])
+            for number, name in enumerate(names, start=1)
+        }
+        facts: dict[str, ModelFacts] = {}
+        candidates = []
+        for number, name in enumerate(names, start=1):
+            report = _report(input_dict.get(f"report_{number}"))
+            facts[name] = _facts(models[name], name, report)
+            blessing = input_dict.get(f"blessing_{number}")
+            candidates.append(
+                Candidate(
+                    name=name,
+                    size_bytes=facts[name].size.raw_bytes,
+                    latency_ms=_latency(facts[name]),
+                    blessed=model_utils.is_model_blessed(blessing[0]) if blessing else None,
+                    kept=None if report is None else report.verdict is reports.Verdict.KEPT,
+                )
+            )
+        choice = choose(candidates, target)
+        chosen = choice.chosen or names[0]
+        _pass_on(models[chosen], chosen, output_dict, blessed=choice.chosen is not None)
+        passed = artifact_utils.get_single_instance(output_dict["model"])
+        # Lineage goes on from here to the variant that was evaluated.
+        set_properties(passed, {"chosen_input": f"model_{names.index(chosen) + 1}"})
+        result = artifact_utils.get_single_instance(output_dict["optimization_report"])
+        reports.write_report(
+            report_of(choice, candidates, facts, target),
+            os.path.join(result.uri, reports.FILE_NAME),
+        )
+        properties = {
+            "verdict": "KEPT" if choice.chosen else "NOT_KEPT",
+            "variant": chosen,
+            "size_bytes": facts[chosen].size.raw_bytes,
+        }
+        set_properties(result, properties)
+        _LOG.info("variant_choice chosen=%s target=%s", choice.chosen, target.value)
+
+
+def _report(given: list[types.Artifact] | None) -> OptimizationReport | None:
+    if not given:
+        return None
+    return reports.read_report(os.path.join(given[0].uri, reports.FILE_NAME))
+
+
+def _facts(model: types.Artifact, name: str, report: OptimizationReport | None) -> ModelFacts:
+    """What the optimiser measured, and the size of what would be deployed."""
+    size = size_of(path_utils.serving_model_path(model.uri))
+    path = os.path.basename(path_utils.serving_model_path(model.uri))
+    if report is None or report.child is None:
+        return ModelFacts(path=path, format="saved_model", size=size, mode=name)
+    return ModelFacts(
+        path=path,
+        format=report.child.format,
+        size=size,
+        mode=report.child.mode,
+        latency=report.child.latency,
+    )
+
+
+def _latency(facts: ModelFacts) -> float | None:
+    return next((entry.p50_ms for entry in facts.latency if entry.batch_size == 1), None)
+
+
+def _pass_on(
+    model: types.Artifact,
+    name: str,
+    output_dict: dict[str, list[types.Artifact]],
+    blessed: bool,
+) -> None:
+    output = artifact_utils.get_single_instance(output_dict["model"])
+    io_utils.copy_dir(model.uri, output.uri)
+    variant = model.get_string_custom_property("variant") or name
+    set_properties(output, {"variant": variant, "chosen_from": name})
+    blessing = artifact_utils.get_single_instance(output_dict["model_blessing"])
+    file = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    write_bytes(os.path.join(blessing.uri, file), b"")
+    set_properties(
+        blessing,
+        {
+            constants.ARTIFACT_PROPERTY_BLESSED_KEY: int(blessed),
+            constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY: output.uri,
+        },
+    )

@@ -1,0 +1,54 @@
+"""How is a choice written down? As an OptimizationReport whose rungs are the variants."""
+
+from collections.abc import Mapping, Sequence
+
+from tfx_loop.contracts.optimization_report import (
+    ModelFacts,
+    OptimizationReport,
+    Rung,
+    RungStatus,
+    Verdict,
+)
+from tfx_loop.contracts.optimization_report import Reason as ReportReason
+from tfx_loop.optimization.variant_chooser.choice import Candidate, Choice, Reason, Target
+
+_STATUS = {
+    Reason.CHOSEN: RungStatus.CHOSEN,
+    Reason.NOT_BLESSED: RungStatus.OVER_BUDGET,
+    Reason.PARENT_NOT_BLESSED: RungStatus.OVER_BUDGET,
+    Reason.OVER_BUDGET: RungStatus.OVER_BUDGET,
+    Reason.LARGER: RungStatus.KEPT,
+    Reason.SLOWER: RungStatus.KEPT,
+    Reason.NOT_TIMED: RungStatus.SKIPPED,
+}
+
+
+def report_of(
+    choice: Choice,
+    candidates: Sequence[Candidate],
+    facts: Mapping[str, ModelFacts],
+    target: Target,
+) -> OptimizationReport:
+    """Returns the report: the first variant as the parent, the chosen one as the child."""
+    found = choice.chosen is not None
+    reason = ReportReason.WITHIN_BUDGET if found else ReportReason.NO_VARIANT_KEEPS_BUDGET
+    return OptimizationReport(
+        technique="choice",
+        verdict=Verdict.KEPT if found else Verdict.NOT_KEPT,
+        reason=reason,
+        explanation=choice.explanation,
+        parent=facts[candidates[0].name],
+        child=facts[choice.chosen] if choice.chosen else None,
+        rungs=tuple(
+            Rung(
+                name=candidate.name,
+                mode=facts[candidate.name].mode,
+                status=_STATUS[choice.reasons[candidate.name]],
+                reason=choice.reasons[candidate.name].value,
+                size=facts[candidate.name].size,
+                latency_ms=candidate.latency_ms,
+            )
+            for candidate in candidates
+        ),
+        settings={"target": target.value},
+    )

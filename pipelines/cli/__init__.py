@@ -1,0 +1,1 @@
+"""The loop command and its subcommands."""

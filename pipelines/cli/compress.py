@@ -1,0 +1,177 @@
+"""`loop compress`: the smallest variant of a model that keeps to a budget, without a pipeline.
+
+Exit code 0 says that a variant keeps to the budget and was written, 3 that none does (report and
+page are written, no model), 1 an error, 2 wrong arguments.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
+NONE_KEEPS = 3
+_TARGETS = ("smallest", "fastest", "edge_tpu")
+_RUNGS = (
+    "int8",
+    "selective_int8",
+    "int16x8",
+    "float16",
+    "dynamic_range",
+    "float",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="SavedModel folder, .keras or .h5 file"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="Parquet, CSV, TFRecord of tf.Examples, or .npz with x (or an array an input) and y",
+    )
+    parser.add_argument(
+        "--label", metavar="NAME", help="column or array of the labels (default: y of an .npz)"
+    )
+    parser.add_argument(
+        "--budget",
+        type=_not_negative,
+        required=True,
+        metavar="DROP",
+        help="what may be lost of the metric, in its unit: 0.005 is half a point of accuracy",
+    )
+    parser.add_argument("--target", choices=_TARGETS, default="smallest", help="what is to be won")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="TFMA's or Keras's name (default: accuracy of classes, R2Score of numbers)",
+    )
+    parser.add_argument(
+        "--output", metavar="NAME", help="output that the label belongs to, of a model with several"
+    )
+    parser.add_argument(
+        "--slice",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="show losses by the values of this column; may be repeated",
+    )
+    parser.add_argument(
+        "--slice-budget",
+        type=_not_negative,
+        metavar="DROP",
+        help="what may be lost on each slice of 50 rows and more",
+    )
+    parser.add_argument(
+        "--signature", metavar="NAME", help="of a SavedModel (default: the one that takes numbers)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="splits the rows (default: 0)")
+    parser.add_argument(
+        "--rungs",
+        type=_rungs,
+        default=(),
+        metavar="A,B",
+        help=f"variants to try, of {', '.join(_RUNGS)} (default: all)",
+    )
+    parser.add_argument(
+        "--io",
+        choices=("float", "int8", "uint8"),
+        default="float",
+        help="what an int8 model takes and gives (default: float)",
+    )
+    parser.add_argument(
+        "--rows", type=_positive, metavar="N", help="use at most N rows, drawn with the seed"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="of each conversion (default: 600)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=_positive,
+        default=8192,
+        metavar="MB",
+        help="of the process that converts (default: 8192)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compresses; returns 0 when a variant keeps to the budget, else 3."""
+    from tfx_loop.contracts.optimization_report import Verdict
+    from tfx_loop.core.errors import ChildFailed
+    from tfx_loop.optimization.file_compression.request import Request
+    from tfx_loop.optimization.file_compression.run import compress
+    from tfx_loop.optimization.metrics.budget import Target
+    from tfx_loop.optimization.reporting.terminal import rungs_text
+
+    request = Request(
+        model=args.model,
+        data=args.data,
+        out=args.out,
+        budget=args.budget,
+        label=args.label,
+        target=Target(args.target),
+        metric=args.metric,
+        output=args.output,
+        slice_columns=tuple(dict.fromkeys(args.slice)),
+        slice_budget=args.slice_budget,
+        signature=args.signature,
+        seed=args.seed,
+        rungs=args.rungs,
+        io=args.io,
+        max_rows=args.rows,
+        timeout_seconds=args.timeout,
+        memory_mb=args.memory,
+    )
+    try:
+        report = compress(request, lambda line: print(line, file=sys.stderr, flush=True))
+    except ChildFailed as error:
+        said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")
+        raise ChildFailed(said, cause=error.cause, log_tail=error.log_tail) from error
+    if args.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        files = ", ".join(sorted(os.listdir(args.out)))
+        print(f"\n{rungs_text(report)}\n\n{report.explanation}.\n{args.out}: {files}")
+    return 0 if report.verdict is Verdict.KEPT else NONE_KEEPS
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, received {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text}")
+    return value
+
+
+def _rungs(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in _RUNGS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(
+            f"expected rungs of {', '.join(_RUNGS)}, received {text!r}"
+        )
+    return names

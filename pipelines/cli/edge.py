@@ -1,0 +1,125 @@
+"""What of a .tflite will run on the Edge TPU: `loop edge FILE.tflite`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
+
+HELP = "which operators of a .tflite map to the Edge TPU, and why not the others"
+DESCRIPTION = (
+    "Says per operator whether edgetpu_compiler will map it, by documented rules and without the "
+    "compiler; of a compiled model, what the compiler made of it."
+)
+_SHOWN_OUTPUT = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `loop edge`."""
+    parser.add_argument("file", type=Path, metavar="FILE.tflite", help="a model, compiled or not")
+    parser.add_argument("--json", action="store_true", help="the analysis as JSON")
+    parser.add_argument("--left", action="store_true", help="list only what does not map for sure")
+    parser.add_argument(
+        "--multiple-subgraphs",
+        action="store_true",
+        help="as if compiled with edgetpu_compiler --enable_multiple_subgraphs",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyses the file and prints what is expected; returns 0.
+
+    Raises:
+        ModelError: The file is absent, no TensorFlow Lite model, or corrupt.
+    """
+    from tfx_loop.contracts.edgetpu_report import analysis_content
+    from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
+
+    analysis = analyse(args.file, multiple_subgraphs=args.multiple_subgraphs)
+    if args.json:
+        print(json.dumps(analysis_content(analysis), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(_table(analysis, left=args.left)))
+        print("\n".join(summary(analysis)))
+    return 0
+
+
+def summary(analysis: "Analysis") -> list[str]:
+    """Returns the lines below the table."""
+    from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+
+    total = len(analysis.operators)
+    counts = {status: analysis.count(status) for status in Status}
+    lines = [
+        f"{counts[Status.MAPPED]} of {total} operators mapped, {counts[Status.NOT_MAPPED]} on the "
+        f"CPU, {counts[Status.UNKNOWN]} unknown; {_subgraphs(analysis)}; parameters "
+        f"{_size(analysis.parameter_bytes)}, {_place(analysis)}"
+    ]
+    if analysis.compiled is not None:
+        lines.append(
+            f"Compiled: {_size(analysis.compiled.cached_parameter_bytes)} cached on the chip, "
+            f"{_size(analysis.compiled.streamed_parameter_bytes)} streamed at every inference; "
+            f"needs Edge TPU runtime {analysis.compiled.minimum_runtime} or newer."
+        )
+    else:
+        lines.append(
+            f"Expected of edgetpu_compiler {analysis.compiler} from its documented rules; "
+            "the compiler did not run."
+        )
+    if analysis.refused:
+        lines.append(f"The compiler will refuse this model: {analysis.refused}.")
+    if analysis.open_batch:
+        lines.append("The batch size is open and is read as 1: fix it before compiling.")
+    return lines
+
+
+def _table(analysis: "Analysis", *, left: bool) -> list[str]:
+    """Returns the table, a line an operator."""
+    from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+
+    rows = [("index", "op", "outputs", "status", "reason")]
+    rows += [
+        (
+            str(operator.index),
+            operator.op,
+            _shorten(", ".join(operator.outputs)),
+            operator.status.value,
+            operator.reason,
+        )
+        for operator in analysis.operators
+        if not left or operator.status is not Status.MAPPED
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_OUTPUT else f"…{text[1 - _SHOWN_OUTPUT :]}"
+
+
+def _subgraphs(analysis: "Analysis") -> str:
+    least, most = analysis.subgraphs, analysis.subgraphs_at_most
+    counted = str(least) if least == most else f"{least} to {most}"
+    return f"{counted} Edge TPU subgraph{'s' if counted != '1' else ''}"
+
+
+def _place(analysis: "Analysis") -> str:
+    if analysis.compiled is not None:
+        return "as compiled"
+    places = {
+        "yes": "cached on the chip",
+        "no": "more than the 8 MiB on the chip: some are streamed at every inference",
+        "unknown": "close to the 8 MiB on the chip: some may be streamed at every inference",
+    }
+    return places[analysis.fits_on_chip]
+
+
+def _size(size: int) -> str:
+    if size < 2**10:
+        return f"{size} B"
+    return f"{size / 2**10:.1f} KiB" if size < 2**20 else f"{size / 2**20:.2f} MiB"

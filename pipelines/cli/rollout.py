@@ -1,0 +1,95 @@
+"""What do devices run, and how is a version rolled out or taken back: `loop rollout BASE`."""
+
+import argparse
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tfx_loop.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfx_loop.edge.edge_bundle.rollout import Event, Rollout
+
+HELP = "what devices run; promote a version to the next stage, or take it back"
+_SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
+_EVENTS_SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `loop rollout`."""
+    parser.add_argument("base", metavar="BASE", help="folder or bucket that devices fetch from")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=(_SHOW, _PROMOTE, _ROLL_BACK),
+        default=_SHOW,
+        help="default: show",
+    )
+    parser.add_argument("version", nargs="?", type=int, help="version to promote or roll back")
+    parser.add_argument(
+        "--to-stage", type=int, metavar="N", help="promote to this stage (default: the next)"
+    )
+    parser.add_argument("--reason", default="", help="why it is rolled back, for the history")
+    parser.add_argument("--device", metavar="ID", help="show which version this device gets")
+    parser.add_argument("--group", default="default", help="its group (default: default)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Shows or changes a roll-out; returns 0.
+
+    Raises:
+        ConfigError: The version is missing, unknown, or cannot be promoted or rolled back.
+        DataError: Nothing was published there, or its record is damaged.
+    """
+    from tfx_loop.edge.edge_bundle.publish import promote, read_rollout, roll_back
+    from tfx_loop.edge.edge_bundle.store import open_store
+
+    store = open_store(args.base)
+    if args.action != _SHOW and args.version is None:
+        raise ConfigError(
+            f"Expected the version to {args.action}, received none. `loop rollout {args.base}` "
+            "lists them."
+        )
+    current = read_rollout(store)
+    if args.action == _PROMOTE:
+        current = promote(store, args.version, to_stage=args.to_stage, now_ms=_now_ms)
+    elif args.action == _ROLL_BACK:
+        current = roll_back(store, args.version, reason=args.reason, now_ms=_now_ms)
+    print("\n".join(table(current)))
+    if args.device is not None:
+        print(_of_device(current, args.device, args.group))
+    return 0
+
+
+def table(current: "Rollout") -> list[str]:
+    """Returns the versions and the last events, as lines."""
+    lines = [f"{current.name}: revision {current.revision}", ""]
+    lines.append(f"{'version':>7}  {'state':<11}  {'stage':<5}  {'devices':<34}  digest")
+    for release in current.releases:
+        reached = release.percent() if release.state.value == "candidate" else {}
+        shares = ", ".join(f"{share:g} % of {group}" for group, share in reached.items())
+        everybody = "all" if release.state.value == "stable" else "none"
+        lines.append(
+            f"{release.version:>7}  {release.state.value:<11}  "
+            f"{release.stage}/{len(release.stages):<3}  {shares or everybody:<34}  "
+            f"{release.digest[:12]}"
+        )
+    lines += ["", *(_event(event) for event in current.history[-_EVENTS_SHOWN:])]
+    return lines
+
+
+def _event(event: "Event") -> str:
+    at = datetime.fromtimestamp(event.at_ms / 1000, tz=timezone.utc)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC  {event.action:<9}  version {event.version}: {event.detail}"
+
+
+def _of_device(current: "Rollout", device: str, group: str) -> str:
+    from tfx_loop.edge.edge_bundle.on_device import resolve
+
+    found = resolve(current.pointer(), device, group)
+    version = f"version {found['version']}" if found else "no version yet"
+    return f"\ndevice {device} of group {group}: {version}"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

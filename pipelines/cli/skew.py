@@ -1,0 +1,86 @@
+"""`loop skew`: did the server see what training saw, for the same rows?
+
+Drift compares other rows and needs a test. This compares the same rows, found by their keys: what
+differs beyond rounding is a fault in one of two feature pipelines. Exit status: 3 for any.
+"""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfx_loop.contracts.skew_report import SkewReport
+
+HELP = "did the server see what training saw, for the same rows?"
+ALARM = 3
+_ROWS_SHOWN = 15
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--training", required=True, metavar="FILE", help="rows as trained on")
+    parser.add_argument(
+        "--served", required=True, metavar="FILE", help="rows as served; a prediction log's too"
+    )
+    parser.add_argument(
+        "--key",
+        action="append",
+        required=True,
+        metavar="COLUMN",
+        help="names a row; TRAINING=SERVED where the two files call it otherwise; repeatable",
+    )
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="COLUMN", help="may differ; repeatable"
+    )
+    parser.add_argument(
+        "--tolerated",
+        type=float,
+        default=0.001,
+        metavar="SHARE",
+        help="of rows that may differ in a feature (default: 0.001)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compares the rows; returns 0 without skew and 3 with it."""
+    from tfx_loop.contracts.skew_report import SkewVerdict, to_json
+    from tfx_loop.monitoring.skew_monitor.skew import SkewSettings, find_skew, parse_keys
+
+    report = find_skew(
+        _rows(args.training),
+        _rows(args.served),
+        parse_keys(args.key),
+        SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
+    )
+    print(json.dumps(to_json(report), indent=2) if args.json else as_text(report))
+    return ALARM if report.verdict is SkewVerdict.SKEWED else 0
+
+
+def _rows(path: str) -> Any:
+    from tfx_loop.data.tables.table_file import open_table
+
+    return open_table(path).read()
+
+
+def as_text(report: "SkewReport") -> str:
+    """Returns the report for a terminal."""
+    lines = [f"{report.verdict.value}: {report.reason}, {report.rows:,} rows on both sides."]
+    if report.verdict.value == "NOT_ENOUGH_DATA":
+        lines.append(report.explanation)
+    for told, names in (
+        ("In training alone", report.absent_in_serving),
+        ("In serving alone", report.absent_in_training),
+        ("Not compared, no number or text", report.not_compared),
+    ):
+        lines += [f"{told}: {', '.join(names)}."] if names else []
+    if report.repeated_rows:
+        lines.append(f"{report.repeated_rows:,} rows were served again; the first of each counts.")
+    shown = [feature for feature in report.features if feature.differing][:_ROWS_SHOWN]
+    width = max((len(feature.feature) for feature in shown), default=0)
+    lines += [
+        f"{feature.feature:<{width}}  {feature.differing:7.2%} differ, such as {feature.example} "
+        f"({feature.example_row})"
+        for feature in shown
+    ]
+    return "\n".join(lines)

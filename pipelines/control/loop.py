@@ -1,0 +1,294 @@
+"""What happens to a window: monitor, read the decision, admit, claim, launch, reconcile?
+
+The loop keeps nothing in memory that matters. Every step first writes a fact to MLMD under a unique
+name and then acts, in this order:
+
+    1. lease `MONITOR_RUN#n`    then the monitoring pipeline is launched
+    2. (the run writes)         executions, the RetrainDecision, and the end of its lease
+    3. admission + claim        one transaction; from here on the retraining will happen
+    4. lease `TRAINING_RUN#n`   then the training pipeline is launched
+    5. (the run writes)         executions, PushedModel, and the end of its lease
+    6. outcome                  the claim has ended
+
+Killed before 3, the window is looked at again and nothing was launched: monitoring has a run id
+made of model and window, so a finished run is found and an interrupted one is resumed. Killed after
+3, the claim without an outcome is found at the next start, and its run, whose id is made of the
+claim's name, is looked up: never started, it is started; interrupted, it is resumed under the same
+id; ended, its outcome is recorded. Two loops on one store meet at the unique names.
+
+Only `ml_metadata` is imported here, never TFX.
+"""
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.pipelines.control import decisions, starts
+from tfx_loop.pipelines.control.admission import Admission, Reason, RetrainRequest, Verdict, admit
+from tfx_loop.pipelines.control.claims import Claim, ClaimBook, Outcome, claim_name
+from tfx_loop.pipelines.control.decisions import Decision
+from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
+from tfx_loop.pipelines.control.ledger import Store
+from tfx_loop.pipelines.control.settings import LoopSettings
+
+_LOG = logging.getLogger(__name__)
+_ENDED = (RunState.SUCCEEDED, RunState.FAILED)
+
+
+class Step(enum.Enum):
+    """Points that a step passes, in order; `on_step` hears each of them."""
+
+    RECONCILED = "reconciled"
+    MONITORING_LEASED = "monitoring_leased"
+    MONITORED = "monitored"
+    DECISION_READ = "decision_read"
+    ADMITTED = "admitted"
+    HELD = "held"
+    CLAIMED = "claimed"
+    TRAINING_LEASED = "training_leased"
+    TRAINED = "trained"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What came of one window.
+
+    Attributes:
+        window: The window.
+        monitoring: Where its monitoring run stands. RUNNING: another process is at it.
+        decision: What the monitoring run decided; None when it made no decision.
+        admission: The answer to a RETRAIN decision; None for every other.
+        run_id: The training run of the decision's claim; empty without a claim.
+        outcome: How the claim ended; None without a claim, or while the run is not done.
+    """
+
+    window: str
+    monitoring: RunStatus
+    decision: Decision | None = None
+    admission: Admission | None = None
+    run_id: str = ""
+    outcome: Outcome | None = None
+
+
+class Loop:
+    """Looks after one model: `step` it through its windows."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: LoopSettings,
+        monitoring_launcher: Launcher,
+        training_launcher: Launcher,
+        clock: Callable[[], int],
+        on_step: Callable[[Step], None] | None = None,
+    ) -> None:
+        """Makes a loop on a metadata store.
+
+        Args:
+            store: An `ml_metadata.MetadataStore`; the one that the launchers record into.
+            settings: The operator's limits.
+            monitoring_launcher: Runs the monitoring pipeline of a window.
+            training_launcher: Runs the training pipeline for a decision.
+            clock: Returns now, in milliseconds since epoch UTC; cooldown and budget use it.
+            on_step: Told at each point that a step passes, for progress and for tests.
+        """
+        self._store = store
+        self._settings = settings
+        self._monitoring = monitoring_launcher
+        self._training = training_launcher
+        self._clock = clock
+        self._on_step = on_step or (lambda step: None)
+        self._book = ClaimBook(store, settings.model_name)
+
+    def step(self, window: str) -> StepResult:
+        """Monitors a window once, and carries out what it decides.
+
+        May be called for the same window again, at any time and from several processes: what is
+        done is found in MLMD and not done twice.
+
+        Raises:
+            DataError: The window's decision cannot be read.
+        """
+        self.reconcile()
+        self._on_step(Step.RECONCILED)
+        run_id = monitoring_run_id(self._settings.model_name, window)
+        request = LaunchRequest(model_name=self._settings.model_name, window=window)
+        status = self._run(self._monitoring, run_id, request, Step.MONITORING_LEASED, retry=True)
+        _LOG.info("window=%s run=%s monitoring=%s", window, run_id, status.state.value)
+        if status.state is not RunState.SUCCEEDED:
+            return StepResult(window=window, monitoring=status)
+        self._on_step(Step.MONITORED)
+        decision = decisions.decision_of_run(self._store, run_id)
+        self._on_step(Step.DECISION_READ)
+        if decision is None or decision.verdict != decisions.RETRAIN:
+            return StepResult(window=window, monitoring=status, decision=decision)
+        return self._answer(decision, status)
+
+    def approve(self, decision_id: int, by: str = "") -> StepResult:
+        """Records a human's yes to a held decision, and asks the gates again.
+
+        Args:
+            decision_id: MLMD id of the RetrainDecision; `loop timeline` shows it.
+            by: Who approved.
+
+        Raises:
+            DataError: No such decision, or one that does not ask for a retraining.
+        """
+        decision = decisions.decision_by_id(self._store, decision_id)
+        if decision.verdict != decisions.RETRAIN:
+            raise DataError(
+                f"Expected a decision with verdict RETRAIN, received {decision.verdict} "
+                f"({decision.reason}) of window {decision.window}. There is nothing to approve."
+            )
+        if decision.model_name != self._settings.model_name:
+            raise DataError(
+                f"Expected a decision about {self._settings.model_name!r}, received one about "
+                f"{decision.model_name!r}. Approve it with that model's settings."
+            )
+        self._book.record_approval(decision, self._claim_name(decision), by, self._clock())
+        self.reconcile()
+        run_id = monitoring_run_id(decision.model_name, decision.window)
+        return self._answer(decision, self._monitoring.state(run_id))
+
+    def reconcile(self) -> list[Outcome]:
+        """Compares every claim that has not ended with its run, and carries on where it stands.
+
+        Approved decisions whose launch was cut off before the claim are asked again.
+
+        Returns:
+            The outcomes that were recorded by this call.
+        """
+        found = [self._carry_on(claim) for claim in self._book.open_claims()]
+        claimed = {claim.name for claim in self._book.claims()}
+        for name, decision_id in self._book.approvals().items():
+            if name not in claimed:
+                found.append(self._ask_again(decision_id))
+        return [outcome for outcome in found if outcome is not None]
+
+    def _ask_again(self, decision_id: int) -> Outcome | None:
+        try:
+            decision = decisions.decision_by_id(self._store, decision_id)
+        except DataError as error:
+            # One lost file must not stop the loop; the warning comes back at each step.
+            _LOG.warning("decision=%d approved=1 unreadable=%s", decision_id, error)
+            return None
+        return self._carry_on_if_claimed(self._admit(decision)[1])
+
+    def _answer(self, decision: Decision, monitoring: RunStatus) -> StepResult:
+        admission, claim = self._admit(decision)
+        outcome = self._carry_on_if_claimed(claim)
+        return StepResult(
+            window=decision.window,
+            monitoring=monitoring,
+            decision=decision,
+            admission=admission,
+            run_id=claim.run_id if claim else "",
+            outcome=outcome,
+        )
+
+    def _admit(self, decision: Decision) -> tuple[Admission, Claim | None]:
+        """Asks the gates, and records the answer before anything is done about it.
+
+        An answer stands: a decision that was held is not asked again when the cooldown is over or
+        the settings have changed, because by then newer evidence speaks. Only an approval asks
+        again.
+        """
+        name = self._claim_name(decision)
+        request = RetrainRequest(
+            claim_name=name, model_version=decision.model_version, window=decision.window
+        )
+        policy = self._settings.policy_version
+        while True:
+            history = self._book.history()
+            answer = admit(request, history, self._settings, self._clock())
+            if answer.reason is Reason.ALREADY_CLAIMED:
+                # The admission that made the claim is the record of this decision.
+                return answer, self._book.claim(name)
+            held = self._book.held(name)
+            if held is not None and name not in history.approvals:
+                return held, None
+            self._on_step(Step.ADMITTED)
+            if answer.verdict is Verdict.HOLD:
+                self._book.record_hold(decision, name, answer.reason, policy, self._clock())
+                self._log_admission(decision, answer)
+                self._on_step(Step.HELD)
+                return answer, None
+            claim = self._book.record_launch(
+                decision, name, len(history.launches), policy, self._clock()
+            )
+            if claim is not None:
+                self._log_admission(decision, answer)
+                self._on_step(Step.CLAIMED)
+                return answer, claim
+            # Another process claimed in between; its launch is in the history now.
+
+    def _carry_on_if_claimed(self, claim: Claim | None) -> Outcome | None:
+        if claim is None:
+            return None
+        return self._book.outcomes().get(claim.name) or self._carry_on(claim)
+
+    def _carry_on(self, claim: Claim) -> Outcome | None:
+        """Launches or resumes the run of a claim, or records how it ended."""
+        request = LaunchRequest(
+            model_name=claim.model_name,
+            window=claim.window,
+            decision_uri=claim.decision_uri,
+            decision_id=claim.decision_id,
+            model_version=claim.model_version,
+        )
+        status = self._run(self._training, claim.run_id, request, Step.TRAINING_LEASED, retry=False)
+        if status.state not in _ENDED:
+            return None
+        self._on_step(Step.TRAINED)
+        attempts = starts.attempts(self._store, claim.run_id)
+        outcome = self._book.record_outcome(claim, status, attempts, self._clock())
+        _LOG.info(
+            "claim=%s run=%s outcome=%s version=%d node=%s attempts=%d",
+            claim.artifact_id,
+            claim.run_id,
+            outcome.state.value,
+            outcome.pushed_version,
+            outcome.node,
+            attempts,
+        )
+        self._on_step(Step.ENDED)
+        return outcome
+
+    def _run(
+        self, launcher: Launcher, run_id: str, request: LaunchRequest, leased: Step, retry: bool
+    ) -> RunStatus:
+        return starts.start_or_resume(
+            self._store,
+            launcher,
+            run_id,
+            request,
+            max_attempts=self._settings.max_attempts,
+            retry_failed=retry,
+            on_leased=lambda: self._on_step(leased),
+        )
+
+    def _claim_name(self, decision: Decision) -> str:
+        return claim_name(
+            decision.model_name,
+            decision.model_version,
+            decision.window,
+            self._settings.policy_version,
+        )
+
+    def _log_admission(self, decision: Decision, answer: Admission) -> None:
+        _LOG.info(
+            "window=%s decision=%d admission=%s reason=%s serving_version=%d",
+            decision.window,
+            decision.artifact_id,
+            answer.verdict.value,
+            answer.reason.value,
+            decision.model_version,
+        )
+
+
+def monitoring_run_id(model_name: str, window: str) -> str:
+    """Returns the id of the one run that monitors a window of a model."""
+    return f"monitor-{model_name}-{window}"

@@ -1,0 +1,1 @@
+"""TFMA configurations of the gates, and an Evaluator that records its metrics."""

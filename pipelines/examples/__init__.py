@@ -1,0 +1,1 @@
+"""Worked examples: flights, digits, taxi trips."""

@@ -1,0 +1,136 @@
+"""How is a run shown as one page? A single file: styles and plots inside, no script, no network."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.pipelines.examples.flights.demo.page.decision_strip import decision_strip
+from tfx_loop.pipelines.examples.flights.demo.page.drift_map import drift_map
+from tfx_loop.pipelines.examples.flights.demo.page.over_time import quality_plot
+from tfx_loop.pipelines.examples.flights.demo.page.report import Report, read_report
+from tfx_loop.pipelines.examples.flights.demo.page.saving_plot import saving_plot
+from tfx_loop.pipelines.examples.flights.demo.page.terminal import HEADINGS, NUMBERS, cells
+from tfx_loop.pipelines.examples.flights.demo.page.time_bars import time_bars
+from tfx_loop.pipelines.examples.flights.demo.page.words import duration, headline, in_words
+from tfx_loop.presentation.document import document, header, section, table
+
+STYLE = Path(__file__).with_name("demo.css")
+
+
+def render_page(
+    summary: Mapping[str, Any],
+    drift: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
+    timings: Iterable[tuple[str, float]],
+    explanation: str,
+) -> str:
+    """Returns the page of a run as one HTML document.
+
+    Args:
+        summary: The document `summary.json`.
+        drift: One `drift_report.json` per window.
+        decisions: One `retrain_decision.json` per window.
+        timings: Parts of the run and their seconds.
+        explanation: What `loop explain` printed for the last version.
+    """
+    report = read_report(summary, drift, decisions, timings, explanation)
+    sections = [
+        _quality(report),
+        _decisions(report),
+        _drift(report),
+        _table(summary),
+        _words(report),
+        _timings(report),
+        _explanation(report),
+    ]
+    return document(
+        "tfx-loop: what the loop did",
+        _header(report),
+        sections,
+        style=STYLE.read_text(encoding="utf-8"),
+    )
+
+
+def _header(report: Report) -> str:
+    first, last = (report.windows[0].name, report.windows[-1].name) if report.windows else ("", "")
+    facts = [
+        ("windows", str(len(report.windows))),
+        ("rows scored", f"{report.rows:,}"),
+        ("trainings", _trainings(report)),
+        ("log-loss gain recovered", _share(report, "log_loss")),
+        ("AUC gain recovered", _share(report, "auc")),
+        ("whole run", duration(report.seconds)),
+    ]
+    return header(f"tfx-loop · {first} to {last}", headline(report), facts)
+
+
+def _trainings(report: Report) -> str:
+    loop, always = report.trainings.get("loop"), report.trainings.get("every_window")
+    return "-" if loop is None else f"{loop} of {always}"
+
+
+def _share(report: Report, metric: str) -> str:
+    share = report.gain_recovered.get(metric)
+    return "-" if share is None else f"{share:.0%}".replace("%", "\u202f%")
+
+
+def _quality(report: Report) -> str:
+    return section(
+        "Quality of the served model",
+        "The same requests, answered under three policies that see only labels that had arrived. "
+        "A shade ends where a new version takes over. Labels come one window late: what has none "
+        "yet is a gap.",
+        quality_plot(report.windows, "auc", "AUC"),
+        quality_plot(report.windows, "log_loss", "log loss"),
+    )
+
+
+def _decisions(report: Report) -> str:
+    names = [window.name for window in report.windows]
+    return section(
+        "Decisions",
+        "What a retraining would have saved is measured in every window, as a share of the "
+        "window's loss, and added up. The last counts twice, for the window whose labels are to "
+        "come. Once the sum pays for a training, the loop retrains, if its operator allows.",
+        saving_plot(names, report.decisions),
+        decision_strip(report.windows),
+    )
+
+
+def _drift(report: Report) -> str:
+    return section(
+        "Drift",
+        "How far each feature moved from the data that the serving version was trained on. Drift "
+        "explains; it does not retrain.",
+        drift_map([window.name for window in report.windows], report.drift),
+    )
+
+
+def _table(summary: Mapping[str, Any]) -> str:
+    rows = [cells(window) for window in summary["windows"]]
+    return section("Window by window", "", table(HEADINGS, rows, numbers=NUMBERS))
+
+
+def _words(report: Report) -> str:
+    if not report.decisions:
+        return ""
+    items = "".join(
+        f'<li class="{escape(each.verdict.lower())}"><b>{escape(each.window)} '
+        f"{escape(each.verdict)}</b> {escape(each.explanation or in_words(each.reason))}</li>"
+        for each in report.decisions
+    )
+    return section("Why, in words", "", f'<ul class="why">{items}</ul>')
+
+
+def _timings(report: Report) -> str:
+    if not report.timings:
+        return ""
+    total = duration(sum(seconds for _, seconds in report.timings))
+    return section(f"Where {total} went", "", time_bars(report.timings))
+
+
+def _explanation(report: Report) -> str:
+    if not report.explanation:
+        return ""
+    return section("The last model, explained", "", f"<pre>{escape(report.explanation)}</pre>")

@@ -1,0 +1,127 @@
+"""How good was the served model, window by window, beside the two other policies?"""
+
+from collections.abc import Mapping, Sequence
+
+from tfx_loop.pipelines.examples.flights.demo.page.report import (
+    POLICIES,
+    POLICY_NAMES,
+    Window,
+    short_name,
+)
+from tfx_loop.presentation.svg import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Columns,
+    Scale,
+    apart,
+    decimals,
+    drawing,
+    tag,
+    text,
+    ticks,
+    tooltip,
+)
+
+TOP = 26
+HEIGHT = 208
+
+
+def quality_plot(windows: Sequence[Window], metric: str, title: str) -> str:
+    """Returns lines of one metric ("auc" or "log_loss") under the three policies."""
+    columns = Columns(tuple(each.name for each in windows))
+    values = [getattr(each, metric) for each in windows]
+    known = [value for each in values for value in each.values() if value is not None]
+    if not known:
+        return drawing(40, title, text(f"{title}: no labels have arrived.", LEFT, 24, "note"))
+    marks = ticks(min(known), max(known))
+    scale = Scale(marks[0], marks[-1], HEIGHT - 26, TOP)
+    return drawing(
+        HEIGHT,
+        f"{title} by window under three policies",
+        *_served_versions(windows, columns),
+        *_grid(marks, scale),
+        text(title, LEFT - 12, 14, "axis-title", text_anchor="end"),
+        *(
+            text(short_name(n), columns.centre(i), HEIGHT - 6, "tick", text_anchor="middle")
+            for i, n in enumerate(columns.names)
+        ),
+        *(_line(policy, values, columns, scale) for policy in reversed(POLICIES)),
+        *_dots(values, columns, scale, title),
+        *_end_labels(values, columns, scale),
+    )
+
+
+def _grid(marks: Sequence[float], scale: Scale) -> list[str]:
+    digits = decimals(marks)
+    return [
+        tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=scale(mark), y2=scale(mark), class_="grid")
+        + text(f"{mark:.{digits}f}", LEFT - 12, scale(mark) + 4, "tick", text_anchor="end")
+        for mark in marks
+    ]
+
+
+def _served_versions(windows: Sequence[Window], columns: Columns) -> list[str]:
+    """Shades every second version's windows, and names each version where it starts."""
+    drawn, shaded = [], False
+    for index, window in enumerate(windows):
+        new = index == 0 or window.version != windows[index - 1].version
+        shaded = not shaded if new and index else shaded
+        x = columns.left(index)
+        if shaded:
+            drawn.append(
+                tag("rect", x=x, y=0, width=columns.step, height=HEIGHT - 24, class_="band")
+            )
+        if new and window.version is not None:
+            drawn.append(text(f"v{window.version}", x + 5, 14, "version"))
+    return drawn
+
+
+def _line(
+    policy: str, values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale
+) -> str:
+    """A path that breaks where a value is missing: a gap is not a zero."""
+    path, pen_down = [], False
+    for index, each in enumerate(values):
+        value = each[policy]
+        if value is None:
+            pen_down = False
+            continue
+        path.append(f"{'L' if pen_down else 'M'}{columns.centre(index):.1f} {scale(value):.1f}")
+        pen_down = True
+    return tag("path", d=" ".join(path), class_=f"line {policy}") if path else ""
+
+
+def _dots(
+    values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale, title: str
+) -> list[str]:
+    return [
+        tag(
+            "circle",
+            tooltip(f"{columns.names[index]}, {POLICY_NAMES[policy]}: {title} {value:.4f}"),
+            cx=columns.centre(index),
+            cy=scale(value),
+            r=4.2 if policy == "loop" else 3,
+            class_=f"dot {policy}",
+        )
+        for policy in reversed(POLICIES)
+        for index, each in enumerate(values)
+        if (value := each[policy]) is not None
+    ]
+
+
+def _end_labels(
+    values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale
+) -> list[str]:
+    """Names each line at its last point, with that point's value."""
+    ends = [
+        (policy, max(index for index, each in enumerate(values) if each[policy] is not None))
+        for policy in POLICIES
+        if any(each[policy] is not None for each in values)
+    ]
+    heights = [scale(values[index][policy] or 0.0) for policy, index in ends]
+    x = WIDTH - RIGHT + 4
+    return [
+        text(f"{values[index][policy]:.3f} {POLICY_NAMES[policy]}", x, y + 4, f"label {policy}")
+        for (policy, index), y in zip(ends, apart(heights, 17), strict=True)
+    ]

@@ -1,0 +1,95 @@
+"""Where do the taxi trips come from, and how does a client ask about them?
+
+The 15,002 trips of 2013 to 2016 lie in the TFX wheel. Many have gaps (no company, no end of the
+trip): a tf.Example then has no such feature.
+"""
+
+import csv
+import importlib.util
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.core.errors import DataError
+
+LABEL = "tips"
+TIME = "trip_start_timestamp"
+_TEXT = ("company", "payment_type")
+_FLOAT = (
+    "dropoff_latitude",
+    "dropoff_longitude",
+    "fare",
+    "pickup_latitude",
+    "pickup_longitude",
+    "tips",
+    "trip_miles",
+)
+_SECONDS_PER_DAY = 86_400
+
+Trip = dict[str, str]
+
+
+def trips_of(year: int) -> list[Trip]:
+    """Returns the trips that began in a year (UTC), in time order; a gap is an empty string."""
+    with _csv().open(newline="") as file:
+        trips = [trip for trip in csv.DictReader(file) if _year(trip) == year]
+    if not trips:
+        raise DataError(f"Expected a year from 2013 to 2016, received {year}: it has no trips.")
+    return sorted(trips, key=lambda trip: int(trip[TIME]))
+
+
+def write_csv(year: int, folder: Path) -> int:
+    """Writes the trips of a year as CsvExampleGen reads them; returns how many there are."""
+    trips = trips_of(year)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{year}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(trips[0]))
+        writer.writeheader()
+        writer.writerows(trips)
+    return len(trips)
+
+
+def requests_of(year: int) -> Iterator[tuple[str, int, list[bytes]]]:
+    """Yields request id, event time (milliseconds UTC) and serialized tf.Examples, a day at a time.
+
+    The tip is left out: nobody knows it yet.
+    """
+    for day, trips in groupby(trips_of(year), key=lambda trip: int(trip[TIME]) // _SECONDS_PER_DAY):
+        asked = list(trips)
+        yield f"taxi-{day}", int(asked[0][TIME]) * 1000, [_example(trip) for trip in asked]
+
+
+def _csv() -> Path:
+    found = importlib.util.find_spec("tfx.examples.chicago_taxi_pipeline")
+    if found is None or found.origin is None:
+        raise DataError(
+            "Expected TFX's chicago taxi example in the environment, found none. "
+            "Install the tfx wheel."
+        )
+    return Path(found.origin).parent / "data" / "simple" / "data.csv"
+
+
+def _year(trip: Trip) -> int:
+    return datetime.fromtimestamp(int(trip[TIME]), tz=timezone.utc).year
+
+
+def _example(trip: Trip) -> bytes:
+    from tensorflow.core.example import example_pb2, feature_pb2
+
+    features = {
+        name: _feature(name, value, feature_pb2)
+        for name, value in trip.items()
+        if value and name != LABEL
+    }
+    example = example_pb2.Example(features=feature_pb2.Features(feature=features))
+    return bytes(example.SerializeToString())
+
+
+def _feature(name: str, value: str, feature_pb2: Any) -> Any:
+    if name in _TEXT:
+        return feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[value.encode()]))
+    if name in _FLOAT:
+        return feature_pb2.Feature(float_list=feature_pb2.FloatList(value=[float(value)]))
+    return feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=[int(float(value))]))

@@ -1,0 +1,164 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
+from tfx_loop.deployment.model_server.signature import Signature, TensorSpec, bind
+
+ROW = Signature(
+    name="serving_columns",
+    inputs={
+        "delay": TensorSpec(dtype="float32", shape=(None, 1)),
+        "hour": TensorSpec(dtype="int64", shape=(None,)),
+        "origin": TensorSpec(dtype="string", shape=(None,)),
+    },
+    outputs={},
+)
+
+
+def one(dtype, shape=(None,)):
+    return Signature(name="s", inputs={"x": TensorSpec(dtype=dtype, shape=shape)}, outputs={})
+
+
+def tensors(signature, **body):
+    return to_tensors(parse_request(json.dumps(body).encode()), signature)
+
+
+def test_rows_and_columns_give_the_same_tensors():
+    rows = [{"delay": 1, "hour": 2, "origin": "a"}, {"delay": 0.5, "hour": 3, "origin": "b"}]
+    columns = {"delay": [1, 0.5], "hour": [2, 3], "origin": ["a", "b"]}
+    by_rows, by_columns = tensors(ROW, instances=rows), tensors(ROW, inputs=columns)
+    for name in ROW.inputs:
+        assert by_rows[name].tolist() == by_columns[name].tolist()
+    bound, count = bind(ROW, by_rows)
+    assert count == 2
+    assert bound["delay"].shape == (2, 1)
+    assert bound["delay"].dtype == np.float32
+    assert bound["origin"].tolist() == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "The document is empty"),
+        (b"nonsense", "JSON Parse error"),
+        (b"\x80\x81", "JSON Parse error"),
+        (b"[" * 200_000, "JSON Parse error"),
+        (b"[1, 2]", "Is not object"),
+        (b"{}", "Missing 'inputs' or 'instances' key"),
+        (b'{"inputs": 1, "instances": [1]}', "expecting only one of"),
+        (b'{"instances": 5}', "to be an list/array"),
+        (b'{"instances": []}', "No values in 'instances' array"),
+        (b'{"instances": [1], "signature_name": 5}', "must be a string value"),
+    ],
+)
+def test_what_is_no_predict_request_is_refused(body, message):
+    with pytest.raises(DataError, match=message):
+        parse_request(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"instances": [1]}, "expecting list of objects"),
+        ({"instances": [{"delay": 1, "hour": 1}]}, "Missing: origin"),
+        (
+            {"instances": [{"delay": 1, "hour": 1, "origin": "a", "zz": 1}]},
+            "does not have named input: zz",
+        ),
+        ({"instances": [{"delay": 1, "hour": 1, "origin": "a"}, 5]}, "got list at item 1"),
+        ({"inputs": {"delay": [1], "hour": [1]}}, "Missing named input: origin"),
+        ({"inputs": [1]}, "expecting an object as multiple"),
+        ({"inputs": {"delay": [1], "hour": [1], "origin": ["a"], "zz": [1]}}, "Sent extra: {zz}"),
+        ({"inputs": {"delay": ["1"], "hour": [1], "origin": ["a"]}}, "Type: String .* float"),
+        ({"inputs": {"delay": [None], "hour": [1], "origin": ["a"]}}, "Type: Null .* float"),
+        ({"inputs": {"delay": [True], "hour": [1], "origin": ["a"]}}, "Type: True .* float"),
+        ({"inputs": {"delay": [1], "hour": [1.0], "origin": ["a"]}}, "Type: Number .* int64"),
+        (
+            {"inputs": {"delay": [1], "hour": [2**70], "origin": ["a"]}},
+            "expected type: int64",
+        ),
+        ({"inputs": {"delay": [1], "hour": [1], "origin": [7]}}, "Type: Number .* string"),
+        ({"inputs": {"delay": [1], "hour": [1], "origin": [{"a": 1}]}}, "base64"),
+        ({"inputs": {"delay": [1], "hour": [1], "origin": [{"b64": "%"}]}}, "base64 decode"),
+        ({"inputs": {"delay": [1], "hour": [1], "origin": ["\ud800"]}}, "UTF-8"),
+        ({"inputs": {"delay": [2**24 + 1], "hour": [1], "origin": ["a"]}}, "loss of precision"),
+        ({"inputs": {"delay": [1e39], "hour": [1], "origin": ["a"]}}, "loss of precision"),
+        ({"inputs": {"delay": [10**400], "hour": [1], "origin": ["a"]}}, "not of expected type"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(body, message):
+    with pytest.raises(DataError, match=message):
+        tensors(ROW, **body)
+
+
+@pytest.mark.parametrize("nested", [[[1, 2], [3]], [[1], 2], [1, [2]], [[[1]], [[2, 3]]]])
+def test_ragged_lists_are_refused(nested):
+    with pytest.raises(DataError, match=r"list|level"):
+        tensors(one("float32", None), inputs={"x": nested})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"delay": 1, "hour": 2, "origin": 1}, "same batch size, got delay: 1, hour: 2, origin: 1"),
+        ({"delay": 0, "hour": 0, "origin": 0}, "batch is empty"),
+    ],
+)
+def test_batches_must_be_equally_long_and_not_empty(arrays, message):
+    kinds = {"delay": np.float32, "hour": np.int64, "origin": object}
+    given_arrays = {name: np.zeros(size, dtype=kinds[name]) for name, size in arrays.items()}
+    with pytest.raises(DataError, match=message):
+        bind(ROW, given_arrays)
+
+
+def test_wrong_rank_and_type_of_arrays_are_refused():
+    with pytest.raises(DataError, match=r"shape \[\?\], received \[2, 2\]"):
+        bind(one("float32"), {"x": np.zeros((2, 2), np.float32)})
+    with pytest.raises(DataError, match="to be float, received double"):
+        bind(one("float32"), {"x": np.zeros(2)})
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=8))
+def test_float32_survives_json_both_ways(values):
+    sent = tensors(one("float32"), inputs={"x": values})["x"]
+    answered = json.loads(to_json({"y": sent}, row_format=False))["outputs"]
+    assert np.array_equal(np.array(answered, np.float32), np.array(values, np.float32), True)
+
+
+def test_nan_is_answered_as_tf_serving_does():
+    body = to_json({"y": np.array([math.nan, math.inf, -math.inf], np.float32)}, row_format=True)
+    assert body == b'{"predictions": [NaN, Infinity, -Infinity]}'
+
+
+def test_float32_is_shown_in_few_digits():
+    assert to_json({"y": np.array([0.2], np.float32)}, True) == b'{"predictions": [0.2]}'
+
+
+def test_rows_of_several_outputs_are_objects_and_bytes_are_base64():
+    outputs = {
+        "p": np.array([[0.5], [1.0]], np.float32),
+        "raw_bytes": np.array([b"\xff", b"a"], dtype=object),
+    }
+    assert json.loads(to_json(outputs, True))["predictions"] == [
+        {"p": [0.5], "raw_bytes": {"b64": "/w=="}},
+        {"p": [1.0], "raw_bytes": {"b64": "YQ=="}},
+    ]
+
+
+def test_base64_is_decoded_and_plain_lists_fit_a_single_input():
+    assert tensors(one("string"), instances=[{"b64": "AAE="}, "x"])["x"].tolist() == [b"\0\1", b"x"]
+
+
+def test_other_types_are_checked_and_converted():
+    assert tensors(one("bool"), inputs=[True, False])["x"].dtype == bool
+    assert tensors(one("uint8"), inputs=[0, 255])["x"].dtype == np.uint8
+    with pytest.raises(DataError, match="uint8"):
+        tensors(one("uint8"), inputs=[256])
+    with pytest.raises(DataError, match="Conversion of JSON Value"):
+        tensors(one("complex64"), inputs=[1])

@@ -1,0 +1,169 @@
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tfx_loop.core.errors import ModelRejected
+from tfx_loop.deployment.model_server.versions import (
+    LoadRetries,
+    State,
+    VersionFolder,
+    Versions,
+    list_versions,
+)
+
+
+class Folders:
+    """Version folders and what loading them does; the clock stands still unless moved."""
+
+    def __init__(self, retries=None):
+        self.there = {}
+        self.broken = {}
+        self.loads = []
+        self.now = 0.0
+        self.versions = Versions(
+            "m", lambda: dict(self.there), self.load, lambda: self.now, retries
+        )
+
+    def load(self, version, path):
+        self.loads.append(version)
+        if version in self.broken:
+            raise RuntimeError(self.broken[version])
+        return f"model-{version}"
+
+    def add(self, *numbers, identity=()):
+        for number in numbers:
+            self.there[number] = VersionFolder(path=Path(str(number)), identity=identity)
+
+    def poll(self):
+        self.versions.poll()
+        return self.serving()
+
+    def serving(self):
+        try:
+            return self.versions.get()[0]
+        except ModelRejected:
+            return None
+
+    def states(self):
+        return {status.version: status.state for status in self.versions.statuses()}
+
+
+def test_the_newest_version_serves_and_the_old_one_ends():
+    folders = Folders()
+    folders.add(1)
+    assert folders.poll() == 1
+    folders.add(2, 10)
+    assert folders.poll() == 10
+    assert folders.states() == {1: State.END, 10: State.AVAILABLE}
+    assert folders.loads == [1, 10]
+
+
+def test_nothing_serves_before_there_is_a_version():
+    folders = Folders()
+    assert folders.poll() is None
+    with pytest.raises(ModelRejected, match=r"Servable not found for request: Latest\(m\)"):
+        folders.versions.get()
+
+
+def test_a_broken_version_leaves_the_old_one_serving_and_is_not_tried_forever():
+    folders = Folders()
+    folders.add(1)
+    folders.poll()
+    folders.add(2)
+    folders.broken[2] = "no saved_model.pb"
+    for _ in range(5):
+        assert folders.poll() == 1
+    assert folders.loads == [1, 2]
+    status = folders.versions.status(2)
+    assert status.state is State.END
+    assert "no saved_model.pb" in status.error
+    assert folders.states()[1] is State.AVAILABLE
+
+
+def test_the_newest_loadable_version_serves_when_the_newest_is_broken():
+    folders = Folders()
+    folders.add(1, 2, 3)
+    folders.broken = {3: "x", 2: "y"}
+    assert folders.poll() == 1
+
+
+def test_retries_wait_and_are_counted():
+    folders = Folders(LoadRetries(max_retries=2, interval_seconds=10))
+    folders.add(1)
+    folders.broken[1] = "x"
+    folders.poll()
+    assert folders.states() == {1: State.LOADING}
+    folders.poll()
+    assert folders.loads == [1]
+    for now in (10, 20, 30, 40):
+        folders.now = now
+        folders.poll()
+    assert folders.loads == [1, 1, 1]
+    assert folders.states() == {1: State.END}
+
+
+def test_a_mended_version_is_tried_again():
+    folders = Folders()
+    folders.add(1, identity=(1,))
+    folders.broken[1] = "x"
+    folders.poll()
+    folders.broken.clear()
+    assert folders.poll() is None
+    folders.add(1, identity=(2,))
+    assert folders.poll() == 1
+
+
+def test_a_version_that_vanishes_is_replaced_only_when_another_can_serve():
+    folders = Folders()
+    folders.add(1, 2)
+    folders.poll()
+    saved = folders.there.pop(1)
+    folders.there.pop(2)
+    assert folders.poll() == 2
+    folders.there[1] = saved
+    assert folders.poll() == 1
+    assert folders.states() == {1: State.AVAILABLE, 2: State.END}
+
+
+def test_another_version_than_the_serving_one_is_not_found():
+    folders = Folders()
+    folders.add(1, 2)
+    folders.poll()
+    assert folders.versions.get(2) == (2, "model-2")
+    with pytest.raises(ModelRejected, match=r"Specific\(m, 1\)"):
+        folders.versions.get(1)
+    with pytest.raises(ModelRejected, match="Could not find version 7"):
+        folders.versions.status(7)
+
+
+def test_the_old_version_answers_while_the_new_one_loads():
+    loading, go_on = threading.Event(), threading.Event()
+    folders = {1: VersionFolder(path=Path("1"))}
+
+    def load(version, path):
+        if version == 2:
+            loading.set()
+            go_on.wait(5)
+        return version
+
+    versions = Versions("m", lambda: dict(folders), load, time.monotonic)
+    versions.poll()
+    folders[2] = VersionFolder(path=Path("2"))
+    thread = threading.Thread(target=versions.poll)
+    thread.start()
+    assert loading.wait(5)
+    assert versions.get()[0] == 1
+    assert versions.status(2).state is State.LOADING
+    go_on.set()
+    thread.join()
+    assert versions.get()[0] == 2
+
+
+def test_only_numbered_folders_are_versions(tmp_path):
+    for name in ("1", "20", "x", "-3", "1.5", ".tmp-4", "٣"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "7").write_text("a file")
+    assert sorted(list_versions(tmp_path)) == [1, 20]
+    assert list_versions(tmp_path / "missing") == {}

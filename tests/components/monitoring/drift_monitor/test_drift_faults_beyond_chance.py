@@ -1,0 +1,203 @@
+"""Does a fault need more than chance, and is a conversion of units told from a drift?"""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.monitoring.drift.data_faults import faults
+from tfx_loop.monitoring.drift.data_faults.arrivals import judge_arrivals
+from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_rise
+from tfx_loop.monitoring.drift.data_faults.faults import Seen, find_fault, surely_above
+from tfx_loop.monitoring.drift.data_faults.sample_statistics import read_traits
+from tfx_loop.monitoring.drift.data_faults.units import unit_change
+from tfx_loop.monitoring.drift.settings import ArrivalSettings, FaultSettings
+from tfx_loop.monitoring.profile.bins import BinSettings
+from tfx_loop.monitoring.profile.build import profile_feature
+from tfx_loop.monitoring.profile.columns import FeatureType
+from tfx_loop.monitoring.profile.counts import count
+from tfx_loop.monitoring.profile.row_contents import (
+    RowContents,
+    content_keys,
+    contents_of,
+    merge_contents,
+)
+
+
+def seen(reference, current):
+    profile = profile_feature("x", pa.array(reference), BinSettings())
+    column = pa.array(current)
+    counts = count(column, profile.type, profile.bins)
+    return Seen(profile, counts, read_traits(column, profile.type, profile.bins))
+
+
+def fault(reference, current):
+    found = find_fault(seen(reference, current), FaultSettings())
+    return found.code if found else None
+
+
+def normal(seed, n=2_000, mean=0.0, spread=1.0):
+    return np.random.default_rng(seed).normal(mean, spread, n)
+
+
+@pytest.mark.parametrize(
+    ("convert", "name"),
+    [
+        (lambda v: v * 1_000, "x1000"),
+        (lambda v: v / 1_000, "inverse of x1000"),
+        (lambda v: v * 1.8 + 32, "Celsius to Fahrenheit"),
+        (lambda v: (v - 32) / 1.8, "Fahrenheit to Celsius"),
+        (lambda v: v * 2.54, "inches to centimetres"),
+        (lambda v: v + 273.15, "Celsius to Kelvin"),
+        (lambda v: v * 17.0, "about x1"),
+    ],
+)
+def test_a_unit_is_named(convert, name):
+    result = seen(normal(1, mean=20, spread=5), convert(normal(2, mean=20, spread=5)))
+    assert name in unit_change(result.profile, result.counts, result.traits.values)
+    assert find_fault(result, FaultSettings()).code == faults.UNIT_CHANGED
+
+
+@pytest.mark.parametrize("factor", [1.2, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("shift", [0.0, 0.5, 2.0])
+def test_a_drift_is_no_unit(factor, shift):
+    assert fault(normal(1), normal(2) * factor + shift) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_numbers_of_another_unit_are_named(seed):
+    random = np.random.default_rng(seed)
+    ages = [random.integers(18, 90, 1_500) for _ in range(2)]
+    assert fault(ages[0], ages[1] * 12) == faults.UNIT_CHANGED
+
+
+def test_a_few_odd_rows_in_a_small_window_are_no_flood():
+    reference = normal(1)
+    few = normal(2, 60)
+    few[:14] = np.nan
+    assert fault(np.where(np.arange(2_000) % 8 == 0, np.nan, reference), few) is None
+    assert surely_above(40, 60, 10, 2_000)
+    assert not surely_above(1, 60, 10, 2_000)
+    assert not surely_above(0, 60, 0, 2_000)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.02, None), (0.1, faults.MISSING_FLOOD), (0.5, faults.MISSING_FLOOD)]
+)
+def test_missing_values_where_training_had_none(share, expected):
+    current = normal(2)
+    current[np.random.default_rng(0).random(2_000) < share] = np.nan
+    assert fault(normal(1), current) == expected
+
+
+def test_a_sensor_that_stuck_for_a_third_of_the_rows():
+    current = normal(2)
+    current[600:1_300] = 0.25
+    assert fault(normal(1), current) == faults.STUCK_VALUE
+
+
+def test_rows_sorted_by_a_value_are_not_stuck():
+    names = [f"c{i}" for i in np.random.default_rng(0).integers(0, 3, 2_000)]
+    assert fault(names, sorted(names)) is None
+    zeros = np.maximum(normal(1), 0)
+    assert fault(zeros, np.sort(np.maximum(normal(2), 0))) is None
+
+
+def test_the_longest_run_is_of_one_value_and_not_of_missing_ones():
+    current = np.round(normal(3), 1)
+    current[300:700] = 1.0
+    current[800:1_900] = np.nan
+    profile = profile_feature("x", pa.array(normal(1)), BinSettings())
+    found = read_traits(pa.array(current), FeatureType.NUMERIC, profile.bins)
+    assert 400 <= found.longest_run < 410
+    assert found.run_bin == np.searchsorted(profile.bins.edges, 1.0)
+    assert (found.rows, found.present, len(found.values)) == (2_000, 900, 900)
+    nothing = read_traits(pa.nulls(5, pa.float64()), FeatureType.NUMERIC, profile.bins)
+    assert (nothing.longest_run, nothing.run_bin) == (0, None)
+
+
+def test_a_code_for_missing_is_out_of_range():
+    ages = np.random.default_rng(0).integers(18, 90, 4_000)
+    coded = np.where(np.random.default_rng(1).random(4_000) < 0.1, -1, ages)
+    assert fault(ages, coded) == faults.OUT_OF_RANGE
+    assert fault(ages, ages[:1_000]) is None
+
+
+def test_one_outlier_is_no_fault():
+    for side in range(2):
+        both = [normal(1), normal(2)]
+        both[side][17] = 1e9
+        assert fault(*both) is None
+
+
+@pytest.mark.parametrize("categories", [3, 30, 300, 3_000])
+def test_values_that_the_reference_missed_by_chance_are_no_flood(categories):
+    random = np.random.default_rng(categories)
+    names = [[f"c{i}" for i in random.integers(0, categories, 300)] for _ in range(2)]
+    assert fault(*names) is None
+
+
+def test_new_values_in_a_third_of_the_rows_are_a_flood():
+    random = np.random.default_rng(0)
+    old = [f"c{i}" for i in random.integers(0, 30, 2_000)]
+    new = [f"n{i}" if random.random() < 0.33 else name for i, name in enumerate(old)]
+    assert fault(old, new) == faults.NEW_CATEGORY_FLOOD
+
+
+def counted(values, parts=1):
+    found = RowContents()
+    for part in np.array_split(values, parts):
+        found = merge_contents(found, contents_of(content_keys([pa.array(part)], len(part))))
+    return found
+
+
+@pytest.mark.parametrize(("n", "m"), [(5_000, 5_000), (20_000, 1_000), (1_000, 20_000)])
+def test_rows_sent_twice_are_seen_at_any_size(n, m):
+    once, twice = normal(1, n), np.tile(normal(2, m // 2), 2)
+    assert duplicate_rise(counted(once), counted(normal(3, m))) <= 0
+    rise = duplicate_rise(counted(once), counted(twice, parts=7))
+    assert rise == pytest.approx(0.5, abs=0.1)
+
+
+def test_rows_that_are_often_equal_by_nature_are_no_flood():
+    random = np.random.default_rng(0)
+    few = [random.integers(0, 200, size) for size in (3_000, 500, 30_000)]
+    for size in (1, 2):
+        assert duplicate_rise(counted(few[0]), counted(few[size])) <= 0.02
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("times", "history", "expected"),
+    [
+        (np.linspace(0, 23.9, 500), {}, None),
+        (np.linspace(0, 23.9, 500), {"usual_rows": 500, "usual_gap_share": 0.01}, None),
+        (np.linspace(0, 12.0, 500), {"usual_rows": 500, "usual_gap_share": 0.01}, "silent_source"),
+        (np.linspace(0, 12.0, 500), {"usual_rows": 500, "usual_gap_share": 0.5}, None),
+        (np.linspace(0, 23.9, 20), {"usual_rows": 500}, "silent_source"),
+        (np.linspace(-12, 23.9, 500), {}, "late_source"),
+        (np.zeros(0), {"usual_rows": 500}, "silent_source"),
+    ],
+)
+def test_a_source_that_falls_silent_or_comes_late(times, history, expected):
+    events = (np.asarray(times) * HOUR).astype(np.int64)
+    found = judge_arrivals(events, 0, 24 * HOUR, ArrivalSettings(), **history)
+    assert found.fault == expected
+
+
+def test_settings_of_arrivals_that_cannot_work_are_refused():
+    with pytest.raises(ConfigError, match="late_share"):
+        ArrivalSettings(late_share=0)
+    with pytest.raises(ConfigError, match="end after"):
+        judge_arrivals(np.zeros(1, np.int64), 5, 5, ArrivalSettings())
+
+
+def test_a_summer_after_a_winter_is_drift_and_no_code():
+    """Rounded degrees repeat, as all flights of an hour share their weather."""
+    random = np.random.default_rng(3)
+    winter = np.rint(random.normal(35, 8, 8_000))
+    summer = np.rint(random.normal(76, 3, 4_000))
+    assert np.bincount(summer.astype(int)).max() > 0.1 * len(summer)
+    assert fault(winter, summer) is None

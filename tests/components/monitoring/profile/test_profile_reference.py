@@ -1,0 +1,144 @@
+"""Does a reference profile hold what training saw, and survive its JSON?"""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.monitoring.profile.build import ProfileRequest, build
+from tfx_loop.monitoring.profile.columns import FeatureType
+from tfx_loop.monitoring.profile.reference import from_json, to_json
+
+REQUEST = ProfileRequest(label="late", ignore_features=("month",), score="score", sample_rows=100)
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(1)
+    n = 1_000
+    return pa.table(
+        {
+            "temp": rng.normal(size=n).astype(np.float32),
+            "hour": rng.integers(0, 24, n),
+            "origin": rng.choice(["EWR", "JFK"], n),
+            "month": rng.integers(1, 3, n),
+            "late": (np.arange(n) % 4 == 0).astype(np.int64),
+            "score": rng.uniform(size=n),
+            "span": np.repeat([1, 2], n // 2),
+            "event_time_ms": np.arange(n),
+            "words": pa.array([["a", "b"]] * n),
+            "never": pa.nulls(n),
+        }
+    )
+
+
+def test_profile_holds_features_label_spans_and_sample(table):
+    profile, sample = build(table, REQUEST)
+    shown = {f.name: f.kind for f in profile.features}
+    assert shown == {
+        "hour": FeatureType.INTEGER,
+        "origin": FeatureType.CATEGORICAL,
+        "temp": FeatureType.NUMERIC,
+        "words#length": FeatureType.MULTIVALENT,
+        "words#value": FeatureType.MULTIVALENT,
+    }
+    assert (profile.rows_total, profile.label, profile.positive_rate) == (1_000, "late", 0.25)
+    assert profile.spans == (1, 2)
+    assert set(profile.ignored) == {"event_time_ms", "late", "month", "score", "span"}
+    assert {s.name: s.reason for s in profile.skipped} == {"never": "no_values"}
+    assert (profile.sample.rows, profile.sample.fraction) == (100, 0.1)
+    assert {"temp", "hour", "origin", "month", "late", "span", "event_time_ms"} < set(
+        sample.column_names
+    )
+    assert "score" not in sample.column_names
+    assert sample.schema.field("temp").type == pa.float64()
+
+
+def test_score_has_200_bins(table):
+    profile, _ = build(table, REQUEST)
+    assert len(profile.score.counts.bins) == 200
+    assert sum(profile.score.counts.bins) == 1_000
+
+
+def test_scores_may_come_from_rows_of_their_own(table):
+    scores = pa.array(np.linspace(0, 1, 77))
+    profile, _ = build(table.drop(["score"]), REQUEST, scores=scores)
+    assert (profile.score.name, profile.score.counts.rows) == ("score", 77)
+    assert "score" not in profile.ignored
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf])
+def test_a_score_that_is_no_probability_is_refused(table, wrong):
+    with pytest.raises(DataError, match="Expected probabilities"):
+        build(table, REQUEST, scores=pa.array([0.5, wrong]))
+
+
+def test_given_spans_win_over_the_column(table):
+    assert build(table, REQUEST, [5, 3])[0].spans == (3, 5)
+
+
+def test_json_round_trip(table):
+    profile, _ = build(table, REQUEST)
+    text = json.dumps(to_json(profile), allow_nan=False)
+    again = from_json(json.loads(text))
+    assert again == profile
+    assert again.digest() == profile.digest()
+
+
+def test_profile_does_not_depend_on_the_order_of_rows(table):
+    shuffled = table.take(pa.array(np.random.default_rng(2).permutation(table.num_rows)))
+    (first, rows), (second, others) = build(table, REQUEST), build(shuffled, REQUEST)
+    assert [f.counts for f in first.features] == [f.counts for f in second.features]
+    assert [f.bins for f in first.features] == [f.bins for f in second.features]
+    assert rows.equals(others)
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, None, "2"])
+def test_another_schema_version_is_refused(table, version):
+    content = {**to_json(build(table, REQUEST)[0]), "schema_version": version}
+    with pytest.raises(DataError, match="schema version 2, received"):
+        from_json(content)
+
+
+@pytest.mark.parametrize("key", ["rows_total", "features", "sample", "skipped", "settings"])
+def test_a_profile_that_lacks_a_part_is_refused(table, key):
+    content = to_json(build(table, REQUEST)[0])
+    del content[key]
+    with pytest.raises(DataError, match=key):
+        from_json(content)
+
+
+def test_tampered_counts_are_refused(table):
+    content = to_json(build(table, REQUEST)[0])
+    content["features"][0]["counts"]["bins"][0] += 1
+    with pytest.raises(DataError, match="lost or counted twice"):
+        from_json(content)
+
+
+def test_no_rows_is_an_error():
+    with pytest.raises(DataError, match="received none"):
+        build(pa.table({"x": pa.array([], pa.float64())}), ProfileRequest())
+
+
+@pytest.mark.parametrize("wrong", [{"label": "early"}, {"score": "words"}])
+def test_a_label_or_score_that_is_not_there_is_an_error(table, wrong):
+    with pytest.raises(DataError, match="with one value a row"):
+        build(table, ProfileRequest(**wrong))
+
+
+@pytest.mark.parametrize("rows", [0, 20_001])
+def test_the_sample_has_limits(rows):
+    with pytest.raises(ConfigError, match="from 1 to 20,000"):
+        ProfileRequest(sample_rows=rows)
+
+
+def test_labels_that_are_not_0_and_1_have_no_positive_rate():
+    profile, _ = build(pa.table({"x": [1.0, 2.0], "y": [0.0, 2.0]}), ProfileRequest(label="y"))
+    assert profile.positive_rate is None
+
+
+def test_a_feature_of_an_impossible_kind_is_named():
+    with pytest.raises(DataError, match=r"'when'.*timestamp"):
+        build(pa.table({"when": pa.array([0], pa.timestamp("ms"))}), ProfileRequest())

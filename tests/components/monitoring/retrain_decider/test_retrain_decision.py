@@ -1,0 +1,216 @@
+"""Do the gates come in order, do savings add up, and does the record tell it all again?"""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.monitoring.retrain_decider import decision as d
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
+from tfx_loop.monitoring.retrain_decider.decision import Evidence, Verdict, decide
+from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, SavingState, observe, pays
+from tfx_loop.monitoring.retrain_decider.record import carried_state, from_json, to_json
+from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
+
+
+def loss(
+    relative: float, z: float, *, champion: float = 0.5, promised: float = 0.5
+) -> AvoidableLoss:
+    """A saving of so much of a window's loss, standing out by `z`."""
+    mean = relative * champion
+    return AvoidableLoss(
+        mean=mean,
+        standard_error=abs(mean / z) if z else 1.0,
+        champion_loss=champion,
+        champion_loss_error=0.01,
+        promised_loss=promised,
+        promised_loss_error=0.01,
+        rows=1000,
+    )
+
+
+GOOD = Evidence(
+    model_name="flights",
+    model_version=3,
+    window="2013-05",
+    label_window="2013-04",
+    rows=5000,
+    labelled_rows=4800,
+)
+
+
+def settings_of(**policy: float) -> DecisionSettings:
+    return DecisionSettings(policy=PolicySettings(**policy))
+
+
+def decided(evidence: Evidence, measured: AvoidableLoss, previous=None, **policy: float):
+    return decide(evidence, lambda: measured, previous, settings_of(**policy))
+
+
+def test_retrain_when_the_saving_pays() -> None:
+    decision = decided(GOOD, loss(0.05, 8.0), training_cost=0.02)
+    assert (decision.verdict, decision.reason) == (Verdict.RETRAIN, d.RETRAINING_PAYS)
+    assert "5.0%" in decision.explanation
+    assert "2.0%" in decision.explanation
+    assert decision.explanation.endswith(".")
+
+
+def test_hold_when_nothing_stands_out() -> None:
+    decision = decided(GOOD, loss(0.05, 3.5))
+    assert (decision.verdict, decision.reason) == (Verdict.HOLD, d.NO_AVOIDABLE_LOSS)
+    assert decision.saving.accumulated == 0.0
+
+
+def test_drift_alone_never_retrains() -> None:
+    decision = decided(replace(GOOD, drifted=("dewp", "temp")), loss(0.0, 0.0))
+    assert decision.verdict is Verdict.HOLD
+
+
+def test_gates_come_in_their_order() -> None:
+    everything_wrong = replace(
+        GOOD, faults=("dewp: stuck",), rows=1, labelled_rows=1, one_class=True
+    )
+    order = []
+    for mended in ({}, {"faults": ()}, {"rows": 900}, {"labelled_rows": 900}):
+        everything_wrong = replace(everything_wrong, **mended)
+        order.append(decided(everything_wrong, loss(0.5, 9.0)).reason)
+    assert order == [d.DATA_FAULT, d.TOO_FEW_ROWS, d.TOO_FEW_LABELS, d.LABELS_OF_ONE_CLASS]
+
+
+def test_a_gate_that_holds_measures_nothing_and_forgets_nothing() -> None:
+    def measure() -> AvoidableLoss:
+        raise AssertionError("measured in vain")
+
+    before = SavingState(accumulated=0.013, latest=0.013, label_window="2013-03")
+    decision = decide(replace(GOOD, rows=3), measure, before, DecisionSettings())
+    assert decision.avoidable is None
+    assert decision.saving == before
+
+
+def test_savings_add_up_until_they_pay() -> None:
+    state, verdicts = None, []
+    for month in ("03", "04", "05"):
+        evidence = replace(GOOD, label_window=f"2013-{month}")
+        decision = decided(evidence, loss(0.02, 5.0), state, training_cost=0.08)
+        state = decision.saving
+        verdicts.append((decision.verdict, decision.reason))
+    assert verdicts[:2] == [(Verdict.HOLD, d.SAVING_BELOW_COST)] * 2
+    assert verdicts[2] == (Verdict.RETRAIN, d.RETRAINING_PAYS)
+    assert state is not None
+    assert state.accumulated == pytest.approx(0.06)
+
+
+def test_a_window_counts_once_however_often_it_is_decided() -> None:
+    first = decided(GOOD, loss(0.02, 5.0), training_cost=0.05)
+    again = decided(GOOD, loss(0.02, 5.0), first.saving, training_cost=0.05)
+    assert again.saving == first.saving
+    assert again.verdict is first.verdict
+
+
+def test_new_champion_resets_the_sum() -> None:
+    last = decided(GOOD, loss(0.05, 8.0))
+    assert carried_state(last, "flights", 3) == last.saving
+    assert carried_state(last, "flights", 4) == SavingState()
+
+
+def test_state_of_another_model_is_refused() -> None:
+    with pytest.raises(DataError, match="about model 'taxi'"):
+        carried_state(decided(GOOD, loss(0.05, 8.0)), "taxi", 3)
+
+
+def test_the_window_whose_labels_are_to_come_is_counted() -> None:
+    assert decided(GOOD, loss(0.02, 5.0), training_cost=0.04).verdict is Verdict.RETRAIN
+    assert decided(GOOD, loss(0.02, 5.0), training_cost=0.041).verdict is Verdict.HOLD
+    early = decided(GOOD, loss(0.02, 5.0), training_cost=0.03, late_windows=0)
+    assert early.verdict is Verdict.HOLD
+
+
+def test_any_saving_counts_where_the_loss_has_risen() -> None:
+    small = loss(0.05, 0.5, champion=0.5, promised=0.46)
+    assert small.risen_z > 2
+    assert decided(GOOD, small).verdict is Verdict.RETRAIN
+    assert decided(GOOD, replace(small, promised_loss=0.49)).verdict is Verdict.HOLD
+
+
+def test_a_risen_loss_without_a_saving_is_no_reason() -> None:
+    decision = decided(GOOD, loss(-0.01, 1.0, champion=0.9, promised=0.2))
+    assert (decision.verdict, decision.reason) == (Verdict.HOLD, d.NO_AVOIDABLE_LOSS)
+
+
+def test_hold_when_the_champion_is_better_than_promised() -> None:
+    decision = decided(GOOD, loss(0.3, 9.0, champion=0.2, promised=0.5))
+    assert (decision.verdict, decision.reason) == (Verdict.HOLD, d.BETTER_THAN_PROMISED)
+    assert decided(GOOD, loss(0.3, 9.0, champion=0.5, promised=0.2)).verdict is Verdict.RETRAIN
+
+
+@given(
+    st.lists(st.tuples(st.floats(-0.2, 0.2), st.floats(0.1, 12.0)), min_size=1, max_size=12),
+    st.floats(0.001, 0.2),
+)
+def test_never_retrains_before_the_sum_reaches_the_cost(measured, cost) -> None:
+    policy = PolicySettings(training_cost=cost)
+    state, significant = SavingState(), 0.0
+    for number, (relative, z) in enumerate(measured):
+        state = observe(state, loss(relative, z), str(number), policy)
+        significant += max(relative, 0.0)
+        assert 0.0 <= state.accumulated <= significant + 1e-12
+        if pays(state, policy):
+            assert state.accumulated + relative >= cost
+            assert relative > 0
+
+
+@given(
+    st.floats(-1, 1),
+    st.floats(0.1, 20),
+    st.sampled_from([(), ("dewp: stuck",)]),
+    st.integers(0, 500),
+)
+def test_json_round_trip(relative, z, faults, rows) -> None:
+    evidence = replace(GOOD, faults=faults, rows=rows, quality={"auc": 0.71}, drifted=("dewp",))
+    decision = decided(evidence, loss(relative, z))
+    text = json.dumps(to_json(decision), allow_nan=False)
+    assert from_json(json.loads(text)) == decision
+
+
+def test_record_has_the_fields_of_the_contract() -> None:
+    content = to_json(decided(GOOD, loss(0.05, 8.0)))
+    assert content["verdict"] == "RETRAIN"
+    assert content["policy_version"] == "avoidable-loss/2"
+    assert set(content["evidence"]["avoidable_loss"]) >= {
+        *("mean", "standard_error", "z", "relative", "rows")
+    }
+    assert content["evidence"]["accumulated"] == pytest.approx(0.05)
+    assert content["settings"]["training_cost"] == 0.02
+
+
+@pytest.mark.parametrize("spoil", [{"schema_version": 2}, {"evidence": {}}, {"verdict": "MAYBE"}])
+def test_record_of_another_kind_is_refused(spoil) -> None:
+    with pytest.raises(DataError):
+        from_json(to_json(decided(GOOD, loss(0.05, 8.0))) | spoil)
+
+
+def test_settings_from_flat_json() -> None:
+    flat = {"training_cost": 0.04, "blocks": 16, "iterations": 20, "min_rows": 50, "seed": 7}
+    settings = DecisionSettings.from_json(flat)
+    assert settings.policy.training_cost == 0.04
+    assert settings.measure.seed == 7
+    assert settings.measure.surrogate.iterations == 20
+    assert DecisionSettings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("flat", "message"),
+    [
+        ({"trainingcost": 1}, "Unknown setting 'trainingcost'.*training_cost"),
+        ({"training_cost": 0}, "must be positive"),
+        ({"training_cost": "dear"}, "wrong type"),
+        ({"certain_z": -1.0}, "must not be negative"),
+        ({"min_labelled_rows": 10}, "at least 64"),
+    ],
+)
+def test_settings_that_cannot_work(flat, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DecisionSettings.from_json(flat)

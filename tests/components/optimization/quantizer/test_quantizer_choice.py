@@ -1,0 +1,122 @@
+"""The smallest, the fastest, the one that maps: chosen among those that keep to the budget."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.models.rows import Rows
+from tfx_loop.optimization.metrics.budget import Target
+from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.choice import Measured, best, why_left
+from tfx_loop.optimization.quantizer.judging import Left
+from tfx_loop.optimization.quantizer.modes import (
+    IoType,
+    Mode,
+    SearchSettings,
+    for_target,
+    io_type_of,
+)
+from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+
+VARIANTS = st.lists(
+    st.builds(
+        Measured,
+        raw_bytes=st.integers(1, 1000),
+        latency_ms=st.floats(0.01, 10.0),
+        mapped=st.none() | st.floats(0.0, 1.0),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(VARIANTS)
+def test_no_smaller_variant_is_passed_over(variants):
+    chosen = best(variants, Target.SMALLEST)
+    assert variants[chosen].raw_bytes == min(v.raw_bytes for v in variants)
+
+
+@given(VARIANTS)
+def test_fastest_is_as_fast_as_any_and_every_other_has_its_reason(variants):
+    chosen = variants[best(variants, Target.FASTEST)]
+    assert chosen.latency_ms <= 1.05 * min(v.latency_ms for v in variants)
+    for other in variants:
+        if why_left(other, chosen, Target.FASTEST) is Left.LARGER_THAN_CHOSEN:
+            assert other.raw_bytes >= chosen.raw_bytes
+
+
+@given(VARIANTS)
+def test_edge_tpu_takes_what_maps_most(variants):
+    chosen = variants[best(variants, Target.EDGE_TPU)]
+    assert (chosen.mapped or 0) == max(v.mapped or 0 for v in variants)
+
+
+def test_nothing_to_choose_from():
+    assert best([], Target.SMALLEST) is None
+
+
+def test_edge_tpu_is_int8_from_input_to_output():
+    modes, io_type = for_target(SearchSettings(), Target.EDGE_TPU)
+    assert modes == (Mode.INT8, Mode.QAT_INT8)
+    assert io_type is IoType.INT8
+    with pytest.raises(ConfigError, match="int8 or qat_int8 for the Edge TPU"):
+        for_target(SearchSettings(modes=(Mode.FLOAT16,)), Target.EDGE_TPU)
+
+
+def test_ladder_has_its_order_whatever_was_asked_first():
+    settings = SearchSettings(modes=(Mode.FLOAT, Mode.INT8))
+    assert for_target(settings, Target.SMALLEST)[0] == (Mode.INT8, Mode.FLOAT)
+
+
+def test_whole_numbers_outside_only_where_they_are_inside():
+    assert io_type_of(Mode.INT8, IoType.UINT8) is IoType.UINT8
+    assert io_type_of(Mode.FLOAT16, IoType.UINT8) is IoType.FLOAT
+
+
+@given(rows=st.integers(2, 300), count=st.integers(1, 200), seed=st.integers(0, 5))
+def test_calibration_and_the_other_rows_are_apart_and_complete(rows, count, seed):
+    given_rows = Rows(inputs={"x": np.arange(rows)}, labels=np.arange(rows) % 3)
+    drawn, rest = draw(given_rows, count, seed)
+    assert len(drawn) == min(count, rows // 2)
+    together = np.concatenate([drawn.inputs["x"], rest.inputs["x"]])
+    assert sorted(together) == list(range(rows))
+    again, _ = draw(given_rows, count, seed)
+    assert np.array_equal(drawn.inputs["x"], again.inputs["x"])
+
+
+def test_every_class_calibrates():
+    labels = np.repeat([0, 1, 2], [900, 80, 20])
+    drawn, _ = draw(Rows(inputs={"x": np.arange(1000)}, labels=labels), 100, seed=0)
+    assert np.bincount(drawn.labels).tolist() == [90, 8, 2]
+
+
+def test_calibration_without_rows_is_one_line():
+    with pytest.raises(DataError, match="received 0 rows and calibration_rows 300"):
+        draw(Rows(inputs={"x": np.zeros((0, 2))}), 300, 0)
+
+
+def test_settings_come_back_from_json():
+    settings = QuantizerSettings(mode="int8", max_metric_drop=None, slice_features=("site",))
+    assert QuantizerSettings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("given_settings", "told"),
+    [
+        ({"mode": "int4"}, "Expected mode search or one of int8"),
+        ({"max_metric_drop": None}, "Expected max_metric_drop for mode 'search'"),
+        ({"mode": "qat_int8"}, "Expected fine_tuning"),
+        ({"target": "tiny"}, "Expected target of smallest, fastest, edge_tpu"),
+        ({"io_type": "int4"}, "Expected io_type of float, int8, uint8"),
+        ({"calibration_rows": 0}, "calibration_rows of at least 1"),
+        ({"calibration_splits": "train"}, "Expected a list of names for calibration_splits"),
+        ({"speed": 1}, "Expected settings of Quantizer among"),
+        ({"confidence": 1.0}, "Expected confidence from 0.5"),
+    ],
+)
+def test_wrong_settings_are_one_line(given_settings, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        QuantizerSettings.from_json(given_settings)
+    assert "\n" not in str(caught.value)

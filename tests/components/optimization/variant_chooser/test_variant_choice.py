@@ -1,0 +1,100 @@
+"""The chooser takes the best of what passed the gate, and says why it left the rest."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.optimization.variant_chooser.choice import (
+    Candidate,
+    Reason,
+    Target,
+    choose,
+    parse_target,
+)
+
+FLOAT = Candidate(name="float", size_bytes=1000, latency_ms=1.0, blessed=True)
+SMALL = Candidate(name="int8", size_bytes=250, latency_ms=2.0, blessed=True, kept=True)
+
+
+def test_the_smallest_blessed_variant_is_chosen():
+    choice = choose([FLOAT, SMALL], Target.SMALLEST)
+    assert choice.chosen == "int8"
+    assert choice.reasons == {"float": Reason.LARGER, "int8": Reason.CHOSEN}
+    assert choice.explanation == "int8 is deployed: 4.0 times smaller than float."
+
+
+def test_the_fastest_may_be_the_float_model():
+    choice = choose([FLOAT, SMALL], Target.FASTEST)
+    assert choice.chosen == "float"
+    assert choice.reasons["int8"] is Reason.SLOWER
+
+
+def test_an_unblessed_variant_is_left_however_small():
+    broken = Candidate(name="int8", size_bytes=1, blessed=False, kept=True)
+    choice = choose([FLOAT, broken], Target.SMALLEST)
+    assert (choice.chosen, choice.reasons["int8"]) == ("float", Reason.NOT_BLESSED)
+
+
+def test_without_an_evaluation_the_optimiser_s_word_counts():
+    over = Candidate(name="int8", size_bytes=1, kept=False)
+    assert choose([FLOAT, over], Target.SMALLEST).reasons["int8"] is Reason.OVER_BUDGET
+    blessed = Candidate(name="int8", size_bytes=1, kept=False, blessed=True)
+    assert choose([FLOAT, blessed], Target.SMALLEST).chosen == "int8"
+
+
+def test_nothing_is_deployed_when_nothing_passed():
+    choice = choose([Candidate(name="float", size_bytes=1, blessed=False)], Target.SMALLEST)
+    assert choice.chosen is None
+    assert choice.explanation == "No variant may be deployed: float (not_blessed)."
+
+
+def test_no_variant_of_a_model_that_failed_its_own_gate_is_deployed():
+    worse = Candidate(name="float", size_bytes=1000, blessed=False)
+    choice = choose([worse, SMALL], Target.SMALLEST)
+    assert choice.chosen is None
+    assert choice.reasons == {"float": Reason.NOT_BLESSED, "int8": Reason.PARENT_NOT_BLESSED}
+
+
+def test_a_variant_nobody_timed_is_not_called_fastest():
+    untimed = Candidate(name="pruned", size_bytes=1, blessed=True)
+    assert choose([FLOAT, untimed], Target.FASTEST).reasons["pruned"] is Reason.NOT_TIMED
+
+
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        name=st.uuids().map(str),
+        size_bytes=st.integers(1, 10**9),
+        latency_ms=st.none() | st.floats(0.01, 1e3),
+        blessed=st.none() | st.booleans(),
+        kept=st.none() | st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda candidate: candidate.name,
+)
+
+
+@given(candidates, st.sampled_from(Target))
+def test_no_allowed_variant_is_better_and_every_one_has_a_reason(variants, target):
+    choice = choose(variants, target)
+    assert set(choice.reasons) == {variant.name for variant in variants}
+    by_name = {variant.name: variant for variant in variants}
+    if choice.chosen:
+        best = by_name[choice.chosen]
+        assert best.blessed is not False
+        for name, reason in choice.reasons.items():
+            if reason is Reason.LARGER:
+                assert by_name[name].size_bytes >= best.size_bytes
+            if reason is Reason.SLOWER:
+                assert by_name[name].latency_ms >= best.latency_ms
+
+
+def test_bad_input_is_one_line():
+    with pytest.raises(DataError, match="Expected variants with names of their own"):
+        choose([], Target.SMALLEST)
+    with pytest.raises(DataError, match=r"received .*float.*float"):
+        choose([FLOAT, FLOAT], Target.SMALLEST)
+    with pytest.raises(ConfigError, match="Expected a target of smallest, fastest, received 'x'"):
+        parse_target("x")

@@ -1,0 +1,107 @@
+"""The node passes on the chosen model, blessed, with a reason for every variant."""
+
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+SIZES = {"float": 4000, "pruned": 4000, "int8": 900}
+
+
+@pytest.fixture
+def run(tmp_path):
+    from tfx.types import standard_artifacts
+
+    from tfx_loop.core.artifacts import OptimizationReport
+    from tfx_loop.optimization.variant_chooser.executor import Executor
+
+    def made(kind, name):
+        artifact = kind()
+        artifact.uri = str(tmp_path / name)
+        return [artifact]
+
+    def run(blessed, target="smallest"):
+        inputs = {}
+        for number, name in enumerate(SIZES, start=1):
+            inputs[f"model_{number}"] = made(standard_artifacts.Model, f"model-{name}")
+            serving = tmp_path / f"model-{name}" / "Format-Serving"
+            serving.mkdir(parents=True, exist_ok=True)
+            (serving / "saved_model.pb").write_bytes(bytes(SIZES[name]))
+            blessing = made(standard_artifacts.ModelBlessing, f"blessing-{name}")
+            blessing[0].set_int_custom_property("blessed", int(name in blessed))
+            inputs[f"blessing_{number}"] = blessing
+        outputs = {
+            "model": made(standard_artifacts.Model, "chosen"),
+            "model_blessing": made(standard_artifacts.ModelBlessing, "blessing"),
+            "optimization_report": made(OptimizationReport, "report"),
+        }
+        names = '["float", "pruned", "int8"]'
+        Executor().Do(inputs, outputs, {"names": names, "target": target})
+        return {name: artifacts[0] for name, artifacts in outputs.items()}
+
+    return run
+
+
+def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
+    from tfx.components.util import model_utils
+
+    from tfx_loop.contracts.optimization_report import read_report
+
+    outputs = run(blessed=SIZES)
+    copied = tmp_path / "chosen" / "Format-Serving" / "saved_model.pb"
+    assert len(copied.read_bytes()) == SIZES["int8"]
+    assert outputs["model"].get_string_custom_property("variant") == "int8"
+    assert model_utils.is_model_blessed(outputs["model_blessing"])
+    report = read_report(tmp_path / "report" / "optimization_report.json")
+    assert [rung.reason for rung in report.rungs] == [
+        "larger_than_chosen",
+        "larger_than_chosen",
+        "chosen",
+    ]
+    assert report.explanation == "int8 is deployed: 4.4 times smaller than float."
+
+
+def test_the_float_model_stays_when_the_variants_fail_the_gate(run):
+    outputs = run(blessed={"float"})
+    assert outputs["model"].get_string_custom_property("variant") == "float"
+
+
+def test_nothing_is_blessed_when_nothing_passed(run, tmp_path):
+    from tfx.components.util import model_utils
+
+    outputs = run(blessed=set())
+    assert not model_utils.is_model_blessed(outputs["model_blessing"])
+    assert (tmp_path / "blessing" / "NOT_BLESSED").exists()
+    assert outputs["optimization_report"].get_string_custom_property("verdict") == "NOT_KEPT"
+
+
+def test_the_node_compiles_for_kubeflow(tmp_path):
+    from compiled_pipeline import compile_pipeline
+    from tfx import v1 as tfx
+
+    from tfx_loop import Variant, VariantChooser
+
+    kinds = tfx.types.standard_artifacts
+    model = tfx.dsl.Importer(source_uri="/m", artifact_type=kinds.Model).with_id("Float")
+    other = tfx.dsl.Importer(source_uri="/o", artifact_type=kinds.Model).with_id("Other")
+    node = VariantChooser(
+        [
+            Variant(name="float", model=model.outputs["result"]),
+            Variant(name="int8", model=other.outputs["result"]),
+        ]
+    )
+    spec = compile_pipeline(tmp_path, [model, other, node])
+    assert "tfx_loop.optimization.variant_chooser.executor.Executor" in str(spec)
+
+
+def test_too_many_variants_or_one_name_twice_are_refused():
+    from tfx import v1 as tfx
+
+    from tfx_loop import Variant, VariantChooser
+    from tfx_loop.core.errors import ConfigError
+
+    model = tfx.dsl.Importer(
+        source_uri="/m", artifact_type=tfx.types.standard_artifacts.Model
+    ).outputs["result"]
+    for names in ([], ["a", "a"], list("abcdefg")):
+        with pytest.raises(ConfigError, match="Expected 1 to 6 variants with names of their own"):
+            VariantChooser([Variant(name=name, model=model) for name in names])

@@ -1,0 +1,59 @@
+"""Runs the loop over windows in a process of its own, and kills that process at a named point.
+
+    PYTHONPATH=src:tests/helpers python tests/helpers/loop_driver.py FOLDER KILL_POINT WINDOW...
+
+KILL_POINT is `step:NAME` (a `Step` of the loop), `monitoring:POINT` or `training:POINT` (a point of
+the recorded run, such as `running:Trainer`), or `-` for none. Window 2013-03 asks for a
+retraining. Each node that works leaves a line in `work.log`, to count the work that was done.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
+
+from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+
+ASKING_WINDOW = "2013-03"
+
+
+def main(folder: Path, kill_point: str, windows: list[str]) -> None:
+    """Steps through the windows, or dies at the kill point."""
+
+    def at(point: str) -> None:
+        if point == kill_point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(name: str) -> None:
+        with (folder / "work.log").open("a") as log:
+            log.write(f"{name}\n")
+
+    def monitoring(run_id, request):
+        verdict = "RETRAIN" if request.window == ASKING_WINDOW else "HOLD"
+        decision = {"window": request.window, "verdict": verdict}
+        return monitoring_nodes(decision, lambda: work(run_id))
+
+    def training(run_id, request):
+        nodes = training_nodes(2, decision_uri=request.decision_uri, work=lambda: work(run_id))
+        return nodes
+
+    store = open_store(folder / "metadata.db")
+    loop = Loop(
+        store,
+        LoopSettings(model_name="flights", mode=Mode.ACT, max_attempts=20),
+        RecordedLauncher(
+            store, "monitoring", folder / "m", monitoring, lambda p: at(f"monitoring:{p}")
+        ),
+        RecordedLauncher(store, "training", folder / "t", training, lambda p: at(f"training:{p}")),
+        clock=lambda: 1_362_096_000_000,
+        on_step=lambda step: at(f"step:{step.value}"),
+    )
+    for window in windows:
+        loop.step(window)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,0 +1,52 @@
+"""Approves a decision and retrains, in a process that a test kills: `FOLDER URL DECISION [KILL]`.
+
+KILL names a node: some seconds after it has ended, in the midst of the next one, this process gets
+SIGKILL.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.settings import LoopSettings
+from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.demo.run import open_store
+from tfx_loop.pipelines.examples.flights.settings import MODEL_NAME, TRAINED_ON, flights_settings
+from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
+
+_INTO_THE_NEXT_NODE_SECONDS = 1.5
+
+
+def main() -> None:
+    """Approves once; a second start finds the approval and carries on."""
+    folder, url, decision = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    kill_after = sys.argv[4] if len(sys.argv) > 4 else ""
+
+    def on_node(run_id: str, time: Any) -> None:
+        print("ended", time.node, flush=True)
+        if time.node == kill_after:
+            threading.Timer(
+                _INTO_THE_NEXT_NODE_SECONDS, os.kill, (os.getpid(), signal.SIGKILL)
+            ).start()
+
+    settings = flights_settings(folder, url)
+    store = open_store(settings)
+    parts = (store, settings, Months(), TRAINED_ON[0])
+    now_ms = Months().window("2013-05").end_ms
+    loop = Loop(
+        store,
+        LoopSettings(model_name=MODEL_NAME, cooldown_seconds=0),
+        MonitoringLauncher(*parts),
+        TrainingLauncher(*parts, on_node=on_node),
+        clock=lambda: now_ms,
+    )
+    outcomes = loop.reconcile() if not kill_after else [loop.approve(decision).outcome]
+    print("outcomes", [outcome.state.value for outcome in outcomes if outcome], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Runs a real model server process for tests and benchmarks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tfx_loop.deployment.model_server.client import ModelClient
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ServerProcess:
+    """A server of its own on free ports; started and stopped, or killed, by the test."""
+
+    def __init__(
+        self, base_path: Path, scratch: Path, log_dir: Path | None = None, **flags
+    ) -> None:
+        """Says what to serve; `start` starts it."""
+        self.base_path = base_path
+        self.log_dir = log_dir
+        self.ready_file = scratch / "ready.json"
+        self.output = scratch / "server.log"
+        self.flags = {"file_system_poll_wait_seconds": "0.2", **flags}
+        self.process: subprocess.Popen | None = None
+        self.rest_port = self.grpc_port = 0
+
+    def start(self) -> "ServerProcess":
+        """Starts it and waits until it answers."""
+        self.ready_file.unlink(missing_ok=True)
+        flags = {
+            "model_name": "flights",
+            "model_base_path": self.base_path,
+            "port": 0,
+            "rest_api_port": 0,
+            "ready_file": self.ready_file,
+            **({"prediction_log": self.log_dir} if self.log_dir else {}),
+            **self.flags,
+        }
+        command = [sys.executable, "-m", "tfx_loop.deployment.model_server.main"]
+        command += [f"--{name}={value}" for name, value in flags.items()]
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 120
+        while not self.ready_file.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"The server did not start:\n{self.output.read_text()}")
+            time.sleep(0.05)
+        ready = json.loads(self.ready_file.read_text())
+        assert ready["pid"] == self.process.pid
+        self.rest_port, self.grpc_port = ready["rest_api_port"], ready["port"]
+        return self
+
+    def client(self, timeout: float = 30.0) -> ModelClient:
+        """Returns a client of its own."""
+        return ModelClient(f"http://127.0.0.1:{self.rest_port}", "flights", timeout)
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            raise RuntimeError(f"The server did not stop:\n{self.output.read_text()}") from error
+
+    def wait_for(self, version: int, state: str, seconds: float = 60.0) -> str:
+        """Waits until a version is in a state; returns its error text."""
+        deadline = time.monotonic() + seconds
+        client = self.client()
+        while time.monotonic() < deadline:
+            for status in client.status():
+                if (status.version, status.state) == (version, state):
+                    return status.error
+            time.sleep(0.05)
+        raise AssertionError(f"version {version} is not {state}: {client.status()}")

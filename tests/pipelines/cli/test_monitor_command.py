@@ -1,0 +1,363 @@
+"""Does `loop monitor` answer for any two files, with the verdict, the JSON and the exit status?"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfx_loop.pipelines.cli import main
+
+ROWS = 1_500
+
+
+def frame(seed, rows=ROWS, first=0):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "row": np.arange(first, first + rows),
+            "request_id": [f"r{random.integers(1 << 60)}" for _ in range(rows)],
+            "at": pd.date_range("2024-01-01", periods=rows, freq="min") + pd.Timedelta(days=first),
+            "temperature": random.normal(15, 8, rows),
+            "price": random.lognormal(3, 1, rows),
+            "age": random.integers(18, 90, rows),
+            "member": random.random(rows) < 0.3,
+            "plan": random.choice(["free", "basic", "pro"], rows, p=[0.6, 0.3, 0.1]),
+            "city": [f"c{i}" for i in random.zipf(1.6, rows) % 300],
+            "gaps": np.where(random.random(rows) < 0.1, np.nan, random.normal(size=rows)),
+        }
+    )
+
+
+def save(content, folder, name, kind="parquet"):
+    path = folder / f"{name}.{kind}"
+    content.to_parquet(path, index=False) if kind == "parquet" else content.to_csv(
+        path, index=False
+    )
+    return str(path)
+
+
+def monitored(capsys, reference, current, *options):
+    status = main.main(
+        ["monitor", "--reference", reference, "--current", current, "--json", *options]
+    )
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return save(frame(0), tmp_path_factory.mktemp("reference"), "reference")
+
+
+def test_the_same_world_is_stable_and_keys_and_times_are_named(capsys, tmp_path, reference):
+    status, report = monitored(capsys, reference, save(frame(1, first=ROWS), tmp_path, "b"))
+    assert (status, report["verdict"], report["reason"]) == (0, "STABLE", "no_drift")
+    assert report["rows"] == {"reference": ROWS, "current": ROWS}
+    types = {entry["feature"]: entry["type"] for entry in report["features"]}
+    assert types == {
+        "row": "identifier", "request_id": "identifier", "at": "time", "temperature": "numeric",
+        "price": "numeric", "age": "integer", "member": "boolean", "plan": "categorical",
+        "city": "categorical", "gaps": "numeric",
+    }  # fmt: skip
+    assert {
+        "feature", "type", "psi", "ks", "p_value", "q_value", "drifted", "fault"
+    } <= set(report["features"][0])  # fmt: skip
+    untested = [entry for entry in report["features"] if entry["p_value"] is None]
+    assert {entry["feature"] for entry in untested} == {"row", "request_id", "at"}
+    assert all(entry["note"] for entry in untested)
+
+
+CHANGES = {
+    "shift": (lambda d: d.assign(temperature=d.temperature + 4), "DRIFT", "temperature", None),
+    "spread": (lambda d: d.assign(gaps=d.gaps * 1.6), "DRIFT", "gaps", None),
+    "swap": (
+        lambda d: d.assign(plan=d.plan.replace({"free": "pro", "pro": "free"})),
+        "DRIFT", "plan", None,
+    ),
+    "dropped": (lambda d: d.drop(columns="price"), "DATA_FAULT", "price", "absent_feature"),
+    "added": (lambda d: d.assign(extra=1.0), "DATA_FAULT", "extra", "not_in_reference"),
+    "constant": (lambda d: d.assign(price=9.9), "DATA_FAULT", "price", "constant_value"),
+    "stuck": (
+        lambda d: d.assign(price=d.price.where(d.index < ROWS // 2, 9.9)),
+        "DATA_FAULT", "price", "stuck_value",
+    ),
+    "thousand": (lambda d: d.assign(price=d.price * 1e3), "DATA_FAULT", "price", "unit_changed"),
+    "fahrenheit": (
+        lambda d: d.assign(temperature=d.temperature * 1.8 + 32),
+        "DATA_FAULT", "temperature", "unit_changed",
+    ),
+    "nulls": (
+        lambda d: d.assign(price=d.price.where(d.index % 2 == 0)),
+        "DATA_FAULT", "price", "missing_flood",
+    ),
+    "no values": (lambda d: d.assign(price=np.nan), "DATA_FAULT", "price", "all_missing"),
+    "new": (
+        lambda d: d.assign(plan=d.plan.where(d.index % 3 > 0, "gold")),
+        "DATA_FAULT", "plan", "new_category_flood",
+    ),
+    "twice": (
+        lambda d: pd.concat([d[: ROWS // 2]] * 2).assign(row=range(ROWS)),
+        "DATA_FAULT", "(rows)", "duplicate_flood",
+    ),
+    "range": (
+        lambda d: d.assign(age=d.age.where(d.index % 8 > 0, 99_999)),
+        "DATA_FAULT", "age", "out_of_range",
+    ),
+    "type": (
+        lambda d: d.assign(price="p" + d.price.astype(str)),
+        "DATA_FAULT", "price", "type_changed",
+    ),
+    "infinite": (
+        lambda d: d.assign(price=d.price.where(d.index > 3, np.inf)),
+        "DATA_FAULT", "price", "infinite_values",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_moved_or_broke_is_named(capsys, tmp_path, change, kind):
+    altered, verdict, feature, fault = CHANGES[change]
+    before = save(frame(0), tmp_path, "a", kind)
+    after = save(altered(frame(1, first=ROWS)), tmp_path, "b", kind)
+    status, report = monitored(capsys, before, after)
+    assert (status, report["verdict"]) == (3, verdict)
+    assert report["features"][0]["feature"] == feature
+    assert report["features"][0]["fault"] == fault
+    assert report["features"][0]["drifted"] == (verdict == "DRIFT")
+    assert feature in report["explanation"]
+
+
+def test_what_moves_by_nature_is_ignored(capsys, tmp_path, reference):
+    moved = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    status, report = monitored(capsys, reference, moved, "--ignore", "temperature")
+    assert (status, report["verdict"]) == (0, "STABLE")
+    assert "temperature" not in {entry["feature"] for entry in report["features"]}
+
+
+def test_a_slice_that_moved_alone_is_found(capsys, tmp_path, reference):
+    after = frame(1)
+    after.loc[after.plan == "pro", "price"] *= 2.2
+    status, report = monitored(
+        capsys, reference, save(after, tmp_path, "b"), "--by", "plan", "--min-rows", "50"
+    )
+    drifted = {(e["feature"], e["slice"]) for e in report["slices"] if e["drifted"]}
+    assert ("price", "plan=pro") in drifted
+    assert status == 3
+    assert {e["slice"] for e in report["slices"]} == {"plan=free", "plan=basic", "plan=pro"}
+    assert not {e["slice"] for e in report["features"]} - {""}
+
+
+def test_slices_of_a_number_are_quarters(capsys, tmp_path, reference):
+    _, report = monitored(capsys, reference, save(frame(1), tmp_path, "b"), "--by", "price")
+    assert len({entry["slice"] for entry in report["slices"]}) == 4
+
+
+@pytest.mark.parametrize("rows", [0, 1, 60])
+def test_few_rows_are_not_enough_data(capsys, tmp_path, reference, rows):
+    status, report = monitored(capsys, reference, save(frame(1)[:rows], tmp_path, "b"))
+    assert (status, report["verdict"]) == (0, "NOT_ENOUGH_DATA")
+    assert report["rows"]["current"] == rows
+
+
+def test_a_column_that_is_gone_is_a_fault_though_it_had_gaps(capsys, tmp_path, reference):
+    status, report = monitored(
+        capsys, reference, save(frame(1).drop(columns="gaps"), tmp_path, "b")
+    )
+    assert status == 3
+    faults = {entry["feature"]: entry["fault"] for entry in report["features"]}
+    assert faults["gaps"] == "absent_feature"
+
+
+def test_slices_are_of_all_other_features(capsys, tmp_path, reference):
+    _, report = monitored(
+        capsys, reference, save(frame(1), tmp_path, "b"), "--by", "gaps", "--min-rows", "50"
+    )
+    names = {entry["slice"] for entry in report["slices"]}
+    assert len(names) == 4
+    assert "gaps" not in {entry["feature"] for entry in report["slices"]}
+
+
+def test_the_alarm_stands_though_nobody_reads_on(tmp_path, reference):
+    """As in `loop monitor … | head -1` with pipefail."""
+    wide = pd.concat([frame(1)] + [frame(1).add_suffix(f"_{i}") for i in range(60)], axis=1)
+    current = save(wide, tmp_path, "b")
+    command = ["monitor", "--reference", reference, "--current", current, "--json"]
+    code = f"import sys; from tfx_loop.pipelines.cli import main; sys.exit(main.main({command!r}))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 3
+    assert b"BrokenPipe" not in said
+
+
+def test_a_column_that_lost_its_values_is_one_fault_and_not_repeated_rows(capsys, tmp_path):
+    def few(seed, lost=False):
+        random = np.random.default_rng(seed)
+        x = np.full(500, np.inf) if lost else random.normal(size=500)
+        return pd.DataFrame({"x": x, "k": random.choice(list("abc"), 500)})
+
+    before = save(few(0), tmp_path, "a")
+    _, report = monitored(capsys, before, save(few(1, lost=True), tmp_path, "b"))
+    assert {e["feature"]: e["fault"] for e in report["features"] if e["fault"]} == {
+        "x": "infinite_values"
+    }
+
+
+def test_all_nulls_are_a_fault_of_every_feature(capsys, tmp_path, reference):
+    nothing = pd.DataFrame({name: [None] * 300 for name in frame(0, 1)})
+    status, report = monitored(capsys, reference, save(nothing, tmp_path, "b"))
+    assert (status, report["verdict"]) == (3, "DATA_FAULT")
+    faults = {entry["fault"] for entry in report["features"] if entry["type"] not in UNTESTED}
+    assert faults == {"all_missing"}
+
+
+UNTESTED = ("identifier", "time")
+
+
+def test_lists_texts_and_odd_columns(capsys, tmp_path):
+    def odd(seed, shift=0.0):
+        random = np.random.default_rng(seed)
+        sizes = random.integers(0, 4, ROWS)
+        return pd.DataFrame(
+            {
+                "embedding": list(random.normal(shift, 1, (ROWS, 4))),
+                "tags": [[f"t{i}" for i in random.integers(0, 9, n)] for n in sizes],
+                "note": [" ".join(f"w{i}" for i in random.integers(0, 99, 7)) for _ in range(ROWS)],
+                "nested": [{"a": 1}] * ROWS,
+            }
+        )  # fmt: skip
+
+    before = save(odd(0), tmp_path, "a")
+    status, report = monitored(capsys, before, save(odd(1), tmp_path, "b"))
+    assert (status, report["verdict"]) == (0, "STABLE")
+    types = {entry["type"] for entry in report["features"]}
+    assert types == {"multivalent", "text", "unsupported"}
+    status, report = monitored(capsys, before, save(odd(1, 0.6), tmp_path, "c"))
+    assert (status, report["features"][0]["feature"]) == (3, "embedding#value")
+
+
+def test_a_broken_correlation_shows_in_all_features_together(capsys, tmp_path):
+    def linked(seed, share):
+        x = np.random.default_rng(seed).normal(size=(ROWS, 3))
+        x[:, 1] = share * x[:, 0] + np.sqrt(1 - share**2) * x[:, 1]
+        return pd.DataFrame(x, columns=list("abc"))
+
+    before, after = (save(linked(s, c), tmp_path, f"f{s}") for s, c in ((0, 0.9), (1, 0.0)))
+    assert monitored(capsys, before, after)[1]["verdict"] == "STABLE"
+    status, report = monitored(capsys, before, after, "--multivariate")
+    assert (status, report["features"][0]["feature"]) == (3, "(all features)")
+    same = save(linked(2, 0.9), tmp_path, "f2")
+    assert monitored(capsys, before, same, "--multivariate")[0] == 0
+
+
+SCHEMA = """
+feature { name: "age" type: INT int_domain { min: 0 max: 60 } presence { min_fraction: 1.0 } }
+feature { name: "plan" type: BYTES domain: "plans" }
+feature { name: "price" type: FLOAT }
+feature { name: "promised" type: FLOAT presence { min_fraction: 1.0 } }
+string_domain { name: "plans" value: "free" value: "basic" value: "pro" }
+"""
+
+
+def test_what_breaks_tfdv_s_schema_is_a_fault(capsys, tmp_path, reference):
+    (tmp_path / "schema.pbtxt").write_text(SCHEMA)
+    options = ("--schema", str(tmp_path / "schema.pbtxt"))
+    status, report = monitored(capsys, reference, save(frame(1), tmp_path, "b"), *options)
+    faults = {e["feature"]: e["note"] for e in report["features"] if e["fault"]}
+    assert status == 3
+    assert "outside the domain" in faults["age"]
+    assert "not there" in faults["promised"]
+    assert "no such feature" in faults["city"]
+    assert not {"plan", "price"} & set(faults)
+
+
+@pytest.mark.parametrize("case", ["cut", "missing", "empty", "no rows", "no column"])
+def test_what_cannot_be_compared_is_one_line_and_an_error(capsys, tmp_path, reference, case):
+    whole = (tmp_path / "whole.parquet", tmp_path / "cut.parquet")
+    frame(1).to_parquet(whole[0], index=False)
+    whole[1].write_bytes(whole[0].read_bytes()[:5_000])
+    (tmp_path / "empty.csv").write_text("")
+    nothing = save(frame(1)[:0], tmp_path, "nothing")
+    arguments = {
+        "cut": [reference, str(whole[1])],
+        "missing": [reference, str(tmp_path / "nowhere.parquet")],
+        "empty": [reference, str(tmp_path / "empty.csv")],
+        "no rows": [nothing, reference],
+        "no column": [reference, str(whole[0]), "--by", "nobody"],
+    }[case]
+    before, after, *options = arguments
+    assert main.main(["monitor", "--reference", before, "--current", after, *options]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("loop: Expected")
+    assert said.err.count("\n") == 1
+
+
+def test_the_terminal_gets_a_sentence_a_table_and_what_to_do(capsys, tmp_path, reference):
+    after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    assert main.main(["monitor", "--reference", reference, "--current", after]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "DRIFT: 1 of 7 features drifted: temperature."
+    assert lines[3].split()[:2] == ["feature", "type"]
+    assert lines[4].split()[0] == "temperature"
+    assert lines[4].endswith("DRIFT")
+    assert "model" in lines[-1]
+
+
+def test_the_page_shows_both_sides_of_what_moved(capsys, tmp_path, reference):
+    after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    page = tmp_path / "page.html"
+    status, _ = monitored(capsys, reference, after, "--page", str(page), "--by", "plan")
+    assert status == 3
+    text = page.read_text()
+    assert text.lower().startswith("<!doctype html>")
+    assert "temperature" in text
+    assert "<svg" in text
+    assert "<script" not in text
+    assert "plan=" in text
+    assert f"{Path(after).name} against {Path(reference).name}" in text
+
+
+def test_the_numbers_are_gauges_that_prometheus_reads(capsys, tmp_path, reference):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
+    path = tmp_path / "drift.prom"
+    _, content = monitored(capsys, reference, after, "--prometheus", str(path))
+    families = {found.name: found for found in text_string_to_metric_families(path.read_text())}
+    psi = {
+        sample.labels["feature"]: sample.value for sample in families["tfx_loop_drift_psi"].samples
+    }
+    assert psi == {f["feature"]: f["psi"] for f in content["features"] if f["psi"] is not None}
+    states = {
+        sample.labels["verdict"]: sample.value
+        for sample in families["tfx_loop_drift_verdict"].samples
+    }
+    assert [state for state, value in states.items() if value] == [content["verdict"]]
+
+
+def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
+    """More rows than a sample holds, in two files of other order."""
+    from tfx_loop.monitoring.drift.settings import DriftSettings
+    from tfx_loop.monitoring.file_comparison.files import compare_paths
+
+    whole = pd.DataFrame({"x": np.random.default_rng(0).normal(size=120_000)})
+    before = save(whole, tmp_path, "a")
+    after = save(whole.sample(frac=1, random_state=1), tmp_path, "b")
+    report = compare_paths(before, after, DriftSettings()).report
+    assert report.features[0].psi == 0.0
+    assert report.features[0].p_value == 1.0
+    assert report.reference_rows == report.current_rows == 120_000
+
+
+@pytest.mark.parametrize("wrong", [["--q", "2"], ["--min-rows", "3"], ["--ignore", "nobody"]])
+def test_settings_that_cannot_work_are_refused(capsys, reference, wrong):
+    arguments = ["monitor", "--reference", reference, "--current", reference, *wrong]
+    assert main.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("loop: ")
