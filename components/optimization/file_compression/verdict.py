@@ -46,12 +46,13 @@ def told_of(
     for part in reporting.over:
         if _refutes(part, everywhere[part.slice], budget):
             where = "" if part is reporting.overall else f" on {part.slice}"
+            allowed = formatting.number(part.limit)
             return Told(
                 verdict=Verdict.NOT_KEPT,
                 reason=Reason.NOT_CONFIRMED,
                 explanation=f"{_capital(chosen.name)} kept to the budget on the rows that chose "
                 f"it, and loses {formatting.number(part.drop.value)} of {metric}{where} on "
-                f"{part.rows:,} rows that it had not seen; {formatting.number(part.limit)} was allowed",
+                f"{part.rows:,} rows that it had not seen; {allowed} was allowed",
             )
     few = bool(reporting.over)
     return Told(
@@ -88,9 +89,10 @@ def _kept(chosen: Rung, reporting: Judgement, budget: Budget, parent_bytes: int)
 def _unsure(part: SliceResult, everywhere: dict[str, SliceResult]) -> str:
     whole = everywhere[part.slice]
     where = "" if part.slice == "overall" else f" of {part.slice}"
+    few, all_of_them = (formatting.number(x.drop.value) for x in (part, whole))
     return (
-        f"; {formatting.number(part.drop.value)} on {part.rows:,} rows{where} is within what so few "
-        f"can tell, over all {whole.rows:,} held-out rows it is {formatting.number(whole.drop.value)}"
+        f"; {few} on {part.rows:,} rows{where} is within what so few can tell, over all "
+        f"{whole.rows:,} held-out rows it is {all_of_them}"
     )
 
 

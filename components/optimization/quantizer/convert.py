@@ -1,8 +1,8 @@
-"""How does a model become a .tflite file? Runs in a child process, as TensorFlow may abort.
+"""Conversion of a model to a .tflite file. Runs in a child process, as TensorFlow may abort.
 
-Every function takes and returns JSON, as `tfx_loop.core.child_process` asks for; models and rows are
-files that it names. What the converter cannot do is a ModelError with the one line of its log that
-says why.
+Every function takes and returns JSON, as `tfx_loop.core.child_process` asks for; models and rows
+are files that it names. What the converter cannot do is a ModelError with the one line of its log
+that says why.
 """
 
 import re
@@ -141,7 +141,7 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Trains a Keras model with quantisation emulated, then converts it.
 
     Args:
-        payload: `keras`, `rows` (of `tfx_loop.optimization.fine_tuning.rows_file`), `settings`, `io_type`,
+        payload: `keras`, `rows` (as `fine_tuning.rows_file` writes them), `settings`, `io_type`,
             `fixed_batch`, `folder` for the SavedModel between, and `out`.
 
     Returns:

@@ -38,10 +38,8 @@ def _of(facts: ModelFacts, size: int) -> list[Latency]:
 def _bar(name: str, facts: ModelFacts, x: Latency, scale: Scale, top: float) -> list[str]:
     middle, end = top + _ROW / 2, scale(x.p50_ms)
     p95, p99 = (scale(min(value, scale.high)) for value in (x.p95_ms, x.p99_ms))
-    told = (
-        f"{x.runtime}: p50 {formatting.milliseconds(x.p50_ms)}, p95 {formatting.milliseconds(x.p95_ms)}, "
-        f"p99 {formatting.milliseconds(x.p99_ms)} over {x.calls} calls"
-    )
+    half, most, nearly_all = (formatting.milliseconds(v) for v in (x.p50_ms, x.p95_ms, x.p99_ms))
+    told = f"{x.runtime}: p50 {half}, p95 {most}, p99 {nearly_all} over {x.calls} calls"
     return [
         text(
             f"{name}: {facts.mode.replace('_', ' ')}",
@@ -66,7 +64,7 @@ def _bar(name: str, facts: ModelFacts, x: Latency, scale: Scale, top: float) -> 
             class_=f"time {name}-time",
         ),
         text(
-            f"{formatting.milliseconds(x.p50_ms)}, p99 {formatting.milliseconds(x.p99_ms)}",
+            f"{half}, p99 {nearly_all}",
             p99 + 12,
             middle + 4,
             "side",
