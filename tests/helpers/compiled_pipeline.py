@@ -4,7 +4,7 @@ import json
 
 
 def compile_pipeline(folder, components, name="compiled"):
-    """Returns the PipelineSpec of a pipeline of `components`, compiled for Kubeflow V2."""
+    """Returns the PipelineSpec of a pipeline of our nodes, compiled for Kubeflow V2."""
     from tfx.dsl.components.base import base_node
     from tfx.orchestration import pipeline
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner

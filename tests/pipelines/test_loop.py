@@ -315,7 +315,8 @@ def test_decision_whose_file_is_gone_says_what_to_do(bench):
 
 def test_run_held_by_a_live_process_is_left_alone(bench):
     code = (
-        "import sys, time; from recorder import open_store; from tfx_loop.pipelines.control import leases\n"
+        "import sys, time; from recorder import open_store\n"
+        "from tfx_loop.pipelines.control import leases\n"
         f"store = open_store({str(bench.folder / 'metadata.db')!r})\n"
         "leases.take(store, 'monitor-flights-2013-03', 1); print('taken', flush=True)\n"
         "time.sleep(60)"

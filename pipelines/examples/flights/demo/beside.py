@@ -19,8 +19,9 @@ class EveryWindow:
         self._log = folder / "every_window.log"
         self._output = folder / "every_window.json"
         command = [
-            sys.executable, "-m", "tfx_loop.pipelines.examples.flights.demo.policies", f"--fraction={fraction}",
-            f"--seed={seed}", f"--windows={windows}", f"--output={self._output}",
+            sys.executable, "-m", "tfx_loop.pipelines.examples.flights.demo.policies",
+            f"--fraction={fraction}", f"--seed={seed}", f"--windows={windows}",
+            f"--output={self._output}",
         ]  # fmt: skip
         with self._log.open("wb") as sink:
             self._process = subprocess.Popen(

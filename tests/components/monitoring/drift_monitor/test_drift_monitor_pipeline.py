@@ -11,8 +11,8 @@ from counted_rows import log_rows
 from tfx_loop.pipelines.config import LOCAL_BEAM_ARGS
 
 PURE = (
-    "tfx_loop.monitoring.profile.build, tfx_loop.monitoring.profile.sample, tfx_loop.monitoring.drift.monitor, "
-    "tfx_loop.monitoring.file_comparison.files"
+    "tfx_loop.monitoring.profile.build, tfx_loop.monitoring.profile.sample, "
+    "tfx_loop.monitoring.drift.monitor, tfx_loop.monitoring.file_comparison.files"
 )
 
 
