@@ -22,7 +22,6 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepared_share
 from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
 from tfx_loop.models.inference import Source
@@ -167,7 +166,6 @@ def _searched(
         worker=worker,
         out_dir=folder,
         progress=progress,
-        maps=prepared_share,
     )
 
 

@@ -17,7 +17,6 @@ from tfx_loop.contracts import optimization_report
 from tfx_loop.contracts.optimization_report import OptimizationReport, Verdict
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepared_share
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
 from tfx_loop.optimization.quantizer.report import report_of
@@ -97,7 +96,6 @@ def _search(request: Request, worker: Worker, folder: Path) -> SearchResult:
         signature=request.settings.signature or None,
         keras=request.keras,
         training=request.training,
-        maps=prepared_share,
         file_name=TFLITE_FILE,
         progress=lambda step: _LOG.info("quantizer step=%s", step),
     )

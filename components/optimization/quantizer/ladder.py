@@ -18,6 +18,7 @@ import numpy as np
 from tfx_loop.contracts.optimization_report import Rung, RungStatus, SliceResult
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, ConfigError, DataError, ModelError
+from tfx_loop.core.import_path import user_function
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.rows import Rows
@@ -33,6 +34,8 @@ from tfx_loop.optimization.reporting.sizes import size_of
 
 _LOG = logging.getLogger(__name__)
 MODEL_FILE = "model.tflite"
+# Named and not imported: a theme knows no other theme.
+MAPPED_SHARE = "tfx_loop.edge.edgetpu_compiler.rewrite.preparation:prepared_share"
 _CHECKED_ROWS = 256
 _TIMED_ROWS = 64
 
@@ -70,7 +73,7 @@ def search(
     signature: str | None = None,
     keras: Path | None = None,
     training: Rows | None = None,
-    maps: Maps | None = None,
+    mapped_share_fn: str = MAPPED_SHARE,
     file_name: str = MODEL_FILE,
 ) -> SearchResult:
     """Returns the variant that serves the target best among those that keep to the budget.
@@ -88,7 +91,8 @@ def search(
         signature: Of a SavedModel; None for the one that takes numbers.
         keras: The tf_keras file for quantisation-aware training; the source when it is one.
         training: Rows with labels for that; None leaves that rung out.
-        maps: Says for the target `edge_tpu` which share of a file's operators is mapped.
+        mapped_share_fn: Import path of a function that says for the target `edge_tpu` which share
+            of a file's operators maps.
         file_name: Of the chosen model.
 
     Raises:
@@ -140,7 +144,9 @@ def search(
             target=target,
             settings=settings,
             progress=progress,
-            maps=maps,
+            maps=user_function(mapped_share_fn, "mapped_share_fn")
+            if target is Target.EDGE_TPU
+            else None,
         )
         run.climb(modes, _keras_of(source, keras), training, seed)
         return run.publish(out_dir / file_name)

@@ -72,16 +72,9 @@ def test_smallest_that_keeps_the_budget_is_written(trained, worker, tmp_path):
 
 
 def test_edge_tpu_gets_whole_numbers_and_one_row_at_a_time(trained, worker, tmp_path):
-    seen = []
-
-    def maps(path):
-        seen.append(path.suffix)
-        return 0.75
-
     budget = quantizable.budget_of(0.03, Target.EDGE_TPU)
-    result = searched(trained, worker, tmp_path, budget, maps=maps)
+    result = searched(trained, worker, tmp_path, budget, mapped_share_fn="quantizable.mapped_share")
     assert [rung.mode for rung in result.rungs] == ["int8"]
-    assert seen == [".tflite"]
     assert "75% of it maps" in result.chosen.explanation
     predictor = open_predictor(result.path)
     (given,), (taken,) = predictor.outputs, predictor.inputs
