@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models import inspect
-from tfx_loop.models.arrays import load_arrays, save_arrays
+from tfx_loop.models.fitness_checks import check_convertible
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.models.tensors import TensorSpec
 
 Array = npt.NDArray[Any]
@@ -103,7 +103,7 @@ def answer(payload: Mapping[str, Any]) -> None:
 
 def convertible(payload: Mapping[str, Any]) -> Any:
     """Does what `source_of` asks, in the child."""
-    found = inspect.check_convertible(
+    found = check_convertible(
         payload["path"],
         signature=payload["signature"],
         custom_objects=tuple(payload["custom_objects"]),

@@ -57,13 +57,13 @@ def open_predictor(
     """
     file = path if isinstance(path, ModelFile) else detect(path)
     if file.format is Format.TFLITE:
-        from tfx_loop.models.tflite_model import TFLitePredictor
+        from tfx_loop.models.tflite.predictor import TFLitePredictor
 
         return TFLitePredictor(file.path, signature=signature, threads=threads)
     if file.format is Format.SAVED_MODEL:
-        from tfx_loop.models.saved_model import SavedModelPredictor
+        from tfx_loop.models.saved_model.predictor import SavedModelPredictor
 
         return SavedModelPredictor(file.path, signature=signature)
-    from tfx_loop.models.keras_model import KerasPredictor
+    from tfx_loop.models.keras.model import KerasPredictor
 
     return KerasPredictor(file, custom_objects=custom_objects)

@@ -60,7 +60,7 @@ def write_model(
         ModelError: What was written does not load, or answers otherwise; nothing is left of it.
         ConfigError: The name does not say a form.
     """
-    from tfx_loop.models.keras_model import KerasPredictor
+    from tfx_loop.models.keras.model import KerasPredictor
 
     target = Path(path)
     expected = KerasPredictor.of(model).predict(rows)
@@ -98,7 +98,7 @@ def save_saved_model(model: "keras.Model", folder: str, examples: bool = False) 
     """Writes a SavedModel with signatures by name and without Keras' own functions."""
     import tensorflow as tf
 
-    from tfx_loop.models.keras_model import concrete_function, keras_specs
+    from tfx_loop.models.keras.model import concrete_function, keras_specs
 
     inputs, outputs = keras_specs(model)
     columns = concrete_function(model, inputs, outputs)

@@ -19,9 +19,9 @@ from tfx_loop.deployment.model_server.signature import (
     Signature,
     TensorSpec,
 )
-from tfx_loop.models.examples import columns_of
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.tensors import TensorSpec as ModelTensor
 from tfx_loop.models.variant import Note
 

@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from tfx_loop.core.errors import DataError, ModelError, ModelRejected
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
-from tfx_loop.models.examples import columns_of
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.saved_model import read_graph
+from tfx_loop.models.rows.examples import columns_of
+from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.variant import TFLITE, read_note
 
 SIGNATURE = "serving_default"

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError, ModelError
-from tfx_loop.models.tflite_model import plain_name
+from tfx_loop.models.tflite.predictor import plain_name
 
 Array = npt.NDArray[Any]
 # A float output has no steps; its range over the golden rows stands for 255 of them.

@@ -23,7 +23,7 @@ from tfx_loop.edge.edge_bundle.golden import Tolerance
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.row_fitting import rows_from_table
+from tfx_loop.models.rows.fitting import rows_from_table
 
 _GOLDEN_SPLITS = ("eval", "train")
 _REPORT_FILE = "edgetpu_report.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.fine_tuning.describing import specs_from_json

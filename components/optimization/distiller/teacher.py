@@ -12,9 +12,9 @@ import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.models.formats import Format, ModelFile, detect
-from tfx_loop.models.keras_model import KerasPredictor, load_keras
+from tfx_loop.models.keras.model import KerasPredictor, load_keras
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.row_fitting import rows_from_arrays
+from tfx_loop.models.rows.fitting import rows_from_arrays
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.distiller.soft_targets import teacher_logits
 from tfx_loop.optimization.fine_tuning.rows_file import Array

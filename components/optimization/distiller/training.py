@@ -11,8 +11,8 @@ import tf_keras as keras
 from tfx_loop.core.child_process.child import report_progress
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.import_path import user_function
-from tfx_loop.models.keras_model import KerasPredictor, keras_specs
-from tfx_loop.models.row_fitting import rows_from_arrays
+from tfx_loop.models.keras.model import KerasPredictor, keras_specs
+from tfx_loop.models.rows.fitting import rows_from_arrays
 from tfx_loop.optimization.distiller import losses, teacher
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.distiller.teacher import Lesson

@@ -26,7 +26,7 @@ from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
 from tfx_loop.models.inference import Source
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows import Parts, Rows, joined, split, stratified_sample
+from tfx_loop.models.rows.rows import Parts, Rows, joined, split, stratified_sample
 from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
 from tfx_loop.optimization.file_compression.data import check_file, read_rows
 from tfx_loop.optimization.file_compression.folder import (

@@ -22,7 +22,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.node import Judged
 from tfx_loop.optimization.metrics.budget import Budget, Judgement, judge
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.models.row_fitting import rows_from_table
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.fitting import rows_from_table
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.fine_tuning.comparison import Asked, Side
 from tfx_loop.optimization.fine_tuning.node import Judged, present

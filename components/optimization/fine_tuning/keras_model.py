@@ -12,8 +12,8 @@ import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.core.import_path import user_function
-from tfx_loop.models import inspect
-from tfx_loop.models.keras_model import load_keras
+from tfx_loop.models.keras.model import load_keras
+from tfx_loop.models.weights import check_finite, keras_weights
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 
 Model: TypeAlias = keras.Model
@@ -32,7 +32,7 @@ def load(path: Path | str, settings: FineTuningSettings) -> Model:
     """
     compiles = user_function(settings.compile_fn, "compile_fn") if settings.compile_fn else None
     model = read(path, compiled=compiles is None, custom_objects=settings.custom_objects)
-    inspect.check_finite(inspect.keras_weights(model), Path(path))
+    check_finite(keras_weights(model), Path(path))
     if compiles is not None:
         compiles(model)
     if not is_compiled(model):

@@ -18,7 +18,7 @@ import tf_keras as keras
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.formats import SAVED_MODEL_FILE
-from tfx_loop.models.keras_model import concrete_function, keras_specs
+from tfx_loop.models.keras.model import concrete_function, keras_specs
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.models.write import write_model
 from tfx_loop.optimization.fine_tuning import same_signatures

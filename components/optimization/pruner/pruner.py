@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.outputs import Served, Written, to_payload
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.pruner.settings import PruningSettings

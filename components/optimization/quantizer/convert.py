@@ -19,8 +19,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.models.arrays import load_arrays
-from tfx_loop.models.inspect import check_convertible
+from tfx_loop.models.fitness_checks import check_convertible
+from tfx_loop.models.rows.arrays import load_arrays
 from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, Mode
 
 _SIGNATURE = "serving_default"
@@ -56,7 +56,7 @@ def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
         module.model = tf.saved_model.load(str(found.file.path))
         serve = _of_signature(module.model.signatures[found.signature], inputs)
     else:
-        from tfx_loop.models.keras_model import concrete_function, load_keras
+        from tfx_loop.models.keras.model import concrete_function, load_keras
 
         model = load_keras(found.file)
         module.weights = model.weights
@@ -147,7 +147,7 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         As `convert`, with `technique` and `left_float`, the layers that TFMOT cannot quantise.
     """
-    from tfx_loop.models.keras_model import concrete_function, keras_specs
+    from tfx_loop.models.keras.model import concrete_function, keras_specs
     from tfx_loop.optimization.fine_tuning import quantization_aware
     from tfx_loop.optimization.fine_tuning.rows_file import read_rows
     from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings

@@ -21,7 +21,7 @@ from tfx_loop.core.errors import ChildFailed, ConfigError, DataError, ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.inference import outputs_of
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.metrics.budget import Budget, Target
 from tfx_loop.optimization.quantizer.candidate import UNTRIED, Candidate, Maps, failed
 from tfx_loop.optimization.quantizer.choice import best

@@ -11,8 +11,8 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.formats import ModelFile
 from tfx_loop.models.inference import Source, outputs_of, source_of
-from tfx_loop.models.row_fitting import rows_from_table
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.fitting import rows_from_table
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.eval_config import Evaluation, from_eval_config
 from tfx_loop.optimization.metrics.labels import encode_labels

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models.arrays import Array, save_arrays
 from tfx_loop.models.formats import ModelFile
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.arrays import Array, save_arrays
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.quantizer.modes import IoType, Mode, io_type_of, title

@@ -11,10 +11,10 @@ from typing import Any
 from tfx_loop.contracts.optimization_report import Layer, ModelFacts
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models import inspect
-from tfx_loop.models.arrays import load_arrays
 from tfx_loop.models.formats import Format, detect
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.rows.arrays import load_arrays
+from tfx_loop.models.weights import Weight, weights_of
 from tfx_loop.optimization.reporting import latency, tflite_layers
 from tfx_loop.optimization.reporting.sizes import size_of
 
@@ -107,7 +107,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(model: Described, predictor: Any) -> ModelFacts:
     file = detect(model.path)
     names = tflite_layers.readers(file.path) if file.format is Format.TFLITE else {}
-    layers = by_layer(inspect.weights(file, custom_objects=model.custom_objects), names)
+    layers = by_layer(weights_of(file, custom_objects=model.custom_objects), names)
     parameters = sum(layer.parameters for layer in layers)
     zeros = sum(layer.zeros for layer in layers)
     return ModelFacts(
@@ -125,7 +125,7 @@ def _facts(model: Described, predictor: Any) -> ModelFacts:
 
 
 def by_layer(
-    weights: Sequence[inspect.Weight], names: Mapping[str, str] | None = None
+    weights: Sequence[Weight], names: Mapping[str, str] | None = None
 ) -> tuple[Layer, ...]:
     """Returns the weights added up by layer, in the order of the file.
 
@@ -133,7 +133,7 @@ def by_layer(
         weights: `conv/kernel` and `conv/bias` are of the layer `conv`.
         names: Layer by the name of the weight, where that does not tell.
     """
-    groups: dict[str, list[inspect.Weight]] = {}
+    groups: dict[str, list[Weight]] = {}
     for weight in weights:
         name = (names or {}).get(weight.name) or layer_name(weight.name)
         groups.setdefault(name, []).append(weight)
@@ -147,7 +147,7 @@ def layer_name(weight_name: str) -> str:
     return head if slash and last in _LAST_PARTS else first
 
 
-def _layer(name: str, group: Sequence[inspect.Weight]) -> Layer:
+def _layer(name: str, group: Sequence[Weight]) -> Layer:
     largest = max(group, key=lambda weight: weight.parameters)
     return Layer(
         name=name,

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from model_files import convert, digits_model, tumour_model
 
 from tfx_loop.core.errors import ConfigError, ModelError
-from tfx_loop.models import keras_file
+from tfx_loop.models.fitness_checks import check_convertible, check_trainable
 from tfx_loop.models.formats import detect
-from tfx_loop.models.inspect import check_convertible, check_finite, check_trainable
-from tfx_loop.models.inspect import weights as weights_of
+from tfx_loop.models.keras import file as keras_file
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.weights import check_finite, weights_of
 from tfx_loop.models.write import write_model, write_tflite
 
 pytestmark = pytest.mark.tensorflow

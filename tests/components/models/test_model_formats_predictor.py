@@ -7,10 +7,10 @@ from model_files import convert, digits_model, digits_rows, tumour_model, tumour
 
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.formats import Format, detect, keras_model_of
-from tfx_loop.models.inspect import weights
-from tfx_loop.models.keras_model import KerasPredictor
+from tfx_loop.models.keras.model import KerasPredictor
 from tfx_loop.models.parity import compare
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.weights import weights_of
 from tfx_loop.models.write import write_model, write_tflite
 
 pytestmark = pytest.mark.tensorflow
@@ -71,7 +71,7 @@ def test_keras_forms_answer_exactly_and_hold_the_same_weights(digits, suffix):
     rows, answers, place = digits
     predictor = open_predictor(place / f"digits{suffix}")
     assert compare(answers, predictor.predict(rows)).max_difference < 1e-6
-    found = weights(place / f"digits{suffix}")
+    found = weights_of(place / f"digits{suffix}")
     kernels = {(w.name, w.shape, w.parameters) for w in found if w.name.endswith("kernel")}
     assert kernels == {("conv/kernel", (3, 3, 1, 8), 72), ("probabilities/kernel", (288, 10), 2880)}
     assert sum(w.parameters for w in found) == digits_model().count_params()
@@ -82,7 +82,7 @@ def test_zeros_are_counted(digits, place):
     kernel = model.get_layer("probabilities").kernel
     kernel.assign(tf.where(tf.range(10) < 4, 0.0, tf.ones_like(kernel)))
     write_model(model, place / "zeros", rows=digits[0])
-    found = {w.name: w for w in weights(place / "zeros")}
+    found = {w.name: w for w in weights_of(place / "zeros")}
     assert found["probabilities/kernel"].zeros == 4 * 288
     assert found["conv/bias"].zeros == 8
 
@@ -116,7 +116,7 @@ def test_other_modes_stay_close(digits, mode, io_dtype, difference):
     content = convert(digits_model(), place, mode, io_dtype)
     path = place / f"{mode}.tflite"
     assert write_tflite(content, path, rows=rows, parent=answers).max_difference < difference
-    largest = max(weights(path), key=lambda w: w.parameters)
+    largest = max(weights_of(path), key=lambda w: w.parameters)
     assert largest.parameters == 2880
     assert largest.dtype == ("float16" if mode == "float16" else "int8")
 

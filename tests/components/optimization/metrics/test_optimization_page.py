@@ -7,7 +7,7 @@ import numpy as np
 from sample_report import REPORT, RUNGS
 
 from tfx_loop.contracts.optimization_report import RungStatus, Verdict
-from tfx_loop.models.arrays import load_arrays, save_arrays
+from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.optimization.reporting.formatting import milliseconds, signed, size_text, times
 from tfx_loop.optimization.reporting.page import render, render_model
 from tfx_loop.optimization.reporting.terminal import model_text, report_text

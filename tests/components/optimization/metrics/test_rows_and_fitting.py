@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.row_fitting import rows_from_arrays, rows_from_table
-from tfx_loop.models.rows import Rows, joined, split, stratified_sample
+from tfx_loop.models.rows.fitting import rows_from_arrays, rows_from_table
+from tfx_loop.models.rows.rows import Rows, joined, split, stratified_sample
 
 
 @dataclass(frozen=True)

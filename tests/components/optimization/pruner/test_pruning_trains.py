@@ -10,7 +10,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_uti
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.outputs import Signatures
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner import wrapping

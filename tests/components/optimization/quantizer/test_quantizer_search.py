@@ -10,7 +10,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, LoopError, ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import Target
 from tfx_loop.optimization.quantizer.ladder import search

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.arrays import save_arrays
+from tfx_loop.models.rows.arrays import save_arrays
 
 Array = npt.NDArray[Any]
 

@@ -1,80 +1,18 @@
-"""How is a SavedModel read and asked?"""
+"""Graphs and signatures of a SavedModel, read from saved_model.pb without loading the model."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from tfx_loop.core.errors import DataError, ModelError, first_line
+from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import SAVED_MODEL_FILE
-from tfx_loop.models.tensors import (
-    COLUMNS_SIGNATURE,
-    DEFAULT_BATCH_ROWS,
-    DEFAULT_SIGNATURE,
-    Array,
-    TensorSpec,
-)
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, TensorSpec
 
-_SERVE_TAG = "serve"
+SERVE_TAG = "serve"
 _INTERNAL_PREFIX = "__saved_model"
-
-
-class SavedModelPredictor:
-    """One signature of a SavedModel."""
-
-    def __init__(self, folder: Path, *, signature: str | None = None) -> None:
-        """Loads it.
-
-        Raises:
-            ModelError: It has no such signature, or cannot be loaded.
-        """
-        graph = read_graph(folder)
-        self.signature = choose_signature(graph, folder, signature)
-        self.inputs, self.outputs = specs(graph.signature_def[self.signature])
-        where = f"signature {self.signature!r} of {folder}"
-        tensors.check_batched(self.inputs, where)
-        check_ops(graph, folder)
-        self.runtime = f"SavedModel on TensorFlow {tf.__version__}"
-        try:
-            self._loaded = tf.saved_model.load(str(folder), tags=[_SERVE_TAG])
-            self._function = self._loaded.signatures[self.signature]
-        except Exception as error:  # Whatever a damaged folder makes TensorFlow raise.
-            raise ModelError(
-                f"Expected a whole SavedModel in {folder}, received {type(error).__name__}: "
-                f"{first_line(error)} Export it again."
-            ) from error
-
-    def predict(
-        self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
-    ) -> dict[str, Array]:
-        """Returns the outputs by name; raises as `Predictor.predict`."""
-        return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
-
-    def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        with refusals_told():
-            outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
-        return {spec.name: outputs[spec.name].numpy() for spec in self.outputs}
-
-
-@contextmanager
-def refusals_told() -> Iterator[None]:
-    """Says which side is at fault when TensorFlow refuses to run a batch.
-
-    Raises:
-        DataError: The rows do not fit.
-        ModelError: The model failed on them.
-    """
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"The model refuses the rows: {first_line(error)}") from error
-    except tf.errors.OpError as error:
-        raise ModelError(f"The model failed: {first_line(error)}") from error
 
 
 def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
@@ -96,10 +34,10 @@ def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
             "Was it copied to the end? Export it again."
         ) from error
     for graph in parsed.meta_graphs:
-        if _SERVE_TAG in graph.meta_info_def.tags:
+        if SERVE_TAG in graph.meta_info_def.tags:
             return graph
     raise ModelError(
-        f"Expected a SavedModel with the tag {_SERVE_TAG!r} in {file}, found "
+        f"Expected a SavedModel with the tag {SERVE_TAG!r} in {file}, found "
         f"{len(parsed.meta_graphs)} graphs without it. Export it for serving."
     )
 

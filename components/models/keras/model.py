@@ -9,9 +9,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, ModelError, first_line
-from tfx_loop.models import keras_file, tensors
+from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
-from tfx_loop.models.saved_model import refusals_told
+from tfx_loop.models.keras import file as keras_file
+from tfx_loop.models.saved_model.predictor import refusals_told
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.rows import Rows
+from tfx_loop.models.rows.rows import Rows
 
 Array = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""What is in a model, and what makes it unfit for an optimiser? Each obstacle is one line."""
+"""Weights of a model in any form: names, shapes, zeros, and whether they are finite."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfx_loop.core.errors import ModelError, first_line
-from tfx_loop.models import tensors, tflite_file
 from tfx_loop.models.formats import Format, ModelFile, detect
-from tfx_loop.models.tensors import Array, TensorSpec
+from tfx_loop.models.tensors import Array
+from tfx_loop.models.tflite import reading as tflite_file
 
 # Kept in a checkpoint for training, not for the answers.
 _NOT_WEIGHTS = ("optimizer", "keras_api", "save_counter")
@@ -40,85 +40,7 @@ class Weight:
     not_finite: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Convertible:
-    """A model that the converter can take.
-
-    Attributes:
-        file: Where it is.
-        signature: Which signature of a SavedModel is converted; None for a Keras file.
-        inputs: What it takes; only the batch may have any size.
-        outputs: What it gives.
-    """
-
-    file: ModelFile
-    signature: str | None
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-
-def check_convertible(
-    path: str | Path | ModelFile,
-    *,
-    signature: str | None = None,
-    custom_objects: Sequence[str] = (),
-) -> Convertible:
-    """Returns what the converter will see of a SavedModel or Keras file.
-
-    Args:
-        path: The model.
-        signature: As for `open_predictor`.
-        custom_objects: As for `open_predictor`.
-
-    Raises:
-        ModelError: It is corrupt, has no numeric signature, an operation that TensorFlow does not
-            know, a dimension beside the batch without a size, or weights that are not finite.
-    """
-    file = path if isinstance(path, ModelFile) else detect(path)
-    if file.format is Format.TFLITE:
-        raise ModelError(
-            f"Expected a SavedModel, .keras or .h5 to convert, received the TFLite model "
-            f"{file.path}. Give the model that it was converted from."
-        )
-    if file.format is Format.SAVED_MODEL:
-        found = _convertible_saved_model(file, signature)
-        weights = _saved_model_weights(file.path)
-    else:
-        from tfx_loop.models.keras_model import keras_specs, load_keras
-
-        model = load_keras(file, custom_objects=custom_objects)
-        inputs, outputs = keras_specs(model, str(file.path))
-        hint = "Give the network that takes numbers, without the layers that read text."
-        tensors.check_numeric((*inputs, *outputs), str(file.path), hint)
-        found = Convertible(file=file, signature=None, inputs=inputs, outputs=outputs)
-        weights = keras_weights(model)
-    _check_static(found)
-    check_finite(weights, file.path)
-    return found
-
-
-def check_trainable(path: str | Path | ModelFile, custom_objects: Sequence[str] = ()) -> ModelFile:
-    """Returns the Keras file that training-time techniques can work on.
-
-    Raises:
-        ModelError: It is no functional or Sequential tf_keras model, or its weights are not finite.
-    """
-    from tfx_loop.models.keras_model import keras_specs, load_keras
-
-    file = path if isinstance(path, ModelFile) else detect(path)
-    if file.format not in (Format.KERAS, Format.H5):
-        raise ModelError(
-            f"Expected a .keras or .h5 file to train on, received {file.path} in the form "
-            f"{file.format.value}. Let the Trainer save the tf_keras model as "
-            "Format-Keras/model.keras beside its SavedModel, or use post-training techniques."
-        )
-    model = load_keras(file, custom_objects=custom_objects)
-    keras_specs(model, str(file.path))
-    check_finite(keras_weights(model), file.path)
-    return file
-
-
-def weights(
+def weights_of(
     path: str | Path | ModelFile, *, custom_objects: Sequence[str] = ()
 ) -> tuple[Weight, ...]:
     """Returns the weights of a model, in the order of the file; of TFLite the constants.
@@ -131,7 +53,7 @@ def weights(
         return tuple(_tflite_weights(tflite_file.read(file.path)))
     if file.format is Format.SAVED_MODEL:
         return _saved_model_weights(file.path)
-    from tfx_loop.models.keras_model import load_keras
+    from tfx_loop.models.keras.model import load_keras
 
     return keras_weights(load_keras(file, custom_objects=custom_objects))
 
@@ -157,33 +79,12 @@ def check_finite(found: Sequence[Weight], path: Path) -> None:
         )
 
 
-def _convertible_saved_model(file: ModelFile, signature: str | None) -> Convertible:
-    from tfx_loop.models import saved_model
-
-    graph = saved_model.read_graph(file.path)
-    chosen = saved_model.choose_signature(graph, file.path, signature)
-    inputs, outputs = saved_model.specs(graph.signature_def[chosen])
-    tensors.check_batched(inputs, f"signature {chosen!r} of {file.path}")
-    saved_model.check_ops(graph, file.path)
-    return Convertible(file=file, signature=chosen, inputs=inputs, outputs=outputs)
-
-
-def _check_static(found: Convertible) -> None:
-    dynamic = [spec for spec in found.inputs if not spec.is_static]
-    if dynamic:
-        raise ModelError(
-            f"Expected inputs of {found.file.path} whose batch alone has any size, received "
-            f"{tensors.shown(dynamic)}. Export it with the sizes that it serves, such as "
-            "[None, 128]."
-        )
-
-
 def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
     import tensorflow as tf
 
-    from tfx_loop.models import saved_model
+    from tfx_loop.models.saved_model.graph import read_graph
 
-    saved_model.read_graph(folder)
+    read_graph(folder)
     if not (folder / "variables" / "variables.index").is_file():
         return ()
     try:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfx_loop.core.errors import ModelError, first_line
-from tfx_loop.models import tensors, tflite_file
+from tfx_loop.models import tensors
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array, TensorSpec
+from tfx_loop.models.tflite import reading as tflite_file
 
 # Custom operators that every TFLite interpreter brings along.
 _COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}

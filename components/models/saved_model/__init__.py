@@ -1,0 +1,1 @@
+"""SavedModels: graph and signatures read from the file, and opened for prediction."""

@@ -1,0 +1,72 @@
+"""A SavedModel opened for prediction in this process."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_loop.core.errors import DataError, ModelError, first_line
+from tfx_loop.models import tensors
+from tfx_loop.models.saved_model.graph import (
+    SERVE_TAG,
+    check_ops,
+    choose_signature,
+    read_graph,
+    specs,
+)
+from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array
+
+
+class SavedModelPredictor:
+    """One signature of a SavedModel."""
+
+    def __init__(self, folder: Path, *, signature: str | None = None) -> None:
+        """Loads it.
+
+        Raises:
+            ModelError: It has no such signature, or cannot be loaded.
+        """
+        graph = read_graph(folder)
+        self.signature = choose_signature(graph, folder, signature)
+        self.inputs, self.outputs = specs(graph.signature_def[self.signature])
+        where = f"signature {self.signature!r} of {folder}"
+        tensors.check_batched(self.inputs, where)
+        check_ops(graph, folder)
+        self.runtime = f"SavedModel on TensorFlow {tf.__version__}"
+        try:
+            self._loaded = tf.saved_model.load(str(folder), tags=[SERVE_TAG])
+            self._function = self._loaded.signatures[self.signature]
+        except Exception as error:  # Whatever a damaged folder makes TensorFlow raise.
+            raise ModelError(
+                f"Expected a whole SavedModel in {folder}, received {type(error).__name__}: "
+                f"{first_line(error)} Export it again."
+            ) from error
+
+    def predict(
+        self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
+    ) -> dict[str, Array]:
+        """Returns the outputs by name; raises as `Predictor.predict`."""
+        return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
+
+    def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        with refusals_told():
+            outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
+        return {spec.name: outputs[spec.name].numpy() for spec in self.outputs}
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Says which side is at fault when TensorFlow refuses to run a batch.
+
+    Raises:
+        DataError: The rows do not fit.
+        ModelError: The model failed on them.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise DataError(f"The model refuses the rows: {first_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise ModelError(f"The model failed: {first_line(error)}") from error

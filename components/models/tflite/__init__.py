@@ -1,0 +1,1 @@
+"""TensorFlow Lite files: the one reader, names of layers, and opened for prediction."""
