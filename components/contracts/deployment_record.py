@@ -20,7 +20,7 @@ FILE_NAME = "deployment.json"
 SCHEMA_VERSION = 1
 
 
-class State(str, Enum):
+class DeploymentState(str, Enum):
     """What became of a version."""
 
     PUSHING = "pushing"
@@ -54,7 +54,7 @@ class Deployment:
     run_id: str
     pushed_at_ms: int
     replaced: int | None
-    state: State
+    state: DeploymentState
     reason: str = ""
 
 
@@ -68,7 +68,7 @@ class DeploymentRecord:
     @property
     def stable(self) -> Deployment | None:
         """The champion: the version that should be serving."""
-        return next((v for v in reversed(self.versions) if v.state is State.STABLE), None)
+        return next((v for v in reversed(self.versions) if v.state is DeploymentState.STABLE), None)
 
     @property
     def next_version(self) -> int:
@@ -81,9 +81,11 @@ class DeploymentRecord:
         When it is stable, the version that was stable before becomes retired.
         """
         kept = [v for v in self.versions if v.version != deployment.version]
-        if deployment.state is State.STABLE:
+        if deployment.state is DeploymentState.STABLE:
             kept = [
-                dataclasses.replace(v, state=State.RETIRED) if v.state is State.STABLE else v
+                dataclasses.replace(v, state=DeploymentState.RETIRED)
+                if v.state is DeploymentState.STABLE
+                else v
                 for v in kept
             ]
         versions = sorted([*kept, deployment], key=lambda v: v.version)
@@ -122,7 +124,8 @@ def read_record(base_path: str, model_name: str) -> DeploymentRecord:
         )
     try:
         versions = tuple(
-            Deployment(**{**entry, "state": State(entry["state"])}) for entry in content["versions"]
+            Deployment(**{**entry, "state": DeploymentState(entry["state"])})
+            for entry in content["versions"]
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"Expected a deployment record in {uri}, received: {error!r}.") from error

@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 FILE_NAME = "edgetpu_report.json"
 
 
-class Verdict(str, Enum):
+class EdgeTpuVerdict(str, Enum):
     """What becomes of the model on an Edge TPU."""
 
     MAPPED = "MAPPED"
@@ -29,7 +29,7 @@ class Verdict(str, Enum):
     UNKNOWN = "UNKNOWN"
 
 
-class Reason(str, Enum):
+class EdgeTpuReason(str, Enum):
     """Why the verdict is what it is."""
 
     ALL_OPERATORS = "all_operators_map"
@@ -39,7 +39,7 @@ class Reason(str, Enum):
     NOTHING_MAPS = "nothing_maps"
 
 
-class Speaker(str, Enum):
+class EdgeTpuSpeaker(str, Enum):
     """Who says so."""
 
     ANALYSER = "analyser"
@@ -47,7 +47,7 @@ class Speaker(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EdgeTpuReport:
+class EdgeTpuResult:
     """One model on the Edge TPU.
 
     Attributes:
@@ -62,9 +62,9 @@ class EdgeTpuReport:
         settings: With which settings the report was made.
     """
 
-    verdict: Verdict
-    reason: Reason
-    speaker: Speaker
+    verdict: EdgeTpuVerdict
+    reason: EdgeTpuReason
+    speaker: EdgeTpuSpeaker
     mapped_share: float
     minimum_share: float
     analysis: Mapping[str, Any]
@@ -84,7 +84,7 @@ class EdgeTpuReport:
         }
 
 
-def read_report(folder: str | Path) -> EdgeTpuReport:
+def read_report(folder: str | Path) -> EdgeTpuResult:
     """Reads a report from a folder.
 
     Raises:
@@ -97,10 +97,10 @@ def read_report(folder: str | Path) -> EdgeTpuReport:
             f"{content.get('schema_version')!r}. Make the report again with this release."
         )
     try:
-        return EdgeTpuReport(
-            verdict=Verdict(content["verdict"]),
-            reason=Reason(content["reason"]),
-            speaker=Speaker(content["speaker"]),
+        return EdgeTpuResult(
+            verdict=EdgeTpuVerdict(content["verdict"]),
+            reason=EdgeTpuReason(content["reason"]),
+            speaker=EdgeTpuSpeaker(content["speaker"]),
             mapped_share=float(content["mapped_share"]),
             minimum_share=float(content["minimum_share"]),
             analysis=content["analysis"],
@@ -121,7 +121,7 @@ def report_of_analysis(
     minimum_share: float = 0.0,
     rewrites: tuple[str, ...] = (),
     settings: Mapping[str, Any] | None = None,
-) -> EdgeTpuReport:
+) -> EdgeTpuResult:
     """Reports what the analyser expects, where no compiler ran.
 
     What is unknown counts neither way: the verdict is UNKNOWN when it could tip the share.
@@ -131,19 +131,19 @@ def report_of_analysis(
     hoped = mapped + analysis.count(Status.UNKNOWN)
     lowest, highest = (count / total if total else 0.0 for count in (mapped, hoped))
     if total and mapped == total:
-        verdict, reason = Verdict.MAPPED, Reason.ALL_OPERATORS
+        verdict, reason = EdgeTpuVerdict.MAPPED, EdgeTpuReason.ALL_OPERATORS
     elif hoped == 0:
-        verdict, reason = Verdict.NOT_MAPPED, Reason.NOTHING_MAPS
+        verdict, reason = EdgeTpuVerdict.NOT_MAPPED, EdgeTpuReason.NOTHING_MAPS
     elif highest < minimum_share:
-        verdict, reason = Verdict.PARTLY_MAPPED, Reason.SHARE_TOO_LOW
+        verdict, reason = EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_TOO_LOW
     elif lowest < minimum_share or mapped == 0:
-        verdict, reason = Verdict.UNKNOWN, Reason.SHARE_UNCERTAIN
+        verdict, reason = EdgeTpuVerdict.UNKNOWN, EdgeTpuReason.SHARE_UNCERTAIN
     else:
-        verdict, reason = Verdict.PARTLY_MAPPED, Reason.SHARE_REACHED
-    return EdgeTpuReport(
+        verdict, reason = EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_REACHED
+    return EdgeTpuResult(
         verdict=verdict,
         reason=reason,
-        speaker=Speaker.ANALYSER,
+        speaker=EdgeTpuSpeaker.ANALYSER,
         mapped_share=lowest,
         minimum_share=minimum_share,
         analysis=analysis_content(analysis),

@@ -19,14 +19,14 @@ FILE_NAME = "optimization_report.json"
 OVERALL = "overall"
 
 
-class Verdict(str, Enum):
+class OptimizationVerdict(str, Enum):
     """Whether a variant keeps to the budget."""
 
     KEPT = "KEPT"
     NOT_KEPT = "NOT_KEPT"
 
 
-class Reason(str, Enum):
+class OptimizationReason(str, Enum):
     """Why the verdict is what it is."""
 
     WITHIN_BUDGET = "within_budget"
@@ -242,7 +242,7 @@ class Rung:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizationReport:
+class OptimizationResult:
     """What an optimiser did.
 
     Attributes:
@@ -263,8 +263,8 @@ class OptimizationReport:
     """
 
     technique: str
-    verdict: Verdict
-    reason: Reason
+    verdict: OptimizationVerdict
+    reason: OptimizationReason
     explanation: str
     parent: ModelFacts
     child: ModelFacts | None = None
@@ -284,7 +284,7 @@ class OptimizationReport:
         return {"schema_version": content.pop("schema_version"), **content}
 
 
-def from_json(content: Mapping[str, Any], source: str = "the report") -> OptimizationReport:
+def from_json(content: Mapping[str, Any], source: str = "the report") -> OptimizationResult:
     """Returns the report that a JSON object holds.
 
     Raises:
@@ -297,16 +297,16 @@ def from_json(content: Mapping[str, Any], source: str = "the report") -> Optimiz
             f"received schema_version {version!r} with {', '.join(list(content)[:5]) or 'nothing'}."
             " Name a report that loop compress or an optimiser wrote."
         )
-    report: OptimizationReport = json_codec.from_json(OptimizationReport, content, source)
+    report: OptimizationResult = json_codec.from_json(OptimizationResult, content, source)
     return report
 
 
-def write_report(report: OptimizationReport, path: str | Path) -> None:
+def write_report(report: OptimizationResult, path: str | Path) -> None:
     """Writes the report whole; `path` is the file (or its remote URI)."""
     write_json(str(path), report.to_json())
 
 
-def read_report(path: str | Path) -> OptimizationReport:
+def read_report(path: str | Path) -> OptimizationResult:
     """Returns the report of a file.
 
     Raises:

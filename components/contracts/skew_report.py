@@ -54,7 +54,7 @@ class FeatureSkew:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkewReport:
+class SkewResult:
     """Skew on the rows that both sides have.
 
     Attributes:
@@ -98,7 +98,7 @@ class SkewReport:
         return (*differ, *self.absent_in_serving, *self.absent_in_training)
 
 
-def to_json(report: SkewReport) -> dict[str, Any]:
+def to_json(report: SkewResult) -> dict[str, Any]:
     """Returns the content of `skew_report.json`, which `loop skew --json` prints, too."""
     content = asdict(report)
     return {"schema_version": SCHEMA_VERSION, **content, "verdict": report.verdict.value}

@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
-    from tfx_loop.contracts.optimization_report import Verdict
+    from tfx_loop.contracts.optimization_report import OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
     from tfx_loop.optimization.file_compression.request import Request
     from tfx_loop.optimization.file_compression.run import compress
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         files = ", ".join(sorted(os.listdir(args.out)))
         print(f"\n{rungs_text(report)}\n\n{report.explanation}.\n{args.out}: {files}")
-    return 0 if report.verdict is Verdict.KEPT else NONE_KEEPS
+    return 0 if report.verdict is OptimizationVerdict.KEPT else NONE_KEEPS
 
 
 def _not_negative(text: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tfx_loop.core.errors import DataError
 
 if TYPE_CHECKING:
-    from tfx_loop.contracts.optimization_report import OptimizationReport
+    from tfx_loop.contracts.optimization_report import OptimizationResult
 
 HELP = "size, weights, losses and latency of a model, and how it was made smaller"
 _REPORTS = ("report.json", "optimization_report.json")
@@ -46,7 +46,7 @@ def _report_file(path: Path) -> Path | None:
     return path if path.suffix == ".json" else None
 
 
-def _show_report(report: "OptimizationReport", args: argparse.Namespace) -> int:
+def _show_report(report: "OptimizationResult", args: argparse.Namespace) -> int:
     from tfx_loop.optimization.reporting.page import render
     from tfx_loop.optimization.reporting.terminal import report_text
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfx_loop.contracts.skew_report import SkewReport
+    from tfx_loop.contracts.skew_report import SkewResult
 
 HELP = "did the server see what training saw, for the same rows?"
 ALARM = 3
@@ -63,7 +63,7 @@ def _rows(path: str) -> Any:
     return open_table(path).read()
 
 
-def as_text(report: "SkewReport") -> str:
+def as_text(report: "SkewResult") -> str:
     """Returns the report for a terminal."""
     lines = [f"{report.verdict.value}: {report.reason}, {report.rows:,} rows on both sides."]
     if report.verdict.value == "NOT_ENOUGH_DATA":

@@ -6,15 +6,15 @@ from tfx_loop.contracts.optimization_report import (
     Layer,
     MetricUsed,
     ModelFacts,
-    OptimizationReport,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     Parity,
-    Reason,
     Rung,
     RungStatus,
     Size,
     SliceResult,
     SliceStatus,
-    Verdict,
 )
 
 _LAYERS = (
@@ -108,10 +108,10 @@ def facts(path, form, mode, size, latency, runtime):
     )  # fmt: skip
 
 
-REPORT = OptimizationReport(
+REPORT = OptimizationResult(
     technique="quantization",
-    verdict=Verdict.KEPT,
-    reason=Reason.WITHIN_BUDGET,
+    verdict=OptimizationVerdict.KEPT,
+    reason=OptimizationReason.WITHIN_BUDGET,
     explanation="Selective int8 with 2 layers in float keeps to the budget: 3.0 times smaller for "
     "0.0012 of accuracy, of 0.005 that were allowed",
     parent=facts("models/resnet8", "saved_model", "float", 318_144, (1.91, 22.4),

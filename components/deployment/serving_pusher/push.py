@@ -20,7 +20,7 @@ from typing import Protocol
 from tfx_loop.contracts.deployment_record import (
     Deployment,
     DeploymentRecord,
-    State,
+    DeploymentState,
     model_digest,
     read_record,
     write_record,
@@ -133,7 +133,7 @@ def push(
     digest = model_digest(order.model_dir)
     started = _own_entry(record, order.run_id, digest)
     record = _without_interrupted(record, base, kept=started)
-    if started is not None and started.state is State.STABLE:
+    if started is not None and started.state is DeploymentState.STABLE:
         write_record(order.base_path, record)
         return started
     stable = record.stable
@@ -146,7 +146,7 @@ def push(
         run_id=order.run_id,
         pushed_at_ms=now_ms(),
         replaced=stable.version if stable else None,
-        state=State.PUSHING,
+        state=DeploymentState.PUSHING,
     )
     write_record(order.base_path, record.with_version(deployment))
     try:
@@ -157,10 +157,10 @@ def push(
         # Whatever it was: a version that was not proven does not stay.
         _withdraw(base, deployment.version)
         reason = str(error) or type(error).__name__
-        failed = dataclasses.replace(deployment, state=State.FAILED, reason=reason)
+        failed = dataclasses.replace(deployment, state=DeploymentState.FAILED, reason=reason)
         write_record(order.base_path, record.with_version(failed))
         raise
-    deployment = dataclasses.replace(deployment, state=State.STABLE)
+    deployment = dataclasses.replace(deployment, state=DeploymentState.STABLE)
     write_record(order.base_path, record.with_version(deployment))
     logging.info(
         "push model=%s version=%d replaced=%s",
@@ -180,7 +180,7 @@ def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment
             if run_id
             and v.run_id == run_id
             and v.model_digest == digest
-            and v.state in (State.STABLE, State.PUSHING)
+            and v.state in (DeploymentState.STABLE, DeploymentState.PUSHING)
         ),
         None,
     )
@@ -191,9 +191,11 @@ def _without_interrupted(
 ) -> DeploymentRecord:
     """Withdraws what was left half-way by pushes that were killed, except the one to continue."""
     for version in record.versions:
-        if version.state is State.PUSHING and version != kept:
+        if version.state is DeploymentState.PUSHING and version != kept:
             _withdraw(base, version.version)
-            failed = dataclasses.replace(version, state=State.FAILED, reason="interrupted")
+            failed = dataclasses.replace(
+                version, state=DeploymentState.FAILED, reason="interrupted"
+            )
             record = record.with_version(failed)
     return record
 

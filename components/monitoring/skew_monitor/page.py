@@ -1,6 +1,6 @@
 """How does a skew report look as a page? The common page, with one table."""
 
-from tfx_loop.contracts.skew_report import FeatureSkew, SkewReport
+from tfx_loop.contracts.skew_report import FeatureSkew, SkewResult
 from tfx_loop.presentation.document import document, header, section, table
 
 PAGE_FILE = "skew_report.html"
@@ -8,7 +8,7 @@ _SHARE = "rows that differ"
 _MEAN = "mean difference"
 
 
-def render(report: SkewReport) -> str:
+def render(report: SkewResult) -> str:
     """Returns the page of a report."""
     about = " · ".join(filter(None, ("Training-serving skew", report.model_name, report.window)))
     facts = [
@@ -25,7 +25,7 @@ def render(report: SkewReport) -> str:
     )
 
 
-def _features(report: SkewReport) -> str:
+def _features(report: SkewResult) -> str:
     if not report.features:
         return ""
     headings = ("feature", "reason", _SHARE, _MEAN, "for example", "in row")
@@ -46,7 +46,7 @@ def _row(feature: FeatureSkew) -> tuple[str, ...]:
     )
 
 
-def _others(report: SkewReport) -> str:
+def _others(report: SkewResult) -> str:
     told = [(name, "only training has it") for name in report.absent_in_serving]
     told += [(name, "only serving has it") for name in report.absent_in_training]
     told += [(name, "not compared: not one number or text a row") for name in report.not_compared]

@@ -24,7 +24,7 @@ from tfx_loop.contracts.skew_report import (
     TYPE_CHANGED,
     VALUES_DIFFER,
     FeatureSkew,
-    SkewReport,
+    SkewResult,
     SkewVerdict,
 )
 from tfx_loop.core.errors import ConfigError, DataError
@@ -82,7 +82,7 @@ def find_skew_of_reference(
     log: Any,
     keys: Mapping[str, str],
     settings: SkewSettings,
-) -> SkewReport:
+) -> SkewResult:
     """Compares a reference's training sample with a prediction log.
 
     What the reference ignores (label, calendar, what its maker named) is not compared, nor features
@@ -104,7 +104,7 @@ def find_skew(
     keys: Mapping[str, str],
     settings: SkewSettings | None = None,
     unseen: Collection[str] = (),
-) -> SkewReport:
+) -> SkewResult:
     """Compares rows that training and serving both saw.
 
     Args:
@@ -122,7 +122,7 @@ def find_skew(
     settings = settings or SkewSettings()
     served = _answered(served)
     _require("training", list(keys), training.column_names)
-    report = SkewReport(
+    report = SkewResult(
         verdict=SkewVerdict.NOT_ENOUGH_DATA,
         reason=NO_COMMON_ROWS,
         explanation="No row was served. Give the log of a time in which training rows were.",
@@ -209,7 +209,7 @@ def _row(keys: Any, place: int) -> str:
     return ", ".join(f"{name}={keys[name][place].as_py()!r}" for name in keys.column_names)
 
 
-def _too_few(report: SkewReport, training: Any, served: Any, needed: int) -> SkewReport:
+def _too_few(report: SkewResult, training: Any, served: Any, needed: int) -> SkewResult:
     if report.rows:
         why = (
             f"{report.rows:,} rows of both sides, {needed:,} are needed. Give the log of a longer "
@@ -225,7 +225,7 @@ def _too_few(report: SkewReport, training: Any, served: Any, needed: int) -> Ske
     return replace(report, reason=NO_COMMON_ROWS, explanation=why)
 
 
-def _judged(report: SkewReport) -> SkewReport:
+def _judged(report: SkewResult) -> SkewResult:
     differ = [feature for feature in report.features if feature.reason]
     seen = {feature.reason for feature in differ}
     if report.absent_in_serving or report.absent_in_training:
@@ -249,7 +249,7 @@ def _judged(report: SkewReport) -> SkewReport:
     return replace(report, verdict=SkewVerdict.CONSISTENT, reason=NO_SKEW, explanation=why)
 
 
-def _disagreements(report: SkewReport) -> str:
+def _disagreements(report: SkewResult) -> str:
     told = [_disagreement(feature) for feature in report.features if feature.reason]
     told += [f"{name} (only in training)" for name in report.absent_in_serving]
     told += [f"{name} (only in serving)" for name in report.absent_in_training]

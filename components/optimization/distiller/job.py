@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfx_loop.contracts.optimization_report import OptimizationReport
+from tfx_loop.contracts.optimization_report import OptimizationResult
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.optimization.distiller.distiller import DistillationResult, distill, student_inputs
 from tfx_loop.optimization.distiller.settings import DistillationSettings
@@ -21,7 +21,7 @@ def run(
     worker: Worker,
     out: Path,
     progress: Callable[[str], None] | None = None,
-) -> OptimizationReport:
+) -> OptimizationResult:
     """Writes the student into `out` and returns the report on it.
 
     Args:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from tfx_loop.contracts.optimization_report import (
     MetricUsed,
     ModelFacts,
-    OptimizationReport,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     Parity,
-    Reason,
-    Verdict,
     write_report,
 )
 from tfx_loop.core.child_process.worker import Worker
@@ -70,7 +70,7 @@ class Task:
     notes: tuple[str, ...]
 
 
-def compress(request: Request, progress: Progress) -> OptimizationReport:
+def compress(request: Request, progress: Progress) -> OptimizationResult:
     """Writes the smallest model within the budget, its report and its page; returns the report.
 
     Without a variant that keeps to the budget the folder holds report and page alone.
@@ -177,12 +177,12 @@ def _reported(
     stage: Path,
     scratch: Path,
     progress: Progress,
-) -> OptimizationReport:
+) -> OptimizationResult:
     """Measures on the rows that nobody chose on, and puts the model in its place."""
-    report = OptimizationReport(
+    report = OptimizationResult(
         technique="quantization",
-        verdict=Verdict.NOT_KEPT,
-        reason=Reason.NO_VARIANT_KEEPS_BUDGET,
+        verdict=OptimizationVerdict.NOT_KEPT,
+        reason=OptimizationReason.NO_VARIANT_KEEPS_BUDGET,
         explanation=_none_keeps(task.budget),
         parent=_facts(request, task, None, worker, scratch)["parent"],
         metric=MetricUsed(
@@ -200,7 +200,7 @@ def _reported(
     facts = _facts(request, task, found, worker, scratch)
     parent_bytes = facts["parent"].size.raw_bytes
     told = told_of(found.chosen, reporting, held_out, task.budget, parent_bytes)
-    if told.verdict is Verdict.KEPT:
+    if told.verdict is OptimizationVerdict.KEPT:
         shutil.copy(found.path, stage / MODEL_FILE)
     return replace(
         report,

@@ -9,7 +9,12 @@ pass: of 100 rows it is 0.01, and a budget of 0.005 can neither be confirmed nor
 
 from dataclasses import dataclass
 
-from tfx_loop.contracts.optimization_report import Reason, Rung, SliceResult, Verdict
+from tfx_loop.contracts.optimization_report import (
+    OptimizationReason,
+    OptimizationVerdict,
+    Rung,
+    SliceResult,
+)
 from tfx_loop.optimization.metrics.budget import Budget, Judgement, one_row
 from tfx_loop.optimization.reporting import formatting
 
@@ -24,8 +29,8 @@ class Told:
         explanation: One sentence for people.
     """
 
-    verdict: Verdict
-    reason: Reason
+    verdict: OptimizationVerdict
+    reason: OptimizationReason
     explanation: str
 
 
@@ -48,16 +53,18 @@ def told_of(
             where = "" if part is reporting.overall else f" on {part.slice}"
             allowed = formatting.number(part.limit)
             return Told(
-                verdict=Verdict.NOT_KEPT,
-                reason=Reason.NOT_CONFIRMED,
+                verdict=OptimizationVerdict.NOT_KEPT,
+                reason=OptimizationReason.NOT_CONFIRMED,
                 explanation=f"{_capital(chosen.name)} kept to the budget on the rows that chose "
                 f"it, and loses {formatting.number(part.drop.value)} of {metric}{where} on "
                 f"{part.rows:,} rows that it had not seen; {allowed} was allowed",
             )
     few = bool(reporting.over)
     return Told(
-        verdict=Verdict.KEPT,
-        reason=Reason.WITHIN_ON_ALL_HELD_OUT if few else Reason.WITHIN_BUDGET,
+        verdict=OptimizationVerdict.KEPT,
+        reason=OptimizationReason.WITHIN_ON_ALL_HELD_OUT
+        if few
+        else OptimizationReason.WITHIN_BUDGET,
         explanation=_kept(chosen, reporting, budget, parent_bytes)
         + (_unsure(reporting.over[0], everywhere) if few else ""),
     )

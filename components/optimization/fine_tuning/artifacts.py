@@ -12,8 +12,8 @@ from tfx.utils import io_utils
 
 from tfx_loop.contracts.optimization_report import (
     FILE_NAME,
-    OptimizationReport,
-    Verdict,
+    OptimizationResult,
+    OptimizationVerdict,
     write_report,
 )
 from tfx_loop.core.artifacts import Scalar, set_properties
@@ -69,14 +69,14 @@ def optional_uri(artifacts: Sequence[types.Artifact] | None) -> str | None:
 
 
 def publish_report(
-    report: OptimizationReport, artifact: types.Artifact, model: types.Artifact, variant: str
+    report: OptimizationResult, artifact: types.Artifact, model: types.Artifact, variant: str
 ) -> None:
     """Writes a report and its scalar properties, and names the model's variant."""
     write_report(report, f"{artifact.uri}/{FILE_NAME}")
     properties: dict[str, Scalar] = {
         "technique": report.technique,
         "verdict": report.verdict.value,
-        "kept": int(report.verdict is Verdict.KEPT),
+        "kept": int(report.verdict is OptimizationVerdict.KEPT),
         "reason": report.reason.value,
         "variant": variant,
     }

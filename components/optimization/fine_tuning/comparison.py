@@ -12,11 +12,11 @@ from tfx_loop.contracts.optimization_report import (
     OVERALL,
     MetricUsed,
     ModelFacts,
-    OptimizationReport,
-    Reason,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     SliceResult,
     SliceStatus,
-    Verdict,
 )
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError
@@ -70,7 +70,7 @@ class Asked:
     notes: tuple[str, ...] = ()
 
 
-def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> OptimizationReport:
+def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> OptimizationResult:
     """Returns the report on a child.
 
     Raises:
@@ -86,7 +86,7 @@ def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> Optimiz
     metric = infer_metric(labels, before, asked.judged.metric)
     judgement = _judged(before, after, labels, metric, parent.rows.slices, asked)
     verdict, reason, explanation = _verdict(judgement, metric, asked)
-    return OptimizationReport(
+    return OptimizationResult(
         technique=asked.technique,
         verdict=verdict,
         reason=reason,
@@ -145,19 +145,29 @@ def _judged(
     return replace(judgement, overall=overall)
 
 
-def _verdict(judgement: Judgement, metric: Metric, asked: Asked) -> tuple[Verdict, Reason, str]:
+def _verdict(
+    judgement: Judgement, metric: Metric, asked: Asked
+) -> tuple[OptimizationVerdict, OptimizationReason, str]:
     told = _told(judgement.overall, metric)
     if asked.refused:
-        return Verdict.NOT_KEPT, Reason.SPARSITY_NOT_REACHED, f"{asked.refused} {told}."
+        return (
+            OptimizationVerdict.NOT_KEPT,
+            OptimizationReason.SPARSITY_NOT_REACHED,
+            f"{asked.refused} {told}.",
+        )
     if over := judgement.over:
         where = "" if over[0].slice == OVERALL else f" on {over[0].slice}"
         explanation = f"{_told(over[0], metric)}{where}; {over[0].limit:.4g} may be lost."
-        return Verdict.NOT_KEPT, Reason.NO_VARIANT_KEEPS_BUDGET, explanation
+        return OptimizationVerdict.NOT_KEPT, OptimizationReason.NO_VARIANT_KEEPS_BUDGET, explanation
     asked_for = (asked.judged.max_metric_drop, asked.judged.max_slice_drop)
     limits = [limit for limit in asked_for if limit is not None]
     if not limits:
-        return Verdict.KEPT, Reason.NO_BUDGET, f"{told}; no limit was set."
-    return Verdict.KEPT, Reason.WITHIN_BUDGET, f"{told}; {limits[0]:.4g} may be lost."
+        return OptimizationVerdict.KEPT, OptimizationReason.NO_BUDGET, f"{told}; no limit was set."
+    return (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.WITHIN_BUDGET,
+        f"{told}; {limits[0]:.4g} may be lost.",
+    )
 
 
 def _told(result: SliceResult, metric: Metric) -> str:

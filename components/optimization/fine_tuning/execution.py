@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from tfx import types
 from tfx.types import artifact_utils
 
-from tfx_loop.contracts.optimization_report import OptimizationReport
+from tfx_loop.contracts.optimization_report import OptimizationResult
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.optimization.fine_tuning import artifacts
 from tfx_loop.optimization.fine_tuning.job import Job
@@ -87,7 +87,7 @@ def opened(
         yield Given(job=job, worker=worker, out=out)
 
 
-def publish(report: OptimizationReport, outputs: Artifacts, variant: str, doing: str) -> None:
+def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing: str) -> None:
     """Writes the report and the properties of both outputs, and says so in the log."""
     child = artifact_utils.get_single_instance(outputs["model"])
     artifact = artifact_utils.get_single_instance(outputs["optimization_report"])

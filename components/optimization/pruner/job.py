@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tfx_loop.contracts.optimization_report import OptimizationReport
+from tfx_loop.contracts.optimization_report import OptimizationResult
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.optimization.fine_tuning.comparison import compared
 from tfx_loop.optimization.fine_tuning.describing import inputs_of
@@ -19,7 +19,7 @@ def run(
     worker: Worker,
     out: Path,
     progress: Callable[[str], None] | None = None,
-) -> OptimizationReport:
+) -> OptimizationResult:
     """Writes the pruned model into `out` and returns the report on it.
 
     Args:

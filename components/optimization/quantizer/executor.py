@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts import optimization_report
-from tfx_loop.contracts.optimization_report import OptimizationReport, Verdict
+from tfx_loop.contracts.optimization_report import OptimizationResult, OptimizationVerdict
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
@@ -67,7 +67,7 @@ class Executor(base_executor.BaseExecutor):
             written,
             {
                 "verdict": told.verdict.value,
-                "kept": int(told.verdict is Verdict.KEPT),
+                "kept": int(told.verdict is OptimizationVerdict.KEPT),
                 "reason": told.reason.value,
                 "variant": variant,
                 "size_bytes": told.child.size.raw_bytes if told.child else 0,
@@ -103,7 +103,7 @@ def _search(request: Request, worker: Worker, folder: Path) -> SearchResult:
 
 def _report(
     request: Request, result: SearchResult, worker: Worker, folder: Path
-) -> OptimizationReport:
+) -> OptimizationResult:
     signature = request.settings.signature or None
     models = {
         "parent": facts.Described(

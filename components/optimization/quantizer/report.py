@@ -7,10 +7,10 @@ from typing import Any
 from tfx_loop.contracts.optimization_report import (
     MetricUsed,
     ModelFacts,
-    OptimizationReport,
-    Reason,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     Rung,
-    Verdict,
 )
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.quantizer.ladder import SearchResult
@@ -27,7 +27,7 @@ def report_of(
     rows: Mapping[str, int],
     settings: Mapping[str, Any],
     notes: Sequence[str] = (),
-) -> OptimizationReport:
+) -> OptimizationResult:
     """Returns the report.
 
     Args:
@@ -41,7 +41,7 @@ def report_of(
     """
     verdict, reason, told = verdict_of(result, budget)
     chosen = result.chosen
-    return OptimizationReport(
+    return OptimizationResult(
         technique=TECHNIQUE,
         verdict=verdict,
         reason=reason,
@@ -61,17 +61,19 @@ def report_of(
     )
 
 
-def verdict_of(result: SearchResult, budget: Budget | None) -> tuple[Verdict, Reason, str]:
+def verdict_of(
+    result: SearchResult, budget: Budget | None
+) -> tuple[OptimizationVerdict, OptimizationReason, str]:
     """Returns verdict, reason and a sentence."""
     if result.chosen is None:
         tried = ", ".join(f"{rung.name} ({rung.reason})" for rung in result.rungs)
         told = f"No variant keeps to the budget: {tried or 'none was tried'}."
-        return Verdict.NOT_KEPT, Reason.NO_VARIANT_KEEPS_BUDGET, told
+        return OptimizationVerdict.NOT_KEPT, OptimizationReason.NO_VARIANT_KEEPS_BUDGET, told
     if budget is None:
         told = f"{result.chosen.name} was made as asked; no budget was given."
-        return Verdict.KEPT, Reason.NO_BUDGET, told
+        return OptimizationVerdict.KEPT, OptimizationReason.NO_BUDGET, told
     told = f"{result.chosen.name}: {result.chosen.explanation}"
-    return Verdict.KEPT, Reason.WITHIN_BUDGET, told
+    return OptimizationVerdict.KEPT, OptimizationReason.WITHIN_BUDGET, told
 
 
 def with_layers(child: ModelFacts, chosen: Rung) -> ModelFacts:

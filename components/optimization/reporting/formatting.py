@@ -3,7 +3,7 @@
 from tfx_loop.contracts.optimization_report import (
     Interval,
     ModelFacts,
-    OptimizationReport,
+    OptimizationResult,
     Rung,
     RungStatus,
 )
@@ -85,7 +85,7 @@ def metric_word(name: str) -> str:
     return "accuracy" if name in ("BinaryAccuracy", "SparseCategoricalAccuracy") else name
 
 
-def facts_of(report: OptimizationReport) -> list[tuple[str, str]]:
+def facts_of(report: OptimizationResult) -> list[tuple[str, str]]:
     """Returns (name, value) of the few numbers that a reader wants first."""
     parent, child, told = report.parent, report.child, []
     told.append(("Verdict", report.verdict.value.replace("_", " ")))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationReport
+from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResult
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.optimization.reporting.plots.drop_plot import MOST, drop_plot
 from tfx_loop.optimization.reporting.plots.latency_plot import latency_plot
@@ -19,7 +19,7 @@ from tfx_loop.presentation.document import document, header, section, table
 _STYLE = Path(__file__).with_name("page.css")
 
 
-def render(report: OptimizationReport) -> str:
+def render(report: OptimizationResult) -> str:
     """Returns the page as HTML."""
     name = Path(report.parent.path).name or "model"
     return document(
@@ -73,7 +73,7 @@ def _part(title: str, lead: str, *body: str) -> str:
     return section(title, lead, *body) if any(body) else ""
 
 
-def _size_lead(report: OptimizationReport) -> str:
+def _size_lead(report: OptimizationResult) -> str:
     rows = report.rows.get("choosing")
     measured = f" on the {rows:,} rows that chose" if rows else ""
     return (
@@ -83,14 +83,14 @@ def _size_lead(report: OptimizationReport) -> str:
     )
 
 
-def _drop_lead(report: OptimizationReport) -> str:
+def _drop_lead(report: OptimizationResult) -> str:
     rows = report.rows.get("reporting")
     measured = f"{rows:,} rows that nothing was fitted to or chosen on" if rows else "held-out rows"
     cut = f" The {MOST} slices that lost most." if len(report.slices) > MOST else ""
     return f"Measured on {measured}, with 95 % intervals of the paired difference.{cut}"
 
 
-def _latency_lead(report: OptimizationReport) -> str:
+def _latency_lead(report: OptimizationResult) -> str:
     runtimes = dict.fromkeys(
         x.runtime for facts in (report.parent, report.child) if facts for x in facts.latency
     )
@@ -100,7 +100,7 @@ def _latency_lead(report: OptimizationReport) -> str:
     )
 
 
-def _weights_lead(report: OptimizationReport) -> str:
+def _weights_lead(report: OptimizationResult) -> str:
     facts = report.child if report.child and report.child.layers else report.parent
     which = "the variant" if facts is report.child else "the parent"
     zero = (
@@ -109,7 +109,7 @@ def _weights_lead(report: OptimizationReport) -> str:
     return f"{facts.parameters:,} weights in {which}{zero}; zeros in the paler shade."
 
 
-def _rungs(report: OptimizationReport) -> str:
+def _rungs(report: OptimizationResult) -> str:
     if not report.rungs:
         return ""
     headings = ("variant", "size", "zipped", "metric", "lost", "95 % interval", "same answer", "")
@@ -132,7 +132,7 @@ def _rungs(report: OptimizationReport) -> str:
     return section("Every variant, and why it was left", lead, table(headings, rows, headings[1:7]))
 
 
-def _models(report: OptimizationReport) -> str:
+def _models(report: OptimizationResult) -> str:
     models = [report.parent, *([report.child] if report.child else [])]
     if not any(facts.inputs for facts in models):
         return ""
@@ -149,7 +149,7 @@ def _tensors(models: list[ModelFacts]) -> str:
     return table(("model", "", "tensor"), rows)
 
 
-def _settings(report: OptimizationReport) -> str:
+def _settings(report: OptimizationResult) -> str:
     rows = [
         *((name, _shown(value)) for name, value in report.settings.items()),
         *((f"rows for {use}", f"{count:,}") for use, count in report.rows.items()),

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationReport, RungStatus
+from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResult, RungStatus
 from tfx_loop.optimization.reporting import formatting
 
 _MOST_SLICES, _MOST_LAYERS = 10, 20
 
 
-def report_text(report: OptimizationReport) -> str:
+def report_text(report: OptimizationResult) -> str:
     """Returns the whole report: what came of it, the variants, the slices, the layers."""
     facts = report.child or report.parent
     parts = [
@@ -23,7 +23,7 @@ def report_text(report: OptimizationReport) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def rungs_text(report: OptimizationReport) -> str:
+def rungs_text(report: OptimizationResult) -> str:
     """Returns a table of the variants, and a line for each that does not keep; empty without."""
     headings = ("variant", "bytes", "metric", "lost", "95 % interval", "status", "reason")
     rows = [
@@ -94,7 +94,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Colle
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 
-def _slices_text(report: OptimizationReport) -> str:
+def _slices_text(report: OptimizationResult) -> str:
     if report.overall is None:
         return ""
     headings = ("rows that only report", "rows", "parent", "variant", "lost", "95 % interval", "")
@@ -114,7 +114,7 @@ def _slices_text(report: OptimizationReport) -> str:
     return table(headings, rows, headings[1:6])
 
 
-def _latency_text(report: OptimizationReport) -> str:
+def _latency_text(report: OptimizationResult) -> str:
     headings = ("time of a call", "rows", "p50", "p95", "p99", "runtime")
     models = [("parent", report.parent), *([("variant", report.child)] if report.child else [])]
     rows = [

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts import optimization_report as reports
-from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationReport
+from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResult
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
@@ -52,7 +52,9 @@ class Executor(base_executor.BaseExecutor):
                     size_bytes=facts[name].size.raw_bytes,
                     latency_ms=_latency(facts[name]),
                     blessed=model_utils.is_model_blessed(blessing[0]) if blessing else None,
-                    kept=None if report is None else report.verdict is reports.Verdict.KEPT,
+                    kept=None
+                    if report is None
+                    else report.verdict is reports.OptimizationVerdict.KEPT,
                 )
             )
         choice = choose(candidates, target)
@@ -75,13 +77,13 @@ class Executor(base_executor.BaseExecutor):
         _LOG.info("variant_choice chosen=%s target=%s", choice.chosen, target.value)
 
 
-def _report(given: list[types.Artifact] | None) -> OptimizationReport | None:
+def _report(given: list[types.Artifact] | None) -> OptimizationResult | None:
     if not given:
         return None
     return reports.read_report(os.path.join(given[0].uri, reports.FILE_NAME))
 
 
-def _facts(model: types.Artifact, name: str, report: OptimizationReport | None) -> ModelFacts:
+def _facts(model: types.Artifact, name: str, report: OptimizationResult | None) -> ModelFacts:
     """What the optimiser measured, and the size of what would be deployed."""
     size = size_of(path_utils.serving_model_path(model.uri))
     path = os.path.basename(path_utils.serving_model_path(model.uri))

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from tfx_loop.contracts.optimization_report import (
     ModelFacts,
-    OptimizationReport,
+    OptimizationResult,
+    OptimizationVerdict,
     Rung,
     RungStatus,
-    Verdict,
 )
-from tfx_loop.contracts.optimization_report import Reason as ReportReason
+from tfx_loop.contracts.optimization_report import OptimizationReason as ReportReason
 from tfx_loop.optimization.variant_chooser.choice import Candidate, Choice, Reason, Target
 
 _STATUS = {
@@ -28,13 +28,13 @@ def report_of(
     candidates: Sequence[Candidate],
     facts: Mapping[str, ModelFacts],
     target: Target,
-) -> OptimizationReport:
+) -> OptimizationResult:
     """Returns the report: the first variant as the parent, the chosen one as the child."""
     found = choice.chosen is not None
     reason = ReportReason.WITHIN_BUDGET if found else ReportReason.NO_VARIANT_KEEPS_BUDGET
-    return OptimizationReport(
+    return OptimizationResult(
         technique="choice",
-        verdict=Verdict.KEPT if found else Verdict.NOT_KEPT,
+        verdict=OptimizationVerdict.KEPT if found else OptimizationVerdict.NOT_KEPT,
         reason=reason,
         explanation=choice.explanation,
         parent=facts[candidates[0].name],

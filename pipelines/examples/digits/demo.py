@@ -6,7 +6,7 @@ from typing import Any
 
 from tfx import v1 as tfx
 
-from tfx_loop.contracts.optimization_report import OptimizationReport, read_report
+from tfx_loop.contracts.optimization_report import OptimizationResult, read_report
 from tfx_loop.core.storage import read_json, write_bytes
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.optimization.reporting import page
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 _RUN_ID = "digits"
 
 
-def run_compression(folder: Path, say: Say) -> OptimizationReport:
+def run_compression(folder: Path, say: Say) -> OptimizationResult:
     """Trains, makes variants, judges each, chooses one and serves it; returns the choice.
 
     Writes a page for every optimiser into `folder/pages/`.
@@ -75,6 +75,6 @@ def _run(pipeline: tfx.dsl.Pipeline, say: Say) -> None:
     run_pipeline(pipeline, _RUN_ID, lambda done: say(f"{done.node} took {done.seconds:.0f} s"))
 
 
-def _reports(folder: Path) -> dict[str, OptimizationReport]:
+def _reports(folder: Path) -> dict[str, OptimizationResult]:
     files = folder.glob("artifacts/*/optimization_report/*/optimization_report.json")
     return {path.parts[-4]: read_report(path) for path in sorted(files)}

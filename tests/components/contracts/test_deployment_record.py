@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tfx_loop.contracts.deployment_record import (
     Deployment,
     DeploymentRecord,
-    State,
+    DeploymentState,
     model_digest,
     read_record,
     write_record,
 )
 from tfx_loop.core.errors import DataError
 
-states = st.sampled_from(list(State))
+states = st.sampled_from(list(DeploymentState))
 FIRST = Deployment(
     version=1,
     model_digest="sha256:00",
@@ -27,11 +27,11 @@ FIRST = Deployment(
     run_id="run-1",
     pushed_at_ms=1_362_096_000_000,
     replaced=None,
-    state=State.STABLE,
+    state=DeploymentState.STABLE,
 )
 
 
-def deployment(version, state=State.STABLE, **changes):
+def deployment(version, state=DeploymentState.STABLE, **changes):
     return dataclasses.replace(FIRST, version=version, state=state, **changes)
 
 
@@ -53,8 +53,10 @@ def test_the_record_survives_a_round_trip(tmp_path_factory, states):
 @given(st.lists(states, max_size=12))
 def test_one_version_at_most_is_stable_and_it_is_the_last_that_became_so(states):
     record = record_of(states)
-    stable = [v.version for v in record.versions if v.state is State.STABLE]
-    expected = [number for number, state in enumerate(states, 1) if state is State.STABLE][-1:]
+    stable = [v.version for v in record.versions if v.state is DeploymentState.STABLE]
+    expected = [
+        number for number, state in enumerate(states, 1) if state is DeploymentState.STABLE
+    ][-1:]
     assert stable == expected
     assert [record.stable.version] * len(stable) == stable if record.stable else not stable
 
@@ -68,18 +70,22 @@ def test_a_number_is_never_used_again_not_even_of_a_failed_version(states, place
 
 
 def test_a_new_stable_version_retires_the_one_before():
-    record = record_of([State.STABLE, State.FAILED, State.STABLE])
-    assert [v.state for v in record.versions] == [State.RETIRED, State.FAILED, State.STABLE]
+    record = record_of([DeploymentState.STABLE, DeploymentState.FAILED, DeploymentState.STABLE])
+    assert [v.state for v in record.versions] == [
+        DeploymentState.RETIRED,
+        DeploymentState.FAILED,
+        DeploymentState.STABLE,
+    ]
 
 
 def test_a_push_that_is_under_way_or_failed_leaves_the_stable_version():
-    record = record_of([State.STABLE, State.PUSHING])
+    record = record_of([DeploymentState.STABLE, DeploymentState.PUSHING])
     assert record.stable == deployment(1)
-    assert record.with_version(deployment(2, State.FAILED)).stable == deployment(1)
+    assert record.with_version(deployment(2, DeploymentState.FAILED)).stable == deployment(1)
 
 
 def test_the_file_reads_as_the_design_draws_it(tmp_path):
-    write_record(str(tmp_path), record_of([State.STABLE, State.STABLE]))
+    write_record(str(tmp_path), record_of([DeploymentState.STABLE, DeploymentState.STABLE]))
     content = json.loads((tmp_path / "deployment.json").read_text())
     assert content["schema_version"] == 1
     assert content["model_name"] == "flights"
@@ -94,7 +100,7 @@ def test_before_the_first_push_the_record_is_empty(tmp_path):
 
 
 def test_the_record_of_another_model_is_refused(tmp_path):
-    write_record(str(tmp_path), record_of([State.STABLE]))
+    write_record(str(tmp_path), record_of([DeploymentState.STABLE]))
     with pytest.raises(DataError, match="Expected the deployment record of 'taxi'"):
         read_record(str(tmp_path), "taxi")
 
@@ -110,7 +116,12 @@ def test_another_schema_is_refused(tmp_path, version):
 
 @pytest.mark.parametrize(
     "versions",
-    [None, [{}], [{"state": "stable"}], [{**record_of([State.STABLE]).to_json(), "state": "?"}]],
+    [
+        None,
+        [{}],
+        [{"state": "stable"}],
+        [{**record_of([DeploymentState.STABLE]).to_json(), "state": "?"}],
+    ],
 )
 def test_a_damaged_record_is_a_data_error_that_names_the_file(tmp_path, versions):
     content = {"schema_version": 1, "model_name": "flights", "versions": versions}

@@ -5,7 +5,12 @@ import dataclasses
 import pytest
 from recorder import Node, Output, RecordedRun, open_store
 
-from tfx_loop.contracts.deployment_record import Deployment, DeploymentRecord, State, write_record
+from tfx_loop.contracts.deployment_record import (
+    Deployment,
+    DeploymentRecord,
+    DeploymentState,
+    write_record,
+)
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.storage import write_json
 from tfx_loop.pipelines.control.launcher import LaunchRequest
@@ -20,7 +25,11 @@ def settings(tmp_path):
     settings = flights_settings(tmp_path, "http://127.0.0.1:1")
     write_json(str(tmp_path / "profile" / "reference_profile.json"), {"spans": [1, 2]})
     record = DeploymentRecord("flights")
-    for version, state in ((1, State.STABLE), (2, State.STABLE), (3, State.FAILED)):
+    for version, state in (
+        (1, DeploymentState.STABLE),
+        (2, DeploymentState.STABLE),
+        (3, DeploymentState.FAILED),
+    ):
         deployment = Deployment(
             version=version,
             model_digest="sha256:0",

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_loop.contracts.edgetpu_report import (
-    EdgeTpuReport,
-    Reason,
-    Speaker,
-    Verdict,
+    EdgeTpuReason,
+    EdgeTpuResult,
+    EdgeTpuSpeaker,
+    EdgeTpuVerdict,
     analysis_content,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
@@ -24,7 +24,7 @@ def report_of_compilation(
     minimum_share: float,
     rewrites: tuple[str, ...] = (),
     settings: Mapping[str, Any] | None = None,
-) -> EdgeTpuReport:
+) -> EdgeTpuResult:
     """Reports a model that was compiled and checked; the share is the compiler's own count.
 
     Args:
@@ -37,10 +37,10 @@ def report_of_compilation(
     """
     share = compiled.log.mapped_share or 0.0
     every = share >= 1.0
-    return EdgeTpuReport(
-        verdict=Verdict.MAPPED if every else Verdict.PARTLY_MAPPED,
-        reason=Reason.ALL_OPERATORS if every else Reason.SHARE_REACHED,
-        speaker=Speaker.COMPILER,
+    return EdgeTpuResult(
+        verdict=EdgeTpuVerdict.MAPPED if every else EdgeTpuVerdict.PARTLY_MAPPED,
+        reason=EdgeTpuReason.ALL_OPERATORS if every else EdgeTpuReason.SHARE_REACHED,
+        speaker=EdgeTpuSpeaker.COMPILER,
         mapped_share=share,
         minimum_share=minimum_share,
         analysis=analysis_content(analysis),

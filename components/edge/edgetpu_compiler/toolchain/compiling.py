@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_loop.contracts.edgetpu_report import EdgeTpuReport, report_of_analysis
+from tfx_loop.contracts.edgetpu_report import EdgeTpuResult, report_of_analysis
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepare
@@ -31,7 +31,7 @@ class EdgeTpuModel:
     source: Path
     compiled: Path | None
     companions: tuple[Path, ...]
-    report: EdgeTpuReport
+    report: EdgeTpuResult
 
 
 def compile_or_check(

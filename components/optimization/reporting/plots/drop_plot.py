@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfx_loop.contracts.optimization_report import OptimizationReport, SliceResult, SliceStatus
+from tfx_loop.contracts.optimization_report import OptimizationResult, SliceResult, SliceStatus
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, decimals, drawing, tag, text, ticks, tooltip
 
@@ -12,7 +12,7 @@ _CLASSES = {SliceStatus.WITHIN: "chosen", SliceStatus.OVER: "over"}
 MOST = 30
 
 
-def drop_plot(report: OptimizationReport) -> str:
+def drop_plot(report: OptimizationResult) -> str:
     """Returns the drawing; empty when nothing was measured on the reporting rows."""
     if report.overall is None or report.overall.drop.value is None:
         return ""

@@ -1,6 +1,6 @@
 """How long does a call take, before and after? A bar to the median, a line to p95 and p99."""
 
-from tfx_loop.contracts.optimization_report import Latency, ModelFacts, OptimizationReport
+from tfx_loop.contracts.optimization_report import Latency, ModelFacts, OptimizationResult
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, tooltip
 
@@ -8,7 +8,7 @@ _ROW, _GAP, _TOP = 26, 22, 8
 _LEFT, _RIGHT = 330, 200
 
 
-def latency_plot(report: OptimizationReport) -> str:
+def latency_plot(report: OptimizationResult) -> str:
     """Returns the drawing; empty when nothing was measured."""
     models = [("parent", report.parent)]
     if report.child is not None:

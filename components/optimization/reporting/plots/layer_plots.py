@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tfx_loop.contracts.optimization_report import Layer, OptimizationReport, Rung, RungStatus
+from tfx_loop.contracts.optimization_report import Layer, OptimizationResult, Rung, RungStatus
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, tooltip
 
@@ -22,7 +22,7 @@ class _Bar:
     class_: str
 
 
-def weights_plot(report: OptimizationReport) -> str:
+def weights_plot(report: OptimizationResult) -> str:
     """Returns a bar a layer, its zeros in another shade; empty when the layers are unknown."""
     facts = report.child if report.child and report.child.layers else report.parent
     return layers_drawing(facts.layers)
@@ -50,7 +50,7 @@ def layers_drawing(layers: Sequence[Layer]) -> str:
     )
 
 
-def error_plot(report: OptimizationReport) -> str:
+def error_plot(report: OptimizationResult) -> str:
     """Returns a bar a layer: what quantising it loses; empty where it was not measured."""
     rung = _measured(report.rungs)
     errors: Mapping[str, float] = rung.layer_errors if rung else {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfx_loop.contracts.optimization_report import OptimizationReport, Rung, RungStatus
+from tfx_loop.contracts.optimization_report import OptimizationResult, Rung, RungStatus
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, decimals, drawing, tag, text, ticks, tooltip
 
@@ -30,7 +30,7 @@ class _Dot:
     told: str
 
 
-def size_plot(report: OptimizationReport) -> str:
+def size_plot(report: OptimizationResult) -> str:
     """Returns the drawing; empty without measured rungs."""
     rungs = [r for r in report.rungs if r.size and r.metric and r.metric.value is not None]
     parent = _parent_metric(rungs, report)
@@ -57,7 +57,7 @@ def size_plot(report: OptimizationReport) -> str:
     )
 
 
-def _parent_metric(rungs: Sequence[Rung], report: OptimizationReport) -> float | None:
+def _parent_metric(rungs: Sequence[Rung], report: OptimizationResult) -> float | None:
     """Returns the parent's metric on the rows that chose, from the variant that is most like it."""
     sign = 1 if report.metric is None or report.metric.higher_is_better else -1
     known = [r for r in rungs if r.drop and r.drop.value is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfx_loop.contracts.deployment_record import State, read_record
+from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
 from tfx_loop.deployment.serving_pusher.push import Push, push
 from tfx_loop.models.variant import Note, read_note, write_note
@@ -143,7 +143,7 @@ def kill_a_push(desk, when, content="good", run_id="run-1"):
     check = kill if when == "checking" else desk.checked.append
     sleep = desk.clock.sleep
     if when == "waiting":
-        desk.server.on_status = lambda: State.PUSHING in desk.states.values() and kill()
+        desk.server.on_status = lambda: DeploymentState.PUSHING in desk.states.values() and kill()
     try:
         with pytest.raises(Killed):
             push(order, desk.server, check, desk.clock.now_ms, sleep)
@@ -153,7 +153,11 @@ def kill_a_push(desk, when, content="good", run_id="run-1"):
 
 def test_the_first_push_serves_and_is_recorded(desk):
     deployment = desk.push()
-    assert (deployment.version, deployment.state, deployment.replaced) == (1, State.STABLE, None)
+    assert (deployment.version, deployment.state, deployment.replaced) == (
+        1,
+        DeploymentState.STABLE,
+        None,
+    )
     assert desk.server.serving == 1
     assert desk.checked == [1]
     assert desk.record.versions == (deployment,)
@@ -166,7 +170,7 @@ def test_the_next_push_replaces_and_keeps_the_one_before(desk):
     desk.push()
     second = desk.push("better", "run-2")
     assert (second.version, second.replaced) == (2, 1)
-    assert desk.states == {1: State.RETIRED, 2: State.STABLE}
+    assert desk.states == {1: DeploymentState.RETIRED, 2: DeploymentState.STABLE}
     assert desk.folders == ["1", "2", "deployment.json"]
     assert desk.server.serving == 2
 
@@ -203,7 +207,7 @@ def test_a_model_that_does_not_load_is_withdrawn_with_the_reason(desk):
         desk.push("broken", "run-2")
     assert desk.folders == ["1", "deployment.json"]
     assert desk.server.serving == 1
-    assert desk.states == {1: State.STABLE, 2: State.FAILED}
+    assert desk.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
     assert "cannot parse" in desk.record.versions[1].reason
     assert desk.checked == [1]
 
@@ -234,7 +238,7 @@ def test_wrong_answers_withdraw_the_version_whatever_the_error(desk, error):
         desk.push("better", "run-2", check=check)
     assert desk.server.serving == 1
     assert desk.folders == ["1", "deployment.json"]
-    assert desk.states == {1: State.STABLE, 2: State.FAILED}
+    assert desk.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
     assert desk.record.versions[1].reason == str(error)
 
 
@@ -261,9 +265,9 @@ def test_a_folder_that_no_record_knows_is_not_overwritten(desk):
 def test_a_killed_push_continues_under_its_number(desk, when):
     desk.push()
     kill_a_push(desk, when, "better", "run-2")
-    assert desk.states[2] is State.PUSHING
+    assert desk.states[2] is DeploymentState.PUSHING
     assert desk.push("better", "run-2").version == 2
-    assert desk.states == {1: State.RETIRED, 2: State.STABLE}
+    assert desk.states == {1: DeploymentState.RETIRED, 2: DeploymentState.STABLE}
     assert desk.server.serving == 2
 
 
@@ -284,7 +288,11 @@ def test_what_another_run_left_half_way_is_withdrawn(desk, when):
     desk.push()
     kill_a_push(desk, when, "better", "run-2")
     assert desk.push("best", "run-3").version == 3
-    assert desk.states == {1: State.RETIRED, 2: State.FAILED, 3: State.STABLE}
+    assert desk.states == {
+        1: DeploymentState.RETIRED,
+        2: DeploymentState.FAILED,
+        3: DeploymentState.STABLE,
+    }
     assert desk.record.versions[1].reason == "interrupted"
     assert desk.folders == ["1", "3", "deployment.json"]
 
@@ -295,7 +303,11 @@ def test_half_way_of_other_content_or_of_no_run_is_withdrawn(desk, run_id):
     desk.push()
     kill_a_push(desk, "checking", "better", run_id)
     assert desk.push("best", run_id).version == 3
-    assert desk.states == {1: State.RETIRED, 2: State.FAILED, 3: State.STABLE}
+    assert desk.states == {
+        1: DeploymentState.RETIRED,
+        2: DeploymentState.FAILED,
+        3: DeploymentState.STABLE,
+    }
     assert desk.folders == ["1", "3", "deployment.json"]
 
 
@@ -318,7 +330,7 @@ def test_a_server_that_goes_away_while_loading_fails_the_push_and_keeps_the_old(
     with pytest.raises(ServerUnavailable):
         desk.push("better", "run-2")
     assert desk.folders == ["1", "deployment.json"]
-    assert desk.states == {1: State.STABLE, 2: State.FAILED}
+    assert desk.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
 
 
 def test_a_server_that_comes_back_in_time_is_waited_for(desk):

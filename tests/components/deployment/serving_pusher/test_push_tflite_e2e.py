@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from server_process import ServerProcess
 
-from tfx_loop.contracts.deployment_record import State, read_record
+from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.errors import ModelRejected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
@@ -139,8 +139,8 @@ def test_variant_replaces_the_float_model_and_failures_change_nothing(
 
     assert pushed.get_string_custom_property("variant") == "int8"
     assert [(v.variant, v.state) for v in deployed.record.versions] == [
-        ("float", State.RETIRED),
-        ("int8", State.STABLE),
+        ("float", DeploymentState.RETIRED),
+        ("int8", DeploymentState.STABLE),
     ]
     folder = deployed.base / "2"
     assert sorted(p.name for p in folder.iterdir()) == ["model.tflite", "variant.json"]

@@ -7,7 +7,7 @@ import pytest
 from server_process import ServerProcess
 from tiny_serving_model import save_tiny_model
 
-from tfx_loop.contracts.deployment_record import State, read_record
+from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.errors import ModelRejected, ServerUnavailable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
@@ -118,12 +118,12 @@ def test_push_switch_failures_and_a_killed_server(deployed, models):
     assert second.get_int_custom_property("pushed_version") == 2
     assert second.get_int_custom_property("replaced_version") == 1
     assert all(b > a for a, b in zip(low, high, strict=True))
-    assert deployed.states == {1: State.RETIRED, 2: State.STABLE}
+    assert deployed.states == {1: DeploymentState.RETIRED, 2: DeploymentState.STABLE}
 
     with pytest.raises(ModelRejected, match="Expected a SavedModel whose signature"):
         deployed.push(broken(models, deployed.scratch))
     assert deployed.answers() == high
-    assert deployed.states == {1: State.RETIRED, 2: State.STABLE}
+    assert deployed.states == {1: DeploymentState.RETIRED, 2: DeploymentState.STABLE}
 
     held = deployed.push(models / "low", blessed=False)
     assert held.get_int_custom_property("pushed") in (0, None)
@@ -135,7 +135,7 @@ def test_push_switch_failures_and_a_killed_server(deployed, models):
     with pytest.raises(ServerUnavailable, match="Is the model server running"):
         deployed.push(models / "low")
     assert deployed.folders == ["1", "2", "deployment.json"]
-    assert deployed.states == {1: State.RETIRED, 2: State.STABLE}
+    assert deployed.states == {1: DeploymentState.RETIRED, 2: DeploymentState.STABLE}
 
 
 def test_a_version_that_the_server_cannot_load_is_withdrawn_with_its_reason(
@@ -159,7 +159,7 @@ def test_a_version_that_the_server_cannot_load_is_withdrawn_with_its_reason(
         deployed.push(models / "high")
     assert deployed.answers() == before
     assert deployed.folders == ["1", "deployment.json"]
-    assert deployed.states == {1: State.STABLE, 2: State.FAILED}
+    assert deployed.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
 
 
 def test_a_server_that_answers_otherwise_than_the_model_is_found_out(deployed, models, monkeypatch):
@@ -177,7 +177,7 @@ def test_a_server_that_answers_otherwise_than_the_model_is_found_out(deployed, m
         deployed.push(models / "high")
     deployed.server.wait_for(1, "AVAILABLE")
     assert deployed.answers() == before
-    assert deployed.states == {1: State.STABLE, 2: State.FAILED}
+    assert deployed.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
 
 
 def test_golden_requests_stay_out_of_monitoring(deployed, models):

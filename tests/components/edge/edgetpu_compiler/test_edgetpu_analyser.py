@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from tflite_builder import TfliteBuilder
 
 from tfx_loop.contracts.edgetpu_report import (
-    EdgeTpuReport,
-    Reason,
-    Speaker,
-    Verdict,
+    EdgeTpuReason,
+    EdgeTpuResult,
+    EdgeTpuSpeaker,
+    EdgeTpuVerdict,
     analysis_content,
     read_report,
     report_of_analysis,
@@ -278,8 +278,8 @@ def test_report_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
     report = report_of_analysis(analysis, minimum_share=0.5, rewrites=("one",), settings={"a": 1})
     report.write(str(tmp_path))
     assert read_report(tmp_path) == report
-    assert report.verdict is Verdict.PARTLY_MAPPED
-    assert report.speaker is Speaker.ANALYSER
+    assert report.verdict is EdgeTpuVerdict.PARTLY_MAPPED
+    assert report.speaker is EdgeTpuSpeaker.ANALYSER
 
 
 def test_a_report_of_another_version_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -294,17 +294,19 @@ def test_a_report_of_another_version_is_refused(tmp_path) -> None:  # type: igno
 @pytest.mark.parametrize(
     ("ops", "share", "verdict", "reason"),
     [
-        (("CONV_2D", "RELU"), 1.0, Verdict.MAPPED, Reason.ALL_OPERATORS),
-        (("ELU", "ELU"), 0.0, Verdict.NOT_MAPPED, Reason.NOTHING_MAPS),
-        (("CONV_2D", "ELU"), 0.5, Verdict.PARTLY_MAPPED, Reason.SHARE_REACHED),
-        (("CONV_2D", "ELU"), 0.6, Verdict.PARTLY_MAPPED, Reason.SHARE_TOO_LOW),
-        (("CONV_2D", "DOUBT"), 0.5, Verdict.PARTLY_MAPPED, Reason.SHARE_REACHED),
-        (("CONV_2D", "DOUBT"), 0.6, Verdict.UNKNOWN, Reason.SHARE_UNCERTAIN),
-        (("DOUBT", "ELU"), 0.0, Verdict.UNKNOWN, Reason.SHARE_UNCERTAIN),
+        (("CONV_2D", "RELU"), 1.0, EdgeTpuVerdict.MAPPED, EdgeTpuReason.ALL_OPERATORS),
+        (("ELU", "ELU"), 0.0, EdgeTpuVerdict.NOT_MAPPED, EdgeTpuReason.NOTHING_MAPS),
+        (("CONV_2D", "ELU"), 0.5, EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_REACHED),
+        (("CONV_2D", "ELU"), 0.6, EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_TOO_LOW),
+        (("CONV_2D", "DOUBT"), 0.5, EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_REACHED),
+        (("CONV_2D", "DOUBT"), 0.6, EdgeTpuVerdict.UNKNOWN, EdgeTpuReason.SHARE_UNCERTAIN),
+        (("DOUBT", "ELU"), 0.0, EdgeTpuVerdict.UNKNOWN, EdgeTpuReason.SHARE_UNCERTAIN),
     ],
 )
-def test_verdicts(ops: tuple[str, ...], share: float, verdict: Verdict, reason: Reason) -> None:
-    report: EdgeTpuReport = report_of_analysis(analyse(chain(*ops)), minimum_share=share)
+def test_verdicts(
+    ops: tuple[str, ...], share: float, verdict: EdgeTpuVerdict, reason: EdgeTpuReason
+) -> None:
+    report: EdgeTpuResult = report_of_analysis(analyse(chain(*ops)), minimum_share=share)
     assert (report.verdict, report.reason) == (verdict, reason)
 
 

@@ -6,7 +6,11 @@ from digit_artifacts import examples, model, outputs, properties
 from digit_networks import digits
 from tfx.types import channel_utils
 
-from tfx_loop.contracts.optimization_report import Reason, Verdict, read_report
+from tfx_loop.contracts.optimization_report import (
+    OptimizationReason,
+    OptimizationVerdict,
+    read_report,
+)
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.optimization.distiller.component import Distiller
 from tfx_loop.optimization.distiller.executor import Executor
@@ -32,7 +36,10 @@ def test_a_student_is_taught_served_and_reported(tmp_path):
     (student,), (artifact,) = made["model"], made["optimization_report"]
 
     report = read_report(f"{artifact.uri}/optimization_report.json")
-    assert (report.verdict, report.reason) == (Verdict.KEPT, Reason.NO_BUDGET)
+    assert (report.verdict, report.reason) == (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.NO_BUDGET,
+    )
     assert report.technique == "distillation"
     assert report.child.parameters < report.parent.parameters / 10
     assert report.overall.child.value > 0.85

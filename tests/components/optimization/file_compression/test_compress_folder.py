@@ -6,19 +6,19 @@ import pytest
 
 from tfx_loop.contracts.optimization_report import (
     ModelFacts,
-    OptimizationReport,
-    Reason,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     Size,
-    Verdict,
     write_report,
 )
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.file_compression.folder import check_free, staged
 
-REPORT = OptimizationReport(
+REPORT = OptimizationResult(
     technique="quantization",
-    verdict=Verdict.KEPT,
-    reason=Reason.WITHIN_BUDGET,
+    verdict=OptimizationVerdict.KEPT,
+    reason=OptimizationReason.WITHIN_BUDGET,
     explanation="x",
     parent=ModelFacts(path="m", format="keras", size=Size(raw_bytes=1, zipped_bytes=1)),
 )

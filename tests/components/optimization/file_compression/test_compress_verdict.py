@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from tfx_loop.contracts.optimization_report import Reason, Rung, RungStatus, Size, Verdict
+from tfx_loop.contracts.optimization_report import (
+    OptimizationReason,
+    OptimizationVerdict,
+    Rung,
+    RungStatus,
+    Size,
+)
 from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
 from tfx_loop.optimization.file_compression.verdict import told_of
 from tfx_loop.optimization.metrics.budget import Budget, judge
@@ -37,7 +43,10 @@ def told(wrong, rows, *, all_wrong=None, all_rows=None, slice_limit=None, slices
 
 def test_within_the_budget_it_says_what_was_gained_and_lost():
     found = told(2, 1000)
-    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_BUDGET)
+    assert (found.verdict, found.reason) == (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.WITHIN_BUDGET,
+    )
     assert found.explanation == (
         "Int8 keeps to the budget: 3.2 times smaller, 0.0020 of accuracy lost, 0.0050 was allowed"
     )
@@ -45,12 +54,18 @@ def test_within_the_budget_it_says_what_was_gained_and_lost():
 
 def test_one_row_of_few_neither_confirms_nor_refutes():
     found = told(1, 100)
-    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_ON_ALL_HELD_OUT)
+    assert (found.verdict, found.reason) == (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.WITHIN_ON_ALL_HELD_OUT,
+    )
 
 
 def test_few_unseen_rows_are_read_with_those_that_chose():
     found = told(2, 100, all_wrong=2, all_rows=400)
-    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.WITHIN_ON_ALL_HELD_OUT)
+    assert (found.verdict, found.reason) == (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.WITHIN_ON_ALL_HELD_OUT,
+    )
     assert "0.0200 on 100 rows is within what so few can tell" in found.explanation
     assert "over all 400 held-out rows it is 0.0050" in found.explanation
 
@@ -61,15 +76,18 @@ def test_few_unseen_rows_are_read_with_those_that_chose():
 )
 def test_unseen_rows_that_lose_more_take_the_verdict_back(wrong, rows, all_wrong, all_rows):
     found = told(wrong, rows, all_wrong=all_wrong, all_rows=all_rows)
-    assert (found.verdict, found.reason) == (Verdict.NOT_KEPT, Reason.NOT_CONFIRMED)
+    assert (found.verdict, found.reason) == (
+        OptimizationVerdict.NOT_KEPT,
+        OptimizationReason.NOT_CONFIRMED,
+    )
     assert f"on {rows:,} rows that it had not seen" in found.explanation
 
 
 def test_a_slice_over_its_limit_takes_the_verdict_back():
     slices = {"shop": np.repeat(["a", "b"], [100, 900])}
-    assert told(4, 1000, slice_limit=0.05, slices=slices).verdict is Verdict.KEPT
+    assert told(4, 1000, slice_limit=0.05, slices=slices).verdict is OptimizationVerdict.KEPT
     found = told(4, 1000, slice_limit=0.03, slices=slices)
-    assert found.verdict is Verdict.NOT_KEPT
+    assert found.verdict is OptimizationVerdict.NOT_KEPT
     assert "on shop:a on 100 rows" in found.explanation
 
 

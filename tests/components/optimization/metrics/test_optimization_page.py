@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from sample_report import REPORT, RUNGS
 
-from tfx_loop.contracts.optimization_report import RungStatus, Verdict
+from tfx_loop.contracts.optimization_report import OptimizationVerdict, RungStatus
 from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.optimization.reporting.formatting import milliseconds, signed, size_text, times
 from tfx_loop.optimization.reporting.page import render, render_model
@@ -43,7 +43,7 @@ def test_the_page_has_all_parts_and_needs_no_network():
 def test_what_was_not_measured_is_left_out():
     bare = replace(
         REPORT,
-        verdict=Verdict.NOT_KEPT,
+        verdict=OptimizationVerdict.NOT_KEPT,
         child=None,
         parent=replace(REPORT.parent, latency=(), layers=(), inputs=(), outputs=()),
         overall=None,

@@ -11,14 +11,14 @@ from tfx_loop.contracts.optimization_report import (
     Layer,
     MetricUsed,
     ModelFacts,
-    OptimizationReport,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
     Parity,
-    Reason,
     Rung,
     RungStatus,
     Size,
     SliceResult,
-    Verdict,
     from_json,
     read_report,
     write_report,
@@ -40,10 +40,10 @@ WHOLE = SliceResult(
     drop=Interval(value=0.001),
     limit=0.005,
 )
-REPORT = OptimizationReport(
+REPORT = OptimizationResult(
     technique="quantization",
-    verdict=Verdict.KEPT,
-    reason=Reason.WITHIN_BUDGET,
+    verdict=OptimizationVerdict.KEPT,
+    reason=OptimizationReason.WITHIN_BUDGET,
     explanation="int8 keeps to the budget.",
     parent=FACTS,
     child=FACTS,
@@ -75,7 +75,7 @@ def test_what_was_written_is_read(tmp_path):
 def test_numbers_that_are_none_become_null_in_valid_json():
     shown = Interval(value=float("nan"), low=float("-inf"), high=np.float32(1.5))
     text = json.dumps(
-        OptimizationReport(
+        OptimizationResult(
             **{**vars(REPORT), "overall": SliceResult(**{**vars(WHOLE), "drop": shown})}
         ).to_json(),
         allow_nan=False,

@@ -8,7 +8,11 @@ from google.protobuf import text_format
 from tensorflow_model_analysis.proto import config_pb2
 from tfx.types import channel_utils
 
-from tfx_loop.contracts.optimization_report import Reason, Verdict, read_report
+from tfx_loop.contracts.optimization_report import (
+    OptimizationReason,
+    OptimizationVerdict,
+    read_report,
+)
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.component import Pruner
 from tfx_loop.optimization.pruner.executor import Executor
@@ -44,7 +48,10 @@ def test_a_pruned_model_serves_as_its_parent_and_is_reported(tmp_path):
     (child,), (artifact,) = made["model"], made["optimization_report"]
 
     report = read_report(f"{artifact.uri}/optimization_report.json")
-    assert (report.verdict, report.reason) == (Verdict.KEPT, Reason.WITHIN_BUDGET)
+    assert (report.verdict, report.reason) == (
+        OptimizationVerdict.KEPT,
+        OptimizationReason.WITHIN_BUDGET,
+    )
     assert [result.slice for result in report.slices] == ["even:0", "even:1"]
     assert report.overall.rows == sum(result.rows for result in report.slices) == 597
     lost = report.overall.parent.value - report.overall.child.value
@@ -79,6 +86,6 @@ def test_a_limit_that_is_broken_is_said(tmp_path):
     Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
     (artifact,) = made["optimization_report"]
     report = read_report(f"{artifact.uri}/optimization_report.json")
-    assert report.verdict is Verdict.NOT_KEPT
+    assert report.verdict is OptimizationVerdict.NOT_KEPT
     assert "lost; 0 may be lost" in report.explanation
     assert artifact.get_int_custom_property("kept") in (0, None)
