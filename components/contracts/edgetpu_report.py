@@ -1,4 +1,4 @@
-"""What is known of a model on the Edge TPU, who said it, and is it enough?
+"""What is known of a model on the Edge TPU, who says so, and whether it is enough.
 
 Written as `edgetpu_report.json`. Either the analyser spoke alone, before any compiler, or the
 compiler did, with its own counts; the report never mixes the two up.
@@ -13,8 +13,6 @@ from typing import Any
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_json, write_json
-from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
 
 SCHEMA_VERSION = 1
 FILE_NAME = "edgetpu_report.json"
@@ -113,83 +111,6 @@ def read_report(folder: str | Path) -> EdgeTpuResult:
             f"Expected a report in {folder}/{FILE_NAME}, received one that lacks or garbles "
             f"{error}. Make the report again."
         ) from error
-
-
-def report_of_analysis(
-    analysis: Analysis,
-    *,
-    minimum_share: float = 0.0,
-    rewrites: tuple[str, ...] = (),
-    settings: Mapping[str, Any] | None = None,
-) -> EdgeTpuResult:
-    """Reports what the analyser expects, where no compiler ran.
-
-    What is unknown counts neither way: the verdict is UNKNOWN when it could tip the share.
-    """
-    total = len(analysis.operators)
-    mapped = analysis.count(Status.MAPPED)
-    hoped = mapped + analysis.count(Status.UNKNOWN)
-    lowest, highest = (count / total if total else 0.0 for count in (mapped, hoped))
-    if total and mapped == total:
-        verdict, reason = EdgeTpuVerdict.MAPPED, EdgeTpuReason.ALL_OPERATORS
-    elif hoped == 0:
-        verdict, reason = EdgeTpuVerdict.NOT_MAPPED, EdgeTpuReason.NOTHING_MAPS
-    elif highest < minimum_share:
-        verdict, reason = EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_TOO_LOW
-    elif lowest < minimum_share or mapped == 0:
-        verdict, reason = EdgeTpuVerdict.UNKNOWN, EdgeTpuReason.SHARE_UNCERTAIN
-    else:
-        verdict, reason = EdgeTpuVerdict.PARTLY_MAPPED, EdgeTpuReason.SHARE_REACHED
-    return EdgeTpuResult(
-        verdict=verdict,
-        reason=reason,
-        speaker=EdgeTpuSpeaker.ANALYSER,
-        mapped_share=lowest,
-        minimum_share=minimum_share,
-        analysis=analysis_content(analysis),
-        rewrites=rewrites,
-        settings=settings or {},
-    )
-
-
-def analysis_content(analysis: Analysis) -> dict[str, Any]:
-    """Returns an analysis as JSON content: what `loop edge --json` prints."""
-    compiled = analysis.compiled
-    return {
-        "operators": [
-            {
-                "index": operator.index,
-                "op": operator.op,
-                "version": operator.version,
-                "outputs": list(operator.outputs),
-                "status": operator.status.value,
-                "code": operator.code.value,
-                "reason": operator.reason,
-                "sources": list(operator.sources),
-            }
-            for operator in analysis.operators
-        ],
-        "subgraphs": analysis.subgraphs,
-        "subgraphs_at_most": analysis.subgraphs_at_most,
-        "parameter_bytes": analysis.parameter_bytes,
-        "fits_on_chip": analysis.fits_on_chip,
-        "mapped": analysis.count(Status.MAPPED),
-        "not_mapped": analysis.count(Status.NOT_MAPPED),
-        "unknown": analysis.count(Status.UNKNOWN),
-        "mapped_share": analysis.mapped_share,
-        "open_batch": analysis.open_batch,
-        "refused": analysis.refused,
-        "sources": {
-            key: {"title": source.title, "url": source.url}
-            for key, source in analysis.sources.items()
-        },
-        "rules_of_compiler": analysis.compiler,
-        "compiled": compiled is not None,
-        "cached_parameter_bytes": compiled.cached_parameter_bytes if compiled else None,
-        "streamed_parameter_bytes": compiled.streamed_parameter_bytes if compiled else None,
-        "minimum_runtime": compiled.minimum_runtime if compiled else None,
-        "executables": _plain(compiled.executables_by_subgraph) if compiled else [],
-    }
 
 
 def _plain(value: Any) -> Any:

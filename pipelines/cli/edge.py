@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ModelError: The file is absent, no TensorFlow Lite model, or corrupt.
     """
-    from tfx_loop.contracts.edgetpu_report import analysis_content
     from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
+    from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
 
     analysis = analyse(args.file, multiple_subgraphs=args.multiple_subgraphs)
     if args.json:

@@ -11,7 +11,7 @@ from tfx.types import component_spec, standard_artifacts
 from tfx_loop.core.artifacts import ReferenceProfile
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.deployment.serving_pusher import executor
-from tfx_loop.edge.edge_bundle import device_target
+from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
 
 _Text: TypeAlias = str | data_types.RuntimeParameter
 
@@ -82,7 +82,7 @@ class ServingPusher(base_component.BaseComponent):
         reference_profile: types.BaseChannel | None = None,
         load_timeout_seconds: int = 120,
         golden_rows: int = 8,
-        target: str = device_target.SERVER,
+        target: str = SERVER,
         rollout_stages: Sequence[tuple[str, float]] = (),
     ) -> None:
         """Builds the node.
@@ -106,9 +106,8 @@ class ServingPusher(base_component.BaseComponent):
         Raises:
             ConfigError: The target is unknown, or lacks what it needs.
         """
-        if target not in device_target.TARGETS:
-            raise ConfigError(f"Expected a target of {device_target.TARGETS}, received {target!r}.")
-        if target == device_target.SERVER and (examples is None or not server_url):
+        receiver = target_named(target)
+        if receiver is None and (examples is None or not server_url):
             raise ConfigError(
                 "Expected examples and server_url to push to a server, received "
                 f"{'no server_url' if examples is not None else 'no examples'}. Give both, or set "
@@ -126,7 +125,7 @@ class ServingPusher(base_component.BaseComponent):
                 load_timeout_seconds=load_timeout_seconds,
                 golden_rows=golden_rows,
                 target=target,
-                rollout_stages=device_target.stages_json(rollout_stages),
+                rollout_stages=receiver.stages_json(rollout_stages) if receiver else "",
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

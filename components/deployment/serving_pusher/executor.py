@@ -16,12 +16,13 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts.deployment_record import read_record
+from tfx_loop.contracts.pushed_model import PushOrder
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Scalar, set_properties
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import Push, push
-from tfx_loop.edge.edge_bundle import device_target
+from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
 
 _GOLDEN_SPLITS = ("eval", "train")
 
@@ -44,21 +45,21 @@ class Executor(base_executor.BaseExecutor):
             return
         model = artifact_utils.get_single_instance(input_dict["model"])
         run_id = self._context.pipeline_run_id or "" if self._context else ""
-        to_devices = exec_properties.get("target") == device_target.DEVICES
+        target = target_named(exec_properties.get("target") or SERVER)
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
-            if to_devices:
-                properties = device_target.push_to_devices(
-                    model_dir,
-                    exec_properties["base_path"],
+            if target is None:
+                properties = _push_to_server(model, model_dir, input_dict, exec_properties, run_id)
+            else:
+                order = PushOrder(
+                    model_dir=model_dir,
+                    base_path=exec_properties["base_path"],
                     model_name=exec_properties["model_name"],
                     stages=exec_properties.get("rollout_stages") or "",
                     model_uri=model.uri,
                     run_id=run_id,
                 )
                 variant = model.get_string_custom_property("variant")
-                properties |= {"variant": variant} if variant else {}
-            else:
-                properties = _push_to_server(model, model_dir, input_dict, exec_properties, run_id)
+                properties = {**target.push(order), **({"variant": variant} if variant else {})}
         _describe(pushed, exec_properties["model_name"], properties)
 
 

@@ -1,4 +1,4 @@
-"""How does a push reach devices that fetch their model, instead of a server?
+"""The target of a push that devices fetch their model from, instead of a server.
 
 The model is a bundle of EdgeBundler. It is published to a folder or bucket and rolled out in
 stages; nothing runs until a device has checked digests and golden answers itself.
@@ -8,9 +8,9 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from tfx_loop.contracts.pushed_model import PushOrder
 from tfx_loop.core.artifacts import Scalar
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
@@ -18,56 +18,47 @@ from tfx_loop.edge.edge_bundle.publish import publish
 from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, Stage, State
 from tfx_loop.edge.edge_bundle.store import BUNDLES, open_store
 
-SERVER, DEVICES = "server", "devices"
-TARGETS = (SERVER, DEVICES)
 _LIVE = (State.CANDIDATE, State.STABLE)
 
 
-def stages_json(stages: Sequence[tuple[str, float]] | str) -> str:
-    """Returns roll-out stages as they travel through a pipeline, checked.
+class DeviceTarget:
+    """Publishes bundles; ServingPusher finds it by its import path."""
 
-    Args:
-        stages: Pairs of group and percentage, or JSON of such; empty takes the usual ones.
+    def stages_json(self, stages: Sequence[tuple[str, float]] | str) -> str:
+        """Returns roll-out stages as they travel through a pipeline, checked.
 
-    Raises:
-        ConfigError: A stage has no group, or a share that is not above 0 to 100.
-    """
-    parsed = _parsed(stages if isinstance(stages, str) else json.dumps(list(stages)))
-    return json.dumps([[stage.group, stage.percent] for stage in parsed])
+        Args:
+            stages: Pairs of group and percentage, or JSON of such; empty takes the usual ones.
 
+        Raises:
+            ConfigError: A stage has no group, or a share that is not above 0 to 100.
+        """
+        parsed = _parsed(stages if isinstance(stages, str) else json.dumps(list(stages)))
+        return json.dumps([[stage.group, stage.percent] for stage in parsed])
 
-def push_to_devices(
-    model_dir: Path,
-    base_path: str,
-    *,
-    model_name: str,
-    stages: str,
-    model_uri: str,
-    run_id: str,
-) -> dict[str, Scalar]:
-    """Publishes a bundle and returns what PushedModel says of it.
+    def push(self, order: PushOrder) -> dict[str, Scalar]:
+        """Publishes a bundle and returns what PushedModel says of it.
 
-    Raises:
-        ModelError: The folder is no bundle, or not whole, or gives other answers.
-        ConfigError: The bundle has another name.
-        DataError: The record at the base path is of another name or damaged.
-    """
-    bundle = open_bundle(model_dir)
-    if bundle.name != model_name:
-        raise ConfigError(
-            f"Expected a bundle of the name {model_name!r}, received {bundle.name!r}. Give "
-            "EdgeBundler's name and ServingPusher's model_name the same value."
+        Raises:
+            ModelError: The folder is no bundle, or not whole, or gives other answers.
+            ConfigError: The bundle has another name.
+            DataError: The record at the base path is of another name or damaged.
+        """
+        bundle = open_bundle(order.model_dir)
+        if bundle.name != order.model_name:
+            raise ConfigError(
+                f"Expected a bundle of the name {order.model_name!r}, received {bundle.name!r}. "
+                "Give EdgeBundler's name and ServingPusher's model_name the same value."
+            )
+        release = publish(
+            bundle,
+            open_store(order.base_path),
+            stages=_parsed(order.stages),
+            model_uri=order.model_uri,
+            run_id=order.run_id,
+            now_ms=lambda: int(time.time() * 1000),
         )
-    store = open_store(base_path)
-    release = publish(
-        bundle,
-        store,
-        stages=_parsed(stages),
-        model_uri=model_uri,
-        run_id=run_id,
-        now_ms=lambda: int(time.time() * 1000),
-    )
-    return _properties(release, base_path)
+        return _properties(release, order.base_path)
 
 
 def _properties(release: Release, base_path: str) -> dict[str, Scalar]:

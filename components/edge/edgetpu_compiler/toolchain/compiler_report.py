@@ -9,9 +9,9 @@ from tfx_loop.contracts.edgetpu_report import (
     EdgeTpuResult,
     EdgeTpuSpeaker,
     EdgeTpuVerdict,
-    analysis_content,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
+from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import Compilation, Compiled
 

@@ -17,9 +17,7 @@ from tfx_loop.contracts.edgetpu_report import (
     EdgeTpuResult,
     EdgeTpuSpeaker,
     EdgeTpuVerdict,
-    analysis_content,
     read_report,
-    report_of_analysis,
 )
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph, Tensor
@@ -31,6 +29,10 @@ from tfx_loop.edge.edgetpu_compiler.graph.partition import (
 )
 from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share, parameter_bytes
+from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
+    analysis_content,
+    report_of_analysis,
+)
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import ExecutableType
 
