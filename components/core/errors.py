@@ -14,6 +14,9 @@ Every message says what was expected, what came, and what to do; what others rai
 one line (`first_line`).
 """
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ChildFailed",
     "ConfigError",
@@ -24,6 +27,7 @@ __all__ = [
     "PipelineFailed",
     "ServerUnavailable",
     "ServingError",
+    "did_you_mean",
     "first_line",
 ]
 
@@ -79,3 +83,9 @@ def first_line(error: BaseException) -> str:
     text = str(getattr(error, "message", "") or error).strip()
     line = text.splitlines()[0][:300].rstrip(". ") if text else type(error).__name__
     return f"{line}."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns a sentence with the known name that is closest; empty where none is close."""
+    closest = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {closest[0]!r}?" if closest else ""

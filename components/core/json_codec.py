@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import DataError, did_you_mean
 
 
 def to_json(value: Any) -> Any:
@@ -36,31 +36,34 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"Expected a JSON value or a dataclass, received {type(value).__name__}.")
 
 
-def from_json(kind: Any, content: Any, where: str) -> Any:
+def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> Any:
     """Returns the value of type `kind` that `content` stands for.
 
     Args:
         kind: A dataclass, or a type that one of its fields is declared with.
-        content: JSON values. Keys that `kind` does not know are left out (a newer writer).
+        content: JSON values.
         where: Names the place, for errors.
+        strict: Refuse keys that a dataclass does not know; else they are left out (a newer writer).
 
     Raises:
-        DataError: A field is missing or has another type.
+        DataError: A field is missing, is unknown or has another type.
     """
     origin = typing.get_origin(kind)
     if kind is Any:
         return content
     if origin in (typing.Union, types.UnionType):
-        return _optional(kind, content, where)
+        return _optional(kind, content, where, strict)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, content, where)
+        return _dataclass(kind, content, where, strict)
     if origin is tuple:
-        item = typing.get_args(kind)[0]
-        return tuple(from_json(item, part, where) for part in _checked(content, list, where))
+        return _tuple(typing.get_args(kind), content, where, strict)
     if origin is not None:
         item = typing.get_args(kind)[1]
         parts = _checked(content, dict, where)
-        return {key: from_json(item, part, f"{where}, {key}") for key, part in parts.items()}
+        return {
+            key: from_json(item, part, f"{where}, {key}", strict=strict)
+            for key, part in parts.items()
+        }
     if issubclass(kind, Enum):
         return _enum(kind, content, where)
     if kind is float:
@@ -68,21 +71,38 @@ def from_json(kind: Any, content: Any, where: str) -> Any:
     return _checked(content, kind, where)
 
 
-def _optional(kind: Any, content: Any, where: str) -> Any:
+def _optional(kind: Any, content: Any, where: str, strict: bool) -> Any:
     if content is None:
         return None
     (inner,) = [option for option in typing.get_args(kind) if option is not type(None)]
-    return from_json(inner, content, where)
+    return from_json(inner, content, where, strict=strict)
 
 
-def _dataclass(kind: Any, content: Any, where: str) -> Any:
+def _tuple(items: tuple[Any, ...], content: Any, where: str, strict: bool) -> tuple[Any, ...]:
+    parts = _checked(content, list, where)
+    if items[1:] == (...,):
+        items = (items[0],) * len(parts)
+    if len(items) != len(parts):
+        raise DataError(f"Expected {len(items)} values in {where}, received {content!r}.")
+    return tuple(
+        from_json(item, part, where, strict=strict) for item, part in zip(items, parts, strict=True)
+    )
+
+
+def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
     _checked(content, dict, where)
     hints = typing.get_type_hints(kind)
+    known = [part.name for part in dataclasses.fields(kind)]
+    if strict and (unknown := [name for name in content if name not in known]):
+        raise DataError(
+            f"Expected {', '.join(known)} in {where}, received {unknown[0]!r}."
+            f"{did_you_mean(unknown[0], known)}"
+        )
     values = {}
     for part in dataclasses.fields(kind):
         if part.name in content:
             values[part.name] = from_json(
-                hints[part.name], content[part.name], f"{where}, {part.name}"
+                hints[part.name], content[part.name], f"{where}, {part.name}", strict=strict
             )
         elif part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING:
             raise DataError(

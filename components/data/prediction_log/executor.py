@@ -9,6 +9,7 @@ from tfx.types import artifact_utils
 
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings
 from tfx_loop.data.prediction_log.window_files import Window, write_window
 
 _LOG = logging.getLogger(__name__)
@@ -24,17 +25,15 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Writes the `prediction_log` artifact."""
+        settings = PredictionLogGenSettings.from_properties(exec_properties)
         read = read_window(
-            exec_properties["log_dir"],
-            exec_properties["model_name"],
-            int(exec_properties["start_ms"]),
-            int(exec_properties["end_ms"]),
+            settings.log_dir, settings.model_name, settings.start_ms, settings.end_ms
         )
         window = Window(
-            window=exec_properties["window"],
-            start_ms=int(exec_properties["start_ms"]),
-            end_ms=int(exec_properties["end_ms"]),
-            model_name=exec_properties["model_name"],
+            window=settings.window,
+            start_ms=settings.start_ms,
+            end_ms=settings.end_ms,
+            model_name=settings.model_name,
             rows=len(read.table),
             losses=read.losses.as_dict(),
         )

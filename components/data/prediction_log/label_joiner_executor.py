@@ -10,6 +10,7 @@ from tfx.types import artifact_utils
 
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.data.prediction_log.labels import join_labels, read_labels
+from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
 from tfx_loop.data.prediction_log.window_files import read_rows, read_window_json, write_window
 
 _LOG = logging.getLogger(__name__)
@@ -26,13 +27,11 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Writes the `labelled_log` artifact."""
         log = artifact_utils.get_single_instance(input_dict["prediction_log"])
-        labels = read_labels(exec_properties["labels_dir"])
+        settings = LabelJoinerSettings.from_properties(exec_properties)
+        labels = read_labels(settings.labels_dir)
         for path, reason in labels.unusable.items():
             _LOG.warning("labels unusable_file=%s reason=%s", path, reason)
-        as_of_ms = exec_properties.get("as_of_ms")
-        labelled, counts = join_labels(
-            read_rows(log.uri), labels, None if as_of_ms is None else int(as_of_ms)
-        )
+        labelled, counts = join_labels(read_rows(log.uri), labels, settings.as_of_ms)
         window = dataclasses.replace(
             read_window_json(log.uri), rows=len(labelled), labels=counts.as_dict()
         )

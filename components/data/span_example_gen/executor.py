@@ -22,6 +22,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.span_example_gen import spans as span_rows
+from tfx_loop.data.span_example_gen.settings import SpanExampleGenSettings
 
 _ROWS_PER_BATCH = 4096
 
@@ -37,25 +38,16 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Writes the rows of the spans asked for, one split a folder."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        rule = span_rows.SplitRule(
-            key_column=exec_properties["key_column"],
-            group_column=exec_properties.get("group_column") or "",
-            label_column=exec_properties["label_column"] or "",
-            eval_fraction=float(exec_properties["eval_fraction"]),
-            seed=int(exec_properties["seed"] or 0),
-            keep_key=bool(int(exec_properties.get("keep_key") or 0)),
-        )
-        spans = span_rows.parse_spans(exec_properties["spans"])
+        settings = SpanExampleGenSettings.from_properties(exec_properties)
+        spans = span_rows.parse_spans(settings.spans)
         parts: dict[str, list[pa.Table]] = {span_rows.TRAIN: [], span_rows.EVAL: []}
         for span in spans:
-            uri = os.path.join(
-                exec_properties["input_base"], exec_properties["pattern"].format(SPAN=span)
-            )
-            for split, rows in span_rows.split_rows(read_span(uri), rule).items():
+            uri = os.path.join(settings.input_base, settings.pattern.format(SPAN=span))
+            for split, rows in span_rows.split_rows(read_span(uri), settings).items():
                 parts[split].append(rows)
         total = 0
         for split, tables in parts.items():
-            rows = _together(tables, exec_properties["spans"])
+            rows = _together(tables, settings.spans)
             if not rows.num_rows:
                 raise DataError(
                     f"Expected labelled rows in the split {split!r} of the spans "
@@ -68,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
         examples_utils.set_file_format(examples, "tfrecords_gzip")
         examples.span = spans[-1]
         set_properties(examples, {"spans": span_rows.format_spans(spans), "rows": total})
-        logging.info("examples spans=%s rows=%d", exec_properties["spans"], total)
+        logging.info("examples spans=%s rows=%d", settings.spans, total)
 
 
 def _together(tables: list[pa.Table], spans: str) -> pa.Table:

@@ -24,12 +24,15 @@ class SplitRule:
     """How rows are split and which are left out.
 
     Attributes:
-        key_column: Column that identifies a row.
-        group_column: Column whose rows of one value stay together; empty splits row by row.
-        label_column: Rows without a label are left out; empty keeps all.
+        key_column: Column that identifies a row; it decides the split and is then dropped.
+        group_column: Column that decides the split in place of the key, and is dropped, too: rows
+            of one value (a day, a machine, an account) are held out together. Empty splits row by
+            row.
+        label_column: Rows without this label are left out; empty keeps all.
         eval_fraction: Share of the rows held out, in (0, 1).
         seed: Another seed holds out other rows.
-        keep_key: Keep the key as a column of the examples.
+        keep_key: Keep the key in the examples, for SkewMonitor to find rows by. Keep the model
+            from it: leave it out of the schema that Transform reads.
     """
 
     key_column: str

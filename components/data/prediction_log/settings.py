@@ -1,0 +1,45 @@
+"""Settings of PredictionLogGen and LabelJoiner."""
+
+from dataclasses import dataclass
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.settings import NodeSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionLogGenSettings(NodeSettings):
+    """Which window of which model's log is read.
+
+    Attributes:
+        log_dir: The folder or URI that the servers were given as `--prediction_log`.
+        model_name: The name that the model is served under.
+        window: Name of the window, such as "2013-03".
+        start_ms: Begin of the window, milliseconds UTC.
+        end_ms: End of the window, exclusive.
+    """
+
+    log_dir: str
+    model_name: str
+    window: str
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if not self.start_ms < self.end_ms:
+            raise ConfigError(
+                f"Expected start_ms before end_ms, received {self.start_ms} and {self.end_ms}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelJoinerSettings(NodeSettings):
+    """Where labels lie, and by when they must have arrived.
+
+    Attributes:
+        labels_dir: Folder or URI with Parquet files of `request_id`, `instance_index`, `label` and
+            `label_time_ms`.
+        as_of_ms: Only labels that had arrived by then are seen, milliseconds UTC; None takes all.
+    """
+
+    labels_dir: str
+    as_of_ms: int | None = None
