@@ -27,6 +27,7 @@ GROUND = {
 # node nor executor, and why.
 WITH_TENSORFLOW = {
     "components/core/artifacts.py": "artifact types are TFX's",
+    "components/core/node.py": "nodes are TFX components",
     "components/optimization/distiller/losses.py": "losses of a training",
     "components/optimization/distiller/teacher.py": "reads a teacher's layer, in the child process",
     "components/optimization/distiller/training.py": "trains, in the child process",
