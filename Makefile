@@ -27,11 +27,15 @@ demo-full: setup ## the same on all flights
 demo-digits: setup ## images, from training to the smallest served variant and to devices
 	@.venv/bin/loop digits
 
-test: setup ## all tests
-	@$(PYTHON) -m pytest
+# A worker takes whole files, and what shares a trained pipeline (tests/conftest.py says which).
+# TEST_TIME_FACTOR=4 makes every time limit four times as long, for a busy machine.
+PYTEST := $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-test-fast: setup ## the tests of pure modules, without TensorFlow
-	@$(PYTHON) -m pytest -m "not tensorflow and not e2e"
+test: setup ## all tests, in two processes
+	@$(PYTEST)
+
+test-fast: setup ## the tests of pure modules: no TensorFlow, no pipelines, nothing marked slow
+	@$(PYTEST) -m "not tensorflow and not e2e and not slow"
 
 test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or podman)
 	@scripts/lane_b

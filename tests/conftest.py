@@ -1,4 +1,4 @@
-"""Puts `tests/` on the path, so that tests share their recorders and drivers."""
+"""What holds for all tests: TensorFlow's variables, limits, groups for parallel runs, order."""
 
 import os
 import re
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import time_limits
+
+pytest_plugins = ["leftover_processes"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -14,6 +17,15 @@ hypothesis.settings.load_profile("tests")
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker a core: more threads would only wait for each other, and OpenMP's wait spins.
+    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+# Tests that share what takes minutes to make; all others are grouped by file. Longest first, so
+# that no worker begins a long group when the other has nothing left.
+_GROUPS = {"demo_run": "demo"}
 
 
 def pytest_configure() -> None:
@@ -27,3 +39,34 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     marked = re.search(r"^pytestmark = .*\btensorflow\b", collection_path.read_text(), re.MULTILINE)
     return True if marked else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Scales the limits of all tests, and says which of them a worker takes together."""
+    for item in items:
+        _scale_limit(item, config)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+        items.sort(key=_turn)
+
+
+def _scale_limit(item: pytest.Item, config: pytest.Config) -> None:
+    if time_limits.FACTOR == 1 or config.getoption("timeout") is not None:
+        return
+    marker = item.get_closest_marker("timeout")
+    limit = marker.args[0] if marker else config.getini("timeout")
+    item.add_marker(pytest.mark.timeout(time_limits.seconds(float(limit))), append=False)
+
+
+def _group(item: pytest.Item) -> str:
+    shared = [group for name, group in _GROUPS.items() if name in getattr(item, "fixturenames", ())]
+    return shared[0] if shared else item.path.stem
+
+
+def _turn(item: pytest.Item) -> int:
+    """Returns 0 for what takes minutes, then 1, then 2 for what takes no time worth ordering."""
+    if "e2e" in item.keywords:
+        return 0
+    return 1 if "tensorflow" in item.keywords or "slow" in item.keywords else 2

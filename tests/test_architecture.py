@@ -1,6 +1,7 @@
 """Who may import whom, read from the syntax trees: the picture in the design stays true."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -96,10 +97,12 @@ WITH_ENVIRONMENT = {
 ENVIRONMENT_READERS = {"pipelines/config.py", "components/core/child_process/worker.py"}
 
 
+@functools.cache
 def tree_of(path):
     return ast.parse((ROOT / path).read_text(), str(path))
 
 
+@functools.cache
 def imports_of(path):
     """Returns the modules that a file imports, wherever in the file, names as dotted strings."""
     found = set()

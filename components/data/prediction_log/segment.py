@@ -106,10 +106,12 @@ def _canonical(table: pa.Table) -> pa.Table:
     """Returns the columns of a prediction record, the common ones with their types.
 
     Raises:
-        ValueError: A column that identifies rows is missing.
+        ValueError: A column that identifies rows is missing, or a name stands twice.
         pa.ArrowInvalid: A common column has another type.
     """
     names = set(table.schema.names)
+    if len(names) < len(table.schema.names):
+        raise ValueError(f"column names repeat: {table.schema.names}")
     if missing := [name for name in _REQUIRED if name not in names]:
         raise ValueError(f"no columns {missing}")
     columns: dict[str, pa.ChunkedArray] = {}
