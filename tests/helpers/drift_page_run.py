@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa
 from counted_rows import counted_window
 
-from tfx_loop.monitoring.drift.monitor import monitor
+from tfx_loop.monitoring.drift.monitor import monitor, with_parts
 from tfx_loop.monitoring.drift.report_parts import RealisedQuality
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.window_parts import with_parts
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 
 SCORE = "output.probability"

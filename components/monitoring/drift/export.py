@@ -6,8 +6,8 @@ from tfx_loop.monitoring.drift import report
 from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.report import DriftReport
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.telemetry import gauges, prometheus_text
-from tfx_loop.monitoring.drift.window_parts import shapes_of
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 

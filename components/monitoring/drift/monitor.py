@@ -1,19 +1,22 @@
-"""Did a window of the prediction log move away from what its model was trained on?
+"""Report on one window of the prediction log against what its model was trained on.
 
 Broken features and a silent source are kept apart from drift: the window is a DATA_FAULT, which
 holds retraining back.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from tfx_loop.monitoring.drift.assessment import assess
 from tfx_loop.monitoring.drift.data_faults.arrivals import Arrivals, judge_arrivals
-from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_flood
-from tfx_loop.monitoring.drift.drift import Rows, judged, verdict_of
-from tfx_loop.monitoring.drift.measuring import measure, watched
+from tfx_loop.monitoring.drift.explanation import WINDOW_WORDING, explain
+from tfx_loop.monitoring.drift.history import as_past, carried
+from tfx_loop.monitoring.drift.quality.estimation import corrected_by_labels, estimated_quality
 from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift, WindowHistory
+from tfx_loop.monitoring.drift.report_parts import Parts, RealisedQuality
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.statistics.multivariate import compared_together
+from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.window import CountedWindow
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
@@ -27,7 +30,7 @@ def monitor(
     settings: DriftSettings,
     previous: DriftReport | None = None,
     *,
-    usual: WindowProfile | None = None,
+    baseline: WindowProfile | None = None,
     sample: Any = None,
     breaches: Sequence[FeatureDrift] = (),
 ) -> DriftReport:
@@ -38,7 +41,7 @@ def monitor(
         window: What the model answered, counted on the reference's bins.
         settings: When a feature has drifted.
         previous: The report of the window before, which carries the history for k of n.
-        usual: Counts of the training rows by slice, and which of them repeat; None to compare
+        baseline: Counts of the training rows by slice, and which of them repeat; None to compare
             neither.
         sample: Sampled training rows as a pyarrow table, to test all features together; None not
             to.
@@ -48,35 +51,26 @@ def monitor(
         DataError: The window was counted on another reference.
     """
     digest = reference.digest()
-    arrivals = _arrived(window, settings, previous)
-    features = measure(reference, window.profile, settings, usual=usual)
-    features += breaches if window.rows else ()
-    if usual and window.rows:
-        features += duplicate_flood(usual.contents, window.profile.contents, settings, features)
-    if window.rows and arrivals and arrivals.fault:
-        # An entry of its own: the source of the rows fell silent, or came late.
-        features.append(
-            FeatureDrift(feature=SOURCE, type="rows", fault=arrivals.fault, note=arrivals.note)
-        )
-    rows = window.profile.sample.answered()
-    if sample is not None and rows is not None:
-        whole = {f.feature for f in features if f.p_value is not None and not (f.fault or f.slice)}
-        profiles = [p for p in watched(reference, settings) if p.name in whole]
-        features += compared_together(profiles, sample, rows)
+    arrivals = _arrivals(window, settings, previous)
     past = _past(previous, window.window, digest, settings)
-    ranked = judged(features, settings, past)
-    verdict, reason, explanation = verdict_of(
-        ranked, Rows(reference.rows_total, window.rows, window.failed_rows), settings
+    judgement = assess(
+        reference,
+        window.profile,
+        settings,
+        baseline=baseline,
+        sample=sample,
+        findings=[*breaches, *_silence(arrivals)],
+        past=past,
     )
     now = WindowHistory(
         window.window,
-        tuple(f.title for f in ranked if f.exceeded),
-        tuple(f.title for f in ranked if f.drifted),
+        tuple(f.title for f in judgement.features if f.exceeded),
+        tuple(f.title for f in judgement.drifted),
     )
     return DriftReport(
-        verdict=verdict,
-        reason=reason,
-        explanation=explanation,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        explanation=explain(judgement, WINDOW_WORDING),
         window=window.window,
         model_name=window.model_name,
         model_version=max(window.model_versions, default=0),
@@ -84,7 +78,7 @@ def monitor(
         reference_rows=reference.rows_total,
         current_rows=window.rows,
         failed_rows=window.failed_rows,
-        features=ranked,
+        features=judgement.features,
         skipped={skipped.name: skipped.reason for skipped in reference.skipped},
         history=(*past, now),
         reference_digest=digest,
@@ -95,7 +89,14 @@ def monitor(
     )
 
 
-def _arrived(
+def _silence(arrivals: Arrivals | None) -> list[FeatureDrift]:
+    """An entry of its own where the source of the rows fell silent, or came late."""
+    if arrivals is None or arrivals.fault is None:
+        return []
+    return [FeatureDrift(feature=SOURCE, type="rows", fault=arrivals.fault, note=arrivals.note)]
+
+
+def _arrivals(
     window: CountedWindow, settings: DriftSettings, previous: DriftReport | None
 ) -> Arrivals | None:
     times = window.profile.sample.times()
@@ -107,8 +108,8 @@ def _arrived(
         window.end_ms,
         settings.arrivals,
         rows=window.rows + window.failed_rows,
-        usual_rows=previous.current_rows + previous.failed_rows if previous else None,
-        usual_gap_share=previous.longest_gap_share if previous else None,
+        baseline_rows=previous.current_rows + previous.failed_rows if previous else None,
+        baseline_gap_share=previous.longest_gap_share if previous else None,
     )
 
 
@@ -120,3 +121,43 @@ def _past(
         return ()
     others = tuple(past for past in previous.history if past.window != window)
     return others[len(others) - min(len(others), max(settings.windows_looked_at - 1, 1)) :]
+
+
+def with_parts(
+    report: DriftReport,
+    reference: ReferenceProfile,
+    window: WindowProfile,
+    settings: DriftSettings,
+    previous: DriftReport | None = None,
+    realised: RealisedQuality | None = None,
+) -> DriftReport:
+    """Returns the report with its pictures, its quality and the windows before it.
+
+    Args:
+        report: Of the window, with ranked features.
+        reference: What the window was compared with.
+        window: The window's counts.
+        settings: What the report was made with.
+        previous: The report of the window before.
+        realised: Quality of an earlier window whose labels have come.
+    """
+    scored = reference.score and settings.score_output and window.has(settings.score_output)
+    estimated = estimated_quality(
+        reference.score if settings.score_output else None,
+        reference.score_positives,
+        window.total(settings.score_output).counts if scored else None,
+        settings.score_threshold,
+    )
+    before = previous.parts.past if previous else ()
+    if estimated:
+        met = carried(before, as_past(report), realised)
+        same = [w for w in met[:-1] if w.model_version == report.model_version]
+        estimated = corrected_by_labels(estimated, same)
+    parts = Parts(
+        shapes=shapes_of(report.features, reference, window, settings),
+        estimated=estimated,
+        realised=realised,
+    )
+    whole = replace(report, parts=parts)
+    past = carried(before, as_past(whole), realised)
+    return replace(whole, parts=replace(parts, past=past))

@@ -64,7 +64,7 @@ def compare_windows(
     sample = None
     if multivariate:
         sample = pq.read_table(io.BytesIO(read_bytes(os.path.join(profile, reference.SAMPLE_FILE))))
-    found = monitor(known, whole, settings, usual=trained, sample=sample)
+    found = monitor(known, whole, settings, baseline=trained, sample=sample)
     return Comparison(found, known, whole.profile, settings)
 
 

@@ -1,4 +1,4 @@
-"""How is a feature's distribution drawn in few bars? From the counts on its frozen bins.
+"""Few bars of a feature's distribution, for a picture, from the counts on its frozen bins.
 
 Bins of equal mass say much where values are many, and look all alike: a picture has bars of equal
 width. Mass is spread evenly within a bin; what lies beyond the outermost edges is a bar of its own,
@@ -7,21 +7,51 @@ as nobody knows where in there it is.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from tfx_loop.monitoring.drift.measurement import watched
+from tfx_loop.monitoring.drift.report import FeatureDrift
 from tfx_loop.monitoring.drift.report_parts import CATEGORIES, NUMBERS, OTHER, Shape
+from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
-from tfx_loop.monitoring.profile.reference import FeatureProfile
+from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile
+from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 Array = npt.NDArray[np.float64]
 
 BARS = 20
 MOST_NAMES = 8
+MOST_SHAPES = 24
 _DIGITS = 5
+
+
+def shapes_of(
+    features: Sequence[FeatureDrift],
+    reference: ReferenceProfile,
+    window: WindowProfile,
+    settings: DriftSettings,
+) -> tuple[Shape, ...]:
+    """Returns pictures of the highest ranked features that were counted."""
+    known = {profile.name: profile for profile in watched(reference, settings)}
+    weights = {name: max(value, 0.0) for name, value in reference.importances.items()}
+    total = sum(weights.values())
+    shapes = []
+    for feature in [feature for feature in features if not feature.slice][:MOST_SHAPES]:
+        profile = known.get(feature.feature)
+        if not profile or not window.has(profile.name):
+            continue
+        counts = window.total(profile.name).counts
+        if counts.absent < counts.rows:
+            shape = shape_of(profile, counts)
+            if total and profile.column in weights:
+                shape = replace(shape, importance=round(weights[profile.column] / total, 4))
+            shapes.append(shape)
+    return tuple(shapes)
 
 
 def shape_of(profile: FeatureProfile, current: ColumnCounts, name: str = "") -> Shape:

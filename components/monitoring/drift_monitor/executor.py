@@ -20,13 +20,12 @@ from tfx_loop.data.prediction_log.window_files import Window, read_window_json
 from tfx_loop.monitoring.drift import page, report, telemetry
 from tfx_loop.monitoring.drift.calibration import training_floors
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.monitor import monitor
+from tfx_loop.monitoring.drift.monitor import monitor, with_parts
 from tfx_loop.monitoring.drift.quality import realised
 from tfx_loop.monitoring.drift.report_parts import RealisedQuality
 from tfx_loop.monitoring.drift.settings import ArrivalSettings, DriftSettings, FaultSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.drift.window import log_layout
-from tfx_loop.monitoring.drift.window_parts import with_parts
 from tfx_loop.monitoring.drift_monitor.counting import LogFeatures, count_log
 from tfx_loop.monitoring.profile import profile_files, reference
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
@@ -69,7 +68,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 window,
                 settings,
                 previous,
-                usual=trained,
+                baseline=trained,
                 sample=sample,
                 breaches=breaches(input_dict.get("schema"), log_uri, profile, settings),
             ),

@@ -1,5 +1,6 @@
-"""What moved between two files? No pipeline, no model: one file is the reference of the other."""
+"""Comparison of two files without a pipeline or a model: one file is the reference of the other."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -7,35 +8,47 @@ import pyarrow as pa
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile, open_table
-from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_flood
+from tfx_loop.monitoring.drift.assessment import assess
 from tfx_loop.monitoring.drift.data_faults.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
 )
-from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.drift import Rows, judged, verdict_of
+from tfx_loop.monitoring.drift.data_faults.schema import BREACH, check_schema, read_schema
+from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
-from tfx_loop.monitoring.drift.measuring import measure, watched
 from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS, compared_together
-from tfx_loop.monitoring.file_comparison.file_rows import file_layout, read_rows
+from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.file_comparison.plan import SLICE, Plan, make_plan
-from tfx_loop.monitoring.file_comparison.roles import EMPTY, is_index
+from tfx_loop.monitoring.file_comparison.roles import EMPTY, is_index, plain_column
+from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
-from tfx_loop.monitoring.profile.window_profile import WindowProfile
+from tfx_loop.monitoring.profile.window_profile import WindowProfile, regrouped
+
+# The column that numbers a file's rows, which have no other identity and no other order.
+_ROW = "_loop_row"
+# Two files have no envelope: each column but the row's number and its slice is a feature.
+_LAYOUT = Layout(
+    identity=(_ROW,),
+    event_time=_ROW,
+    model_version="",
+    sampling_rate="",
+    status="",
+    ignored=(SLICE,),
+    sample_rows=MOST_ROWS,
+)
 
 
 def compare_paths(
     reference: str, current: str, settings: DriftSettings, schema: str = "", **options: Any
 ) -> Comparison:
     """Opens two files, and TFDV's schema where one is named, and compares; see compare_files."""
-    promised = read_schema(schema) if schema else None
+    expected = read_schema(schema) if schema else None
     files = open_table(reference), open_table(current)
     try:
-        return compare_files(*files, settings, schema=promised, **options)
+        return compare_files(*files, settings, schema=expected, **options)
     except pa.ArrowException as error:
         raise DataError(
             f"Expected columns that can be compared in {current}, received: {error}. "
@@ -56,7 +69,7 @@ def compare_files(
     """Compares a file with a reference file, column by column.
 
     Args:
-        reference: What is usual. It is read twice.
+        reference: The baseline. It is read twice: bins are frozen before anything is counted.
         current: What came since. It is read once.
         settings: When a feature has drifted or is broken.
         by: Column whose values slice the rows; empty for none.
@@ -73,82 +86,83 @@ def compare_files(
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
     plan = make_plan(reference, settings.ignore_features, by, seed)
     before = _counted(reference, plan, plan.reference)
-    trained = _settled(plan.reference, before)
-    now = _counted(current, plan, trained)
-    rows = Rows(before.rows, now.rows)
-    enough = min(rows.reference, rows.current) >= settings.min_rows
-    # Columns to ignore may be there to slice by: they are no features of the plan already.
-    watching = replace(settings, ignore_features=())
-    usual = replace(before, reference=trained.digest()) if plan.slices else None
-    measured = measure(trained, now, watching, usual=usual, sparse=False)
-    features = [_told(feature, trained, current, by) for feature in measured]
-    features = [f for f in features if not (f.slice and _column(f.feature, trained) == by)]
-    if rows.current:
-        features += _not_in_plan(plan, current, settings)
-    samples = before.sample.answered(), now.sample.answered()
-    if multivariate and enough:
-        whole = {f.feature for f in features if f.p_value is not None and not f.fault}
-        profiles = [p for p in watched(trained, watching) if p.name in whole]
-        features += compared_together(profiles, *samples, seed)
+    profile = _with_counts(plan.reference, before)
+    now = _counted(current, plan, profile)
+    findings = _not_in_plan(plan, current, settings)
     if schema is not None:
-        features += check_schema(current, schema, settings.ignore_features)
-    features += duplicate_flood(before.contents, now.contents, settings, features)
-    ranked = judged(features if rows.current else [], settings)
-    verdict, reason, explanation = verdict_of(ranked, rows, settings)
-    found = DriftReport(
-        verdict=verdict,
-        reason=reason,
-        explanation=_of_files(explanation),
+        findings += check_schema(current, schema, settings.ignore_features)
+    judgement = assess(
+        profile,
+        now,
+        # Columns to ignore may be there to slice by: they are no features of the plan already.
+        replace(settings, ignore_features=()),
+        baseline=replace(before, reference=profile.digest()),
+        sample=before.sample.answered() if multivariate else None,
+        findings=findings,
+        sparse=False,
+        sliced_by=by,
+        seed=seed,
+    )
+    report = DriftReport(
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        explanation=explain(judgement, FILE_WORDING),
         window=current.path,
         model_name="",
         model_version=0,
         model_versions={},
-        reference_rows=rows.reference,
-        current_rows=rows.current,
-        features=ranked,
+        reference_rows=profile.rows_total,
+        current_rows=now.rows,
+        features=tuple(_with_note(feature, profile, current) for feature in judgement.features),
         settings=settings.to_json(),
     )
-    return Comparison(found, trained, now, settings)
+    return Comparison(report, profile, now, settings)
 
 
 def _counted(table: TableFile, plan: Plan, reference: ReferenceProfile) -> WindowProfile:
-    return Profiler(reference, file_layout(MOST_ROWS)).profile_all(read_rows(table, plan))
+    counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan))
+    # Slices under the names that the plan gave them, without the column that carries them.
+    prefix = f"{SLICE}="
+    return regrouped(counts, lambda key: replace(key, slice=key.slice.removeprefix(prefix)))
 
 
-def _settled(frozen: ReferenceProfile, counted: WindowProfile) -> ReferenceProfile:
+def _rows(table: TableFile, plan: Plan) -> Iterator[Any]:
+    """Yields a file's planned columns as record batches, each row with its number and slice."""
+    there = set(table.schema.names)
+    names = [name for name in plan.columns if name in there]
+    sliced = plan.slices if plan.slices and plan.slices.profile.column in there else None
+    first = 0
+    for batch in table.batches(names or table.schema.names[:1]):
+        columns = {name: plain_column(batch.column(place)) for place, name in enumerate(names)}
+        columns[_ROW] = pa.array(range(first, first + batch.num_rows), pa.int64())
+        if sliced:
+            columns[SLICE] = sliced.of(batch)
+        first += batch.num_rows
+        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _with_counts(frozen: ReferenceProfile, counted: WindowProfile) -> ReferenceProfile:
     """Returns the profile with the counts of all rows in place of the sample's."""
     features = [replace(f, counts=counted.total(f.name).counts) for f in frozen.features]
     return replace(frozen, rows_total=counted.rows, features=tuple(features))
 
 
-def _told(
-    feature: FeatureDrift, reference: ReferenceProfile, current: TableFile, by: str
+def _with_note(
+    feature: FeatureDrift, reference: ReferenceProfile, current: TableFile
 ) -> FeatureDrift:
-    """Returns the feature in the words of files."""
-    name = _column(feature.feature, reference)
-    feature = replace(feature, slice=feature.slice.removeprefix(f"{SLICE}="))
+    """Returns the feature with what a file's schema says of its fault."""
     if feature.fault == ABSENT_FEATURE:
         return replace(feature, note="no such column in the current file")
-    if feature.fault == TYPE_CHANGED:
-        received = current.schema.field(name).type
+    if feature.fault == TYPE_CHANGED and feature.type != BREACH:
+        column = next((p.column for p in reference.features if p.name == feature.feature), "")
+        received = current.schema.field(column or feature.feature).type
         note = f"{feature.type} in the reference, {received} in the current file"
         return replace(feature, note=note)
     return feature
 
 
-def _of_files(explanation: str) -> str:
-    words = {"the window": "the current file", "The window": "The current file"}
-    words["ignore_features"] = "--ignore"
-    for ours, theirs in words.items():
-        explanation = explanation.replace(ours, theirs)
-    return explanation
-
-
-def _column(feature: str, reference: ReferenceProfile) -> str:
-    return next((p.column for p in reference.features if p.name == feature), feature)
-
-
 def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> list[FeatureDrift]:
+    """Returns what there is to say of columns that are not compared."""
     planned = {profile.column for profile in plan.reference.features}
     untested = {entry.column: entry for entry in plan.untested}
     found = []

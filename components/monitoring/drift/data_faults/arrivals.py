@@ -39,8 +39,8 @@ def judge_arrivals(
     settings: ArrivalSettings,
     *,
     rows: int | None = None,
-    usual_rows: float | None = None,
-    usual_gap_share: float | None = None,
+    baseline_rows: float | None = None,
+    baseline_gap_share: float | None = None,
 ) -> Arrivals:
     """Returns how the rows of a window [start_ms, end_ms) arrived.
 
@@ -50,8 +50,8 @@ def judge_arrivals(
         end_ms: End of the window, exclusive.
         settings: What is too quiet and too late.
         rows: How many rows there are; as many as event times where not given.
-        usual_rows: Mean rows of earlier windows; None where there are none.
-        usual_gap_share: Longest share of an earlier window without a row, such as a night; None
+        baseline_rows: Mean rows of earlier windows; None where there are none.
+        baseline_gap_share: Longest share of an earlier window without a row, such as a night; None
             where there is none, and no gap is called silence.
     """
     if end_ms <= start_ms:
@@ -63,12 +63,12 @@ def judge_arrivals(
     # Without a pattern, the longest of k + 1 gaps is about (ln k + 5) / k of the window at most.
     by_chance = (np.log(max(len(inside), 1)) + 5) / max(len(inside), 1)
     allowed = 1.0
-    if usual_gap_share is not None:
-        allowed = max(settings.silent_share, 1.5 * usual_gap_share, min(by_chance, 1.0))
+    if baseline_gap_share is not None:
+        allowed = max(settings.silent_share, 1.5 * baseline_gap_share, min(by_chance, 1.0))
     fault, note = None, ""
     rows = len(event_times_ms) if rows is None else rows
-    if usual_rows and rows < settings.fewest_share * usual_rows:
-        fault, note = SILENT_SOURCE, f"{rows:,} rows where {usual_rows:,.0f} are usual"
+    if baseline_rows and rows < settings.fewest_share * baseline_rows:
+        fault, note = SILENT_SOURCE, f"{rows:,} rows where {baseline_rows:,.0f} are usual"
     elif gap > allowed:
         fault, note = SILENT_SOURCE, f"no row in {gap:.0%} of the window on end"
     elif late > settings.late_share:

@@ -17,6 +17,8 @@ from tfx_loop.monitoring.drift.report import FeatureDrift
 from tfx_loop.monitoring.profile.columns import strings
 
 SERVING = "SERVING"
+# The type of an entry that a schema, and no comparison with the reference, made.
+BREACH = "schema"
 
 
 def read_schema(path: str) -> Any:
@@ -94,7 +96,7 @@ def check_schema(table: Rows, schema: Any, ignored: Collection[str] = ()) -> lis
         if note := _breach(found[name], known[name]):
             anomalies[name] = (SCHEMA_ANOMALY, note)
     return [
-        FeatureDrift(feature=name, type="schema", fault=fault, note=note)
+        FeatureDrift(feature=name, type=BREACH, fault=fault, note=note)
         for name, (fault, note) in anomalies.items()
     ]
 

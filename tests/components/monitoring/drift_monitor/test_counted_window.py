@@ -53,18 +53,18 @@ def test_hours_merged_into_a_day_are_judged_at_once(reference):
 
 
 def test_a_slice_is_compared_with_the_same_slice_of_training(reference):
-    usual = counted(reference, rows(0, 20_000))
+    baseline = counted(reference, rows(0, 20_000))
     window = counted(reference, rows(1, shift=0.6, only="south"))
-    found = judge_profile(reference, window, DriftSettings(), usual=usual)
+    found = judge_profile(reference, window, DriftSettings(), baseline=baseline)
     slices = {(f.feature, f.slice) for f in found.features if f.drifted}
     assert ("x", "site=south") in slices
     assert ("x", "site=north") not in slices
 
 
 def test_a_slice_with_few_rows_and_a_slice_of_itself_are_not_compared(reference):
-    usual = counted(reference, rows(0, 20_000))
+    baseline = counted(reference, rows(0, 20_000))
     window = counted(reference, rows(1, n=300))
-    found = judge_profile(reference, window, DriftSettings(), usual=usual)
+    found = judge_profile(reference, window, DriftSettings(), baseline=baseline)
     assert {f.slice for f in found.features} == {"", "site=north"}  # 60 rows are of the south
     assert not any(f.slice for f in found.features if f.feature == "site")
 
@@ -86,9 +86,9 @@ def test_counts_on_another_reference_are_refused(reference):
     other = build(pa.Table.from_batches([rows(9, 5_000)]), ProfileRequest())[0]
     with pytest.raises(DataError, match="its own model"):
         judge_profile(other, counted(reference, rows(1)), DriftSettings())
-    window, usual = counted(other, rows(1)), counted(reference, rows(0))
+    window, baseline = counted(other, rows(1)), counted(reference, rows(0))
     with pytest.raises(DataError, match="its own model"):
-        judge_profile(other, window, DriftSettings(), usual=usual)
+        judge_profile(other, window, DriftSettings(), baseline=baseline)
 
 
 def test_absent_unfit_and_unknown_columns_are_faults(reference):

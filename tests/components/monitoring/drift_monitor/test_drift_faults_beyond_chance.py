@@ -173,12 +173,16 @@ HOUR = 3_600_000
     ("times", "history", "expected"),
     [
         (np.linspace(0, 23.9, 500), {}, None),
-        (np.linspace(0, 23.9, 500), {"usual_rows": 500, "usual_gap_share": 0.01}, None),
-        (np.linspace(0, 12.0, 500), {"usual_rows": 500, "usual_gap_share": 0.01}, "silent_source"),
-        (np.linspace(0, 12.0, 500), {"usual_rows": 500, "usual_gap_share": 0.5}, None),
-        (np.linspace(0, 23.9, 20), {"usual_rows": 500}, "silent_source"),
+        (np.linspace(0, 23.9, 500), {"baseline_rows": 500, "baseline_gap_share": 0.01}, None),
+        (
+            np.linspace(0, 12.0, 500),
+            {"baseline_rows": 500, "baseline_gap_share": 0.01},
+            "silent_source",
+        ),
+        (np.linspace(0, 12.0, 500), {"baseline_rows": 500, "baseline_gap_share": 0.5}, None),
+        (np.linspace(0, 23.9, 20), {"baseline_rows": 500}, "silent_source"),
         (np.linspace(-12, 23.9, 500), {}, "late_source"),
-        (np.zeros(0), {"usual_rows": 500}, "silent_source"),
+        (np.zeros(0), {"baseline_rows": 500}, "silent_source"),
     ],
 )
 def test_a_source_that_falls_silent_or_comes_late(times, history, expected):

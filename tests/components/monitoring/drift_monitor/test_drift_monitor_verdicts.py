@@ -246,12 +246,12 @@ def test_the_latest_of_several_versions_is_named_and_all_are_counted(reference):
 
 
 def test_rows_that_came_twice_are_a_fault_of_the_whole_window(reference):
-    usual = training_counts(pa.table(rows(20_000, seed=0)), reference)
+    baseline = training_counts(pa.table(rows(20_000, seed=0)), reference)
     once = rows(1_000, seed=1)
     twice = {name: pa.concat_arrays([values, values]) for name, values in once.items()}
     for columns, expected in ((once, ()), (twice, ("(rows)",))):
         window = counted_window(reference, columns)
-        result = monitor(reference, window, DriftSettings(), usual=usual)
+        result = monitor(reference, window, DriftSettings(), baseline=baseline)
         assert result.faulty == expected
     assert fault_of(result, "(rows)") == "duplicate_flood"
     assert monitor(reference, window, DriftSettings()).faulty == ()
@@ -306,12 +306,12 @@ def test_hysteresis_of_a_slice_is_its_own():
 
     trained = pa.table(sited(0, 0.0))
     reference, _ = build(trained, ProfileRequest(slices=("site",)))
-    usual = training_counts(trained, reference)
+    baseline = training_counts(trained, reference)
     settings = DriftSettings(windows_needed=2, windows_looked_at=2)
     previous, drifted = None, []
     for name, seed in (("w1", 1), ("w2", 2)):
         window = counted_window(reference, sited(seed, 0.6), name)
-        previous = monitor(reference, window, settings, previous, usual=usual)
+        previous = monitor(reference, window, settings, previous, baseline=baseline)
         drifted.append({(f.feature, f.slice) for f in previous.features if f.drifted})
     assert drifted == [set(), {("x", ""), ("x", "site=south")}]
     assert set(previous.history[-1].drifted) == {"x", "x where site=south"}

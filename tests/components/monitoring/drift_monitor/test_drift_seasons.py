@@ -77,7 +77,7 @@ def test_a_slice_has_a_season_of_its_own():
     moved = np.where(np.arange(2_000) % 2, rows(11)["x"], rows(10, 0.8)["x"])
     columns = {**rows(10), "x": pa.array(moved), "site": pa.array(["south", "north"] * 1_000)}
     window = counted_window(reference, columns)
-    found = monitor(reference, window, DriftSettings(season_floors=floors), usual=counts)
+    found = monitor(reference, window, DriftSettings(season_floors=floors), baseline=counts)
     south = next(f for f in found.features if f.title == "x where site=south")
     assert (south.held_by, south.drifted) == (report.SEASON, False)
 

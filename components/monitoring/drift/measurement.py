@@ -1,4 +1,4 @@
-"""What do the counts of a window say of each feature: how far, by what chance, and is it broken?
+"""Effects, p-values and faults of each feature, from counts alone.
 
 Profiles of hours merge into days and weeks, and are measured without touching a row again. Sampled
 rows weigh what they stand for, and count as fewer: the tests see the effective rows.
@@ -24,7 +24,8 @@ from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfi
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
-_UNFIT = 0.01
+# Share of values of a wrong type from which the column, and not a few of its cells, is broken.
+_UNFIT_SHARE = 0.01
 
 
 def measure(
@@ -32,8 +33,9 @@ def measure(
     window: WindowProfile,
     settings: DriftSettings,
     *,
-    usual: WindowProfile | None = None,
+    baseline: WindowProfile | None = None,
     sparse: bool = True,
+    sliced_by: str = "",
 ) -> list[FeatureDrift]:
     """Measures the features of a window against a reference.
 
@@ -41,17 +43,18 @@ def measure(
         reference: The frozen profile of the training rows.
         window: Counts on its bins, merged from however many parts.
         settings: What to measure, and when a feature is broken.
-        usual: Counts of training rows by slice, to compare slices with; None for no slices.
+        baseline: Counts of training rows by slice, to compare slices with; None for no slices.
         sparse: Whether a column that is not there at all may be one whose values are all missing,
             as in a log; False where a table would have the column.
+        sliced_by: Column that makes the slices, besides those that a slice's name begins with.
 
     Returns:
         Effects and p-values of all rows and of slices, faults, and what the reference lacks.
 
     Raises:
-        DataError: The window, or what is usual, was counted on another reference.
+        DataError: The window, or the baseline, was counted on another reference.
     """
-    for counted in filter(None, (window, usual)):
+    for counted in filter(None, (window, baseline)):
         if counted.cells and counted.reference != reference.digest():
             raise DataError(
                 f"Expected counts on the bins of {reference.digest()}, received counts on "
@@ -63,8 +66,9 @@ def measure(
     enough = min(window.rows, reference.rows_total) >= settings.min_rows
     rows = window.sample.answered()
     features = [_whole(p, window, rows, settings, enough, sparse) for p in profiles]
-    if usual:
-        features += _slices(profiles, usual, window, settings)
+    if baseline:
+        compared = [profile for profile in profiles if profile.column != sliced_by]
+        features += _slices(compared, baseline, window, settings)
     ignored = {*settings.ignore_features, *reference.ignored}
     features += [
         FeatureDrift(feature=name, type="unknown", fault=NOT_IN_REFERENCE)
@@ -96,7 +100,7 @@ def _whole(
     if counts.absent == counts.rows and not (sparse and profile.counts.missing):
         return replace(blank, fault=ABSENT_FEATURE)
     unfit = f"{counts.unfit:,} values are not {profile.type.value}" if counts.unfit else ""
-    if counts.unfit > _UNFIT * counts.rows:
+    if counts.unfit > _UNFIT_SHARE * counts.rows:
         return replace(blank, fault=TYPE_CHANGED, note=unfit)
     seen = Seen(profile, counts, _traits(profile, rows))
     found = _measured(blank, seen, settings, enough, _effective(window, profile, ""))
@@ -129,17 +133,17 @@ def _measured(
 
 def _slices(
     profiles: list[FeatureProfile],
-    usual: WindowProfile,
+    baseline: WindowProfile,
     window: WindowProfile,
     settings: DriftSettings,
 ) -> list[FeatureDrift]:
     """Slices with rows enough on both sides; a fault is told once, for all rows."""
     found = []
-    for name in sorted(set(usual.slices) & set(window.slices)):
+    for name in sorted(set(baseline.slices) & set(window.slices)):
         for profile in profiles:
-            if not usual.has(profile.name, name) or name.startswith(f"{profile.column}="):
+            if not baseline.has(profile.name, name) or name.startswith(f"{profile.column}="):
                 continue
-            trained = usual.total(profile.name, name).counts
+            trained = baseline.total(profile.name, name).counts
             counts = window.total(profile.name, name).counts
             if min(trained.rows, counts.rows) < settings.min_rows:
                 continue
