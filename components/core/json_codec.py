@@ -1,10 +1,16 @@
-"""How do frozen dataclasses become JSON, and JSON the same dataclasses again?
+"""JSON of frozen dataclasses, and the dataclasses of JSON again.
 
-Only what reports are made of: dataclasses, string enums, tuples, mappings with string keys,
-optional values and scalars.
+Only what reports and settings are made of: dataclasses, string enums, tuples, mappings, optional
+values and scalars. The keys of an object are the dataclass's fields, in their order; a class whose
+JSON says more (a value derived from the others) or uses another name lists its keys itself:
+
+    JSON_KEYS: ClassVar[Mapping[str, str]] = {"name": "name", "stable": "stable_version"}
+
+maps each key to the attribute it holds. Attributes that are no fields are written and not read.
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -20,7 +26,8 @@ from tfx_loop.core.errors import DataError, did_you_mean
 def to_json(value: Any) -> Any:
     """Returns `value` as JSON values; a number that is not finite becomes None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        keys = _keys(type(value))
+        return {key: to_json(getattr(value, name)) for key, name in keys.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -52,18 +59,13 @@ def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> A
     if kind is Any:
         return content
     if origin in (typing.Union, types.UnionType):
-        return _optional(kind, content, where, strict)
+        return _union(typing.get_args(kind), content, where, strict)
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, content, where, strict)
     if origin is tuple:
         return _tuple(typing.get_args(kind), content, where, strict)
     if origin is not None:
-        item = typing.get_args(kind)[1]
-        parts = _checked(content, dict, where)
-        return {
-            key: from_json(item, part, f"{where}, {key}", strict=strict)
-            for key, part in parts.items()
-        }
+        return _mapping(typing.get_args(kind), content, where, strict)
     if issubclass(kind, Enum):
         return _enum(kind, content, where)
     if kind is float:
@@ -71,11 +73,17 @@ def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> A
     return _checked(content, kind, where)
 
 
-def _optional(kind: Any, content: Any, where: str, strict: bool) -> Any:
-    if content is None:
+def _union(options: tuple[Any, ...], content: Any, where: str, strict: bool) -> Any:
+    """An optional value, or one of several scalars."""
+    if content is None and type(None) in options:
         return None
-    (inner,) = [option for option in typing.get_args(kind) if option is not type(None)]
-    return from_json(inner, content, where, strict=strict)
+    others = [option for option in options if option is not type(None)]
+    if len(others) == 1:
+        return from_json(others[0], content, where, strict=strict)
+    if type(content) in others:
+        return content
+    names = " or ".join(option.__name__ for option in others)
+    raise DataError(f"Expected {names} in {where}, received {content!r}.")
 
 
 def _tuple(items: tuple[Any, ...], content: Any, where: str, strict: bool) -> tuple[Any, ...]:
@@ -89,27 +97,57 @@ def _tuple(items: tuple[Any, ...], content: Any, where: str, strict: bool) -> tu
     )
 
 
+def _mapping(kinds: tuple[Any, ...], content: Any, where: str, strict: bool) -> dict[Any, Any]:
+    key_kind, item = kinds
+    found = {}
+    for key, part in _checked(content, dict, where).items():
+        found[_key(key_kind, key, where)] = from_json(item, part, f"{where}, {key}", strict=strict)
+    return found
+
+
+def _key(kind: Any, key: str, where: str) -> Any:
+    """JSON knows text as keys alone; whole numbers are written in digits."""
+    if kind is not int:
+        return key
+    try:
+        return int(key)
+    except ValueError as error:
+        raise DataError(f"Expected a whole number as key in {where}, received {key!r}.") from error
+
+
 def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
     _checked(content, dict, where)
-    hints = typing.get_type_hints(kind)
-    known = [part.name for part in dataclasses.fields(kind)]
-    if strict and (unknown := [name for name in content if name not in known]):
+    hints, keys = _hints(kind), {name: key for key, name in _keys(kind).items()}
+    if strict and (unknown := [key for key in content if key not in keys.values()]):
         raise DataError(
-            f"Expected {', '.join(known)} in {where}, received {unknown[0]!r}."
-            f"{did_you_mean(unknown[0], known)}"
+            f"Expected {', '.join(keys.values())} in {where}, received {unknown[0]!r}."
+            f"{did_you_mean(unknown[0], keys.values())}"
         )
     values = {}
     for part in dataclasses.fields(kind):
-        if part.name in content:
+        key = keys[part.name]
+        if key in content:
             values[part.name] = from_json(
-                hints[part.name], content[part.name], f"{where}, {part.name}", strict=strict
+                hints[part.name], content[key], f"{where}, {key}", strict=strict
             )
         elif part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING:
             raise DataError(
-                f"Expected the field {part.name!r} in {where}, received {', '.join(content)}. "
-                "Write the report again."
+                f"Expected the field {key!r} in {where}, received {', '.join(content)}."
             )
     return kind(**values)
+
+
+@functools.cache
+def _keys(kind: type[Any]) -> Mapping[str, str]:
+    """Returns the attribute behind each JSON key, in the order in which they are written."""
+    own: Mapping[str, str] | None = getattr(kind, "JSON_KEYS", None)
+    return own or {part.name: part.name for part in dataclasses.fields(kind)}
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    # Resolved once a class: a report of 200 features would resolve them 200 times.
+    return typing.get_type_hints(kind)
 
 
 def _enum(kind: Any, content: Any, where: str) -> Any:

@@ -1,9 +1,10 @@
-"""How are small files read and written, on a disk or behind a remote URI, never half?
+"""Small files on a disk or behind a remote URI, written whole or not at all.
 
 Local paths use the standard library. A URI with a scheme (`gs://`, `hdfs://`) goes through TFX's
 fileio, which is imported only then.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -19,10 +20,17 @@ def is_remote(uri: str) -> bool:
 
 
 def read_bytes(uri: str) -> bytes:
-    """Returns the whole content of a file."""
+    """Returns the whole content of a file.
+
+    Raises:
+        FileNotFoundError: There is none; of a remote URI, too.
+    """
     if is_remote(uri):
         from tfx.dsl.io import fileio
 
+        # Each remote file system has an error of its own for this; callers know the disk's.
+        if not fileio.exists(uri):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         with fileio.open(uri, "rb") as file:
             return bytes(file.read())
     return Path(uri.removeprefix("file://")).read_bytes()

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 from demo_run import WINDOWS, DemoRun
-from time_limits import seconds
 
-_SECONDS = seconds(900)
+_SECONDS = 900
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from time_limits import seconds
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -81,7 +80,7 @@ def test_a_device_fetches_checks_and_runs_the_bundle(folder, tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=seconds(120),
+        timeout=120,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

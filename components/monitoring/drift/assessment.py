@@ -7,10 +7,10 @@ window or on two files, is the caller's.
 from collections.abc import Sequence
 from typing import Any
 
+from tfx_loop.contracts.drift_report import ComparedRows, FeatureDrift, WindowHistory
 from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_flood
-from tfx_loop.monitoring.drift.judgement import ComparedRows, DriftJudgement, judge
+from tfx_loop.monitoring.drift.judgement import DriftJudgement, judge
 from tfx_loop.monitoring.drift.measurement import measure, watched
-from tfx_loop.monitoring.drift.report import FeatureDrift, WindowHistory
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import compared_together
 from tfx_loop.monitoring.profile.reference import ReferenceProfile

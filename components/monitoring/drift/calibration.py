@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 import numpy as np
 from scipy import special
 
+from tfx_loop.contracts.drift_report import DriftResult, named
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.monitoring.drift.report import DriftReport, named
 from tfx_loop.monitoring.drift.statistics.comparison import effect
 from tfx_loop.monitoring.profile.counts import IntArray
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
@@ -134,7 +134,7 @@ def _begin(name: str) -> int:
     return int(parsed.timestamp()) * 1000
 
 
-def effects_of_reports(reports: Iterable[DriftReport]) -> list[dict[str, float]]:
+def effects_of_reports(reports: Iterable[DriftResult]) -> list[dict[str, float]]:
     """Returns the corrected PSI by feature of earlier windows of the season, from their reports."""
     return [
         {

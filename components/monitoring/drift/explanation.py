@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfx_loop.monitoring.drift import report
+from tfx_loop.contracts import drift_report
 from tfx_loop.monitoring.drift.judgement import DriftJudgement
 
 
@@ -27,24 +27,24 @@ def explain(judgement: DriftJudgement, wording: Wording) -> str:
     """Returns the verdict's reason in one sentence."""
     rows, measured = judgement.rows, len(judgement.measured)
     match judgement.reason:
-        case report.EMPTY_WINDOW if rows.failed:
+        case drift_report.EMPTY_WINDOW if rows.failed:
             told = f"{rows.failed} were answered with an error"
             return f"No answered row in {wording.current}; {told}."
-        case report.EMPTY_WINDOW:
+        case drift_report.EMPTY_WINDOW:
             return f"There is no row in {wording.current}."
-        case report.FEATURES_FAULTY:
+        case drift_report.FEATURES_FAULTY:
             broken = ", ".join(f"{f.title} ({f.fault})" for f in judgement.faulty)
             return (
                 f"Broken: {broken}. Fix the source of the data, or name what moves legitimately "
                 f"in {wording.ignored}."
             )
-        case report.TOO_FEW_ROWS:
+        case drift_report.TOO_FEW_ROWS:
             return _too_few(wording.current, rows.current, judgement.min_rows)
-        case report.TOO_FEW_REFERENCE_ROWS:
+        case drift_report.TOO_FEW_REFERENCE_ROWS:
             return _too_few("the reference", rows.reference, judgement.min_rows)
-        case report.NO_FEATURES:
+        case drift_report.NO_FEATURES:
             return "There is no feature to compare: the reference has none that is not ignored."
-        case report.FEATURES_DRIFTED:
+        case drift_report.FEATURES_DRIFTED:
             moved = len({feature.feature for feature in judgement.drifted})
             return f"{moved} of {measured} features drifted: {_drifted(judgement)}."
         case _:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from tfx_loop.monitoring.drift import report
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
 from tfx_loop.monitoring.drift.page import render
-from tfx_loop.monitoring.drift.report import DriftReport
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.telemetry import gauges, prometheus_text
@@ -29,7 +28,7 @@ class Comparison:
         settings: When a feature has drifted or is broken.
     """
 
-    report: DriftReport
+    report: DriftResult
     reference: ReferenceProfile
     current: WindowProfile
     settings: DriftSettings
@@ -40,8 +39,7 @@ def page_of(comparison: Comparison, title: str = "") -> str:
     found = comparison.report
     settings = replace(comparison.settings, ignore_features=())
     shapes = shapes_of(found.features, comparison.reference, comparison.current, settings)
-    parts = replace(found.parts, shapes=shapes)
-    return render(replace(found, parts=parts), title=title or found.window)
+    return render(replace(found, shapes=shapes), title=title or found.window)
 
 
 def prometheus_of(comparison: Comparison) -> str:
@@ -51,7 +49,7 @@ def prometheus_of(comparison: Comparison) -> str:
 
 def to_json(comparison: Comparison) -> dict[str, object]:
     """Returns what `loop monitor --json` prints: features of all rows, and slices apart."""
-    content = report.to_json(comparison.report)
+    content = DRIFT_REPORT.content(comparison.report)
     features = content.pop("features")
     for name in _OF_MODELS:
         content.pop(name)

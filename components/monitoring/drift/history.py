@@ -4,25 +4,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfx_loop.monitoring.drift.report_parts import PastWindow, RealisedQuality
+from tfx_loop.contracts.drift_report import PastWindow
+from tfx_loop.contracts.window_quality import RealisedQuality
 
 if TYPE_CHECKING:
-    from tfx_loop.monitoring.drift.report import DriftReport
+    from tfx_loop.contracts.drift_report import DriftResult
 
 MOST_WINDOWS = 24
 MOST_FEATURES = 30
 _DIGITS = 4
 
 
-def as_past(report: "DriftReport") -> PastWindow:
+def as_past(report: "DriftResult") -> PastWindow:
     """Returns what later reports keep of a report: its features with the largest effects."""
     whole = [f for f in report.features if not f.slice]
-    estimated = report.parts.estimated
+    estimated = report.estimated
     return PastWindow(
         window=report.window,
         verdict=report.verdict.value,
         model_version=report.model_version,
-        rows=report.current_rows,
+        rows=report.rows.current,
         psi={
             f.feature: round(f.psi_corrected, _DIGITS)
             for f in whole[:MOST_FEATURES]
@@ -65,12 +66,12 @@ def carried(
     return tuple(windows.values())[-MOST_WINDOWS:]
 
 
-def joined(reports: Iterable["DriftReport"]) -> tuple[PastWindow, ...]:
+def joined(reports: Iterable["DriftResult"]) -> tuple[PastWindow, ...]:
     """Returns the windows of several reports, in the order given; what a later one says counts."""
     windows: dict[str, PastWindow] = {}
     realised: dict[str, Mapping[str, float]] = {}
     for report in reports:
-        for entry in (*report.parts.past, as_past(report)):
+        for entry in (*report.past, as_past(report)):
             if entry.verdict or entry.window not in windows:
                 windows[entry.window] = entry
             if entry.realised:

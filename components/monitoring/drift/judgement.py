@@ -11,19 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfx_loop.monitoring.drift import report
-from tfx_loop.monitoring.drift.report import FeatureDrift, Verdict, WindowHistory
+from tfx_loop.contracts import drift_report
+from tfx_loop.contracts.drift_report import ComparedRows, DriftVerdict, FeatureDrift, WindowHistory
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics import two_sample
-
-
-@dataclass(frozen=True)
-class ComparedRows:
-    """How many rows each side has, and how many of the window were answered with an error."""
-
-    reference: int
-    current: int
-    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +23,13 @@ class DriftJudgement:
 
     Attributes:
         verdict: What the current rows are, seen from the reference.
-        reason: A constant of report.py.
+        reason: A constant of contracts.drift_report.
         features: Broken ones first, then by corrected effect, the largest first.
         rows: Of both sides.
         min_rows: Rows below which neither side was tested.
     """
 
-    verdict: Verdict
+    verdict: DriftVerdict
     reason: str
     features: tuple[FeatureDrift, ...]
     rows: ComparedRows
@@ -105,9 +96,9 @@ def _exceeding(
     # The upper bound of PSI, not PSI: a difference is too small to matter only when that is sure,
     # or small windows would never alarm.
     if feature.psi_bound is not None and feature.psi_bound < settings.psi_floor * floor_share:
-        held = report.EFFECT_FLOOR
+        held = drift_report.EFFECT_FLOOR
     elif (feature.psi_corrected or 0.0) < _season_floor(feature, settings):
-        held = report.SEASON
+        held = drift_report.SEASON
     return replace(feature, exceeded=held is None, held_by=held)
 
 
@@ -128,27 +119,27 @@ def _over_windows(
         return replace(feature, drifted=feature.exceeded)
     times = feature.exceeded + sum(name in entry.exceeded for entry in past)
     drifted = feature.exceeded and times >= settings.windows_needed
-    held = report.K_OF_N if feature.exceeded and not drifted else feature.held_by
+    held = drift_report.K_OF_N if feature.exceeded and not drifted else feature.held_by
     return replace(feature, drifted=drifted, held_by=held)
 
 
 def _verdict(
     features: Sequence[FeatureDrift], rows: ComparedRows, settings: DriftSettings
-) -> tuple[Verdict, str]:
+) -> tuple[DriftVerdict, str]:
     """The first that holds: a fault is told even where rows are too few to test."""
     if not rows.current:
-        return Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW
+        return DriftVerdict.NOT_ENOUGH_DATA, drift_report.EMPTY_WINDOW
     if any(feature.fault for feature in features):
-        return Verdict.DATA_FAULT, report.FEATURES_FAULTY
+        return DriftVerdict.DATA_FAULT, drift_report.FEATURES_FAULTY
     if features and rows.current < settings.min_rows:
-        return Verdict.NOT_ENOUGH_DATA, report.TOO_FEW_ROWS
+        return DriftVerdict.NOT_ENOUGH_DATA, drift_report.TOO_FEW_ROWS
     if features and rows.reference < settings.min_rows:
-        return Verdict.NOT_ENOUGH_DATA, report.TOO_FEW_REFERENCE_ROWS
+        return DriftVerdict.NOT_ENOUGH_DATA, drift_report.TOO_FEW_REFERENCE_ROWS
     if not any(feature.p_value is not None for feature in features):
-        return Verdict.NOT_ENOUGH_DATA, report.NO_FEATURES
+        return DriftVerdict.NOT_ENOUGH_DATA, drift_report.NO_FEATURES
     if any(feature.drifted for feature in features):
-        return Verdict.DRIFT, report.FEATURES_DRIFTED
-    return Verdict.STABLE, report.NO_DRIFT
+        return DriftVerdict.DRIFT, drift_report.FEATURES_DRIFTED
+    return DriftVerdict.STABLE, drift_report.NO_DRIFT
 
 
 def _rank(feature: FeatureDrift) -> tuple[bool, bool, float, str, str]:

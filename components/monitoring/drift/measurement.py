@@ -7,6 +7,7 @@ rows weigh what they stand for, and count as fewer: the tests see the effective 
 from dataclasses import replace
 from typing import Any
 
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.drift.data_faults.faults import (
     ABSENT_FEATURE,
@@ -16,7 +17,6 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
     find_fault,
 )
 from tfx_loop.monitoring.drift.data_faults.sample_statistics import Traits, read_traits
-from tfx_loop.monitoring.drift.report import FeatureDrift
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import compare
 from tfx_loop.monitoring.profile.columns import fits
@@ -127,7 +127,7 @@ def _measured(
     feature = replace(feature, missing_share=counts.missing / max(counts.rows, 1))
     if enough:
         feature = compare(feature, seen.profile, counts, effective)
-    fault = find_fault(seen, settings.fault_settings) if enough or counts.infinite else None
+    fault = find_fault(seen, settings.faults) if enough or counts.infinite else None
     return replace(feature, fault=fault.code, note=fault.note) if fault else feature
 
 

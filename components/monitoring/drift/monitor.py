@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift, WindowHistory
+from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.monitoring.drift.assessment import assess
 from tfx_loop.monitoring.drift.data_faults.arrivals import Arrivals, judge_arrivals
 from tfx_loop.monitoring.drift.explanation import WINDOW_WORDING, explain
 from tfx_loop.monitoring.drift.history import as_past, carried
 from tfx_loop.monitoring.drift.quality.estimation import corrected_by_labels, estimated_quality
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift, WindowHistory
-from tfx_loop.monitoring.drift.report_parts import Parts, RealisedQuality
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.window import CountedWindow
@@ -28,12 +28,12 @@ def monitor(
     reference: ReferenceProfile,
     window: CountedWindow,
     settings: DriftSettings,
-    previous: DriftReport | None = None,
+    previous: DriftResult | None = None,
     *,
     baseline: WindowProfile | None = None,
     sample: Any = None,
     breaches: Sequence[FeatureDrift] = (),
-) -> DriftReport:
+) -> DriftResult:
     """Returns the report of one window against a reference.
 
     Args:
@@ -67,7 +67,7 @@ def monitor(
         tuple(f.title for f in judgement.features if f.exceeded),
         tuple(f.title for f in judgement.drifted),
     )
-    return DriftReport(
+    return DriftResult(
         verdict=judgement.verdict,
         reason=judgement.reason,
         explanation=explain(judgement, WINDOW_WORDING),
@@ -75,9 +75,7 @@ def monitor(
         model_name=window.model_name,
         model_version=max(window.model_versions, default=0),
         model_versions=window.model_versions,
-        reference_rows=reference.rows_total,
-        current_rows=window.rows,
-        failed_rows=window.failed_rows,
+        rows=judgement.rows,
         features=judgement.features,
         skipped={skipped.name: skipped.reason for skipped in reference.skipped},
         history=(*past, now),
@@ -97,7 +95,7 @@ def _silence(arrivals: Arrivals | None) -> list[FeatureDrift]:
 
 
 def _arrivals(
-    window: CountedWindow, settings: DriftSettings, previous: DriftReport | None
+    window: CountedWindow, settings: DriftSettings, previous: DriftResult | None
 ) -> Arrivals | None:
     times = window.profile.sample.times()
     if not len(times) or window.end_ms <= window.start_ms:
@@ -106,15 +104,15 @@ def _arrivals(
         times,
         window.start_ms,
         window.end_ms,
-        settings.arrival_settings,
+        settings.arrivals,
         rows=window.rows + window.failed_rows,
-        baseline_rows=previous.current_rows + previous.failed_rows if previous else None,
+        baseline_rows=previous.rows.current + previous.rows.failed if previous else None,
         baseline_gap_share=previous.longest_gap_share if previous else None,
     )
 
 
 def _past(
-    previous: DriftReport | None, window: str, digest: str, settings: DriftSettings
+    previous: DriftResult | None, window: str, digest: str, settings: DriftSettings
 ) -> tuple[WindowHistory, ...]:
     """The windows before this one on the same reference; a new reference starts anew."""
     if previous is None or previous.reference_digest != digest:
@@ -124,13 +122,13 @@ def _past(
 
 
 def with_parts(
-    report: DriftReport,
+    report: DriftResult,
     reference: ReferenceProfile,
     window: WindowProfile,
     settings: DriftSettings,
-    previous: DriftReport | None = None,
+    previous: DriftResult | None = None,
     realised: RealisedQuality | None = None,
-) -> DriftReport:
+) -> DriftResult:
     """Returns the report with its pictures, its quality and the windows before it.
 
     Args:
@@ -148,16 +146,15 @@ def with_parts(
         window.total(settings.score_output).counts if scored else None,
         settings.score_threshold,
     )
-    before = previous.parts.past if previous else ()
+    before = previous.past if previous else ()
     if estimated:
         met = carried(before, as_past(report), realised)
         same = [w for w in met[:-1] if w.model_version == report.model_version]
         estimated = corrected_by_labels(estimated, same)
-    parts = Parts(
+    whole = replace(
+        report,
         shapes=shapes_of(report.features, reference, window, settings),
         estimated=estimated,
         realised=realised,
     )
-    whole = replace(report, parts=parts)
-    past = carried(before, as_past(whole), realised)
-    return replace(whole, parts=replace(parts, past=past))
+    return replace(whole, past=carried(before, as_past(whole), realised))

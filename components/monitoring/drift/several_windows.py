@@ -8,15 +8,14 @@ from functools import reduce
 
 import pyarrow.parquet as pq
 
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.storage import read_bytes, read_json
 from tfx_loop.data.prediction_log.files import join
 from tfx_loop.data.tables.opening import is_file
-from tfx_loop.monitoring.drift import report
 from tfx_loop.monitoring.drift.calibration import training_floors
 from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.monitor import monitor
-from tfx_loop.monitoring.drift.report import DriftReport
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.window import CountedWindow
 from tfx_loop.monitoring.profile import profile_files, reference
@@ -68,17 +67,17 @@ def compare_windows(
     return Comparison(found, known, whole.profile, settings)
 
 
-def _report(folder: str) -> DriftReport:
-    path = join(folder, report.REPORT_FILE)
-    if not is_file(path):
+def _report(folder: str) -> DriftResult:
+    found = DRIFT_REPORT.find(folder)
+    if found is None:
         raise DataError(
-            f"Expected a report of DriftMonitor at {path}, found none. Name folders of DriftReport "
-            "artifacts as current, as reference is a ReferenceProfile."
+            f"Expected a report of DriftMonitor at {DRIFT_REPORT.path(folder)}, found none. Name "
+            "folders of DriftReport artifacts as current, as reference is a ReferenceProfile."
         )
-    return report.from_json(read_json(path))
+    return found
 
 
-def _joined(reports: Sequence[DriftReport], profile: WindowProfile) -> CountedWindow:
+def _joined(reports: Sequence[DriftResult], profile: WindowProfile) -> CountedWindow:
     """The windows as one, from the begin of the first to the end of the last."""
     in_order = sorted(reports, key=lambda found: (found.start_ms, found.window))
     names = [found.window for found in in_order]

@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from tfx_loop.contracts.drift_report import CATEGORIES, NUMBERS, OTHER, FeatureDrift, Shape
 from tfx_loop.monitoring.drift.measurement import watched
-from tfx_loop.monitoring.drift.report import FeatureDrift
-from tfx_loop.monitoring.drift.report_parts import CATEGORIES, NUMBERS, OTHER, Shape
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 from tfx_loop.monitoring.profile.columns import FeatureType

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift, Verdict
+from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -55,7 +55,7 @@ class Gauge:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def gauges(report: DriftReport) -> tuple[Gauge, ...]:
+def gauges(report: DriftResult) -> tuple[Gauge, ...]:
     """Returns the report's numbers; features in order of rank, all gauges of a name on end."""
     whose = {"model": _label(report.model_name), "version": str(report.model_version)}
     found = (
@@ -77,14 +77,14 @@ def gauges(report: DriftReport) -> tuple[Gauge, ...]:
 _Row = tuple[str, str, str, float | None, dict[str, str]]
 
 
-def _of_window(report: DriftReport) -> Iterator[_Row]:
-    for verdict in Verdict:
+def _of_window(report: DriftResult) -> Iterator[_Row]:
+    for verdict in DriftVerdict:
         is_it = float(report.verdict is verdict)
         yield "verdict", "1 for the window's verdict.", "1", is_it, {"verdict": verdict.value}
     rows = {
-        "reference": report.reference_rows,
-        "current": report.current_rows,
-        "failed": report.failed_rows,
+        "reference": report.rows.reference,
+        "current": report.rows.current,
+        "failed": report.rows.failed,
     }
     for side, count in rows.items():
         yield (
@@ -123,8 +123,8 @@ def _of_features(features: Sequence[FeatureDrift]) -> Iterator[_Row]:
             yield "fault", "1 for each broken feature.", "1", 1.0, labels
 
 
-def _of_quality(report: DriftReport) -> Iterator[_Row]:
-    estimated, realised = report.parts.estimated, report.parts.realised
+def _of_quality(report: DriftResult) -> Iterator[_Row]:
+    estimated, realised = report.estimated, report.realised
     metrics = estimated.metrics if estimated else {}
     for bound in ("value", "low", "high", "reference"):
         name = "estimated_quality" if bound == "value" else f"estimated_quality_{bound}"

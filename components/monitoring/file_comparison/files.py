@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile, open_table
 from tfx_loop.monitoring.drift.assessment import assess
@@ -17,7 +18,6 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
 from tfx_loop.monitoring.drift.data_faults.schema import BREACH, check_schema, read_schema
 from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.file_comparison.plan import SLICE, Plan, make_plan
@@ -103,7 +103,7 @@ def compare_files(
         sliced_by=by,
         seed=seed,
     )
-    report = DriftReport(
+    report = DriftResult(
         verdict=judgement.verdict,
         reason=judgement.reason,
         explanation=explain(judgement, FILE_WORDING),
@@ -111,8 +111,7 @@ def compare_files(
         model_name="",
         model_version=0,
         model_versions={},
-        reference_rows=profile.rows_total,
-        current_rows=now.rows,
+        rows=judgement.rows,
         features=tuple(_with_note(feature, profile, current) for feature in judgement.features),
         settings=settings.to_json(),
     )

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from time_limits import seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,7 +18,7 @@ def loop(*arguments, cwd=ROOT, **environment):
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=seconds(120),
+        timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 

@@ -353,7 +353,7 @@ def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
     report = compare_paths(before, after, DriftSettings()).report
     assert report.features[0].psi == 0.0
     assert report.features[0].p_value == 1.0
-    assert report.reference_rows == report.current_rows == 120_000
+    assert report.rows.reference == report.rows.current == 120_000
 
 
 @pytest.mark.parametrize("wrong", [["--q", "2"], ["--min-rows", "3"], ["--ignore", "nobody"]])

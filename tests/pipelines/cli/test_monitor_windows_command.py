@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from counted_rows import counted_window
 
-from tfx_loop.monitoring.drift import report
+from tfx_loop.contracts.drift_report import DRIFT_REPORT
 from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile import profile_files, reference
@@ -47,7 +47,7 @@ def monitored_hours(folder, profile, shift=0.0):
         target = folder / f"h{hour}"
         profile_files.save(window.profile, str(target))
         found = monitor(profile, window, DriftSettings())
-        (target / report.REPORT_FILE).write_text(json.dumps(report.to_json(found)))
+        (target / DRIFT_REPORT.name).write_text(json.dumps(DRIFT_REPORT.content(found)))
         folders.append(str(target))
     return folders
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.data_faults.faults import (
     ABSENT_FEATURE,
     ALL_MISSING,
@@ -14,7 +15,6 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
     STUCK_VALUE,
     TYPE_CHANGED,
 )
-from tfx_loop.monitoring.drift.report import FeatureDrift
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile.row_contents import RowContents
 
@@ -40,7 +40,7 @@ def duplicate_flood(
     if any(feature.fault in _MAKES_ALIKE for feature in features):
         return []
     rise = duplicate_rise(reference, current)
-    if rise <= settings.fault_settings.duplicate_rise:
+    if rise <= settings.faults.duplicate_rise:
         return []
     note = f"{rise:.0%} more of the rows repeat another row than in the reference"
     return [FeatureDrift(feature=WHOLE_ROWS, type="rows", fault=DUPLICATE_FLOOD, note=note)]

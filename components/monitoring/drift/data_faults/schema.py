@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_bytes
 from tfx_loop.monitoring.drift.data_faults.faults import SCHEMA_ANOMALY, TYPE_CHANGED
-from tfx_loop.monitoring.drift.report import FeatureDrift
 from tfx_loop.monitoring.profile.columns import strings
 
 SERVING = "SERVING"

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from tfx_loop.contracts.drift_report import NUMBERS, OTHER, FeatureDrift, Shape
 from tfx_loop.monitoring.drift.page import formatting
-from tfx_loop.monitoring.drift.report import FeatureDrift
-from tfx_loop.monitoring.drift.report_parts import NUMBERS, OTHER, Shape
 from tfx_loop.presentation.svg import Scale, tag, text, tooltip
 
 WIDTH, HEIGHT = 330, 150

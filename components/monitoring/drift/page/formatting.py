@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tfx_loop.monitoring.drift import report
+from tfx_loop.contracts import drift_report
+from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift
 from tfx_loop.monitoring.drift.data_faults import faults
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift, Verdict
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 
 FAULTS = {
@@ -25,9 +25,9 @@ FAULTS = {
     faults.LATE_SOURCE: "came late",
 }
 HELD = {
-    report.EFFECT_FLOOR: "too small to matter: below the effect floor for sure",
-    report.SEASON: "no larger than usual in this season",
-    report.K_OF_N: "not yet in as many windows as needed",
+    drift_report.EFFECT_FLOOR: "too small to matter: below the effect floor for sure",
+    drift_report.SEASON: "no larger than usual in this season",
+    drift_report.K_OF_N: "not yet in as many windows as needed",
 }
 METRICS = {
     "auc": "AUC",
@@ -39,18 +39,18 @@ METRICS = {
 }
 
 
-def headline(found: DriftReport) -> str:
+def headline(found: DriftResult) -> str:
     """Returns the verdict in one sentence."""
-    if found.verdict is Verdict.DATA_FAULT:
+    if found.verdict is DriftVerdict.DATA_FAULT:
         return _broken(found)
-    if found.verdict is Verdict.DRIFT:
+    if found.verdict is DriftVerdict.DRIFT:
         return _drifted(found)
-    return _stable(found) if found.verdict is Verdict.STABLE else found.explanation
+    return _stable(found) if found.verdict is DriftVerdict.STABLE else found.explanation
 
 
 def named(feature: FeatureDrift) -> str:
     """Returns the feature's name, and its slice."""
-    return report.named(plain(feature.feature), feature.slice)
+    return drift_report.named(plain(feature.feature), feature.slice)
 
 
 def plain(name: str) -> str:
@@ -102,7 +102,7 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def _broken(found: DriftReport) -> str:
+def _broken(found: DriftResult) -> str:
     broken = [f for f in found.features if f.fault]
     if len(broken) == 1:
         return f"The data are broken: {named(broken[0])} {fault(broken[0])}"
@@ -110,7 +110,7 @@ def _broken(found: DriftReport) -> str:
     return f"The data are broken in {len(broken)} places: {names}"
 
 
-def _drifted(found: DriftReport) -> str:
+def _drifted(found: DriftResult) -> str:
     whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
     drifted = [named(f) for f in whole if f.drifted]
     if drifted:
@@ -122,7 +122,7 @@ def _drifted(found: DriftReport) -> str:
     return "The features moved together, though none moved alone"
 
 
-def _stable(found: DriftReport) -> str:
+def _stable(found: DriftResult) -> str:
     whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
     tested = sum(f.p_value is not None for f in whole)
     held_back = sum(f.held_by is not None for f in whole)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from tfx_loop.contracts.drift_report import PastWindow
+from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.monitoring.drift.page.formatting import METRICS
-from tfx_loop.monitoring.drift.report_parts import EstimatedQuality, PastWindow, RealisedQuality
 from tfx_loop.presentation.svg import (
     LEFT,
     RIGHT,

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift, PastWindow
+from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.monitoring.drift.history import joined
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.monitoring.drift.page.cards import cards
+from tfx_loop.monitoring.drift.page.heat import Cell, Column, heat_map
 from tfx_loop.monitoring.drift.page.quality_plots import against_promise, over_windows
 from tfx_loop.monitoring.drift.page.tables import all_features, held_back, made_with
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift, Verdict
-from tfx_loop.monitoring.drift.report_parts import EstimatedQuality, PastWindow, RealisedQuality
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 from tfx_loop.presentation.document import document, header, section
-from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
@@ -29,7 +29,7 @@ _VERDICT_COLUMN = {
 }
 
 
-def render(report: DriftReport, earlier: Sequence[DriftReport] = (), title: str = "") -> str:
+def render(report: DriftResult, earlier: Sequence[DriftResult] = (), title: str = "") -> str:
     """Returns the page as one HTML file without scripts.
 
     Args:
@@ -58,25 +58,25 @@ def render(report: DriftReport, earlier: Sequence[DriftReport] = (), title: str 
     )
 
 
-def _title(report: DriftReport) -> str:
+def _title(report: DriftResult) -> str:
     version = f", version {report.model_version}" if report.model_version else ""
     return f"{report.model_name or 'model'}{version} · window {report.window}"
 
 
-def _facts(report: DriftReport) -> list[tuple[str, str]]:
+def _facts(report: DriftResult) -> list[tuple[str, str]]:
     whole = [f for f in report.features if not f.slice and f.feature != TOGETHER]
     tested = sum(f.p_value is not None for f in whole)
     facts = [
         ("verdict", report.verdict.value.replace("_", " ")),
-        ("rows now", f"{report.current_rows:,}"),
-        ("rows of the reference", f"{report.reference_rows:,}"),
+        ("rows now", f"{report.rows.current:,}"),
+        ("rows of the reference", f"{report.rows.reference:,}"),
         ("drifted", f"{sum(f.drifted for f in whole)} of {tested}"),
         ("broken", str(sum(f.fault is not None for f in whole))),
     ]
-    if report.failed_rows:
-        facts.append(("answered with an error", f"{report.failed_rows:,}"))
-    if report.parts.estimated and "auc" in report.parts.estimated.metrics:
-        facts.append(("estimated AUC", f"{report.parts.estimated.metrics['auc'].value:.3f}"))
+    if report.rows.failed:
+        facts.append(("answered with an error", f"{report.rows.failed:,}"))
+    if report.estimated and "auc" in report.estimated.metrics:
+        facts.append(("estimated AUC", f"{report.estimated.metrics['auc'].value:.3f}"))
     return facts
 
 
@@ -96,18 +96,20 @@ def _faults(features: Sequence[FeatureDrift]) -> str:
     return section("What is broken", lead, f'<ul class="faults">{entries}</ul>')
 
 
-def _moved(report: DriftReport) -> str:
+def _moved(report: DriftResult) -> str:
     drawable = [f for f in report.features if not f.slice and f.feature != TOGETHER]
-    drawn = {shape.feature for shape in report.parts.shapes}
+    drawn = {shape.feature for shape in report.shapes}
     drawable = [f for f in drawable if f.feature in drawn]
     if not drawable:
         return ""
     loud = sum(bool(f.fault) or f.drifted for f in drawable)
     shown = min(_MOST_CARDS, max(_FEWEST_CARDS, _A_ROW * -(-loud // _A_ROW)))
-    first = cards(drawable[:shown], report.parts.shapes)
-    rest = cards(drawable[shown:], report.parts.shapes)
+    first = cards(drawable[:shown], report.shapes)
+    rest = cards(drawable[shown:], report.shapes)
     more = f"{len(drawable) - shown} features that moved less"
-    title = "What moved" if report.verdict is not Verdict.STABLE else "What moved most, if little"
+    title = (
+        "What moved" if report.verdict is not DriftVerdict.STABLE else "What moved most, if little"
+    )
     return section(
         title,
         "Share of the rows by value, the largest effect first. Bars at the sides of a plot are "
@@ -119,12 +121,12 @@ def _moved(report: DriftReport) -> str:
     )
 
 
-def _weighed(report: DriftReport) -> bool:
-    return any(shape.importance is not None for shape in report.parts.shapes)
+def _weighed(report: DriftResult) -> bool:
+    return any(shape.importance is not None for shape in report.shapes)
 
 
-def _quality(report: DriftReport, past: Sequence[PastWindow]) -> str:
-    estimated, realised = report.parts.estimated, report.parts.realised
+def _quality(report: DriftResult, past: Sequence[PastWindow]) -> str:
+    estimated, realised = report.estimated, report.realised
     body = []
     if estimated and estimated.metrics:
         same = realised if realised and realised.window == report.window else None
@@ -204,12 +206,12 @@ def _windows(past: Sequence[PastWindow]) -> str:
     if len(known) < 2:
         return ""
     columns = [
-        HeatColumn(
+        Column(
             name=window.window,
             above=_VERDICT_COLUMN[window.verdict][0],
             kind=_VERDICT_COLUMN[window.verdict][1],
             cells={
-                formatting.plain(feature): HeatCell(
+                formatting.plain(feature): Cell(
                     psi=window.psi.get(feature),
                     drifted=feature in window.drifted,
                     fault=window.faults.get(feature, ""),
@@ -226,10 +228,10 @@ def _windows(past: Sequence[PastWindow]) -> str:
 def _slices(features: Sequence[FeatureDrift]) -> str:
     names = list(dict.fromkeys(f.slice for f in features if f.slice))
     columns = [
-        HeatColumn(
+        Column(
             name=name,
             cells={
-                formatting.plain(f.feature): HeatCell(
+                formatting.plain(f.feature): Cell(
                     psi=f.psi_corrected, drifted=f.drifted, fault=f.fault or ""
                 )
                 for f in features

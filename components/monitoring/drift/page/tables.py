@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
 from tfx_loop.monitoring.drift.page import formatting
-from tfx_loop.monitoring.drift.report import DriftReport, FeatureDrift
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 from tfx_loop.presentation.document import section, table
 
 
-def held_back(report: DriftReport) -> str:
+def held_back(report: DriftResult) -> str:
     """Returns what differed for sure and raised no alarm, and by which rule."""
     held = [f for f in report.features if f.held_by and not f.drifted]
     if not held:
@@ -40,7 +40,7 @@ def _held_table(held: Sequence[FeatureDrift], usual: Mapping[str, float]) -> str
     return table(heads, rows, heads[1:5]) if rows else ""
 
 
-def all_features(report: DriftReport) -> str:
+def all_features(report: DriftResult) -> str:
     """Returns every number of every feature and slice."""
     heads = (
         *("feature", "type", "PSI", "KS", "Jensen-Shannon", "Wasserstein"),
@@ -83,7 +83,7 @@ def _said(feature: FeatureDrift) -> str:
     return (feature.held_by or "").replace("_", " ") or feature.note
 
 
-def made_with(report: DriftReport) -> str:
+def made_with(report: DriftResult) -> str:
     """Returns settings and reference."""
     pairs = [*_flat(report.settings), ("reason", report.reason)]
     pairs += [(f"rows of version {v}", f"{rows:,}") for v, rows in report.model_versions.items()]

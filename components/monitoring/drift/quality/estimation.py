@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tfx_loop.contracts.drift_report import PastWindow
+from tfx_loop.contracts.window_quality import EstimatedMetric, EstimatedQuality
 from tfx_loop.monitoring.drift.quality.label_offset import WindowEstimate, corrected
-from tfx_loop.monitoring.drift.report_parts import EstimatedMetric, EstimatedQuality, PastWindow
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 from tfx_loop.monitoring.profile.estimated_quality import (

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.drift.report_parts import RealisedQuality
 
 QUALITY_FILE = "quality.json"
 _OVERALL = "overall"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.monitoring.drift.report import FeatureDrift
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.statistics import effects, two_sample
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 from tfx_loop.monitoring.profile.columns import FeatureType

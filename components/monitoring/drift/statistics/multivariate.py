@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from tfx_loop.monitoring.drift.report import FeatureDrift
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.profile.bins import CategoryBins
 from tfx_loop.monitoring.profile.columns import FeatureType, fits, numbers, strings
 from tfx_loop.monitoring.profile.reference import FeatureProfile

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tfx_loop.contracts.drift_report import DriftVerdict
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.drift.monitor import monitor
-from tfx_loop.monitoring.drift.report import Verdict
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.window import CountedWindow
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
@@ -44,11 +44,11 @@ def judge_profile(reference, profile, settings, **options):
 def test_hours_merged_into_a_day_are_judged_at_once(reference):
     hours = [rows(seed, 500) for seed in range(1, 9)]
     assert judge_profile(reference, counted(reference, *hours), DriftSettings()).verdict is (
-        Verdict.STABLE
+        DriftVerdict.STABLE
     )
     moved = [rows(seed, 500, shift=0.3) for seed in range(1, 9)]
     found = judge_profile(reference, counted(reference, *moved), DriftSettings())
-    assert found.verdict is Verdict.DRIFT
+    assert found.verdict is DriftVerdict.DRIFT
     assert [feature.feature for feature in found.features if feature.drifted] == ["x"]
 
 
@@ -79,7 +79,7 @@ def test_rows_sampled_at_unequal_rates_count_as_fewer(reference):
     weighted = judge_profile(reference, merge(window, rare), DriftSettings())
     psi = [next(f.psi for f in j.features if f.feature == "x") for j in (plain, weighted)]
     assert psi[1] > 3 * psi[0]
-    assert weighted.verdict is Verdict.DRIFT
+    assert weighted.verdict is DriftVerdict.DRIFT
 
 
 def test_counts_on_another_reference_are_refused(reference):
@@ -105,4 +105,4 @@ def test_absent_unfit_and_unknown_columns_are_faults(reference):
 
 def test_no_rows_are_not_enough_data(reference):
     found = judge_profile(reference, empty(reference), DriftSettings())
-    assert found.verdict is Verdict.NOT_ENOUGH_DATA
+    assert found.verdict is DriftVerdict.NOT_ENOUGH_DATA

@@ -8,10 +8,19 @@ import pyarrow as pa
 import pytest
 from counted_rows import counted_window
 
+from tfx_loop.contracts.drift_report import (
+    DRIFT_REPORT,
+    EMPTY_WINDOW,
+    FEATURES_DRIFTED,
+    FEATURES_FAULTY,
+    NO_FEATURES,
+    TOO_FEW_REFERENCE_ROWS,
+    TOO_FEW_ROWS,
+    DriftVerdict,
+    FeatureDrift,
+)
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift import report
 from tfx_loop.monitoring.drift.monitor import monitor
-from tfx_loop.monitoring.drift.report import Verdict
 from tfx_loop.monitoring.drift.settings import DriftSettings, FaultSettings
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.training_counts import training_counts
@@ -50,7 +59,7 @@ def fault_of(result, name):
 
 def test_no_drift_raises_alarms_in_at_most_five_percent_of_windows(reference):
     alarms = [
-        judged(reference, rows(m, seed)).verdict is not Verdict.STABLE
+        judged(reference, rows(m, seed)).verdict is not DriftVerdict.STABLE
         for seed in range(1, 61)
         for m in (300, 1_000)
     ]
@@ -59,7 +68,7 @@ def test_no_drift_raises_alarms_in_at_most_five_percent_of_windows(reference):
 
 def test_no_drift_without_the_effect_floor_still_holds_the_false_discovery_rate(reference):
     alarms = [
-        judged(reference, rows(1_000, seed), psi_floor=0.0).verdict is not Verdict.STABLE
+        judged(reference, rows(1_000, seed), psi_floor=0.0).verdict is not DriftVerdict.STABLE
         for seed in range(1, 101)
     ]
     assert np.mean(alarms) <= 0.11
@@ -77,22 +86,22 @@ def test_a_shift_too_small_to_matter_is_reported_and_not_an_alarm(reference):
     result = judged(reference, rows(50_000, 1, 0.1))
     small = next(feature for feature in result.features if feature.feature == "x0")
     assert small.q_value < 0.001
-    assert result.verdict is Verdict.STABLE
+    assert result.verdict is DriftVerdict.STABLE
 
 
 def test_the_reference_rows_themselves_are_stable(reference):
     result = judged(reference, rows(20_000, seed=0))
-    assert result.verdict is Verdict.STABLE
+    assert result.verdict is DriftVerdict.STABLE
     assert {feature.psi for feature in result.features} == {0.0}
     assert {feature.q_value for feature in result.features} == {1.0}
 
 
 def test_drift_names_what_moved_and_what_it_rests_on(reference):
     result = judged(reference, rows(1_000, 1, 1.0))
-    assert (result.verdict, result.reason) == (Verdict.DRIFT, report.FEATURES_DRIFTED)
+    assert (result.verdict, result.reason) == (DriftVerdict.DRIFT, FEATURES_DRIFTED)
     assert result.drifted == ("x0",)
     assert "x0" in result.explanation
-    assert (result.reference_rows, result.current_rows, result.model_version) == (20_000, 1_000, 3)
+    assert (result.rows.reference, result.rows.current, result.model_version) == (20_000, 1_000, 3)
 
 
 def broken(name, change):
@@ -130,7 +139,10 @@ def test_a_broken_feature_is_a_fault_and_no_drift(reference, name, change, fault
     assert fault_of(result, name) == fault
     assert result.faulty == (name,)
     assert result.drifted == ()
-    assert (result.verdict, result.reason) == (Verdict.DATA_FAULT, report.FEATURES_FAULTY)
+    assert (result.verdict, result.reason) == (
+        DriftVerdict.DATA_FAULT,
+        FEATURES_FAULTY,
+    )
     assert f"{name} ({fault})" in result.explanation
     assert result.features[0].feature == name
 
@@ -140,7 +152,7 @@ def test_an_absent_feature_is_a_fault_however_few_the_rows(reference):
     del columns["x1"]
     result = judged(reference, columns)
     assert fault_of(result, "x1") == "absent_feature"
-    assert result.verdict is Verdict.DATA_FAULT
+    assert result.verdict is DriftVerdict.DATA_FAULT
 
 
 def test_a_rare_feature_that_no_request_carried_is_missing_not_absent():
@@ -149,7 +161,7 @@ def test_a_rare_feature_that_no_request_carried_is_missing_not_absent():
     trained = build(pa.table(columns), ProfileRequest())[0]
     result = judged(trained, rows(1_000, seed=1))
     assert fault_of(result, "rare") is None
-    assert result.verdict is Verdict.STABLE
+    assert result.verdict is DriftVerdict.STABLE
 
 
 def test_a_usual_feature_that_no_request_carried_is_a_fault_though_it_has_gaps(reference):
@@ -157,20 +169,20 @@ def test_a_usual_feature_that_no_request_carried_is_a_fault_though_it_has_gaps(r
     del columns["gaps"]
     result = judged(reference, columns)
     assert fault_of(result, "gaps") == "all_missing"
-    assert result.verdict is Verdict.DATA_FAULT
+    assert result.verdict is DriftVerdict.DATA_FAULT
 
 
 def test_a_broken_feature_does_not_hide_that_others_drifted(reference):
     columns = {**rows(1_000, 1, 1.0), "x1": pa.nulls(1_000)}
     result = judged(reference, columns)
-    assert result.verdict is Verdict.DATA_FAULT
+    assert result.verdict is DriftVerdict.DATA_FAULT
     assert result.drifted == ("x0",)
 
 
 def test_a_feature_that_training_had_constant_is_not_stuck():
     columns = {"year": pa.array([2013] * 1_000), "level": pa.array([1.5] * 1_000)}
     reference, _ = build(pa.table(columns), ProfileRequest())
-    assert judged(reference, columns).verdict is Verdict.STABLE
+    assert judged(reference, columns).verdict is DriftVerdict.STABLE
 
 
 def test_values_that_never_repeat_are_neither_new_nor_stuck():
@@ -185,7 +197,7 @@ def test_what_moves_with_the_calendar_can_be_ignored():
     )
     march = {**rows(1_000, 1), "month": pa.array([3] * 1_000)}
     assert fault_of(judged(reference, march), "month") == "new_category_flood"
-    assert judged(reference, march, ignore_features=("month",)).verdict is Verdict.STABLE
+    assert judged(reference, march, ignore_features=("month",)).verdict is DriftVerdict.STABLE
 
 
 def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
@@ -202,7 +214,7 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
     current |= {"span": pa.array([9] * 1_000), "words": pa.array([["b", "a"]] * 1_000)}
     current["never"] = pa.chunked_array([pa.nulls(1_000)])
     result = judged(reference, current)
-    assert result.verdict is Verdict.STABLE
+    assert result.verdict is DriftVerdict.STABLE
     assert result.skipped == {"never": "no_values"}
     appeared = judged(reference, {**current, "never": pa.array([1.0] * 1_000)})
     assert fault_of(appeared, "never") == "not_in_reference"
@@ -210,32 +222,41 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
 
 def test_an_empty_window_is_not_enough_data(reference):
     result = monitor(reference, counted_window(reference, {}, failed=5), DriftSettings())
-    assert (result.verdict, result.reason) == (Verdict.NOT_ENOUGH_DATA, report.EMPTY_WINDOW)
+    assert (result.verdict, result.reason) == (
+        DriftVerdict.NOT_ENOUGH_DATA,
+        EMPTY_WINDOW,
+    )
     assert "5 were answered with an error" in result.explanation
     assert result.model_version == 0
 
 
 def test_a_tiny_window_is_not_enough_data(reference):
     result = judged(reference, rows(99, 1, 5.0))
-    assert (result.verdict, result.reason) == (Verdict.NOT_ENOUGH_DATA, report.TOO_FEW_ROWS)
+    assert (result.verdict, result.reason) == (
+        DriftVerdict.NOT_ENOUGH_DATA,
+        TOO_FEW_ROWS,
+    )
     assert {feature.p_value for feature in result.features} == {None}
 
 
 def test_infinities_in_a_tiny_window_are_still_a_fault(reference):
     columns = {**rows(20, 1), "x1": pa.array([np.inf] * 20)}
-    assert judged(reference, columns).verdict is Verdict.DATA_FAULT
+    assert judged(reference, columns).verdict is DriftVerdict.DATA_FAULT
 
 
 def test_a_tiny_reference_is_not_enough_data():
     reference, _ = build(pa.table(rows(99, 0)), ProfileRequest())
     result = judged(reference, rows(1_000, 1))
-    assert result.reason == report.TOO_FEW_REFERENCE_ROWS
+    assert result.reason == TOO_FEW_REFERENCE_ROWS
 
 
 def test_a_monitor_with_nothing_to_watch_does_not_call_it_stable(reference):
     everything = tuple(feature.name for feature in reference.features)
     result = judged(reference, rows(1_000, 1), ignore_features=everything)
-    assert (result.verdict, result.reason) == (Verdict.NOT_ENOUGH_DATA, report.NO_FEATURES)
+    assert (result.verdict, result.reason) == (
+        DriftVerdict.NOT_ENOUGH_DATA,
+        NO_FEATURES,
+    )
 
 
 def test_the_latest_of_several_versions_is_named_and_all_are_counted(reference):
@@ -258,10 +279,10 @@ def test_rows_that_came_twice_are_a_fault_of_the_whole_window(reference):
 
 
 def test_breaches_of_the_schema_are_faults_of_the_window(reference):
-    breach = report.FeatureDrift(feature="x1", type="schema", fault="schema_anomaly")
+    breach = FeatureDrift(feature="x1", type="schema", fault="schema_anomaly")
     window = counted_window(reference, rows(1_000, 1))
     result = monitor(reference, window, DriftSettings(), breaches=[breach])
-    assert (result.verdict, result.faulty) == (Verdict.DATA_FAULT, ("x1",))
+    assert (result.verdict, result.faulty) == (DriftVerdict.DATA_FAULT, ("x1",))
     nothing = counted_window(reference, {})
     assert monitor(reference, nothing, DriftSettings(), breaches=[breach]).features == ()
 
@@ -365,7 +386,7 @@ def test_k_of_n_windows_asks_for_persistence(reference):
         previous = monitor(
             reference, counted_window(reference, rows(1_000, seed, shift), name), settings, previous
         )
-        previous = report.from_json(json.loads(json.dumps(report.to_json(previous))))
+        previous = DRIFT_REPORT.value(json.loads(json.dumps(DRIFT_REPORT.content(previous))))
         drifted[name] = previous.drifted
     assert drifted == {"w1": (), "w2": (), "w3": ("x0",), "w4": (), "w5": (), "w6": ()}
     assert [past.window for past in previous.history] == ["w4", "w5", "w6"]
@@ -394,14 +415,14 @@ def test_the_history_starts_anew_with_another_reference(reference):
 
 def test_report_json_round_trip(reference):
     result = judged(reference, {**rows(1_000, 1, 1.0), "x1": pa.nulls(1_000)})
-    text = json.dumps(report.to_json(result), allow_nan=False)
-    assert report.from_json(json.loads(text)) == replace(
+    text = json.dumps(DRIFT_REPORT.content(result), allow_nan=False)
+    assert DRIFT_REPORT.value(json.loads(text)) == replace(
         result, settings=json.loads(text)["settings"]
     )
 
 
 def test_report_json_has_the_keys_of_the_contract(reference):
-    content = report.to_json(judged(reference, rows(1_000, 1, 1.0)))
+    content = DRIFT_REPORT.content(judged(reference, rows(1_000, 1, 1.0)))
     assert {
         "schema_version", "verdict", "reason", "window", "model_name", "model_version", "rows",
         "features", "settings",
@@ -416,9 +437,9 @@ def test_report_json_has_the_keys_of_the_contract(reference):
 
 @pytest.mark.parametrize("change", [{"schema_version": 2}, {"verdict": "FINE"}, {"rows": {}}])
 def test_a_report_that_is_none_is_refused(reference, change):
-    content = {**report.to_json(judged(reference, rows(1_000, 1))), **change}
+    content = {**DRIFT_REPORT.content(judged(reference, rows(1_000, 1))), **change}
     with pytest.raises(DataError, match="Run DriftMonitor"):
-        report.from_json(content)
+        DRIFT_REPORT.value(content)
 
 
 @pytest.mark.parametrize(

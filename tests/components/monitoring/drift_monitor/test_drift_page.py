@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from drift_page_run import reference_profile, report_of, reports, rows
 
-from tfx_loop.monitoring.drift import report
+from tfx_loop.contracts import drift_report
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftVerdict, FeatureDrift
 from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.page.formatting import FAULTS, HELD, few, share
-from tfx_loop.monitoring.drift.report import FeatureDrift, Verdict
-from tfx_loop.monitoring.drift.report_parts import Parts
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 
 
@@ -105,7 +104,7 @@ def test_names_from_the_data_are_text_and_not_html(chain):
 def test_quality_is_shown_against_the_promise_and_over_windows(chain):
     outline = Outline(render(chain[3]))
     said = " ".join(outline.of("text"))
-    auc = chain[3].parts.estimated.metrics["auc"]
+    auc = chain[3].estimated.metrics["auc"]
     assert f"promised {auc.reference:.3f}" in said
     assert f"{auc.low:.3f} to {auc.high:.3f}" in said
     dots = [a["class"] for t, a in outline.tags if t == "circle"]
@@ -114,7 +113,7 @@ def test_quality_is_shown_against_the_promise_and_over_windows(chain):
     assert "Corrected by labels of 3 earlier windows: what labels came to mean since" in notes
     assert "w3: 2,900 rows have labels, 97 % of the window" in notes
     assert "No rise of the errors is certain" in notes
-    off = sum(abs(w.estimated["auc"][0] - 0.74) for w in chain[3].parts.past[:3]) / 3
+    off = sum(abs(w.estimated["auc"][0] - 0.74) for w in chain[3].past[:3]) / 3
     assert f"off by {off:.3f} on average" in notes
 
 
@@ -127,7 +126,7 @@ def test_the_map_has_a_cell_for_each_feature_and_window(chain):
 
 
 def test_earlier_reports_make_the_map_where_none_were_carried(chain):
-    alone = [replace(made, parts=replace(made.parts, past=())) for made in chain]
+    alone = [replace(made, past=()) for made in chain]
     assert "Window by window" not in render(alone[-1])
     page = render(alone[-1], alone[:-1])
     assert "weight, w1" in page
@@ -150,18 +149,18 @@ def test_slices_are_a_map_of_their_own(chain):
 def test_what_was_held_back_names_its_rule(chain):
     held = FeatureDrift(
         feature="small", type="numeric", psi_corrected=0.004, psi_bound=0.011, p_value=1e-5,
-        q_value=1e-4, held_by=report.EFFECT_FLOOR,
+        q_value=1e-4, held_by=drift_report.EFFECT_FLOOR,
     )  # fmt: skip
     outline = Outline(render(replace(chain[0], features=(held,))))
     assert "What was held back" in outline.of("h2")
-    assert HELD[report.EFFECT_FLOOR] in outline.of("td")
+    assert HELD[drift_report.EFFECT_FLOOR] in outline.of("td")
 
 
 def test_what_a_season_held_back_says_how_far_it_goes_and_slices_come_last(chain):
     def held(slice_name=""):
         return FeatureDrift(
             feature="small", type="numeric", psi_corrected=0.2, psi_bound=0.3, p_value=1e-5,
-            q_value=1e-4, held_by=report.SEASON, slice=slice_name,
+            q_value=1e-4, held_by=drift_report.SEASON, slice=slice_name,
         )  # fmt: skip
 
     floors = {"small": 0.441, "small where site=south": 0.552}
@@ -183,12 +182,13 @@ def test_every_fault_and_rule_has_words():
         if name.isupper() and isinstance(value, str) and not name.startswith("_")
     }
     assert codes == set(FAULTS)
-    assert set(HELD) == {report.EFFECT_FLOOR, report.SEASON, report.K_OF_N}
+    assert set(HELD) == {drift_report.EFFECT_FLOOR, drift_report.SEASON, drift_report.K_OF_N}
 
 
 def test_an_empty_window_and_a_bare_report_have_a_page(chain):
     bare = replace(
-        chain[0], features=(), parts=Parts(), settings={}, verdict=Verdict.NOT_ENOUGH_DATA,
+        chain[0], features=(), shapes=(), estimated=None, realised=None, past=(), settings={},
+        verdict=DriftVerdict.NOT_ENOUGH_DATA,
         explanation="No answered row in the window.",
     )  # fmt: skip
     outline = Outline(render(bare, title="a.csv against b.csv"))
@@ -198,8 +198,8 @@ def test_an_empty_window_and_a_bare_report_have_a_page(chain):
 
 
 def test_a_report_read_back_has_the_same_page(chain):
-    content = json.loads(json.dumps(report.to_json(chain[3])))
-    assert render(report.from_json(content)) == render(chain[3])
+    content = json.loads(json.dumps(DRIFT_REPORT.content(chain[3])))
+    assert render(DRIFT_REPORT.value(content)) == render(chain[3])
 
 
 def test_a_page_stays_small(profile):
@@ -207,7 +207,7 @@ def test_a_page_stays_small(profile):
     for number in range(30):
         previous = report_of(profile, f"w{number}", rows(300, number), previous)
     assert len(render(previous)) < 200_000
-    assert len(json.dumps(report.to_json(previous))) < 30_000
+    assert len(json.dumps(DRIFT_REPORT.content(previous))) < 30_000
 
 
 def test_numbers_read_as_people_write_them():

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from tfx_loop.contracts.drift_report import CATEGORIES, DRIFT_REPORT, NUMBERS, PastWindow
+from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift import report
 from tfx_loop.monitoring.drift.history import MOST_WINDOWS, carried, joined
 from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.quality.estimation import CONCEPT, corrected_by_labels
 from tfx_loop.monitoring.drift.quality.realised import realised_quality
-from tfx_loop.monitoring.drift.report_parts import CATEGORIES, NUMBERS, PastWindow, RealisedQuality
 from tfx_loop.monitoring.drift.shapes import MOST_NAMES, shape_of
 from tfx_loop.monitoring.profile.bins import BinSettings, freeze
 from tfx_loop.monitoring.profile.columns import FeatureType
@@ -98,7 +98,7 @@ def test_many_whole_numbers_are_drawn_as_a_line_and_few_by_name():
 
 def test_the_estimate_is_what_labels_give_where_scores_mean_what_they_meant(profile):
     found = rows(30_000, 5, shift=0.7)
-    estimated = report_of(profile, "w", found).parts.estimated
+    estimated = report_of(profile, "w", found).estimated
     truth, scores = found["label"], found[SCORE]
     for name, value, off in (
         ("auc", roc_auc_score(truth, scores), 0.015),
@@ -117,22 +117,22 @@ def test_the_estimate_is_what_labels_give_where_scores_mean_what_they_meant(prof
 def test_what_the_estimate_cannot_count_is_said(profile):
     found = rows(3_000, 5)
     found[SCORE] = np.where(np.arange(3_000) < 30, np.nan, found[SCORE])
-    said = report_of(profile, "w", found).parts.estimated.unseen
+    said = report_of(profile, "w", found).estimated.unseen
     assert said[1] == "30 answered rows have no score and are not in it."
     found[SCORE] = np.full(3_000, 0.9999)
-    said = report_of(profile, "w", found).parts.estimated.unseen
+    said = report_of(profile, "w", found).estimated.unseen
     assert said[1] == "100% of the scores are beyond nearly all held-out ones: a guess there."
 
 
 def test_the_threshold_moves_what_is_answered_and_not_the_auc(profile):
     found = rows(20_000, 6)
     low = report_of(profile, "w", found, settings=replace(SETTINGS, score_threshold=0.2))
-    metrics = low.parts.estimated.metrics
+    metrics = low.estimated.metrics
     decided = found[SCORE] > 0.2
     assert metrics["accuracy"].value == pytest.approx(
         accuracy_score(found["label"], decided), abs=0.02
     )
-    usual = report_of(profile, "w", found).parts.estimated.metrics
+    usual = report_of(profile, "w", found).estimated.metrics
     assert metrics["auc"] == usual["auc"]
     with pytest.raises(ConfigError, match="score_threshold must be between 0 and 1"):
         replace(SETTINGS, score_threshold=1.0)
@@ -140,34 +140,34 @@ def test_the_threshold_moves_what_is_answered_and_not_the_auc(profile):
 
 def test_without_labels_at_training_or_scores_now_nothing_is_estimated(profile):
     found = rows(500, 7)
-    assert report_of(reference_profile(labels=False), "w", found).parts.estimated is None
+    assert report_of(reference_profile(labels=False), "w", found).estimated is None
     silent = report_of(profile, "w", found, settings=replace(SETTINGS, score_output=""))
-    assert silent.parts.estimated is None
-    assert all(shape.feature != SCORE for shape in silent.parts.shapes)
+    assert silent.estimated is None
+    assert all(shape.feature != SCORE for shape in silent.shapes)
 
 
 def test_a_report_comes_back_from_json_with_all_parts(chain):
     for made in chain:
-        again = report.from_json(json.loads(json.dumps(report.to_json(made), allow_nan=False)))
-        assert again == made
+        text = json.dumps(DRIFT_REPORT.content(made), allow_nan=False)
+        assert DRIFT_REPORT.value(json.loads(text)) == made
 
 
 def test_a_report_of_before_has_no_parts(chain):
-    content = report.to_json(chain[0])
+    content = DRIFT_REPORT.content(chain[0])
     for name in ("shapes", "estimated", "realised", "past"):
         del content[name]
-    assert report.from_json(content).parts.past == ()
+    assert DRIFT_REPORT.value(content).past == ()
 
 
 def test_a_damaged_part_is_one_line(chain):
-    content = report.to_json(chain[0])
+    content = DRIFT_REPORT.content(chain[0])
     content["past"][0] = {"windows": "w1"}
-    with pytest.raises(DataError, match="Expected a whole drift report"):
-        report.from_json(content)
+    with pytest.raises(DataError, match="Expected the field 'window' in drift_report"):
+        DRIFT_REPORT.value(content)
 
 
 def test_reports_carry_the_windows_before_and_the_labels_that_came(chain):
-    past = chain[-1].parts.past
+    past = chain[-1].past
     assert [window.window for window in past] == ["w1", "w2", "w3", "w4"]
     assert [window.verdict for window in past] == ["STABLE", "STABLE", "DRIFT", "DATA_FAULT"]
     assert [window.realised.get("auc") for window in past] == [0.74, 0.74, 0.74, None]
@@ -210,7 +210,7 @@ def test_quality_json_is_read_under_the_names_of_the_estimate():
 
 def labelled_windows(first, off, versions):
     """Windows before whose labels were `off` from an estimate such as that of the first report."""
-    value, chance = (getattr(first.parts.estimated.metrics["auc"], n) for n in ("value", "chance"))
+    value, chance = (getattr(first.estimated.metrics["auc"], n) for n in ("value", "chance"))
     return tuple(
         PastWindow(
             window=f"p{number}",
@@ -226,14 +226,14 @@ def labelled_windows(first, off, versions):
 
 
 def after(first, past, profile, found):
-    previous = replace(first, parts=replace(first.parts, past=past))
-    return report_of(profile, "w1", found, previous).parts.estimated
+    previous = replace(first, past=past)
+    return report_of(profile, "w1", found, previous).estimated
 
 
 def test_labels_of_windows_before_correct_the_estimate(profile):
     found = rows(2_000, 5)
     first = report_of(profile, "w0", found)
-    usual = first.parts.estimated.metrics["auc"]
+    usual = first.estimated.metrics["auc"]
     past = labelled_windows(first, -0.1, (7,) * 5)
     told = after(first, past, profile, found)
     auc = told.metrics["auc"]
@@ -241,7 +241,7 @@ def test_labels_of_windows_before_correct_the_estimate(profile):
     assert auc.low < usual.value - 0.1 < auc.high
     assert auc.from_scores == usual.from_scores == usual.value
     assert told.unseen[0].startswith("Corrected by labels of 5 earlier windows")
-    assert told.metrics["f1"].value == first.parts.estimated.metrics["f1"].value
+    assert told.metrics["f1"].value == first.estimated.metrics["f1"].value
     right = after(first, labelled_windows(first, 0.0, (7,) * 8), profile, found)
     assert right.metrics["auc"].value == pytest.approx(usual.value, abs=1e-3)
     assert right.metrics["auc"].factor < 0.8 * usual.factor
@@ -256,7 +256,7 @@ def test_the_labels_of_another_model_correct_nothing(profile):
 
 
 def test_what_the_map_leaves_open_stays_open_without_labels(profile):
-    known = report_of(profile, "w0", rows(2_000, 5)).parts.estimated
+    known = report_of(profile, "w0", rows(2_000, 5)).estimated
     unsure = replace(known.metrics["auc"], value=0.7, low=0.5, high=0.9, chance=0.01)
     found = corrected_by_labels(replace(known, metrics={"auc": unsure}), ()).metrics["auc"]
     assert found.low < 0.51
@@ -267,25 +267,25 @@ def test_what_the_map_leaves_open_stays_open_without_labels(profile):
 def test_a_report_of_before_corrections_is_read_and_counts(profile):
     found = rows(2_000, 5)
     first = report_of(profile, "w0", found)
-    value = first.parts.estimated.metrics["auc"].value
+    value = first.estimated.metrics["auc"].value
     past = tuple(
         replace(window, estimated={"auc": (value, value - 0.04, value + 0.04, 2.0)})
         for window in labelled_windows(first, -0.1, (7,) * 5)
     )
-    content = report.to_json(replace(first, parts=replace(first.parts, past=past)))
+    content = DRIFT_REPORT.content(replace(first, past=past))
     for window in content["past"]:
         del window["from_scores"]
     for metric in content["estimated"]["metrics"].values():
         del metric["from_scores"], metric["chance"]
-    read = report.from_json(content)
-    told = report_of(profile, "w1", found, read).parts.estimated.metrics["auc"]
+    read = DRIFT_REPORT.value(content)
+    told = report_of(profile, "w1", found, read).estimated.metrics["auc"]
     assert told.value < value - 0.07
 
 
 def test_shapes_say_what_the_model_rests_on(profile):
     weighed = replace(profile, importances={"weight": 0.3, "colour": 0.1, "age": -0.01})
     made = report_of(weighed, "w", rows(2_000, 5))
-    found = {shape.feature: shape.importance for shape in made.parts.shapes}
+    found = {shape.feature: shape.importance for shape in made.shapes}
     assert found == {"weight": 0.75, "colour": 0.25, "age": 0.0, SCORE: None}
     assert "Weight is a feature" in render(made)
     assert "Weight is a feature" not in render(report_of(profile, "w", rows(2_000, 5)))

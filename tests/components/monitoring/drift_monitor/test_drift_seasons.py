@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from counted_rows import counted_window
 
+from tfx_loop.contracts import drift_report
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift import report
 from tfx_loop.monitoring.drift.calibration import (
     effects_of_reports,
     season_floors,
@@ -56,8 +56,8 @@ def test_days_of_training_say_how_far_a_day_lies_from_the_others():
     assert monitor(reference, sunday, DriftSettings()).drifted == ("x",)
     calibrated = DriftSettings(season_floors=floors)
     usual = monitor(reference, sunday, calibrated)
-    assert usual.verdict is report.Verdict.STABLE
-    assert usual.features[0].held_by == report.SEASON
+    assert usual.verdict is drift_report.DriftVerdict.STABLE
+    assert usual.features[0].held_by == drift_report.SEASON
     beyond = counted_window(reference, rows(11, 1.6))
     assert monitor(reference, beyond, calibrated).drifted == ("x",)
     assert floors["y"] < 0.02 < floors["x"]
@@ -79,7 +79,7 @@ def test_a_slice_has_a_season_of_its_own():
     window = counted_window(reference, columns)
     found = monitor(reference, window, DriftSettings(season_floors=floors), baseline=counts)
     south = next(f for f in found.features if f.title == "x where site=south")
-    assert (south.held_by, south.drifted) == (report.SEASON, False)
+    assert (south.held_by, south.drifted) == (drift_report.SEASON, False)
 
 
 def test_weeks_of_training_are_alike_where_days_are_not():
@@ -148,7 +148,7 @@ def test_an_alarm_stays_until_the_effect_is_clearly_gone(reference):
     first = monitor(reference, counted_window(reference, rows(1, 0.6, 8_000), "w1"), settings)
     assert first.drifted == ("x",)
     weaker = counted_window(reference, rows(2, 0.38, 8_000), "w2")
-    assert monitor(reference, weaker, settings).features[0].held_by == report.EFFECT_FLOOR
+    assert monitor(reference, weaker, settings).features[0].held_by == drift_report.EFFECT_FLOOR
     assert monitor(reference, weaker, settings, first).drifted == ("x",)
     without = DriftSettings(psi_floor=0.25, release=1.0)
     assert monitor(reference, weaker, without, first).drifted == ()

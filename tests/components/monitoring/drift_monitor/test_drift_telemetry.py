@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client.parser import text_string_to_metric_families
 
-from tfx_loop.monitoring.drift.report import FeatureDrift
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.telemetry import (
     MOST_FEATURES,
     PREFIX,
@@ -53,7 +53,7 @@ def test_prometheus_reads_the_numbers_of_the_report(chain):
     assert one(samples, "rows", side="current") == 3_000
     assert one(samples, "rows", side="failed") == 3
     assert one(samples, "drifted_features") == len(drifted.drifted)
-    auc = drifted.parts.estimated.metrics["auc"]
+    auc = drifted.estimated.metrics["auc"]
     assert one(samples, "estimated_quality", metric="auc") == auc.value
     assert one(samples, "estimated_quality_reference", metric="auc") == auc.reference
     assert one(samples, "realised_quality", metric="auc") == 0.74

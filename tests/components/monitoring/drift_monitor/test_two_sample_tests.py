@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from tfx_loop.monitoring.drift.report import FeatureDrift
+from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.statistics import two_sample
 from tfx_loop.monitoring.drift.statistics.comparison import compare
 from tfx_loop.monitoring.drift.statistics.two_sample import weighted_chi_square_tail

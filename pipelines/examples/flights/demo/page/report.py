@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_loop.presentation.heat_map import HeatCell
-
 POLICIES = ("loop", "left_alone", "every_window")
 POLICY_NAMES = {
     "loop": "the loop",
@@ -38,6 +36,15 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftCell:
+    """One feature in one window; `psi` is the bias-corrected population stability index."""
+
+    psi: float | None
+    drifted: bool
+    fault: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """One decision of the loop; `accumulated` and `training_cost` are shares of a window's loss."""
 
@@ -59,7 +66,7 @@ class Report:
     windows: tuple[Window, ...]
     trainings: Mapping[str, int]
     gain_recovered: Mapping[str, float | None]
-    drift: Mapping[str, Mapping[str, HeatCell]]
+    drift: Mapping[str, Mapping[str, DriftCell]]
     decisions: tuple[Decision, ...]
     timings: tuple[tuple[str, float], ...]
     explanation: str
@@ -123,12 +130,12 @@ def _by_policy(values: Mapping[str, Any] | None) -> dict[str, float | None]:
     return {policy: _number((values or {}).get(policy)) for policy in POLICIES}
 
 
-def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, HeatCell]:
+def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, DriftCell]:
     return {
-        str(each["feature"]): HeatCell(
+        str(each["feature"]): DriftCell(
             psi=_number(each.get("psi_corrected")),
             drifted=bool(each.get("drifted")),
-            fault=each.get("fault") or "",
+            fault=each.get("fault"),
         )
         for each in features
         if not each.get("slice")

@@ -1,16 +1,16 @@
-"""What does a drift report say? The report, its verdicts and its JSON."""
+"""The content of `drift_report.json`: what moved between training and one window.
+
+DriftMonitor writes it, and reads its own of the window before; RetrainDecider, the pages and
+`loop monitor` read it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.drift import report_parts
-from tfx_loop.monitoring.drift.report_parts import Parts
-
-SCHEMA_VERSION = 1
-REPORT_FILE = "drift_report.json"
+from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
+from tfx_loop.core.json_file import JsonFile
 
 # What holds a significant difference back from being an alarm.
 EFFECT_FLOOR = "effect_floor"
@@ -26,8 +26,13 @@ TOO_FEW_ROWS = "too_few_rows"
 TOO_FEW_REFERENCE_ROWS = "too_few_reference_rows"
 NO_FEATURES = "no_features"
 
+# Kinds of shapes, and the bar of all categories without one of their own.
+NUMBERS = "numbers"
+CATEGORIES = "categories"
+OTHER = "other"
 
-class Verdict(str, Enum):
+
+class DriftVerdict(str, Enum):
     """What a window is, seen from the model's training rows."""
 
     STABLE = "STABLE"
@@ -39,6 +44,21 @@ class Verdict(str, Enum):
 def named(feature: str, slice_name: str) -> str:
     """Returns what a feature of a slice is called, such as `x where site=south`."""
     return f"{feature} where {slice_name}" if slice_name else feature
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """Rows of each side.
+
+    Attributes:
+        reference: Training rows that the reference counted.
+        current: Rows of the window that were compared; those answered with an error are not.
+        failed: Rows of the window that the server answered with an error.
+    """
+
+    reference: int
+    current: int
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +123,76 @@ class WindowHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftReport:
+class Shape:
+    """How a feature was distributed, in few bars, for a picture.
+
+    Attributes:
+        feature: Name, as in the report's features.
+        kind: `numbers` or `categories`.
+        edges: Of `numbers`: edges of the inner bars, rising, one more than there are of them.
+        names: Of `categories`: what each bar counts.
+        reference: Share of the reference's rows in each bar, in [0, 1]. For numbers the first bar
+            is what lies below all edges, the last what lies above.
+        current: The same of the window.
+        reference_missing: Share of the reference's rows without a value.
+        current_missing: Share of the window's rows without a value.
+        importance: The feature's part of what the model rests on, in [0, 1]: of all that it loses
+            when columns are shuffled one by one; None where nobody measured it.
+    """
+
+    feature: str
+    kind: str
+    edges: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+    reference_missing: float = 0.0
+    current_missing: float = 0.0
+    importance: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastWindow:
+    """A window in a few numbers, carried from report to report for pictures over time.
+
+    Attributes:
+        window: Its name.
+        verdict: Of its report; empty where only its labels are known.
+        model_version: Which version answered.
+        rows: Its answered rows.
+        psi: Corrected PSI by feature.
+        drifted: Features that had drifted.
+        faults: Fault code by broken feature.
+        estimated: Value, low, high and the factor of the interval by metric.
+        realised: Value by metric, once labels came.
+        from_scores: What scores alone said and the chance in it, by metric.
+    """
+
+    window: str
+    verdict: str = ""
+    model_version: int = 0
+    rows: int = 0
+    psi: Mapping[str, float] = field(default_factory=dict)
+    drifted: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
+    estimated: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    realised: Mapping[str, float] = field(default_factory=dict)
+    from_scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftResult:
     """What moved between a model's training rows and one window.
 
     Attributes:
         verdict: STABLE only when every feature was measured and none is broken or drifted.
         reason: A constant of this module.
         explanation: The same in one sentence.
+        window: Name of the window, or path of the file.
+        model_name: Name that the model is served under; empty for files.
         model_version: The latest version that answered in the window; 0 when none did.
         model_versions: Rows that each version answered.
-        reference_rows: Training rows that the reference counted.
-        current_rows: Rows of the window that were compared; those answered with an error are not.
-        failed_rows: Rows of the window that the server answered with an error.
+        rows: Rows of each side.
         features: By corrected effect, the largest first; broken ones before all.
         skipped: Features that the reference holds without a profile, and why.
         history: The last windows on this reference, the newest last.
@@ -124,19 +202,20 @@ class DriftReport:
             rows have no event times.
         start_ms: Begin of the window, milliseconds UTC; 0 where nobody knows.
         end_ms: End of the window, exclusive.
-        parts: Pictures of the features, quality without and with labels, and the windows before.
+        shapes: Pictures of the features that moved most.
+        estimated: Quality of this window without labels; None where there are no scores.
+        realised: Quality of an earlier window whose labels have come; None without one.
+        past: The last windows and this one in a few numbers each, the newest last.
     """
 
-    verdict: Verdict
+    verdict: DriftVerdict
     reason: str
     explanation: str
     window: str
     model_name: str
     model_version: int
     model_versions: Mapping[int, int]
-    reference_rows: int
-    current_rows: int
-    failed_rows: int = 0
+    rows: ComparedRows
     features: tuple[FeatureDrift, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     history: tuple[WindowHistory, ...] = ()
@@ -145,7 +224,10 @@ class DriftReport:
     longest_gap_share: float | None = None
     start_ms: int = 0
     end_ms: int = 0
-    parts: Parts = field(default_factory=Parts)
+    shapes: tuple[Shape, ...] = ()
+    estimated: EstimatedQuality | None = None
+    realised: RealisedQuality | None = None
+    past: tuple[PastWindow, ...] = ()
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -158,78 +240,9 @@ class DriftReport:
         return tuple(feature.feature for feature in self.features if feature.fault)
 
 
-def to_json(report: DriftReport) -> dict[str, Any]:
-    """Returns the content of `drift_report.json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "verdict": report.verdict.value,
-        "reason": report.reason,
-        "explanation": report.explanation,
-        "window": report.window,
-        "model_name": report.model_name,
-        "model_version": report.model_version,
-        "model_versions": {str(key): rows for key, rows in report.model_versions.items()},
-        "rows": {
-            "reference": report.reference_rows,
-            "current": report.current_rows,
-            "failed": report.failed_rows,
-        },
-        "features": [asdict(feature) for feature in report.features],
-        "skipped": dict(report.skipped),
-        "history": [
-            {"window": p.window, "exceeded": list(p.exceeded), "drifted": list(p.drifted)}
-            for p in report.history
-        ],
-        "reference_digest": report.reference_digest,
-        "settings": dict(report.settings),
-        "longest_gap_share": report.longest_gap_share,
-        "start_ms": report.start_ms,
-        "end_ms": report.end_ms,
-        **report_parts.to_json(report.parts),
-    }
-
-
-def from_json(content: dict[str, Any]) -> DriftReport:
-    """Returns the report that `to_json` wrote.
-
-    Raises:
-        DataError: The content is of another schema version, or not a whole report.
-    """
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"Expected a drift report of schema version {SCHEMA_VERSION}, received {version!r}. "
-            "Run DriftMonitor of this release on the window."
-        )
-    try:
-        return DriftReport(
-            verdict=Verdict(content["verdict"]),
-            reason=content["reason"],
-            explanation=content["explanation"],
-            window=content["window"],
-            model_name=content["model_name"],
-            model_version=int(content["model_version"]),
-            model_versions={int(key): rows for key, rows in content["model_versions"].items()},
-            reference_rows=int(content["rows"]["reference"]),
-            current_rows=int(content["rows"]["current"]),
-            failed_rows=int(content["rows"]["failed"]),
-            features=tuple(FeatureDrift(**entry) for entry in content["features"]),
-            skipped=content["skipped"],
-            history=tuple(
-                WindowHistory(
-                    past["window"], tuple(past["exceeded"]), tuple(past.get("drifted", ()))
-                )
-                for past in content["history"]
-            ),
-            reference_digest=content["reference_digest"],
-            settings=content["settings"],
-            longest_gap_share=content.get("longest_gap_share"),
-            start_ms=int(content.get("start_ms", 0)),
-            end_ms=int(content.get("end_ms", 0)),
-            parts=report_parts.from_json(content),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"Expected a whole drift report, received one without or with a wrong {error}. "
-            "Run DriftMonitor on the window again."
-        ) from error
+DRIFT_REPORT = JsonFile(
+    name="drift_report.json",
+    kind=DriftResult,
+    title="a drift report",
+    remedy="Run DriftMonitor of this release on the window again.",
+)
