@@ -10,8 +10,10 @@ RUN apt-get update \
 
 # The packages before the code: a change of code alone needs no new environment.
 WORKDIR /tfx-loop
-COPY Makefile README.md pyproject.toml requirements.lock ./
+COPY LICENSE Makefile README.md pyproject.toml requirements.lock ./
 COPY scripts scripts
+# Links to the code that is copied below; the editable install needs the folder alone.
+COPY src src
 RUN make setup && rm -rf .tools/cache
 COPY . .
 

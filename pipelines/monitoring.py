@@ -1,6 +1,5 @@
 """Which steps lead from a window of predictions to a decision?"""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +120,7 @@ def monitoring_pipeline(
         label_start_ms=request.label_window.start_ms,
         label_end_ms=request.label_window.end_ms,
         training_start_ms=request.training_start_ms,
-        settings=json.dumps({"training_cost": settings.decision.training_cost}),
+        training_cost=settings.decision.training_cost,
     )
     nodes += [current, to_label, joiner, quality, drift, decider]
     return assemble(f"{model.name}-monitoring", nodes, settings.pipeline, metadata)

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 from demo_run import WINDOWS, DemoRun
+from time_limits import seconds
 
-_SECONDS = 900
+_SECONDS = seconds(900)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from demo_run import DemoRun
+from time_limits import seconds
 
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.pipelines.examples.flights.calendar import Months
@@ -111,7 +112,7 @@ def test_explaining_an_unknown_version_names_the_known_ones(demo_run: DemoRun) -
     done = subprocess.run(
         [sys.executable, "-m", "tfx_loop.pipelines.cli.main", "explain", "9",
          f"--metadata={demo_run.folder / 'metadata.sqlite'}"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=seconds(60), check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
@@ -137,7 +138,7 @@ def _loop(*arguments: str) -> str:
         [sys.executable, "-m", "tfx_loop.pipelines.cli.main", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds(60),
         check=True,
     )
     return done.stdout

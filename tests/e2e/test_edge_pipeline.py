@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -80,7 +81,7 @@ def test_a_device_fetches_checks_and_runs_the_bundle(folder, tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds(120),
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

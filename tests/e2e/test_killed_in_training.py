@@ -11,6 +11,7 @@ import pytest
 from demo_run import DemoRun
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
+from time_limits import seconds
 
 from tfx_loop.contracts.deployment_record import read_record
 from tfx_loop.core.storage import read_json, write_json
@@ -78,7 +79,7 @@ def _drive(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
          *arguments],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=seconds(400),
         env={**os.environ, "TF_USE_LEGACY_KERAS": "1", "PYTHONWARNINGS": "ignore"},
         check=False,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from readme import fences, section
+from time_limits import seconds
 
 SECTION = section("Your own pipeline")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -41,7 +42,7 @@ def ran(tmp_path_factory):
             server_command(ready), stdout=sink, stderr=subprocess.STDOUT, env=environment
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + seconds(120)
         while not ready.exists():
             assert server.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
@@ -54,7 +55,7 @@ def ran(tmp_path_factory):
     finally:
         os.chdir(before)
         server.terminate()
-        server.wait(30)
+        server.wait(seconds(30))
 
 
 def features_of(report):

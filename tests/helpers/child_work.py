@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from time_limits import seconds
+
 from tfx_loop.core.child_process.child import report_progress
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError
@@ -104,5 +106,5 @@ def progress(steps):
 
 
 def nested(function):
-    with Worker(timeout_seconds=20) as worker:
+    with Worker(timeout_seconds=seconds(20)) as worker:
         return worker.call(function, None, doing="the inner work")

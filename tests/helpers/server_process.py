@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import time_limits
+
 from tfx_loop.deployment.model_server.client import ModelClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +48,7 @@ class ServerProcess:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + time_limits.seconds(120)
         while not self.ready_file.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The server did not start:\n{self.output.read_text()}")
@@ -58,7 +60,9 @@ class ServerProcess:
 
     def client(self, timeout: float = 30.0) -> ModelClient:
         """Returns a client of its own."""
-        return ModelClient(f"http://127.0.0.1:{self.rest_port}", "flights", timeout)
+        return ModelClient(
+            f"http://127.0.0.1:{self.rest_port}", "flights", time_limits.seconds(timeout)
+        )
 
     def kill(self) -> None:
         """SIGKILL, at once."""
@@ -72,14 +76,14 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(time_limits.seconds(30))
         except subprocess.TimeoutExpired as error:
             self.process.kill()
             raise RuntimeError(f"The server did not stop:\n{self.output.read_text()}") from error
 
     def wait_for(self, version: int, state: str, seconds: float = 60.0) -> str:
         """Waits until a version is in a state; returns its error text."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + time_limits.seconds(seconds)
         client = self.client()
         while time.monotonic() < deadline:
             for status in client.status():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ["bash", "env", "sort", "timeout", "sh"]
@@ -41,7 +42,7 @@ def chosen(tmp_path: Path) -> Machine:
         done = subprocess.run(
             [str(ROOT / "scripts/choose_python"), *arguments],
             env={"PATH": str(path), "HOME": str(home)},
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=seconds(60),
         )  # fmt: skip
         return done.stdout.strip().replace(f"{tmp_path}/", "")
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 ROOT = Path(__file__).parents[2]
 STATE = ("requirements.lock", "pyproject.toml", "scripts/setup")
@@ -36,7 +37,7 @@ def set_up(checkout: Path, *replaced: tuple[str, str]) -> subprocess.CompletedPr
     }
     return subprocess.run(
         [str(checkout / "scripts/setup")],
-        env=environment, capture_output=True, text=True, timeout=120,
+        env=environment, capture_output=True, text=True, timeout=seconds(120),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 ROOT = Path(__file__).parents[2]
 FILES = ("requirements.lock", "pyproject.toml", "scripts/setup", "scripts/choose_python",
@@ -64,7 +65,7 @@ class Machine:
         }  # fmt: skip
         return subprocess.run(
             [str(self.checkout / "scripts/setup")],
-            env=environment, capture_output=True, text=True, timeout=60,
+            env=environment, capture_output=True, text=True, timeout=seconds(60),
         )  # fmt: skip
 
     def notes(self) -> list[str]:

@@ -127,7 +127,7 @@ def _measured(
     feature = replace(feature, missing_share=counts.missing / max(counts.rows, 1))
     if enough:
         feature = compare(feature, seen.profile, counts, effective)
-    fault = find_fault(seen, settings.faults) if enough or counts.infinite else None
+    fault = find_fault(seen, settings.fault_settings) if enough or counts.infinite else None
     return replace(feature, fault=fault.code, note=fault.note) if fault else feature
 
 

@@ -104,7 +104,7 @@ def _arrivals(
         times,
         window.start_ms,
         window.end_ms,
-        settings.arrivals,
+        settings.arrival_settings,
         rows=window.rows + window.failed_rows,
         baseline_rows=previous.rows.current + previous.rows.failed if previous else None,
         baseline_gap_share=previous.longest_gap_share if previous else None,

@@ -81,8 +81,8 @@ class DriftSettings:
         score_output: Log column to compare with the reference's score; empty for none.
         score_threshold: Score above which a row is answered with 1, in (0, 1); estimated accuracy,
             precision, recall and F1 are of these answers.
-        faults: When a feature is broken.
-        arrivals: When the source of the rows is silent or late.
+        fault_settings: When a feature is broken.
+        arrival_settings: When the source of the rows is silent or late.
     """
 
     q: float = 0.025
@@ -95,8 +95,8 @@ class DriftSettings:
     ignore_features: tuple[str, ...] = ()
     score_output: str = ""
     score_threshold: float = 0.5
-    faults: FaultSettings = field(default_factory=FaultSettings)
-    arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+    fault_settings: FaultSettings = field(default_factory=FaultSettings)
+    arrival_settings: ArrivalSettings = field(default_factory=ArrivalSettings)
 
     def __post_init__(self) -> None:
         if not 0 < self.q < 1:
@@ -123,8 +123,12 @@ class DriftSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as a report keeps them."""
-        return {
+        content = {
             **asdict(self),
             "ignore_features": list(self.ignore_features),
             "season_floors": dict(self.season_floors),
         }
+        # The names that reports have had from the start.
+        content["faults"] = content.pop("fault_settings")
+        content["arrivals"] = content.pop("arrival_settings")
+        return content

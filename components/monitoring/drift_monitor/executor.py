@@ -1,6 +1,5 @@
 """Runs DriftMonitor: a window's log and a reference in, a drift report out."""
 
-import json
 import logging
 import os
 from dataclasses import replace
@@ -16,7 +15,7 @@ from tfx.utils import io_utils
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult, FeatureDrift
 from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import Scalar, set_properties
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_bytes, read_json, write_bytes
 from tfx_loop.data.prediction_log.window_files import Window, read_window_json
 from tfx_loop.monitoring.drift import page, telemetry
@@ -24,10 +23,11 @@ from tfx_loop.monitoring.drift.calibration import training_floors
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
 from tfx_loop.monitoring.drift.monitor import monitor, with_parts
 from tfx_loop.monitoring.drift.quality import realised
-from tfx_loop.monitoring.drift.settings import ArrivalSettings, DriftSettings, FaultSettings
+from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.drift.window import log_layout
 from tfx_loop.monitoring.drift_monitor.counting import LogFeatures, count_log
+from tfx_loop.monitoring.drift_monitor.settings import DriftMonitorSettings
 from tfx_loop.monitoring.profile import profile_files, reference
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
 
@@ -48,16 +48,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
         profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
-        about = named_window(log_uri, exec_properties)
+        chosen = DriftMonitorSettings.from_properties(exec_properties)
+        about = named_window(log_uri, chosen)
         profile = reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE)))
         trained = profile_files.load(profile_uri, COUNTS_FILE)
-        settings = settings_from(exec_properties)
-        if int(exec_properties.get("calibrate") or 0):
+        settings = chosen.part(DriftSettings)
+        if chosen.calibrate:
             length_ms = about.end_ms - about.start_ms
             floors = training_floors(profile, trained, length_ms, settings.min_rows)
             settings = replace(settings, season_floors={**floors, **settings.season_floors})
         sample, sample_rows = None, _SAMPLE_ROWS
-        if exec_properties.get("multivariate"):
+        if chosen.multivariate:
             content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
             sample, sample_rows = pq.read_table(pa.BufferReader(content)), MOST_ROWS
         layout = log_layout(settings.score_output, sample_rows)
@@ -136,43 +137,17 @@ def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | Non
     return realised.realised_quality(read_json(os.path.join(uri, realised.QUALITY_FILE)))
 
 
-def settings_from(exec_properties: dict[str, Any]) -> DriftSettings:
-    """Returns the settings that the execution properties hold.
-
-    Raises:
-        ConfigError: A value cannot work, or fault_settings names an unknown field.
-    """
-    parts: dict[str, Any] = {}
-    for name, kind in (("fault_settings", FaultSettings), ("arrival_settings", ArrivalSettings)):
-        try:
-            parts[name] = kind(**json.loads(exec_properties.get(name) or "{}"))
-        except TypeError as error:
-            raise ConfigError(f"{name} must hold numbers by field name: {error}.") from error
-    return DriftSettings(
-        q=float(exec_properties["q"]),
-        psi_floor=float(exec_properties.get("psi_floor") or 0.0),
-        min_rows=int(exec_properties["min_rows"]),
-        windows_needed=int(exec_properties.get("windows_needed") or 1),
-        windows_looked_at=int(exec_properties.get("windows_looked_at") or 1),
-        ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
-        score_output=exec_properties.get("score_output") or "",
-        score_threshold=float(exec_properties.get("score_threshold") or 0.5),
-        faults=parts["fault_settings"],
-        arrivals=parts["arrival_settings"],
-        release=float(exec_properties.get("release") or 0.5),
-        season_floors=json.loads(exec_properties.get("season_floors") or "{}"),
-    )
-
-
-def named_window(uri: str, exec_properties: dict[str, Any]) -> Window:
+def named_window(uri: str, settings: DriftMonitorSettings) -> Window:
     """Returns what a PredictionLog artifact says of itself.
 
     Raises:
         DataError: The log is not of the window and model that were asked for.
     """
     about = read_window_json(uri)
-    for name, received in (("window", about.window), ("model_name", about.model_name)):
-        wanted = exec_properties.get(name)
+    for name, wanted, received in (
+        ("window", settings.window, about.window),
+        ("model_name", settings.model_name, about.model_name),
+    ):
         if wanted and received != wanted:
             raise DataError(
                 f"Expected the log of {name} {wanted!r}, received that of {received!r} in "

@@ -22,9 +22,9 @@ from tfx_loop.data.prediction_log.window_files import read_rows, read_window_jso
 from tfx_loop.monitoring.profile import reference
 from tfx_loop.monitoring.quality_monitor import error_stream, quality
 from tfx_loop.monitoring.quality_monitor.label_arrivals import LabelArrivals, label_arrivals
+from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 
 _KEPT = ("auc", "calibration")
-FALSE_ALARM_ROWS = 1_000_000
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -39,15 +39,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Writes TFMA's result and `quality.json`; a window without labels has no metrics."""
         log = artifact_utils.get_single_instance(input_dict["labelled_log"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
-        config = json_format.Parse(exec_properties["eval_config"], config_pb2.EvalConfig())
+        settings = QualityMonitorSettings.from_properties(exec_properties)
+        config = json_format.Parse(settings.eval_config, config_pb2.EvalConfig())
         spec = config.model_specs[0]
         spec.example_weight_key = quality.WEIGHT
-        window = _Window(
-            exec_properties["window"],
-            int(exec_properties["start_ms"] or 0),
-            int(exec_properties["end_ms"] or 0),
-            spec.prediction_key,
-        )
+        window = _Window(settings.window, settings.start_ms, settings.end_ms, spec.prediction_key)
         table = read_rows(log.uri)
         rows = quality.judged_rows(
             table,
@@ -70,7 +66,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             metrics = metrics_by_slice(tfma.load_eval_result(evaluation.uri))
         labelled = _columns(table, window)
         arrivals = _arrivals(labelled, _answered(input_dict.get("prediction_log"), window))
-        stream = _stream(input_dict, exec_properties, labelled, window)
+        stream = _stream(input_dict, settings, labelled, window)
         report = quality.summary(
             metrics,
             quality.row_count(rows),
@@ -133,7 +129,7 @@ def _arrivals(labelled: dict[str, Any], answered: int | None) -> LabelArrivals:
 
 def _stream(
     input_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
+    settings: QualityMonitorSettings,
     labelled: dict[str, Any],
     window: _Window,
 ) -> error_stream.ErrorStream | None:
@@ -144,9 +140,7 @@ def _stream(
     uri = artifact_utils.get_single_uri(given)
     profile = reference.from_json(storage.read_json(os.path.join(uri, reference.PROFILE_FILE)))
     begun = error_stream.started(
-        profile,
-        float(exec_properties.get("tolerated_rise") or 0.0),
-        float(exec_properties.get("rows_between_false_alarms") or FALSE_ALARM_ROWS),
+        profile, settings.tolerated_rise, settings.rows_between_false_alarms
     )
     if begun is None:
         return None

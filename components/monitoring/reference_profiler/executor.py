@@ -1,8 +1,8 @@
 """Runs ReferenceProfiler: Examples in, profile and sample out."""
 
-import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,7 @@ from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import write_bytes, write_json
 from tfx_loop.monitoring.profile import reference
-from tfx_loop.monitoring.profile.bins import BinSettings
-from tfx_loop.monitoring.profile.build import ProfileRequest, build, flat_table
+from tfx_loop.monitoring.profile.build import build, flat_table
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
 from tfx_loop.monitoring.profile.window_json import to_bytes
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_split
@@ -28,6 +27,7 @@ from tfx_loop.monitoring.reference_profiler.scoring import (
     permutation_importances,
     score_splits,
 )
+from tfx_loop.monitoring.reference_profiler.settings import ReferenceProfilerSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,23 +44,15 @@ class Executor(base_executor.BaseExecutor):
         """Profiles the examples given; see ReferenceProfiler."""
         examples = input_dict["examples"]
         schema = _read_schema(input_dict.get("schema"))
-        table = _read_examples(examples, json.loads(exec_properties["splits"]), schema)
-        request = ProfileRequest(
-            label=exec_properties.get("label_key") or "",
-            score=exec_properties.get("score_key") or "",
-            ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
-            sample_rows=int(exec_properties["sample_rows"]),
-            seed=int(exec_properties.get("seed") or 0),
-            slices=tuple(json.loads(exec_properties.get("slice_features") or "[]")),
-            bins=BinSettings(numeric_bins=int(exec_properties["numeric_bins"])),
-        )
+        settings = ReferenceProfilerSettings.from_properties(exec_properties)
+        table = _read_examples(examples, settings.splits, schema)
+        request = settings.request()
         scorer = scored = None
-        rows = int(exec_properties.get("importance_rows") or 0)
-        if signature := exec_properties.get("score_signature"):
+        if settings.score_signature:
             uri = artifact_utils.get_single_instance(input_dict["model"]).uri
-            scorer = Scorer(uri, signature, request.score)
-            splits = split_uris(examples, json.loads(exec_properties["score_splits"]))
-            scored = score_splits(splits, scorer, request.label, rows)
+            scorer = Scorer(uri, settings.score_signature, request.score)
+            splits = split_uris(examples, settings.score_splits)
+            scored = score_splits(splits, scorer, request.label, settings.importance_rows)
         profile, sample = build(
             table,
             request,
@@ -77,9 +69,7 @@ class Executor(base_executor.BaseExecutor):
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
         write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
         write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
-        by_day = training_counts(
-            flat_table(table), profile, exec_properties.get("count_windows") or ""
-        )
+        by_day = training_counts(flat_table(table), profile, settings.count_windows)
         write_bytes(os.path.join(output.uri, COUNTS_FILE), to_bytes(by_day))
         spans = ",".join(str(span) for span in profile.spans)
         set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
@@ -112,7 +102,7 @@ def spans_of(examples: list[types.Artifact]) -> list[int]:
     return spans
 
 
-def split_uris(examples: list[types.Artifact], splits: list[str]) -> list[str]:
+def split_uris(examples: list[types.Artifact], splits: Sequence[str]) -> list[str]:
     """Returns the folders of the splits of all artifacts.
 
     Raises:
@@ -134,7 +124,7 @@ def split_uris(examples: list[types.Artifact], splits: list[str]) -> list[str]:
     return uris
 
 
-def _read_examples(examples: list[types.Artifact], splits: list[str], schema: Any) -> Any:
+def _read_examples(examples: list[types.Artifact], splits: Sequence[str], schema: Any) -> Any:
     tables = [read_split(uri, schema) for uri in split_uris(examples, splits)]
     return joined([batch for table in tables for batch in table.to_batches()])
 

@@ -122,8 +122,8 @@ def decide(
     avoidable = measure()
     saving = before
     if evidence.label_window != before.label_window:
-        saving = observe(before, avoidable, evidence.label_window, settings.policy)
-    reason = _judge(saving, avoidable, settings.policy)
+        saving = observe(before, avoidable, evidence.label_window, settings)
+    reason = _judge(saving, avoidable, settings)
     return Decision(
         verdict=Verdict.RETRAIN if reason == RETRAINING_PAYS else Verdict.HOLD,
         reason=reason,
@@ -194,7 +194,7 @@ def _explain(
     saving: SavingState,
     settings: DecisionSettings,
 ) -> str:
-    cost = settings.policy.training_cost
+    cost = settings.training_cost
     error = avoidable.relative_standard_error
     measured = (
         f"in window {evidence.label_window} a retrained model would have saved "
@@ -211,7 +211,7 @@ def _explain(
         )
     total = (
         f"since version {evidence.model_version} was trained, and with the window whose labels are "
-        f"to come, that adds up to {saving.lost(settings.policy):.1%} of a window's loss"
+        f"to come, that adds up to {saving.lost(settings):.1%} of a window's loss"
     )
     if reason == RETRAINING_PAYS:
         return f"Retrain: {measured}; {total}, and a training costs {cost:.1%}."

@@ -11,8 +11,12 @@ from tfx.types import artifact_utils
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.storage import write_json
 from tfx_loop.monitoring.retrain_decider.decision import Decision, decide
-from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs, read_settings
+from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, to_json
+from tfx_loop.monitoring.retrain_decider.settings import (
+    DecisionSettings,
+    RetrainDeciderSettings,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,21 +32,24 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Writes the `decision` artifact."""
         previous = input_dict.get("previous_decision") or []
-        settings = read_settings(exec_properties.get("settings"))
+        settings = RetrainDeciderSettings.from_properties(exec_properties)
         inputs: DeciderInputs = read_inputs(
             drift_report_uri=artifact_utils.get_single_uri(input_dict["drift_report"]),
             labelled_log_uris=[log.uri for log in input_dict["labelled_log"]],
             reference_profile_uri=artifact_utils.get_single_uri(input_dict["reference_profile"]),
             previous_decision_uri=previous[-1].uri if previous else None,
-            model_name=exec_properties["model_name"],
-            window=exec_properties["window"],
-            label_window=exec_properties["label_window"],
-            label_start_ms=int(exec_properties["label_start_ms"]),
-            label_end_ms=int(exec_properties["label_end_ms"]),
-            training_start_ms=int(exec_properties.get("training_start_ms") or 0),
+            model_name=settings.model_name,
+            window=settings.window,
+            label_window=settings.label_window,
+            label_start_ms=settings.label_start_ms,
+            label_end_ms=settings.label_end_ms,
+            training_start_ms=settings.training_start_ms or 0,
         )
         decision = decide(
-            inputs.evidence, lambda: inputs.measure(settings.measure), inputs.previous, settings
+            inputs.evidence,
+            lambda: inputs.measure(settings.measure),
+            inputs.previous,
+            settings.part(DecisionSettings),
         )
         _write(decision, artifact_utils.get_single_instance(output_dict["decision"]))
 

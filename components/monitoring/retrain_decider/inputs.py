@@ -5,7 +5,6 @@ as the labelled log. A retraining would learn from both, so both are cut to the 
 """
 
 import io
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_bytes, read_json
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
@@ -26,7 +25,6 @@ from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
 from tfx_loop.monitoring.retrain_decider.decision import Evidence
 from tfx_loop.monitoring.retrain_decider.policy import SavingState
 from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, carried_state, from_json
-from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
 
 _TIME = "event_time_ms"
 _CALENDAR = ("span", _TIME)
@@ -65,23 +63,6 @@ class DeciderInputs:
             features=self.features,
             settings=settings,
         )
-
-
-def read_settings(text: str | None) -> DecisionSettings:
-    """Returns settings from a JSON object; the defaults for none.
-
-    Raises:
-        ConfigError: The text is no JSON object, or names a setting there is not.
-    """
-    if not text:
-        return DecisionSettings()
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"Expected settings as a JSON object, received: {error}.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"Expected settings as a JSON object, received {text!r}.")
-    return DecisionSettings.from_json(content)
 
 
 def read_inputs(

@@ -1,34 +1,34 @@
-"""Which settings does a decision have, and how do they lie in one flat JSON object?"""
+"""Settings of a decision, their flat JSON in the record, and those of the node RetrainDecider."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.settings import NodeSettings
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import MeasureSettings
 from tfx_loop.monitoring.retrain_decider.policy import PolicySettings
 from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings
 
-_NESTED = {"policy", "measure", "surrogate"}
+_NESTED = {"measure", "surrogate"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionSettings:
+class DecisionSettings(PolicySettings):
     """When a retraining is asked for.
 
     Attributes:
         min_rows: Rows that a window must have.
         min_labelled_rows: Labelled rows that the newest labelled window must have.
-        policy: What a training costs, and how savings are believed.
         measure: How avoidable loss is measured.
     """
 
     min_rows: int = 200
     min_labelled_rows: int = 200
-    policy: PolicySettings = field(default_factory=PolicySettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
 
     def __post_init__(self) -> None:
-        """Checks that every window that passes the gates can be measured."""
+        """Checks the ranges, and that every window that passes the gates can be measured."""
+        super().__post_init__()
         least = 2 * self.measure.blocks
         if self.min_labelled_rows < least:
             raise ConfigError(
@@ -48,11 +48,8 @@ class DecisionSettings:
             parts[_part_of(name)][name] = value
         try:
             surrogate = SurrogateSettings(**parts["surrogate"])
-            return cls(
-                **parts[""],
-                policy=PolicySettings(**parts["policy"]),
-                measure=MeasureSettings(surrogate=surrogate, **parts["measure"]),
-            )
+            measure = MeasureSettings(surrogate=surrogate, **parts["measure"])
+            return cls(**parts[""], measure=measure)
         except TypeError as error:
             raise ConfigError(f"A setting of RetrainDecider has a wrong type: {error}.") from error
 
@@ -60,7 +57,7 @@ class DecisionSettings:
         """Returns the flat JSON object that `from_json` reads."""
         flat: dict[str, Any] = {}
         # The surrogate first: the seed that counts is the measurement's.
-        for part in (self.measure.surrogate, self.measure, self.policy, self):
+        for part in (self.measure.surrogate, self.measure, self):
             flat |= {
                 name: value
                 for name, value in vars(part).items()
@@ -74,7 +71,6 @@ _KNOWN: dict[str, set[str]] = {
     part: {field.name for field in fields(kind)} - _NESTED
     for part, kind in (
         ("", DecisionSettings),
-        ("policy", PolicySettings),
         ("measure", MeasureSettings),
         ("surrogate", SurrogateSettings),
     )
@@ -87,3 +83,25 @@ def _part_of(name: str) -> str:
             return part
     known = sorted(set().union(*_KNOWN.values()))
     raise ConfigError(f"Unknown setting {name!r} of RetrainDecider. Known: {', '.join(known)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainDeciderSettings(DecisionSettings, NodeSettings):
+    """Which windows a decision is about, and when a retraining is asked for.
+
+    Attributes:
+        model_name: The name that the model is served under.
+        window: Name of the window that just ended, such as "2013-05".
+        label_window: Name of the newest window whose labels have arrived, such as "2013-04".
+        label_start_ms: Begin of the label window, milliseconds UTC.
+        label_end_ms: End of the label window, exclusive.
+        training_start_ms: A retraining would use rows from this time on, milliseconds UTC; None
+            takes all there are.
+    """
+
+    model_name: str
+    window: str
+    label_window: str
+    label_start_ms: int
+    label_end_ms: int
+    training_start_ms: int | None = None

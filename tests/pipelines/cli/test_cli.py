@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,7 +19,7 @@ def loop(*arguments, cwd=ROOT, **environment):
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=120,
+        timeout=seconds(120),
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tflite_builder import TfliteBuilder
+from time_limits import seconds
 
 from tfx_loop.pipelines.cli import main
 
@@ -98,7 +99,7 @@ def test_nothing_heavy_is_imported(model: Path) -> None:
         [sys.executable, "-c", code, str(model)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds(60),
         check=False,
     )
     assert done.returncode == 0, done.stderr

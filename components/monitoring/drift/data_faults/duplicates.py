@@ -40,7 +40,7 @@ def duplicate_flood(
     if any(feature.fault in _MAKES_ALIKE for feature in features):
         return []
     rise = duplicate_rise(reference, current)
-    if rise <= settings.faults.duplicate_rise:
+    if rise <= settings.fault_settings.duplicate_rise:
         return []
     note = f"{rise:.0%} more of the rows repeat another row than in the reference"
     return [FeatureDrift(feature=WHOLE_ROWS, type="rows", fault=DUPLICATE_FLOOD, note=note)]

@@ -9,11 +9,11 @@ from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.monitoring.drift.history import joined
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.monitoring.drift.page.cards import cards
-from tfx_loop.monitoring.drift.page.heat import Cell, Column, heat_map
 from tfx_loop.monitoring.drift.page.quality_plots import against_promise, over_windows
 from tfx_loop.monitoring.drift.page.tables import all_features, held_back, made_with
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 from tfx_loop.presentation.document import document, header, section
+from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
@@ -206,12 +206,12 @@ def _windows(past: Sequence[PastWindow]) -> str:
     if len(known) < 2:
         return ""
     columns = [
-        Column(
+        HeatColumn(
             name=window.window,
             above=_VERDICT_COLUMN[window.verdict][0],
             kind=_VERDICT_COLUMN[window.verdict][1],
             cells={
-                formatting.plain(feature): Cell(
+                formatting.plain(feature): HeatCell(
                     psi=window.psi.get(feature),
                     drifted=feature in window.drifted,
                     fault=window.faults.get(feature, ""),
@@ -228,10 +228,10 @@ def _windows(past: Sequence[PastWindow]) -> str:
 def _slices(features: Sequence[FeatureDrift]) -> str:
     names = list(dict.fromkeys(f.slice for f in features if f.slice))
     columns = [
-        Column(
+        HeatColumn(
             name=name,
             cells={
-                formatting.plain(f.feature): Cell(
+                formatting.plain(f.feature): HeatCell(
                     psi=f.psi_corrected, drifted=f.drifted, fault=f.fault or ""
                 )
                 for f in features

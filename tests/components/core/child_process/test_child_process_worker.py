@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import time_limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,12 +28,12 @@ def _work_on_the_path(monkeypatch):
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker(timeout_seconds=60) as made:
+    with Worker(timeout_seconds=time_limits.seconds(60)) as made:
         yield made
 
 
 def gone(pid, seconds=10):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + time_limits.seconds(seconds)
     while time.monotonic() < deadline:
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -61,7 +62,7 @@ def test_large_payload_goes_there_and_back(worker):
 
 
 def test_worker_is_reused():
-    with Worker(timeout_seconds=60) as worker:
+    with Worker(timeout_seconds=time_limits.seconds(60)) as worker:
         pids = {worker.call(f"{WORK}:pid", None, doing="work") for _ in range(3)}
         assert pids == {worker.pid}
         assert worker.starts == 1
@@ -71,7 +72,7 @@ def test_worker_is_reused():
 
 
 def test_abort_names_the_work_the_signal_and_the_log():
-    with Worker(timeout_seconds=60) as worker:
+    with Worker(timeout_seconds=time_limits.seconds(60)) as worker:
         first = worker.call(f"{WORK}:pid", None, doing="work")
         with pytest.raises(ChildFailed) as caught:
             worker.call(f"{WORK}:abort", None, doing="int8 conversion of flights")
@@ -95,7 +96,7 @@ def test_exit_of_the_child_is_an_abort(worker):
 
 
 def test_child_killed_while_idle_is_replaced():
-    with Worker(timeout_seconds=60) as worker:
+    with Worker(timeout_seconds=time_limits.seconds(60)) as worker:
         first = worker.call(f"{WORK}:pid", None, doing="work")
         os.kill(first, signal.SIGKILL)
         assert gone(first)
@@ -114,7 +115,7 @@ def test_hang_times_out_and_takes_its_own_children_along(worker, tmp_path):
 
 
 def test_memory_hog_is_stopped_before_the_machine_is():
-    with Worker(timeout_seconds=60, memory_mb=150) as worker:
+    with Worker(timeout_seconds=time_limits.seconds(60), memory_mb=150) as worker:
         with pytest.raises(ChildFailed, match="MiB of memory where 150 MiB are allowed") as caught:
             worker.call(f"{WORK}:hog", 2000, doing="work")
         assert caught.value.cause == "out_of_memory"
@@ -122,7 +123,7 @@ def test_memory_hog_is_stopped_before_the_machine_is():
 
 
 def test_child_that_keeps_memory_is_replaced_after_its_answer():
-    with Worker(timeout_seconds=60, memory_mb=1000, restart_mb=200) as worker:
+    with Worker(timeout_seconds=time_limits.seconds(60), memory_mb=1000, restart_mb=200) as worker:
         worker.call(f"{WORK}:keep", 1, doing="work")
         assert worker.starts == 1
         worker.call(f"{WORK}:keep", 250, doing="work")
@@ -184,7 +185,9 @@ def test_child_gets_keras_2_and_none_of_our_files(tmp_path, monkeypatch):
     secret = tmp_path / "secret"
     with open(secret, "w") as handle:
         os.set_inheritable(handle.fileno(), True)
-        seen = run(f"{WORK}:surroundings", None, doing="work", timeout_seconds=60)
+        seen = run(
+            f"{WORK}:surroundings", None, doing="work", timeout_seconds=time_limits.seconds(60)
+        )
     assert seen["environment"]["TF_USE_LEGACY_KERAS"] == "1"
     assert str(secret) not in seen["descriptors"]
     assert seen["stdin"] == ""

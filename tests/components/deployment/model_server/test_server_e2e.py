@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 import pytest
 from server_process import ROOT, ServerProcess
+from time_limits import seconds
 from tiny_serving_model import save_tiny_model
 
 from tfx_loop.core.errors import ModelRejected, ServerUnavailable, ServingError
@@ -72,7 +73,7 @@ def server(saved, tmp_path_factory):
 
 
 def rest(server, method, path, body=None, headers=None):
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=seconds(60))
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()
     content = response.read()
@@ -246,7 +247,9 @@ def test_100_mb_of_rubbish_is_refused_without_keeping_it(server, chunked):
 
 
 def test_a_large_body_is_refused_before_it_is_sent(server):
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", server.rest_port), timeout=seconds(10)
+    ) as connection:
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
         connection.sendall(head.encode() + b"only the beginning")
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
@@ -290,7 +293,7 @@ class Grpc:
 
     def fails(self, request):
         with pytest.raises(grpc.RpcError) as caught:
-            self.prediction.Predict(request, timeout=30)
+            self.prediction.Predict(request, timeout=seconds(30))
         return caught.value.code().name, caught.value.details()
 
 
@@ -471,7 +474,7 @@ def test_sigkill_under_load_loses_no_answer_and_repeats_count_once(own):
     def by_grpc(request):
         metadata = (("x-request-id", request), ("x-event-time-ms", str(TIME_MS)))
         stubs = Grpc(own)
-        stubs.prediction.Predict(stubs.request(), metadata=metadata, timeout=10)
+        stubs.prediction.Predict(stubs.request(), metadata=metadata, timeout=seconds(10))
         stubs.channel.close()
 
     def ask(name, predict):
@@ -526,7 +529,7 @@ def run_server(*flags):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds(120),
         check=False,
     )
 

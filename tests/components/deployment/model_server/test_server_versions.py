@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.deployment.model_server.versions import (
@@ -145,7 +146,7 @@ def test_the_old_version_answers_while_the_new_one_loads():
     def load(version, path):
         if version == 2:
             loading.set()
-            go_on.wait(5)
+            go_on.wait(seconds(5))
         return version
 
     versions = Versions("m", lambda: dict(folders), load, time.monotonic)
@@ -153,7 +154,7 @@ def test_the_old_version_answers_while_the_new_one_loads():
     folders[2] = VersionFolder(path=Path("2"))
     thread = threading.Thread(target=versions.poll)
     thread.start()
-    assert loading.wait(5)
+    assert loading.wait(seconds(5))
     assert versions.get()[0] == 1
     assert versions.status(2).state is State.LOADING
     go_on.set()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from server_process import ServerProcess
+from time_limits import seconds
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.errors import ModelRejected
@@ -85,7 +86,7 @@ class Deployed:
                 "model_name": "flights",
                 "base_path": str(self.base),
                 "server_url": f"http://127.0.0.1:{self.server.rest_port}",
-                "load_timeout_seconds": 30,
+                "load_timeout_seconds": int(seconds(30)),
                 "golden_rows": 8,
             },
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from server_process import ServerProcess
+from time_limits import seconds
 from tiny_serving_model import save_tiny_model
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
@@ -71,7 +72,7 @@ class Deployed:
                 "model_name": "flights",
                 "base_path": str(self.base),
                 "server_url": self.url,
-                "load_timeout_seconds": 30,
+                "load_timeout_seconds": int(seconds(30)),
                 "golden_rows": 3,
             },
         )

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import tiny_bundle
+from time_limits import seconds
 
 from tfx_loop.edge.edge_bundle.on_device import BundleError, Model
 
@@ -41,7 +42,9 @@ def library(tmp_path_factory):
     def build(attached):
         target = folder / f"lib{attached}.so"
         command = [CC, "-shared", "-fPIC", f"-DATTACHED={attached}", "-w"]
-        subprocess.run([*command, "-o", target, folder / "delegate.c"], check=True, timeout=60)
+        subprocess.run(
+            [*command, "-o", target, folder / "delegate.c"], check=True, timeout=seconds(60)
+        )
         return str(target)
 
     return build

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_bundle
+from time_limits import seconds
 
 from tfx_loop.edge.edge_bundle import on_device
 from tfx_loop.edge.edge_bundle.bundle import build_bundle
@@ -66,7 +67,7 @@ def alone(tmp_path, *arguments):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds(60),
         check=False,
     )
     return done.returncode, json.loads(done.stdout)

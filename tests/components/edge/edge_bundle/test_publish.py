@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import tiny_bundle
+from time_limits import seconds
 
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.edge.edge_bundle import record
@@ -160,7 +161,7 @@ def killed_at(call, action):
     """Returns whether the fork died of it; False when it finished before that operation."""
     child = FORK.Process(target=_die_at, args=(call, action))
     child.start()
-    child.join(60)
+    child.join(seconds(60))
     assert child.exitcode in (0, 9)
     return child.exitcode == 9
 
@@ -213,7 +214,7 @@ def test_publishers_at_once_each_get_a_version(tmp_path, bundles):
     for child in children:
         child.start()
     for child in children:
-        child.join(60)
+        child.join(seconds(60))
     assert [child.exitcode for child in children] == [0] * 9
     told = read_rollout(FolderStore(str(tmp_path)), "tiny")
     assert sorted(r.digest for r in told.releases) == sorted(b.digest for b in bundles)
@@ -290,5 +291,5 @@ def test_the_lock_keeps_others_waiting(tmp_path, bundles):
         other.start()
         other.join(0.3)
         assert done == []
-    other.join(30)
+    other.join(seconds(30))
     assert [r.version for r in done] == [1]

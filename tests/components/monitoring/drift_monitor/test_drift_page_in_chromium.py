@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from drift_page_run import reference_profile, reports
+from time_limits import seconds
 
 from tfx_loop.monitoring.drift.page import render
 
@@ -36,7 +37,7 @@ def run_chromium(page: Path, profile: Path, *flags: str) -> subprocess.Completed
              "--enable-logging=stderr", f"--user-data-dir={profile}"]  # fmt: skip
     return subprocess.run(
         [CHROMIUM, *quiet, *flags, page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=seconds(120), check=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def run(base: Path, name: str, previous: Path | None = None, *, sign: float = -1
             "label_start_ms": LABEL_START_MS,
             "label_end_ms": LABEL_END_MS,
             # Nothing is ever this dear: savings only add up.
-            "settings": json.dumps({"training_cost": 0.01 if sign < 0 else 9.0}),
+            "training_cost": 0.01 if sign < 0 else 9.0,
         },
     )
     return output
@@ -102,8 +102,10 @@ def test_component_declares_its_channels() -> None:
         label_window="2013-04",
         label_start_ms=0,
         label_end_ms=1,
-        settings='{"training_cost": 0.03}',
+        training_cost=0.03,
+        measure={"blocks": 16},
     )
     assert set(node.outputs) == {"decision"}
-    assert node.exec_properties["settings"] == '{"training_cost": 0.03}'
+    assert node.exec_properties["training_cost"] == 0.03
+    assert json.loads(node.exec_properties["measure"])["blocks"] == 16
     assert "previous_decision" not in node.inputs

@@ -16,9 +16,9 @@ from decider_files import (
     write_report,
 )
 
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.retrain_decider.decision import decide
-from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs, read_settings
+from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
 
 
@@ -157,13 +157,3 @@ def test_forgetting_needs_event_times(read) -> None:
             sample=training_rows(500, 1, 0).drop(columns="event_time_ms"),
             training_start_ms=DAY_MS,
         )
-
-
-@pytest.mark.parametrize("text", ["[]", "{", '{"cost": 1}'])
-def test_settings_text_that_cannot_work(text) -> None:
-    with pytest.raises(ConfigError):
-        read_settings(text)
-
-
-def test_settings_default_to_none_given() -> None:
-    assert read_settings(None) == read_settings("") == DecisionSettings()

@@ -43,7 +43,7 @@ GOOD = Evidence(
 
 
 def settings_of(**policy: float) -> DecisionSettings:
-    return DecisionSettings(policy=PolicySettings(**policy))
+    return DecisionSettings(**policy)
 
 
 def decided(evidence: Evidence, measured: AvoidableLoss, previous=None, **policy: float):
@@ -195,7 +195,7 @@ def test_record_of_another_kind_is_refused(spoil) -> None:
 def test_settings_from_flat_json() -> None:
     flat = {"training_cost": 0.04, "blocks": 16, "iterations": 20, "min_rows": 50, "seed": 7}
     settings = DecisionSettings.from_json(flat)
-    assert settings.policy.training_cost == 0.04
+    assert settings.training_cost == 0.04
     assert settings.measure.seed == 7
     assert settings.measure.surrogate.iterations == 20
     assert DecisionSettings.from_json(settings.to_json()) == settings

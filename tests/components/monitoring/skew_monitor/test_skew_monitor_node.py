@@ -147,7 +147,12 @@ def test_skew_monitor_compiles_for_kubeflow(tmp_path):
 
     log, profile = imported("log", PredictionLog), imported("profile", ReferenceProfile)
     monitor = SkewMonitor(
-        profile.outputs["result"], log.outputs["result"], ["trip=request_id"], ["gone"], 0.0, 10
+        reference_profile=profile.outputs["result"],
+        prediction_log=log.outputs["result"],
+        keys=["trip=request_id"],
+        ignore_features=["gone"],
+        tolerated=0.0,
+        min_rows=10,
     )
     spec = compile_pipeline(tmp_path, [log, profile, monitor])
     inputs = spec["root"]["dag"]["tasks"]["SkewMonitor"]["inputs"]
@@ -168,4 +173,8 @@ def test_settings_are_checked_when_declared(wrong):
     log, profile = imported("log", PredictionLog), imported("profile", ReferenceProfile)
     given = {"keys": ["trip"], **wrong}
     with pytest.raises(ConfigError):
-        SkewMonitor(profile.outputs["result"], log.outputs["result"], **given)
+        SkewMonitor(
+            reference_profile=profile.outputs["result"],
+            prediction_log=log.outputs["result"],
+            **given,
+        )

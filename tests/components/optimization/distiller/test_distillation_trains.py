@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from digit_networks import IMAGE, accuracy, digits, trained
+from time_limits import seconds
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
@@ -24,7 +25,7 @@ FLAT = Rows(inputs={"pixels": ROWS.inputs[IMAGE].reshape(-1, 64)}, labels=ROWS.l
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker(timeout_seconds=300) as one:
+    with Worker(timeout_seconds=seconds(300)) as one:
         yield one
 
 

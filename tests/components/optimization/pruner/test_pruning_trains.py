@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 from digit_networks import IMAGE, accuracy, digits, network, trained
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_utils
+from time_limits import seconds
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
@@ -26,7 +27,7 @@ ROWS, JUDGED_ON = digits()
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker(timeout_seconds=300) as one:
+    with Worker(timeout_seconds=seconds(300)) as one:
         yield one
 
 

@@ -5,6 +5,7 @@ import pytest
 import quantizable
 import tensorflow as tf
 import tf_keras as keras
+from time_limits import seconds
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, LoopError, ModelError
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker(timeout_seconds=240) as child:
+    with Worker(timeout_seconds=seconds(240)) as child:
         yield child
 
 

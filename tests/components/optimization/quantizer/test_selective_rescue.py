@@ -5,6 +5,7 @@ for all that it joins, and the trained network needs both the narrow and the wid
 """
 
 import pytest
+from time_limits import seconds
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -28,7 +29,7 @@ def rescued(tmp_path_factory):
     network.save(folder / "wide.keras")
     parts = split(quantizable.rows_of(images[700:], labels[700:]), seed=0)
     modes = (Mode.INT8, Mode.SELECTIVE_INT8, Mode.DYNAMIC_RANGE, Mode.FLOAT16, Mode.FLOAT)
-    with Worker(timeout_seconds=300) as worker:
+    with Worker(timeout_seconds=seconds(300)) as worker:
         result = search(
             detect(folder / "wide.keras"),
             parts.calibration,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_loop.presentation.heat_map import HeatCell
+
 POLICIES = ("loop", "left_alone", "every_window")
 POLICY_NAMES = {
     "loop": "the loop",
@@ -36,15 +38,6 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftCell:
-    """One feature in one window; `psi` is the bias-corrected population stability index."""
-
-    psi: float | None
-    drifted: bool
-    fault: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Decision:
     """One decision of the loop; `accumulated` and `training_cost` are shares of a window's loss."""
 
@@ -66,7 +59,7 @@ class Report:
     windows: tuple[Window, ...]
     trainings: Mapping[str, int]
     gain_recovered: Mapping[str, float | None]
-    drift: Mapping[str, Mapping[str, DriftCell]]
+    drift: Mapping[str, Mapping[str, HeatCell]]
     decisions: tuple[Decision, ...]
     timings: tuple[tuple[str, float], ...]
     explanation: str
@@ -130,12 +123,12 @@ def _by_policy(values: Mapping[str, Any] | None) -> dict[str, float | None]:
     return {policy: _number((values or {}).get(policy)) for policy in POLICIES}
 
 
-def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, DriftCell]:
+def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, HeatCell]:
     return {
-        str(each["feature"]): DriftCell(
+        str(each["feature"]): HeatCell(
             psi=_number(each.get("psi_corrected")),
             drifted=bool(each.get("drifted")),
-            fault=each.get("fault"),
+            fault=each.get("fault") or "",
         )
         for each in features
         if not each.get("slice")

@@ -86,7 +86,7 @@ def test_drifted_cells_are_framed_and_faults_named() -> None:
     drifted = sum(f["drifted"] and not f["fault"] for r in inputs for f in r["features"])
     in_legend = 1
     assert page.count('class="cell drifted"') == drifted + in_legend
-    assert "precip, 2013-09: fault, stuck_value" in page
+    assert "precip, 2013-09: stuck value" in page
 
 
 def test_the_map_is_of_all_rows_and_not_of_a_slice() -> None:

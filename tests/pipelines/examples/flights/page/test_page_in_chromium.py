@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from page_run import page_inputs
+from time_limits import seconds
 
 from tfx_loop.pipelines.examples.flights.demo.page import render_page
 
@@ -35,7 +36,7 @@ def run_chromium(page: Path, profile: Path, *flags: str) -> subprocess.Completed
              "--enable-logging=stderr", f"--user-data-dir={profile}"]  # fmt: skip
     return subprocess.run(
         [CHROMIUM, *quiet, *flags, page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=seconds(120), check=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 

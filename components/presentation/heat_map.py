@@ -1,4 +1,4 @@
-"""Which feature moved where, and how far? A map of features by windows, or by slices."""
+"""Heat map of drift: features by windows, or by slices, coloured by corrected PSI."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,18 @@ ROW = 25
 FOOT = 34
 SHOWN = 20
 MOST_COLUMNS = 24
+# PSI up to a limit, and how dark it is drawn. 0.1 and 0.25 are the customary marks of a small and
+# of a large shift (Siddiqi 2006, "Credit risk scorecards"); below 0.02 nothing is held to matter.
 STEPS = ((0.02, 0.04), (0.1, 0.2), (0.25, 0.45), (0.5, 0.7), (float("inf"), 1.0))
 _LABELS = ("below 0.02", "to 0.1", "to 0.25", "to 0.5", "more")
 _LEGEND_STEP = 98
 _LONGEST = 16
+# Narrower columns have their names below them at an angle.
+_TURNED_BELOW = 62
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class HeatCell:
     """One feature in one window or slice.
 
     Attributes:
@@ -31,23 +35,25 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class HeatColumn:
     """A column of the map.
 
     Attributes:
         name: Of the window or slice.
+        short: What stands below it; its name unless given.
         above: A word above it, such as the verdict; empty for none.
         kind: Class of that word.
         cells: By feature.
     """
 
     name: str
+    short: str = ""
     above: str = ""
     kind: str = ""
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, HeatCell]
 
 
-def heat_map(columns: Sequence[Column], label: str) -> str:
+def heat_map(columns: Sequence[HeatColumn], label: str) -> str:
     """Returns the map; features by how often they drifted, then by their largest PSI."""
     columns = columns[-MOST_COLUMNS:]
     features = _by_size(columns)
@@ -57,8 +63,7 @@ def heat_map(columns: Sequence[Column], label: str) -> str:
     places = Columns(tuple(column.name for column in columns))
     head = 26 if any(column.above for column in columns) else 8
     bottom = head + ROW * len(shown)
-    turned = places.step < 62
-    foot = 60 if turned else 24
+    foot = 60 if places.step < _TURNED_BELOW else 24
     return drawing(
         bottom + foot + FOOT,
         label,
@@ -83,12 +88,12 @@ def heat_map(columns: Sequence[Column], label: str) -> str:
             for index, column in enumerate(columns)
         ),
         *(_times(head + ROW * row, feature, columns) for row, feature in enumerate(shown)),
-        *(_below(places, index, bottom + 16, turned) for index in range(len(columns))),
+        *(_below(places, i, c.short or c.name, bottom + 16) for i, c in enumerate(columns)),
         *_legend(bottom + foot + 8, len(features) - len(shown)),
     )
 
 
-def _by_size(columns: Sequence[Column]) -> list[str]:
+def _by_size(columns: Sequence[HeatColumn]) -> list[str]:
     rank: dict[str, tuple[int, float]] = {}
     for column in columns:
         for feature, cell in column.cells.items():
@@ -98,7 +103,7 @@ def _by_size(columns: Sequence[Column]) -> list[str]:
     return sorted(rank, key=lambda feature: (-rank[feature][0], -rank[feature][1], feature))
 
 
-def _cell(places: Columns, index: int, top: float, feature: str, cell: Cell | None) -> str:
+def _cell(places: Columns, index: int, top: float, feature: str, cell: HeatCell | None) -> str:
     y = top + 1.5
     place = {"x": places.left(index) + 1.5, "y": y, "width": places.step - 3, "height": ROW - 3}
     middle, where = places.centre(index), f"{feature}, {places.names[index]}"
@@ -126,16 +131,16 @@ def _cell(places: Columns, index: int, top: float, feature: str, cell: Cell | No
     )
 
 
-def _times(top: float, feature: str, columns: Sequence[Column]) -> str:
+def _times(top: float, feature: str, columns: Sequence[HeatColumn]) -> str:
     there = [column.cells[feature] for column in columns if feature in column.cells]
     alarms = sum(cell.drifted or bool(cell.fault) for cell in there)
     said = f"alarm in {alarms} of {len(there)}" if alarms else "no alarm"
     return text(said, WIDTH - RIGHT + 10, top + 17, "side" if alarms else "side faint")
 
 
-def _below(places: Columns, index: int, y: float, turned: bool) -> str:
-    x, name = places.centre(index), places.names[index]
-    if not turned:
+def _below(places: Columns, index: int, name: str, y: float) -> str:
+    x = places.centre(index)
+    if places.step >= _TURNED_BELOW:
         fits = max(6, int(places.step / 7))
         return text(_cut(name, fits), x, y, "tick", text_anchor="middle")
     turn = f"rotate(-40 {x:.1f} {y:.1f})"

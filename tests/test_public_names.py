@@ -1,0 +1,41 @@
+"""The names of the package: loaded late, and found by type checkers and editors all the same."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import tfx_loop
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_type_checkers_see_the_names_that_are_loaded_late():
+    """An editor goes to a definition by the first, Python loads by the second."""
+    tree = ast.parse((ROOT / "components/__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    shown = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert shown == tfx_loop._HOMES
+
+
+def test_the_names_are_there_and_sorted():
+    assert sorted(tfx_loop._HOMES) == tfx_loop.__all__ == dir(tfx_loop)
+    for name, home in tfx_loop._HOMES.items():
+        source = (ROOT / "src" / f"{home.replace('.', '/')}.py").read_text()
+        assert re.search(rf"^class {name}\b|^{name} = ", source, re.MULTILINE), f"{name} in {home}"
+
+
+def test_a_name_that_is_not_there_is_no_attribute():
+    with pytest.raises(AttributeError, match="'Driftmonitor'"):
+        _ = tfx_loop.Driftmonitor
+
+
+def test_the_version_is_that_of_the_project():
+    found = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert tfx_loop.__version__ == found[1]
