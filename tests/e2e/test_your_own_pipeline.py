@@ -1,4 +1,4 @@
-"""Does the README's code do what the README says: add the loop to a stock TFX pipeline?"""
+"""The tutorial's code does what the tutorial says: it adds the loop to a stock TFX pipeline."""
 
 import json
 import os
@@ -9,10 +9,10 @@ import sys
 import time
 
 import pytest
-from readme import fences, section
+from documents import TUTORIAL, fences, section
 from time_limits import seconds
 
-SECTION = section("Your own pipeline")
+SECTION = section(TUTORIAL, "Your own pipeline")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GAPS = {"company", "dropoff_census_tract", "dropoff_latitude", "trip_seconds"}
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
 
 def server_command(ready_file):
-    """The README's own line, on free ports."""
+    """The tutorial's own line, on free ports."""
     (line,) = [line for line in fences(SECTION, "sh") if "loop-model-server" in line]
     program, *flags = shlex.split(line)
     assert program == "loop-model-server"
@@ -31,8 +31,8 @@ def server_command(ready_file):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Runs the README's section in an empty folder; gives what its code left behind."""
-    folder = tmp_path_factory.mktemp("readme")
+    """Runs the tutorial's section in an empty folder; gives what its code left behind."""
+    folder = tmp_path_factory.mktemp("tutorial")
     ready, output = folder / "ready.json", folder / "server.log"
     before = os.getcwd()
     os.chdir(folder)
@@ -48,9 +48,9 @@ def ran(tmp_path_factory):
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
         port = json.loads(ready.read_text())["rest_api_port"]
-        names = {"__name__": "readme"}
+        names = {"__name__": "tutorial"}
         for block in fences(SECTION, "python"):
-            exec(compile(block.replace("8501", str(port)), "README.md", "exec"), names)
+            exec(compile(block.replace("8501", str(port)), "docs/tutorial.md", "exec"), names)
         yield names
     finally:
         os.chdir(before)
@@ -62,7 +62,7 @@ def features_of(report):
     return {feature["feature"]: feature for feature in report["features"]}
 
 
-def test_the_reports_say_what_the_readme_shows(ran):
+def test_the_reports_say_what_the_tutorial_shows(ran):
     shown = [text for text in fences(SECTION, "text") if "DRIFT" in text][-1]
     reports = {report["window"]: report for report in ran["reports"]}
     window, compared = "", 0
@@ -79,7 +79,7 @@ def test_the_reports_say_what_the_readme_shows(ran):
                 assert measured == pytest.approx(float(psi[2]), abs=0.0011), line
                 compared += 1
         else:
-            pytest.fail(f"The README shows a line that the code does not print: {line!r}")
+            pytest.fail(f"The tutorial shows a line that the code does not print: {line!r}")
     assert set(reports) == {"2014", "2016"}
     assert compared >= 6
 

@@ -1,1 +1,1 @@
-"""A stock TFX pipeline, as somebody may have it before tfx-loop: the README adds to it."""
+"""A stock TFX pipeline, as somebody may have it before tfx-loop: the tutorial adds to it."""

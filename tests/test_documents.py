@@ -1,0 +1,195 @@
+"""README and docs name all that a user can reach, and what they name is there."""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import re
+import shlex
+
+import pytest
+from documents import (
+    COMPONENTS,
+    DOCUMENTS,
+    MODEL_SERVER,
+    README,
+    ROOT,
+    TUTORIAL,
+    anchors,
+    fences,
+    links,
+    section,
+    without_code,
+)
+
+import tfx_loop
+from tfx_loop.deployment.model_server import flags
+from tfx_loop.pipelines import config
+from tfx_loop.pipelines.cli import main, reference
+from tfx_loop.pipelines.control.settings import LoopSettings
+
+ARTIFACTS = {
+    "DriftReport",
+    "EdgeTpuReport",
+    "OptimizationReport",
+    "PredictionLog",
+    "ReferenceProfile",
+    "RetrainDecision",
+    "SkewReport",
+}
+READMES_MOST_LINES = 130
+
+
+def parameters_of(component: str) -> set[str]:
+    return set(inspect.signature(getattr(tfx_loop, component)).parameters)
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    found = {option for action in parser._actions for option in action.option_strings}
+    return {option for option in found if option.startswith("--")} - {"--help"}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("component", sorted(set(tfx_loop.__all__) - ARTIFACTS - {"Variant"}))
+def test_every_component_stands_with_every_setting(component):
+    part = rf"^### {component}\n(.*?)(?=^### |\Z)"
+    found = re.search(part, COMPONENTS, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/components.md has no part about {component}"
+    assert parameters_of(component) <= words(found[1])
+
+
+def test_the_artifacts_are_named():
+    assert set(tfx_loop.__all__) >= ARTIFACTS
+    assert words(COMPONENTS) >= ARTIFACTS
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= READMES_MOST_LINES
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_make_target_named_is_there(name):
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", DOCUMENTS[name], re.MULTILINE)) <= targets
+
+
+def test_every_make_target_stands_in_contributing():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert targets <= set(re.findall(r"`make ([a-z-]+)", DOCUMENTS["CONTRIBUTING.md"]))
+
+
+def test_the_command_reference_is_what_the_parsers_say():
+    assert DOCUMENTS["docs/cli.md"] == reference.render(), "Run `make docs-cli`."
+
+
+def test_the_command_reference_has_every_option():
+    for name, (_, parser) in reference.commands_of(main._parser()):
+        text = section(DOCUMENTS["docs/cli.md"], f"loop {name}")
+        assert set(re.findall(r"^\| `(--[\w-]+)", text, re.MULTILINE)) == options_of(parser)
+
+
+def commands_shown() -> list[list[str]]:
+    """Returns the commands of tfx-loop in the shell blocks of all documents, as words."""
+    blocks = [block for text in DOCUMENTS.values() for block in fences(text, "sh")]
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if re.match(r"loop\b", line)]
+
+
+def test_the_commands_that_are_shown_parse():
+    shown = commands_shown()
+    assert {words[0] for words in shown} == {"loop", "loop-model-server"}
+    for program, *arguments in shown:
+        parser = main._parser() if program == "loop" else flags._parser()
+        parser.parse_args(arguments)
+
+
+def test_every_flag_of_the_server_stands_in_its_table():
+    rows = re.findall(r"^\| `(--\w+)` \|", MODEL_SERVER, re.MULTILINE)
+    assert set(rows) == options_of(flags._parser())
+
+
+def shown_defaults(text: str) -> dict[str, str]:
+    row = re.compile(r"^\| `(?:--)?(\w+)` \|\s*`?([^|`]*?)`?\s*\|", re.MULTILINE)
+    return dict(row.findall(text))
+
+
+def test_the_server_flags_have_the_defaults_that_are_shown():
+    for action in flags._parser()._actions:
+        if action.dest in (shown := shown_defaults(MODEL_SERVER)):
+            default = "" if action.default is None else str(action.default)
+            assert shown[action.dest] == default.removesuffix(".0"), action.dest
+
+
+@pytest.mark.parametrize("settings", [LoopSettings, config.QualityGate, config.RetrainingSettings])
+def test_every_setting_of_the_loop_stands_with_its_default(settings):
+    shown = shown_defaults(section(TUTORIAL, "The loop"))
+    for field in dataclasses.fields(settings):
+        default = "" if field.default is dataclasses.MISSING else field.default
+        assert shown[field.name] == str(getattr(default, "value", default))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name):
+    folder, broken = (ROOT / name).parent, []
+    for link in links(DOCUMENTS[name]):
+        path, _, anchor = link.partition("#")
+        target = (folder / path).resolve() if path else ROOT / name
+        document = DOCUMENTS.get(str(target.relative_to(ROOT)))
+        if not target.exists() or (anchor and anchor not in anchors(document or "")):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_are_whole(name):
+    """A blank line inside a table makes the rest of it render as raw pipes."""
+    blocks = re.split(r"\n(?!\|)", without_code(DOCUMENTS[name]))
+    for block in blocks:
+        lines = block.splitlines()
+        rows = [line for line in lines if line.startswith("|")]
+        if rows:
+            assert re.fullmatch(r"\|[\s:|-]+\|", rows[1] if len(rows) > 1 else ""), rows[0]
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [(name, block) for name, text in DOCUMENTS.items() for block in fences(text, "python")]
+
+
+def test_python_blocks_are_short_enough_to_be_read_and_import_by_our_name():
+    blocks = python_blocks()
+    assert {name for name, _ in blocks} >= {"README.md", "docs/tutorial.md"}
+    for name, block in blocks:
+        assert len(block.splitlines()) <= 50, name
+        for node in ast.walk(ast.parse(block)):
+            imported = node.module if isinstance(node, ast.ImportFrom) else ""
+            assert (imported or "").split(".")[0] not in ("components", "pipelines"), name
+
+
+def test_the_reason_codes_that_are_explained_stand_in_the_code():
+    concepts = section(DOCUMENTS["docs/concepts.md"], "Verdicts and reason codes")
+    named = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", concepts, re.MULTILINE)
+    codes = {code for cell in named for code in re.findall(r"\w+", cell)}
+    assert len(codes) > 60
+    sources = [path.read_text() for path in (ROOT / "components").rglob("*.py")]
+    sources += [path.read_text() for path in (ROOT / "pipelines").rglob("*.py")]
+    written = set(re.findall(r'"([A-Za-z]\w*)"', "\n".join(sources)))
+    assert codes - written == set()
+
+
+def test_the_costs_of_the_policies_are_those_of_the_benchmark():
+    results = (ROOT / "tests/benchmarks/decide/RESULTS.md").read_text()
+    measured: dict[str, list[str]] = {}
+    for policy, cost in re.findall(
+        r"^\| ([\w ,>]+?) \|.*\| \*\*([\d. ()]+)\*\* \|$", results, re.M
+    ):
+        measured.setdefault(policy, []).append(cost)
+    assert len(measured) == 9
+    shown = section(DOCUMENTS["docs/benchmarks.md"], "Decisions").replace("**", "")
+    for policy, costs in measured.items():
+        assert f"| {policy} | {' | '.join(costs)} |" in shown
