@@ -10,13 +10,30 @@ import numpy as np
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.tensors import Array
-from tfx_loop.models.tflite import reading as tflite_file
+from tfx_loop.models.tflite.layers import layers_by_constant
+from tfx_loop.models.tflite.model import Tensor, TFLiteModel
+from tfx_loop.models.tflite.reading import read_model
 
 # Kept in a checkpoint for training, not for the answers.
 _NOT_WEIGHTS = ("optimizer", "keras_api", "save_counter")
 _SLOT = "/.OPTIMIZER_SLOT"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# What Keras calls the weights of its layers: `conv/kernel` is of the layer `conv`.
+_WEIGHT_NAMES = {
+    "beta",
+    "bias",
+    "depthwise_kernel",
+    "embeddings",
+    "gamma",
+    "kernel",
+    "moving_mean",
+    "moving_variance",
+    "pointwise_kernel",
+    "recurrent_kernel",
+}
+# Types of a .tflite that hold weights as they are, without a scale.
+_FLOATS = ("FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +42,7 @@ class Weight:
 
     Attributes:
         name: As the file calls it, such as `dense/kernel`.
+        layer: The layer that it belongs to, such as `dense`.
         shape: Its shape.
         dtype: How it is stored, such as `float32` or `int8`.
         parameters: How many numbers it holds.
@@ -33,6 +51,7 @@ class Weight:
     """
 
     name: str
+    layer: str
     shape: tuple[int, ...]
     dtype: str
     parameters: int
@@ -50,7 +69,7 @@ def weights_of(
     """
     file = path if isinstance(path, ModelFile) else detect(path)
     if file.format is Format.TFLITE:
-        return tuple(_tflite_weights(tflite_file.read(file.path)))
+        return tuple(_tflite_weights(read_model(file.path)))
     if file.format is Format.SAVED_MODEL:
         return _saved_model_weights(file.path)
     from tfx_loop.models.keras.model import load_keras
@@ -119,47 +138,53 @@ def _variable_names(reader: Any) -> dict[str, str]:
     }
 
 
-def _tflite_weights(file: tflite_file.TFLiteFile) -> Iterator[Weight]:
-    for tensor in file.constants:
-        is_float = tensor.dtype in ("float32", "float16", "float64", "bfloat16")
-        if not is_float and tensor.quantization is None:
+def _tflite_weights(model: TFLiteModel) -> Iterator[Weight]:
+    layers = layers_by_constant(model.main)
+    for tensor in model.constants:
+        is_float = tensor.type in _FLOATS
+        if not is_float and not tensor.scales:
             continue  # Shapes, axes, indices.
-        if tensor.data is not None:
-            yield _weight(tensor.name, tensor.data, _zero_points(tensor))
+        layer = layers.get(tensor.name) or _layer_of(tensor.name)
+        if (values := tensor.values()) is not None:
+            yield _weight(tensor.name, values, layer=layer, zero=_zero_points(tensor))
             continue
         # Packed, or sparse: what is left out is zero.
-        shape = tuple(size or 0 for size in tensor.shape)
-        parameters = int(np.prod(shape))
-        left_out = max(parameters - tensor.stored_elements, 0)
         yield Weight(
             name=tensor.name,
-            shape=shape,
+            layer=layer,
+            shape=tensor.shape,
             dtype=tensor.dtype,
-            parameters=parameters,
-            zeros=left_out,
+            parameters=tensor.elements,
+            zeros=max(tensor.elements - tensor.stored_elements, 0),
         )
 
 
-def _zero_points(tensor: tflite_file.Tensor) -> Array | int:
+def _zero_points(tensor: Tensor) -> Array | int:
     """Returns what stands for zero, shaped to compare with the tensor."""
-    quantization = tensor.quantization
-    if quantization is None or not any(quantization.zero_points):
+    if not any(tensor.zero_points):
         return 0
-    points = np.asarray(quantization.zero_points)
+    points = np.asarray(tensor.zero_points)
     if len(points) == 1:
         return points
     shape = [1] * len(tensor.shape)
-    shape[quantization.axis] = len(points)
+    shape[tensor.axis] = len(points)
     return points.reshape(shape)
 
 
-def _weight(name: str, values: Array, zero: Array | int = 0) -> Weight:
+def _weight(name: str, values: Array, *, layer: str = "", zero: Array | int = 0) -> Weight:
     is_float = np.issubdtype(values.dtype, np.floating)
     return Weight(
         name=name,
+        layer=layer or _layer_of(name),
         shape=tuple(values.shape),
         dtype=values.dtype.name,
         parameters=int(values.size),
         zeros=int(np.count_nonzero(values == zero)),
         not_finite=int(np.count_nonzero(~np.isfinite(values))) if is_float else 0,
     )
+
+
+def _layer_of(weight_name: str) -> str:
+    first = weight_name.split(";")[0].removesuffix(":0")
+    head, slash, last = first.rpartition("/")
+    return head if slash and last in _WEIGHT_NAMES else first

@@ -1,8 +1,8 @@
-"""How is a .tflite model asked? Floats in and out, also where whole numbers stand for them."""
+"""A .tflite model opened for prediction: floats in and out, also where integers stand for them."""
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array, TensorSpec
-from tfx_loop.models.tflite import reading as tflite_file
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, SignatureDef, Tensor, TFLiteModel
+from tfx_loop.models.tflite.reading import read_model
 
 # Custom operators that every TFLite interpreter brings along.
 _COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
-_EDGE_TPU_OP = "edgetpu-custom-op"
 _FLEX = "Flex"
-_QUANTIZED = ("int8", "uint8", "int16")
+_QUANTIZED = ("INT8", "UINT8", "INT16")
 
 
 class TFLitePredictor:
@@ -29,9 +29,10 @@ class TFLitePredictor:
         Raises:
             ModelError: It is damaged, or has an operator that the runtime does not know.
         """
-        self._file = tflite_file.read(path)
-        _check_custom_ops(self._file, path)
-        names = _names(self._file, path, signature)
+        self._model = read_model(path)
+        _check_runnable(self._model, path)
+        _check_custom_ops(self._model, path)
+        names = _names(self._model, path, signature)
         self._input_ids, self._output_ids = names.inputs, names.outputs
         self.inputs = tuple(self._spec(name, i) for name, i in sorted(names.inputs.items()))
         self.outputs = tuple(self._spec(name, i) for name, i in sorted(names.outputs.items()))
@@ -41,7 +42,7 @@ class TFLitePredictor:
         self._path = path
         self._lock = threading.Lock()
         self._allocated: dict[str, tuple[int, ...]] = {}
-        self._interpreter, self.runtime = _interpreter(self._file, path, threads)
+        self._interpreter, self.runtime = _interpreter(self._model, path, threads)
 
     def predict(
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
@@ -76,13 +77,13 @@ class TFLitePredictor:
         self._interpreter.allocate_tensors()
         self._allocated = shapes
 
-    def _tensor(self, index: int) -> tflite_file.Tensor:
-        return self._file.tensors[index]
+    def _tensor(self, index: int) -> Tensor:
+        return self._model.main.tensors[index]
 
     def _spec(self, name: str, index: int) -> TensorSpec:
         tensor = self._tensor(index)
         dtype = "float32" if _is_quantized(tensor) else tensor.dtype
-        return TensorSpec(name=name, shape=tensor.shape, dtype=dtype, file_dtype=tensor.dtype)
+        return TensorSpec(name=name, shape=tensor.open_shape, dtype=dtype, file_dtype=tensor.dtype)
 
 
 def plain_name(name: str) -> str:
@@ -93,34 +94,48 @@ def plain_name(name: str) -> str:
     return re.sub(r":0$", "", re.sub(rf"^{DEFAULT_SIGNATURE}_", "", name)) or name
 
 
-def _names(
-    file: tflite_file.TFLiteFile, path: Path, wanted: str | None
-) -> tflite_file.SignatureDef:
-    if file.signatures and wanted is not None and wanted not in file.signatures:
+def _names(model: TFLiteModel, path: Path, wanted: str | None) -> SignatureDef:
+    known, main = model.signatures, model.main
+    if known and wanted is not None and wanted not in known:
         raise ModelError(
             f"Expected the signature {wanted!r} in {path}, found "
-            f"{', '.join(sorted(file.signatures))}. Name one of these."
+            f"{', '.join(sorted(known))}. Name one of these."
         )
-    if file.signatures:
-        first = min(file.signatures, key=lambda name: (name != DEFAULT_SIGNATURE, name))
-        return file.signatures[wanted or first]
-    return tflite_file.SignatureDef(_by_name(file, file.inputs), _by_name(file, file.outputs))
+    if known:
+        first = min(known, key=lambda name: (name != DEFAULT_SIGNATURE, name))
+        return known[wanted or first]
+    inputs, outputs = _by_name(main.of(main.inputs)), _by_name(main.of(main.outputs))
+    return SignatureDef(inputs=inputs, outputs=outputs)
 
 
-def _by_name(file: tflite_file.TFLiteFile, indices: tuple[int, ...]) -> dict[str, int]:
-    plain = [plain_name(file.tensors[index].name) for index in indices]
-    unique = plain if len(set(plain)) == len(plain) else [f"tensor_{i}" for i in indices]
-    return dict(zip(unique, indices, strict=True))
+def _by_name(ends: Sequence[Tensor]) -> dict[str, int]:
+    plain = [plain_name(tensor.name) for tensor in ends]
+    unique = len(set(plain)) == len(plain)
+    return {
+        name if unique else f"tensor_{tensor.index}": tensor.index
+        for name, tensor in zip(plain, ends, strict=True)
+    }
 
 
-def _check_custom_ops(file: tflite_file.TFLiteFile, path: Path) -> None:
-    if _EDGE_TPU_OP in file.custom_ops:
+def _check_runnable(model: TFLiteModel, path: Path) -> None:
+    """Checks what a reader can live with and a runtime could crash on."""
+    opened = [t for graph in model.subgraphs for t in graph.tensors if min(t.shape, default=0) < 0]
+    if opened or not model.main.outputs:
+        received = f"a tensor of shape {list(opened[0].shape)}" if opened else "no outputs"
+        raise ModelError(
+            f"Expected a TensorFlow Lite model that runs in {path}, received a damaged one "
+            f"({received}). Convert the model again."
+        )
+
+
+def _check_custom_ops(model: TFLiteModel, path: Path) -> None:
+    if EDGETPU_CUSTOM_OP in model.custom_ops:
         raise ModelError(
             f"Expected a model for the CPU in {path}, received one that is compiled for the Edge "
             "TPU. Give the model that was compiled."
         )
     others = [
-        op for op in file.custom_ops if op not in _COMMON_CUSTOM_OPS and not op.startswith(_FLEX)
+        op for op in model.custom_ops if op not in _COMMON_CUSTOM_OPS and not op.startswith(_FLEX)
     ]
     if others:
         raise ModelError(
@@ -129,8 +144,8 @@ def _check_custom_ops(file: tflite_file.TFLiteFile, path: Path) -> None:
         )
 
 
-def _interpreter(file: tflite_file.TFLiteFile, path: Path, threads: int) -> tuple[Any, str]:
-    flex = any(op.startswith(_FLEX) for op in file.custom_ops)
+def _interpreter(model: TFLiteModel, path: Path, threads: int) -> tuple[Any, str]:
+    flex = any(op.startswith(_FLEX) for op in model.custom_ops)
     made, runtime = _tf_lite() if flex else _runtime()
     try:
         interpreter = made(model_path=str(path), num_threads=threads)
@@ -159,25 +174,23 @@ def _tf_lite() -> tuple[Any, str]:
     return tf.lite.Interpreter, f"TensorFlow Lite {tf.__version__} with XNNPACK"
 
 
-def _is_quantized(tensor: tflite_file.Tensor) -> bool:
-    return tensor.dtype in _QUANTIZED and tensor.quantization is not None
+def _is_quantized(tensor: Tensor) -> bool:
+    return tensor.type in _QUANTIZED and bool(tensor.scales)
 
 
-def _quantize(values: Array, tensor: tflite_file.Tensor) -> Array:
+def _quantize(values: Array, tensor: Tensor) -> Array:
     if not _is_quantized(tensor):
         return values
-    assert tensor.quantization is not None
     limits = np.iinfo(tensor.dtype)
-    whole = np.rint(values / np.float32(tensor.quantization.scales[0]))
-    whole += tensor.quantization.zero_points[0]
+    whole = np.rint(values / np.float32(tensor.scales[0]))
+    whole += tensor.zero_points[0]
     stored: Array = np.clip(whole, limits.min, limits.max).astype(tensor.dtype)
     return stored
 
 
-def _dequantize(values: Array, tensor: tflite_file.Tensor) -> Array:
+def _dequantize(values: Array, tensor: Tensor) -> Array:
     if not _is_quantized(tensor):
         return values
-    assert tensor.quantization is not None
-    whole = values.astype(np.float32) - tensor.quantization.zero_points[0]
-    real: Array = whole * np.float32(tensor.quantization.scales[0])
+    whole = values.astype(np.float32) - tensor.zero_points[0]
+    real: Array = whole * np.float32(tensor.scales[0])
     return real

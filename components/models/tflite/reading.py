@@ -1,268 +1,254 @@
-"""Is a .tflite file whole, and what does it hold? Read without a runtime, which it could crash.
+"""The one reader of .tflite files: all lengths, offsets and indices are checked.
 
-The layout is TensorFlow Lite's FlatBuffer schema (tensorflow/compiler/mlir/lite/schema/schema.fbs);
-the readers are generated from it and come with LiteRT.
+No interpreter is started, which a damaged file could crash, and no kernel has to know the
+operators. Constants are views of the file's bytes, not copies.
 """
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.models.tensors import Array
+from tfx_loop.models.tflite.model import (
+    ABSENT,
+    Operator,
+    SignatureDef,
+    Subgraph,
+    Tensor,
+    TFLiteModel,
+)
+from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, SCHEMA_VERSION, enum_names, schema
 
-# Codes of TensorType in the schema; None: no number of a NumPy type.
-_DTYPES: Mapping[int, str | None] = {
-    0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 5: None, 6: "bool",
-    7: "int16", 8: "complex64", 9: "int8", 10: "float64", 11: "complex128", 12: "uint64",
-    13: None, 14: None, 15: "uint32", 16: "uint16", 17: "int4", 18: "bfloat16", 19: "int2",
-    20: "uint4",
-}  # fmt: skip
-_TYPE_NAMES = {5: "string", 13: "resource", 14: "variant"}
-_PACKED_BITS = {"int4": 4, "int2": 2, "uint4": 4, "bfloat16": 16}
-_CUSTOM = 32
-_MAX_FLATBUFFER = 2**31
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """real = (whole - zero_point) * scale; several scales are one for each channel of `axis`."""
-
-    scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
-    axis: int = 0
+# Offsets in a flatbuffer are 32 bits, signed; larger models keep their data behind it.
+_MAX_FLATBUFFER_BYTES = 2**31
+_Buffer = memoryview | None
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A tensor of a subgraph.
-
-    Attributes:
-        name: As the converter called it.
-        shape: Sizes, None where any size fits.
-        dtype: NumPy's name, or `string`, `resource`, `variant`, `int4`, ...
-        quantization: How whole numbers stand for real ones; None for floats.
-        data: Its constant as it is stored; None for what is computed, and for packed types.
-        nbytes: Bytes of the constant.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-    quantization: Quantization | None
-    data: Array | None = field(compare=False, default=None)
-    nbytes: int = 0
-
-    @property
-    def stored_elements(self) -> int:
-        """Numbers that the constant stores; fewer than its shape says where it is sparse."""
-        bits = _PACKED_BITS.get(self.dtype) or np.dtype(self.dtype).itemsize * 8
-        return self.nbytes * 8 // bits
+class _OperatorCode:
+    op: str
+    custom: str
+    version: int
 
 
-@dataclass(frozen=True)
-class SignatureDef:
-    """Names of inputs and outputs, with the indices of their tensors in the first subgraph."""
-
-    inputs: Mapping[str, int]
-    outputs: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class TFLiteFile:
-    """What a .tflite file holds.
-
-    Attributes:
-        tensors: Of the first subgraph, by index.
-        constants: Constant tensors of all subgraphs.
-        inputs: Indices of the first subgraph's inputs.
-        outputs: Indices of its outputs.
-        signatures: By name, those of the first subgraph.
-        custom_ops: Names of operators that are not the schema's, sorted.
-    """
-
-    tensors: tuple[Tensor, ...]
-    constants: tuple[Tensor, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    signatures: Mapping[str, SignatureDef]
-    custom_ops: tuple[str, ...]
-
-
-def read(path: Path) -> TFLiteFile:
-    """Returns what a .tflite file holds, all offsets and indices checked.
+def load(path: str | Path) -> bytes:
+    """Returns the bytes of a .tflite file.
 
     Raises:
-        ModelError: It is truncated or damaged.
+        ModelError: There is no such file, or it cannot be read.
     """
-    content = path.read_bytes()
     try:
-        return _read(content)
-    except (struct.error, IndexError, ValueError, TypeError, OverflowError, KeyError) as error:
+        return Path(path).read_bytes()
+    except OSError as error:
         raise ModelError(
-            f"Expected a whole TFLite model in {path}, received a damaged file ({error}). "
-            "Was it copied to the end? Convert the model again."
+            f"Expected a .tflite file at {path}, received {error.strerror or error}. "
+            "Check the path."
         ) from error
 
 
-def _schema() -> Any:
+def read_model(source: str | Path | bytes) -> TFLiteModel:
+    """Reads a model from a file or from its bytes.
+
+    Raises:
+        ModelError: It is absent, no TensorFlow Lite model, truncated or corrupt.
+    """
+    content = source if isinstance(source, bytes) else load(source)
+    where = "these bytes" if isinstance(source, bytes) else str(source)
+    if len(content) < 8 or content[4:8] != IDENTIFIER:
+        raise ModelError(
+            f"Expected a TensorFlow Lite model (identifier TFL3) in {where}, received something "
+            "else. Convert the model with TFLiteConverter first."
+        )
     try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError:
-        from tensorflow.lite.python import schema_py_generated as schema
-    return schema
+        return _model(content)
+    except BROKEN as error:
+        why = str(error) or type(error).__name__
+        raise ModelError(
+            f"Expected a whole TensorFlow Lite model in {where}, received a truncated or damaged "
+            f"one ({why}). Was it copied to the end? Convert or copy it again."
+        ) from error
 
 
-def _read(content: bytes) -> TFLiteFile:
-    if content[4:8] != b"TFL3":
-        raise ValueError("no TFL3 at its begin")
-    _check_offset(content)
-    model = _schema().Model.GetRootAs(content, 0)
-    if model.SubgraphsLength() < 1 or model.Version() != 3:
-        raise ValueError(f"{model.SubgraphsLength()} subgraphs, version {model.Version()}")
-    custom = _operator_codes(model)
-    graphs = [_tensors(model, model.Subgraphs(i), content) for i in range(model.SubgraphsLength())]
-    for index, found in enumerate(graphs):
-        _check_operators(model, model.Subgraphs(index), len(found))
-    main = model.Subgraphs(0)
-    inputs = tuple(int(main.Inputs(i)) for i in range(main.InputsLength()))
-    outputs = tuple(int(main.Outputs(i)) for i in range(main.OutputsLength()))
-    _check_indices((*inputs, *outputs), len(graphs[0]), "an input or output")
-    if not outputs:
-        raise ValueError("no outputs")
-    return TFLiteFile(
-        tensors=graphs[0],
-        constants=tuple(t for tensors in graphs for t in tensors if t.nbytes),
-        inputs=inputs,
-        outputs=outputs,
-        signatures=_signatures(model, len(graphs[0])),
-        custom_ops=custom,
+def _model(content: bytes) -> TFLiteModel:
+    (root_offset,) = struct.unpack_from("<I", content, 0)
+    if not 8 <= root_offset <= len(content) - 4 or len(content) >= _MAX_FLATBUFFER_BYTES:
+        raise ValueError(f"its root is at {root_offset} of {len(content)} bytes")
+    root = schema().Model.GetRootAs(content, 0)
+    if root.SubgraphsLength() < 1 or root.Version() != SCHEMA_VERSION:
+        raise ValueError(f"{root.SubgraphsLength()} subgraphs, version {root.Version()}")
+    codes = [
+        _operator_code(root.OperatorCodes(index))
+        for index in _indices(root.OperatorCodesLength(), content)
+    ]
+    buffers = [
+        _buffer(root.Buffers(index), content) for index in _indices(root.BuffersLength(), content)
+    ]
+    subgraphs = tuple(
+        _subgraph(root.Subgraphs(index), codes, buffers, content)
+        for index in _indices(root.SubgraphsLength(), content)
+    )
+    return TFLiteModel(
+        subgraphs=subgraphs,
+        signatures=_signatures(root, len(subgraphs[0].tensors), content),
+        custom_ops=tuple(sorted({code.custom for code in codes if code.op == "CUSTOM"})),
     )
 
 
-def _check_offset(content: bytes) -> None:
-    (root,) = struct.unpack_from("<I", content, 0)
-    if not 8 <= root <= len(content) - 4 or len(content) >= _MAX_FLATBUFFER:
-        raise ValueError(f"its root is at {root} of {len(content)} bytes")
+def _indices(length: int, content: bytes) -> range:
+    """Returns the positions in a vector; more entries than the file has bytes are damage."""
+    if length > len(content):
+        raise ValueError(f"a vector of {length} entries in {len(content)} bytes")
+    return range(length)
 
 
-def _length(claimed: int, content: bytes, what: str) -> int:
-    """Returns a vector's length; more entries than the file has bytes are damage."""
-    if claimed > len(content):
-        raise ValueError(f"{claimed} {what}")
-    return claimed
+def _operator_code(code: Any) -> _OperatorCode:
+    # Before 2.4 the number stood in a byte; newer files fill that with 127 when it overflows.
+    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    op = enum_names("BuiltinOperator").get(builtin, f"BUILTIN_{builtin}")
+    return _OperatorCode(op, _text(code.CustomCode()), code.Version())
 
 
-def _operator_codes(model: Any) -> tuple[str, ...]:
-    custom = set()
-    for index in range(model.OperatorCodesLength()):
-        code = model.OperatorCodes(index)
-        if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) == _CUSTOM:
-            custom.add((code.CustomCode() or b"").decode("utf-8", "replace"))
-    return tuple(sorted(custom))
-
-
-def _tensors(model: Any, graph: Any, content: bytes) -> tuple[Tensor, ...]:
-    count = _length(graph.TensorsLength(), content, "tensors")
-    return tuple(_tensor(model, graph.Tensors(index), content) for index in range(count))
-
-
-def _tensor(model: Any, tensor: Any, content: bytes) -> Tensor:
-    dtype = _DTYPES[tensor.Type()] or _TYPE_NAMES[tensor.Type()]
-    stored = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
-    if any(size < 0 for size in stored):
-        raise ValueError(f"a tensor of shape {list(stored)}")
-    claimed = tuple(tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength()))
-    signature = claimed if len(claimed) == len(stored) else stored
-    data, nbytes = _constant(model, tensor, dtype, stored, content)
-    return Tensor(
-        name=(tensor.Name() or b"").decode("utf-8", "replace"),
-        shape=tuple(None if size < 0 else size for size in signature),
-        dtype=dtype,
-        quantization=_quantization(tensor.Quantization()),
-        data=data,
-        nbytes=nbytes,
-    )
-
-
-def _constant(
-    model: Any, tensor: Any, dtype: str, shape: tuple[int, ...], content: bytes
-) -> tuple[Array | None, int]:
-    index = tensor.Buffer()
-    if index >= max(model.BuffersLength(), 1):
-        raise ValueError(f"a tensor in buffer {index} of {model.BuffersLength()}")
-    raw = _buffer(model, index, content) if model.BuffersLength() else None
-    if raw is None or tensor.IsVariable():
-        return None, 0
-    if tensor.Sparsity() is not None or dtype in ("string", "resource", "variant"):
-        return None, len(raw)
-    elements = int(np.prod(shape, dtype=np.float64))
-    bits = _PACKED_BITS.get(dtype) or np.dtype(dtype).itemsize * 8
-    if len(raw) != -(-elements * bits // 8):
-        raise ValueError(f"{len(raw)} bytes for a {dtype} tensor of shape {list(shape)}")
-    return (None if dtype in _PACKED_BITS else raw.view(dtype).reshape(shape)), len(raw)
-
-
-def _buffer(model: Any, index: int, content: bytes) -> Array | None:
-    buffer = model.Buffers(index)
-    if buffer.Offset() > 1:  # Large models keep their data behind the flatbuffer.
-        start, end = buffer.Offset(), buffer.Offset() + buffer.Size()
+def _buffer(buffer: Any, content: bytes) -> _Buffer:
+    """Returns a buffer's bytes; None for the empty one that stands for "not constant"."""
+    # The data of a model above 2 GB stands behind the flatbuffer; 0 and 1 stand for "it does not".
+    offset = int(buffer.Offset()) if hasattr(buffer, "Offset") else 0
+    if offset > 1:
+        end = offset + int(buffer.Size())
         if end > len(content):
             raise ValueError(f"a buffer that ends at {end} of {len(content)} bytes")
-        return np.frombuffer(content, np.uint8, buffer.Size(), start)
-    if buffer.DataLength() == 0:
+        return memoryview(content)[offset:end] if end > offset else None
+    if not buffer.DataLength():
         return None
-    data: Array = buffer.DataAsNumpy()
-    return data
+    return memoryview(buffer.DataAsNumpy())
 
 
-def _quantization(found: Any) -> Quantization | None:
+def _subgraph(
+    graph: Any, codes: list[_OperatorCode], buffers: list[_Buffer], content: bytes
+) -> Subgraph:
+    tensors = tuple(
+        _tensor(index, graph.Tensors(index), buffers)
+        for index in _indices(graph.TensorsLength(), content)
+    )
+    operators = tuple(
+        _operator(index, graph.Operators(index), codes)
+        for index in _indices(graph.OperatorsLength(), content)
+    )
+    inputs, outputs = _integers(graph.InputsAsNumpy()), _integers(graph.OutputsAsNumpy())
+    _check_indices((*inputs, *outputs), len(tensors), "an input or output")
+    for operator in operators:
+        used = [index for index in operator.inputs if index != ABSENT]
+        _check_indices((*used, *operator.outputs), len(tensors), "an operator")
+    return Subgraph(tensors=tensors, operators=operators, inputs=inputs, outputs=outputs)
+
+
+def _tensor(index: int, tensor: Any, buffers: list[_Buffer]) -> Tensor:
+    scales, zero_points, axis = _quantization(tensor.Quantization())
+    buffer = tensor.Buffer()
+    if buffer >= max(len(buffers), 1):
+        raise ValueError(f"a tensor in buffer {buffer} of {len(buffers)}")
+    if (kind := enum_names("TensorType").get(tensor.Type())) is None:
+        raise ValueError(f"a tensor of type {tensor.Type()}, which there is not")
+    read = Tensor(
+        index=index,
+        name=_text(tensor.Name()),
+        shape=_integers(tensor.ShapeAsNumpy()),
+        signature=_integers(tensor.ShapeSignatureAsNumpy()),
+        type=kind,
+        scales=scales,
+        zero_points=zero_points,
+        axis=axis,
+        data=buffers[buffer] if buffers else None,
+        is_variable=bool(tensor.IsVariable()),
+        is_sparse=tensor.Sparsity() is not None,
+    )
+    _check_tensor(read)
+    return read
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    """Raises ValueError where sizes, bytes and scales contradict each other."""
+    if any(size < -1 for size in tensor.shape):
+        raise ValueError(f"a tensor of shape {list(tensor.shape)}")
+    held = len(tensor.data or b"")
+    if tensor.is_dense and not tensor.is_variable and held != tensor.size_bytes:
+        raise ValueError(f"{held} bytes for a {tensor.dtype} tensor of shape {list(tensor.shape)}")
+    scales = len(tensor.scales)
+    if len(tensor.zero_points) not in (1, scales) and scales:
+        raise ValueError(f"{len(tensor.zero_points)} zero points for {scales} scales")
+    # TensorFlow Lite refuses such a file too (ParseQuantization in interpreter_builder.cc).
+    if scales > 1 and tensor.shape[tensor.axis : tensor.axis + 1] != (scales,):
+        raise ValueError(
+            f"{scales} scales along axis {tensor.axis} of a tensor of shape {list(tensor.shape)}"
+        )
+
+
+def _quantization(found: Any) -> tuple[tuple[float, ...], tuple[int, ...], int]:
+    """Returns scales, zero points and the axis of the channels; nothing without scales."""
     if found is None or found.ScaleLength() == 0:
-        return None
-    return Quantization(
-        scales=tuple(np.atleast_1d(found.ScaleAsNumpy()).tolist()),
-        zero_points=tuple(np.atleast_1d(found.ZeroPointAsNumpy()).tolist()),
-        axis=found.QuantizedDimension(),
+        return (), (), 0
+    scales = tuple(found.ScaleAsNumpy().tolist())
+    # Zero is the default of a flatbuffer: a vector that is not written is one of zeros.
+    zero_points = _integers(found.ZeroPointAsNumpy()) or (0,) * len(scales)
+    return scales, zero_points, int(found.QuantizedDimension())
+
+
+def _operator(index: int, operator: Any, codes: list[_OperatorCode]) -> Operator:
+    position = operator.OpcodeIndex()
+    if position >= len(codes):
+        raise ValueError(f"an operator of kind {position}, which there is not")
+    code = codes[position]
+    options = operator.CustomOptionsAsNumpy() if operator.CustomOptionsLength() else None
+    attributes: dict[str, Any] = {}
+    if operator.BuiltinOptionsType():
+        table = schema().BuiltinOptionsCreator(
+            operator.BuiltinOptionsType(), operator.BuiltinOptions()
+        )
+        attributes = dict(vars(table)) if table is not None else {}
+    return Operator(
+        index=index,
+        op=code.op,
+        custom=code.custom,
+        version=code.version,
+        inputs=_integers(operator.InputsAsNumpy()),
+        outputs=_integers(operator.OutputsAsNumpy()),
+        attributes=attributes,
+        custom_options=b"" if options is None else options.tobytes(),
     )
 
 
-def _check_operators(model: Any, graph: Any, tensors: int) -> None:
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        if operator.OpcodeIndex() >= model.OperatorCodesLength():
-            raise ValueError(f"an operator of kind {operator.OpcodeIndex()}, which there is not")
-        used = [operator.Inputs(i) for i in range(operator.InputsLength())]
-        used += [operator.Outputs(i) for i in range(operator.OutputsLength())]
-        _check_indices([i for i in used if i != -1], tensors, "an operator")  # -1: left out
+def _signatures(root: Any, tensors: int, content: bytes) -> dict[str, SignatureDef]:
+    """Returns the signatures of the main subgraph."""
+    found = {}
+    for index in _indices(root.SignatureDefsLength(), content):
+        signature = root.SignatureDefs(index)
+        if signature.SubgraphIndex() != 0:
+            continue
+        inputs = {
+            _text(entry.Name()): int(entry.TensorIndex())
+            for entry in map(signature.Inputs, _indices(signature.InputsLength(), content))
+        }
+        outputs = {
+            _text(entry.Name()): int(entry.TensorIndex())
+            for entry in map(signature.Outputs, _indices(signature.OutputsLength(), content))
+        }
+        _check_indices((*inputs.values(), *outputs.values()), tensors, "a signature")
+        found[_text(signature.SignatureKey())] = SignatureDef(inputs=inputs, outputs=outputs)
+    return found
 
 
-def _check_indices(indices: Any, tensors: int, what: str) -> None:
+def _check_indices(indices: Iterable[int], tensors: int, what: str) -> None:
     for index in indices:
         if not 0 <= index < tensors:
             raise ValueError(f"{what} of tensor {index}, of {tensors} that there are")
 
 
-def _signatures(model: Any, tensors: int) -> dict[str, SignatureDef]:
-    found = {}
-    for index in range(model.SignatureDefsLength()):
-        signature = model.SignatureDefs(index)
-        if signature.SubgraphIndex() != 0:
-            continue
-        inputs = {
-            _text(entry.Name()): int(entry.TensorIndex())
-            for entry in (signature.Inputs(i) for i in range(signature.InputsLength()))
-        }
-        outputs = {
-            _text(entry.Name()): int(entry.TensorIndex())
-            for entry in (signature.Outputs(i) for i in range(signature.OutputsLength()))
-        }
-        _check_indices((*inputs.values(), *outputs.values()), tensors, "a signature")
-        found[_text(signature.SignatureKey())] = SignatureDef(inputs, outputs)
-    return found
+def _integers(values: Any) -> tuple[int, ...]:
+    """Returns a vector as a tuple; generated code gives 0 for one that is absent."""
+    return tuple(values.tolist()) if isinstance(values, np.ndarray) else ()
 
 
 def _text(value: bytes | None) -> str:

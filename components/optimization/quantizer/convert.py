@@ -14,25 +14,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import convert as tflite_convert
-from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.fitness_checks import check_convertible
 from tfx_loop.models.rows.arrays import load_arrays
+from tfx_loop.models.tflite.layers import computing_operators
+from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, Mode
 
 _SIGNATURE = "serving_default"
-_MOVES_NUMBERS = ("QUANTIZE", "DEQUANTIZE")
 _ESSENTIAL = re.compile(
     r"(?:\berror: |Error: |failed to |not supported|requires|unsupported)", re.I
 )
 _NOISE = re.compile(r"^\s*(?:File |Traceback|During handling|\^|[WIE]\d{4} )|callsite\(")
-_OPERATORS = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
-}
-_FLOAT32 = schema.TensorType.FLOAT32
 
 
 def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +95,7 @@ def calibrate(payload: Mapping[str, Any]) -> dict[str, Any]:
         payload: `saved_model`, `signature`, `calibration` and `out`.
 
     Returns:
-        `operators`: each with `tensor` (the name of its output), `operator` and `constant_bytes`.
+        `operators`: each that computes, with `tensor` (the name of its output) and `operator`.
     """
     converter = _converter(payload)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -251,29 +246,17 @@ def essential_line(log: str) -> str:
 def _written(content: bytes, out: str) -> dict[str, Any]:
     write_bytes(out, content)
     found = _operators(content)
-    computing = [op for op in found if op["operator"] not in _MOVES_NUMBERS]
-    floats = [op["tensor"] for op in computing if op["float"]]
-    return {"operators": len(computing), "float_operators": floats}
+    return {
+        "operators": len(found),
+        "float_operators": [op["tensor"] for op in found if op["float"]],
+    }
 
 
 def _operators(content: bytes) -> list[dict[str, Any]]:
-    """Returns the operators of the first subgraph, in the order in which they run."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
-    graph, found = model.subgraphs[0], []
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        tensor = graph.tensors[operator.outputs[0]]
-        constants = [
-            len(model.buffers[graph.tensors[i].buffer].data)
-            for i in operator.inputs
-            if i >= 0 and model.buffers[graph.tensors[i].buffer].data is not None
-        ]
-        found.append(
-            {
-                "tensor": tensor.name.decode(),
-                "operator": _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)],
-                "constant_bytes": sum(constants),
-                "float": tensor.type == _FLOAT32,
-            }
-        )
-    return found
+    """Returns the operators that compute in the main graph, in the order in which they run."""
+    graph = read_model(content).main
+    written = [(operator, graph.of(operator.outputs)[0]) for operator in computing_operators(graph)]
+    return [
+        {"tensor": tensor.name, "operator": operator.op, "float": tensor.type == "FLOAT32"}
+        for operator, tensor in written
+    ]

@@ -8,7 +8,6 @@ both stay in float.) The most sensitive layers go to float first; how many, is f
 then each of them is tried in int8 again.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -16,7 +15,6 @@ from math import ceil
 Floats = frozenset[str]
 Error = Callable[[Floats], float]
 Keeps = Callable[[Floats], bool]
-_SCOPES = re.compile(r"[^;]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +97,3 @@ def sensitivities(layers: Sequence[str], error_with: Error, max_probes: int) -> 
         left -= len(groups[i])
         errors |= {name: error_of([name]) for name in groups[i]}
     return errors
-
-
-def layer_name(tensor: str, operator: str) -> str:
-    """Returns what people call the layer that writes a tensor, with its operator.
-
-    `model/norm/add;model/hidden/MatMul` of FULLY_CONNECTED is `norm+hidden (fully_connected)`.
-    """
-    scopes = []
-    for part in _SCOPES.findall(tensor):
-        middle = part.split("/")[1:-1]
-        if middle and "/".join(middle) not in scopes:
-            scopes.append("/".join(middle))
-    kind = operator.lower()
-    return f"{'+'.join(scopes)} ({kind})" if scopes else f"{tensor.split(':')[0]} ({kind})"

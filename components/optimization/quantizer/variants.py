@@ -13,14 +13,13 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import ModelFile
 from tfx_loop.models.rows.arrays import Array, save_arrays
 from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.tflite.layers import layer_name
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.quantizer.modes import IoType, Mode, io_type_of, title
-from tfx_loop.optimization.quantizer.selective import layer_name
 
 _LOG = logging.getLogger(__name__)
 _CONVERT = "tfx_loop.optimization.quantizer.convert"
-_MOVES_NUMBERS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +99,7 @@ class Workshop:
         if not self._layers:
             payload = {**self._source(), "out": str(self._calibrated)}
             found = self._call("calibrate", payload, "measuring ranges")["operators"]
-            self._layers = {
-                op["tensor"]: layer_name(op["tensor"], op["operator"])
-                for op in found
-                if op["operator"] not in _MOVES_NUMBERS
-            }
+            self._layers = {op["tensor"]: layer_name(op["tensor"], op["operator"]) for op in found}
         return self._layers
 
     def selective(self, floats: Sequence[str], name: str = "probe") -> Made:

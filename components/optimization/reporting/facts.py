@@ -11,26 +11,14 @@ from typing import Any
 from tfx_loop.contracts.optimization_report import Layer, ModelFacts
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.models.formats import Format, detect
+from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.arrays import load_arrays
 from tfx_loop.models.weights import Weight, weights_of
-from tfx_loop.optimization.reporting import latency, tflite_layers
+from tfx_loop.optimization.reporting import latency
 from tfx_loop.optimization.reporting.sizes import size_of
 
 _CHILD = "tfx_loop.optimization.reporting.facts:describe"
-_LAST_PARTS = {
-    "beta",
-    "bias",
-    "depthwise_kernel",
-    "embeddings",
-    "gamma",
-    "kernel",
-    "moving_mean",
-    "moving_variance",
-    "pointwise_kernel",
-    "recurrent_kernel",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +94,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def _facts(model: Described, predictor: Any) -> ModelFacts:
     file = detect(model.path)
-    names = tflite_layers.readers(file.path) if file.format is Format.TFLITE else {}
-    layers = by_layer(weights_of(file, custom_objects=model.custom_objects), names)
+    layers = by_layer(weights_of(file, custom_objects=model.custom_objects))
     parameters = sum(layer.parameters for layer in layers)
     zeros = sum(layer.zeros for layer in layers)
     return ModelFacts(
@@ -124,27 +111,12 @@ def _facts(model: Described, predictor: Any) -> ModelFacts:
     )
 
 
-def by_layer(
-    weights: Sequence[Weight], names: Mapping[str, str] | None = None
-) -> tuple[Layer, ...]:
-    """Returns the weights added up by layer, in the order of the file.
-
-    Args:
-        weights: `conv/kernel` and `conv/bias` are of the layer `conv`.
-        names: Layer by the name of the weight, where that does not tell.
-    """
+def by_layer(weights: Sequence[Weight]) -> tuple[Layer, ...]:
+    """Returns the weights added up by layer, in the order of the file."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
-        name = (names or {}).get(weight.name) or layer_name(weight.name)
-        groups.setdefault(name, []).append(weight)
+        groups.setdefault(weight.layer, []).append(weight)
     return tuple(_layer(name, group) for name, group in groups.items())
-
-
-def layer_name(weight_name: str) -> str:
-    """Returns the layer that a weight belongs to."""
-    first = weight_name.split(";")[0].removesuffix(":0")
-    head, slash, last = first.rpartition("/")
-    return head if slash and last in _LAST_PARTS else first
 
 
 def _layer(name: str, group: Sequence[Weight]) -> Layer:

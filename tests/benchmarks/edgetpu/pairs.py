@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import EDGETPU_CUSTOM_OP, Model
-from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, TFLiteModel
+from tfx_loop.models.tflite.reading import read_model
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "edgetpu_pairs"
 _TWIN = "_edgetpu"
@@ -42,7 +42,7 @@ class Pair:
     name: str
     family: str
     path: Path
-    source: Model
+    source: TFLiteModel
     left: tuple[bool, ...]
     twin: Path
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from tests.benchmarks.edgetpu.pairs import Pair
-from tfx_loop.edge.edgetpu_compiler.graph.model import Subgraph
 from tfx_loop.edge.edgetpu_compiler.graph.partition import on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import activations
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Status, edge_tpu_rules
+from tfx_loop.models.tflite.model import Subgraph
 
 Predictor = Callable[[Pair], Sequence[Status]]
 

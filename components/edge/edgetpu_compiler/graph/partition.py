@@ -8,7 +8,7 @@ between taken and left operators; each takes everything that is ready.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import Subgraph
+from tfx_loop.models.tflite.model import Subgraph
 
 
 @dataclass(frozen=True)

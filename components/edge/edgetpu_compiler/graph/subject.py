@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph, Tensor
+from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 
 Settings = Mapping[str, Any]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.reading import BROKEN, enum_names, read_model, schema
+from tfx_loop.models.tflite.reading import read_model
+from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, enum_names, schema
 
-_IDENTIFIER = b"TFL3"
 _LAST_BYTE_CODE = 127
 
 
@@ -201,7 +201,7 @@ class Editor:
 
         self._drop_unused_codes()
         builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), file_identifier=_IDENTIFIER)
+        builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
         return bytes(builder.Output())
 
     def _drop_unused_codes(self) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.graph.reading import schema
 from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers, option
+from tfx_loop.models.tflite.schema import schema
 
 # Values of the schema's ActivationFunctionType that are operations of their own.
 _ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}

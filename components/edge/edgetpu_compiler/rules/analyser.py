@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import EDGETPU_CUSTOM_OP, Model, Operator, Subgraph
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
-from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement, judge, refusal
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Source, Status, edge_tpu_rules
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import CompiledSummary, summarise
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
+from tfx_loop.models.tflite.reading import read_model
 
 ON_CHIP_BYTES = 8 * 2**20
 # The compiler's logs show 6.4 to 7.9 MiB for parameters; the rest goes to the executable.
@@ -257,7 +257,7 @@ def _fits(parameters: int) -> str:
     return "no" if parameters > ON_CHIP_BYTES else "unknown"
 
 
-def _analyse_compiled(model: Model, rules: Rules) -> Analysis:
+def _analyse_compiled(model: TFLiteModel, rules: Rules) -> Analysis:
     graph = model.main
     summary = summarise(graph)
     operators = []

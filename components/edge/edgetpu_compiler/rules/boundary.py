@@ -6,10 +6,10 @@ was left on the CPU. In front of DEQUANTIZE, which it never has, the compiler ta
 
 from collections.abc import Sequence
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Status
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import is_row
+from tfx_loop.models.tflite.model import Operator, Subgraph
 
 
 def leave_requantised_rows(

@@ -7,11 +7,11 @@ then the limits of its own. The reason is the first one that fails.
 import math
 from dataclasses import dataclass
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph, Tensor
 from tfx_loop.edge.edgetpu_compiler.graph.subject import Subject
 from tfx_loop.edge.edgetpu_compiler.rules.checks import CHECKS
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Status
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import CHECKS as SIZE_CHECKS
+from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 
 # Inputs that say how, not what: int32 constants beside the activations (axes, shapes, sizes).
 _HOW = {

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.graph.model import Tensor
 from tfx_loop.edge.edgetpu_compiler.graph.subject import Settings, Subject
+from tfx_loop.models.tflite.model import Tensor
 
 Check = Callable[[Subject, Settings], str | None]
 

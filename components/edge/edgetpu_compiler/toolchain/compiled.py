@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.model import EDGETPU_CUSTOM_OP, Subgraph
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 
 _IDENTIFIER = b"DWN1"
 _BROKEN = (struct.error, IndexError, KeyError, OverflowError, TypeError, ValueError)

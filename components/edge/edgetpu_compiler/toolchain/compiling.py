@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tfx_loop.contracts.edgetpu_report import EdgeTpuResult
 from tfx_loop.core.errors import ConfigError, ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepare
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import report_of_analysis
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import HOW_TO_GET, CompilerSettings, find
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_report import report_of_compilation
+from tfx_loop.models.tflite.reading import read_model
 
 _EIGHT_BITS = ("INT8", "UINT8")
 

@@ -20,14 +20,12 @@ from tfx_loop.contracts.edgetpu_report import (
     read_report,
 )
 from tfx_loop.core.errors import DataError, ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.model import Operator, Subgraph, Tensor
 from tfx_loop.edge.edgetpu_compiler.graph.partition import (
     Run,
     count_subgraphs,
     on_edge_tpu,
     partition,
 )
-from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share, parameter_bytes
 from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
     analysis_content,
@@ -35,6 +33,8 @@ from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
 )
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import ExecutableType
+from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
+from tfx_loop.models.tflite.reading import read_model
 
 SHAPE = [1, 4, 4, 8]
 
@@ -336,7 +336,7 @@ def test_a_compiled_model_says_what_it_holds() -> None:
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.9, 0.999])
 def test_a_truncated_compiled_model_is_one_error(keep: float) -> None:
     content = twin().read_bytes()
-    with pytest.raises(ModelError, match="truncated or corrupt"):
+    with pytest.raises(ModelError, match="truncated or damaged"):
         analyse(content[: int(len(content) * keep)])
 
 

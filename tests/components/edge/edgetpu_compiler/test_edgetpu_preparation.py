@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.reading import read_model
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import (
     EndType,
     Prepared,
@@ -22,6 +21,7 @@ from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import (
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code
+from tfx_loop.models.tflite.reading import read_model
 
 SHAPE = [1, 4, 4, 8]
 

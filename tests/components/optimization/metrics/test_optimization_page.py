@@ -11,7 +11,6 @@ from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.optimization.reporting.formatting import milliseconds, signed, size_text, times
 from tfx_loop.optimization.reporting.page import render, render_model
 from tfx_loop.optimization.reporting.terminal import model_text, report_text
-from tfx_loop.optimization.reporting.tflite_layers import layer_title
 
 SECTIONS = [
     "Size against metric",
@@ -116,14 +115,6 @@ def test_numbers_are_said_with_the_digits_they_have():
     assert signed(-0.00001) == "0.0000"
     assert signed(None) == "–"  # noqa: RUF001
     assert times(318_144, 98_496) == "3.2 times"
-
-
-def test_layers_of_tflite_have_the_names_of_the_model():
-    fused = "model/norm/add;model/hidden/MatMul;model/hidden/BiasAdd/ReadVariableOp"
-    assert layer_title(fused, "FULLY_CONNECTED") == "norm+hidden (fully_connected)"
-    assert layer_title("StatefulPartitionedCall:0", "SOFTMAX") == (
-        "StatefulPartitionedCall (softmax)"
-    )
 
 
 def test_arrays_travel_under_any_name(tmp_path):

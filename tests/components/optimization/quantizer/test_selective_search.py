@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_loop.optimization.quantizer.selective import find_float_layers, layer_name, sensitivities
+from tfx_loop.optimization.quantizer.selective import find_float_layers, sensitivities
 
 LAYERS = [f"layer{i}" for i in range(20)]
 
@@ -76,11 +76,3 @@ def test_search_is_short():
 
     find_float_layers(LAYERS, error_with, counted)
     assert len(asked) <= 10
-
-
-def test_layers_have_the_names_that_people_gave_them():
-    fused = "model/norm/batchnorm/mul_1;model/norm/batchnorm/add_1;model/hidden/MatMul"
-    assert layer_name(fused, "FULLY_CONNECTED") == "norm/batchnorm+hidden (fully_connected)"
-    assert layer_name("StatefulPartitionedCall:0", "SOFTMAX") == (
-        "StatefulPartitionedCall (softmax)"
-    )

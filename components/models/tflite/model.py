@@ -1,17 +1,31 @@
-"""What is a TensorFlow Lite model: operators, tensors, constants? `reading.py` reads it."""
+"""A TensorFlow Lite model as read from its file: subgraphs of tensors and operators, signatures.
+
+`reading.py` reads it, `layers.py` names its layers.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tfx_loop.models.tensors import Array
+
 EDGETPU_CUSTOM_OP = "edgetpu-custom-op"
 # Stands for an optional input that is not there.
 ABSENT = -1
-_DTYPES = {"INT8": "<i1", "UINT8": "<u1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8"}
-_BITS = {"INT4": 4, "INT2": 2, "UINT4": 4, "BOOL": 8, "FLOAT16": 16, "FLOAT64": 64}
+# Bits of one element, by the schema's TensorType; strings, resources and variants have no size.
+_BITS: Mapping[str, int] = {
+    "BOOL": 8, "INT8": 8, "UINT8": 8, "INT16": 16, "UINT16": 16, "INT32": 32, "UINT32": 32,
+    "INT64": 64, "UINT64": 64, "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32, "FLOAT64": 64,
+    "COMPLEX64": 64, "COMPLEX128": 128, "INT4": 4, "UINT4": 4, "INT2": 2,
+    "FLOAT8_E4M3FN": 8, "FLOAT8_E5M2": 8,
+}  # fmt: skip
+# NumPy has no type for these: several share a byte, or the format is not its own.
+_WITHOUT_NUMPY = frozenset({"INT4", "UINT4", "INT2", "BFLOAT16", "FLOAT8_E4M3FN", "FLOAT8_E5M2"})
+# The types whose values say how (axes, shapes, paddings), or are quantised numbers.
+_INTEGERS = ("INT8", "UINT8", "INT16", "INT32", "INT64")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +35,16 @@ class Tensor:
     Attributes:
         index: Position in the subgraph.
         name: Its name; names survive the Edge TPU compiler.
-        shape: Sizes; empty for a scalar.
+        shape: Sizes as stored, 1 where the converter left one open; empty for a scalar.
         signature: Sizes with -1 where the converter left them open; empty when all are fixed.
         type: Name of the schema's TensorType, as INT8.
-        scales: Quantisation scales: none, one, or one a channel.
+        scales: Quantisation scales: none, one, or one a channel of `axis`.
+            real = (whole - zero_point) * scale
         zero_points: Zero points, as many as scales.
+        axis: Dimension of the channels that have a scale each.
         data: Bytes of a constant; None for what is computed or fed.
         is_variable: Whether it keeps state between invocations.
+        is_sparse: Whether zeros are left out of `data`.
     """
 
     index: int
@@ -37,13 +54,26 @@ class Tensor:
     type: str
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
-    data: bytes | None = field(default=None, repr=False)
+    axis: int = 0
+    data: bytes | memoryview | None = field(default=None, repr=False)
     is_variable: bool = False
+    is_sparse: bool = False
 
     @property
     def is_constant(self) -> bool:
         """Whether its values stand in the file."""
         return self.data is not None
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type, or `string`, `resource`, `variant`, `int4`, ..."""
+        return self.type.lower()
+
+    @property
+    def open_shape(self) -> tuple[int | None, ...]:
+        """Sizes, None where any size fits."""
+        sizes = self.signature if len(self.signature) == len(self.shape) else self.shape
+        return tuple(None if size < 0 else size for size in sizes)
 
     @property
     def elements(self) -> int:
@@ -53,18 +83,31 @@ class Tensor:
     @property
     def size_bytes(self) -> int:
         """Size in memory: bytes; 0 for strings."""
-        if self.type in _DTYPES:
-            return self.elements * np.dtype(_DTYPES[self.type]).itemsize
-        return self.elements * _BITS.get(self.type, 32 if self.type != "STRING" else 0) // 8
+        return -(-self.elements * _BITS.get(self.type, 0) // 8)
+
+    @property
+    def stored_elements(self) -> int:
+        """Numbers that the constant stores; fewer than its shape says where it is sparse."""
+        bits = _BITS.get(self.type)
+        return len(self.data) * 8 // bits if bits and self.data is not None else 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the constant has as many bytes as its type and shape say."""
+        return self.is_constant and not self.is_sparse and self.type in _BITS
+
+    def values(self) -> Array | None:
+        """Returns a constant in its type and shape; None for packed, sparse and other content."""
+        if self.data is None or not self.is_dense or self.type in _WITHOUT_NUMPY:
+            return None
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
 
     def integers(self) -> tuple[int, ...] | None:
         """Returns the values of an integer constant; None for anything else."""
-        if self.data is None or self.type not in _DTYPES:
+        if self.type not in _INTEGERS:
             return None
-        dtype = np.dtype(_DTYPES[self.type])
-        if len(self.data) % dtype.itemsize:
-            return None
-        return tuple(int(value) for value in np.frombuffer(self.data, dtype))
+        values = self.values()
+        return None if values is None else tuple(values.ravel().tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +165,41 @@ class Subgraph:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """A TensorFlow Lite model; the first subgraph is the main one."""
+class SignatureDef:
+    """Names of inputs and outputs, with the indices of their tensors in the main subgraph."""
 
-    description: str
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TFLiteModel:
+    """What a .tflite file holds.
+
+    Attributes:
+        subgraphs: The first one is the main one.
+        signatures: By name, those of the main subgraph.
+        custom_ops: Names of the operators, used or not, that are not the schema's; sorted.
+    """
+
     subgraphs: tuple[Subgraph, ...]
-    metadata: tuple[str, ...] = ()
+    signatures: Mapping[str, SignatureDef] = field(default_factory=dict)
+    custom_ops: tuple[str, ...] = ()
 
     @property
     def main(self) -> Subgraph:
         """The graph that an invocation runs."""
         return self.subgraphs[0]
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        """Constant tensors of all subgraphs; a state's first value is none."""
+        return tuple(
+            tensor
+            for graph in self.subgraphs
+            for tensor in graph.tensors
+            if tensor.is_constant and not tensor.is_variable
+        )
 
     @property
     def compiled(self) -> bool:
