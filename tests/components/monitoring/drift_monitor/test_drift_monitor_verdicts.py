@@ -57,6 +57,7 @@ def fault_of(result, name):
     return next(feature.fault for feature in result.features if feature.feature == name)
 
 
+@pytest.mark.slow
 def test_no_drift_raises_alarms_in_at_most_five_percent_of_windows(reference):
     alarms = [
         judged(reference, rows(m, seed)).verdict is not DriftVerdict.STABLE
@@ -66,6 +67,7 @@ def test_no_drift_raises_alarms_in_at_most_five_percent_of_windows(reference):
     assert np.mean(alarms) <= 0.05
 
 
+@pytest.mark.slow
 def test_no_drift_without_the_effect_floor_still_holds_the_false_discovery_rate(reference):
     alarms = [
         judged(reference, rows(1_000, seed), psi_floor=0.0).verdict is not DriftVerdict.STABLE
@@ -74,6 +76,7 @@ def test_no_drift_without_the_effect_floor_still_holds_the_false_discovery_rate(
     assert np.mean(alarms) <= 0.11
 
 
+@pytest.mark.slow
 def test_half_a_sigma_in_one_of_ten_features_is_found_at_a_thousand_rows(reference):
     found = [judged(reference, rows(1_000, seed, 0.5)) for seed in range(1, 51)]
     assert np.mean(["x0" in result.drifted for result in found]) >= 0.97

@@ -162,6 +162,7 @@ def linked(seed, share, n=1_500):
     return values
 
 
+@pytest.mark.slow
 def test_a_broken_correlation_is_found_and_none_is_not_invented():
     quiet = [compare_samples(linked(s, 0.8), linked(s + 50, 0.8)).p_value for s in range(12)]
     assert np.sum(np.array(quiet) < 0.05) <= 3

@@ -22,6 +22,7 @@ def test_equal_weights_give_a_chi_square():
             assert found == pytest.approx(expected, rel=0.12 if terms > 1 else 0.25)
 
 
+@pytest.mark.slow
 def test_unequal_weights_agree_with_simulation():
     weights = 1 / (np.arange(1, 20) * np.arange(2, 21))
     drawn = np.random.default_rng(0).chisquare(1, (400_000, 19)) @ weights
@@ -69,6 +70,7 @@ def p_values(shape, n, m, windows, change=lambda values: values):
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(200, 200), (2_000, 300), (300, 2_000)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_without_drift_the_p_value_is_a_p_value(shape, n, m):
@@ -78,6 +80,7 @@ def test_without_drift_the_p_value_is_a_p_value(shape, n, m):
     assert np.sum(found < 0.005) <= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "rows"),
     [

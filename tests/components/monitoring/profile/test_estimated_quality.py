@@ -50,6 +50,7 @@ def test_shifted_inputs_are_seen_without_labels(calibration):
         assert found["f1"].value == pytest.approx(f1_score(labels, decided), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_what_labels_show_in_19_of_20_windows(calibration):
     inside = 0
     for seed in range(200):
@@ -72,6 +73,7 @@ def test_a_window_with_the_scores_of_the_held_out_rows_is_estimated_as_they_were
     assert promised["accuracy"] == pytest.approx(accuracy_score(labels, scores > 0.5), abs=0.003)
 
 
+@pytest.mark.slow
 def test_few_held_out_rows_mislead_less_when_their_own_estimate_is_known():
     errors = {"map": [], "held out": []}
     for seed in range(40):

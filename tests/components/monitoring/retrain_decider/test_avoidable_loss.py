@@ -54,6 +54,7 @@ def measure(
     )
 
 
+@pytest.mark.slow
 def test_nothing_to_save_without_drift() -> None:
     scores = [measure(make_rows(3000, s), make_rows(1000, 100 + s)).z for s in range(8)]
     assert np.mean(np.array(scores) > 3) <= 1 / 8
