@@ -1,7 +1,7 @@
 """What does a model answer on some rows? It is asked in the child; arrays travel as .npz."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tfx_loop.models.tensors import TensorSpec
 Array = npt.NDArray[Any]
 _ANSWERS = "tfx_loop.models.inference:answer"
 _CONVERTIBLE = "tfx_loop.models.inference:convertible"
+_INPUTS = "tfx_loop.models.inference:inputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,20 @@ def source_of(
     found = worker.call(_CONVERTIBLE, payload, doing=f"reading {path}")
     source: Source = json_codec.from_json(Source, found, path)
     return source
+
+
+def inputs_of(
+    worker: Worker, path: str | Path, custom_objects: Sequence[str] = ()
+) -> tuple[TensorSpec, ...]:
+    """Returns the inputs of any model, under the names by which it is asked.
+
+    Raises:
+        ModelError: It is no model that can be asked with numbers.
+    """
+    payload = {"path": str(path), "custom_objects": list(custom_objects)}
+    found = worker.call(_INPUTS, payload, doing=f"reading {path}")
+    specs: tuple[TensorSpec, ...] = json_codec.from_json(tuple[TensorSpec, ...], found, str(path))
+    return specs
 
 
 def outputs_of(
@@ -99,6 +114,12 @@ def answer(payload: Mapping[str, Any]) -> None:
     )
     given = predictor.predict(load_arrays(payload["rows"]))
     save_arrays(payload["answers"], given)
+
+
+def inputs(payload: Mapping[str, Any]) -> Any:
+    """Does what `inputs_of` asks, in the child."""
+    predictor = open_predictor(payload["path"], custom_objects=tuple(payload["custom_objects"]))
+    return json_codec.to_json(predictor.inputs)
 
 
 def convertible(payload: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.utils import path_utils
 
 from tfx_loop.models.formats import detect, keras_model_of
-from tfx_loop.optimization.distiller import job
+from tfx_loop.optimization.distiller import distiller
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.fine_tuning import execution
 
@@ -28,9 +28,12 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Teaches a student; see Distiller."""
         settings = DistillationSettings.from_json(json.loads(exec_properties["settings"]))
-        with execution.opened("teacher", _files, input_dict, output_dict, exec_properties) as given:
-            report = job.run(given.job, settings, given.worker, given.out, _LOG.info)
-        execution.publish(report, output_dict, job.VARIANT, "distill")
+        with execution.opened(
+            "teacher", _files, input_dict, output_dict, exec_properties
+        ) as opened:
+            job, worker = opened
+            report = distiller.run(job, settings, worker, _LOG.info)
+        execution.publish(report, output_dict, distiller.VARIANT, "distill")
 
 
 def _files(folder: Path) -> tuple[Path, Path]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.child import report_progress
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.import_path import user_function
@@ -17,8 +18,7 @@ from tfx_loop.optimization.distiller import losses, teacher
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.distiller.teacher import Lesson
 from tfx_loop.optimization.fine_tuning import keras_model
-from tfx_loop.optimization.fine_tuning.describing import specs_to_json
-from tfx_loop.optimization.fine_tuning.outputs import from_payload
+from tfx_loop.optimization.fine_tuning.job import from_payload
 from tfx_loop.optimization.fine_tuning.rows_file import Array, TrainingRows, read_rows
 from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.training import (
@@ -37,18 +37,15 @@ _LEARNING_RATE = 1e-3
 _LOOKED_AT = 512
 
 
-def describe(payload: dict[str, Any]) -> dict[str, Any]:
-    """Returns the inputs and the number of weights of the student that a function builds.
+def student_inputs(payload: dict[str, Any]) -> Any:
+    """Returns the inputs of the student that a function builds, as JSON of TensorSpecs.
 
     Args:
         payload: `settings`.
     """
     student = _student(DistillationSettings.from_json(payload["settings"]))
     inputs, _ = keras_specs(student)
-    return {
-        "inputs": specs_to_json(inputs),
-        "parameters": student.count_params(),
-    }
+    return json_codec.to_json(inputs)
 
 
 def distill(payload: dict[str, Any]) -> dict[str, Any]:
@@ -56,8 +53,8 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         payload: `teacher` (any model), `rows` and `teacher_rows` (.npz, the same rows as student
-            and teacher take them), `keras` and `saved_model` (where the student goes), `settings`,
-            `served` (what the signatures are made from).
+            and teacher take them), `settings`, and `child` and `export_sources` as
+            `job.to_payload` has them.
 
     Returns:
         `training`, `predicts`, `signatures`, `teacher_seconds`, `seconds`.

@@ -1,4 +1,4 @@
-"""How good is a trained child beside its parent, on rows that neither was trained on?"""
+"""Report on a trained child beside its parent, on rows that neither was trained on."""
 
 import tempfile
 from collections.abc import Mapping
@@ -19,59 +19,105 @@ from tfx_loop.contracts.optimization_report import (
     SliceStatus,
 )
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.fine_tuning.node import Judged
 from tfx_loop.optimization.metrics.budget import Budget, Judgement, judge
+from tfx_loop.optimization.metrics.eval_config import from_eval_config
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
 from tfx_loop.optimization.metrics.scoring import Scoring, infer_scoring
 from tfx_loop.optimization.reporting.facts import Described, facts_of
 from tfx_loop.optimization.reporting.sizes import size_of
 
 Array: TypeAlias = npt.NDArray[Any]
+# Trained children are compared for their metric; a rough median is enough beside it.
 _SECONDS_OF_CALLS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class Acceptance:
+    """The metric that a child is judged by, and what it may lose of it.
+
+    Attributes:
+        label: Feature that holds the label.
+        metric: Class name of the metric; None for accuracy, or R2 where the labels are numbers.
+        slices: Features that results are broken down by.
+        max_metric_drop: What may be lost; None for no limit.
+        max_slice_drop: What may be lost on each slice; None for no limit.
+    """
+
+    label: str
+    metric: str | None = None
+    slices: tuple[str, ...] = ()
+    max_metric_drop: float | None = None
+    max_slice_drop: float | None = None
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> "Acceptance":
+        """Returns what the execution properties of a node say.
+
+        The Evaluator's own configuration names metric, label and slices, where it is given.
+
+        Raises:
+            ConfigError: Neither names the label.
+        """
+        config = properties.get("eval_config")
+        evaluation = from_eval_config(config, properties.get("metric") or None) if config else None
+        label = properties.get("label_key") or (evaluation.label if evaluation else None)
+        if not label:
+            raise ConfigError(
+                "Expected label_key, or an eval_config that names one, received neither. "
+                "Name the feature that holds the label."
+            )
+        return cls(
+            label=label,
+            metric=evaluation.metric_name if evaluation else properties.get("metric") or None,
+            slices=evaluation.slice_columns if evaluation else (),
+            max_metric_drop=_number(properties.get("max_metric_drop")),
+            max_slice_drop=_number(properties.get("max_slice_drop")),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedModel:
     """One of the two models that are compared.
 
     Attributes:
-        asked: The file that answers and is timed.
+        model: The file that answers and is timed.
         rows: The reporting rows as it takes them.
         deployed: The file or folder whose bytes count; None for the one that answers.
         output: Which output is judged, where it has several.
     """
 
-    asked: Described
+    model: Described
     rows: Rows
     deployed: Path | None = None
     output: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is judged, and by what.
+def comparison_report(
+    worker: Worker,
+    parent: ComparedModel,
+    child: ComparedModel,
+    acceptance: Acceptance,
+    *,
+    technique: str,
+    settings: Mapping[str, Any],
+    notes: tuple[str, ...] = (),
+    refused: str = "",
+) -> OptimizationResult:
+    """Returns the report on a child.
 
-    Attributes:
+    Args:
+        worker: Asks and times both models.
+        parent: What the child was made from.
+        child: The trained model.
+        acceptance: Metric and limits.
         technique: `pruning`, `clustering`, `distillation`.
         settings: What was asked for, as JSON.
-        judged: Metric and limits.
-        refused: Why the child is refused whatever it scores, in a sentence; empty where it is not.
         notes: What was assumed or left out, in sentences.
-    """
-
-    technique: str
-    settings: Mapping[str, Any]
-    judged: Judged
-    refused: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> OptimizationResult:
-    """Returns the report on a child.
+        refused: Why the child is refused whatever it scores, in a sentence; empty where it is not.
 
     Raises:
         DataError: The rows have no labels, or do not fit a model.
@@ -83,11 +129,11 @@ def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> Optimiz
         before, scoring = _scores(worker, parent, labels, None, scratch)
         after, _ = _scores(worker, child, labels, scoring, scratch)
         facts = _facts(worker, parent, child, Path(scratch))
-    metric = infer_metric(labels, before, asked.judged.metric)
-    judgement = _judged(before, after, labels, metric, parent.rows.slices, asked)
-    verdict, reason, explanation = _verdict(judgement, metric, asked)
+    metric = infer_metric(labels, before, acceptance.metric)
+    judgement = _judgement(before, after, labels, metric, parent.rows.slices, acceptance)
+    verdict, reason, explanation = _verdict(judgement, metric, acceptance, refused)
     return OptimizationResult(
-        technique=asked.technique,
+        technique=technique,
         verdict=verdict,
         reason=reason,
         explanation=explanation,
@@ -98,24 +144,24 @@ def compared(worker: Worker, parent: Side, child: Side, asked: Asked) -> Optimiz
         slices=judgement.slices,
         parity=compare({"scores": before}, {"scores": after}),
         rows={"reporting": len(parent.rows)},
-        settings=asked.settings,
-        notes=(*asked.notes, *parent.rows.notes),
+        settings=settings,
+        notes=(*notes, *parent.rows.notes),
     )
 
 
 def _scores(
-    worker: Worker, side: Side, labels: Array, like: Scoring | None, scratch: str
+    worker: Worker, compared: ComparedModel, labels: Array, like: Scoring | None, scratch: str
 ) -> tuple[Array, Scoring]:
     """Returns probabilities or numbers, whatever the model's outputs are, and how they are read."""
     outputs = outputs_of(
         worker,
-        side.asked.path,
-        side.rows.inputs,
-        signature=side.asked.signature,
-        custom_objects=side.asked.custom_objects,
+        compared.model.path,
+        compared.rows.inputs,
+        signature=compared.model.signature,
+        custom_objects=compared.model.custom_objects,
         folder=scratch,
     )
-    scoring = infer_scoring(labels, outputs, side.output if len(outputs) > 1 else None)
+    scoring = infer_scoring(labels, outputs, compared.output if len(outputs) > 1 else None)
     if like is not None and scoring.kind is not like.kind:
         raise DataError(
             f"Expected a child that predicts {like.describe()}, received one that predicts "
@@ -125,42 +171,42 @@ def _scores(
     return scores, scoring
 
 
-def _judged(
+def _judgement(
     before: Array,
     after: Array,
     labels: Array,
     metric: Metric,
     slices: Mapping[str, Array],
-    asked: Asked,
+    acceptance: Acceptance,
 ) -> Judgement:
     budget = Budget(
         metric=metric,
-        max_metric_drop=asked.judged.max_metric_drop or 0.0,
-        max_slice_drop=asked.judged.max_slice_drop,
+        max_metric_drop=acceptance.max_metric_drop or 0.0,
+        max_slice_drop=acceptance.max_slice_drop,
     )
     judgement = judge(before, after, labels, budget, slices)
-    if asked.judged.max_metric_drop is not None:
+    if acceptance.max_metric_drop is not None:
         return judgement
     overall = replace(judgement.overall, limit=None, status=SliceStatus.NOT_LIMITED)
     return replace(judgement, overall=overall)
 
 
 def _verdict(
-    judgement: Judgement, metric: Metric, asked: Asked
+    judgement: Judgement, metric: Metric, acceptance: Acceptance, refused: str
 ) -> tuple[OptimizationVerdict, OptimizationReason, str]:
-    told = _told(judgement.overall, metric)
-    if asked.refused:
+    told = _loss(judgement.overall, metric)
+    if refused:
         return (
             OptimizationVerdict.NOT_KEPT,
             OptimizationReason.SPARSITY_NOT_REACHED,
-            f"{asked.refused} {told}.",
+            f"{refused} {told}.",
         )
     if over := judgement.over:
         where = "" if over[0].slice == OVERALL else f" on {over[0].slice}"
-        explanation = f"{_told(over[0], metric)}{where}; {over[0].limit:.4g} may be lost."
+        explanation = f"{_loss(over[0], metric)}{where}; {over[0].limit:.4g} may be lost."
         return OptimizationVerdict.NOT_KEPT, OptimizationReason.NO_VARIANT_KEEPS_BUDGET, explanation
-    asked_for = (asked.judged.max_metric_drop, asked.judged.max_slice_drop)
-    limits = [limit for limit in asked_for if limit is not None]
+    stated = (acceptance.max_metric_drop, acceptance.max_slice_drop)
+    limits = [limit for limit in stated if limit is not None]
     if not limits:
         return OptimizationVerdict.KEPT, OptimizationReason.NO_BUDGET, f"{told}; no limit was set."
     return (
@@ -170,26 +216,32 @@ def _verdict(
     )
 
 
-def _told(result: SliceResult, metric: Metric) -> str:
+def _loss(result: SliceResult, metric: Metric) -> str:
     lost = result.drop.value
     if lost is None:
         return f"{metric.name} is not defined on these rows"
     return f"{abs(lost):.4g} of {metric.name} {'lost' if lost > 0 else 'gained'}"
 
 
-def _facts(worker: Worker, parent: Side, child: Side, scratch: Path) -> dict[str, ModelFacts]:
+def _facts(
+    worker: Worker, parent: ComparedModel, child: ComparedModel, scratch: Path
+) -> dict[str, ModelFacts]:
     """Times both in turns where they take the same rows, else one after the other."""
-    sides = {"parent": parent, "child": child}
+    models = {"parent": parent, "child": child}
     together = set(parent.rows.inputs) == set(child.rows.inputs)
     found: dict[str, ModelFacts] = {}
-    for names in [list(sides)] if together else [[name] for name in sides]:
+    for names in [list(models)] if together else [[name] for name in models]:
         path = scratch / f"{names[0]}.npz"
-        sides[names[0]].rows.save_inputs(path)
-        models = {name: sides[name].asked for name in names}
-        found |= facts_of(worker, models, str(path), seconds=_SECONDS_OF_CALLS)
-    return {name: _sized(facts, sides[name].deployed) for name, facts in found.items()}
+        models[names[0]].rows.save_inputs(path)
+        timed = {name: models[name].model for name in names}
+        found |= facts_of(worker, timed, str(path), seconds=_SECONDS_OF_CALLS)
+    return {name: _sized(facts, models[name].deployed) for name, facts in found.items()}
 
 
 def _sized(facts: ModelFacts, deployed: Path | None) -> ModelFacts:
     """A Keras file carries its optimizer's memory; what is deployed does not."""
     return facts if deployed is None else replace(facts, size=size_of(deployed))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value == "" else float(value)

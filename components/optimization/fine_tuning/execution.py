@@ -1,41 +1,38 @@
-"""What do the executors of the nodes that train further do alike? They open what is given, publish.
+"""What the executors of Pruner and Distiller share: artifacts in, a job, artifacts out.
 
 Such a node has the inputs and outputs that `spec.py` declares, and the model that it starts from.
 """
 
+import json
 import logging
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 from tfx import types
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
-from tfx_loop.contracts.optimization_report import OptimizationResult
+from tfx_loop.contracts.optimization_report import (
+    FILE_NAME,
+    OptimizationResult,
+    OptimizationVerdict,
+    write_report,
+)
+from tfx_loop.core.artifacts import Scalar, set_properties
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.optimization.fine_tuning import artifacts
-from tfx_loop.optimization.fine_tuning.job import Job
-from tfx_loop.optimization.fine_tuning.node import Judged, splits
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.storage import is_remote
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.data.tables.unified import common_schema, conformed
+from tfx_loop.optimization.fine_tuning.comparison import Acceptance
+from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 
 Artifacts: TypeAlias = dict[str, list[types.Artifact]]
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What an executor works with.
-
-    Attributes:
-        job: What is to be done.
-        worker: Runs everything that needs TensorFlow.
-        out: Folder of the model that is made.
-    """
-
-    job: Job
-    worker: Worker
-    out: Path
 
 
 @contextmanager
@@ -44,9 +41,11 @@ def opened(
     files: Callable[[Path], tuple[Path, Path]],
     inputs: Artifacts,
     outputs: Artifacts,
-    properties: dict[str, Any],
-) -> Iterator[Given]:
-    """Yields what an executor was given; `out` is published afterwards, when nothing was raised.
+    properties: Mapping[str, Any],
+) -> Iterator[tuple[FineTuningJob, Worker]]:
+    """Yields the job of an executor and the worker that runs what needs TensorFlow.
+
+    The child's folder is published afterwards, when nothing was raised.
 
     Args:
         parent_key: Input that holds the model that the node starts from.
@@ -61,37 +60,37 @@ def opened(
     """
     parent = artifact_utils.get_single_instance(inputs[parent_key])
     child = artifact_utils.get_single_instance(outputs["model"])
-    training = artifacts.rows_of(inputs["examples"], splits(properties, "training_splits"))
-    reporting = artifacts.rows_of(inputs["examples"], splits(properties, "reporting_splits"))
+    training = _rows_of(inputs["examples"], json.loads(properties["training_splits"]))
+    reporting = _rows_of(inputs["examples"], json.loads(properties["reporting_splits"]))
+    graph = inputs.get("transform_graph")
     worker = Worker(
         timeout_seconds=float(properties["timeout_seconds"]),
         memory_mb=float(properties["memory_mb"]),
     )
-    with (
-        worker,
-        artifacts.on_this_machine(parent.uri) as source,
-        artifacts.published(child.uri) as out,
-    ):
+    with worker, _local_copy(parent.uri) as source, _published(child.uri) as out:
         answers, deployed = files(source)
-        job = Job(
+        job = FineTuningJob(
             parent=answers,
             deployed=deployed,
+            child=ChildFiles(out),
             training=training,
             reporting=reporting,
-            judged=Judged.from_properties(properties),
+            acceptance=Acceptance.from_properties(properties),
             export_fn=properties.get("export_fn") or "",
-            transform_output=artifacts.optional_uri(inputs.get("transform_graph")),
+            transform_output=artifact_utils.get_single_uri(graph) if graph else None,
             shown_parent=parent.uri,
             shown_child=child.uri,
         )
-        yield Given(job=job, worker=worker, out=out)
+        yield job, worker
 
 
 def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing: str) -> None:
     """Writes the report and the properties of both outputs, and says so in the log."""
     child = artifact_utils.get_single_instance(outputs["model"])
     artifact = artifact_utils.get_single_instance(outputs["optimization_report"])
-    artifacts.publish_report(report, artifact, child, variant)
+    write_report(report, f"{artifact.uri}/{FILE_NAME}")
+    set_properties(artifact, _properties(report, variant))
+    set_properties(child, {"variant": variant})
     _LOG.info(
         "%s verdict=%s reason=%s model=%s",
         doing,
@@ -99,3 +98,72 @@ def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing:
         report.reason.value,
         child.uri,
     )
+
+
+def _properties(report: OptimizationResult, variant: str) -> dict[str, Scalar]:
+    """Returns the scalars of a report that conditions and queries look at."""
+    properties: dict[str, Scalar] = {
+        "technique": report.technique,
+        "verdict": report.verdict.value,
+        "kept": int(report.verdict is OptimizationVerdict.KEPT),
+        "reason": report.reason.value,
+        "variant": variant,
+    }
+    if report.child is not None:
+        properties["size_bytes"] = report.child.size.raw_bytes
+        properties["zipped_bytes"] = report.child.size.zipped_bytes
+        if report.child.sparsity is not None:
+            properties["sparsity"] = report.child.sparsity
+    if report.overall is not None and report.overall.drop.value is not None:
+        properties["metric_drop"] = report.overall.drop.value
+    return properties
+
+
+def _rows_of(examples: Sequence[types.Artifact], splits: Sequence[str]) -> pa.Table:
+    """Returns the rows of some splits of all artifacts.
+
+    Raises:
+        DataError: An artifact lacks a split, its rows cannot be read, or two disagree on the type
+            of a column.
+    """
+    files = []
+    for artifact in examples:
+        known = artifact_utils.decode_split_names(artifact.split_names)
+        for split in splits:
+            if split not in known:
+                raise DataError(
+                    f"Expected a split {split!r} in the examples, received {known}. "
+                    "Correct training_splits or reporting_splits."
+                )
+            files.append(open_table(artifact_utils.get_split_uri([artifact], split)))
+    schema = common_schema((file.path, file.schema) for file in files)
+    batches = [conformed(batch, schema, schema.names) for file in files for batch in file.batches()]
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+@contextmanager
+def _local_copy(uri: str) -> Iterator[Path]:
+    """Yields a folder of this machine with what lies at `uri`."""
+    with _local_folder(uri) as folder:
+        if is_remote(uri):
+            io_utils.copy_dir(uri, str(folder))
+        yield folder
+
+
+@contextmanager
+def _published(uri: str) -> Iterator[Path]:
+    """Yields a folder whose content lies at `uri` afterwards, when nothing was raised."""
+    with _local_folder(uri) as folder:
+        yield folder
+        if is_remote(uri):
+            io_utils.copy_dir(str(folder), uri)
+
+
+@contextmanager
+def _local_folder(uri: str) -> Iterator[Path]:
+    """Yields the folder itself where it lies on this machine, else an empty one."""
+    if not is_remote(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory(prefix="loop-model-") as scratch:
+        yield Path(scratch)

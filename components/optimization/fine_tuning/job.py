@@ -1,29 +1,100 @@
-"""What is an optimiser that trains given besides its settings, and what is compared after it?"""
+"""A fine-tuning job: the model to start from, its rows, where the child goes, how it is judged.
+
+Pruner and Distiller share it. What crosses to the child process is `ChildFiles` and
+`ExportSources`; this module imports no TensorFlow, so that both sides can.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.core import json_codec
+from tfx_loop.models.formats import KERAS_FOLDER, SERVING_FOLDER
 from tfx_loop.models.rows.fitting import rows_from_table
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.models.tensors import TensorSpec
-from tfx_loop.optimization.fine_tuning.comparison import Asked, Side
-from tfx_loop.optimization.fine_tuning.node import Judged, present
-from tfx_loop.optimization.fine_tuning.outputs import Served, Written
+from tfx_loop.optimization.fine_tuning.comparison import Acceptance, ComparedModel
 from tfx_loop.optimization.reporting.facts import Described
 
 
+class SignatureSource(str, Enum):
+    """Where the signatures of an exported model come from."""
+
+    EXPORT_FN = "export_fn"
+    PARENT = "parent"
+    TRANSFORM_GRAPH = "transform_graph"
+    INPUTS = "inputs"
+
+
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ExportSources:
+    """What the signatures of a SavedModel are made from, in the order in which they are tried.
+
+    Attributes:
+        export_fn: Import path of the user's function; empty for none.
+        parent_keras: The parent's Keras file, when parent and child have the same shape.
+        parent_saved_model: The parent's SavedModel.
+        transform_output: Folder of the Transform graph.
+        label: Name of the label, which rows to be scored do not have.
+        custom_objects: Import paths of layers and losses that the parent's Keras file names.
+    """
+
+    export_fn: str = ""
+    parent_keras: str | None = None
+    parent_saved_model: str | None = None
+    transform_output: str | None = None
+    label: str | None = None
+    custom_objects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChildFiles:
+    """A child in the folder of a TFX Model, as Keras file and as SavedModel.
+
+    Attributes:
+        folder: The Model's folder.
+    """
+
+    folder: Path
+
+    @property
+    def keras(self) -> Path:
+        """The Keras file."""
+        return self.folder / KERAS_FOLDER / "model.keras"
+
+    @property
+    def saved_model(self) -> Path:
+        """The SavedModel's folder."""
+        return self.folder / SERVING_FOLDER
+
+
+def to_payload(child: ChildFiles, sources: ExportSources | None) -> dict[str, Any]:
+    """Returns what a child process is told of the model that it writes."""
+    return {
+        "child": str(child.folder),
+        "export_sources": json_codec.to_json(sources or ExportSources()),
+    }
+
+
+def from_payload(payload: Mapping[str, Any]) -> tuple[ChildFiles, ExportSources]:
+    """Returns what `to_payload` told."""
+    sources = json_codec.from_json(ExportSources, payload["export_sources"], "export_sources")
+    return ChildFiles(Path(payload["child"])), sources
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningJob:
     """A model to start from, rows, and by what the child is judged.
 
     Attributes:
         parent: The file that answers: the Keras file, or another model that takes numbers.
         deployed: The file or folder whose bytes count as the parent's.
+        child: Where the child goes.
         training: pyarrow Table of rows to train on, columns by the models' inputs.
         reporting: The same of rows to judge the child on.
-        judged: By what the child is judged.
+        acceptance: By what the child is judged.
         export_fn: Import path of the user's function that writes the SavedModel; empty for none.
         transform_output: Folder of the Transform graph; None for none.
         shown_parent: What the report calls the parent.
@@ -32,23 +103,29 @@ class Job:
 
     parent: Path
     deployed: Path
+    child: ChildFiles
     training: Any
     reporting: Any
-    judged: Judged
+    acceptance: Acceptance
     export_fn: str = ""
     transform_output: str | None = None
     shown_parent: str = ""
     shown_child: str = ""
 
     @property
-    def served(self) -> Served:
+    def export_sources(self) -> ExportSources:
         """What the signatures of a child of another shape than its parent are made from."""
-        return Served(
+        return ExportSources(
             export_fn=self.export_fn,
             parent_saved_model=str(self.deployed),
             transform_output=self.transform_output,
-            label=self.judged.label,
+            label=self.acceptance.label,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which slices are left out, in a sentence."""
+        return slices_in(self.acceptance.slices, self.reporting.column_names)[1]
 
     def training_rows(self, inputs: Sequence[TensorSpec]) -> Rows:
         """Returns the rows to train on, as a model with these inputs takes them.
@@ -56,46 +133,40 @@ class Job:
         Raises:
             DataError: They lack a column.
         """
-        return rows_from_table(self.training, inputs, self.judged.label)
+        return rows_from_table(self.training, inputs, self.acceptance.label)
 
     def reporting_rows(self, inputs: Sequence[TensorSpec]) -> Rows:
         """Returns the rows to judge on, with their slices; raises as `training_rows`."""
-        slices, _ = self._slices()
-        return rows_from_table(self.reporting, inputs, self.judged.label, slices)
+        slices, _ = slices_in(self.acceptance.slices, self.reporting.column_names)
+        return rows_from_table(self.reporting, inputs, self.acceptance.label, slices)
 
-    def parent_side(
+    def compared_parent(
         self, rows: Rows, custom_objects: tuple[str, ...], output: str | None = None
-    ) -> Side:
+    ) -> ComparedModel:
         """Returns the parent as it is compared on the reporting rows."""
-        described = Described(
+        model = Described(
             path=str(self.parent), custom_objects=custom_objects, shown_path=self.shown_parent
         )
-        return Side(asked=described, rows=rows, deployed=self.deployed, output=output)
+        return ComparedModel(model=model, rows=rows, deployed=self.deployed, output=output)
 
-    def child_side(
-        self, written: Written, rows: Rows, mode: str, custom_objects: tuple[str, ...] = ()
-    ) -> Side:
+    def compared_child(
+        self, rows: Rows, mode: str, custom_objects: tuple[str, ...] = ()
+    ) -> ComparedModel:
         """Returns the child as it is compared on the reporting rows."""
-        described = Described(
-            path=str(written.keras),
+        model = Described(
+            path=str(self.child.keras),
             mode=mode,
             custom_objects=custom_objects,
             shown_path=self.shown_child,
         )
-        return Side(asked=described, rows=rows, deployed=written.saved_model)
+        return ComparedModel(model=model, rows=rows, deployed=self.child.saved_model)
 
-    def asked(
-        self, technique: str, settings: Mapping[str, Any], notes: Sequence[str], refused: str = ""
-    ) -> Asked:
-        """Returns what is judged, and by what; `notes` and `refused` as `Asked` has them."""
-        _, lacking = self._slices()
-        return Asked(
-            technique=technique,
-            settings=settings,
-            judged=self.judged,
-            refused=refused,
-            notes=(*lacking, *notes),
-        )
 
-    def _slices(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return present(self.judged.slices, self.reporting.column_names)
+def slices_in(
+    slices: tuple[str, ...], columns: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the slices that the rows have, and a note for those that they lack."""
+    found = tuple(name for name in slices if name in columns)
+    lacking = [name for name in slices if name not in columns]
+    note = f"Not broken down by {', '.join(lacking)}: the examples have no such column."
+    return found, (note,) if lacking else ()

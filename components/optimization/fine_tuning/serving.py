@@ -22,8 +22,8 @@ from tfx_loop.models.keras.model import concrete_function, keras_specs
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.models.write import write_model
 from tfx_loop.optimization.fine_tuning import same_signatures
+from tfx_loop.optimization.fine_tuning.job import ChildFiles, ExportSources, SignatureSource
 from tfx_loop.optimization.fine_tuning.keras_model import read
-from tfx_loop.optimization.fine_tuning.outputs import Served, Signatures, Written
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 
 _LOG = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ class ExportArgs:
 
 
 def write_child(
-    model: keras.Model, written: Written, served: Served, rows: Mapping[str, Array]
-) -> Signatures:
+    model: keras.Model, child: ChildFiles, sources: ExportSources, rows: Mapping[str, Array]
+) -> SignatureSource:
     """Writes a trained network as Keras file and as SavedModel, each whole.
 
     Args:
         model: The network.
-        written: Where it goes.
-        served: What the signatures are made from.
+        child: Where it goes.
+        sources: What the signatures are made from.
         rows: Real rows by input name, on which what was written has to answer as the network.
 
     Returns:
@@ -64,43 +64,43 @@ def write_child(
         ModelError: What was written answers otherwise, or the user's function wrote nothing.
     """
     some = {name: values[:_COMPARED] for name, values in rows.items()}
-    write_model(model, written.keras, rows=some)
-    how = _how(served)
-    if how is Signatures.INPUTS:
+    write_model(model, child.keras, rows=some)
+    how = _how(sources)
+    if how is SignatureSource.INPUTS:
         static = all(None not in tensor.shape[1:] for tensor in model.inputs)
-        write_model(model, written.saved_model, rows=some, examples=static)
+        write_model(model, child.saved_model, rows=some, examples=static)
     else:
-        _staged(written.saved_model, lambda folder: _export(model, folder, served, how))
-    _LOG.info("export signatures=%s folder=%s", how.value, written.saved_model)
+        _staged(child.saved_model, lambda folder: _export(model, folder, sources, how))
+    _LOG.info("export signatures=%s folder=%s", how.value, child.saved_model)
     return how
 
 
-def _how(served: Served) -> Signatures:
-    if served.export_fn:
-        return Signatures.EXPORT_FN
-    if served.parent_keras and served.parent_saved_model:
-        return Signatures.PARENT
-    return Signatures.TRANSFORM_GRAPH if served.transform_output else Signatures.INPUTS
+def _how(sources: ExportSources) -> SignatureSource:
+    if sources.export_fn:
+        return SignatureSource.EXPORT_FN
+    if sources.parent_keras and sources.parent_saved_model:
+        return SignatureSource.PARENT
+    return SignatureSource.TRANSFORM_GRAPH if sources.transform_output else SignatureSource.INPUTS
 
 
-def _export(model: keras.Model, folder: str, served: Served, how: Signatures) -> None:
-    if how is Signatures.EXPORT_FN:
+def _export(model: keras.Model, folder: str, sources: ExportSources, how: SignatureSource) -> None:
+    if how is SignatureSource.EXPORT_FN:
         args = ExportArgs(
             serving_model_dir=folder,
-            transform_output=served.transform_output,
-            parent_model_dir=served.parent_saved_model,
+            transform_output=sources.transform_output,
+            parent_model_dir=sources.parent_saved_model,
         )
-        user_function(served.export_fn, "export_fn")(model, args)
-    elif how is Signatures.PARENT:
-        assert served.parent_keras
-        assert served.parent_saved_model
-        parent = read(served.parent_keras, custom_objects=served.custom_objects)
+        user_function(sources.export_fn, "export_fn")(model, args)
+    elif how is SignatureSource.PARENT:
+        assert sources.parent_keras
+        assert sources.parent_saved_model
+        parent = read(sources.parent_keras, custom_objects=sources.custom_objects)
         same_signatures.write_with_weights(
-            served.parent_saved_model, folder, named_weights(parent), named_weights(model)
+            sources.parent_saved_model, folder, named_weights(parent), named_weights(model)
         )
     else:
-        assert served.transform_output
-        network = _BehindTransform(model, served.transform_output, served.label)
+        assert sources.transform_output
+        network = _BehindTransform(model, sources.transform_output, sources.label)
         tf.saved_model.save(network, folder, signatures=network.signatures())
 
 

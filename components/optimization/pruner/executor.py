@@ -9,9 +9,10 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.utils import path_utils
 
+from tfx_loop.core.errors import ModelError
+from tfx_loop.models.formats import keras_model_of
 from tfx_loop.optimization.fine_tuning import execution
-from tfx_loop.optimization.fine_tuning.node import required_keras
-from tfx_loop.optimization.pruner import job
+from tfx_loop.optimization.pruner import pruner
 from tfx_loop.optimization.pruner.settings import PruningSettings
 
 _LOG = logging.getLogger(__name__)
@@ -28,11 +29,23 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Prunes the model given; see Pruner."""
         settings = PruningSettings.from_json(json.loads(exec_properties["settings"]))
-        with execution.opened("parent", _files, input_dict, output_dict, exec_properties) as given:
-            report = job.run(given.job, settings, given.worker, given.out, _LOG.info)
+        with execution.opened("parent", _files, input_dict, output_dict, exec_properties) as opened:
+            job, worker = opened
+            report = pruner.run(job, settings, worker, _LOG.info)
         execution.publish(report, output_dict, settings.variant, "prune")
 
 
 def _files(folder: Path) -> tuple[Path, Path]:
-    """Returns the Keras file whose layers are pruned, and what is deployed of that model."""
-    return Path(required_keras(str(folder))), Path(path_utils.serving_model_path(str(folder)))
+    """Returns the Keras file whose layers are pruned, and what is deployed of that model.
+
+    Raises:
+        ModelError: The Trainer left no Keras file.
+    """
+    keras = keras_model_of(folder)
+    if keras is None:
+        raise ModelError(
+            f"Expected Format-Keras/model.keras beside the SavedModel in {folder}, received none. "
+            "Let the Trainer save its tf_keras model there: training-time techniques need its "
+            "layers."
+        )
+    return keras, Path(path_utils.serving_model_path(str(folder)))

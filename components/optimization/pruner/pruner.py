@@ -1,14 +1,24 @@
-"""How is a model pruned, in a child process, and what came of it?"""
+"""Pruning and clustering of a Keras model in a child process, and the report on the child."""
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.contracts.optimization_report import OptimizationResult
+from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.models.inference import inputs_of
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.fine_tuning.outputs import Served, Written, to_payload
+from tfx_loop.optimization.fine_tuning.comparison import comparison_report
+from tfx_loop.optimization.fine_tuning.job import (
+    ChildFiles,
+    ExportSources,
+    FineTuningJob,
+    SignatureSource,
+    to_payload,
+)
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.pruner.settings import PruningSettings
 from tfx_loop.optimization.pruner.sparsity import KernelSparsity, Reached
@@ -21,14 +31,16 @@ class PruningResult:
     """A pruned model and what its weights show.
 
     Attributes:
-        written: Where the child lies, as Keras file and as SavedModel.
+        child: Where it lies.
+        signatures: Where the signatures of its SavedModel come from.
         kernels: Every kernel, counted on the weights in the file.
         skipped: Why layers were left alone, by step (`pruning`, `clustering`) and layer.
         trainings: What each step's training came to.
         seconds: Wall time.
     """
 
-    written: Written
+    child: ChildFiles
+    signatures: SignatureSource
     kernels: tuple[KernelSparsity, ...]
     skipped: dict[str, dict[str, str]]
     trainings: dict[str, dict[str, Any]]
@@ -45,6 +57,51 @@ class PruningResult:
         return sum(k.zeros for k in self.kernels) / sum(k.size for k in self.kernels)
 
 
+def run(
+    job: FineTuningJob,
+    settings: PruningSettings,
+    worker: Worker,
+    progress: Callable[[str], None] | None = None,
+) -> OptimizationResult:
+    """Writes the pruned model and returns the report on it.
+
+    Args:
+        job: The model, its rows, and by what the child is judged.
+        settings: What is pruned.
+        worker: Runs everything that needs TensorFlow.
+        progress: Gets a line an epoch.
+
+    Raises:
+        LoopError: As `prune`; DataError where the rows lack a column.
+    """
+    custom_objects = settings.fine_tuning.custom_objects
+    inputs = inputs_of(worker, job.parent, custom_objects)
+    reporting = job.reporting_rows(inputs)
+    # The child has its parent's shape, so it may answer under all of its signatures.
+    sources = replace(
+        job.export_sources, parent_keras=str(job.parent), custom_objects=custom_objects
+    )
+    result = prune(
+        job.parent,
+        job.training_rows(inputs),
+        settings,
+        worker,
+        job.child.folder,
+        sources=sources,
+        progress=progress,
+    )
+    return comparison_report(
+        worker,
+        job.compared_parent(reporting, custom_objects),
+        job.compared_child(reporting, settings.pattern.value, custom_objects),
+        job.acceptance,
+        technique=settings.technique,
+        settings=settings.to_json(),
+        notes=(*job.notes, *_notes(result)),
+        refused=_refusal(result),
+    )
+
+
 def prune(
     source: Path,
     rows: Rows,
@@ -52,7 +109,7 @@ def prune(
     worker: Worker,
     out: Path,
     *,
-    served: Served | None = None,
+    sources: ExportSources | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PruningResult:
     """Returns the model of a file, pruned and clustered, and writes it into `out`.
@@ -63,7 +120,7 @@ def prune(
         settings: The pattern, the sparsity, the training.
         worker: Runs TFMOT.
         out: Gets `Format-Keras/model.keras` and `Format-Serving/`.
-        served: What the SavedModel's signatures are made from.
+        sources: What the SavedModel's signatures are made from.
         progress: Gets a line an epoch.
 
     Raises:
@@ -72,20 +129,46 @@ def prune(
         ModelError: The file holds no functional tf_keras model.
         ChildFailed: TFMOT aborted, took too long or too much memory.
     """
-    written = Written.within(out)
+    child = ChildFiles(out)
     with tempfile.TemporaryDirectory(prefix="loop-prune-") as scratch:
         payload = {
             "model": str(source),
             "rows": str(write_rows(Path(scratch) / "rows.npz", rows.inputs, rows.labels)),
             "settings": settings.to_json(),
-            **to_payload(written, served),
+            **to_payload(child, sources),
         }
         doing = f"{settings.technique} of {source}"
         done = worker.call(_FUNCTION, payload, doing=doing, progress=progress)
     return PruningResult(
-        written=written.signed(done["signatures"]),
-        kernels=tuple(KernelSparsity.from_json(kernel) for kernel in done["kernels"]),
+        child=child,
+        signatures=SignatureSource(done["signatures"]),
+        kernels=json_codec.from_json(tuple[KernelSparsity, ...], done["kernels"], "kernels"),
         skipped=done["skipped"],
         trainings=done["trainings"],
         seconds=done["seconds"],
     )
+
+
+def _refusal(result: PruningResult) -> str:
+    """Returns which kernels have fewer zeros than asked for, in a sentence; empty for none."""
+    if not result.denser:
+        return ""
+    kernels = ", ".join(f"{k.layer} {k.zero_units} of {k.units}" for k in result.denser)
+    return f"Fewer zeros than asked for in {kernels}."
+
+
+def _notes(result: PruningResult) -> tuple[str, ...]:
+    """Returns what people want to know of a pruning, in sentences."""
+    notes = [
+        f"Left alone in {step}: "
+        + ", ".join(f"{layer} ({reason})" for layer, reason in reasons.items())
+        + "."
+        for step, reasons in result.skipped.items()
+        if reasons
+    ]
+    for step, training in result.trainings.items():
+        notes.append(
+            f"Training while {step}: epoch {training['kept_epoch']} of {training['epochs']} kept, "
+            f"{training['seconds']:.1f} s."
+        )
+    return (*notes, f"Signatures of the SavedModel come from: {result.signatures.value}.")

@@ -1,6 +1,6 @@
 """Are the zeros where they were asked for? Counted on the weights themselves. Pure."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -59,16 +59,6 @@ class KernelSparsity:
     def sparsity(self) -> float:
         """Returns the fraction of zeros."""
         return self.zeros / self.size
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the record as JSON."""
-        return asdict(self) | {"shape": list(self.shape), "reached": self.reached.value}
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "KernelSparsity":
-        """Returns the record that `to_json` wrote."""
-        shape, reached = tuple(content["shape"]), Reached(content["reached"])
-        return cls(**content | {"shape": shape, "reached": reached})
 
 
 def measure(

@@ -6,9 +6,10 @@ from typing import Any
 
 import tf_keras as keras
 
+from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.child import report_progress
 from tfx_loop.optimization.fine_tuning import keras_model
-from tfx_loop.optimization.fine_tuning.outputs import from_payload
+from tfx_loop.optimization.fine_tuning.job import from_payload
 from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows, read_rows
 from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
@@ -22,7 +23,7 @@ from tfx_loop.optimization.fine_tuning.training import (
 from tfx_loop.optimization.pruner import eligible, wrapping
 from tfx_loop.optimization.pruner.schedule import schedule
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
-from tfx_loop.optimization.pruner.sparsity import measure
+from tfx_loop.optimization.pruner.sparsity import KernelSparsity, measure
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
     """Prunes and clusters the model of a file and writes the child, plain Keras again.
 
     Args:
-        payload: `model` (.keras or .h5), `rows` (.npz), `keras` and `saved_model` (where the child
-            goes), `settings`, and `served` (what the signatures are made from).
+        payload: `model` (.keras or .h5), `rows` (.npz), `settings`, and `child` and
+            `export_sources` as `job.to_payload` has them.
 
     Returns:
         `kernels` as `KernelSparsity` (read back from the file written), `skipped` reasons by
@@ -57,12 +58,12 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         skipped["clustering"] = selection.skipped
         model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
     keras_model.compile_like(model, source)
-    place, served = from_payload(payload)
-    signatures = write_child(model, place, served, keras_inputs(model, rows.inputs))
+    child, sources = from_payload(payload)
+    signatures = write_child(model, child, sources, keras_inputs(model, rows.inputs))
     custom_objects = settings.fine_tuning.custom_objects
-    written = keras_model.read(payload["keras"], custom_objects=custom_objects)
+    written = keras_model.read(child.keras, custom_objects=custom_objects)
     return {
-        "kernels": _measured(written, pruned, settings),
+        "kernels": json_codec.to_json(_measured(written, pruned, settings)),
         "skipped": {
             step: {layer: reason.value for layer, reason in reasons.items()}
             for step, reasons in skipped.items()
@@ -112,11 +113,9 @@ def _clustered(
 
 def _measured(
     written: keras.Model, pruned: tuple[str, ...], settings: PruningSettings
-) -> list[dict[str, Any]]:
+) -> list[KernelSparsity]:
     """Returns what the weights read back show: TFMOT's wrappers are not asked."""
     return [
-        measure(
-            kernel.layer, kernel.weight, values, settings, pruned=kernel.layer in pruned
-        ).to_json()
+        measure(kernel.layer, kernel.weight, values, settings, pruned=kernel.layer in pruned)
         for kernel, values in wrapping.kernels_of(written)
     ]

@@ -172,7 +172,7 @@ class _Maker:
             )
             training = self.network.training
             done = distill(self.network.keras, training, settings, self.worker, out)
-            return self._shop(done.written.keras, "student_float").make(Mode.FLOAT).path
+            return self._shop(done.child.keras, "student_float").make(Mode.FLOAT).path
 
         self._add("distilled student", taught)
         keras = out / "Format-Keras" / "model.keras"
@@ -191,8 +191,8 @@ class _Maker:
         def pruned() -> Path:
             training = self.network.training
             done = prune(self.network.keras, training, settings, self.worker, out)
-            keras.append(done.written.keras)
-            return self._shop(done.written.keras, out.name + "_float").make(Mode.FLOAT).path
+            keras.append(done.child.keras)
+            return self._shop(done.child.keras, out.name + "_float").make(Mode.FLOAT).path
 
         self._add(technique, pruned)
         return keras[0] if keras else None

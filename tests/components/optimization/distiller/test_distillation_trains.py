@@ -37,8 +37,8 @@ def settings(student="student", epochs=12, **more):
 
 def test_a_student_learns_from_the_teacher_alone(worker, tmp_path):
     result = distill(trained(), ROWS, settings(alpha=1.0), worker, tmp_path)
-    assert accuracy(result.written.keras) > 0.85
-    written = keras.models.load_model(result.written.keras)
+    assert accuracy(result.child.keras) > 0.85
+    written = keras.models.load_model(result.child.keras)
     assert written.optimizer is not None
 
 
@@ -49,7 +49,7 @@ def test_a_student_of_logits_learns_from_a_tflite_teacher(worker, tmp_path):
     chosen = settings("student_of_logits")
     result = distill(tmp_path / "teacher.tflite", ROWS, chosen, worker, tmp_path / "out")
     assert result.predicts == "one of several classes, from logits"
-    assert accuracy(result.written.keras) > 0.85
+    assert accuracy(result.child.keras) > 0.85
 
 
 def test_a_student_takes_the_rows_its_own_way(worker, tmp_path):
@@ -60,7 +60,7 @@ def test_a_student_takes_the_rows_its_own_way(worker, tmp_path):
     out = tmp_path / "out"
     result = distill(tmp_path / "teacher", FLAT, chosen, worker, out, teacher_rows=ROWS)
     flat = JUDGED_ON.inputs[IMAGE].reshape(-1, 64)
-    assert accuracy(result.written.keras, flat) > 0.8
+    assert accuracy(result.child.keras, flat) > 0.8
 
 
 def test_layers_are_matched_and_rows_augmented(worker, tmp_path):
@@ -69,9 +69,9 @@ def test_layers_are_matched_and_rows_augmented(worker, tmp_path):
         features=(pair,), augment_fn="digit_networks.shifted", augmented_copies=1, epochs=4
     )
     result = distill(trained(), ROWS, chosen, worker, tmp_path)
-    written = keras.models.load_model(result.written.keras)
+    written = keras.models.load_model(result.child.keras)
     assert written.layers[0].name == "student_features"
-    assert accuracy(result.written.keras) > 0.6
+    assert accuracy(result.child.keras) > 0.6
 
 
 def test_numbers_are_learned_by_regression(worker, tmp_path):
@@ -84,7 +84,7 @@ def test_numbers_are_learned_by_regression(worker, tmp_path):
     tuning = FineTuningSettings(epochs=40, learning_rate=0.05, batch_size=32)
     chosen = settings(student_fn=f"{__name__}.line", alpha=1.0, fine_tuning=tuning)
     result = distill(tmp_path / "teacher.keras", rows, chosen, worker, tmp_path / "out")
-    student = keras.models.load_model(result.written.keras)
+    student = keras.models.load_model(result.child.keras)
     assert result.predicts == "numbers"
     assert np.abs(student(values).numpy() - answers).max() < 0.05
 

@@ -5,7 +5,8 @@ import pytest
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.import_path import user_function
-from tfx_loop.optimization.fine_tuning.node import Judged, present, required_keras
+from tfx_loop.optimization.fine_tuning.comparison import Acceptance
+from tfx_loop.optimization.fine_tuning.job import slices_in
 from tfx_loop.optimization.fine_tuning.rows_file import read_rows, write_rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 
@@ -69,23 +70,17 @@ def test_the_evaluators_config_names_label_metric_and_slices():
         '{"modelSpecs": [{"labelKey": "late"}], "slicingSpecs": [{}, {"featureKeys": ["hour"]}],'
         ' "metricsSpecs": [{"metrics": [{"className": "AUC"}]}]}'
     )
-    judged = Judged.from_properties({"eval_config": config, "max_metric_drop": 0.01})
+    judged = Acceptance.from_properties({"eval_config": config, "max_metric_drop": 0.01})
     assert (judged.label, judged.metric, judged.slices) == ("late", "AUC", ("hour",))
     assert (judged.max_metric_drop, judged.max_slice_drop) == (0.01, None)
-    plain = Judged.from_properties({"label_key": "digit"})
+    plain = Acceptance.from_properties({"label_key": "digit"})
     assert (plain.label, plain.metric, plain.max_metric_drop) == ("digit", None, None)
     with pytest.raises(ConfigError, match="label_key"):
-        Judged.from_properties({})
+        Acceptance.from_properties({})
 
 
 def test_slices_that_the_rows_lack_are_said():
-    assert present(("hour",), ["hour", "x"]) == (("hour",), ())
-    found, notes = present(("hour", "day"), ["hour"])
+    assert slices_in(("hour",), ["hour", "x"]) == (("hour",), ())
+    found, notes = slices_in(("hour", "day"), ["hour"])
     assert found == ("hour",)
     assert "day" in notes[0]
-
-
-def test_a_model_without_a_keras_file_is_an_error(tmp_path):
-    with pytest.raises(Exception, match="Format-Keras/model") as error:
-        required_keras(str(tmp_path))
-    assert "\n" not in str(error.value)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, ModelError
-from tfx_loop.optimization.fine_tuning.outputs import Served, Signatures, Written
+from tfx_loop.optimization.fine_tuning.job import ChildFiles, ExportSources, SignatureSource
 from tfx_loop.optimization.fine_tuning.serving import write_child
 
 pytestmark = pytest.mark.tensorflow
@@ -62,13 +62,13 @@ def parent(tmp_path):
 
 def served(parent, **changes):
     places = {"parent_keras": "parent.keras", "parent_saved_model": "served"} | changes
-    return Served(**{name: str(parent / place) for name, place in places.items()})
+    return ExportSources(**{name: str(parent / place) for name, place in places.items()})
 
 
 def test_the_child_answers_under_the_signature_of_its_parent(parent):
-    child, written = network(1), Written.within(parent / "child")
+    child, written = network(1), ChildFiles(parent / "child")
     how = write_child(child, written, served(parent), ROWS)
-    assert how is Signatures.PARENT
+    assert how is SignatureSource.PARENT
     answer = tf.saved_model.load(str(written.saved_model)).signatures["words"]
     scores = answer(word=tf.constant(["cat", "ant"]))["score"].numpy()
     assert np.array_equal(scores, child(np.array([[2.0], [0.0]])).numpy())
@@ -79,13 +79,13 @@ def test_the_child_answers_under_the_signature_of_its_parent(parent):
 def test_the_parent_stays_as_it_was(parent):
     files = [path for path in (parent / "served").rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
-    write_child(network(1), Written.within(parent / "child"), served(parent), ROWS)
+    write_child(network(1), ChildFiles(parent / "child"), served(parent), ROWS)
     assert {path: path.read_bytes() for path in files} == before
 
 
 def test_a_keras_file_of_another_model_is_refused(parent):
     network(2).save(parent / "other.keras")
-    written = Written.within(parent / "child")
+    written = ChildFiles(parent / "child")
     with pytest.raises(ModelError, match="give export_fn") as error:
         write_child(network(1), written, served(parent, parent_keras="other.keras"), ROWS)
     assert "hidden/kernel" in str(error.value)
@@ -93,8 +93,8 @@ def test_a_keras_file_of_another_model_is_refused(parent):
 
 
 def test_without_a_parent_the_inputs_are_the_signatures(tmp_path):
-    child, written = network(1), Written.within(tmp_path)
-    assert write_child(child, written, Served(), ROWS) is Signatures.INPUTS
+    child, written = network(1), ChildFiles(tmp_path)
+    assert write_child(child, written, ExportSources(), ROWS) is SignatureSource.INPUTS
     loaded = tf.saved_model.load(str(written.saved_model))
     expected = child(ROWS["number"]).numpy()
     examples = [
@@ -112,19 +112,19 @@ def test_without_a_parent_the_inputs_are_the_signatures(tmp_path):
 
 
 def test_the_users_function_decides_when_it_is_named(tmp_path):
-    written = Written.within(tmp_path)
-    chosen = Served(export_fn=f"{__name__}.export_doubled", transform_output="graph")
-    assert write_child(network(1), written, chosen, ROWS) is Signatures.EXPORT_FN
+    written = ChildFiles(tmp_path)
+    chosen = ExportSources(export_fn=f"{__name__}.export_doubled", transform_output="graph")
+    assert write_child(network(1), written, chosen, ROWS) is SignatureSource.EXPORT_FN
     loaded = tf.saved_model.load(str(written.saved_model))
     assert list(loaded.signatures) == ["doubled"]
 
 
 def test_a_function_that_writes_nothing_is_an_error(tmp_path):
-    chosen = Served(export_fn=f"{__name__}.export_nothing")
+    chosen = ExportSources(export_fn=f"{__name__}.export_nothing")
     with pytest.raises(ModelError, match="Write it to args"):
-        write_child(network(1), Written.within(tmp_path), chosen, ROWS)
+        write_child(network(1), ChildFiles(tmp_path), chosen, ROWS)
     with pytest.raises(ConfigError, match="importable module"):
-        write_child(network(1), Written.within(tmp_path), Served(export_fn="no.such.fn"), ROWS)
+        write_child(network(1), ChildFiles(tmp_path), ExportSources(export_fn="no.such.fn"), ROWS)
 
 
 def export_doubled(model, args):

@@ -1,5 +1,7 @@
 """The node Pruner on real artifacts: its model serves as the parent did, its report adds up."""
 
+import shutil
+
 import pytest
 import tensorflow as tf
 from digit_artifacts import examples, model, outputs, properties
@@ -13,6 +15,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationVerdict,
     read_report,
 )
+from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.component import Pruner
 from tfx_loop.optimization.pruner.executor import Executor
@@ -69,6 +72,21 @@ def test_a_pruned_model_serves_as_its_parent_and_is_reported(tmp_path):
     scores = loaded[1]["serving_columns"](image=tf.constant(images))["probabilities"].numpy()
     right = (scores.argmax(axis=1) == digits()[1].labels).mean()
     assert right == pytest.approx(report.overall.child.value)
+
+
+def test_a_model_without_a_keras_file_is_an_error(tmp_path):
+    parent, rows = model(tmp_path / "parent"), examples(tmp_path / "examples")
+    shutil.rmtree(tmp_path / "parent" / "Format-Keras")
+    node = Pruner(
+        model=channel_utils.as_channel([parent]),
+        examples=channel_utils.as_channel([rows]),
+        settings=PruningSettings(),
+        label_key="digit",
+    )
+    made = outputs(tmp_path / "out")
+    with pytest.raises(ModelError, match="Format-Keras/model") as error:
+        Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
+    assert "\n" not in str(error.value)
 
 
 def test_a_limit_that_is_broken_is_said(tmp_path):

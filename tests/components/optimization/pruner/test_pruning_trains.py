@@ -12,7 +12,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.fine_tuning.outputs import Signatures
+from tfx_loop.optimization.fine_tuning.job import SignatureSource
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner import wrapping
 from tfx_loop.optimization.pruner.pruner import prune
@@ -45,12 +45,12 @@ def test_two_of_four_is_exact_in_every_eligible_layer(worker, tmp_path):
         assert kernels[name].sparsity == 0.5
     assert result.skipped["pruning"]["first"] == "fewer_than_4_input_channels"
     assert kernels["first"].zeros == 0
-    assert accuracy(result.written.keras) > accuracy(trained()) - 0.05
+    assert accuracy(result.child.keras) > accuracy(trained()) - 0.05
     assert sum("epoch=" in line for line in said) == SHORT.epochs
-    served = open_predictor(result.written.saved_model)
-    assert result.written.signatures is Signatures.INPUTS
+    served = open_predictor(result.child.saved_model)
+    assert result.signatures is SignatureSource.INPUTS
     answers = served.predict({IMAGE: JUDGED_ON.inputs[IMAGE]})["score"]
-    keras_answers = open_predictor(result.written.keras).predict(JUDGED_ON.inputs)["score"]
+    keras_answers = open_predictor(result.child.keras).predict(JUDGED_ON.inputs)["score"]
     assert np.allclose(answers, keras_answers, atol=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights(worker, tmp_path):
     weights = []
     for name in ("once", "again"):
         result = prune(trained(), ROWS, settings, worker, tmp_path / name)
-        model = keras.models.load_model(result.written.keras, compile=False)
+        model = keras.models.load_model(result.child.keras, compile=False)
         weights.append(model.get_weights())
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
@@ -146,7 +146,7 @@ def test_a_model_without_a_loss_needs_a_function_that_compiles_it(worker, tmp_pa
     tuning = FineTuningSettings(epochs=1, compile_fn="digit_networks.compile_for_digits")
     settings = PruningSettings(fine_tuning=tuning)
     result = prune(tmp_path / "plain.keras", ROWS, settings, worker, tmp_path / "out")
-    written = keras.models.load_model(result.written.keras)
+    written = keras.models.load_model(result.child.keras)
     assert isinstance(written.optimizer, keras.optimizers.SGD)
 
 
