@@ -19,7 +19,8 @@ class PushOrder:
         model_dir: The model's folder, on this machine.
         base_path: Folder or bucket that it is published to.
         model_name: Name that it is served under.
-        stages: The stages of its roll-out, as `PushTarget.stages_json` wrote them.
+        stages: The stages of its roll-out, pairs of group and percentage; empty takes the target's
+            own.
         model_uri: The Model artifact.
         run_id: Pipeline run that pushes.
     """
@@ -27,7 +28,7 @@ class PushOrder:
     model_dir: Path
     base_path: str
     model_name: str
-    stages: str
+    stages: Sequence[tuple[str, float]]
     model_uri: str
     run_id: str
 
@@ -35,8 +36,8 @@ class PushOrder:
 class PushTarget(Protocol):
     """Somewhere other than a model server."""
 
-    def stages_json(self, stages: Sequence[tuple[str, float]] | str) -> str:
-        """Returns roll-out stages as they travel through a pipeline; raises ConfigError."""
+    def check_stages(self, stages: Sequence[tuple[str, float]]) -> None:
+        """Checks roll-out stages; raises ConfigError."""
 
     def push(self, order: PushOrder) -> Mapping[str, int | float | str]:
         """Returns what PushedModel says of the push; raises LoopError."""

@@ -22,7 +22,8 @@ from tfx_loop.core.artifacts import Scalar, set_properties
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import Push, push
-from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
+from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings
+from tfx_loop.deployment.serving_pusher.targets import target_named
 
 _GOLDEN_SPLITS = ("eval", "train")
 
@@ -37,57 +38,58 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
+        settings = ServingPusherSettings.from_properties(exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         blessings = input_dict.get("model_blessing")
         if blessings and not model_utils.is_model_blessed(blessings[0]):
-            logging.info("push model=%s held=not_blessed", exec_properties["model_name"])
+            logging.info("push model=%s held=not_blessed", settings.model_name)
             set_properties(pushed, {"pushed": 0, "reason": "not_blessed"})
             return
         model = artifact_utils.get_single_instance(input_dict["model"])
         run_id = self._context.pipeline_run_id or "" if self._context else ""
-        target = target_named(exec_properties.get("target") or SERVER)
+        target = target_named(settings.target)
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
             if target is None:
-                properties = _push_to_server(model, model_dir, input_dict, exec_properties, run_id)
+                properties = _push_to_server(model, model_dir, input_dict, settings, run_id)
             else:
                 order = PushOrder(
                     model_dir=model_dir,
-                    base_path=exec_properties["base_path"],
-                    model_name=exec_properties["model_name"],
-                    stages=exec_properties.get("rollout_stages") or "",
+                    base_path=settings.base_path,
+                    model_name=settings.model_name,
+                    stages=settings.rollout_stages,
                     model_uri=model.uri,
                     run_id=run_id,
                 )
                 variant = model.get_string_custom_property("variant")
                 properties = {**target.push(order), **({"variant": variant} if variant else {})}
-        _describe(pushed, exec_properties["model_name"], properties)
+        _describe(pushed, settings.model_name, properties)
 
 
 def _push_to_server(
     model: types.Artifact,
     model_dir: Path,
     input_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
+    settings: ServingPusherSettings,
     run_id: str,
 ) -> dict[str, Scalar]:
     """Pushes a version and returns what PushedModel says of it."""
     examples = artifact_utils.get_single_instance(input_dict["examples"])
     profiles = input_dict.get("reference_profile")
-    client = ModelClient(exec_properties["server_url"], exec_properties["model_name"])
-    rows = golden.first_examples(_split_uri(examples), int(exec_properties["golden_rows"]))
-    examples_input = _examples_input(exec_properties)
+    client = ModelClient(settings.server_url, settings.model_name)
+    rows = golden.first_examples(_split_uri(examples), settings.golden_rows)
+    examples_input = _examples_input(settings)
     requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
     deployment = push(
         Push(
-            model_name=exec_properties["model_name"],
+            model_name=settings.model_name,
             model_dir=model_dir,
-            base_path=exec_properties["base_path"],
+            base_path=settings.base_path,
             model_uri=model.uri,
             reference_profile_uri=profiles[0].uri if profiles else "",
             variant=model.get_string_custom_property("variant"),
             examples_input=examples_input,
             run_id=run_id,
-            load_timeout_seconds=float(exec_properties["load_timeout_seconds"]),
+            load_timeout_seconds=float(settings.load_timeout_seconds),
         ),
         client,
         check=lambda version: golden.check_answers(client, version, requests),
@@ -96,7 +98,7 @@ def _push_to_server(
     )
     return {
         "pushed": 1,
-        "pushed_destination": os.path.join(exec_properties["base_path"], str(deployment.version)),
+        "pushed_destination": os.path.join(settings.base_path, str(deployment.version)),
         "pushed_version": deployment.version,
         "model_digest": deployment.model_digest,
         "variant": deployment.variant,
@@ -116,12 +118,12 @@ def _describe(pushed: types.Artifact, model_name: str, properties: dict[str, Sca
     )
 
 
-def _examples_input(exec_properties: dict[str, Any]) -> str:
+def _examples_input(settings: ServingPusherSettings) -> str:
     """Returns the input that clients give tf.Examples to; what comes next must take them too."""
-    base_path = exec_properties["base_path"]
+    base_path = settings.base_path
     if storage.is_remote(base_path):
         return ""  # The push refuses it.
-    stable = read_record(base_path, exec_properties["model_name"]).stable
+    stable = read_record(base_path, settings.model_name).stable
     folder = Path(base_path) / str(stable.version) if stable else None
     return golden.examples_input(folder) if folder is not None and folder.is_dir() else ""
 

@@ -4,11 +4,9 @@ The model is a bundle of EdgeBundler. It is published to a folder or bucket and 
 stages; nothing runs until a device has checked digests and golden answers itself.
 """
 
-import json
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from tfx_loop.contracts.pushed_model import PushOrder
 from tfx_loop.core.artifacts import Scalar
@@ -24,17 +22,13 @@ _LIVE = (State.CANDIDATE, State.STABLE)
 class DeviceTarget:
     """Publishes bundles; ServingPusher finds it by its import path."""
 
-    def stages_json(self, stages: Sequence[tuple[str, float]] | str) -> str:
-        """Returns roll-out stages as they travel through a pipeline, checked.
-
-        Args:
-            stages: Pairs of group and percentage, or JSON of such; empty takes the usual ones.
+    def check_stages(self, stages: Sequence[tuple[str, float]]) -> None:
+        """Checks the stages of a roll-out.
 
         Raises:
             ConfigError: A stage has no group, or a share that is not above 0 to 100.
         """
-        parsed = _parsed(stages if isinstance(stages, str) else json.dumps(list(stages)))
-        return json.dumps([[stage.group, stage.percent] for stage in parsed])
+        _stages(stages)
 
     def push(self, order: PushOrder) -> dict[str, Scalar]:
         """Publishes a bundle and returns what PushedModel says of it.
@@ -53,7 +47,7 @@ class DeviceTarget:
         release = publish(
             bundle,
             open_store(order.base_path),
-            stages=_parsed(order.stages),
+            stages=_stages(order.stages) or DEFAULT_STAGES,
             model_uri=order.model_uri,
             run_id=order.run_id,
             now_ms=lambda: int(time.time() * 1000),
@@ -74,15 +68,5 @@ def _properties(release: Release, base_path: str) -> dict[str, Scalar]:
     }
 
 
-def _parsed(stages: str) -> tuple[Stage, ...]:
-    try:
-        content: Any = json.loads(stages or "[]")
-        return tuple(Stage(str(group), float(percent)) for group, percent in content) or (
-            DEFAULT_STAGES
-        )
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            f"Expected pairs of group and percentage as rollout_stages, received {stages!r}."
-        ) from error
+def _stages(stages: Sequence[tuple[str, float]]) -> tuple[Stage, ...]:
+    return tuple(Stage(group, percent) for group, percent in stages)

@@ -30,8 +30,8 @@ class Tolerance:
     """How far a device may be off, in quantisation steps of the output.
 
     Attributes:
-        cpu_steps: For the CPU model on another CPU.
-        edge_tpu_steps: For the compiled model.
+        cpu_steps: How far the CPU model may be off on another CPU, in quantisation steps.
+        edge_tpu_steps: How far the compiled model may be off on the Edge TPU, in the same steps.
     """
 
     cpu_steps: float = 1.0

@@ -1,91 +1,50 @@
 """The EdgeBundler node: packs a model for devices into a bundle that they can check."""
 
-import json
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import channel, component_spec, standard_artifacts
+from tfx.dsl.components.base import executor_spec
+from tfx.types import standard_artifacts
 
 from tfx_loop.core.artifacts import EdgeTpuReport
-from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.node import Input, Node
 from tfx_loop.edge.edge_bundler.executor import Executor
+from tfx_loop.edge.edge_bundler.settings import EdgeBundlerSettings
 
 
-class EdgeBundlerSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and settings of EdgeBundler; lists travel as JSON."""
+class EdgeBundler(Node):
+    """Packs CPU model, compiled model, labels, golden answers and SHA-256 digests for devices.
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {
-        "name": component_spec.ExecutionParameter(type=str),
-        "labels": component_spec.ExecutionParameter(type=str),
-        "golden_rows": component_spec.ExecutionParameter(type=int),
-        "cpu_steps": component_spec.ExecutionParameter(type=float),
-        "edge_tpu_steps": component_spec.ExecutionParameter(type=float),
-    }
-    INPUTS: ClassVar[dict[str, Any]] = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "edgetpu_report": component_spec.ChannelParameter(type=EdgeTpuReport, optional=True),
-    }
-    OUTPUTS: ClassVar[dict[str, Any]] = {
-        "bundle": component_spec.ChannelParameter(type=standard_artifacts.Model),
-    }
+    The same content has the same digest. Devices need one file,
+    [components/edge/edge_bundle/on_device.py](../components/edge/edge_bundle/on_device.py), and
+    LiteRT. `python3 on_device.py https://…/digits --device-id kiosk-17 --group shop` fetches this
+    device's version, checks digests and golden answers, uses the Edge TPU when its delegate loads
+    and the CPU otherwise, and keeps the version before when a check fails.
 
-
-class EdgeBundler(base_component.BaseComponent):
-    """Packs CPU model, compiled model, labels, golden answers and digests for devices.
+    Inputs:
+        model: `edgetpu_model` of EdgeTPUCompiler, or any int8 TFLite Model.
+        examples: Examples from which the golden requests are taken: their features are the model's
+            inputs.
+        edgetpu_report: Report of EdgeTPUCompiler: names the minimum runtime and the compiler.
 
     Outputs:
-        bundle: A Model whose `Format-Serving` is the bundle; its CPU model is `tflite`, so that
-            Evaluator judges the very bytes that ship. Custom properties: bundle_digest, compiled
-            (1 or 0), golden_rows, variant.
+        bundle: A `Model` whose `Format-Serving` is the bundle; its CPU model is `tflite`, so that
+            Evaluator judges the very bytes that ship. Custom properties: `bundle_digest`,
+            `compiled` (1 or 0), `golden_rows`, `variant`.
+
+    Example:
+        bundler = EdgeBundler(
+            model=compiler.outputs["edgetpu_model"],
+            examples=example_gen.outputs["examples"],
+            edgetpu_report=compiler.outputs["edgetpu_report"],
+            name="taxi-edge",
+        )
     """
 
-    SPEC_CLASS = EdgeBundlerSpec
+    SETTINGS = EdgeBundlerSettings
+    INPUTS: ClassVar = {
+        "model": Input(standard_artifacts.Model),
+        "examples": Input(standard_artifacts.Examples),
+        "edgetpu_report": Input(EdgeTpuReport, optional=True),
+    }
+    OUTPUTS: ClassVar = {"bundle": standard_artifacts.Model}
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(
-        self,
-        model: channel.BaseChannel,
-        examples: channel.BaseChannel,
-        name: str,
-        edgetpu_report: channel.BaseChannel | None = None,
-        labels: Sequence[str] = (),
-        golden_rows: int = 8,
-        cpu_steps: float = 1.0,
-        edge_tpu_steps: float = 8.0,
-    ) -> None:
-        """Declares the node.
-
-        Args:
-            model: `edgetpu_model` of EdgeTPUCompiler, or any int8 TFLite Model.
-            examples: Examples from which the golden requests are taken: their features are the
-                model's inputs.
-            name: What the bundle is called on devices.
-            edgetpu_report: Report of EdgeTPUCompiler: names the minimum runtime and the compiler.
-            labels: Names of the classes in order; empty takes those packed into the model, if any.
-            golden_rows: How many rows each device asks before it uses a version.
-            cpu_steps: How far a device's CPU may be off, in quantisation steps of the output.
-            edge_tpu_steps: How far its Edge TPU may be off.
-
-        Raises:
-            ConfigError: The bundle has no name, or no golden row.
-        """
-        if not name or golden_rows < 1:
-            raise ConfigError(
-                f"Expected a name and golden_rows of at least 1, received {name!r} and "
-                f"{golden_rows}."
-            )
-        super().__init__(
-            spec=EdgeBundlerSpec(
-                model=model,
-                examples=examples,
-                **({} if edgetpu_report is None else {"edgetpu_report": edgetpu_report}),
-                bundle=channel.Channel(type=standard_artifacts.Model),
-                name=name,
-                labels=json.dumps(list(labels)),
-                golden_rows=golden_rows,
-                cpu_steps=float(cpu_steps),
-                edge_tpu_steps=float(edge_tpu_steps),
-            )
-        )

@@ -1,6 +1,5 @@
 """Runs EdgeBundler: a model and Examples in, a bundle out."""
 
-import json
 import logging
 import os
 import tempfile
@@ -20,6 +19,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.edge.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
 from tfx_loop.edge.edge_bundle.golden import Tolerance
+from tfx_loop.edge.edge_bundler.settings import EdgeBundlerSettings
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
 from tfx_loop.models.predictor import open_predictor
@@ -40,6 +40,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Packs one bundle; see EdgeBundler."""
+        settings = EdgeBundlerSettings.from_properties(exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         output = artifact_utils.get_single_instance(output_dict["bundle"])
@@ -53,19 +54,16 @@ class Executor(base_executor.BaseExecutor):
                 )
             compiled = fetch(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
             runtime = int(said.get("minimum_runtime") or 0)
-            rows = _golden_rows(cpu_model, examples, int(exec_properties["golden_rows"]))
+            rows = _golden_rows(cpu_model, examples, settings.golden_rows)
             parts = BundleParts(
-                name=exec_properties["name"],
+                name=settings.name,
                 cpu_model=cpu_model,
                 edge_tpu_model=compiled,
                 golden_rows=rows,
-                labels=json.loads(exec_properties.get("labels") or "[]"),
+                labels=settings.labels,
                 minimum_runtime={"edge_tpu": runtime} if compiled and runtime else {},
                 compiler_version=str(said.get("version") or "") if compiled else "",
-                tolerance=Tolerance(
-                    cpu_steps=float(exec_properties.get("cpu_steps") or 0.0),
-                    edge_tpu_steps=float(exec_properties.get("edge_tpu_steps") or 0.0),
-                ),
+                tolerance=settings.part(Tolerance),
             )
             bundle = build_bundle(parts, Path(scratch) / "bundle")
             _write(bundle, path_utils.serving_model_dir(output.uri))

@@ -1,6 +1,5 @@
 """Runs EdgeTPUCompiler: an int8 model in, the same model and perhaps its compiled twin out."""
 
-import json
 import logging
 import os
 import tempfile
@@ -15,7 +14,7 @@ from tfx.utils import path_utils
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings
+from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiling import EdgeTpuModel, compile_or_check
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
@@ -35,6 +34,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Compiles or checks one model; see EdgeTPUCompiler."""
+        settings = EdgeTPUCompilerSettings.from_properties(exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])
         output = artifact_utils.get_single_instance(output_dict["edgetpu_model"])
         report = artifact_utils.get_single_instance(output_dict["edgetpu_report"])
@@ -42,10 +42,10 @@ class Executor(base_executor.BaseExecutor):
             result = compile_or_check(
                 _fetched(model.uri, Path(scratch)),
                 Path(scratch) / "out",
-                _settings(exec_properties),
-                require_compiler=bool(exec_properties.get("require_compiler")),
-                prepared=bool(exec_properties.get("prepare")),
-                companions=[Path(p) for p in json.loads(exec_properties.get("companions") or "[]")],
+                settings,
+                require_compiler=settings.require_compiler,
+                prepared=settings.prepare,
+                companions=[Path(path) for path in settings.companions],
             )
             _write_models(result, output.uri)
         result.report.write(report.uri)
@@ -58,18 +58,6 @@ class Executor(base_executor.BaseExecutor):
             },
         )
         _describe(report, result)
-
-
-def _settings(exec_properties: dict[str, Any]) -> CompilerSettings:
-    return CompilerSettings(
-        executable=exec_properties.get("executable") or "",
-        container_image=exec_properties.get("container_image") or "",
-        timeout_seconds=float(exec_properties["timeout_seconds"]),
-        memory_mb=float(exec_properties["memory_mb"]),
-        min_mapped_share=float(exec_properties.get("min_mapped_share") or 0.0),
-        min_runtime_version=int(exec_properties.get("min_runtime_version") or 0),
-        search_delegate=bool(exec_properties.get("search_delegate")),
-    )
 
 
 def _fetched(model_uri: str, scratch: Path) -> Path:

@@ -37,7 +37,8 @@ class CompilerSettings:
         timeout_seconds: Wall time of one compilation.
         memory_mb: Memory that it may take, MiB.
         min_mapped_share: Least share of a model's operators that must run on the Edge TPU, 0 to
-            1; whatever it is, one operator has to.
+            1; whatever it is, one operator has to. A compiler that maps fewer fails; an analyser
+            that expects fewer says so in the report.
         min_runtime_version: Oldest Edge TPU runtime to compile for; 0 leaves it to the compiler.
         search_delegate: Lets the compiler search for a smaller part of the graph when the whole
             one fails.

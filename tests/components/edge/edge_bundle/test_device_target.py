@@ -131,8 +131,15 @@ def test_the_node_for_devices_needs_neither_server_nor_examples():
     model, _ = channels()
     node = ServingPusher(model=model, model_name="tiny", base_path="gs://b", target="devices")
     assert "examples" not in node.inputs
-    stages = json.loads(node.exec_properties["rollout_stages"])
-    assert stages[0] == ["canary", 100.0]
+    assert node.exec_properties["target"] == "devices"
+    with pytest.raises(ConfigError, match="percentage above 0 to 100"):
+        ServingPusher(
+            model=model,
+            model_name="tiny",
+            base_path="gs://b",
+            target="devices",
+            rollout_stages=[("canary", 101)],
+        )
 
 
 def test_the_node_for_a_server_needs_both():

@@ -1,0 +1,43 @@
+"""Settings of ServingPusher."""
+
+from dataclasses import dataclass
+
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.settings import NodeSettings
+from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPusherSettings(NodeSettings):
+    """Where a model is pushed, and how long that may take.
+
+    Attributes:
+        model_name: Name that the server serves it under, or that the bundle has.
+        base_path: Folder of numbered versions that the server watches; of devices the folder or
+            bucket that they fetch from.
+        server_url: REST address of the server, such as `http://127.0.0.1:8501`; devices need none.
+        load_timeout_seconds: How long the version may take to become available.
+        golden_rows: How many rows are asked and compared.
+        target: `server` or `devices`.
+        rollout_stages: For devices, pairs of group and percentage, in order; empty is the group
+            `canary`, then 10, 50 and 100 % of the group `default`. The last stage makes the version
+            everybody's.
+    """
+
+    model_name: str
+    base_path: str
+    server_url: str = ""
+    load_timeout_seconds: int = 120
+    golden_rows: int = 8
+    target: str = SERVER
+    rollout_stages: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        receiver = target_named(self.target)
+        if receiver is not None:
+            receiver.check_stages(self.rollout_stages)
+        elif not self.server_url:
+            raise ConfigError(
+                "Expected server_url to push to a server, received no server_url. Give it, or set "
+                "target to 'devices'."
+            )
