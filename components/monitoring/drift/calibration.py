@@ -1,4 +1,4 @@
-"""How far does a feature move in a season anyway? Measured on windows of rows that did not drift.
+"""Season floors: how far a feature moves anyway, measured on windows of rows that did not drift.
 
 Mondays are not Sundays and December is not June. The training rows are cut into windows as long as
 the one that is judged; how far each lies from all the others is what the data do by themselves, and
@@ -19,8 +19,11 @@ from tfx_loop.monitoring.profile.counts import IntArray
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
+# Two months of days: older ones say less of this season.
 MOST_WINDOWS = 60
+# A last window that is shorter than this is left out: it would vary more than whole ones do.
 _LEAST_SHARE = 2 / 3
+# By the length of a name: how it is written, and its milliseconds.
 _FORMATS = {10: ("%Y-%m-%d", 86_400_000), 13: ("%Y-%m-%dT%H", 3_600_000)}
 
 
@@ -52,6 +55,8 @@ def season_floors(
         seen = np.array([window[name] for window in windows if name in window])
         if len(seen) < 2:
             continue
+        # Student's t: the deviation is known from these few windows alone (Hahn and Meeker 1991,
+        # "Statistical intervals", chapter 4).
         limit = float(special.stdtrit(len(seen) - 1, confidence))
         margin = limit * float(seen.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
         floors[name] = float(max(seen.max(), seen.mean() + margin))

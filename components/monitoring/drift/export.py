@@ -1,4 +1,4 @@
-"""How is a comparison given out: as JSON, as a page, as gauges?"""
+"""A comparison as JSON, as a page and as gauges."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ class Comparison:
 
     Attributes:
         report: Features of all rows and of slices.
-        reference: The profile of what is usual.
+        reference: The profile of the baseline.
         current: What came since, counted on its bins.
         settings: When a feature has drifted or is broken.
     """

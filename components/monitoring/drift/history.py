@@ -1,4 +1,4 @@
-"""Which windows came before, in a few numbers each? Carried from report to report."""
+"""Windows before this one in a few numbers each, carried from report to report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -10,7 +10,9 @@ from tfx_loop.contracts.window_quality import RealisedQuality
 if TYPE_CHECKING:
     from tfx_loop.contracts.drift_report import DriftResult
 
+# As many columns as a picture over time has room for.
 MOST_WINDOWS = 24
+# A map shows the twenty that moved most (heat_map.py).
 MOST_FEATURES = 30
 _DIGITS = 4
 

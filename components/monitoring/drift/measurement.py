@@ -13,10 +13,13 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
-    Seen,
+    ObservedFeature,
     find_fault,
 )
-from tfx_loop.monitoring.drift.data_faults.sample_statistics import Traits, read_traits
+from tfx_loop.monitoring.drift.data_faults.sample_statistics import (
+    SampleStatistics,
+    sample_statistics,
+)
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import compare
 from tfx_loop.monitoring.profile.columns import fits
@@ -102,22 +105,26 @@ def _whole(
     unfit = f"{counts.unfit:,} values are not {profile.type.value}" if counts.unfit else ""
     if counts.unfit > _UNFIT_SHARE * counts.rows:
         return replace(blank, fault=TYPE_CHANGED, note=unfit)
-    seen = Seen(profile, counts, _traits(profile, rows))
+    seen = ObservedFeature(profile, counts, _sampled(profile, rows))
     found = _measured(blank, seen, settings, enough, _effective(window, profile, ""))
     return replace(found, note=found.note or unfit)
 
 
-def _traits(profile: FeatureProfile, rows: Any) -> Traits:
+def _sampled(profile: FeatureProfile, rows: Any) -> SampleStatistics:
     if rows is None:
-        return Traits()
+        return SampleStatistics()
     column = sampled_column(rows, profile)
     if column is None or not fits(column, profile.type):
-        return Traits()
-    return read_traits(column, profile.type, profile.bins)
+        return SampleStatistics()
+    return sample_statistics(column, profile.type, profile.bins)
 
 
 def _measured(
-    feature: FeatureDrift, seen: Seen, settings: DriftSettings, enough: bool, effective: Any
+    feature: FeatureDrift,
+    seen: ObservedFeature,
+    settings: DriftSettings,
+    enough: bool,
+    effective: Any,
 ) -> FeatureDrift:
     """Adds effects, p-value and fault; without rows enough only infinities are looked for.
 
@@ -151,7 +158,7 @@ def _slices(
             kind = (profile.kind or profile.type).value
             blank = FeatureDrift(feature=profile.name, type=kind, slice=name)
             effective = _effective(window, profile, name)
-            feature = _measured(blank, Seen(part, counts), settings, True, effective)
+            feature = _measured(blank, ObservedFeature(part, counts), settings, True, effective)
             found.append(replace(feature, fault=None, note=""))
     return found
 

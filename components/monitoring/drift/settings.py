@@ -1,4 +1,4 @@
-"""When has a feature drifted, and when is it broken? The settings of the monitor."""
+"""Settings of the monitor: when a feature has drifted, and when it is broken."""
 
 import math
 from collections.abc import Mapping

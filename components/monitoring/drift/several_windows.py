@@ -1,4 +1,4 @@
-"""What moved over several windows, from their counts alone? No row is read again."""
+"""Several windows judged as one, from their counts alone: no row is read again."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Which numbers of a drift report does a monitoring system get, and how?
+"""Gauges of a drift report for monitoring systems: Prometheus and OpenTelemetry.
 
 The same gauges for both: Prometheus reads a text file (node_exporter's textfile collector, or any
 scrape of it), OpenTelemetry gets them through its metrics API. Names follow Prometheus' rules: a

@@ -1,4 +1,4 @@
-"""What of a prediction log is compared, and what is a window of it once it is counted?"""
+"""A counted window of the prediction log, and which of the log's columns are compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""What does a column look like, as exact counts on bins that were frozen at training time?"""
+"""Columns as exact counts on bins that were frozen at training time."""

@@ -1,4 +1,4 @@
-"""How is a window profiled by Beam, on one machine or on many, to the same bits?
+"""Window profiles counted by Beam, the same to the bit on one machine and on many.
 
 Files → record batches → (parted by row identity, each identity once) → `Profiler.profile` a batch →
 `CombinePerKey` by model version and window → one WindowProfile a key. What travels between workers
@@ -27,6 +27,7 @@ from tfx_loop.monitoring.profile.window_profile import WindowProfile, empty, mer
 
 _LOG = logging.getLogger(__name__)
 Key = tuple[int, str]
+# Of no window: no model version is negative.
 REST: Key = (-1, "")
 
 

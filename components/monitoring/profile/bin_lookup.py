@@ -1,4 +1,4 @@
-"""Into which bin does each value of a column fall? Exact, and several times faster than bisection.
+"""Bin of each value of a column: exact, and several times faster than bisection.
 
 A uniform grid over the edges tells the bin up to one comparison. The grid's cell of a number rises
 with the number whatever the rounding, so an edge in a lower cell lies below and one in a higher
@@ -13,7 +13,10 @@ import numpy.typing as npt
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 
 PlaceArray = npt.NDArray[Any]
+# Grids to try, the smallest first: it stays in the cache. Edges closer together than a cell of the
+# largest are left to bisection.
 _CELLS = (256, 1024, 4096, 16384)
+# Whole numbers as far apart as this get a table from number to bin, 128 KB of int16.
 _MOST_SPAN = 1 << 16
 
 
@@ -42,6 +45,7 @@ class NumericPlaces:
 
 
 def _cells(values: PlaceArray, low: Any, scale: Any, count: int) -> PlaceArray:
+    # In place, as are the steps below: fresh arrays would cost more than the arithmetic.
     scaled = values - low
     scaled *= scale
     np.clip(scaled, 0, count - 1, out=scaled)
@@ -50,6 +54,7 @@ def _cells(values: PlaceArray, low: Any, scale: Any, count: int) -> PlaceArray:
 
 def _grid(edges: PlaceArray) -> tuple[Any, Any, PlaceArray, PlaceArray] | None:
     """Returns low, scale, edges below each cell, and the edge in or after each cell."""
+    # A score's 199 edges are the most that are frozen; bisection takes any number.
     if len(edges) == 0 or len(edges) > 255:
         return None
     low = edges[0]
@@ -86,6 +91,7 @@ class IntegerPlaces:
         self._known = known[self._order]
         self._table = None
         if self._other and self._known[-1] - self._known[0] < _MOST_SPAN:
+            # One place more at both ends, for all numbers below and above.
             span = int(self._known[-1] - self._known[0]) + 1
             self._table = np.full(span + 2, self._other, dtype=np.int16)
             self._table[(self._known - self._known[0]).astype(np.int64) + 1] = self._order

@@ -1,4 +1,4 @@
-"""Into which bins does a feature fall? Frozen once, at training time.
+"""Bins of a feature, frozen once at training time.
 
 Numbers get equal-mass bins; strings, booleans and integers with few values get one bin a category
 and `other`. Missing values are always counted apart (counts.py).
@@ -15,6 +15,8 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.columns import FeatureType, FloatArray, numbers, strings
 
 Category = str | int
+# Fine enough that AUC estimated from the histogram of a window is as good as from its rows
+# (tests/benchmarks/drift), and still 1 KB a window.
 SCORE_BINS = 200
 
 
@@ -111,11 +113,15 @@ def equal_mass(ordered: FloatArray, bins: int) -> NumericBins:
     A value that fills a whole bin at the lower or the upper end keeps an empty bin beyond it, so
     that a window's values out there are not taken for it.
     """
+    # The i/bins quantiles as order statistics: edges are values that training had, so that "at most
+    # the edge" counts them exactly.
     ranks = np.ceil(np.arange(1, bins) * len(ordered) / bins).astype(np.int64) - 1
     edges = np.unique(ordered[np.maximum(ranks, 0)])
     smallest, largest = float(ordered[0]), float(ordered[-1])
+    # Without this bin a value below all of training's would be counted as its smallest.
     if edges[0] == smallest:
         edges = np.concatenate([[np.nextafter(smallest, -np.inf)], edges])
+    # One whole range beyond either end is plausible still; farther out counts as `outside`.
     width = largest - smallest
     return NumericBins(tuple(edges.tolist()), smallest - width, largest + width)
 
@@ -126,6 +132,7 @@ def score_bins() -> NumericBins:
     As wide as a proportion is uncertain (the arcsine transformation): 0.008 in the middle, 6e-5 at
     the ends. Where ones are rare, bins of equal width would put most scores into one of them.
     """
+    # Var(p) = p (1 - p) / n: under arcsine of the root all proportions are equally uncertain.
     edges = np.sin(np.pi / 2 * np.arange(1, SCORE_BINS) / SCORE_BINS) ** 2
     # One half stays what it is, so that answers of 0 and 1 fall apart at an edge.
     edges[SCORE_BINS // 2 - 1] = 0.5
@@ -143,4 +150,5 @@ def _top_strings(column: Any, most: int) -> tuple[str, ...]:
         )
         if value is not None
     ]
+    # Ties by name, so that the order of rows does not decide who gets a bin.
     return tuple(value for _, value in sorted(pairs)[:most])

@@ -1,4 +1,4 @@
-"""Which profile and which sample belong to a table of training rows?"""
+"""Profile and sample of a table of training rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -32,11 +32,12 @@ from tfx_loop.monitoring.profile.reference import (
     Moments,
     ReferenceProfile,
     SampleInfo,
-    Skipped,
+    SkippedColumn,
 )
 from tfx_loop.monitoring.profile.sample import sample
 
 CALENDAR_COLUMNS = ("event_time_ms", "span")
+# More slices than anybody looks at; each costs a cell of counts a window, and the tests power.
 MOST_SLICES = 64
 _NUMBERS = (FeatureType.INTEGER, FeatureType.NUMERIC, FeatureType.BOOLEAN)
 
@@ -100,7 +101,7 @@ def build(
     skipped = []
     for name in sorted({*columns, *lists} - ignored):
         if name in columns and not _has_value(columns[name]):
-            skipped.append(Skipped(name, "no_values"))
+            skipped.append(SkippedColumn(name, "no_values"))
         else:
             features.extend(profile_column(name, columns.get(name, lists.get(name)), request.bins))
     rows = sample(pa.table(_sample_columns(columns, request)), request.sample_rows, request.seed)
@@ -213,6 +214,7 @@ def slice_values(column: Any) -> Any:
     """Returns a flat column of text, whole numbers or booleans as texts to slice by."""
     if pa.types.is_floating(column.type):
         values = column.to_numpy(zero_copy_only=False)
+        # Beyond 2^53 doubles skip whole numbers, so two of them could be one slice.
         whole = (np.abs(values) < 2**53) & (values == np.floor(values))
         column = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)
     if pa.types.is_boolean(column.type):

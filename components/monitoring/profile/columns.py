@@ -1,4 +1,4 @@
-"""What type has a column of a table, and how are its values read for binning?
+"""Type of a column, and its values as they are read for binning.
 
 NaN and null are missing. Floats are rounded to float32, because that is what a tf.Example stores:
 otherwise 0.7 of a request's JSON and 0.7 of a training row would fall on two sides of an edge.
@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 from tfx_loop.core.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
+# What a tf.Example makes of a larger number would be infinite.
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class FeatureType(str, Enum):
-    """What kind of values a feature has; the last two are counted by aspects (aspects.py)."""
+    """What kind of values a feature has; the last two are counted as derived columns."""
 
     NUMERIC = "numeric"
     INTEGER = "integer"

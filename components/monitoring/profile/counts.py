@@ -1,4 +1,4 @@
-"""How many rows of a column fall into each frozen bin? Exact integers that merge in any order."""
+"""Rows of a column in each frozen bin: exact integers that merge in any order."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +72,7 @@ def count(column: Any, feature_type: FeatureType, bins: Bins) -> ColumnCounts:
 
 
 @dataclass(frozen=True)
-class Placed:
+class BinPlacement:
     """Where the rows of a flat column fall.
 
     Attributes:
@@ -113,19 +113,20 @@ class BinCounter:
         """Says whether the feature's values are strings."""
         return self._type is FeatureType.CATEGORICAL
 
-    def place(self, column: Any) -> Placed:
+    def place(self, column: Any) -> BinPlacement:
         """Returns the bin of each row of a flat column."""
         rows, nulls = len(column), column.null_count
+        # Text where numbers are expected, or the reverse: each value is unfit, none is guessed at.
         if nulls == rows or _reads_as_text(column) is not self.is_text:
             nothing = None if self.is_text else np.zeros(0)
-            return Placed(np.full(rows, self._missing), nothing, rows - nulls)
+            return BinPlacement(np.full(rows, self._missing), nothing, rows - nulls)
         return self._place_words(column) if self.is_text else self._place_numbers(column)
 
     def count(self, column: Any) -> ColumnCounts:
         """Counts a flat column."""
         return self.tally(self.place(column))
 
-    def tally(self, placed: Placed) -> ColumnCounts:
+    def tally(self, placed: BinPlacement) -> ColumnCounts:
         """Returns the counts of rows with known places."""
         counts = np.bincount(placed.places, minlength=self._missing + 1)
         missing = int(counts[self._missing])
@@ -134,6 +135,7 @@ class BinCounter:
         values = placed.present
         if values is None or not len(values):
             return ColumnCounts(bins, missing, rows, unfit=placed.unfit)
+        # Two passes tell whether the rarer questions need asking at all.
         low, high = values.min(), values.max()
         infinite = 0
         if np.isinf(low) or np.isinf(high):
@@ -158,28 +160,31 @@ class BinCounter:
             placed.unfit,
         )
 
-    def _place_numbers(self, column: Any) -> Placed:
+    def _place_numbers(self, column: Any) -> BinPlacement:
         values = raw_numbers(column, self._type)
         lacking = np.isnan(values)
+        # An integer column cannot hold a fraction: no second look at millions of values.
         unfit = unfit_numbers(values, self._type) if _may_be_unfit(column, self._type) else None
         unfit_rows = 0
         if unfit is not None and unfit.any():
             unfit_rows = int(np.count_nonzero(unfit))
             lacking |= unfit
         if not lacking.any():
-            return Placed(self._places(values), values, 0)
+            return BinPlacement(self._places(values), values, 0)
+        # Missing values have a bin of their own behind the others, so that one bincount does.
         places = np.full(len(values), self._missing)
         present = values[~lacking]
         places[~lacking] = self._places(present)
-        return Placed(places, present, unfit_rows)
+        return BinPlacement(places, present, unfit_rows)
 
-    def _place_words(self, column: Any) -> Placed:
+    def _place_words(self, column: Any) -> BinPlacement:
         words = strings(column).dictionary_encode()
         found = pc.index_in(words.dictionary, value_set=self._known)
+        # Each distinct text is looked up once, through the dictionary, however many rows have it.
         other = self._missing - 1
         table = np.append(pc.fill_null(found, other).to_numpy(), self._missing)
         codes = words.indices.fill_null(len(words.dictionary)).to_numpy(zero_copy_only=False)
-        return Placed(table[codes], None, 0, words)
+        return BinPlacement(table[codes], None, 0, words)
 
 
 def merge(left: ColumnCounts, right: ColumnCounts) -> ColumnCounts:

@@ -1,4 +1,4 @@
-"""How is a text or a list seen as columns of one value a row, which can be counted on bins?
+"""Texts and lists as columns of one value a row, which can be counted on bins.
 
 By its length, and by one of its parts. The part is drawn by the row's own content, so that each
 row counts once whatever its length: rows stay independent, which the tests need, and bins +
@@ -18,8 +18,10 @@ from tfx_loop.monitoring.profile.row_keys import KeyArray, mixed, text_keys
 LENGTH = "length"
 TOKEN = "token"
 VALUE = "value"
+# As many as numbers get bins: a word's bucket is compared as a category is.
 TOKEN_BUCKETS = 32
 TOKEN_NAMES = tuple(f"#{bucket}" for bucket in range(TOKEN_BUCKETS))
+# A salt that no other key has.
 _DRAW = 0x647261777061727
 
 
@@ -92,6 +94,7 @@ def _drawn(keys: KeyArray, starts: Any, lengths: Any) -> Any:
     places = np.zeros(len(lengths), dtype=np.int64)
     some = np.flatnonzero(lengths)
     if len(some):
+        # A sum, as it does not depend on the order of a row's values; 64 bits wrap around.
         with np.errstate(over="ignore"):
             salts = mixed(np.add.reduceat(mixed(keys), starts[some]) + np.uint64(_DRAW))
         ranks = mixed(keys ^ np.repeat(salts, lengths[some]))
@@ -116,5 +119,6 @@ def value_keys(column: Any) -> KeyArray:
         if kind is not FeatureType.BOOLEAN
         else (column.cast(pa.int8()).cast(pa.float64()))
     )
+    # Adding 0.0 makes -0.0 the 0.0 that it equals, which has other bits.
     numbers = values.fill_null(0).to_numpy(zero_copy_only=False) + 0.0
     return mixed(numbers.view(np.uint64))

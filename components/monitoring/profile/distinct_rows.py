@@ -1,4 +1,4 @@
-"""Which rows are left when a row that was delivered twice counts once, whatever the shards were?
+"""Rows without repetitions: a row that was delivered twice counts once, whatever the shards.
 
 A repetition may lie in any shard. So rows are first parted by the hash of their identity, which
 brings repetitions together; within a part each identity is kept once.
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.row_keys import KeyArray, id_keys
 
+# "partitio" as bytes: apart from the keys that the sample is drawn by, or each part would hold a
+# biased share of the sample.
 _SALT = 0x706172746974696F
 
 

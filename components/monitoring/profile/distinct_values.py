@@ -1,4 +1,4 @@
-"""How many distinct values were there? A HyperLogLog that is the same however rows are sharded.
+"""Number of distinct values, by a HyperLogLog that is the same however rows are sharded.
 
 The registers are maxima, so that merging is associative, commutative and idempotent to the bit.
 (The sketches of the datasketches library estimate as well, but their bytes and their estimate
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tfx_loop.monitoring.profile.row_keys import KeyArray
 
+# 512 registers: a standard error of 1.04 / sqrt(512) = 4.6 %, at half a kilobyte a feature.
 BITS = 9
 REGISTERS = 1 << BITS
 _RANKS = 64 - BITS + 1
@@ -47,6 +48,7 @@ def estimate(registers: Registers) -> float:
     most = _RANKS - 1
     counts = np.bincount(registers, minlength=most + 2).astype(float)
     size = float(REGISTERS)
+    # From the largest rank down, each weighing half of the one below: the paper's recurrence.
     z = size * _tau(1 - counts[most + 1] / size)
     for rank in range(most, 0, -1):
         z = 0.5 * (z + counts[rank])
@@ -56,6 +58,7 @@ def estimate(registers: Registers) -> float:
 
 def to_text(registers: Registers) -> str:
     """Returns the registers as one character each, without the zeros at the end."""
+    # Ranks reach 56: from "0" on they stay printable ASCII.
     return bytes(registers + 48).decode("ascii").rstrip("0")
 
 
@@ -68,6 +71,7 @@ def from_text(text: str) -> Registers:
 
 
 def _sigma(x: float) -> float:
+    """Registers that are still 0: x + Σ x^(2^k) 2^(k-1), until doubles no longer change."""
     if x == 1:
         return math.inf
     y, z = 1.0, x
@@ -80,6 +84,7 @@ def _sigma(x: float) -> float:
 
 
 def _tau(x: float) -> float:
+    """Registers that are full: (1 - x - Σ (1 - x^(2^-k))² 2^-k) / 3, likewise."""
     if x in (0.0, 1.0):
         return 0.0
     y, z = 1.0, 1 - x

@@ -1,4 +1,4 @@
-"""How good are the answers of a window whose labels have not come? Estimated from the scores alone.
+"""Quality of a window whose labels have not come, estimated from the scores alone.
 
 Confidence-based performance estimation: at training time an isotonic map says, for each bin of the
 score, how often the label is 1; a window's score histogram then gives the expected number of ones
@@ -22,6 +22,8 @@ from tfx_loop.core.errors import DataError
 Array = npt.NDArray[np.float64]
 
 METRICS = ("auc", "accuracy", "precision", "recall", "f1", "positive_rate")
+# The 2.5th and 97.5th percentiles then rest on the ten outermost draws each, and a window takes
+# milliseconds.
 _DRAWS = 400
 
 
@@ -55,6 +57,7 @@ class CalibrationMap:
     @property
     def base_rate(self) -> float:
         """Share of ones in all rows, inside (0, 1): what one more row of a block is taken to be."""
+        # Half a row and one: inside (0, 1) whatever the counts (Krichevsky and Trofimov 1981).
         rows = np.asarray(self.rows, float)
         return float((np.dot(self.rates, rows) + 0.5) / (rows.sum() + 1))
 
@@ -99,7 +102,7 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
     Raises:
         DataError: There is no labelled row, or more ones than rows.
     """
-    # Here, not above: scikit-learn takes a second, and from 1.5.2 on brings pandas with it.
+    # Imported here: scikit-learn takes a second, and from 1.5.2 on brings pandas with it.
     from sklearn.isotonic import isotonic_regression
 
     count, ones = np.asarray(rows, float), np.asarray(positives, float)
@@ -162,6 +165,7 @@ def estimate(
     for name in METRICS:
         if not np.isfinite(expected[name][0]):
             continue
+        # What map and draws get wrong of the held-out rows they get wrong of this window, too.
         low, high = np.nanpercentile(drawn[name], [2.5, 97.5]) - of_draws.get(name, 0.0)
         value = min(1.0, max(0.0, float(expected[name][0]) - of_map.get(name, 0.0)))
         found[name] = Estimate(
@@ -223,6 +227,7 @@ def squared_error(
     count, ones = np.asarray(rows, float), np.asarray(positives, float)
     if not count.sum():
         raise DataError("Expected labelled rows by bin of the score, received none.")
+    # Bins are narrow where scores crowd (score_bins): the middle is off by 0.004 at most.
     limits = np.concatenate([[0.0], edges, [1.0]])
     middle = (limits[1:] + limits[:-1]) / 2
     error = (count - ones) * middle**2 + ones * (1 - middle) ** 2
@@ -238,6 +243,7 @@ def _drawn_ones(rows: Array, calibration: CalibrationMap, rng: np.random.Generat
     """Draws the ones of every bin: first the map from its posterior, then the labels from it."""
     rates, behind = np.asarray(calibration.rates), np.asarray(calibration.rows)
     base = calibration.base_rate
+    # Beta posterior of each block's rate, on a prior of one row with the base rate.
     posterior = rng.beta(
         rates * behind + base, (1 - rates) * behind + 1 - base, (_DRAWS, len(rates))
     )
@@ -259,6 +265,7 @@ def _metrics(rows: Array, ones: Array, positive_from: int) -> dict[str, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         precision, recall = hits / alarms, hits / all_ones
         return {
+            # Mann and Whitney 1947: each one outranks the zeros below it, and half of those beside.
             "auc": ((below + zeros / 2) * ones).sum(1) / (all_ones * all_zeros),
             "accuracy": (hits + zeros[:, :positive_from].sum(1)) / total,
             "precision": precision,

@@ -1,4 +1,4 @@
-"""Which columns of a table are features, and which say whose row it is, when, and how it came?"""
+"""Layout of a table: which columns are features, and which say whose row it is, when, and how."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ PREDICTION_LOG = Layout(feature_prefix="feature.", score="output.probability")
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """Rows of one batch that are counted together: a version's answers in a window, at one rate."""
 
     model_version: int
@@ -87,7 +87,7 @@ def answered(batch: Any, layout: Layout) -> Any:
     return None if pc.all(kept).as_py() in (True, None) else kept
 
 
-def groups(batch: Any, layout: Layout) -> Iterator[Group]:
+def groups(batch: Any, layout: Layout) -> Iterator[RowGroup]:
     """Yields the groups of a record batch with their rows."""
     if not batch.num_rows:
         return
@@ -101,6 +101,7 @@ def groups(batch: Any, layout: Layout) -> Iterator[Group]:
     if all((values == values[0]).all() for values in keys):
         yield _group(keys, 0, layout, batch)
         return
+    # One code a combination, made dense after each key: at most rows squared, which int64 holds.
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     for values in keys:
         codes = codes * (batch.num_rows + 1) + np.unique(values, return_inverse=True)[1]
@@ -111,9 +112,9 @@ def groups(batch: Any, layout: Layout) -> Iterator[Group]:
         yield _group(keys, int(rows[0]), layout, pc.take(batch, pa.array(rows)))
 
 
-def _group(keys: list[npt.NDArray[Any]], row: int, layout: Layout, batch: Any) -> Group:
+def _group(keys: list[npt.NDArray[Any]], row: int, layout: Layout, batch: Any) -> RowGroup:
     versions, hours, rates = keys
-    return Group(int(versions[row]), _name(int(hours[row]), layout), float(rates[row]), batch)
+    return RowGroup(int(versions[row]), _name(int(hours[row]), layout), float(rates[row]), batch)
 
 
 def _name(place: int, layout: Layout) -> str:

@@ -1,4 +1,4 @@
-"""Which files hold a window profile? The counts as JSON for people, all of it for programs."""
+"""Files of a window profile: the counts as JSON for people, all of it packed for programs."""
 
 import os
 

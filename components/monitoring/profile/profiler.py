@@ -1,4 +1,4 @@
-"""How is a record batch counted on a reference's bins, all features at once and vectorised?"""
+"""Counts of record batches on a reference's bins, all features at once and vectorised."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,9 +14,9 @@ from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.bins import CategoryBins
 from tfx_loop.monitoring.profile.build import slice_values
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings, type_of
-from tfx_loop.monitoring.profile.counts import BinCounter, ColumnCounts, Placed
+from tfx_loop.monitoring.profile.counts import BinCounter, BinPlacement, ColumnCounts
 from tfx_loop.monitoring.profile.derived_columns import aspect_of, value_keys
-from tfx_loop.monitoring.profile.layout import PLAIN, Group, Layout, answered, column_of, groups
+from tfx_loop.monitoring.profile.layout import PLAIN, Layout, RowGroup, answered, column_of, groups
 from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile
 from tfx_loop.monitoring.profile.row_contents import RowContents, content_keys, contents_of
 from tfx_loop.monitoring.profile.row_keys import KeyArray, id_keys, text_keys
@@ -36,7 +36,9 @@ from tfx_loop.monitoring.profile.window_profile import (
 
 # With at most 2**16 rows the sums of squared deviations are below 2**53, where doubles are exact.
 MOST_ROWS = 1 << 16
+# Columns by which rows are told apart.
 MOST_TELLING = 8
+# Of an unseen value that is kept to be shown.
 _LONGEST_TEXT = 64
 
 
@@ -144,7 +146,7 @@ class Profiler:
         registers, unseen = _beyond(feature, column, placed, counts, keys)
         return FeatureCounts(counts, first, second, registers, unseen)
 
-    def _slices(self, group: Group) -> Iterable[tuple[str, Any]]:
+    def _slices(self, group: RowGroup) -> Iterable[tuple[str, Any]]:
         for name, values in self.reference.slices.items():
             column = column_of(group.rows, self.layout.feature_prefix + name)
             if column is None:
@@ -210,13 +212,16 @@ def _nothing(feature: _Feature, rows: int, unfit: int = 0, absent: int = 0) -> F
     return FeatureCounts(ColumnCounts(none, rows, rows, unfit=unfit, absent=absent))
 
 
-def _deviations(profile: FeatureProfile, placed: Placed, counts: ColumnCounts) -> tuple[int, int]:
+def _deviations(
+    profile: FeatureProfile, placed: BinPlacement, counts: ColumnCounts
+) -> tuple[int, int]:
     """Returns the sums of deviations from the reference's mean and of their squares, exactly."""
     values = placed.present
     if profile.moments is None or values is None or not len(values):
         return 0, 0
     if counts.infinite:
         values = values[np.isfinite(values)]
+    # Whole steps, clipped: sums of integers are the same in any order, those of floats are not.
     unit = values.dtype.type((profile.moments.std or 1.0) / STEPS)
     with np.errstate(over="ignore"):
         steps = (values - values.dtype.type(profile.moments.mean)) / unit
@@ -228,7 +233,11 @@ def _deviations(profile: FeatureProfile, placed: Placed, counts: ColumnCounts) -
 
 
 def _beyond(
-    feature: _Feature, column: Any, placed: Placed, counts: ColumnCounts, keys: KeyArray | None
+    feature: _Feature,
+    column: Any,
+    placed: BinPlacement,
+    counts: ColumnCounts,
+    keys: KeyArray | None,
 ) -> tuple[bytes, tuple[tuple[int, str], ...]]:
     """Returns the registers and kept values of what has no bin of its own."""
     bins = feature.profile.bins
@@ -255,6 +264,7 @@ def _beyond(
 
 def _first_distinct(keys: KeyArray) -> npt.NDArray[np.intp]:
     """Returns the places of the smallest keys, each key once (equal keys mean equal values)."""
+    # A few times as many as are kept are distinct nearly always; else all keys are sorted.
     some = lowest(keys, 8 * UNSEEN_KEPT, None)
     if len(np.unique(keys[some])) < min(UNSEEN_KEPT, len(keys)):
         some = np.unique(keys, return_index=True)[1]

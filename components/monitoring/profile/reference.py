@@ -1,4 +1,4 @@
-"""What was a model trained on? The frozen profile of its training rows, and its JSON."""
+"""Frozen profile of a model's training rows, and its JSON."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class FeatureProfile:
         bins: Frozen bins.
         counts: Exact counts of the training rows on them.
         moments: Of the finite numbers; None for categories.
-        aspect: What of the column is counted: "" for its values, else as in aspects.py.
+        aspect: What of the column is counted: "" for its values, else as in derived_columns.py.
         kind: What the column holds: `type`, or TEXT or MULTIVALENT.
     """
 
@@ -62,7 +62,7 @@ class FeatureProfile:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedColumn:
     """A column that has no profile, and why (`no_values`)."""
 
     name: str
@@ -114,7 +114,7 @@ class ReferenceProfile:
     positive_rate: float | None = None
     spans: tuple[int, ...] = ()
     ignored: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedColumn, ...] = ()
     score: FeatureProfile | None = None
     score_positives: tuple[int, ...] = ()
     importances: Mapping[str, float] = field(default_factory=dict)
@@ -199,7 +199,7 @@ def from_json(content: dict[str, Any]) -> ReferenceProfile:
             positive_rate=content["positive_rate"],
             spans=tuple(int(span) for span in content["spans"]),
             ignored=tuple(content["ignored"]),
-            skipped=tuple(Skipped(e["feature"], e["reason"]) for e in content["skipped"]),
+            skipped=tuple(SkippedColumn(e["feature"], e["reason"]) for e in content["skipped"]),
             score=_feature_from_json(content["score"]) if content["score"] else None,
             score_positives=tuple(int(rows) for rows in content["score_positives"]),
             importances={name: float(value) for name, value in content["importances"].items()},

@@ -1,4 +1,4 @@
-"""How many rows of a window repeat another row? Counts of a uniform sample of the distinct rows.
+"""Rows of a window that repeat another, from counts of a uniform sample of the distinct rows.
 
 Of all distinct rows those with the smallest keys are kept with their exact counts (Bar-Yossef et
 al. 2002, "Counting distinct elements in a data stream"): all below a power of two, so that any
@@ -19,7 +19,9 @@ from tfx_loop.monitoring.profile.columns import flat, is_list, type_of
 from tfx_loop.monitoring.profile.derived_columns import value_keys
 from tfx_loop.monitoring.profile.row_keys import KeyArray, mixed
 
+# The share of repeated rows is then known to 1 / sqrt(2,048) = 2 %, at some 25 KB a window.
 KEPT = 2_048
+# "missing1" as bytes.
 _MISSING = np.uint64(0x6D697373696E6731)
 
 
@@ -57,6 +59,7 @@ class RowContents:
         """Returns the expected share of distinct rows among `rows` of all, at most all of them."""
         if not self.rows or not rows or not len(self.counts):
             return 1.0
+        # A content that is there c times is among a share d of the rows with chance 1 - (1 - d)^c.
         drawn = min(rows, self.rows) / self.rows
         seen = -np.expm1(self.counts * math.log(max(1 - drawn, 1e-300)))
         return float(seen.sum() / (float(self.counts.sum()) * drawn))

@@ -1,4 +1,4 @@
-"""Which 64-bit key has a row or a text, the same on every machine, for whole columns at once?
+"""64-bit keys of rows and texts, the same on every machine, for whole columns at once.
 
 SplitMix64's finaliser over 8-byte words: uniform enough to draw rows by, and no cryptography.
 """
@@ -12,6 +12,7 @@ import pyarrow as pa
 from tfx_loop.monitoring.profile.columns import strings
 
 KeyArray = npt.NDArray[np.uint64]
+# Bytes of a 64-bit word.
 _WORD = 8
 # Longer texts are keyed by their head, tail and length: a document must not fill memory.
 _MOST_BYTES = 512

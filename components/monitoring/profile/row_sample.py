@@ -1,4 +1,4 @@
-"""Which rows of a window are kept whole, for what counts do not tell: order, time, togetherness?
+"""Rows of a window that are kept whole, for what counts do not tell: order, time, togetherness.
 
 Those whose identity hashes lowest: the same rows however the window was sharded, and a uniform
 sample, because a hash does not know what is in the row.
@@ -72,6 +72,7 @@ def lowest(keys: npt.NDArray[np.uint64], most: int, limit: int | None) -> npt.ND
     """Returns the places of at most `most` smallest keys, those at `limit` and above left out."""
     places = np.arange(len(keys)) if limit is None else np.flatnonzero(keys < np.uint64(limit))
     if len(places) > most:
+        # Linear: which keys are smallest is needed, not their order.
         places = places[np.argpartition(keys[places], most - 1)[:most]]
     return places
 

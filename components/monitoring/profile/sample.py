@@ -1,4 +1,4 @@
-"""Which rows are in the seeded sample? Decided by each row's content, not by its position.
+"""Seeded sample of training rows, drawn by each row's content and not by its position.
 
 A row's hash, its number among equal rows and the seed give it a place in a fixed random order;
 the sample is the head of that order. So the same rows give the same sample however they are

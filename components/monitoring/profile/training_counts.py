@@ -1,7 +1,7 @@
-"""What were the training rows like day by day and slice by slice? Counts on the profile's bins.
+"""Counts of the training rows day by day and slice by slice, on the profile's bins.
 
 The profile says how often values were there in all; these counts say how far one day lies from
-another without any drift, and what is usual for a slice.
+another without any drift, and what is the baseline of a slice.
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regr
 
 COUNTS_FILE = "training_counts.packed"
 
+# Days times slices that are kept apart; beyond that a slice is counted over all days.
 MOST_CELLS = 2_000
 
 

@@ -1,4 +1,4 @@
-"""How is a window profile written: as JSON, under 1 KB a feature, and packed between workers?"""
+"""A window profile as JSON, under 1 KB a feature, and packed for the way between workers."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What did a window of rows look like, as exact counts that merge in any order?
+"""Exact counts of a window of rows, which merge in any order.
 
 Everything in it is a sum of whole numbers, a maximum, or the smallest of some hashes: merging is
 associative and commutative to the bit, with `empty` as identity. So the profiles of hours make
@@ -25,6 +25,7 @@ from tfx_loop.monitoring.profile.row_sample import RowSample, merge_samples
 # and at most 64 of them: whole numbers, which add up to the same in any order.
 STEPS = 1024
 FARTHEST = 64
+# Enough to name what new values look like.
 UNSEEN_KEPT = 16
 
 
@@ -70,6 +71,7 @@ class FeatureCounts:
         measured = self.counts.present - self.counts.infinite
         if reference is None or not measured:
             return None
+        # Var = E[d²] - E[d]², in steps; rounding may leave a trace below 0.
         unit = (reference.std or 1.0) / STEPS
         mean = self.first / measured
         variance = max(self.second / measured - mean * mean, 0.0)
@@ -103,11 +105,11 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedCounts:
     """Counts where each row stands for the rows that were not logged.
 
     Attributes:
-        vector: Weighted rows in each bin, `missing` last, of shape (bins + 1,).
+        vector: WeightedCounts rows in each bin, `missing` last, of shape (bins + 1,).
         effective_rows: Rows of equal weight that would tell as much (Kish 1965): (Σw)²/Σw².
     """
 
@@ -161,7 +163,7 @@ class WindowProfile:
             result = merge_features(result, part)
         return result
 
-    def weighted(self, feature: str, slice_: str = "") -> Weighted:
+    def weighted(self, feature: str, slice_: str = "") -> WeightedCounts:
         """Returns one feature's counts where a row that was logged at rate r counts 1/r."""
         parts = sorted(self._of(feature, slice_), key=lambda part: part[0])
         by_rate: dict[float, npt.NDArray[np.int64]] = {}
@@ -169,9 +171,10 @@ class WindowProfile:
             vector = cell.features[feature].counts.vector()
             by_rate[key.sampling_rate] = by_rate.get(key.sampling_rate, 0) + vector
         vector = np.sum([by_rate[rate] / rate for rate in sorted(by_rate)], axis=0)
+        # Σw² over rows: those of one rate have the same weight 1/rate.
         squares = sum(int(by_rate[rate].sum()) / rate**2 for rate in sorted(by_rate))
         total = float(vector.sum())
-        return Weighted(vector, total * total / squares if squares else 0.0)
+        return WeightedCounts(vector, total * total / squares if squares else 0.0)
 
     def _of(self, feature: str, slice_: str) -> list[tuple[CellKey, Cell]]:
         found = [

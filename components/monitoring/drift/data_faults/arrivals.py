@@ -1,4 +1,4 @@
-"""Did the rows of a window arrive as they should? A source may fall silent, or come late.
+"""Arrival of a window's rows: a source may fall silent, or come late.
 
 A window that ends in silence looks like fewer rows of the same kind: no histogram shows it.
 """
@@ -64,6 +64,7 @@ def judge_arrivals(
     by_chance = (np.log(max(len(inside), 1)) + 5) / max(len(inside), 1)
     allowed = 1.0
     if baseline_gap_share is not None:
+        # Half as long again as before: nights in winter, and a window that begins within one.
         allowed = max(settings.silent_share, 1.5 * baseline_gap_share, min(by_chance, 1.0))
     fault, note = None, ""
     rows = len(event_times_ms) if rows is None else rows

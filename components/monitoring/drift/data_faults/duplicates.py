@@ -1,4 +1,4 @@
-"""Are many rows of a window there twice, more than the training rows were?"""
+"""Flood of repeated rows: many more than the training rows had."""
 
 from collections.abc import Iterable
 
@@ -53,13 +53,16 @@ def duplicate_rise(reference: RowContents, current: RowContents) -> float:
     the reference's equal pairs allow it, as pairs grow with the square of the rows.
     """
     rows = min(reference.rows, current.rows)
-    usual = 1 - reference.distinct_share(rows)
+    before = 1 - reference.distinct_share(rows)
     now = 1 - current.distinct_share(rows)
     kept = max(min(int(reference.counts.sum()), int(current.counts.sum())), 1)
-    noise = 4 * np.sqrt(2 * (usual * kept + 10)) / kept
-    rise = now - usual if now - usual > noise else 0.0
+    # Four deviations of a Poisson number of repetitions among the kept rows, on both sides; with 10
+    # more, so that a few beside none are chance.
+    noise = 4 * np.sqrt(2 * (before * kept + 10)) / kept
+    rise = now - before if now - before > noise else 0.0
     if current.rows <= reference.rows:
         return rise
+    # Likewise four deviations above the equal pairs that the reference had.
     pairs = reference.equal_pairs()
     most = (pairs + 4 * np.sqrt(pairs) + 4) * (current.rows / reference.rows) ** 2
     allowed = min(1.0, most / current.rows)

@@ -1,4 +1,4 @@
-"""Is a feature of this window broken, rather than drifted?
+"""Checks for features that are broken, rather than drifted.
 
 A sensor stuck at zero or a feature gone missing says nothing about the world: it holds retraining
 back and goes to whoever owns the data. Each check takes what training had and what the window has,
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special
 
-from tfx_loop.monitoring.drift.data_faults.sample_statistics import FloatArray, Traits
+from tfx_loop.monitoring.drift.data_faults.sample_statistics import FloatArray, SampleStatistics
 from tfx_loop.monitoring.drift.data_faults.units import unit_change
 from tfx_loop.monitoring.drift.settings import FaultSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins
@@ -39,24 +39,25 @@ DUPLICATE_FLOOD = "duplicate_flood"
 SILENT_SOURCE = "silent_source"
 LATE_SOURCE = "late_source"
 
+# Each feature gets several checks in each window: one false fault in ten thousand of them.
 _CHANCE = 1e-4
 # Of all values out of range, those that are one and the same code for "nobody knows".
 _CODE_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedFeature:
     """One feature, as training had it and as the window has it.
 
     Attributes:
         profile: Training.
         counts: The window, on the profile's bins.
-        traits: Of the window's values, what counts do not tell.
+        sampled: Of the window's values, what counts do not tell.
     """
 
     profile: FeatureProfile
     counts: ColumnCounts
-    traits: Traits = field(default_factory=Traits)
+    sampled: SampleStatistics = field(default_factory=SampleStatistics)
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,29 @@ class Fault:
     note: str = ""
 
 
-def surely_above(part: int, whole: int, usual_part: int, usual_whole: int) -> bool:
-    """Says whether `part` of `whole` is more than the usual share can explain by chance.
+def surely_above(part: int, whole: int, baseline_part: int, baseline_whole: int) -> bool:
+    """Says whether `part` of `whole` is more than the baseline's share can explain by chance.
 
-    The usual share is taken at its upper 99.9 % bound (Clopper and Pearson 1934).
+    That share is taken at its upper 99.9 % bound (Clopper and Pearson 1934, "The use of confidence
+    or fiducial limits illustrated in the case of the binomial").
     """
     if not part or not whole:
         return False
-    rest = max(usual_whole - usual_part, 0)
-    usual = float(special.betaincinv(usual_part + 1, rest, 0.999)) if rest else 1.0
-    return float(special.bdtrc(part - 1, whole, usual)) < _CHANCE
+    rest = max(baseline_whole - baseline_part, 0)
+    bound = float(special.betaincinv(baseline_part + 1, rest, 0.999)) if rest else 1.0
+    return float(special.bdtrc(part - 1, whole, bound)) < _CHANCE
 
 
-def infinite_values(seen: Seen, settings: FaultSettings) -> Fault | None:
+def infinite_values(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """Infinities where training had none, or ten times as many."""
     trained, counts = seen.profile.counts, seen.counts
-    usual = trained.infinite / max(trained.rows, 1)
-    if counts.infinite <= 10 * usual * counts.rows:
+    baseline = trained.infinite / max(trained.rows, 1)
+    if counts.infinite <= 10 * baseline * counts.rows:
         return None
     return Fault(INFINITE_VALUES, f"{counts.infinite:,} infinite values")
 
 
-def all_missing(seen: Seen, settings: FaultSettings) -> Fault | None:
+def all_missing(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """No value in the whole window, which training makes all but impossible."""
     if seen.counts.present:
         return None
@@ -97,19 +99,20 @@ def all_missing(seen: Seen, settings: FaultSettings) -> Fault | None:
     return Fault(ALL_MISSING) if chance < math.log(settings.stuck_chance) else None
 
 
-def missing_flood(seen: Seen, settings: FaultSettings) -> Fault | None:
+def missing_flood(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """Many more missing values than in training."""
     trained, counts = seen.profile.counts, seen.counts
-    now, usual = counts.missing / counts.rows, trained.missing / trained.rows
-    much = now - usual > settings.missing_rise
-    manifold = now - usual > settings.missing_rise / 4 and now > 5 * usual
+    now, before = counts.missing / counts.rows, trained.missing / trained.rows
+    much = now - before > settings.missing_rise
+    # A small rise is a fault as well where it makes something rare frequent.
+    manifold = now - before > settings.missing_rise / 4 and now > 5 * before
     sure = surely_above(counts.missing, counts.rows, trained.missing, trained.rows)
     if not (much or manifold) or not sure:
         return None
-    return Fault(MISSING_FLOOD, f"{now:.0%} missing, {usual:.0%} in the reference")
+    return Fault(MISSING_FLOOD, f"{now:.0%} missing, {before:.0%} in the reference")
 
 
-def constant_value(seen: Seen, settings: FaultSettings) -> Fault | None:
+def constant_value(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """One value all window long, where training had several."""
     profile, counts = seen.profile, seen.counts
     if isinstance(profile.bins, CategoryBins):
@@ -119,34 +122,36 @@ def constant_value(seen: Seen, settings: FaultSettings) -> Fault | None:
     if not counts.present or not single:
         return None
     place = int(np.argmax(counts.bins))
-    usual = _share(profile.counts.bins[place], profile.counts.present)
-    chance = counts.present * math.log(usual)
+    # Rows are taken for independent: p^rows, as a logarithm, which does not underflow.
+    baseline = _share(profile.counts.bins[place], profile.counts.present)
+    chance = counts.present * math.log(baseline)
     return Fault(CONSTANT_VALUE) if chance < math.log(settings.stuck_chance) else None
 
 
-def stuck_value(seen: Seen, settings: FaultSettings) -> Fault | None:
+def stuck_value(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """One value for a long run of rows, and far more often than training had values like it."""
-    trained, traits, run = seen.profile.counts, seen.traits, seen.traits.longest_run
-    if traits.run_bin is None or run < settings.stuck_share * traits.rows:
+    trained, sampled, run = seen.profile.counts, seen.sampled, seen.sampled.longest_run
+    if sampled.run_bin is None or run < settings.stuck_share * sampled.rows:
         return None
-    usual = trained.bins[traits.run_bin]
-    if run / traits.present - usual / trained.present < settings.stuck_share / 2:
+    baseline = trained.bins[sampled.run_bin]
+    # A value that training had as often, a zero say, may come in a row by itself.
+    if run / sampled.present - baseline / trained.present < settings.stuck_share / 2:
         return None
-    if not surely_above(run, traits.present, usual, trained.present):
+    if not surely_above(run, sampled.present, baseline, trained.present):
         return None
-    return Fault(STUCK_VALUE, f"one value in {run / traits.rows:.0%} of the rows on end")
+    return Fault(STUCK_VALUE, f"one value in {run / sampled.rows:.0%} of the rows on end")
 
 
-def new_category_flood(seen: Seen, settings: FaultSettings) -> Fault | None:
+def new_category_flood(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """Many values that training did not have, or hardly."""
     profile, counts = seen.profile, seen.counts
     if not isinstance(profile.bins, CategoryBins) or not counts.present:
         return None
-    usual_rows = _hardly_there(profile.counts)
-    usual, now = usual_rows / max(profile.counts.present, 1), counts.bins[-1] / counts.present
-    if now - usual <= settings.new_category_rise:
+    rare = _hardly_there(profile.counts)
+    before, now = rare / max(profile.counts.present, 1), counts.bins[-1] / counts.present
+    if now - before <= settings.new_category_rise:
         return None
-    if not surely_above(counts.bins[-1], counts.present, usual_rows, profile.counts.present):
+    if not surely_above(counts.bins[-1], counts.present, rare, profile.counts.present):
         return None
     return Fault(NEW_CATEGORY_FLOOD, f"{now:.0%} are values that the reference hardly has")
 
@@ -165,13 +170,13 @@ def _hardly_there(trained: ColumnCounts) -> int:
     return int(trained.bins[-1] + alone[alone <= last].sum())
 
 
-def unit_changed(seen: Seen, settings: FaultSettings) -> Fault | None:
+def unit_changed(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """The values match training once they are scaled or shifted as another unit would be."""
-    unit = unit_change(seen.profile, seen.counts, seen.traits.values)
+    unit = unit_change(seen.profile, seen.counts, seen.sampled.values)
     return Fault(UNIT_CHANGED, unit) if unit else None
 
 
-def out_of_range(seen: Seen, settings: FaultSettings) -> Fault | None:
+def out_of_range(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """Numbers far beyond the training range, or one code beyond it again and again."""
     trained, counts = seen.profile.counts, seen.counts
     if not counts.present:
@@ -181,9 +186,9 @@ def out_of_range(seen: Seen, settings: FaultSettings) -> Fault | None:
     if share > settings.outside_share and sure:
         return Fault(OUT_OF_RANGE, f"{share:.0%} lie more than the reference's range beyond it")
     value, rows = _code(seen)
-    if rows <= settings.outside_share * max(len(seen.traits.values), 1):
+    if rows <= settings.outside_share * max(len(seen.sampled.values), 1):
         return None
-    if not surely_above(rows, len(seen.traits.values), 0, trained.present):
+    if not surely_above(rows, len(seen.sampled.values), 0, trained.present):
         return None
     if rows < _CODE_SHARE * _beyond(seen).size:
         # Many values out there, and one of them often: a summer after a winter, not a code.
@@ -191,7 +196,7 @@ def out_of_range(seen: Seen, settings: FaultSettings) -> Fault | None:
     return Fault(OUT_OF_RANGE, f"{value:g} again and again, outside of the reference's range")
 
 
-def _code(seen: Seen) -> tuple[float, int]:
+def _code(seen: ObservedFeature) -> tuple[float, int]:
     """The most frequent sampled value outside of the training range, and how often it is there."""
     found, times = np.unique(_beyond(seen), return_counts=True)
     if not len(found):
@@ -200,10 +205,10 @@ def _code(seen: Seen) -> tuple[float, int]:
     return float(found[place]), int(times[place])
 
 
-def _beyond(seen: Seen) -> FloatArray:
+def _beyond(seen: ObservedFeature) -> FloatArray:
     """The sampled values outside of the training range."""
     low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
-    values = seen.traits.values
+    values = seen.sampled.values
     if low is None or high is None or isinstance(seen.profile.bins, CategoryBins):
         return np.zeros(0)
     return values[(values < low) | (values > high)]
@@ -214,7 +219,7 @@ def _share(part: int, whole: int) -> float:
     return (part + 1) / (whole + 1)
 
 
-Check = Callable[[Seen, FaultSettings], Fault | None]
+Check = Callable[[ObservedFeature, FaultSettings], Fault | None]
 CHECKS: tuple[Check, ...] = (
     infinite_values,
     all_missing,
@@ -227,7 +232,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def find_fault(seen: Seen, settings: FaultSettings) -> Fault | None:
+def find_fault(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """Returns the first fault that a check names."""
     for check in CHECKS:
         if fault := check(seen, settings):

@@ -1,4 +1,4 @@
-"""What do the values of a window tell that counts on bins do not: runs, and the values themselves?
+"""Statistics of a window's sampled rows that counts on bins lack: runs, and the values themselves.
 
 Read from the sampled rows in the order of their event times: shards and batches say nothing.
 """
@@ -22,7 +22,7 @@ def _no_values() -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Traits:
+class SampleStatistics:
     """What the sampled rows of a window are like in one column.
 
     Attributes:
@@ -40,8 +40,8 @@ class Traits:
     values: FloatArray = field(default_factory=_no_values)
 
 
-def read_traits(column: Any, kind: FeatureType, bins: Bins) -> Traits:
-    """Returns the traits of a flat column that fits the type, in the order of its rows."""
+def sample_statistics(column: Any, kind: FeatureType, bins: Bins) -> SampleStatistics:
+    """Returns the statistics of a flat column that fits the type, in the order of its rows."""
     if kind is FeatureType.CATEGORICAL:
         column = strings(column)
         encoded = column.dictionary_encode()
@@ -55,7 +55,7 @@ def read_traits(column: Any, kind: FeatureType, bins: Bins) -> Traits:
     if run > 1:
         single = count(pa.array([value]), kind, bins)
         place = int(np.argmax(single.bins)) if single.present else None
-    return Traits(len(values), int(np.count_nonzero(~missing)), run, place, finite)
+    return SampleStatistics(len(values), int(np.count_nonzero(~missing)), run, place, finite)
 
 
 def _longest_run(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_], column: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Do rows keep to a TFDV schema? Types, presence, domains and values a row, as TFX wrote them.
+"""Breaches of a TFDV schema: types, presence, domains and values a row, as TFX wrote them.
 
-The schema is what the data's owner promised, so a breach is a fault whatever the reference had.
+The schema is what the data's owner expects, so a breach is a fault whatever the reference had.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -40,7 +40,7 @@ def read_schema(path: str) -> Any:
 
 
 @dataclass
-class _Found:
+class _ColumnTally:
     rows: int = 0
     missing: int = 0
     outside: int = 0
@@ -49,7 +49,7 @@ class _Found:
     examples: list[Any] = field(default_factory=list)
 
 
-class Rows(Protocol):
+class BatchReader(Protocol):
     """A table that is read in pieces, as TableFile is."""
 
     @property
@@ -60,7 +60,9 @@ class Rows(Protocol):
         """Yields record batches of these columns."""
 
 
-def check_schema(table: Rows, schema: Any, ignored: Collection[str] = ()) -> list[FeatureDrift]:
+def check_schema(
+    table: BatchReader, schema: Any, ignored: Collection[str] = ()
+) -> list[FeatureDrift]:
     """Reads a table once and returns its breaches of the schema, one entry a feature.
 
     Columns that the schema does not know are a breach too, as TFDV has it.
@@ -88,7 +90,7 @@ def check_schema(table: Rows, schema: Any, ignored: Collection[str] = ()) -> lis
             anomalies[name] = (TYPE_CHANGED, note)
         else:
             checked.append(name)
-    found = {name: _Found() for name in checked}
+    found = {name: _ColumnTally() for name in checked}
     for batch in table.batches(checked) if checked else ():
         for place, name in enumerate(checked):
             _read(found[name], batch.column(place), known[name], domains)
@@ -107,7 +109,7 @@ def _inner(kind: Any) -> Any:
 
 
 def _type_fits(expected: int, kind: Any) -> bool:
-    """FeatureType of schema.proto: 1 BYTES, 2 INT, 3 FLOAT; 0 and 4 promise nothing."""
+    """FeatureType of schema.proto: 1 BYTES, 2 INT, 3 FLOAT; 0 and 4 expect nothing."""
     kind = _inner(kind)
     if expected not in (1, 2, 3) or pa.types.is_null(kind):
         return True
@@ -122,7 +124,7 @@ def _type_name(expected: int) -> str:
     return {1: "BYTES", 2: "INT", 3: "FLOAT"}.get(expected, "any type")
 
 
-def _read(found: _Found, column: Any, feature: Any, domains: dict[str, set[str]]) -> None:
+def _read(found: _ColumnTally, column: Any, feature: Any, domains: dict[str, set[str]]) -> None:
     found.rows += len(column)
     found.missing += column.null_count
     if _inner(column.type) != column.type:
@@ -162,14 +164,14 @@ def _outside(column: Any, feature: Any, domains: dict[str, set[str]]) -> Any:
     return None
 
 
-def _breach(found: _Found, feature: Any) -> str:
+def _breach(found: _ColumnTally, feature: Any) -> str:
     """The first breach in words; empty for none."""
     there = 1 - found.missing / max(found.rows, 1)
     if there < feature.presence.min_fraction:
-        return f"in {there:.1%} of the rows, at least {feature.presence.min_fraction:.1%} promised"
+        return f"in {there:.1%} of the rows, at least {feature.presence.min_fraction:.1%} expected"
     most = feature.value_count.max
     if most and found.most_values > most:
-        return f"up to {found.most_values} values a row, at most {most} promised"
+        return f"up to {found.most_values} values a row, at most {most} expected"
     inside = 1.0
     if feature.distribution_constraints.HasField("min_domain_mass"):
         inside = feature.distribution_constraints.min_domain_mass

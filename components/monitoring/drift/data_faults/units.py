@@ -1,4 +1,4 @@
-"""Did a unit change? The values match training after a conversion that units know, and not before.
+"""Changes of unit: values that match training after a known conversion, and not before.
 
 A drift is rarely a thousandfold, and never exactly 1.8 times plus 32. Conversions by small factors
 can look like a wider spread, so they count only where the rows are many enough to tell them from
@@ -58,9 +58,14 @@ CONVERSIONS = (
     Conversion("+273.15 (Celsius to Kelvin)", 1.0, 273.15),
     Conversion("-273.15 (Kelvin to Celsius)", 1.0, -273.15),
 )
+# Round factors that growth may have: a small conversion has to fit where none of them does.
 _RIVALS = (1.25, 1.5, 2.0, 3.0, 4.0, 5.0)
+# Kolmogorov-Smirnov distances: from where on a window does not look like training any more, and
+# down to where a conversion fits though the rows are too many for a test to agree.
 _GROSS, _LITTLE = 0.2, 0.05
+# A factor beyond it, or below its inverse, is no growth that a window sees.
 _LARGE = 8.0
+# Fewer rows fit several conversions; more cost time and tell no more.
 _LEAST_ROWS = 100
 _MOST_ROWS = 5_000
 
@@ -116,6 +121,7 @@ def _match(
     current = _counted(back, edges, kind)
     distance = effects.kolmogorov_smirnov(reference, current)
     if distance > 2 * _GROSS:
+        # Far off: most conversions end here, without the test.
         return 0.0, distance
     fine = effects.coarsened(reference, current, 32)
     return two_sample.anderson_darling(*fine), distance
@@ -142,6 +148,7 @@ def _scaled(
     reference: IntArray, edges: FloatArray, values: FloatArray, kind: FeatureType
 ) -> str | None:
     """A large factor that no unit has, read from the spread of the middle half."""
+    # A line through the quantiles of both sides; its slope is the factor.
     shares = np.cumsum(reference)[:-1] / reference.sum()
     inner = (shares > 0.1) & (shares < 0.9)
     if np.count_nonzero(inner) < 5:

@@ -1,4 +1,4 @@
-"""How does a drift report look to people? One static HTML page."""
+"""A drift report as one static HTML page."""
 
 from tfx_loop.monitoring.drift.page.report_page import PAGE_FILE, render
 

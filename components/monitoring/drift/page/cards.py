@@ -1,4 +1,4 @@
-"""How was a feature distributed then and now? A small plot each, all of one size."""
+"""Plots of how features were distributed then and now, small and all of one size."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""How is a report said in words that need no manual?"""
+"""A report in words that need no manual."""
 
 from collections.abc import Sequence
 

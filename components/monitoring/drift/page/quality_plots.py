@@ -1,4 +1,4 @@
-"""How good are the answers: against the promise, and over windows, without and with labels?"""
+"""Plots of quality: against held-out rows, and over windows, without labels and with them."""
 
 from collections.abc import Sequence
 

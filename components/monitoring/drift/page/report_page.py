@@ -1,4 +1,4 @@
-"""What does the page of a drift report show, and in which order?"""
+"""The page of a drift report: its sections and their order."""
 
 from collections.abc import Sequence
 from html import escape
@@ -91,7 +91,7 @@ def _faults(features: Sequence[FeatureDrift]) -> str:
     )
     lead = (
         "Broken data say nothing about the world. They hold retraining back until their source is "
-        "mended."
+        "fixed."
     )
     return section("What is broken", lead, f'<ul class="faults">{entries}</ul>')
 

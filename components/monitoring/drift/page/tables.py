@@ -1,4 +1,4 @@
-"""Which numbers are behind the pictures of a drift report, and what was it made with?"""
+"""Tables of a drift report: the numbers behind the pictures, and what it was made with."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,10 @@ def held_back(report: DriftResult) -> str:
     held = [f for f in report.features if f.held_by and not f.drifted]
     if not held:
         return ""
-    usual = report.settings.get("season_floors") or {}
+    floors = report.settings.get("season_floors") or {}
     parts = [
-        _held_table([f for f in held if bool(f.slice) is sliced], usual) for sliced in (False, True)
+        _held_table([f for f in held if bool(f.slice) is sliced], floors)
+        for sliced in (False, True)
     ]
     if parts[1]:
         count = sum(bool(f.slice) for f in held)
@@ -24,13 +25,13 @@ def held_back(report: DriftResult) -> str:
     return section("What was held back", "Real differences, and no alarm.", "".join(parts))
 
 
-def _held_table(held: Sequence[FeatureDrift], usual: Mapping[str, float]) -> str:
+def _held_table(held: Sequence[FeatureDrift], floors: Mapping[str, float]) -> str:
     rows = [
         (
             formatting.named(f),
             formatting.number(f.psi_corrected),
             formatting.number(f.psi_bound),
-            formatting.number(usual.get(f.title, usual.get(f.feature))),
+            formatting.number(floors.get(f.title, floors.get(f.feature))),
             formatting.chance(f.q_value),
             formatting.held(f),
         )

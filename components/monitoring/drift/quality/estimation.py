@@ -1,4 +1,4 @@
-"""How good were a window's answers, before its labels are here?
+"""Estimated quality of a window, before its labels are here.
 
 First from its scores, as far as these tell what they told at training time. Then labels of earlier
 windows, where such have come, correct the estimate by as much as those before it were off, and the
@@ -24,8 +24,11 @@ from tfx_loop.monitoring.profile.estimated_quality import (
 from tfx_loop.monitoring.profile.reference import FeatureProfile
 
 CONCEPT = "No labels: a change of what labels mean is not seen."
+# Share of scores beyond the held-out ones from which the guess there is worth a word.
 _STRANGE_SHARE = 0.05
+# 97.5th percentile of the normal distribution.
 _NORMAL = 1.96
+# Of an interval's half: a metric at 0 or 1 has none, and a factor of it is wanted.
 _LEAST_HALF = 1e-4
 _DIGITS = 6
 
@@ -51,7 +54,7 @@ def estimated_quality(
         return None
     calibration = fit_calibration(rows, positives)
     positive_from = first_positive(score.bins.edges, threshold)
-    promised = measured(rows, positives, positive_from)
+    held_out = measured(rows, positives, positive_from)
     expected = estimate(current.bins, calibration, positive_from, held_out=(rows, positives))
     return EstimatedQuality(
         rows=current.present,
@@ -59,7 +62,7 @@ def estimated_quality(
         threshold=threshold,
         metrics={
             name: EstimatedMetric(
-                reference=round(promised[name], _DIGITS),
+                reference=round(held_out[name], _DIGITS),
                 value=round(found.value, _DIGITS),
                 low=round(found.low, _DIGITS),
                 high=round(found.high, _DIGITS),
@@ -67,7 +70,7 @@ def estimated_quality(
                 chance=round(found.chance, _DIGITS),
             )
             for name, found in expected.items()
-            if name in promised
+            if name in held_out
         },
         unseen=(CONCEPT, *_not_counted(calibration, current)),
     )
@@ -86,6 +89,7 @@ def corrected_by_labels(
     metrics = {}
     for name, metric in estimated.metrics.items():
         half = max((metric.high - metric.low) / 2, _LEAST_HALF)
+        # The interval holds chance in labels and in the map: the map's variance is the rest.
         map_error = math.sqrt(max(0.0, (half / _NORMAL) ** 2 - metric.chance**2))
         found = corrected(
             [window for entry in known if (window := _seen(entry, name))],

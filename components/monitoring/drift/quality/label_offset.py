@@ -1,4 +1,4 @@
-"""How far off is an estimate from scores by now, as labels of earlier windows tell?
+"""Offset of estimates from scores, as labels of earlier windows tell it.
 
 Scores alone cannot see that labels came to mean something else. Labels can, late: where the
 estimates of earlier windows were off, this one is off by about as much. The offset between estimate
@@ -23,11 +23,14 @@ from scipy.special import ndtr
 
 Array = npt.NDArray[np.float64]
 
-# Standard deviations, in the units of metrics between 0 and 1; the larger the less likely.
+# Standard deviations, in the units of metrics between 0 and 1; each twice the one before.
 _SIZES = np.array([0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08])
+# The larger the less likely.
 _PRIOR = 0.65 ** np.arange(len(_SIZES))
+# A window whose metric cannot vary would weigh without bound.
 _LEAST_CHANCE = 1e-4
 _TAIL = 0.025
+# 18 standard deviations halved 50 times: to the last bit.
 _HALVINGS = 50
 
 
@@ -47,7 +50,7 @@ class WindowEstimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corrected:
+class CorrectedEstimate:
     """Where labels would put the metric of a window.
 
     Attributes:
@@ -63,7 +66,7 @@ class Corrected:
 
 def corrected(
     past: Sequence[WindowEstimate], now: WindowEstimate, map_error: float = 0.0
-) -> Corrected:
+) -> CorrectedEstimate:
     """Returns the estimate of a window, corrected by what labels of earlier ones said.
 
     Args:
@@ -74,6 +77,7 @@ def corrected(
     """
     walk, scatter = (size.ravel() ** 2 for size in np.meshgrid(_SIZES, _SIZES))
     log_weight = np.log(np.outer(_PRIOR, _PRIOR)).ravel()
+    # One filter for each pair of sizes, all as arrays of shape (pairs,).
     level, variance = np.zeros_like(walk), np.full_like(walk, map_error**2)
     for window in past:
         variance = variance + walk
@@ -81,6 +85,7 @@ def corrected(
             continue
         spread = variance + scatter + max(window.chance, _LEAST_CHANCE) ** 2
         missed = window.realised - window.estimated - level
+        # Log density of the label that came, up to a constant: how well the filter foresaw it.
         log_weight = log_weight - (np.log(spread) + missed**2 / spread) / 2
         gain = variance / spread
         level, variance = level + gain * missed, (1 - gain) * variance
@@ -91,7 +96,9 @@ def corrected(
     low, high = (
         now.estimated + _quantile(weight, level, spread, tail) for tail in (_TAIL, 1 - _TAIL)
     )
-    return Corrected(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)))
+    return CorrectedEstimate(
+        value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value))
+    )
 
 
 def _quantile(weight: Array, mean: Array, spread: Array, share: float) -> float:

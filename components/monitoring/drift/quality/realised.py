@@ -1,4 +1,4 @@
-"""What did QualityMonitor measure, once labels came? Its `quality.json`, in a report's words."""
+"""Quality with labels, as QualityMonitor measured it, in the terms of a drift report."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far did one feature move, and can chance explain it? One profile against one window's counts.
+"""Effects and p-value of one feature: a window's counts against a profile.
 
 Ordered features get Anderson-Darling on all bins and chi-square on coarse ones, others chi-square
 and the bin that changed most; where values are missing, their share is tested apart. The weights
@@ -17,13 +17,20 @@ from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 from tfx_loop.monitoring.profile.reference import FeatureProfile
 
+# More bins than this, as a score has, are joined to half as many: Anderson-Darling needs the
+# eigenvalues of a matrix of bins by bins.
 _MOST_BINS = 64
+# Effects are measured on fine bins, chi-square on coarse ones: it loses power with each degree of
+# freedom that a change of shape does not need.
 _FINE_BINS, _COARSE_BINS = 32, 16
+# Rows of the smaller sample a bin: with fewer, PSI's noise and the tests are not χ² yet.
 _ROWS_A_BIN = 40
+# Weights of the tests in the Bonferroni combination (two_sample.combined).
 _MISSING_WEIGHT = 0.1
 _ORDER_WEIGHT = 0.75
 _CATEGORY_WEIGHT = 0.6
-_DOUBT = 2.33  # 99 %, one-sided: an effect is called too small only when that is sure.
+# 99 %, one-sided: an effect is called too small only when that is sure.
+_DOUBT = 2.33
 
 
 def compare(
@@ -101,6 +108,7 @@ def _compared(order: Any, reference: Any, current: Any) -> tuple[Any, Any]:
 
 def coarse(reference: Any, current: Any, most: int) -> tuple[Any, Any]:
     """Joins neighbouring bins, so that the smaller sample has some 40 rows in each."""
+    # Four at least: with fewer a change of shape has nowhere to show.
     rows = min(reference.sum(), current.sum())
     groups = int(np.clip(rows / _ROWS_A_BIN, 4, most))
     return effects.coarsened(reference, current, groups)
@@ -111,6 +119,7 @@ def _order(profile: FeatureProfile) -> Any:
     if isinstance(profile.bins, NumericBins):
         return np.arange(len(profile.bins))
     categories = profile.bins.categories
+    # `other` of a whole number has no place in the order; where training left it empty it is last.
     if profile.type is not FeatureType.INTEGER or len(categories) < 3 or profile.counts.bins[-1]:
         return None
     return np.append(np.argsort(np.asarray(categories, dtype=np.float64)), len(categories))

@@ -1,4 +1,4 @@
-"""How far apart are two vectors of counts on the same bins?
+"""Effect sizes of two vectors of counts on the same bins.
 
 Every function takes integer counts of shape (bins,): `reference` with n rows, `current` with m.
 """
@@ -26,6 +26,7 @@ def psi(reference: Counts, current: Counts) -> float:
 
 
 def _smoothed(counts: Counts) -> FloatArray:
+    # Half a row: logarithms of such shares are nearly unbiased (Anscombe 1956).
     padded = counts + 0.5
     shares: FloatArray = padded / padded.sum()
     return shares
@@ -74,6 +75,7 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
     """Returns the Jensen-Shannon divergence in nats, in [0, ln 2]; not its root."""
     if not reference.sum() or not current.sum():
         return 0.0
+    # rel_entr takes 0 ln 0 as 0; rounding may leave a trace below 0.
     p, q = reference / reference.sum(), current / current.sum()
     middle = (p + q) / 2
     return max(0.0, float(np.sum(special.rel_entr(p, middle) + special.rel_entr(q, middle)) / 2))
@@ -123,6 +125,7 @@ def wasserstein(reference: Counts, current: Counts, edges: FloatArray) -> float:
     if not reference.sum() or not current.sum() or len(edges) < 2:
         return 0.0
     gaps = np.abs(np.cumsum(reference) / reference.sum() - np.cumsum(current) / current.sum())
+    # ∫ |F - G| dx by the trapezoidal rule: each gap holds from one bin's middle to the next's.
     middles = np.concatenate([[edges[0]], (edges[:-1] + edges[1:]) / 2, [edges[-1]]])
     return float(np.sum(gaps[:-1] * np.diff(middles)))
 
@@ -131,6 +134,8 @@ def coarsened(reference: Counts, current: Counts, groups: int) -> tuple[Counts, 
     """Joins neighbouring bins into at most `groups` of about equal reference mass."""
     if len(reference) <= groups or not reference.sum():
         return reference, current
+    # By the middle of each bin's mass: one heavy bin then takes a group and leaves others empty,
+    # which are dropped.
     before = np.cumsum(reference) - reference / 2
     place = np.minimum((before * groups / reference.sum()).astype(np.int64), groups - 1)
     starts = np.concatenate([[0], 1 + np.flatnonzero(np.diff(place))])

@@ -1,4 +1,4 @@
-"""Did the features move together, though each alone did not? Two tests on samples of rows.
+"""Two tests of all features together, on samples of rows: for what no feature alone shows.
 
 A correlation that breaks leaves every histogram as it was. A classifier that tells the samples
 apart on rows it was not fitted on has found a difference of any kind (Lopez-Paz and Oquab 2017,
@@ -22,10 +22,15 @@ from tfx_loop.monitoring.profile.reference import FeatureProfile
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 
 FloatArray = npt.NDArray[np.float64]
+# Rows of a side: enough to see what matters, and seconds of work.
 MOST_ROWS = 5_000
 TOGETHER = "(all features)"
+# Below it a fold has fewer rows than a tree's leaves need.
 _LEAST_ROWS = 200
+# Each row is judged by a model that has not seen it; more folds cost time and make the models, and
+# so the tests, more alike.
 _FOLDS = 2
+# Share of the variance that the kept components hold.
 _VARIANCE = 0.9
 
 
@@ -164,6 +169,7 @@ def _auc(scores: FloatArray, side: npt.NDArray[np.int64]) -> tuple[float, float]
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
     n, m = int(np.sum(side == 0)), int(np.sum(side == 1))
     auc = (ranks[side == 1].sum() - m * (m + 1) / 2) / (n * m)
+    # Var(U) without a difference, less what ties take from it (Lehmann 1975, "Nonparametrics").
     ties = float(np.sum(counts.astype(float) ** 3 - counts)) / ((n + m) * (n + m - 1))
     spread = np.sqrt(max((n + m + 1) - ties, 1e-12) / (12 * n * m))
     return float(auc), float(spread)
@@ -176,6 +182,7 @@ def _most_telling(
     if not names:
         return ()
     random = np.random.default_rng(seed)
+    # 2,000 rows rank the features as well as all of them do.
     step = -(-len(rows) // 2_000)
     rows, side = rows[::step], side[::step]
     whole, _ = _auc(model.predict_proba(rows)[:, 1], side)
@@ -198,12 +205,14 @@ def _reconstructed(reference: FloatArray, current: FloatArray, seed: int) -> tup
 
     def standard(rows: FloatArray) -> FloatArray:
         filled = np.where(np.isfinite(rows), rows, middle)
+        # Clipped, as a few far outliers would turn the components towards themselves.
         return np.asarray(np.clip((filled - middle) / scale, -5, 5))
 
     _, values, axes = np.linalg.svd(
         standard(fitted) - standard(fitted).mean(0), full_matrices=False
     )
     explained = np.cumsum(values**2) / max(float(np.sum(values**2)), 1e-12)
+    # One component less than there are, or nothing is left to reconstruct wrongly.
     kept = axes[: min(int(np.searchsorted(explained, _VARIANCE)) + 1, len(axes) - 1)]
     centre = standard(fitted).mean(0)
 
@@ -211,8 +220,9 @@ def _reconstructed(reference: FloatArray, current: FloatArray, seed: int) -> tup
         centred = standard(rows) - centre
         return np.asarray(np.sum((centred - centred @ kept.T @ kept) ** 2, axis=1))
 
-    usual, now = errors(held), errors(current)
-    side = np.repeat([0, 1], [len(usual), len(now)])
-    auc, spread = _auc(np.concatenate([usual, now]), side)
+    before, now = errors(held), errors(current)
+    side = np.repeat([0, 1], [len(before), len(now)])
+    auc, spread = _auc(np.concatenate([before, now]), side)
+    # Two-sided: rows that collapse onto the components have moved, too.
     p_value = 2 * float(special.ndtr(-abs(auc - 0.5) / spread))
-    return float(now.mean() / max(usual.mean(), 1e-12)), p_value
+    return float(now.mean() / max(before.mean(), 1e-12)), p_value

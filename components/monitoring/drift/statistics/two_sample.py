@@ -1,4 +1,4 @@
-"""Can chance explain that two vectors of counts on the same bins differ?
+"""Two-sample tests on binned counts, and how their p-values combine.
 
 Every test takes counts of shape (bins,): `reference` with n rows, `current` with m. Which tests a
 feature gets was measured (tests/benchmarks/drift): Anderson-Darling on the bins finds shifts that
@@ -16,7 +16,10 @@ from scipy import optimize, special
 
 FloatArray = npt.NDArray[np.float64]
 Counts = npt.NDArray[Any]
+# Cochran 1954, "Some methods for strengthening the common χ² tests".
 LEAST_EXPECTED = 5.0
+# Share of all rows below which a cell gets the exact binomial test, there as good as the
+# hypergeometric one; larger cells are normal.
 _FEW = 0.05
 
 
@@ -53,6 +56,7 @@ def anderson_darling(reference: Counts, current: Counts) -> float:
     its covariance as weights: exact for any bins, as both samples grow.
     """
     n, m = float(reference.sum()), float(current.sum())
+    # A bin that neither side uses would divide by 0, and says nothing.
     used = (reference + current) > 0
     if not n or not m or np.count_nonzero(used) < 2:
         return 1.0
@@ -60,8 +64,10 @@ def anderson_darling(reference: Counts, current: Counts) -> float:
     shares = (r + c) / (n + m)
     below = np.cumsum(shares)[:-1]
     gaps = np.cumsum(r)[:-1] / n - np.cumsum(c)[:-1] / m
+    # dH at an edge is half of both neighbours' mass: the sum is the integral by trapezoids.
     weights = (shares[:-1] + shares[1:]) / 2 / (below * (1 - below))
     statistic = float(np.sum(weights * gaps**2)) * n * m / (n + m)
+    # Cov B(s), B(t) = min(s, t) - s t.
     bridge = np.minimum.outer(below, below) - np.outer(below, below)
     roots = np.sqrt(weights)
     return weighted_chi_square_tail(np.linalg.eigvalsh(bridge * np.outer(roots, roots)), statistic)
@@ -78,6 +84,7 @@ def weighted_chi_square_tail(weights: FloatArray, value: float) -> float:
         weights: Of shape (terms,); those that are 0 or below, but for rounding, add nothing.
         value: The statistic.
     """
+    # Eigenvalues of rounding, which may be negative, are left out.
     used = weights[weights > 1e-9 * weights.max(initial=0.0)]
     if not len(used) or value <= 0:
         return 1.0
@@ -88,10 +95,12 @@ def weighted_chi_square_tail(weights: FloatArray, value: float) -> float:
     def slope(point: float) -> float:
         return float(np.sum(used / (1 - 2 * point * used))) - value
 
+    # The saddlepoint K'(s) = value lies below 1 / (2 largest), where K ends; K' rises all the way.
     low = min(-len(used) / (2 * value), -1e-3 / largest) if value < mean else 0.0
     point = float(optimize.brentq(slope, low, (1 - 1e-12) / (2 * largest), xtol=1e-15 / largest))
     generating = -0.5 * float(np.sum(np.log1p(-2 * point * used)))
     curvature = 2 * float(np.sum((used / (1 - 2 * point * used)) ** 2))
+    # Lugannani and Rice 1980 in the form of Barndorff-Nielsen: Φ(-(r + ln(v / r) / r)).
     root = np.sign(point) * np.sqrt(2 * (point * value - generating))
     ratio = point * np.sqrt(curvature) / root
     return float(np.clip(special.ndtr(-(root + np.log(ratio) / root)), 0.0, 1.0))
@@ -147,6 +156,7 @@ def settled(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     if not n or not m or len(reference) < 2:
         return reference, current
     last = float(reference[:-1].min()) if reference[-1] else 0.0
+    # Three Poisson deviations above the last one chosen, and 3 where that is next to nothing.
     sure = last + 3 * np.sqrt(last) + 3
     alone = np.append((reference + current)[:-1] >= max(sure, LEAST_EXPECTED) * (n + m) / n, False)
     return (
@@ -169,10 +179,13 @@ def most_changed_cell(reference: Counts, current: Counts) -> float:
         return 1.0
     total, share = (r + c).astype(np.float64), m / (n + m)
     deviation = np.abs(c - total * share)
+    # Hypergeometric: the cell's total and both sample sizes are given; with a correction of half a
+    # row for continuity.
     spread = np.sqrt(total * share * (1 - share) * (1 - total / (n + m)))
     normal = 2 * special.ndtr(-np.maximum(deviation - 0.5, 0.0) / np.maximum(spread, 1e-12))
     below = special.bdtr(np.floor(c), np.ceil(total).astype(np.int64), share)
     above = special.bdtrc(np.floor(c) - 1, np.ceil(total).astype(np.int64), share)
+    # bdtrc is not defined for -1, and any count is at least 0.
     above = np.where(c < 1, 1.0, above)
     exact = np.minimum(2 * np.minimum(below, above), 1.0)
     p_values = np.where(total < _FEW * (n + m), exact, normal)

@@ -8,8 +8,8 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.drift.data_faults import faults
 from tfx_loop.monitoring.drift.data_faults.arrivals import judge_arrivals
 from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_rise
-from tfx_loop.monitoring.drift.data_faults.faults import Seen, find_fault, surely_above
-from tfx_loop.monitoring.drift.data_faults.sample_statistics import read_traits
+from tfx_loop.monitoring.drift.data_faults.faults import ObservedFeature, find_fault, surely_above
+from tfx_loop.monitoring.drift.data_faults.sample_statistics import sample_statistics
 from tfx_loop.monitoring.drift.data_faults.units import unit_change
 from tfx_loop.monitoring.drift.settings import ArrivalSettings, FaultSettings
 from tfx_loop.monitoring.profile.bins import BinSettings
@@ -28,7 +28,7 @@ def seen(reference, current):
     profile = profile_feature("x", pa.array(reference), BinSettings())
     column = pa.array(current)
     counts = count(column, profile.type, profile.bins)
-    return Seen(profile, counts, read_traits(column, profile.type, profile.bins))
+    return ObservedFeature(profile, counts, sample_statistics(column, profile.type, profile.bins))
 
 
 def fault(reference, current):
@@ -54,7 +54,7 @@ def normal(seed, n=2_000, mean=0.0, spread=1.0):
 )
 def test_a_unit_is_named(convert, name):
     result = seen(normal(1, mean=20, spread=5), convert(normal(2, mean=20, spread=5)))
-    assert name in unit_change(result.profile, result.counts, result.traits.values)
+    assert name in unit_change(result.profile, result.counts, result.sampled.values)
     assert find_fault(result, FaultSettings()).code == faults.UNIT_CHANGED
 
 
@@ -108,11 +108,11 @@ def test_the_longest_run_is_of_one_value_and_not_of_missing_ones():
     current[300:700] = 1.0
     current[800:1_900] = np.nan
     profile = profile_feature("x", pa.array(normal(1)), BinSettings())
-    found = read_traits(pa.array(current), FeatureType.NUMERIC, profile.bins)
+    found = sample_statistics(pa.array(current), FeatureType.NUMERIC, profile.bins)
     assert 400 <= found.longest_run < 410
     assert found.run_bin == np.searchsorted(profile.bins.edges, 1.0)
     assert (found.rows, found.present, len(found.values)) == (2_000, 900, 900)
-    nothing = read_traits(pa.nulls(5, pa.float64()), FeatureType.NUMERIC, profile.bins)
+    nothing = sample_statistics(pa.nulls(5, pa.float64()), FeatureType.NUMERIC, profile.bins)
     assert (nothing.longest_run, nothing.run_bin) == (0, None)
 
 
