@@ -9,6 +9,7 @@ import shlex
 
 import pytest
 from documents import (
+    ARCHITECTURE,
     COMPONENTS,
     DOCUMENTS,
     MODEL_SERVER,
@@ -169,6 +170,14 @@ def test_python_blocks_are_short_enough_to_be_read_and_import_by_our_name():
         for node in ast.walk(ast.parse(block)):
             imported = node.module if isinstance(node, ast.ImportFrom) else ""
             assert (imported or "").split(".")[0] not in ("components", "pipelines"), name
+
+
+def test_the_rooms_that_are_described_are_those_on_disk():
+    described = set(re.findall(r"`((?:components|pipelines)(?:/\w+)*)`", ARCHITECTURE))
+    assert sorted(room for room in described if not (ROOT / room).is_dir()) == []
+    rooms = {path.parent for path in ROOT.glob("components/*/**/__init__.py")}
+    themes = {f"components/{path.relative_to(ROOT / 'components').parts[0]}" for path in rooms}
+    assert themes - {"components/pipelines"} <= described
 
 
 def test_the_reason_codes_that_are_explained_stand_in_the_code():

@@ -9,6 +9,7 @@ DOCUMENTS = {
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 }
 README = DOCUMENTS["README.md"]
+ARCHITECTURE = DOCUMENTS["docs/architecture.md"]
 COMPONENTS = DOCUMENTS["docs/components.md"]
 MODEL_SERVER = DOCUMENTS["docs/model-server.md"]
 TUTORIAL = DOCUMENTS["docs/tutorial.md"]
