@@ -6,6 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfx_loop.contracts.drift_report import (
+    DRIFT_REPORT,
+    ComparedRows,
+    DriftResult,
+    DriftVerdict,
+    FeatureDrift,
+)
+
 DAY_MS = 86_400_000
 LABEL_START_MS, LABEL_END_MS = 60 * DAY_MS, 90 * DAY_MS
 # The champion learnt from days 0 to 30; days 30 to 60 are labelled too, days 60 to 90 are newest.
@@ -64,18 +72,21 @@ def write_log(folder: Path, rows: pd.DataFrame) -> Path:
 def write_report(folder: Path, *, fault: str | None = None, rows: int = 3000) -> Path:
     """Writes a drift report about version 3."""
     folder.mkdir(parents=True)
-    content = {
-        "schema_version": 1,
-        "verdict": "DATA_FAULT" if fault else "DRIFT",
-        "window": "day-120",
-        "model_name": "flights",
-        "model_version": 3,
-        "rows": {"reference": 3000, "current": rows},
-        "features": [
-            {"feature": "temp", "drifted": fault is None, "fault": fault},
-            {"feature": "temp", "slice": "origin=JFK", "drifted": fault is None, "fault": None},
-            {"feature": "hour", "drifted": False, "fault": None},
-        ],
-    }
-    (folder / "drift_report.json").write_text(json.dumps(content))
+    drifted = fault is None
+    report = DriftResult(
+        verdict=DriftVerdict.DRIFT if drifted else DriftVerdict.DATA_FAULT,
+        reason="features_drifted" if drifted else "features_faulty",
+        explanation="1 of 2 features drifted: temp.",
+        window="day-120",
+        model_name="flights",
+        model_version=3,
+        model_versions={3: rows},
+        rows=ComparedRows(3000, rows),
+        features=(
+            FeatureDrift(feature="temp", type="numeric", drifted=drifted, fault=fault),
+            FeatureDrift(feature="temp", type="numeric", slice="origin=JFK", drifted=drifted),
+            FeatureDrift(feature="hour", type="integer"),
+        ),
+    )
+    DRIFT_REPORT.write(str(folder), report)
     return folder

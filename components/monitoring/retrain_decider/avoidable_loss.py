@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tfx_loop.contracts.retrain_decision import MeasuredLoss
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.retrain_decider.surrogate import (
     FitSurrogate,
@@ -115,6 +116,22 @@ class AvoidableLoss:
     def relative_standard_error(self) -> float:
         """The standard error in units of the window's loss."""
         return self.standard_error / self.champion_loss if self.champion_loss > 0 else 0.0
+
+    def measured(self) -> MeasuredLoss:
+        """Returns all of it as a decision's record has it."""
+        return MeasuredLoss(
+            mean=self.mean,
+            standard_error=self.standard_error,
+            z=self.z,
+            relative=self.relative,
+            relative_standard_error=self.relative_standard_error,
+            champion_loss=self.champion_loss,
+            champion_loss_error=self.champion_loss_error,
+            promised_loss=self.promised_loss,
+            promised_loss_error=self.promised_loss_error,
+            risen_z=self.risen_z,
+            rows=self.rows,
+        )
 
 
 def measure_avoidable_loss(

@@ -1,4 +1,4 @@
-"""Should this window lead to a retraining? Pure: evidence in, a verdict with its reason out.
+"""Whether a window leads to a retraining. Pure: evidence in, a verdict with its reason out.
 
 The gates come in a fixed order, and the first that holds names the reason: broken data, too few
 rows, too few labels, and then the one question that matters, whether retraining would pay.
@@ -6,36 +6,33 @@ rows, too few labels, and then the one question that matters, whether retraining
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 
+from tfx_loop.contracts.retrain_decision import (
+    BETTER_THAN_PROMISED,
+    DATA_FAULT,
+    LABELS_OF_ONE_CLASS,
+    NO_AVOIDABLE_LOSS,
+    RETRAINING_PAYS,
+    SAVING_BELOW_COST,
+    TOO_FEW_LABELS,
+    TOO_FEW_ROWS,
+    DecisionEvidence,
+    DecisionRecord,
+    RetrainVerdict,
+    SavingState,
+)
+from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.policy import (
     PolicySettings,
-    SavingState,
     better_than_promised,
+    lost,
     observe,
     pays,
 )
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
 
 POLICY_VERSION = "avoidable-loss/2"
-
-# Reasons, one for each way to a verdict.
-DATA_FAULT = "data_fault"
-TOO_FEW_ROWS = "too_few_rows"
-TOO_FEW_LABELS = "too_few_labels"
-LABELS_OF_ONE_CLASS = "labels_of_one_class"
-NO_AVOIDABLE_LOSS = "no_avoidable_loss"
-BETTER_THAN_PROMISED = "better_than_promised"
-SAVING_BELOW_COST = "saving_below_training_cost"
-RETRAINING_PAYS = "retraining_pays"
-
-
-class Verdict(str, Enum):
-    """What to do about the champion."""
-
-    RETRAIN = "RETRAIN"
-    HOLD = "HOLD"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,37 +64,12 @@ class Evidence:
     quality: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A verdict, its reason, and the numbers that it rests on.
-
-    Attributes:
-        verdict: What to do.
-        reason: A constant of this module.
-        explanation: One plain sentence.
-        evidence: What was seen.
-        saving: What is believed about the saving; carried to the next decision on this champion.
-        avoidable: What was measured; None where a gate held before.
-        settings: What was decided with.
-        policy_version: Names the rule.
-    """
-
-    verdict: Verdict
-    reason: str
-    explanation: str
-    evidence: Evidence
-    saving: SavingState
-    avoidable: AvoidableLoss | None
-    settings: DecisionSettings
-    policy_version: str = POLICY_VERSION
-
-
 def decide(
     evidence: Evidence,
     measure: Callable[[], AvoidableLoss],
     previous: SavingState | None,
     settings: DecisionSettings,
-) -> Decision:
+) -> DecisionRecord:
     """Returns the first gate that holds, or what the measured saving says.
 
     Args:
@@ -110,28 +82,56 @@ def decide(
     for gate in _GATES:
         if held := gate(evidence, settings):
             reason, explanation = held
-            return Decision(
-                verdict=Verdict.HOLD,
-                reason=reason,
-                explanation=explanation,
-                evidence=evidence,
-                saving=before,
-                avoidable=None,
-                settings=settings,
-            )
+            return _record(reason, explanation, evidence, before, None, settings)
     avoidable = measure()
     saving = before
     if evidence.label_window != before.label_window:
         saving = observe(before, avoidable, evidence.label_window, settings)
     reason = _judge(saving, avoidable, settings)
-    return Decision(
-        verdict=Verdict.RETRAIN if reason == RETRAINING_PAYS else Verdict.HOLD,
+    explanation = _explain(reason, evidence, avoidable, saving, settings)
+    return _record(reason, explanation, evidence, saving, avoidable, settings)
+
+
+def carried_state(previous: DecisionRecord, model_name: str, model_version: int) -> SavingState:
+    """Returns what the last decision believed, as far as it holds for this champion."""
+    if previous.model_name != model_name:
+        raise DataError(
+            f"Expected the previous decision to be about model {model_name!r}, received one about "
+            f"{previous.model_name!r}."
+        )
+    return previous.evidence.saving if previous.model_version == model_version else SavingState()
+
+
+def _record(
+    reason: str,
+    explanation: str,
+    evidence: Evidence,
+    saving: SavingState,
+    avoidable: AvoidableLoss | None,
+    settings: DecisionSettings,
+) -> DecisionRecord:
+    pays_off = reason == RETRAINING_PAYS
+    return DecisionRecord(
+        verdict=RetrainVerdict.RETRAIN if pays_off else RetrainVerdict.HOLD,
         reason=reason,
-        explanation=_explain(reason, evidence, avoidable, saving, settings),
-        evidence=evidence,
-        saving=saving,
-        avoidable=avoidable,
-        settings=settings,
+        explanation=explanation,
+        policy_version=POLICY_VERSION,
+        model_name=evidence.model_name,
+        model_version=evidence.model_version,
+        window=evidence.window,
+        label_window=evidence.label_window,
+        evidence=DecisionEvidence(
+            avoidable_loss=avoidable.measured() if avoidable else None,
+            accumulated=saving.accumulated,
+            saving=saving,
+            rows=evidence.rows,
+            labelled_rows=evidence.labelled_rows,
+            one_class=evidence.one_class,
+            drifted=evidence.drifted,
+            faults=evidence.faults,
+            quality=evidence.quality,
+        ),
+        settings=settings.to_json(),
     )
 
 
@@ -211,7 +211,7 @@ def _explain(
         )
     total = (
         f"since version {evidence.model_version} was trained, and with the window whose labels are "
-        f"to come, that adds up to {saving.lost(settings):.1%} of a window's loss"
+        f"to come, that adds up to {lost(saving, settings):.1%} of a window's loss"
     )
     if reason == RETRAINING_PAYS:
         return f"Retrain: {measured}; {total}, and a training costs {cost:.1%}."

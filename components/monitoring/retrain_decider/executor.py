@@ -1,18 +1,16 @@
 """What RetrainDecider does when it runs."""
 
 import logging
-import os
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord, RetrainVerdict
 from tfx_loop.core.artifacts import set_properties
-from tfx_loop.core.storage import write_json
-from tfx_loop.monitoring.retrain_decider.decision import Decision, decide
+from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
-from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, to_json
 from tfx_loop.monitoring.retrain_decider.settings import (
     DecisionSettings,
     RetrainDeciderSettings,
@@ -54,23 +52,23 @@ class Executor(base_executor.BaseExecutor):
         _write(decision, artifact_utils.get_single_instance(output_dict["decision"]))
 
 
-def _write(decision: Decision, output: types.Artifact) -> None:
-    write_json(os.path.join(output.uri, DECISION_FILE), to_json(decision))
-    evidence, avoidable = decision.evidence, decision.avoidable
+def _write(decision: DecisionRecord, output: types.Artifact) -> None:
+    RETRAIN_DECISION.write(output.uri, decision)
+    avoidable = decision.evidence.avoidable_loss
     properties: dict[str, int | float | str] = {
         "verdict": decision.verdict.value,
         "reason": decision.reason,
-        "window": evidence.window,
-        "model_version": evidence.model_version,
-        "retrain": int(decision.verdict.value == "RETRAIN"),
+        "window": decision.window,
+        "model_version": decision.model_version,
+        "retrain": int(decision.verdict is RetrainVerdict.RETRAIN),
         "avoidable_loss": avoidable.relative if avoidable else 0.0,
-        "accumulated": decision.saving.accumulated,
+        "accumulated": decision.evidence.accumulated,
     }
     set_properties(output, properties)
     _LOG.info(
         "decision window=%s model_version=%d verdict=%s reason=%s avoidable_loss=%.4f artifact=%s",
-        evidence.window,
-        evidence.model_version,
+        decision.window,
+        decision.model_version,
         decision.verdict.value,
         decision.reason,
         properties["avoidable_loss"],

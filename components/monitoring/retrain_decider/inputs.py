@@ -7,11 +7,12 @@ as the labelled log. A retraining would learn from both, so both are cut to the 
 import io
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, SavingState
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_bytes, read_json
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
@@ -22,9 +23,7 @@ from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     measure_avoidable_loss,
     one_class_only,
 )
-from tfx_loop.monitoring.retrain_decider.decision import Evidence
-from tfx_loop.monitoring.retrain_decider.policy import SavingState
-from tfx_loop.monitoring.retrain_decider.record import DECISION_FILE, carried_state, from_json
+from tfx_loop.monitoring.retrain_decider.decision import Evidence, carried_state
 
 _TIME = "event_time_ms"
 _CALENDAR = ("span", _TIME)
@@ -83,7 +82,7 @@ def read_inputs(
     Raises:
         DataError: A file is missing something, or the profile has no labelled training sample.
     """
-    report = read_json(os.path.join(drift_report_uri, "drift_report.json"))
+    report = DRIFT_REPORT.read(drift_report_uri)
     profile = read_json(os.path.join(reference_profile_uri, "reference_profile.json"))
     label = profile.get("label") or ""
     sample = _read_parquet(os.path.join(reference_profile_uri, "training_sample.parquet"))
@@ -104,7 +103,7 @@ def read_inputs(
     evidence = _evidence(report, model_name, window, label_window, newest[label], missing)
     previous = None
     if previous_decision_uri:
-        last = from_json(read_json(os.path.join(previous_decision_uri, DECISION_FILE)))
+        last = RETRAIN_DECISION.read(previous_decision_uri)
         previous = carried_state(last, model_name, evidence.model_version)
     return DeciderInputs(
         evidence=evidence,
@@ -118,25 +117,24 @@ def read_inputs(
 
 
 def _evidence(
-    report: dict[str, Any],
+    report: DriftResult,
     model_name: str,
     window: str,
     label_window: str,
     labels: "pd.Series[float]",
     missing: dict[str, str],
 ) -> Evidence:
-    drift = report["features"]
-    faults = [f"{entry['feature']}: {entry['fault']}" for entry in drift if entry.get("fault")]
+    faults = [f"{broken.feature}: {broken.fault}" for broken in report.features if broken.fault]
     faults += [f"{name}: {fault}" for name, fault in sorted(missing.items())]
     return Evidence(
         model_name=model_name,
-        model_version=int(report["model_version"]),
+        model_version=report.model_version,
         window=window,
         label_window=label_window,
-        rows=int(report["rows"]["current"]),
+        rows=report.rows.current,
         labelled_rows=len(labels),
         one_class=len(labels) > 0 and one_class_only(labels),
-        drifted=tuple(dict.fromkeys(e["feature"] for e in drift if e.get("drifted"))),
+        drifted=report.drifted,
         faults=tuple(faults),
     )
 

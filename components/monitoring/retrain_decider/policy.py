@@ -15,6 +15,7 @@ sharpened for that kind is to be blunted for the one that comes next.
 
 from dataclasses import dataclass
 
+from tfx_loop.contracts.retrain_decision import SavingState
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 
@@ -50,23 +51,9 @@ class PolicySettings:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SavingState:
-    """What is believed about the champion after some windows; savings in windows' losses.
-
-    Attributes:
-        accumulated: Savings that counted, up to the label window.
-        latest: The last window's saving if it counted, else 0.
-        label_window: The last window that was observed; empty before the first.
-    """
-
-    accumulated: float = 0.0
-    latest: float = 0.0
-    label_window: str = ""
-
-    def lost(self, settings: PolicySettings) -> float:
-        """Returns what is accumulated, with the windows whose labels are to come."""
-        return self.accumulated + settings.late_windows * self.latest
+def lost(state: SavingState, settings: PolicySettings) -> float:
+    """Returns what is accumulated, with the windows whose labels are to come."""
+    return state.accumulated + settings.late_windows * state.latest
 
 
 def counts(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
@@ -93,4 +80,4 @@ def observe(
 
 def pays(state: SavingState, settings: PolicySettings) -> bool:
     """Says whether the savings pay for a training, the latest among them."""
-    return state.latest > 0 and state.lost(settings) >= settings.training_cost
+    return state.latest > 0 and lost(state, settings) >= settings.training_cost

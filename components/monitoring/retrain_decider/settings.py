@@ -1,15 +1,12 @@
 """Settings of a decision, their flat JSON in the record, and those of the node RetrainDecider."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import MeasureSettings
 from tfx_loop.monitoring.retrain_decider.policy import PolicySettings
-from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings
-
-_NESTED = {"measure", "surrogate"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,25 +33,8 @@ class DecisionSettings(PolicySettings):
                 f"got {self.min_labelled_rows}."
             )
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "DecisionSettings":
-        """Returns settings from a flat JSON object; a name that is not there keeps its default.
-
-        Raises:
-            ConfigError: A name is unknown or a value cannot work.
-        """
-        parts: dict[str, dict[str, Any]] = {part: {} for part in _KNOWN}
-        for name, value in content.items():
-            parts[_part_of(name)][name] = value
-        try:
-            surrogate = SurrogateSettings(**parts["surrogate"])
-            measure = MeasureSettings(surrogate=surrogate, **parts["measure"])
-            return cls(**parts[""], measure=measure)
-        except TypeError as error:
-            raise ConfigError(f"A setting of RetrainDecider has a wrong type: {error}.") from error
-
     def to_json(self) -> dict[str, Any]:
-        """Returns the flat JSON object that `from_json` reads."""
+        """Returns the flat JSON object that a decision's record keeps."""
         flat: dict[str, Any] = {}
         # The surrogate first: the seed that counts is the measurement's.
         for part in (self.measure.surrogate, self.measure, self):
@@ -64,25 +44,6 @@ class DecisionSettings(PolicySettings):
                 if isinstance(value, (int, float, str))
             }
         return flat
-
-
-# The first home of a name wins: `seed` is the measurement's, the surrogate's stays 0.
-_KNOWN: dict[str, set[str]] = {
-    part: {field.name for field in fields(kind)} - _NESTED
-    for part, kind in (
-        ("", DecisionSettings),
-        ("measure", MeasureSettings),
-        ("surrogate", SurrogateSettings),
-    )
-}
-
-
-def _part_of(name: str) -> str:
-    for part, names in _KNOWN.items():
-        if name in names:
-            return part
-    known = sorted(set().union(*_KNOWN.values()))
-    raise ConfigError(f"Unknown setting {name!r} of RetrainDecider. Known: {', '.join(known)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from tests.benchmarks.decide.policies import (
     never,
     replay,
 )
+from tfx_loop.contracts.retrain_decision import SavingState
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
-from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, SavingState, observe, pays
+from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, observe, pays
 
 OURS = "avoidable loss"
 HINDSIGHT = "best in hindsight"
