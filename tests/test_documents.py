@@ -5,7 +5,6 @@ import ast
 import dataclasses
 import inspect
 import re
-import shlex
 
 import pytest
 from documents import (
@@ -17,6 +16,7 @@ from documents import (
     ROOT,
     TUTORIAL,
     anchors,
+    commands,
     fences,
     links,
     section,
@@ -95,19 +95,13 @@ def test_the_command_reference_has_every_option():
         assert set(re.findall(r"^\| `(--[\w-]+)", text, re.MULTILINE)) == options_of(parser)
 
 
-def commands_shown() -> list[list[str]]:
-    """Returns the commands of tfx-loop in the shell blocks of all documents, as words."""
-    blocks = [block for text in DOCUMENTS.values() for block in fences(text, "sh")]
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if re.match(r"loop\b", line)]
-
-
 def test_the_commands_that_are_shown_parse():
-    shown = commands_shown()
-    assert {words[0] for words in shown} == {"loop", "loop-model-server"}
-    for program, *arguments in shown:
-        parser = main._parser() if program == "loop" else flags._parser()
-        parser.parse_args(arguments)
+    parsers = {"loop": main._parser(), "loop-model-server": flags._parser()}
+    shown = [words for text in DOCUMENTS.values() for words in commands(text)]
+    ours = [words for words in shown if words[0] in parsers]
+    assert {program for program, *_ in ours} == set(parsers)
+    for program, *arguments in ours:
+        parsers[program].parse_args(arguments)
 
 
 def test_every_flag_of_the_server_stands_in_its_table():

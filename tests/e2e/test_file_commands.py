@@ -2,13 +2,12 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from documents import README, TUTORIAL, fences, section
+from documents import README, TUTORIAL, commands, fences, section
 from time_limits import seconds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
@@ -46,10 +45,9 @@ def prepare(part: str, folder: Path) -> None:
 
 def command(part: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs the part's one command as it is shown."""
-    (line,) = "".join(fences(PARTS[part], "sh")).splitlines()
-    program, *arguments = shlex.split(line)
+    ((program, *arguments),) = commands(PARTS[part])
+    assert [program, *arguments] in commands(section(README, "On files, without a pipeline"))
     assert program == "loop"
-    assert line in fences(section(README, "On files, without a pipeline"), "sh")[0]
     return run(["-m", "tfx_loop.pipelines.cli.main", *arguments], folder)
 
 

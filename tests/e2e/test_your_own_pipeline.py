@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
 
 import pytest
-from documents import TUTORIAL, fences, section
+from documents import TUTORIAL, commands, fences, section
 from time_limits import seconds
 
 SECTION = section(TUTORIAL, "Your own pipeline")
@@ -21,8 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
 def server_command(ready_file):
     """The tutorial's own line, on free ports."""
-    (line,) = [line for line in fences(SECTION, "sh") if "loop-model-server" in line]
-    program, *flags = shlex.split(line)
+    ((program, *flags),) = commands(SECTION)
     assert program == "loop-model-server"
     flags = [re.sub(r"^--(port|rest_api_port)=\d+$", r"--\1=0", flag) for flag in flags]
     module = "tfx_loop.deployment.model_server.main"

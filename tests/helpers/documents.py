@@ -1,6 +1,7 @@
 """README.md and docs/ as the tests read them: sections, fences, links."""
 
 import re
+import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,12 @@ def without_code(text: str) -> str:
 def fences(text: str, language: str) -> list[str]:
     """Returns the contents of the fenced blocks of one language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Returns the commands of a document's shell blocks, as words; a backslash continues a line."""
+    lines = "".join(fences(text, "sh")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def anchors(text: str) -> set[str]:
