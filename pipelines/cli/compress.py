@@ -109,18 +109,18 @@ def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
     from tfx_loop.contracts.optimization_report import OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
-    from tfx_loop.optimization.file_compression.request import Request
+    from tfx_loop.optimization.file_compression.request import CompressionRequest
     from tfx_loop.optimization.file_compression.run import compress
-    from tfx_loop.optimization.metrics.budget import Target
+    from tfx_loop.optimization.metrics.budget import CompressionTarget
     from tfx_loop.optimization.reporting.terminal import rungs_text
 
-    request = Request(
+    request = CompressionRequest(
         model=args.model,
         data=args.data,
         out=args.out,
         budget=args.budget,
         label=args.label,
-        target=Target(args.target),
+        target=CompressionTarget(args.target),
         metric=args.metric,
         output=args.output,
         slice_columns=tuple(dict.fromkeys(args.slice)),

@@ -60,12 +60,12 @@ def _show_model(args: argparse.Namespace) -> int:
     from tfx_loop.core import json_codec
     from tfx_loop.core.child_process.worker import Worker
     from tfx_loop.models.formats import detect
-    from tfx_loop.optimization.reporting.facts import Described, facts_of
+    from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
     from tfx_loop.optimization.reporting.page import render_model
     from tfx_loop.optimization.reporting.terminal import model_text
 
     file = detect(args.model)
-    asked = Described(path=str(file.path), signature=args.signature, shown_path=str(args.model))
+    asked = MeasuredModel(path=str(file.path), signature=args.signature, shown_path=str(args.model))
     with Worker() as worker:
         facts = facts_of(worker, {"model": asked}, doing=f"reading {args.model}")["model"]
     if args.page is not None:

@@ -6,11 +6,11 @@ import tf_keras as keras
 from sklearn.datasets import load_digits
 
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.metrics.budget import Budget, Target
+from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
-ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=Kind.CLASSES))
+ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=PredictionKind.CLASSES))
 
 
 def digits(seed=0):
@@ -25,7 +25,7 @@ def rows_of(images, labels, name="image", slices=None):
     return Rows(inputs={name: images}, labels=labels, slices=slices or {})
 
 
-def budget_of(limit, target=Target.SMALLEST, **more):
+def budget_of(limit, target=CompressionTarget.SMALLEST, **more):
     return Budget(metric=ACCURACY, max_metric_drop=limit, target=target, **more)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfx_loop.optimization.distiller.soft_targets import EPSILON
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
 _Loss: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -26,9 +26,9 @@ def soft_loss(student: Scoring, temperature: float) -> _Loss:
         student: How the student's outputs are read.
         temperature: Divides the logits of both.
     """
-    if student.kind is Kind.NUMBER:
+    if student.kind is PredictionKind.NUMBER:
         return lambda teacher, outputs: tf.reduce_mean(tf.square(teacher - outputs), axis=-1)
-    divergence = _of_classes if student.kind is Kind.CLASSES else _of_yes
+    divergence = _of_classes if student.kind is PredictionKind.CLASSES else _of_yes
 
     def loss(teacher: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         logits = outputs if student.from_logits else _logits(outputs, student.kind)
@@ -39,9 +39,9 @@ def soft_loss(student: Scoring, temperature: float) -> _Loss:
 
 def label_loss(student: Scoring) -> Any:
     """Returns the usual loss for what is predicted, for a student that brings none."""
-    if student.kind is Kind.NUMBER:
+    if student.kind is PredictionKind.NUMBER:
         return keras.losses.MeanSquaredError()
-    if student.kind is Kind.BINARY:
+    if student.kind is PredictionKind.BINARY:
         return keras.losses.BinaryCrossentropy(from_logits=student.from_logits)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=student.from_logits)
 
@@ -51,10 +51,10 @@ def feature_loss(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.square(teacher - student), axis=-1)
 
 
-def _logits(probabilities: tf.Tensor, kind: Kind) -> tf.Tensor:
+def _logits(probabilities: tf.Tensor, kind: PredictionKind) -> tf.Tensor:
     clipped = tf.clip_by_value(probabilities, EPSILON, 1 - EPSILON)
     logits = tf.math.log(clipped)
-    return logits - tf.math.log1p(-clipped) if kind is Kind.BINARY else logits
+    return logits - tf.math.log1p(-clipped) if kind is PredictionKind.BINARY else logits
 
 
 def _of_classes(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:

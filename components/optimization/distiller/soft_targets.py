@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -29,10 +29,10 @@ def teacher_logits(outputs: Array, scoring: Scoring) -> Array:
     """
     values = np.asarray(outputs, dtype=np.float64)
     values = values.reshape(len(values), -1) if values.ndim < 2 else values
-    if scoring.kind is Kind.NUMBER or scoring.from_logits:
+    if scoring.kind is PredictionKind.NUMBER or scoring.from_logits:
         return values.astype(np.float32)
     values = np.clip(values, EPSILON, 1 - EPSILON)
     logits = np.log(values)
-    if scoring.kind is Kind.BINARY:
+    if scoring.kind is PredictionKind.BINARY:
         logits -= np.log1p(-values)
     return logits.astype(np.float32)

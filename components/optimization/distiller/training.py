@@ -22,13 +22,18 @@ from tfx_loop.optimization.fine_tuning.job import from_payload
 from tfx_loop.optimization.fine_tuning.rows_file import Array, TrainingRows, read_rows
 from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.training import (
-    Training,
+    TrainingRecord,
     fit,
     keras_inputs,
     seed_everything,
     taken,
 )
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring, class_numbers, infer_scoring
+from tfx_loop.optimization.metrics.scoring import (
+    PredictionKind,
+    Scoring,
+    class_numbers,
+    infer_scoring,
+)
 
 _LOG = logging.getLogger(__name__)
 # Keras logs them as from_teacher_loss, and so on.
@@ -124,12 +129,12 @@ def _taught(
     lesson: Lesson,
     scoring: Scoring,
     settings: DistillationSettings,
-) -> Training:
+) -> TrainingRecord:
     """Trains the student with one loss a lesson, each on an output of its own."""
     labels = _labels(rows)
     if not keras_model.is_compiled(student):
         student.compile(keras.optimizers.Adam(_LEARNING_RATE), losses.label_loss(scoring))
-        if scoring.kind is Kind.CLASSES:
+        if scoring.kind is PredictionKind.CLASSES:
             labels = class_numbers(labels, lesson.logits)
     outputs = {name: _named(name)(student.output) for name in (_SOFT, _LABEL)}
     wanted = {_SOFT: lesson.logits, _LABEL: labels}

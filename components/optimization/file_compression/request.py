@@ -6,13 +6,13 @@ from typing import Any
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.rows.rows import MIN_ROWS
-from tfx_loop.optimization.metrics.budget import Target
+from tfx_loop.optimization.metrics.budget import CompressionTarget
 
 IO_TYPES = ("float", "int8", "uint8")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class CompressionRequest:
     """One model to make smaller.
 
     Attributes:
@@ -40,7 +40,7 @@ class Request:
     out: Path
     budget: float
     label: str | None = None
-    target: Target = Target.SMALLEST
+    target: CompressionTarget = CompressionTarget.SMALLEST
     metric: str | None = None
     output: str | None = None
     slice_columns: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""How does `loop compress` get from a model and a file of rows to a smaller model and a report?"""
+"""The run of `loop compress`: from a model and a file of rows to a smaller model and a report."""
 
 import shutil
 import tempfile
@@ -36,16 +36,17 @@ from tfx_loop.optimization.file_compression.folder import (
     check_free,
     staged,
 )
-from tfx_loop.optimization.file_compression.request import Request
-from tfx_loop.optimization.file_compression.verdict import told_of
-from tfx_loop.optimization.metrics.budget import Budget, Judgement, judge
+from tfx_loop.optimization.file_compression.request import CompressionRequest
+from tfx_loop.optimization.file_compression.verdict import final_verdict
+from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
 from tfx_loop.optimization.metrics.labels import encode_labels
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
 from tfx_loop.optimization.metrics.scoring import pick
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
-from tfx_loop.optimization.quantizer.modes import IoType, Mode, SearchSettings
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, SearchSettings
+from tfx_loop.optimization.quantizer.request import SearchRequest
 from tfx_loop.optimization.reporting import formatting
-from tfx_loop.optimization.reporting.facts import Described, facts_of
+from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 from tfx_loop.optimization.reporting.page import render
 
 Array = npt.NDArray[Any]
@@ -54,23 +55,27 @@ _LATENCY_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class CompressionTask:
     """A model with the rows that it is measured on.
 
     Attributes:
+        request: What is asked.
+        worker: Opens, converts and asks the models.
         source: The model.
         parts: Rows by use, labels as numbers.
         budget: What may be lost.
         notes: What was assumed.
     """
 
+    request: CompressionRequest
+    worker: Worker
     source: Source
     parts: Parts
     budget: Budget
     notes: tuple[str, ...]
 
 
-def compress(request: Request, progress: Progress) -> OptimizationResult:
+def compress(request: CompressionRequest, progress: Progress) -> OptimizationResult:
     """Writes the smallest model within the budget, its report and its page; returns the report.
 
     Without a variant that keeps to the budget the folder holds report and page alone.
@@ -93,14 +98,17 @@ def compress(request: Request, progress: Progress) -> OptimizationResult:
         tempfile.TemporaryDirectory(prefix="loop-compress-") as scratch,
     ):
         task = _task(request, worker, progress)
-        found = _searched(request, task, worker, Path(scratch), progress)
-        report = _reported(request, task, found, worker, stage, Path(scratch), progress)
+        variant = Path(scratch) / "variants" / MODEL_FILE
+        found = search(_search_request(task), worker, variant, progress)
+        report = _report(task, found, Path(scratch), progress)
+        if report.verdict is OptimizationVerdict.KEPT:
+            shutil.copy(variant, stage / MODEL_FILE)
         write_report(report, stage / REPORT_FILE)
         write_bytes(str(stage / PAGE_FILE), render(report).encode())
     return report
 
 
-def _task(request: Request, worker: Worker, progress: Progress) -> Task:
+def _task(request: CompressionRequest, worker: Worker, progress: Progress) -> CompressionTask:
     source = inference.source_of(
         worker, str(detect(request.model).path), signature=request.signature
     )
@@ -128,7 +136,9 @@ def _task(request: Request, worker: Worker, progress: Progress) -> Task:
     parts = split(replace(rows, labels=labels), request.seed)
     counts = ", ".join(f"{count:,} {use}" for use, count in parts.counts().items())
     progress(f"rows: {counts}")
-    return Task(
+    return CompressionTask(
+        request=request,
+        worker=worker,
         source=source,
         parts=parts,
         budget=Budget(
@@ -147,67 +157,52 @@ def _read_as(metric: Metric, label: str) -> str:
     return f"{label} is {kind}, measured by {metric.name}{logits}."
 
 
-def _searched(
-    request: Request, task: Task, worker: Worker, scratch: Path, progress: Progress
-) -> SearchResult:
-    settings = SearchSettings(io_type=IoType(request.io))
-    if request.rungs:
-        settings = replace(settings, modes=tuple(Mode(name) for name in request.rungs))
-    folder = scratch / "variants"
-    folder.mkdir()
-    return search(
-        detect(task.source.path),
-        task.parts.calibration,
-        task.parts.choosing,
-        task.budget,
-        settings=settings,
+def _search_request(task: CompressionTask) -> SearchRequest:
+    settings = SearchSettings(io_type=IoType(task.request.io))
+    if rungs := task.request.rungs:
+        settings = replace(settings, modes=tuple(QuantizationMode(name) for name in rungs))
+    return SearchRequest(
+        source=detect(task.source.path),
+        calibration=task.parts.calibration,
+        choosing=task.parts.choosing,
+        budget=task.budget,
+        search=settings,
         signature=task.source.signature,
-        seed=request.seed,
-        worker=worker,
-        out_dir=folder,
-        progress=progress,
+        seed=task.request.seed,
     )
 
 
-def _reported(
-    request: Request,
-    task: Task,
-    found: SearchResult,
-    worker: Worker,
-    stage: Path,
-    scratch: Path,
-    progress: Progress,
+def _report(
+    task: CompressionTask, found: SearchResult, scratch: Path, progress: Progress
 ) -> OptimizationResult:
-    """Measures on the rows that nobody chose on, and puts the model in its place."""
+    """Returns the report; a variant that was chosen is measured on rows that nobody chose on."""
+    if found.chosen is not None:
+        progress(f"measuring {found.chosen.name} on rows that it has not seen")
+    facts = _facts(task, found, scratch)
     report = OptimizationResult(
         technique="quantization",
         verdict=OptimizationVerdict.NOT_KEPT,
         reason=OptimizationReason.NO_VARIANT_KEEPS_BUDGET,
         explanation=_none_keeps(task.budget),
-        parent=_facts(request, task, None, worker, scratch)["parent"],
+        parent=facts["parent"],
         metric=MetricUsed(
             name=task.budget.metric.name, higher_is_better=task.budget.metric.higher_is_better
         ),
         rungs=found.rungs,
         rows=task.parts.counts(),
-        settings=request.settings(),
+        settings=task.request.settings(),
         notes=task.notes,
     )
     if found.chosen is None or found.path is None:
         return report
-    progress(f"measuring {found.chosen.name} on rows that it has not seen")
-    reporting, held_out, parity = _unseen(task, found.path, worker)
-    facts = _facts(request, task, found, worker, scratch)
+    reporting, held_out, parity = _unseen(task, found.path)
     parent_bytes = facts["parent"].size.raw_bytes
-    told = told_of(found.chosen, reporting, held_out, task.budget, parent_bytes)
-    if told.verdict is OptimizationVerdict.KEPT:
-        shutil.copy(found.path, stage / MODEL_FILE)
+    final = final_verdict(found.chosen, reporting, held_out, task.budget, parent_bytes)
     return replace(
         report,
-        verdict=told.verdict,
-        reason=told.reason,
-        explanation=told.explanation,
-        parent=facts["parent"],
+        verdict=final.verdict,
+        reason=final.reason,
+        explanation=final.explanation,
         child=facts["child"],
         overall=reporting.overall,
         slices=reporting.slices,
@@ -215,14 +210,16 @@ def _reported(
     )
 
 
-def _unseen(task: Task, variant: Path, worker: Worker) -> tuple[Judgement, Judgement, Parity]:
+def _unseen(
+    task: CompressionTask, variant: Path
+) -> tuple[BudgetJudgement, BudgetJudgement, Parity]:
     """Returns what the variant loses on the reporting rows and on all held-out rows, and parity."""
     rows = joined(task.parts.reporting, task.parts.choosing)
     reporting = len(task.parts.reporting)
     parent = inference.outputs_of(
-        worker, task.source.path, rows.inputs, signature=task.source.signature
+        task.worker, task.source.path, rows.inputs, signature=task.source.signature
     )
-    child = inference.outputs_of(worker, str(variant), rows.inputs)
+    child = inference.outputs_of(task.worker, str(variant), rows.inputs)
     first = [{name: values[:reporting] for name, values in x.items()} for x in (parent, child)]
     return (
         _judged(task, task.parts.reporting, *first),
@@ -232,30 +229,30 @@ def _unseen(task: Task, variant: Path, worker: Worker) -> tuple[Judgement, Judge
 
 
 def _judged(
-    task: Task, rows: Rows, parent: Mapping[str, Array], child: Mapping[str, Array]
-) -> Judgement:
+    task: CompressionTask, rows: Rows, parent: Mapping[str, Array], child: Mapping[str, Array]
+) -> BudgetJudgement:
     assert rows.labels is not None
     return judge(parent, child, rows.labels, task.budget, rows.slices)
 
 
-def _facts(
-    request: Request, task: Task, found: SearchResult | None, worker: Worker, scratch: Path
-) -> dict[str, ModelFacts]:
+def _facts(task: CompressionTask, found: SearchResult, scratch: Path) -> dict[str, ModelFacts]:
+    """Returns what is known of the parent, and of the variant with the time of a call of both."""
     models = {
-        "parent": Described(
+        "parent": MeasuredModel(
             path=task.source.path,
             signature=task.source.signature,
-            shown_path=str(request.model),
+            shown_path=str(task.request.model),
         )
     }
-    if found is not None and found.chosen is not None:
-        models["child"] = Described(
-            path=str(found.path), mode=found.chosen.mode, shown_path=MODEL_FILE
-        )
+    if found.chosen is None:
+        return facts_of(task.worker, models)
+    models["child"] = MeasuredModel(
+        path=str(found.path), mode=found.chosen.mode, shown_path=MODEL_FILE
+    )
     rows = scratch / "timed.npz"
     reporting = task.parts.reporting
     reporting.take(np.arange(min(len(reporting), _LATENCY_ROWS))).save_inputs(rows)
-    return facts_of(worker, models, str(rows) if found else None)
+    return facts_of(task.worker, models, str(rows))
 
 
 def _none_keeps(budget: Budget) -> str:

@@ -15,12 +15,12 @@ from tfx_loop.contracts.optimization_report import (
     Rung,
     SliceResult,
 )
-from tfx_loop.optimization.metrics.budget import Budget, Judgement, one_row
+from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, one_row
 from tfx_loop.optimization.reporting import formatting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class FinalVerdict:
     """The verdict on a variant.
 
     Attributes:
@@ -34,9 +34,13 @@ class Told:
     explanation: str
 
 
-def told_of(
-    chosen: Rung, reporting: Judgement, held_out: Judgement, budget: Budget, parent_bytes: int
-) -> Told:
+def final_verdict(
+    chosen: Rung,
+    reporting: BudgetJudgement,
+    held_out: BudgetJudgement,
+    budget: Budget,
+    parent_bytes: int,
+) -> FinalVerdict:
     """Returns the verdict.
 
     Args:
@@ -52,7 +56,7 @@ def told_of(
         if _refutes(part, everywhere[part.slice], budget):
             where = "" if part is reporting.overall else f" on {part.slice}"
             allowed = formatting.number(part.limit)
-            return Told(
+            return FinalVerdict(
                 verdict=OptimizationVerdict.NOT_KEPT,
                 reason=OptimizationReason.NOT_CONFIRMED,
                 explanation=f"{_capital(chosen.name)} kept to the budget on the rows that chose "
@@ -60,7 +64,7 @@ def told_of(
                 f"{part.rows:,} rows that it had not seen; {allowed} was allowed",
             )
     few = bool(reporting.over)
-    return Told(
+    return FinalVerdict(
         verdict=OptimizationVerdict.KEPT,
         reason=OptimizationReason.WITHIN_ON_ALL_HELD_OUT
         if few
@@ -81,7 +85,7 @@ def _refutes(part: SliceResult, everywhere: SliceResult, budget: Budget) -> bool
     return everywhere.drop.value > allowed + 1e-9
 
 
-def _kept(chosen: Rung, reporting: Judgement, budget: Budget, parent_bytes: int) -> str:
+def _kept(chosen: Rung, reporting: BudgetJudgement, budget: Budget, parent_bytes: int) -> str:
     size = chosen.size.raw_bytes if chosen.size else 0
     smaller = parent_bytes >= 1.05 * size > 0
     gained = (

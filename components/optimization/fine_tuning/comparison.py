@@ -23,11 +23,11 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.metrics.budget import Budget, Judgement, judge
+from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
 from tfx_loop.optimization.metrics.eval_config import from_eval_config
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
 from tfx_loop.optimization.metrics.scoring import Scoring, infer_scoring
-from tfx_loop.optimization.reporting.facts import Described, facts_of
+from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 from tfx_loop.optimization.reporting.sizes import size_of
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -90,7 +90,7 @@ class ComparedModel:
         output: Which output is judged, where it has several.
     """
 
-    model: Described
+    model: MeasuredModel
     rows: Rows
     deployed: Path | None = None
     output: str | None = None
@@ -178,7 +178,7 @@ def _judgement(
     metric: Metric,
     slices: Mapping[str, Array],
     acceptance: Acceptance,
-) -> Judgement:
+) -> BudgetJudgement:
     budget = Budget(
         metric=metric,
         max_metric_drop=acceptance.max_metric_drop or 0.0,
@@ -192,7 +192,7 @@ def _judgement(
 
 
 def _verdict(
-    judgement: Judgement, metric: Metric, acceptance: Acceptance, refused: str
+    judgement: BudgetJudgement, metric: Metric, acceptance: Acceptance, refused: str
 ) -> tuple[OptimizationVerdict, OptimizationReason, str]:
     told = _loss(judgement.overall, metric)
     if refused:

@@ -16,7 +16,7 @@ from tfx_loop.models.rows.fitting import rows_from_table
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance, ComparedModel
-from tfx_loop.optimization.reporting.facts import Described
+from tfx_loop.optimization.reporting.facts import MeasuredModel
 
 
 class SignatureSource(str, Enum):
@@ -144,7 +144,7 @@ class FineTuningJob:
         self, rows: Rows, custom_objects: tuple[str, ...], output: str | None = None
     ) -> ComparedModel:
         """Returns the parent as it is compared on the reporting rows."""
-        model = Described(
+        model = MeasuredModel(
             path=str(self.parent), custom_objects=custom_objects, shown_path=self.shown_parent
         )
         return ComparedModel(model=model, rows=rows, deployed=self.deployed, output=output)
@@ -153,7 +153,7 @@ class FineTuningJob:
         self, rows: Rows, mode: str, custom_objects: tuple[str, ...] = ()
     ) -> ComparedModel:
         """Returns the child as it is compared on the reporting rows."""
-        model = Described(
+        model = MeasuredModel(
             path=str(self.child.keras),
             mode=mode,
             custom_objects=custom_objects,

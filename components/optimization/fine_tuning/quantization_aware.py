@@ -39,7 +39,7 @@ _MIN_WEIGHTS_PER_CLUSTER = 4
 _UNSUPPORTED = re.compile(r"Layer (\S+?):<class")
 
 
-class Kept(str, Enum):
+class PreservedWeights(str, Enum):
     """What of a layer's weights is kept through the training."""
 
     NOTHING = "nothing"
@@ -61,16 +61,16 @@ class QuantizationAware:
     """
 
     model: keras.Model
-    kept: dict[str, Kept]
+    kept: dict[str, PreservedWeights]
     left_float: tuple[str, ...]
-    fitted: training.Training | None = None
+    fitted: training.TrainingRecord | None = None
 
     @property
     def technique(self) -> str:
         """Returns what TFMOT calls it."""
         found = set(self.kept.values())
-        zeros = bool(found & {Kept.ZEROS, Kept.BOTH})
-        clusters = bool(found & {Kept.CLUSTERS, Kept.BOTH})
+        zeros = bool(found & {PreservedWeights.ZEROS, PreservedWeights.BOTH})
+        clusters = bool(found & {PreservedWeights.CLUSTERS, PreservedWeights.BOTH})
         return f"{'P' * zeros}{'C' * clusters}QAT"
 
 
@@ -133,17 +133,23 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
     )
 
 
-def kept_of(layer: _Layer) -> Kept:
+def kept_of(layer: _Layer) -> PreservedWeights:
     """Returns what a layer's weights show: zeros of pruning, values shared by clustering."""
     kernel = _kernel(layer)
     if kernel is None:
-        return Kept.NOTHING
+        return PreservedWeights.NOTHING
     zeros = float(np.mean(kernel == 0)) >= _MIN_ZEROS
     values = len(np.unique(kernel))
     clusters = 1 < values <= min(_MAX_CLUSTERS, kernel.size // _MIN_WEIGHTS_PER_CLUSTER)
     if zeros and clusters:
-        return Kept.BOTH
-    return Kept.ZEROS if zeros else Kept.CLUSTERS if clusters else Kept.NOTHING
+        return PreservedWeights.BOTH
+    return (
+        PreservedWeights.ZEROS
+        if zeros
+        else PreservedWeights.CLUSTERS
+        if clusters
+        else PreservedWeights.NOTHING
+    )
 
 
 _INPUTS = keras.layers.InputLayer
@@ -181,12 +187,14 @@ class _Registry(_DEFAULT.Default8BitQuantizeRegistry):  # type: ignore[misc,name
     def get_quantize_config(self, layer: _Layer) -> Any:
         """Returns the quantiser of one layer, shared with no other."""
         kept = kept_of(layer)
-        if kept is Kept.NOTHING:
+        if kept is PreservedWeights.NOTHING:
             return super().get_quantize_config(layer)
-        if kept is Kept.ZEROS:
+        if kept is PreservedWeights.ZEROS:
             scheme = _TOGETHER.Default8BitPrunePreserveQuantizeScheme()
         else:
-            scheme = _TOGETHER.Default8BitClusterPreserveQuantizeScheme(kept is Kept.BOTH)
+            scheme = _TOGETHER.Default8BitClusterPreserveQuantizeScheme(
+                kept is PreservedWeights.BOTH
+            )
         return scheme.get_quantize_registry().get_quantize_config(layer)
 
 

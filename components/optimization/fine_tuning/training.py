@@ -26,7 +26,7 @@ _MIN_VALIDATION_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecord:
     """What a fit came to.
 
     Attributes:
@@ -67,7 +67,7 @@ def fit(
     *,
     first_kept_epoch: int = 1,
     copies: int = 1,
-) -> Training:
+) -> TrainingRecord:
     """Trains the model in place and leaves it with the weights of its best epoch.
 
     Args:
@@ -107,7 +107,7 @@ def fit(
             f"Expected a finite loss, received {losses[-1]} in epoch {len(losses)}. "
             "Lower learning_rate, or look for NaN among the rows."
         )
-    return Training(
+    return TrainingRecord(
         epochs=len(losses),
         kept_epoch=best.epoch or len(losses),
         loss=losses,

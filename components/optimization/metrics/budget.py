@@ -16,7 +16,7 @@ from tfx_loop.optimization.metrics.metrics import Metric, Outputs
 Array = npt.NDArray[Any]
 
 
-class Target(str, Enum):
+class CompressionTarget(str, Enum):
     """What is to be gained."""
 
     SMALLEST = "smallest"
@@ -38,7 +38,7 @@ class Budget:
 
     metric: Metric
     max_metric_drop: float
-    target: Target = Target.SMALLEST
+    target: CompressionTarget = CompressionTarget.SMALLEST
     max_slice_drop: float | None = None
     min_slice_rows: int = 50
 
@@ -58,7 +58,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class BudgetJudgement:
     """Parent and child on the same rows, against a budget.
 
     Attributes:
@@ -84,7 +84,7 @@ def judge(
     slices: Mapping[str, Array] | None = None,
     *,
     confidence: float = 0.95,
-) -> Judgement:
+) -> BudgetJudgement:
     """Returns what the child lost, overall and by slice, and whether the point values are within.
 
     Args:
@@ -103,7 +103,7 @@ def judge(
         _judged(name, mask, parent, child, labels, budget, budget.max_slice_drop, confidence)
         for name, mask in slice_masks(slices or {})
     )
-    return Judgement(overall=overall, slices=parts)
+    return BudgetJudgement(overall=overall, slices=parts)
 
 
 def slice_masks(slices: Mapping[str, Array]) -> list[tuple[str, Array]]:

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
 Array = npt.NDArray[Any]
 ACCURACIES = ("BinaryAccuracy", "SparseCategoricalAccuracy")
 
 
-class Decided(Protocol):
+class DecisionMetric(Protocol):
     """What is read of a metric here."""
 
     @property
@@ -30,9 +30,9 @@ class Decided(Protocol):
         """How outputs are read."""
 
 
-def cells(metric: Decided, truth: Array, scores: Array) -> tuple[Array, Array] | None:
+def cells(metric: DecisionMetric, truth: Array, scores: Array) -> tuple[Array, Array] | None:
     """Returns truth and decision, (rows,) of 0 and 1; None when a row holds several decisions."""
-    if metric.scoring.kind is Kind.BINARY:
+    if metric.scoring.kind is PredictionKind.BINARY:
         if truth.ndim > 1:
             return None
         yes = (scores > metric.threshold).astype(np.int8)
@@ -41,10 +41,10 @@ def cells(metric: Decided, truth: Array, scores: Array) -> tuple[Array, Array] |
     return None if right.ndim > 1 else (np.ones(len(right), np.int8), right.astype(np.int8))
 
 
-def measure(metric: Decided, truth: Array, scores: Array) -> tuple[float, Array]:
+def measure(metric: DecisionMetric, truth: Array, scores: Array) -> tuple[float, Array]:
     """Returns the metric's value and its influence, (rows,)."""
     if metric.name in ACCURACIES:
-        if metric.scoring.kind is Kind.BINARY:
+        if metric.scoring.kind is PredictionKind.BINARY:
             right = (scores > metric.threshold) == (truth > 0.5)
         else:
             right = scores.argmax(axis=-1) == truth

@@ -26,7 +26,7 @@ _DRAWS = 4_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drop:
+class MetricDrop:
     """What the child lost, in the metric's unit; positive means that the child is worse.
 
     Attributes:
@@ -58,7 +58,7 @@ def drop(
     *,
     confidence: float = 0.95,
     seed: int = 0,
-) -> Drop:
+) -> MetricDrop:
     """Returns what the child lost on these rows, with a two-sided interval.
 
     Args:
@@ -79,10 +79,10 @@ def drop(
     value, rows = sign * (before.value - after.value), len(before.influence)
     first, second = metric.cells(labels, parent), metric.cells(labels, child)
     if not np.isfinite(value):
-        return Drop(value=float("nan"), low=float("nan"), high=float("nan"), rows=rows)
+        return MetricDrop(value=float("nan"), low=float("nan"), high=float("nan"), rows=rows)
     if first is None or second is None:
         low, high = _by_influence(value, before.influence - after.influence, confidence)
-        return Drop(value=value, low=low, high=high, rows=rows)
+        return MetricDrop(value=value, low=low, high=high, rows=rows)
     truth, yes_before, yes_after = first[0], first[1], second[1]
     disagreeing = int((yes_before != yes_after).sum())
     if metric.is_accuracy:
@@ -92,7 +92,7 @@ def drop(
     else:
         low, high = _by_cells(metric.name, truth, yes_before, yes_after, confidence, seed)
         low, high = min(low, value), max(high, value)
-    return Drop(value=value, low=low, high=high, rows=rows, disagreeing=disagreeing)
+    return MetricDrop(value=value, low=low, high=high, rows=rows, disagreeing=disagreeing)
 
 
 def tango(lost: int, gained: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -16,7 +16,7 @@ _THRESHOLDS = ("threshold", "num_thresholds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class EvaluatorSettings:
     """What an EvalConfig says of one model.
 
     Attributes:
@@ -36,7 +36,7 @@ class Evaluation:
     slice_columns: tuple[str, ...] = ()
 
 
-def from_eval_config(text: str, name: str | None = None) -> Evaluation:
+def from_eval_config(text: str, name: str | None = None) -> EvaluatorSettings:
     """Returns what the JSON of an EvalConfig says.
 
     The metric is the named one, else the first with a threshold, else the first that is known here.
@@ -58,7 +58,7 @@ def from_eval_config(text: str, name: str | None = None) -> Evaluation:
     chosen = _chosen_metric(config, name)
     model = (config.get("model_specs") or [{}])[0]
     keys = [spec.get("feature_keys", []) for spec in config.get("slicing_specs", [])]
-    return Evaluation(
+    return EvaluatorSettings(
         metric_name=metrics.metric(chosen["class_name"]).name,
         metric_settings=_settings(chosen),
         label=model.get("label_key") or None,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.optimization.metrics import decisions, ranking
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring, infer_scoring, pick
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring, infer_scoring, pick
 
 Array: TypeAlias = npt.NDArray[Any]
 Outputs: TypeAlias = Mapping[str, Array] | Array
@@ -25,7 +25,7 @@ _EPSILON = 1e-7  # Keras clips probabilities here before it takes their logarith
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MetricValue:
     """A metric on some rows.
 
     Attributes:
@@ -64,7 +64,7 @@ class Metric:
         """
         return self.measure(labels, outputs).value
 
-    def measure(self, labels: Array, outputs: Outputs) -> Measured:
+    def measure(self, labels: Array, outputs: Outputs) -> MetricValue:
         """Returns value and influence; arguments as for `compute`.
 
         Raises:
@@ -75,7 +75,7 @@ class Metric:
             raise DataError(f"Expected rows to measure {self.name} on, received none.")
         value, influence = _KNOWN[self.name].measure(self, truth, scores)
         by_row = np.asarray(influence, dtype=np.float64).reshape(len(truth), -1).mean(axis=1)
-        return Measured(value=float(value), influence=by_row)
+        return MetricValue(value=float(value), influence=by_row)
 
     def cells(self, labels: Array, outputs: Outputs) -> tuple[Array, Array] | None:
         """Returns (truth, decision) as 0/1 arrays where the metric counts decisions, else None.
@@ -128,16 +128,20 @@ def infer_metric(
     """
     scoring = infer_scoring(labels, outputs, output)
     default = {
-        Kind.BINARY: "BinaryAccuracy",
-        Kind.CLASSES: "SparseCategoricalAccuracy",
-        Kind.NUMBER: "R2Score",
+        PredictionKind.BINARY: "BinaryAccuracy",
+        PredictionKind.CLASSES: "SparseCategoricalAccuracy",
+        PredictionKind.NUMBER: "R2Score",
     }[scoring.kind]
     if name is None or _plain(name) in ("accuracy", "acc"):
         name = default
     chosen = metric(name, scoring=scoring)
     fitting = _KNOWN[chosen.name].kinds
-    if scoring.kind is Kind.CLASSES and Kind.BINARY in fitting and _two_columns(outputs, scoring):
-        return replace(chosen, scoring=replace(scoring, kind=Kind.BINARY))
+    if (
+        scoring.kind is PredictionKind.CLASSES
+        and PredictionKind.BINARY in fitting
+        and _two_columns(outputs, scoring)
+    ):
+        return replace(chosen, scoring=replace(scoring, kind=PredictionKind.BINARY))
     if scoring.kind not in fitting:
         possible = [known for known, entry in _KNOWN.items() if scoring.kind in entry.kinds]
         raise ConfigError(
@@ -188,7 +192,7 @@ def _r2(_: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
 
 def _log_loss(m: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
     p = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
-    if m.scoring.kind is Kind.BINARY:
+    if m.scoring.kind is PredictionKind.BINARY:
         return _mean(-(truth * np.log(p) + (1 - truth) * np.log(1 - p)))
     p = np.clip(p / p.sum(axis=-1, keepdims=True), _EPSILON, 1 - _EPSILON)
     right = np.take_along_axis(p, truth[..., None].astype(np.int64), axis=-1)
@@ -209,17 +213,21 @@ _Measure: TypeAlias = Callable[[Metric, Array, Array], tuple[float, Array]]
 @dataclass(frozen=True)
 class _Entry:
     measure: _Measure
-    kinds: tuple[Kind, ...]
+    kinds: tuple[PredictionKind, ...]
     aliases: tuple[str, ...] = ()
     higher_is_better: bool = True
     counts: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PredictionKind:
         return self.kinds[0]
 
 
-_CLASSES, _BINARY, _NUMBER = (Kind.CLASSES,), (Kind.BINARY,), (Kind.NUMBER,)
+_CLASSES, _BINARY, _NUMBER = (
+    (PredictionKind.CLASSES,),
+    (PredictionKind.BINARY,),
+    (PredictionKind.NUMBER,),
+)
 _KNOWN: dict[str, _Entry] = {
     "BinaryAccuracy": _Entry(_decided, _BINARY, counts=True),
     "SparseCategoricalAccuracy": _Entry(_decided, _CLASSES, ("categoricalaccuracy",), counts=True),
@@ -230,9 +238,11 @@ _KNOWN: dict[str, _Entry] = {
     "BalancedAccuracy": _Entry(_decided, _BINARY, counts=True),
     "BinaryCrossEntropy": _Entry(_log_loss, _BINARY, higher_is_better=False),
     "SparseCategoricalCrossentropy": _Entry(
-        _log_loss, (Kind.CLASSES,), ("categoricalcrossentropy",), higher_is_better=False
+        _log_loss, (PredictionKind.CLASSES,), ("categoricalcrossentropy",), higher_is_better=False
     ),
-    "LogLoss": _Entry(_log_loss, (Kind.BINARY, Kind.CLASSES), higher_is_better=False),
+    "LogLoss": _Entry(
+        _log_loss, (PredictionKind.BINARY, PredictionKind.CLASSES), higher_is_better=False
+    ),
     "R2Score": _Entry(_r2, _NUMBER, ("r2", "rsquared")),
     "MeanSquaredError": _Entry(_squared, _NUMBER, ("mse",), higher_is_better=False),
     "MeanAbsoluteError": _Entry(_absolute, _NUMBER, ("mae",), higher_is_better=False),

@@ -17,7 +17,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Outputs: TypeAlias = Mapping[str, Array] | Array
 
 
-class Kind(str, Enum):
+class PredictionKind(str, Enum):
     """What is predicted."""
 
     BINARY = "binary"
@@ -35,7 +35,7 @@ class Scoring:
         from_logits: Whether the outputs are logits.
     """
 
-    kind: Kind = Kind.BINARY
+    kind: PredictionKind = PredictionKind.BINARY
     output: str | None = None
     from_logits: bool = False
 
@@ -56,9 +56,9 @@ class Scoring:
                 f"Expected an output for each of {len(truth)} labels, received {len(scores)}."
             )
         scores = scores.astype(np.float64, copy=False)
-        if self.kind is Kind.BINARY:
+        if self.kind is PredictionKind.BINARY:
             return self._binary(truth, scores)
-        if self.kind is Kind.CLASSES:
+        if self.kind is PredictionKind.CLASSES:
             return class_numbers(truth, scores), softmax(scores) if self.from_logits else scores
         if scores.ndim == truth.ndim + 1 and scores.shape[-1] == 1:
             scores = scores[..., 0]
@@ -90,9 +90,9 @@ class Scoring:
     def describe(self) -> str:
         """Returns what is predicted, for people."""
         return {
-            Kind.BINARY: "yes or no",
-            Kind.CLASSES: "one of several classes",
-            Kind.NUMBER: "numbers",
+            PredictionKind.BINARY: "yes or no",
+            PredictionKind.CLASSES: "one of several classes",
+            PredictionKind.NUMBER: "numbers",
         }[self.kind] + (", from logits" if self.from_logits else "")
 
 
@@ -136,12 +136,12 @@ def infer_scoring(labels: Array, outputs: Outputs, output: str | None = None) ->
     width = scores.shape[-1] if scores.ndim > 1 else 1
     if width == 1 or (truth.shape == scores.shape and not _one_hot(truth)):
         two = np.isin(truth, (0, 1)).all()
-        kind = Kind.BINARY if two else Kind.NUMBER
+        kind = PredictionKind.BINARY if two else PredictionKind.NUMBER
         return Scoring(kind=kind, output=name, from_logits=bool(two and _outside(scores)))
     class_numbers(truth, scores)
     sums = scores.sum(axis=-1)
     logits = _outside(scores) or not np.allclose(sums, 1.0, atol=0.05)
-    return Scoring(kind=Kind.CLASSES, output=name, from_logits=bool(logits))
+    return Scoring(kind=PredictionKind.CLASSES, output=name, from_logits=bool(logits))
 
 
 def class_numbers(labels: Array, scores: Array) -> Array:

@@ -14,7 +14,7 @@ from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 from tfx_loop.optimization.pruner.sparsity import GROUP
 
 
-class Skipped(str, Enum):
+class SkipReason(str, Enum):
     """Why a layer with weights is left alone."""
 
     EXCLUDED = "excluded_by_name"
@@ -88,7 +88,7 @@ _MATRICES = ("Dense", "Embedding", "GRU", "LSTM", "SimpleRNN")
 
 
 @dataclass(frozen=True)
-class Selection:
+class LayerSelection:
     """Which layers are worked on.
 
     Attributes:
@@ -97,10 +97,10 @@ class Selection:
     """
 
     chosen: tuple[str, ...]
-    skipped: dict[str, Skipped]
+    skipped: dict[str, SkipReason]
 
 
-def to_prune(kernels: Sequence[Kernel], settings: PruningSettings) -> Selection:
+def to_prune(kernels: Sequence[Kernel], settings: PruningSettings) -> LayerSelection:
     """Returns the layers that a pattern prunes.
 
     Raises:
@@ -109,7 +109,7 @@ def to_prune(kernels: Sequence[Kernel], settings: PruningSettings) -> Selection:
     return _select(kernels, settings, _why_not_pruned, f"pattern {settings.pattern.value}")
 
 
-def to_cluster(kernels: Sequence[Kernel], settings: PruningSettings) -> Selection:
+def to_cluster(kernels: Sequence[Kernel], settings: PruningSettings) -> LayerSelection:
     """Returns the layers that are clustered.
 
     Raises:
@@ -118,50 +118,50 @@ def to_cluster(kernels: Sequence[Kernel], settings: PruningSettings) -> Selectio
     return _select(kernels, settings, _why_not_clustered, f"{settings.clusters} clusters")
 
 
-def _why_not_pruned(kernel: Kernel, settings: PruningSettings) -> Skipped | None:
+def _why_not_pruned(kernel: Kernel, settings: PruningSettings) -> SkipReason | None:
     if reason := _why_not_at_all(kernel, settings.exclude, tuple(PRUNABLE)):
         return reason
     if settings.pattern is Pattern.TWO_OF_FOUR:
         if kernel.kind not in _INPUTS_THEN_OUTPUTS:
-            return Skipped.OTHER_AXES
-        return Skipped.NO_WHOLE_GROUP if kernel.shape[-2] < GROUP else None
+            return SkipReason.OTHER_AXES
+        return SkipReason.NO_WHOLE_GROUP if kernel.shape[-2] < GROUP else None
     if settings.pattern is Pattern.BLOCK:
         if kernel.kind not in _MATRICES:
-            return Skipped.NOT_A_MATRIX
+            return SkipReason.NOT_A_MATRIX
         # TFMOT squeezes a single row or column of blocks away, and then fails on its rank.
         sizes = zip(kernel.shape, settings.block, strict=True)
-        return Skipped.TOO_SMALL if any(size <= block for size, block in sizes) else None
+        return SkipReason.TOO_SMALL if any(size <= block for size, block in sizes) else None
     return None
 
 
-def _why_not_clustered(kernel: Kernel, settings: PruningSettings) -> Skipped | None:
+def _why_not_clustered(kernel: Kernel, settings: PruningSettings) -> SkipReason | None:
     if reason := _why_not_at_all(kernel, settings.exclude, CLUSTERABLE):
         return reason
     size = 1
     for length in kernel.shape:
         size *= length
-    return Skipped.TOO_SMALL if size <= settings.clusters else None
+    return SkipReason.TOO_SMALL if size <= settings.clusters else None
 
 
 def _why_not_at_all(
     kernel: Kernel, exclude: Iterable[str], supported: tuple[str, ...]
-) -> Skipped | None:
+) -> SkipReason | None:
     if any(fnmatchcase(kernel.layer, glob) for glob in exclude):
-        return Skipped.EXCLUDED
+        return SkipReason.EXCLUDED
     if kernel.kind in _DEPTHWISE:
-        return Skipped.DEPTHWISE
-    return None if kernel.kind in supported else Skipped.UNSUPPORTED
+        return SkipReason.DEPTHWISE
+    return None if kernel.kind in supported else SkipReason.UNSUPPORTED
 
 
 def _select(
     kernels: Sequence[Kernel],
     settings: PruningSettings,
-    why_not: Callable[[Kernel, PruningSettings], Skipped | None],
+    why_not: Callable[[Kernel, PruningSettings], SkipReason | None],
     wanted: str,
-) -> Selection:
+) -> LayerSelection:
     """A layer is taken with all of its kernels or not at all: TFMOT wraps layers."""
     _require_matches(kernels, settings.exclude)
-    skipped: dict[str, Skipped] = {}
+    skipped: dict[str, SkipReason] = {}
     for kernel in kernels:
         reason = why_not(kernel, settings)
         if reason is not None:
@@ -173,7 +173,7 @@ def _select(
             f"Expected a layer for {wanted}, received none that fits: {reasons or 'no weights'}. "
             "Choose another pattern, or exclude less."
         )
-    return Selection(chosen, skipped)
+    return LayerSelection(chosen, skipped)
 
 
 def _require_matches(kernels: Sequence[Kernel], exclude: Iterable[str]) -> None:

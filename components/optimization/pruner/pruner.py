@@ -21,7 +21,7 @@ from tfx_loop.optimization.fine_tuning.job import (
 )
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.pruner.settings import PruningSettings
-from tfx_loop.optimization.pruner.sparsity import KernelSparsity, Reached
+from tfx_loop.optimization.pruner.sparsity import KernelSparsity, SparsityOutcome
 
 _FUNCTION = "tfx_loop.optimization.pruner.training:prune"
 
@@ -49,7 +49,7 @@ class PruningResult:
     @property
     def denser(self) -> tuple[KernelSparsity, ...]:
         """Kernels with fewer zeros than asked for."""
-        return tuple(kernel for kernel in self.kernels if kernel.reached is Reached.DENSER)
+        return tuple(kernel for kernel in self.kernels if kernel.reached is SparsityOutcome.DENSER)
 
     @property
     def sparsity(self) -> float:

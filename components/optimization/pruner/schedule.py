@@ -6,7 +6,7 @@ _UPDATES = 40
 
 
 @dataclass(frozen=True)
-class Schedule:
+class PruningSchedule:
     """Steps of TFMOT's PolynomialDecay (Zhu and Gupta 2017, "To prune, or not to prune").
 
     Attributes:
@@ -21,10 +21,10 @@ class Schedule:
     first_whole_epoch: int
 
 
-def schedule(steps_per_epoch: int, epochs: int, ramp: float) -> Schedule:
+def schedule(steps_per_epoch: int, epochs: int, ramp: float) -> PruningSchedule:
     """Returns a schedule whose sparsity grows over the fraction `ramp` of all steps."""
     steps = steps_per_epoch * epochs
     wanted = max(1, int(steps * ramp))
     frequency = max(1, wanted // _UPDATES)
     end_step = wanted - wanted % frequency
-    return Schedule(end_step, frequency, -(-end_step // steps_per_epoch))
+    return PruningSchedule(end_step, frequency, -(-end_step // steps_per_epoch))

@@ -16,7 +16,7 @@ GROUP = 4
 KEPT_IN_GROUP = 2
 
 
-class Reached(str, Enum):
+class SparsityOutcome(str, Enum):
     """How a kernel's zeros compare with what was asked for."""
 
     AS_ASKED = "as_asked"
@@ -47,7 +47,7 @@ class KernelSparsity:
     zeros: int
     units: int
     zero_units: int
-    reached: Reached
+    reached: SparsityOutcome
     values: int
 
     @property
@@ -126,14 +126,14 @@ def blocks_of(kernel: Array, block: tuple[int, int]) -> Array:
     return np.asarray(padded.reshape(down, height, across, width).max(axis=(1, 3)))
 
 
-def _reached(pattern: Pattern, units: int, zero_units: int, sparsity: float) -> Reached:
+def _reached(pattern: Pattern, units: int, zero_units: int, sparsity: float) -> SparsityOutcome:
     if pattern is Pattern.NONE:
-        return Reached.NOT_PRUNED
+        return SparsityOutcome.NOT_PRUNED
     if pattern is Pattern.TWO_OF_FOUR:
-        return Reached.AS_ASKED if zero_units == units else Reached.DENSER
+        return SparsityOutcome.AS_ASKED if zero_units == units else SparsityOutcome.DENSER
     # One unit always stays, and no kernel has half a unit: small ones cannot be nearer.
     tolerance = max(TOLERANCE * units, 0.5 + 1e-6 * units)
     asked = min(sparsity * units, units - 1)
     if zero_units < asked - tolerance:
-        return Reached.DENSER
-    return Reached.SPARSER if zero_units > asked + tolerance else Reached.AS_ASKED
+        return SparsityOutcome.DENSER
+    return SparsityOutcome.SPARSER if zero_units > asked + tolerance else SparsityOutcome.AS_ASKED

@@ -14,7 +14,7 @@ from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows, read_rows
 from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.fine_tuning.training import (
-    Training,
+    TrainingRecord,
     fit,
     keras_inputs,
     seed_everything,
@@ -45,7 +45,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
     seed_everything(settings.fine_tuning.seed)
     source = keras_model.load(payload["model"], settings.fine_tuning)
     model, trainings = source, {}
-    skipped: dict[str, dict[str, eligible.Skipped]] = {}
+    skipped: dict[str, dict[str, eligible.SkipReason]] = {}
     pruned: tuple[str, ...] = ()
     if settings.pattern is not Pattern.NONE:
         kernels = [kernel for kernel, _ in wrapping.kernels_of(model)]
@@ -80,7 +80,7 @@ def _pruned(
     layers: tuple[str, ...],
     rows: TrainingRows,
     settings: PruningSettings,
-) -> tuple[keras.Model, Training]:
+) -> tuple[keras.Model, TrainingRecord]:
     tuning = settings.fine_tuning
     plan = schedule(steps_per_epoch(len(rows), tuning), tuning.epochs, settings.ramp)
     report_progress(f"pruning layers={len(layers)} pattern={settings.pattern.value}")
@@ -102,7 +102,7 @@ def _clustered(
     layers: tuple[str, ...],
     rows: TrainingRows,
     settings: PruningSettings,
-) -> tuple[keras.Model, Training]:
+) -> tuple[keras.Model, TrainingRecord]:
     tuning: FineTuningSettings = settings.clustering or settings.fine_tuning
     report_progress(f"clustering layers={len(layers)} clusters={settings.clusters}")
     wrapped = wrapping.wrap_to_cluster(model, layers, settings.clusters)

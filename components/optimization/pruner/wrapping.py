@@ -20,7 +20,7 @@ import tf_keras as keras
 from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 from tfx_loop.optimization.pruner.eligible import PRUNABLE, Kernel
-from tfx_loop.optimization.pruner.schedule import Schedule
+from tfx_loop.optimization.pruner.schedule import PruningSchedule
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 
 _CLUSTERING: Any = tfmot.clustering.keras
@@ -44,7 +44,7 @@ def kernels_of(model: _Model) -> list[tuple[Kernel, Array]]:
 
 
 def wrap_to_prune(
-    model: _Model, layers: Collection[str], settings: PruningSettings, schedule: Schedule
+    model: _Model, layers: Collection[str], settings: PruningSettings, schedule: PruningSchedule
 ) -> _Model:
     """Returns a model with the weights of `model` whose chosen layers grow sparse in training."""
     arguments: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What is known of a variant while the search runs, and how does it become a rung of the report?"""
+"""A variant while the search runs, and the rung of the report that it becomes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,27 +6,24 @@ from pathlib import Path
 from typing import Optional
 
 from tfx_loop.contracts.optimization_report import Rung, RungStatus, Size
-from tfx_loop.optimization.metrics.budget import Target
-from tfx_loop.optimization.quantizer.choice import Measured, why_left
-from tfx_loop.optimization.quantizer.judging import Judged, Left
-from tfx_loop.optimization.quantizer.modes import Mode
-from tfx_loop.optimization.quantizer.variants import Made
+from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.quantizer.choice import VariantCost, why_left
+from tfx_loop.optimization.quantizer.judging import RungOutcome, RungReason
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
+from tfx_loop.optimization.quantizer.variants import TfliteVariant
 
-# Share of the operators of a .tflite file that the Edge TPU runs.
-Maps = Callable[[Path], float]
-
-UNTRIED = Judged(status=RungStatus.SKIPPED, reason=Left.NOT_NEEDED, explanation="")
+UNTRIED = RungOutcome(status=RungStatus.SKIPPED, reason=RungReason.NOT_NEEDED, explanation="")
 
 
 @dataclass(kw_only=True)
-class Candidate:
+class RungCandidate:
     """A variant in the making.
 
     Attributes:
         mode: How it is made.
-        judged: Against the budget.
+        outcome: Against the budget.
         name: What people call it.
-        made: Its file; None until there is one.
+        variant: Its file; None until there is one.
         size: Of the file.
         latency_ms: Median of one call, where the target is speed.
         mapped: Share of its operators that the Edge TPU runs, where somebody says.
@@ -35,10 +32,10 @@ class Candidate:
         seconds: Time to make and to judge it.
     """
 
-    mode: Mode
-    judged: Judged
+    mode: QuantizationMode
+    outcome: RungOutcome
     name: str
-    made: Made | None = None
+    variant: TfliteVariant | None = None
     size: Size | None = None
     latency_ms: float | None = None
     mapped: float | None = None
@@ -47,39 +44,43 @@ class Candidate:
     seconds: float = 0.0
 
     @property
-    def measured(self) -> Measured:
+    def cost(self) -> VariantCost:
         """What the choice looks at."""
         assert self.size is not None
-        return Measured(
+        return VariantCost(
             raw_bytes=self.size.raw_bytes, latency_ms=self.latency_ms, mapped=self.mapped
         )
 
-    def map(self, maps: Maps | None) -> None:
-        """Fails a variant that computes in float, and notes how much of another one maps."""
-        assert self.made is not None
-        if floats := self.made.float_operators:
-            self.judged = replace(
-                self.judged,
+    def map(self, mapped_share: Callable[[Path], float]) -> None:
+        """Fails a variant that computes in float, and notes how much of another one maps.
+
+        Args:
+            mapped_share: Returns the share of a file's operators that the Edge TPU runs.
+        """
+        assert self.variant is not None
+        if floats := self.variant.float_operators:
+            self.outcome = replace(
+                self.outcome,
                 status=RungStatus.FAILED,
-                reason=Left.NOT_WHOLE_NUMBERS,
+                reason=RungReason.NOT_WHOLE_NUMBERS,
                 explanation=f"{len(floats)} operators compute in float, such as {floats[0]}; the "
                 "Edge TPU runs whole numbers alone.",
             )
-        elif maps is not None:
-            self.mapped = maps(self.made.path)
-            told = f"{self.judged.explanation} {self.mapped:.0%} of it maps."
-            self.judged = replace(self.judged, explanation=told)
+        else:
+            self.mapped = mapped_share(self.variant.path)
+            told = f"{self.outcome.explanation} {self.mapped:.0%} of it maps."
+            self.outcome = replace(self.outcome, explanation=told)
 
-    def rung(self, chosen: Optional["Candidate"], target: Target) -> Rung:
+    def rung(self, chosen: Optional["RungCandidate"], target: CompressionTarget) -> Rung:
         """Returns what the report says of it."""
-        judged = self.judged
-        status, reason, told = judged.status, judged.reason, judged.explanation
+        outcome = self.outcome
+        status, reason, told = outcome.status, outcome.reason, outcome.explanation
         if self is chosen:
             status = RungStatus.CHOSEN
-        elif judged.keeps and chosen is not None:
-            reason = why_left(self.measured, chosen.measured, target)
+        elif outcome.keeps and chosen is not None:
+            reason = why_left(self.cost, chosen.cost, target)
             told = f"{told} {chosen.name} serves the target better."
-        overall = judged.overall
+        overall = outcome.overall
         return Rung(
             name=self.name,
             mode=self.mode.value,
@@ -90,8 +91,8 @@ class Candidate:
             metric=overall.child if overall else None,
             drop=overall.drop if overall else None,
             limit=overall.limit if overall else None,
-            slices=judged.slices,
-            parity=judged.parity,
+            slices=outcome.slices,
+            parity=outcome.parity,
             latency_ms=self.latency_ms,
             float_layers=self.float_layers,
             layer_errors=self.layer_errors,
@@ -99,8 +100,8 @@ class Candidate:
         )
 
 
-def failed(reason: Left, error: Exception | str, folder: Path | None = None) -> Judged:
-    """Returns the judgement of a variant that there is none of.
+def failed(reason: RungReason, error: Exception | str, folder: Path | None = None) -> RungOutcome:
+    """Returns the outcome of a rung that came to no variant.
 
     Args:
         reason: Stable code.
@@ -108,4 +109,4 @@ def failed(reason: Left, error: Exception | str, folder: Path | None = None) -> 
         folder: Temporary; paths in it are cut to the file's name.
     """
     told = str(error).replace(f"{folder}/", "") if folder else str(error)
-    return Judged(status=RungStatus.FAILED, reason=reason, explanation=told)
+    return RungOutcome(status=RungStatus.FAILED, reason=reason, explanation=told)

@@ -21,7 +21,7 @@ from tfx_loop.models.fitness_checks import check_convertible
 from tfx_loop.models.rows.arrays import load_arrays
 from tfx_loop.models.tflite.layers import computing_operators
 from tfx_loop.models.tflite.reading import read_model
-from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, Mode
+from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, QuantizationMode
 
 _SIGNATURE = "serving_default"
 _ESSENTIAL = re.compile(
@@ -73,11 +73,11 @@ def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ModelError: The converter refuses.
     """
-    mode, io_type = Mode(payload["mode"]), IoType(payload["io_type"])
+    mode, io_type = QuantizationMode(payload["mode"]), IoType(payload["io_type"])
     converter = _converter(payload)
-    if mode is not Mode.FLOAT:
+    if mode is not QuantizationMode.FLOAT:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if mode is Mode.FLOAT16:
+    if mode is QuantizationMode.FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     if mode in CALIBRATED:
         converter.representative_dataset = _rows_of(payload["calibration"])
@@ -167,8 +167,10 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OPS = {
-    Mode.INT8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-    Mode.INT16X8: (tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8),
+    QuantizationMode.INT8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    QuantizationMode.INT16X8: (
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ),
 }
 
 

@@ -20,7 +20,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
 from tfx_loop.optimization.quantizer.report import report_of
-from tfx_loop.optimization.quantizer.request import Request, request_of
+from tfx_loop.optimization.quantizer.request import SearchRequest, request_of
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 from tfx_loop.optimization.reporting import facts
 
@@ -54,10 +54,10 @@ class Executor(base_executor.BaseExecutor):
                 split_uri=lambda split: artifact_utils.get_split_uri(input_dict["examples"], split),
                 worker=worker,
             )
-            result = _search(request, worker, folder)
-            told = _report(request, result, worker, folder)
+            result = search(request, worker, folder / TFLITE_FILE, _progress)
+            told = _report(settings, request, result, worker)
             if result.chosen is None:
-                _pass_on(request, worker, source, folder)
+                _pass_on(settings, request, worker, source, folder)
         optimization_report.write_report(
             told, os.path.join(written.uri, optimization_report.FILE_NAME)
         )
@@ -83,37 +83,23 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
-def _search(request: Request, worker: Worker, folder: Path) -> SearchResult:
-    return search(
-        request.source,
-        request.calibration,
-        request.choosing,
-        request.budget,
-        seed=request.settings.seed,
-        worker=worker,
-        out_dir=folder,
-        settings=request.settings.search(),
-        signature=request.settings.signature or None,
-        keras=request.keras,
-        training=request.training,
-        file_name=TFLITE_FILE,
-        progress=lambda step: _LOG.info("quantizer step=%s", step),
-    )
+def _progress(step: str) -> None:
+    _LOG.info("quantizer step=%s", step)
 
 
 def _report(
-    request: Request, result: SearchResult, worker: Worker, folder: Path
+    settings: QuantizerSettings, request: SearchRequest, result: SearchResult, worker: Worker
 ) -> OptimizationResult:
-    signature = request.settings.signature or None
     models = {
-        "parent": facts.Described(
-            path=str(request.source.path), signature=signature, shown_path=SERVING_FOLDER
+        "parent": facts.MeasuredModel(
+            path=str(request.source.path), signature=request.signature, shown_path=SERVING_FOLDER
         )
     }
     if result.chosen is not None:
-        shown = os.path.join(SERVING_FOLDER, TFLITE_FILE)
-        models["child"] = facts.Described(
-            path=str(folder / TFLITE_FILE), mode=result.chosen.mode, shown_path=shown
+        models["child"] = facts.MeasuredModel(
+            path=str(result.path),
+            mode=result.chosen.mode,
+            shown_path=os.path.join(SERVING_FOLDER, TFLITE_FILE),
         )
     with tempfile.TemporaryDirectory() as scratch:
         rows = Path(scratch) / "rows.npz"
@@ -125,25 +111,19 @@ def _report(
         child=known.get("child"),
         budget=request.budget,
         rows={"calibration": len(request.calibration), "choosing": len(request.choosing)},
-        settings=request.settings.to_json(),
+        settings=settings.to_json(),
         notes=request.notes,
     )
 
 
-def _pass_on(request: Request, worker: Worker, source: types.Artifact, folder: Path) -> None:
+def _pass_on(
+    settings: QuantizerSettings,
+    request: SearchRequest,
+    worker: Worker,
+    source: types.Artifact,
+    folder: Path,
+) -> None:
     """Leaves the float .tflite, or the model as it came where the converter refuses that too."""
-    unlimited = replace(request, budget=None)
-    found = search(
-        unlimited.source,
-        unlimited.calibration,
-        unlimited.choosing,
-        None,
-        seed=request.settings.seed,
-        worker=worker,
-        out_dir=folder,
-        settings=request.settings.float_only(),
-        signature=request.settings.signature or None,
-        file_name=TFLITE_FILE,
-    )
-    if found.chosen is None:
+    unlimited = replace(request, budget=None, search=settings.float_only())
+    if search(unlimited, worker, folder / TFLITE_FILE).chosen is None:
         io_utils.copy_dir(path_utils.serving_model_dir(source.uri), str(folder))

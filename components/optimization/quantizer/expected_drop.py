@@ -36,7 +36,7 @@ from scipy import optimize, stats
 from tfx_loop.contracts.optimization_report import Interval
 from tfx_loop.optimization.metrics.drops import drop, interval
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
-from tfx_loop.optimization.metrics.scoring import Kind
+from tfx_loop.optimization.metrics.scoring import PredictionKind
 
 Array = npt.NDArray[Any]
 
@@ -166,7 +166,7 @@ def _class_probabilities(metric: Metric, labels: Array, outputs: Outputs) -> Arr
     if not metric.is_accuracy:
         return None
     _, scores = metric.scoring.read(labels, outputs)
-    if metric.scoring.kind is Kind.BINARY:
+    if metric.scoring.kind is PredictionKind.BINARY:
         if scores.ndim != 1 or metric.threshold != 0.5:
             return None
         # A score of exactly 0.5 means no, and argmax takes the first of equals.

@@ -1,4 +1,4 @@
-"""Does a variant keep to the budget, on rows that it was not calibrated on?
+"""Verdict on a variant against the budget, on rows that it was not calibrated on.
 
 The rule: a variant is taken when it is certain (95 %, one-sided) that what it loses on rows like
 these stays within the budget. It is left as over the budget when the estimate is above it, and as
@@ -38,7 +38,7 @@ Outputs = Mapping[str, Array]
 _ROUNDING = 1e-6
 
 
-class Left(str, Enum):
+class RungReason(str, Enum):
     """Why a rung was taken or left; stable codes of `Rung.reason`."""
 
     KEPT = "kept"
@@ -59,7 +59,7 @@ class Left(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class RungOutcome:
     """A variant against the budget.
 
     Attributes:
@@ -72,7 +72,7 @@ class Judged:
     """
 
     status: RungStatus
-    reason: Left
+    reason: RungReason
     explanation: str
     overall: SliceResult | None = None
     slices: tuple[SliceResult, ...] = ()
@@ -85,7 +85,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class VariantJudge:
     """What variants are judged by.
 
     Attributes:
@@ -100,26 +100,28 @@ class Judge:
     budget: Budget | None
     confidence: float = 0.95
 
-    def judge(self, child: Outputs) -> Judged:
+    def judge(self, child: Outputs) -> RungOutcome:
         """Returns whether a variant with these outputs for the rows keeps to the budget."""
         broken = sum(int((~np.isfinite(values)).sum()) for values in child.values())
         if broken:
-            return Judged(
+            return RungOutcome(
                 status=RungStatus.FAILED,
-                reason=Left.DOES_NOT_RUN,
+                reason=RungReason.DOES_NOT_RUN,
                 explanation=f"It gives {broken:,} outputs that are NaN or infinite.",
             )
         parity = compare(self.parent, child)
         if self.budget is None or self.rows.labels is None:
-            return Judged(
+            return RungOutcome(
                 status=RungStatus.KEPT,
-                reason=Left.NO_BUDGET,
+                reason=RungReason.NO_BUDGET,
                 explanation="No budget was given: it was made as asked.",
                 parity=parity,
             )
         return self._against(self.budget, self.rows.labels, child, parity)
 
-    def _against(self, budget: Budget, labels: Array, child: Outputs, parity: Parity) -> Judged:
+    def _against(
+        self, budget: Budget, labels: Array, child: Outputs, parity: Parity
+    ) -> RungOutcome:
         shown = budgets.judge(self.parent, child, labels, budget, self.rows.slices)
         slices = self._slices(budget, labels, child, shown.slices)
         wide = expected_drop(self.parent, child, labels, budget.metric)
@@ -128,12 +130,12 @@ class Judge:
         )
         status, reason, explanation = _verdict(bound, budget, self.confidence)
         over = [part for part in slices if part.status is SliceStatus.OVER]
-        if reason is Left.KEPT and over:
-            status, reason = RungStatus.OVER_BUDGET, Left.OVER_BUDGET_ON_SLICE
+        if reason is RungReason.KEPT and over:
+            status, reason = RungStatus.OVER_BUDGET, RungReason.OVER_BUDGET_ON_SLICE
             explanation = _over_on(over[0], len(over), budget)
         kept = status is RungStatus.KEPT
         within = SliceStatus.WITHIN if kept or over else SliceStatus.OVER
-        return Judged(
+        return RungOutcome(
             status=status,
             reason=reason,
             explanation=explanation,
@@ -191,28 +193,30 @@ def rows_to_be_certain(found: Expected, limit: float) -> int | None:
     return ceil(found.rows * ((found.high - found.value) / room) ** 2)
 
 
-def _verdict(found: Expected, budget: Budget, confidence: float) -> tuple[RungStatus, Left, str]:
+def _verdict(
+    found: Expected, budget: Budget, confidence: float
+) -> tuple[RungStatus, RungReason, str]:
     name, limit = budget.metric.name, budget.max_metric_drop
     if not (np.isfinite(found.value) and np.isfinite(found.high)):
         told = f"{name} is not defined on these {found.rows:,} rows, so no loss can be excluded."
-        return RungStatus.OVER_BUDGET, Left.NOT_CERTAIN, told
+        return RungStatus.OVER_BUDGET, RungReason.NOT_CERTAIN, told
     if found.value > limit + _ROUNDING:
         told = f"It loses {found.value:.4f} of {name}; {limit:g} may be lost."
-        return RungStatus.OVER_BUDGET, Left.OVER_BUDGET, told
+        return RungStatus.OVER_BUDGET, RungReason.OVER_BUDGET, told
     sure = f"{confidence:.0%}"
     if found.high <= limit + _ROUNDING:
         told = (
             f"It loses {_shown(found.value)} of {name}, at most {_shown(found.high)} with {sure} "
             f"certainty; {limit:g} may be lost."
         )
-        return RungStatus.KEPT, Left.KEPT, told
+        return RungStatus.KEPT, RungReason.KEPT, told
     needed = rows_to_be_certain(found, limit)
     enough = f"; about {needed:,} rows would tell" if needed else ""
     told = (
         f"It loses {_shown(found.value)} of {name} on {found.rows:,} rows, but a loss of up to "
         f"{found.high:.4f} cannot be excluded with {sure} certainty; {limit:g} may be lost{enough}."
     )
-    return RungStatus.OVER_BUDGET, Left.NOT_CERTAIN, told
+    return RungStatus.OVER_BUDGET, RungReason.NOT_CERTAIN, told
 
 
 def _shown(loss: float) -> str:

@@ -1,14 +1,14 @@
-"""In which ways can a model be quantised, and which of them may a target use?"""
+"""The ways to quantise a model, and which of them a target may use."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import Target
+from tfx_loop.optimization.metrics.budget import CompressionTarget
 
 
-class Mode(str, Enum):
+class QuantizationMode(str, Enum):
     """How a variant is made."""
 
     # Weights and activations int8; ranges from calibration rows.
@@ -40,26 +40,30 @@ class IoType(str, Enum):
 
 
 # The order in which people read the ladder; which rung is taken is a matter of the target.
-LADDER = tuple(Mode)
-CALIBRATED = (Mode.INT8, Mode.SELECTIVE_INT8, Mode.INT16X8)
-_WHOLE_NUMBERS_INSIDE_OUT = (Mode.INT8, Mode.QAT_INT8, Mode.SELECTIVE_INT8)
+LADDER = tuple(QuantizationMode)
+CALIBRATED = (QuantizationMode.INT8, QuantizationMode.SELECTIVE_INT8, QuantizationMode.INT16X8)
+_WHOLE_NUMBERS_INSIDE_OUT = (
+    QuantizationMode.INT8,
+    QuantizationMode.QAT_INT8,
+    QuantizationMode.SELECTIVE_INT8,
+)
 _TITLES = {
-    Mode.INT8: "int8",
-    Mode.QAT_INT8: "int8, trained for it",
-    Mode.SELECTIVE_INT8: "selective int8",
-    Mode.INT16X8: "int16 activations, int8 weights",
-    Mode.FLOAT16: "float16",
-    Mode.DYNAMIC_RANGE: "dynamic range",
-    Mode.FLOAT: "float TFLite",
+    QuantizationMode.INT8: "int8",
+    QuantizationMode.QAT_INT8: "int8, trained for it",
+    QuantizationMode.SELECTIVE_INT8: "selective int8",
+    QuantizationMode.INT16X8: "int16 activations, int8 weights",
+    QuantizationMode.FLOAT16: "float16",
+    QuantizationMode.DYNAMIC_RANGE: "dynamic range",
+    QuantizationMode.FLOAT: "float TFLite",
 }
 
 
-def title(mode: Mode) -> str:
+def title(mode: QuantizationMode) -> str:
     """Returns what people call a mode."""
     return _TITLES[mode]
 
 
-def io_type_of(mode: Mode, wanted: IoType) -> IoType:
+def io_type_of(mode: QuantizationMode, wanted: IoType) -> IoType:
     """Returns what a variant takes and gives: whole numbers only where int8 is used inside."""
     return wanted if mode in _WHOLE_NUMBERS_INSIDE_OUT else IoType.FLOAT
 
@@ -77,7 +81,7 @@ class SearchSettings:
         latency_seconds: Time for measuring each variant where the target is speed.
     """
 
-    modes: tuple[Mode, ...] = LADDER
+    modes: tuple[QuantizationMode, ...] = LADDER
     io_type: IoType = IoType.FLOAT
     confidence: float = 0.95
     max_probes: int = 64
@@ -88,7 +92,8 @@ class SearchSettings:
         """Checks the numbers."""
         if not self.modes:
             raise ConfigError(
-                f"Expected at least one mode of {', '.join(Mode)}, received none. Name the rungs."
+                f"Expected at least one mode of {', '.join(QuantizationMode)}, received none. "
+                "Name the rungs."
             )
         if not 0.5 <= self.confidence < 1:
             raise ConfigError(
@@ -99,7 +104,9 @@ class SearchSettings:
             raise ConfigError(f"Expected max_probes of at least 2, received {self.max_probes}.")
 
 
-def for_target(settings: SearchSettings, target: Target) -> tuple[tuple[Mode, ...], IoType]:
+def for_target(
+    settings: SearchSettings, target: CompressionTarget
+) -> tuple[tuple[QuantizationMode, ...], IoType]:
     """Returns the rungs and the I/O type that a target allows.
 
     The Edge TPU runs int8 from input to output and nothing else; I/O in float is turned to int8.
@@ -107,9 +114,11 @@ def for_target(settings: SearchSettings, target: Target) -> tuple[tuple[Mode, ..
     Raises:
         ConfigError: None of the rungs asked for serves the target.
     """
-    if target is not Target.EDGE_TPU:
+    if target is not CompressionTarget.EDGE_TPU:
         return tuple(m for m in LADDER if m in settings.modes), settings.io_type
-    modes = tuple(m for m in (Mode.INT8, Mode.QAT_INT8) if m in settings.modes)
+    modes = tuple(
+        m for m in (QuantizationMode.INT8, QuantizationMode.QAT_INT8) if m in settings.modes
+    )
     if not modes:
         raise ConfigError(
             f"Expected the mode int8 or qat_int8 for the Edge TPU, received "

@@ -1,7 +1,7 @@
-"""What does one run of the node work on: which rows, which metric, which budget?"""
+"""What a search works on, and how the node Quantizer settles it: rows, metric, budget."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,44 +9,86 @@ import pyarrow as pa
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.models.formats import ModelFile
+from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.inference import Source, outputs_of, source_of
 from tfx_loop.models.rows.fitting import rows_from_table
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.metrics.budget import Budget
-from tfx_loop.optimization.metrics.eval_config import Evaluation, from_eval_config
+from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
+from tfx_loop.optimization.metrics.eval_config import EvaluatorSettings, from_eval_config
 from tfx_loop.optimization.metrics.labels import encode_labels
 from tfx_loop.optimization.metrics.metrics import infer_metric
 from tfx_loop.optimization.metrics.scoring import pick
 from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.modes import QuantizationMode, SearchSettings
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 
-SplitUri = Callable[[str], str]
+# Named and not imported: a theme knows no other theme.
+MAPPED_SHARE = "tfx_loop.edge.edgetpu_compiler.rewrite.preparation:prepared_share"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """One run.
+class SearchRequest:
+    """A model, rows, a budget, and what the search may use.
 
     Attributes:
-        settings: As given.
-        source: The model.
-        keras: Its tf_keras file; None when the trainer left none.
-        calibration: Rows that fix the ranges.
-        choosing: Rows that judge.
-        training: Rows for quantisation-aware training; None without.
-        budget: What may be lost; None without a limit.
+        source: SavedModel, .keras or .h5.
+        calibration: Fix the ranges of activations; some hundreds.
+        choosing: Judge the variants; with labels beside a budget, and slices where they have a
+            limit.
+        budget: What may be lost, and what for; None takes the smallest variant that runs.
+        search: What the search may use.
+        signature: Of a SavedModel; None for the one that takes numbers.
+        seed: Of quantisation-aware training.
+        keras: The tf_keras file for quantisation-aware training; None takes the source when it is
+            one.
+        training: Rows with labels for that; None leaves that rung out.
+        mapped_share_fn: Import path of a function that says for the target `edge_tpu` which share
+            of a file's operators maps.
         notes: What was assumed of the data.
     """
 
-    settings: QuantizerSettings
     source: ModelFile
-    keras: Path | None
     calibration: Rows
     choosing: Rows
-    training: Rows | None
     budget: Budget | None
+    search: SearchSettings = field(default_factory=SearchSettings)
+    signature: str | None = None
+    seed: int = 0
+    keras: Path | None = None
+    training: Rows | None = None
+    mapped_share_fn: str = MAPPED_SHARE
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that rows, budget and modes go together."""
+        if self.budget is None and self.search.modes == (QuantizationMode.SELECTIVE_INT8,):
+            raise ConfigError(
+                "Expected a budget for selective int8, received none: it says how many layers stay "
+                "in float. Give max_metric_drop, and rows with labels."
+            )
+        uses = ((self.calibration, "to calibrate with"), (self.choosing, "to judge variants on"))
+        for rows, use in uses:
+            if len(rows) == 0:
+                raise DataError(
+                    f"Expected rows {use}, received none. Give some hundreds like those to be "
+                    "served."
+                )
+        if self.budget is not None and self.choosing.labels is None:
+            raise DataError(
+                "Expected rows with labels beside a budget, received rows without. Name the label."
+            )
+
+    @property
+    def target(self) -> CompressionTarget:
+        """What is to be gained."""
+        return self.budget.target if self.budget else CompressionTarget.SMALLEST
+
+    @property
+    def keras_file(self) -> Path | None:
+        """The tf_keras file that can be trained further; None without one."""
+        if self.keras is None and self.source.format in (Format.KERAS, Format.H5):
+            return self.source.path
+        return self.keras
 
 
 def request_of(
@@ -55,9 +97,9 @@ def request_of(
     *,
     source: ModelFile,
     keras: Path | None,
-    split_uri: SplitUri,
+    split_uri: Callable[[str], str],
     worker: Worker,
-) -> Request:
+) -> SearchRequest:
     """Reads the rows and settles metric and budget.
 
     Args:
@@ -83,8 +125,10 @@ def request_of(
     calibration, choosing = _apart(settings, read)
     choosing, budget, told = _judged_by(settings, said, known, choosing, worker)
     train = settings.fine_tuning is not None and keras is not None
-    return Request(
-        settings=settings,
+    return SearchRequest(
+        search=settings.search(),
+        signature=settings.signature or None,
+        seed=settings.seed,
         source=source,
         keras=keras,
         calibration=calibration,
@@ -100,9 +144,9 @@ def request_of(
     )
 
 
-def _said(settings: QuantizerSettings, eval_config: str) -> Evaluation:
+def _said(settings: QuantizerSettings, eval_config: str) -> EvaluatorSettings:
     """Returns what the settings name, and for the rest what the eval_config names."""
-    said = Evaluation(metric_name="", metric_settings={})
+    said = EvaluatorSettings(metric_name="", metric_settings={})
     if eval_config:
         said = from_eval_config(eval_config, settings.metric or None)
     said = replace(
@@ -143,7 +187,7 @@ def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -
 
 
 def _judged_by(
-    settings: QuantizerSettings, said: Evaluation, source: Source, rows: Rows, worker: Worker
+    settings: QuantizerSettings, said: EvaluatorSettings, source: Source, rows: Rows, worker: Worker
 ) -> tuple[Rows, Budget | None, str | None]:
     """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
     if settings.max_metric_drop is None or rows.labels is None:

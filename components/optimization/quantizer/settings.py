@@ -5,8 +5,8 @@ from typing import Any
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import Target
-from tfx_loop.optimization.quantizer.modes import LADDER, IoType, Mode, SearchSettings
+from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode, SearchSettings
 
 SEARCH = "search"
 
@@ -45,7 +45,7 @@ class QuantizerSettings:
     slice_features: tuple[str, ...] = ()
     output: str = ""
     signature: str = ""
-    target: Target = Target.SMALLEST
+    target: CompressionTarget = CompressionTarget.SMALLEST
     io_type: IoType = IoType.FLOAT
     calibration_splits: tuple[str, ...] = ("train",)
     calibration_rows: int = 300
@@ -59,7 +59,7 @@ class QuantizerSettings:
 
     def __post_init__(self) -> None:
         """Checks what can be checked without a model."""
-        if self.mode != SEARCH and self.mode not in list(Mode):
+        if self.mode != SEARCH and self.mode not in list(QuantizationMode):
             raise ConfigError(
                 f"Expected mode {SEARCH} or one of {', '.join(LADDER)}, received {self.mode!r}."
             )
@@ -68,7 +68,7 @@ class QuantizerSettings:
                 "Expected max_metric_drop for mode 'search', received none. Say how much of the "
                 "metric may be lost, or name one mode."
             )
-        if self.mode == Mode.QAT_INT8 and self.fine_tuning is None:
+        if self.mode == QuantizationMode.QAT_INT8 and self.fine_tuning is None:
             raise ConfigError(
                 "Expected fine_tuning for mode 'qat_int8', received none. Say how long it trains."
             )
@@ -83,7 +83,7 @@ class QuantizerSettings:
 
     def search(self) -> SearchSettings:
         """Returns what the search may use."""
-        modes = LADDER if self.mode == SEARCH else (Mode(self.mode),)
+        modes = LADDER if self.mode == SEARCH else (QuantizationMode(self.mode),)
         return SearchSettings(
             modes=modes,
             io_type=self.io_type,
@@ -93,7 +93,7 @@ class QuantizerSettings:
 
     def float_only(self) -> SearchSettings:
         """Returns the settings that make nothing but the float .tflite."""
-        return replace(self.search(), modes=(Mode.FLOAT,), io_type=IoType.FLOAT)
+        return replace(self.search(), modes=(QuantizationMode.FLOAT,), io_type=IoType.FLOAT)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as JSON values."""
@@ -118,7 +118,7 @@ class QuantizerSettings:
                 values[name] = _names(values[name], name)
         if isinstance(values.get("fine_tuning"), dict):
             values["fine_tuning"] = FineTuningSettings.from_json(values["fine_tuning"])
-        for name, kind in (("target", Target), ("io_type", IoType)):
+        for name, kind in (("target", CompressionTarget), ("io_type", IoType)):
             if name in values:
                 values[name] = _choice(values[name], kind, name)
         return cls(**values)

@@ -1,6 +1,7 @@
-"""How are the variants of one model made? The work happens in a child; here are the files and why.
+"""Variants of one model, made in a child process: the files, and what is known of each.
 
-One `Workshop` belongs to one search: the source is prepared once, the ranges are measured once.
+One `VariantBuilder` belongs to one search: the source is prepared once, the ranges are measured
+once.
 """
 
 import logging
@@ -16,14 +17,14 @@ from tfx_loop.models.rows.rows import Rows
 from tfx_loop.models.tflite.layers import layer_name
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.quantizer.modes import IoType, Mode, io_type_of, title
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, io_type_of, title
 
 _LOG = logging.getLogger(__name__)
 _CONVERT = "tfx_loop.optimization.quantizer.convert"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class TfliteVariant:
     """A .tflite file.
 
     Attributes:
@@ -40,7 +41,7 @@ class Made:
 
 
 @dataclass(kw_only=True)
-class Workshop:
+class VariantBuilder:
     """Makes variants of one model.
 
     Attributes:
@@ -72,7 +73,7 @@ class Workshop:
         """
         self._source()
 
-    def make(self, mode: Mode) -> Made:
+    def make(self, mode: QuantizationMode) -> TfliteVariant:
         """Returns the variant of a mode that needs no search and no training.
 
         Raises:
@@ -86,7 +87,7 @@ class Workshop:
             "io_type": io_type_of(mode, self.io_type).value,
             "out": str(out),
         }
-        return self._made(out, self._call("convert", payload, title(mode)))
+        return self._variant(out, self._call("convert", payload, title(mode)))
 
     def layers(self) -> Mapping[str, str]:
         """Returns what people call each layer, by the name of its tensor, in the order of running.
@@ -102,7 +103,7 @@ class Workshop:
             self._layers = {op["tensor"]: layer_name(op["tensor"], op["operator"]) for op in found}
         return self._layers
 
-    def selective(self, floats: Sequence[str], name: str = "probe") -> Made:
+    def selective(self, floats: Sequence[str], name: str = "probe") -> TfliteVariant:
         """Returns the int8 variant with these layers (by tensor) in float; see `make`."""
         self.layers()
         out = self.folder / f"{name}.tflite"
@@ -112,12 +113,14 @@ class Workshop:
             "io_type": self.io_type.value,
             "out": str(out),
         }
-        doing = f"{title(Mode.SELECTIVE_INT8)} with {len(floats)} layers in float"
-        return self._made(out, self._call("quantize", payload, doing))
+        doing = f"{title(QuantizationMode.SELECTIVE_INT8)} with {len(floats)} layers in float"
+        return self._variant(out, self._call("quantize", payload, doing))
 
-    def quantization_aware(self, keras: Path, training: Rows, settings: FineTuningSettings) -> Made:
+    def quantization_aware(
+        self, keras: Path, training: Rows, settings: FineTuningSettings
+    ) -> TfliteVariant:
         """Returns the int8 variant trained for it; see `make`."""
-        out = self.folder / f"{Mode.QAT_INT8.value}.tflite"
+        out = self.folder / f"{QuantizationMode.QAT_INT8.value}.tflite"
         rows = write_rows(self.folder / "training.npz", training.inputs, training.labels)
         payload = {
             "keras": str(keras),
@@ -128,16 +131,18 @@ class Workshop:
             "folder": str(self.folder / "quantization_aware"),
             "out": str(out),
         }
-        told = self._call("convert_quantization_aware", payload, title(Mode.QAT_INT8))
+        told = self._call("convert_quantization_aware", payload, title(QuantizationMode.QAT_INT8))
         left = f", {', '.join(told['left_float'])} left in float" if told["left_float"] else ""
-        return self._made(out, told, f"{told['technique']}, {settings.epochs} epochs{left}.")
+        return self._variant(out, told, f"{told['technique']}, {settings.epochs} epochs{left}.")
 
-    def publish(self, made: Made, path: Path, rows: Rows, parent: Mapping[str, Array]) -> None:
+    def publish(
+        self, variant: TfliteVariant, path: Path, rows: Rows, parent: Mapping[str, Array]
+    ) -> None:
         """Writes a variant whole to `path`, loaded back and asked once more, in the child."""
         files = {"rows": self.folder / "checked.npz", "parent": self.folder / "expected.npz"}
         save_arrays(files["rows"], rows.inputs)
         save_arrays(files["parent"], parent)
-        payload = {"content": made.path, "path": path.absolute(), **files}
+        payload = {"content": variant.path, "path": path.absolute(), **files}
         told = {name: str(value) for name, value in payload.items()}
         self._call("publish", told, f"writing {path.name}")
 
@@ -164,7 +169,7 @@ class Workshop:
         told: dict[str, Any] = self.worker.call(f"{_CONVERT}:{function}", payload, doing=doing)
         return told
 
-    def _made(self, out: Path, told: Mapping[str, Any], notes: str = "") -> Made:
+    def _variant(self, out: Path, told: Mapping[str, Any], notes: str = "") -> TfliteVariant:
         _LOG.info(
             "quantized file=%s bytes=%d operators=%d float_operators=%d",
             out.name,
@@ -172,7 +177,7 @@ class Workshop:
             told["operators"],
             len(told["float_operators"]),
         )
-        return Made(
+        return TfliteVariant(
             path=out,
             operators=told["operators"],
             float_operators=tuple(told["float_operators"]),

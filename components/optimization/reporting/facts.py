@@ -22,7 +22,7 @@ _CHILD = "tfx_loop.optimization.reporting.facts:describe"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class MeasuredModel:
     """A model whose facts are asked for.
 
     Attributes:
@@ -42,7 +42,7 @@ class Described:
 
 def facts_of(
     worker: Worker,
-    models: Mapping[str, Described],
+    models: Mapping[str, MeasuredModel],
     rows: str | None = None,
     *,
     seconds: float = 1.0,
@@ -76,7 +76,7 @@ def facts_of(
 def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Does what `facts_of` asks, in the child; returns ModelFacts as JSON by name."""
     models = {
-        name: json_codec.from_json(Described, content, name)
+        name: json_codec.from_json(MeasuredModel, content, name)
         for name, content in payload["models"].items()
     }
     opened = {
@@ -92,7 +92,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json_codec.to_json(known) for name, known in facts.items()}
 
 
-def _facts(model: Described, predictor: Any) -> ModelFacts:
+def _facts(model: MeasuredModel, predictor: Any) -> ModelFacts:
     file = detect(model.path)
     layers = by_layer(weights_of(file, custom_objects=model.custom_objects))
     parameters = sum(layer.parameters for layer in layers)

@@ -12,14 +12,14 @@ from enum import Enum
 from tfx_loop.core.errors import ConfigError, DataError
 
 
-class Target(str, Enum):
+class ChoiceTarget(str, Enum):
     """What the variant should be, among those that are good enough."""
 
     SMALLEST = "smallest"
     FASTEST = "fastest"
 
 
-class Reason(str, Enum):
+class ChoiceReason(str, Enum):
     """Why a variant was chosen or left."""
 
     CHOSEN = "chosen"
@@ -32,7 +32,7 @@ class Reason(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class VariantCandidate:
     """One variant.
 
     Attributes:
@@ -61,11 +61,11 @@ class Choice:
     """
 
     chosen: str | None
-    reasons: Mapping[str, Reason]
+    reasons: Mapping[str, ChoiceReason]
     explanation: str
 
 
-def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
+def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choice:
     """Returns the best variant of those that may be deployed.
 
     A variant may be deployed when its evaluation blessed it; where it has none, its optimiser must
@@ -80,8 +80,8 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
         raise DataError(f"Expected variants with names of their own, received {names}.")
     reasons = {candidate.name: _held_back(candidate, target) for candidate in candidates}
     if candidates[0].blessed is False:
-        rest = dict.fromkeys(names[1:], Reason.PARENT_NOT_BLESSED)
-        reasons = {names[0]: Reason.NOT_BLESSED, **rest}
+        rest = dict.fromkeys(names[1:], ChoiceReason.PARENT_NOT_BLESSED)
+        reasons = {names[0]: ChoiceReason.NOT_BLESSED, **rest}
     eligible = [candidate for candidate in candidates if reasons[candidate.name] is None]
     if not eligible:
         held = ", ".join(f"{name} ({reason})" for name, reason in _texts(reasons).items())
@@ -91,60 +91,62 @@ def choose(candidates: Sequence[Candidate], target: Target) -> Choice:
             explanation=f"No variant may be deployed: {held}.",
         )
     best = min(eligible, key=_MEASURES[target])
-    left = Reason.LARGER if target is Target.SMALLEST else Reason.SLOWER
+    left = ChoiceReason.LARGER if target is ChoiceTarget.SMALLEST else ChoiceReason.SLOWER
     final = {
-        name: reason or (Reason.CHOSEN if name == best.name else left)
+        name: reason or (ChoiceReason.CHOSEN if name == best.name else left)
         for name, reason in reasons.items()
     }
     return Choice(chosen=best.name, reasons=final, explanation=_sentence(best, candidates, target))
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> ChoiceTarget:
     """Returns the target of a setting.
 
     Raises:
         ConfigError: There is no such target.
     """
     try:
-        return Target(text)
+        return ChoiceTarget(text)
     except ValueError as error:
-        known = ", ".join(target.value for target in Target)
+        known = ", ".join(target.value for target in ChoiceTarget)
         raise ConfigError(f"Expected a target of {known}, received {text!r}.") from error
 
 
-def _held_back(candidate: Candidate, target: Target) -> Reason | None:
+def _held_back(candidate: VariantCandidate, target: ChoiceTarget) -> ChoiceReason | None:
     if candidate.blessed is False:
-        return Reason.NOT_BLESSED
+        return ChoiceReason.NOT_BLESSED
     if candidate.blessed is None and candidate.kept is False:
-        return Reason.OVER_BUDGET
-    if target is Target.FASTEST and candidate.latency_ms is None:
-        return Reason.NOT_TIMED
+        return ChoiceReason.OVER_BUDGET
+    if target is ChoiceTarget.FASTEST and candidate.latency_ms is None:
+        return ChoiceReason.NOT_TIMED
     return None
 
 
-def _texts(reasons: Mapping[str, Reason | None]) -> dict[str, str]:
+def _texts(reasons: Mapping[str, ChoiceReason | None]) -> dict[str, str]:
     return {name: reason.value if reason else "" for name, reason in reasons.items()}
 
 
-def _size(candidate: Candidate) -> float:
+def _size(candidate: VariantCandidate) -> float:
     return candidate.size_bytes
 
 
-def _latency(candidate: Candidate) -> float:
+def _latency(candidate: VariantCandidate) -> float:
     return candidate.latency_ms if candidate.latency_ms is not None else float("inf")
 
 
-_MEASURES: Mapping[Target, Callable[[Candidate], float]] = {
-    Target.SMALLEST: _size,
-    Target.FASTEST: _latency,
+_MEASURES: Mapping[ChoiceTarget, Callable[[VariantCandidate], float]] = {
+    ChoiceTarget.SMALLEST: _size,
+    ChoiceTarget.FASTEST: _latency,
 }
 
 
-def _sentence(best: Candidate, candidates: Sequence[Candidate], target: Target) -> str:
+def _sentence(
+    best: VariantCandidate, candidates: Sequence[VariantCandidate], target: ChoiceTarget
+) -> str:
     first = candidates[0]
     if best.name == first.name:
         return f"{best.name} is deployed: no other variant is both allowed and {target.value}."
     measure = _MEASURES[target]
     gain = measure(first) / measure(best) if measure(best) else float("inf")
-    thing = "smaller" if target is Target.SMALLEST else "faster"
+    thing = "smaller" if target is ChoiceTarget.SMALLEST else "faster"
     return f"{best.name} is deployed: {gain:.1f} times {thing} than {first.name}."

@@ -17,7 +17,7 @@ from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResul
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
-from tfx_loop.optimization.variant_chooser.choice import Candidate, choose, parse_target
+from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, parse_target
 from tfx_loop.optimization.variant_chooser.record import report_of
 
 MOST_VARIANTS = 6
@@ -47,7 +47,7 @@ class Executor(base_executor.BaseExecutor):
             facts[name] = _facts(models[name], name, report)
             blessing = input_dict.get(f"blessing_{number}")
             candidates.append(
-                Candidate(
+                VariantCandidate(
                     name=name,
                     size_bytes=facts[name].size.raw_bytes,
                     latency_ms=_latency(facts[name]),

@@ -10,24 +10,29 @@ from tfx_loop.contracts.optimization_report import (
     RungStatus,
 )
 from tfx_loop.contracts.optimization_report import OptimizationReason as ReportReason
-from tfx_loop.optimization.variant_chooser.choice import Candidate, Choice, Reason, Target
+from tfx_loop.optimization.variant_chooser.choice import (
+    Choice,
+    ChoiceReason,
+    ChoiceTarget,
+    VariantCandidate,
+)
 
 _STATUS = {
-    Reason.CHOSEN: RungStatus.CHOSEN,
-    Reason.NOT_BLESSED: RungStatus.OVER_BUDGET,
-    Reason.PARENT_NOT_BLESSED: RungStatus.OVER_BUDGET,
-    Reason.OVER_BUDGET: RungStatus.OVER_BUDGET,
-    Reason.LARGER: RungStatus.KEPT,
-    Reason.SLOWER: RungStatus.KEPT,
-    Reason.NOT_TIMED: RungStatus.SKIPPED,
+    ChoiceReason.CHOSEN: RungStatus.CHOSEN,
+    ChoiceReason.NOT_BLESSED: RungStatus.OVER_BUDGET,
+    ChoiceReason.PARENT_NOT_BLESSED: RungStatus.OVER_BUDGET,
+    ChoiceReason.OVER_BUDGET: RungStatus.OVER_BUDGET,
+    ChoiceReason.LARGER: RungStatus.KEPT,
+    ChoiceReason.SLOWER: RungStatus.KEPT,
+    ChoiceReason.NOT_TIMED: RungStatus.SKIPPED,
 }
 
 
 def report_of(
     choice: Choice,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[VariantCandidate],
     facts: Mapping[str, ModelFacts],
-    target: Target,
+    target: ChoiceTarget,
 ) -> OptimizationResult:
     """Returns the report: the first variant as the parent, the chosen one as the child."""
     found = choice.chosen is not None

@@ -21,14 +21,21 @@ from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.ladder import SearchResult, search
-from tfx_loop.optimization.quantizer.modes import Mode
-from tfx_loop.optimization.quantizer.variants import Workshop
+from tfx_loop.optimization.quantizer.ladder import MODEL_FILE, SearchResult, search
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
+from tfx_loop.optimization.quantizer.request import SearchRequest
+from tfx_loop.optimization.quantizer.variants import VariantBuilder
 from tfx_loop.optimization.reporting.sizes import size_of
 
 BUDGETS = (0.002, 0.005, 0.02)
 # Rungs that are made once, whatever the budget; the others are searched for or trained.
-PLAIN = (Mode.INT8, Mode.INT16X8, Mode.FLOAT16, Mode.DYNAMIC_RANGE, Mode.FLOAT)
+PLAIN = (
+    QuantizationMode.INT8,
+    QuantizationMode.INT16X8,
+    QuantizationMode.FLOAT16,
+    QuantizationMode.DYNAMIC_RANGE,
+    QuantizationMode.FLOAT,
+)
 _ONE_SIDED = 0.9  # a two-sided interval whose bounds are 95 % one-sided
 
 Progress = Callable[[str], None]
@@ -101,7 +108,7 @@ class _Bench:
 
     def rungs(self, calibration: Rows, progress: Progress) -> tuple[Loss, ...]:
         """Returns the plain rungs on the reporting rows; what does not convert is left out."""
-        workshop = Workshop(
+        builder = VariantBuilder(
             source=detect(self.network.saved_model),
             calibration=calibration,
             worker=self.worker,
@@ -110,7 +117,7 @@ class _Bench:
         found = []
         for mode in PLAIN:
             try:
-                made = workshop.make(mode)
+                made = builder.make(mode)
                 found.append(self.loss(made.path, mode.value))
             except (ModelError, ChildFailed) as error:
                 progress(f"{mode.value}: {error}")
@@ -142,15 +149,14 @@ def _case(
     network, labels = bench.network, bench.network.reporting.labels
     assert labels is not None
     started = time.monotonic()
-    found = search(
-        detect(network.saved_model),
-        calibration,
-        bench.choosing,
-        Budget(metric=bench.metric, max_metric_drop=limit),
+    request = SearchRequest(
+        source=detect(network.saved_model),
+        calibration=calibration,
+        choosing=bench.choosing,
+        budget=Budget(metric=bench.metric, max_metric_drop=limit),
         seed=network.seed,
-        worker=bench.worker,
-        out_dir=bench.folder / f"chosen-{limit}",
     )
+    found = search(request, bench.worker, bench.folder / f"chosen-{limit}" / MODEL_FILE)
     seconds = time.monotonic() - started
     chosen = None
     if found.chosen is not None and found.path is not None:
@@ -160,7 +166,7 @@ def _case(
         seed=network.seed,
         budget=limit,
         reporting_rows=len(network.reporting),
-        parent_bytes=next(r.raw_bytes for r in rungs if r.mode == Mode.FLOAT.value),
+        parent_bytes=next(r.raw_bytes for r in rungs if r.mode == QuantizationMode.FLOAT.value),
         parent_metric=bench.metric.compute(labels, bench.reported),
         chosen=chosen,
         rungs=_told(rungs, found),

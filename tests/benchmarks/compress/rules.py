@@ -26,11 +26,11 @@ from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.rows.rows import joined
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import Metric, metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 from tfx_loop.optimization.quantizer import expected_drop as rule_of_quantizer
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.modes import Mode
-from tfx_loop.optimization.quantizer.variants import Workshop
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
+from tfx_loop.optimization.quantizer.variants import VariantBuilder
 
 NETWORK = "MLP narrow, less training"
 SEEDS = tuple(range(100, 106))
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _accuracy() -> Metric:
-    return metric("SparseCategoricalAccuracy", scoring=Scoring(kind=Kind.CLASSES))
+    return metric("SparseCategoricalAccuracy", scoring=Scoring(kind=PredictionKind.CLASSES))
 
 
 def _rules() -> Mapping[str, Bound]:
@@ -101,13 +101,13 @@ def _networks(out: Path) -> Iterator[dict[str, Any]]:
             calibration, rest = draw(network.search, _CALIBRATION_ROWS, seed)
             rows = joined(rest, network.reporting)
             with tempfile.TemporaryDirectory(prefix="bench-compress-") as scratch:
-                shop = Workshop(
+                builder = VariantBuilder(
                     source=detect(network.saved_model),
                     calibration=calibration,
                     worker=worker,
                     folder=Path(scratch),
                 )
-                files = {mode.value: shop.make(mode).path for mode in PLAIN}
+                files = {mode.value: builder.make(mode).path for mode in PLAIN}
                 asked = {"parent": network.saved_model, **files}
                 yield {
                     "labels": rows.labels,
@@ -156,7 +156,7 @@ def _cases(network: Mapping[str, Any], bound: Bound, rows: int, *, seed: int) ->
             seed=seed,
             budget=limit,
             reporting_rows=len(reporting),
-            parent_bytes=network["bytes"][Mode.FLOAT.value],
+            parent_bytes=network["bytes"][QuantizationMode.FLOAT.value],
             parent_metric=known.compute(labels, outputs["parent"]),
             chosen=min(fit, key=lambda loss: loss.raw_bytes, default=None),
             rungs=tuple(losses.values()),

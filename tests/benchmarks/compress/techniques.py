@@ -22,9 +22,9 @@ from tfx_loop.optimization.metrics.metrics import infer_metric
 from tfx_loop.optimization.pruner.pruner import prune
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.modes import Mode
-from tfx_loop.optimization.quantizer.variants import Workshop
-from tfx_loop.optimization.reporting.facts import Described, facts_of
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
+from tfx_loop.optimization.quantizer.variants import VariantBuilder
+from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 
 FLOAT = "TFLiteConverter, defaults (by hand)"
 DEFAULT = "TFLiteConverter, Optimize.DEFAULT (by hand)"
@@ -40,7 +40,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class VariantCost:
     """One technique on one network.
 
     Attributes:
@@ -88,7 +88,7 @@ class _Made:
 
 def measure(
     name: str, seed: int, worker: Worker, out: Path, progress: Progress, *, trainings: bool = True
-) -> list[Measured]:
+) -> list[VariantCost]:
     """Returns all techniques on one network.
 
     Args:
@@ -129,14 +129,14 @@ class _Maker:
             self._add(technique, lambda out=out, payload=payload: self._by_hand(payload, out))
 
     def converted(self) -> None:
-        shop = self._shop(self.network.saved_model, "converted")
+        builder = self._builder(self.network.saved_model, "converted")
         for technique, mode in (
-            ("dynamic range", Mode.DYNAMIC_RANGE),
-            ("float16", Mode.FLOAT16),
-            ("int8", Mode.INT8),
-            ("int16x8", Mode.INT16X8),
+            ("dynamic range", QuantizationMode.DYNAMIC_RANGE),
+            ("float16", QuantizationMode.FLOAT16),
+            ("int8", QuantizationMode.INT8),
+            ("int16x8", QuantizationMode.INT16X8),
         ):
-            self._add(technique, lambda mode=mode: shop.make(mode).path)
+            self._add(technique, lambda mode=mode: builder.make(mode).path)
 
     def pruned(self) -> None:
         half = self._trained("pruned 50 %", PruningSettings(fine_tuning=self._fine_tuning))
@@ -152,11 +152,11 @@ class _Maker:
         )
         if half is None:
             return
-        shop = self._shop(half, "pruned_int8")
-        self._add("pruned 50 % + int8", lambda: shop.make(Mode.INT8).path)
+        builder = self._builder(half, "pruned_int8")
+        self._add("pruned 50 % + int8", lambda: builder.make(QuantizationMode.INT8).path)
         self._add(
             "pruned 50 % + int8, trained for it",
-            lambda: shop.quantization_aware(half, self.network.training, self._fine_tuning).path,
+            lambda: builder.quantization_aware(half, self.network.training, self._fine_tuning).path,
         )
 
     def distilled(self) -> None:
@@ -172,13 +172,15 @@ class _Maker:
             )
             training = self.network.training
             done = distill(self.network.keras, training, settings, self.worker, out)
-            return self._shop(done.child.keras, "student_float").make(Mode.FLOAT).path
+            return (
+                self._builder(done.child.keras, "student_float").make(QuantizationMode.FLOAT).path
+            )
 
         self._add("distilled student", taught)
         keras = out / "Format-Keras" / "model.keras"
         if keras.exists():
-            shop = self._shop(keras, "student_int8")
-            self._add("distilled student + int8", lambda: shop.make(Mode.INT8).path)
+            builder = self._builder(keras, "student_int8")
+            self._add("distilled student + int8", lambda: builder.make(QuantizationMode.INT8).path)
 
     @property
     def _fine_tuning(self) -> FineTuningSettings:
@@ -192,7 +194,11 @@ class _Maker:
             training = self.network.training
             done = prune(self.network.keras, training, settings, self.worker, out)
             keras.append(done.child.keras)
-            return self._shop(done.child.keras, out.name + "_float").make(Mode.FLOAT).path
+            return (
+                self._builder(done.child.keras, out.name + "_float")
+                .make(QuantizationMode.FLOAT)
+                .path
+            )
 
         self._add(technique, pruned)
         return keras[0] if keras else None
@@ -203,12 +209,12 @@ class _Maker:
         )
         return out
 
-    def _shop(self, source: Path, name: str) -> Workshop:
+    def _builder(self, source: Path, name: str) -> VariantBuilder:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         rows = min(_CALIBRATION_ROWS, len(self.network.search) // 3)
         calibration, _ = draw(self.network.search, rows, self.network.seed)
-        return Workshop(
+        return VariantBuilder(
             source=detect(source), calibration=calibration, worker=self.worker, folder=folder
         )
 
@@ -227,7 +233,7 @@ class _Maker:
 
 def _measured(
     network: Trained, made: _Made, worker: Worker, folder: Path, progress: Progress
-) -> list[Measured]:
+) -> list[VariantCost]:
     rows = network.reporting
     assert rows.labels is not None
     parent = outputs_of(worker, str(network.saved_model), rows.inputs)
@@ -235,7 +241,7 @@ def _measured(
     timed = folder / "timed.npz"
     rows.take(np.arange(_TIMED_ROWS)).save_inputs(timed)
     progress(f"{network.network}: measuring {len(made.files)} variants")
-    models = {name: Described(path=str(path), mode=name) for name, path in made.files.items()}
+    models = {name: MeasuredModel(path=str(path), mode=name) for name, path in made.files.items()}
     facts = facts_of(worker, models, str(timed), seconds=_LATENCY_SECONDS)
     value, found = metric.compute(rows.labels, parent), []
     for technique, path in made.files.items():
@@ -243,7 +249,7 @@ def _measured(
         lost, known = drop(parent, child, rows.labels, metric), facts[technique]
         one = next(taken for taken in known.latency if taken.batch_size == 1)
         found.append(
-            Measured(
+            VariantCost(
                 network=network.network,
                 technique=technique,
                 raw_bytes=known.size.raw_bytes,

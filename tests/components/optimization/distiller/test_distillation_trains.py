@@ -15,7 +15,7 @@ from tfx_loop.optimization.distiller.distiller import distill, student_inputs
 from tfx_loop.optimization.distiller.losses import label_loss, soft_loss
 from tfx_loop.optimization.distiller.settings import DistillationSettings, FeaturePair
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring, sigmoid, softmax
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring, sigmoid, softmax
 
 pytestmark = pytest.mark.tensorflow
 
@@ -131,14 +131,16 @@ LOGITS = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32) * 3
 TEACHER = np.random.default_rng(2).normal(size=(6, 5)).astype(np.float32) * 3
 
 
-@pytest.mark.parametrize(("kind", "probability"), [(Kind.CLASSES, softmax), (Kind.BINARY, sigmoid)])
+@pytest.mark.parametrize(
+    ("kind", "probability"), [(PredictionKind.CLASSES, softmax), (PredictionKind.BINARY, sigmoid)]
+)
 def test_the_soft_loss_is_the_divergence_times_the_squared_temperature(kind, probability):
     temperature = 3.0
     expected, found = probability(TEACHER / temperature), probability(LOGITS / temperature)
     divergence = expected * np.log(expected / found)
-    if kind is Kind.BINARY:
+    if kind is PredictionKind.BINARY:
         divergence += (1 - expected) * np.log((1 - expected) / (1 - found))
-    by_row = divergence.sum(axis=1) if kind is Kind.CLASSES else divergence.mean(axis=1)
+    by_row = divergence.sum(axis=1) if kind is PredictionKind.CLASSES else divergence.mean(axis=1)
     from_logits = soft_loss(Scoring(kind=kind, from_logits=True), temperature)
     assert np.allclose(from_logits(TEACHER, LOGITS), 9 * by_row, atol=1e-4)
     from_probabilities = soft_loss(Scoring(kind=kind), temperature)
@@ -152,13 +154,15 @@ def test_gradients_keep_their_size_when_the_temperature_rises():
     for temperature in (20.0, 40.0):
         logits = tf.Variable(LOGITS)
         with tf.GradientTape() as tape:
-            loss = soft_loss(Scoring(kind=Kind.CLASSES, from_logits=True), temperature)
+            loss = soft_loss(Scoring(kind=PredictionKind.CLASSES, from_logits=True), temperature)
             value = tf.reduce_sum(loss(TEACHER, logits))
         sizes.append(float(tf.norm(tape.gradient(value, logits))))
     assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
 
 
 def test_students_without_a_loss_get_the_usual_one():
-    assert isinstance(label_loss(Scoring(kind=Kind.NUMBER)), keras.losses.MeanSquaredError)
-    classes = label_loss(Scoring(kind=Kind.CLASSES, from_logits=True))
+    assert isinstance(
+        label_loss(Scoring(kind=PredictionKind.NUMBER)), keras.losses.MeanSquaredError
+    )
+    classes = label_loss(Scoring(kind=PredictionKind.CLASSES, from_logits=True))
     assert classes(np.array([1]), np.array([[0.0, 50.0]])).numpy() == pytest.approx(0, abs=1e-6)

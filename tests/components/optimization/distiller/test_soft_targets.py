@@ -10,7 +10,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.distiller.settings import DistillationSettings, FeaturePair
 from tfx_loop.optimization.distiller.soft_targets import teacher_logits
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring, sigmoid, softmax
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring, sigmoid, softmax
 
 LOGITS = arrays.arrays(np.float64, (5, 4), elements=st.floats(-6, 6))
 TEMPERATURES = st.floats(0.5, 20)
@@ -18,27 +18,27 @@ TEMPERATURES = st.floats(0.5, 20)
 
 @given(LOGITS, TEMPERATURES)
 def test_probabilities_of_classes_soften_as_their_logits_do(logits, temperature):
-    from_probabilities = teacher_logits(softmax(logits), Scoring(kind=Kind.CLASSES))
-    from_logits = teacher_logits(logits, Scoring(kind=Kind.CLASSES, from_logits=True))
+    from_probabilities = teacher_logits(softmax(logits), Scoring(kind=PredictionKind.CLASSES))
+    from_logits = teacher_logits(logits, Scoring(kind=PredictionKind.CLASSES, from_logits=True))
     first, second = softmax(from_probabilities / temperature), softmax(from_logits / temperature)
     assert np.allclose(first, second, atol=1e-4)
 
 
 @given(LOGITS, TEMPERATURES)
 def test_a_probability_of_yes_softens_as_its_logit_does(logits, temperature):
-    from_probabilities = teacher_logits(sigmoid(logits), Scoring(kind=Kind.BINARY))
+    from_probabilities = teacher_logits(sigmoid(logits), Scoring(kind=PredictionKind.BINARY))
     assert np.allclose(sigmoid(from_probabilities / temperature), sigmoid(logits / temperature))
 
 
 def test_numbers_are_learned_as_they_are():
     values = np.array([[3.5], [-20.0]])
-    assert np.array_equal(teacher_logits(values, Scoring(kind=Kind.NUMBER)), values)
+    assert np.array_equal(teacher_logits(values, Scoring(kind=PredictionKind.NUMBER)), values)
 
 
 def test_exact_zeros_of_a_quantised_teacher_stay_finite():
     outputs = np.array([[1.0, 0.0, 0.0]])
-    assert np.isfinite(teacher_logits(outputs, Scoring(kind=Kind.CLASSES))).all()
-    assert np.isfinite(teacher_logits(outputs[0], Scoring(kind=Kind.BINARY))).all()
+    assert np.isfinite(teacher_logits(outputs, Scoring(kind=PredictionKind.CLASSES))).all()
+    assert np.isfinite(teacher_logits(outputs[0], Scoring(kind=PredictionKind.BINARY))).all()
 
 
 @pytest.mark.parametrize(

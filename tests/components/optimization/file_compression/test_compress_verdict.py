@@ -11,12 +11,12 @@ from tfx_loop.contracts.optimization_report import (
     Size,
 )
 from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
-from tfx_loop.optimization.file_compression.verdict import told_of
+from tfx_loop.optimization.file_compression.verdict import final_verdict
 from tfx_loop.optimization.metrics.budget import Budget, judge
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
-ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=Kind.CLASSES))
+ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=PredictionKind.CLASSES))
 INT8 = Rung(
     name="int8",
     mode="int8",
@@ -38,7 +38,7 @@ def told(wrong, rows, *, all_wrong=None, all_rows=None, slice_limit=None, slices
     budget = Budget(metric=ACCURACY, max_metric_drop=0.005, max_slice_drop=slice_limit)
     reporting = judged(wrong, rows, budget, slices)
     everywhere = judged(all_wrong or wrong, all_rows, budget, {}) if all_rows else reporting
-    return told_of(INT8, reporting, everywhere, budget, 3200)
+    return final_verdict(INT8, reporting, everywhere, budget, 3200)
 
 
 def test_within_the_budget_it_says_what_was_gained_and_lost():

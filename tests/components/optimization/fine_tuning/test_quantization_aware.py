@@ -9,7 +9,7 @@ from digit_networks import IMAGE, digits, network, trained
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning import quantization_aware
-from tfx_loop.optimization.fine_tuning.quantization_aware import Kept
+from tfx_loop.optimization.fine_tuning.quantization_aware import PreservedWeights
 from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.sparsity import KEPT_IN_GROUP, groups_of_four
@@ -64,7 +64,7 @@ def test_zeros_and_clusters_reach_the_tflite_file(tmp_path, zeros, clusters, tec
     aware = quantization_aware.train(tmp_path / "parent.keras", rows, ONE_EPOCH)
     assert aware.technique == technique
     # The layer without zeros comes first; TFMOT's own scheme would lose those of the others.
-    assert aware.kept["first"] is Kept.NOTHING
+    assert aware.kept["first"] is PreservedWeights.NOTHING
     weights = weights_of(aware.model)
     for name in ("second", "hidden"):
         values = weights[model.get_layer(name).kernel.shape.num_elements()]
@@ -81,13 +81,13 @@ def test_zeros_and_clusters_reach_the_tflite_file(tmp_path, zeros, clusters, tec
 def test_what_the_weights_show_is_read_layer_by_layer():
     model = network()
     layer = model.get_layer("hidden")
-    assert quantization_aware.kept_of(layer) is Kept.NOTHING
+    assert quantization_aware.kept_of(layer) is PreservedWeights.NOTHING
     layer.kernel.assign(simplified(layer.kernel.numpy(), zeros=False, clusters=True))
-    assert quantization_aware.kept_of(layer) in (Kept.CLUSTERS, Kept.BOTH)
+    assert quantization_aware.kept_of(layer) in (PreservedWeights.CLUSTERS, PreservedWeights.BOTH)
     layer.kernel.assign(simplified(network().get_layer("hidden").kernel.numpy(), True, False))
-    assert quantization_aware.kept_of(layer) is Kept.ZEROS
+    assert quantization_aware.kept_of(layer) is PreservedWeights.ZEROS
     assert (np.count_nonzero(groups_of_four(layer.kernel.numpy()), axis=1) <= 2).all()
-    assert quantization_aware.kept_of(model.get_layer("depthwise")) is Kept.NOTHING
+    assert quantization_aware.kept_of(model.get_layer("depthwise")) is PreservedWeights.NOTHING
 
 
 def test_layers_that_tfmot_does_not_know_stay_in_float():

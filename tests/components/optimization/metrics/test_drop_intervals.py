@@ -8,9 +8,9 @@ from scipy import stats
 
 from tfx_loop.optimization.metrics.drops import drop, tango, wilson
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
-CLASSES = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=Kind.CLASSES))
+CLASSES = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=PredictionKind.CLASSES))
 
 
 def answers(right):

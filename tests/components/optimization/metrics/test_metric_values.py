@@ -6,9 +6,9 @@ from sklearn import metrics as sk
 
 from tfx_loop.contracts.optimization_report import SliceStatus
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.optimization.metrics.budget import Budget, Target, judge
+from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget, judge
 from tfx_loop.optimization.metrics.metrics import infer_metric, metric
-from tfx_loop.optimization.metrics.scoring import Kind, infer_scoring, softmax
+from tfx_loop.optimization.metrics.scoring import PredictionKind, infer_scoring, softmax
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(300, 3)) * 2
@@ -18,7 +18,7 @@ DIGITS = RNG.integers(0, 3, size=300)
 def test_classes_from_logits_and_from_probabilities_are_the_same():
     for outputs, logits in ((LOGITS, True), (softmax(LOGITS), False)):
         found = infer_scoring(DIGITS, {"out": outputs})
-        assert (found.kind, found.from_logits) == (Kind.CLASSES, logits)
+        assert (found.kind, found.from_logits) == (PredictionKind.CLASSES, logits)
         loss = infer_metric(DIGITS, {"out": outputs}, "LogLoss").compute(DIGITS, {"out": outputs})
         assert loss == pytest.approx(sk.log_loss(DIGITS, softmax(LOGITS)), rel=1e-6)
 
@@ -112,4 +112,4 @@ def test_a_drop_of_exactly_the_limit_is_within():
 @pytest.mark.parametrize("limit", [-0.1, float("nan"), float("inf")])
 def test_a_budget_that_means_nothing_is_refused(limit):
     with pytest.raises(ConfigError, match="max_metric_drop of at least 0"):
-        Budget(metric=metric("AUC"), max_metric_drop=limit, target=Target.FASTEST)
+        Budget(metric=metric("AUC"), max_metric_drop=limit, target=CompressionTarget.FASTEST)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 
 pytestmark = pytest.mark.tensorflow
 
@@ -61,7 +61,7 @@ def test_accuracy_of_classes_is_keras_s_in_tfma():
     labels = rng.integers(0, 4, size=200)
     scores = rng.dirichlet(np.ones(4), size=200)
     name = "SparseCategoricalAccuracy"
-    ours = metric(name, scoring=Scoring(kind=Kind.CLASSES)).compute(labels, scores)
+    ours = metric(name, scoring=Scoring(kind=PredictionKind.CLASSES)).compute(labels, scores)
     assert ours == pytest.approx(of_tfma([name], labels.astype(float), scores)[name], abs=1e-6)
 
 

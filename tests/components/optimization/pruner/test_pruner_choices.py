@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.pruner.eligible import Kernel, Skipped, to_cluster, to_prune
+from tfx_loop.optimization.pruner.eligible import Kernel, SkipReason, to_cluster, to_prune
 from tfx_loop.optimization.pruner.schedule import schedule
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 
@@ -31,29 +31,29 @@ def settings(pattern, **more):
 
 def test_unstructured_takes_every_kernel_that_tfmot_prunes():
     selection = to_prune(KERNELS, settings("unstructured"))
-    assert selection.skipped == {"deep": Skipped.DEPTHWISE, "own": Skipped.UNSUPPORTED}
+    assert selection.skipped == {"deep": SkipReason.DEPTHWISE, "own": SkipReason.UNSUPPORTED}
     assert "steps" in selection.chosen
 
 
 def test_two_of_four_takes_kernels_with_four_input_channels():
     selection = to_prune(KERNELS, settings("2:4"))
     assert selection.chosen == ("inner/wide", "steps", "dense", "out")
-    assert selection.skipped["image"] is Skipped.NO_WHOLE_GROUP
+    assert selection.skipped["image"] is SkipReason.NO_WHOLE_GROUP
     for name in ("up", "words", "signal"):
-        assert selection.skipped[name] is Skipped.OTHER_AXES
+        assert selection.skipped[name] is SkipReason.OTHER_AXES
 
 
 def test_blocks_need_a_matrix_with_more_than_one_block_each_way():
     selection = to_prune(KERNELS, settings("block", block=(4, 1)))
     assert selection.chosen == ("words", "steps", "dense")
-    assert selection.skipped["out"] is Skipped.TOO_SMALL
-    assert selection.skipped["inner/wide"] is Skipped.NOT_A_MATRIX
+    assert selection.skipped["out"] is SkipReason.TOO_SMALL
+    assert selection.skipped["inner/wide"] is SkipReason.NOT_A_MATRIX
 
 
 def test_layers_are_excluded_by_glob():
     selection = to_prune(KERNELS, settings("2:4", exclude=("inner/*", "out")))
     assert selection.chosen == ("steps", "dense")
-    assert selection.skipped["inner/wide"] is Skipped.EXCLUDED
+    assert selection.skipped["inner/wide"] is SkipReason.EXCLUDED
 
 
 def test_a_glob_that_matches_nothing_is_an_error():
@@ -68,8 +68,8 @@ def test_nothing_left_to_prune_is_an_error_with_the_reasons():
 
 def test_clustering_leaves_small_and_recurrent_layers():
     selection = to_cluster(KERNELS, settings("none", clusters=16))
-    assert selection.skipped["out"] is Skipped.TOO_SMALL
-    assert selection.skipped["steps"] is Skipped.UNSUPPORTED
+    assert selection.skipped["out"] is SkipReason.TOO_SMALL
+    assert selection.skipped["steps"] is SkipReason.UNSUPPORTED
     assert "image" in selection.chosen
 
 

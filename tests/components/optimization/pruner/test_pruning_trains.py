@@ -17,7 +17,7 @@ from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner import wrapping
 from tfx_loop.optimization.pruner.pruner import prune
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
-from tfx_loop.optimization.pruner.sparsity import Reached, measure
+from tfx_loop.optimization.pruner.sparsity import SparsityOutcome, measure
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +41,7 @@ def test_two_of_four_is_exact_in_every_eligible_layer(worker, tmp_path):
     result = prune(trained(), ROWS, settings, worker, tmp_path, progress=said.append)
     kernels = by_layer(result)
     for name in ("second", "hidden", "score"):
-        assert kernels[name].reached is Reached.AS_ASKED
+        assert kernels[name].reached is SparsityOutcome.AS_ASKED
         assert kernels[name].sparsity == 0.5
     assert result.skipped["pruning"]["first"] == "fewer_than_4_input_channels"
     assert kernels["first"].zeros == 0
@@ -83,7 +83,7 @@ def test_clusters_keep_the_zeros_of_blocks(worker, tmp_path):
         clustering=FineTuningSettings(epochs=2),
     )
     kernels = by_layer(prune(trained(), ROWS, settings, worker, tmp_path))
-    assert kernels["hidden"].reached is not Reached.DENSER
+    assert kernels["hidden"].reached is not SparsityOutcome.DENSER
     assert kernels["hidden"].zero_units / kernels["hidden"].units >= 0.595
     for name in ("first", "second", "hidden", "score"):
         assert kernels[name].values <= 16
@@ -98,7 +98,7 @@ def test_the_mask_of_tfmot_is_the_pattern_that_is_counted():
         mask = pruning_utils.m_by_n_sparsity_mask_prepare(mask, tf.TensorShape(shape))
         pruned = kernel * mask.numpy()
         settings = PruningSettings(pattern=Pattern.TWO_OF_FOUR)
-        assert measure("layer", "kernel", pruned, settings).reached is Reached.AS_ASKED
+        assert measure("layer", "kernel", pruned, settings).reached is SparsityOutcome.AS_ASKED
 
 
 def awkward_model():

@@ -11,7 +11,7 @@ from tfx_loop.core import json_codec
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 from tfx_loop.optimization.pruner.sparsity import (
     KernelSparsity,
-    Reached,
+    SparsityOutcome,
     blocks_of,
     groups_of_four,
     measure,
@@ -49,7 +49,7 @@ def test_groups_hold_every_weight_once(kernel):
 @given(kernels(4, most=6) | kernels(2))
 def test_a_kernel_pruned_two_of_four_is_as_asked(kernel):
     found = measure("layer", "kernel", pruned_two_of_four(kernel), TWO_OF_FOUR)
-    assert found.reached is Reached.AS_ASKED
+    assert found.reached is SparsityOutcome.AS_ASKED
     assert found.units == found.zero_units
 
 
@@ -61,14 +61,14 @@ def test_one_weight_too_many_in_one_group_is_denser(kernel, data):
     group = pruned[row // 4 * 4 : row // 4 * 4 + 4, column]
     group[:] = np.where(group == 0, 1, group)
     found = measure("layer", "kernel", pruned, TWO_OF_FOUR)
-    assert found.reached is Reached.DENSER
+    assert found.reached is SparsityOutcome.DENSER
     assert found.units - found.zero_units == 1
 
 
 def test_zeros_along_the_outputs_are_not_two_of_four():
     kernel = np.tile(np.array([1, 0, 2, 0], np.float32), (8, 1))
-    assert measure("layer", "kernel", kernel, TWO_OF_FOUR).reached is Reached.DENSER
-    assert measure("layer", "kernel", kernel.T, TWO_OF_FOUR).reached is Reached.AS_ASKED
+    assert measure("layer", "kernel", kernel, TWO_OF_FOUR).reached is SparsityOutcome.DENSER
+    assert measure("layer", "kernel", kernel.T, TWO_OF_FOUR).reached is SparsityOutcome.AS_ASKED
 
 
 @given(kernels(2, most=12), st.integers(1, 4), st.integers(2, 4))
@@ -88,14 +88,16 @@ def test_unstructured_sparsity_is_as_asked_within_half_a_point(size, sparsity, a
     tolerance = max(0.005 * size, 0.5) + 1e-3
     asked = min(sparsity * size, size - 1)
     if abs(zeros - asked) < tolerance - 2e-3:
-        assert found.reached is Reached.AS_ASKED
+        assert found.reached is SparsityOutcome.AS_ASKED
     if abs(zeros - asked) > tolerance:
-        assert found.reached is (Reached.DENSER if zeros < asked else Reached.SPARSER)
+        assert found.reached is (
+            SparsityOutcome.DENSER if zeros < asked else SparsityOutcome.SPARSER
+        )
 
 
 def test_layers_left_alone_are_counted_and_not_judged():
     found = measure("layer", "kernel", np.eye(4), TWO_OF_FOUR, pruned=False)
-    assert (found.reached, found.zeros, found.values) == (Reached.NOT_PRUNED, 12, 2)
+    assert (found.reached, found.zeros, found.values) == (SparsityOutcome.NOT_PRUNED, 12, 2)
 
 
 @given(kernels(2))
@@ -108,4 +110,4 @@ def test_a_record_survives_json(kernel):
 def test_the_last_weight_always_stays():
     settings = PruningSettings(sparsity=0.9)
     kernel = np.array([[0], [0], [1]], np.float32)
-    assert measure("layer", "kernel", kernel, settings).reached is Reached.AS_ASKED
+    assert measure("layer", "kernel", kernel, settings).reached is SparsityOutcome.AS_ASKED

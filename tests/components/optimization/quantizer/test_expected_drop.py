@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 from tfx_loop.optimization.quantizer.expected_drop import (
     expected_drop,
     fitted_temperature,
@@ -15,7 +15,7 @@ from tfx_loop.optimization.quantizer.expected_drop import (
     weighted_poisson_interval,
 )
 
-ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=Kind.CLASSES))
+ACCURACY = metric("SparseCategoricalAccuracy", scoring=Scoring(kind=PredictionKind.CLASSES))
 
 
 def softmax(logits):
@@ -91,7 +91,7 @@ def test_lucky_flips_promise_no_gain():
 
 def test_other_metrics_are_measured_by_labels():
     parent, child, labels = population(500, 0.2, classes=2)
-    auc = metric("AUC", scoring=Scoring(kind=Kind.BINARY))
+    auc = metric("AUC", scoring=Scoring(kind=PredictionKind.BINARY))
     found = expected_drop(parent[:, 1], child[:, 1], labels, auc)
     counted = drop(parent[:, 1], child[:, 1], labels, auc)
     assert (found.value, found.high) == (counted.value, counted.high)
@@ -100,7 +100,7 @@ def test_other_metrics_are_measured_by_labels():
 
 def test_binary_probabilities_are_two_classes():
     parent, child, labels = population(3000, 0.3, classes=2)
-    binary = metric("BinaryAccuracy", scoring=Scoring(kind=Kind.BINARY))
+    binary = metric("BinaryAccuracy", scoring=Scoring(kind=PredictionKind.BINARY))
     one = expected_drop(parent[:, 1], child[:, 1], labels, binary)
     two = expected_drop(parent, child, labels, ACCURACY)
     assert one.by_probabilities

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.rows.rows import Rows
-from tfx_loop.optimization.metrics.budget import Target
+from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.choice import Measured, best, why_left
-from tfx_loop.optimization.quantizer.judging import Left
+from tfx_loop.optimization.quantizer.choice import VariantCost, best, why_left
+from tfx_loop.optimization.quantizer.judging import RungReason
 from tfx_loop.optimization.quantizer.modes import (
     IoType,
-    Mode,
+    QuantizationMode,
     SearchSettings,
     for_target,
     io_type_of,
@@ -22,7 +22,7 @@ from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 
 VARIANTS = st.lists(
     st.builds(
-        Measured,
+        VariantCost,
         raw_bytes=st.integers(1, 1000),
         latency_ms=st.floats(0.01, 10.0),
         mapped=st.none() | st.floats(0.0, 1.0),
@@ -34,45 +34,48 @@ VARIANTS = st.lists(
 
 @given(VARIANTS)
 def test_no_smaller_variant_is_passed_over(variants):
-    chosen = best(variants, Target.SMALLEST)
+    chosen = best(variants, CompressionTarget.SMALLEST)
     assert variants[chosen].raw_bytes == min(v.raw_bytes for v in variants)
 
 
 @given(VARIANTS)
 def test_fastest_is_as_fast_as_any_and_every_other_has_its_reason(variants):
-    chosen = variants[best(variants, Target.FASTEST)]
+    chosen = variants[best(variants, CompressionTarget.FASTEST)]
     assert chosen.latency_ms <= 1.05 * min(v.latency_ms for v in variants)
     for other in variants:
-        if why_left(other, chosen, Target.FASTEST) is Left.LARGER_THAN_CHOSEN:
+        if why_left(other, chosen, CompressionTarget.FASTEST) is RungReason.LARGER_THAN_CHOSEN:
             assert other.raw_bytes >= chosen.raw_bytes
 
 
 @given(VARIANTS)
 def test_edge_tpu_takes_what_maps_most(variants):
-    chosen = variants[best(variants, Target.EDGE_TPU)]
+    chosen = variants[best(variants, CompressionTarget.EDGE_TPU)]
     assert (chosen.mapped or 0) == max(v.mapped or 0 for v in variants)
 
 
 def test_nothing_to_choose_from():
-    assert best([], Target.SMALLEST) is None
+    assert best([], CompressionTarget.SMALLEST) is None
 
 
 def test_edge_tpu_is_int8_from_input_to_output():
-    modes, io_type = for_target(SearchSettings(), Target.EDGE_TPU)
-    assert modes == (Mode.INT8, Mode.QAT_INT8)
+    modes, io_type = for_target(SearchSettings(), CompressionTarget.EDGE_TPU)
+    assert modes == (QuantizationMode.INT8, QuantizationMode.QAT_INT8)
     assert io_type is IoType.INT8
     with pytest.raises(ConfigError, match="int8 or qat_int8 for the Edge TPU"):
-        for_target(SearchSettings(modes=(Mode.FLOAT16,)), Target.EDGE_TPU)
+        for_target(SearchSettings(modes=(QuantizationMode.FLOAT16,)), CompressionTarget.EDGE_TPU)
 
 
 def test_ladder_has_its_order_whatever_was_asked_first():
-    settings = SearchSettings(modes=(Mode.FLOAT, Mode.INT8))
-    assert for_target(settings, Target.SMALLEST)[0] == (Mode.INT8, Mode.FLOAT)
+    settings = SearchSettings(modes=(QuantizationMode.FLOAT, QuantizationMode.INT8))
+    assert for_target(settings, CompressionTarget.SMALLEST)[0] == (
+        QuantizationMode.INT8,
+        QuantizationMode.FLOAT,
+    )
 
 
 def test_whole_numbers_outside_only_where_they_are_inside():
-    assert io_type_of(Mode.INT8, IoType.UINT8) is IoType.UINT8
-    assert io_type_of(Mode.FLOAT16, IoType.UINT8) is IoType.FLOAT
+    assert io_type_of(QuantizationMode.INT8, IoType.UINT8) is IoType.UINT8
+    assert io_type_of(QuantizationMode.FLOAT16, IoType.UINT8) is IoType.FLOAT
 
 
 @given(rows=st.integers(2, 300), count=st.integers(1, 200), seed=st.integers(0, 5))

@@ -8,10 +8,10 @@ from tfx_loop.contracts.optimization_report import RungStatus, SliceStatus
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.metrics import metric
-from tfx_loop.optimization.metrics.scoring import Kind, Scoring
-from tfx_loop.optimization.quantizer.judging import Judge, Left
+from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
+from tfx_loop.optimization.quantizer.judging import RungReason, VariantJudge
 
-ACCURACY = metric("BinaryAccuracy", scoring=Scoring(kind=Kind.BINARY))
+ACCURACY = metric("BinaryAccuracy", scoring=Scoring(kind=PredictionKind.BINARY))
 
 
 def judge_of(rows, *, limit=0.01, slice_limit=None, slices=None, seed=0, min_slice_rows=50):
@@ -27,7 +27,7 @@ def judge_of(rows, *, limit=0.01, slice_limit=None, slices=None, seed=0, min_sli
         min_slice_rows=min_slice_rows,
     )
     given = Rows(inputs={"x": np.zeros((rows, 1))}, labels=labels, slices=slices or {})
-    return Judge(rows=given, parent=parent, budget=budget)
+    return VariantJudge(rows=given, parent=parent, budget=budget)
 
 
 def flipped(judge, rows):
@@ -40,7 +40,7 @@ def flipped(judge, rows):
 def test_harmless_variant_is_kept():
     judge = judge_of(500)
     judged = judge.judge({"p": judge.parent["p"] * 0.999})
-    assert judged.reason is Left.KEPT
+    assert judged.reason is RungReason.KEPT
     assert judged.overall.drop.value == 0
     assert judged.parity.top_class_agreement == 1.0
 
@@ -48,7 +48,7 @@ def test_harmless_variant_is_kept():
 def test_large_loss_is_over_budget():
     judge = judge_of(1000)
     judged = judge.judge(flipped(judge, np.arange(100)))
-    assert judged.reason is Left.OVER_BUDGET
+    assert judged.reason is RungReason.OVER_BUDGET
     assert judged.status is RungStatus.OVER_BUDGET
     assert "0.01 may be lost" in judged.explanation
 
@@ -56,11 +56,11 @@ def test_large_loss_is_over_budget():
 def test_few_rows_with_flips_are_not_certain_and_say_how_many_would_do():
     judge = judge_of(300)
     judged = judge.judge(flipped(judge, [3, 4]))
-    assert judged.reason is Left.NOT_CERTAIN
+    assert judged.reason is RungReason.NOT_CERTAIN
     assert "rows would tell" in judged.explanation
     many = judge_of(30_000)
     spread = np.linspace(0, 29_999, 200).astype(int)
-    assert many.judge(flipped(many, spread)).reason is Left.KEPT
+    assert many.judge(flipped(many, spread)).reason is RungReason.KEPT
 
 
 def test_nan_outputs_are_a_failure_not_a_score():
@@ -68,18 +68,18 @@ def test_nan_outputs_are_a_failure_not_a_score():
     broken = judge.parent["p"].copy()
     broken[0] = np.nan
     judged = judge.judge({"p": broken})
-    assert (judged.status, judged.reason) == (RungStatus.FAILED, Left.DOES_NOT_RUN)
+    assert (judged.status, judged.reason) == (RungStatus.FAILED, RungReason.DOES_NOT_RUN)
 
 
 def test_undefined_metric_excludes_no_loss():
-    auc = metric("AUC", scoring=Scoring(kind=Kind.BINARY))
+    auc = metric("AUC", scoring=Scoring(kind=PredictionKind.BINARY))
     judge = judge_of(100)
     judge = replace(
         judge,
         budget=replace(judge.budget, metric=auc),
         rows=replace(judge.rows, labels=np.ones(100, dtype=int)),
     )
-    assert judge.judge(judge.parent).reason is Left.NOT_CERTAIN
+    assert judge.judge(judge.parent).reason is RungReason.NOT_CERTAIN
 
 
 def test_without_budget_or_labels_what_runs_is_kept():
@@ -88,14 +88,14 @@ def test_without_budget_or_labels_what_runs_is_kept():
         replace(judge, budget=None),
         replace(judge, rows=replace(judge.rows, labels=None)),
     ):
-        assert other.judge(flipped(judge, np.arange(50))).reason is Left.NO_BUDGET
+        assert other.judge(flipped(judge, np.arange(50))).reason is RungReason.NO_BUDGET
 
 
 def test_slice_that_breaks_holds_a_variant_back():
     slices = {"site": np.where(np.arange(3000) < 300, "a", "b")}
     judge = judge_of(3000, limit=0.05, slice_limit=0.05, slices=slices)
     judged = judge.judge(flipped(judge, np.arange(90)))
-    assert judged.reason is Left.OVER_BUDGET_ON_SLICE
+    assert judged.reason is RungReason.OVER_BUDGET_ON_SLICE
     assert "site:a" in judged.explanation
     by_name = {part.slice: part.status for part in judged.slices}
     assert by_name == {"site:a": SliceStatus.OVER, "site:b": SliceStatus.WITHIN}
@@ -110,7 +110,7 @@ def test_small_slices_do_not_cry_wolf():
         rows = np.random.default_rng(100 + seed).permutation(2400)[:12]
         judged = judge.judge(flipped(judge, rows))
         assert any(part.drop.value > 0.01 for part in judged.slices)  # point values would cry
-        cried += judged.reason is Left.OVER_BUDGET_ON_SLICE
+        cried += judged.reason is RungReason.OVER_BUDGET_ON_SLICE
     assert cried == 0
 
 
@@ -118,7 +118,7 @@ def test_tiny_slices_never_decide():
     slices = {"site": np.where(np.arange(2000) < 10, "tiny", "rest")}
     judge = judge_of(2000, limit=0.05, slice_limit=0.0, slices=slices, min_slice_rows=50)
     judged = judge.judge(flipped(judge, np.arange(10)))
-    assert judged.reason is Left.KEPT
+    assert judged.reason is RungReason.KEPT
     tiny = next(part for part in judged.slices if part.slice == "site:tiny")
     assert tiny.status is SliceStatus.TOO_FEW_ROWS
 
@@ -130,7 +130,7 @@ def test_more_certainty_asked_for_is_harder_to_meet():
         counts = [
             count
             for count in range(0, 60, 3)
-            if judge.judge(flipped(judge, np.arange(count))).reason is Left.KEPT
+            if judge.judge(flipped(judge, np.arange(count))).reason is RungReason.KEPT
         ]
         assert counts == list(range(0, 3 * len(counts), 3))  # what loses less is never refused
         kept[confidence] = counts[-1]

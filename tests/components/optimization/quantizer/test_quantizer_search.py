@@ -13,9 +13,10 @@ from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import Target
+from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.ladder import search
-from tfx_loop.optimization.quantizer.modes import IoType, Mode, SearchSettings
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, SearchSettings
+from tfx_loop.optimization.quantizer.request import SearchRequest
 
 pytestmark = pytest.mark.tensorflow
 
@@ -36,18 +37,24 @@ def trained(tmp_path_factory):
     return path, images, labels
 
 
-def searched(trained, worker, out, budget, **more):
+def searched(trained, worker, out, budget, file="model.tflite", **more):
     path, images, labels = trained
-    return search(
-        detect(path),
-        quantizable.rows_of(images[600:750], labels[600:750]),
-        quantizable.rows_of(images[750:], labels[750:]),
-        budget,
-        seed=0,
-        worker=worker,
-        out_dir=out,
+    request = SearchRequest(
+        source=detect(path),
+        calibration=quantizable.rows_of(images[600:750], labels[600:750]),
+        choosing=quantizable.rows_of(images[750:], labels[750:]),
+        budget=budget,
         **more,
     )
+    return search(request, worker, out / file)
+
+
+def made(model, rows, worker, out, **more):
+    """Searches without a budget: what is made as asked."""
+    request = SearchRequest(
+        source=detect(model), calibration=rows, choosing=rows, budget=None, **more
+    )
+    return search(request, worker, out / "model.tflite")
 
 
 def by_mode(result):
@@ -68,12 +75,12 @@ def test_smallest_that_keeps_the_budget_is_written(trained, worker, tmp_path):
     assert rungs["selective_int8"].reason == "not_needed"
     assert all(rung.explanation for rung in result.rungs)
     assert [rung.mode for rung in result.rungs] == [
-        mode.value for mode in Mode if mode is not Mode.QAT_INT8
+        mode.value for mode in QuantizationMode if mode is not QuantizationMode.QAT_INT8
     ]
 
 
 def test_edge_tpu_gets_whole_numbers_and_one_row_at_a_time(trained, worker, tmp_path):
-    budget = quantizable.budget_of(0.03, Target.EDGE_TPU)
+    budget = quantizable.budget_of(0.03, CompressionTarget.EDGE_TPU)
     result = searched(trained, worker, tmp_path, budget, mapped_share_fn="quantizable.mapped_share")
     assert [rung.mode for rung in result.rungs] == ["int8"]
     assert "75% of it maps" in result.chosen.explanation
@@ -84,8 +91,8 @@ def test_edge_tpu_gets_whole_numbers_and_one_row_at_a_time(trained, worker, tmp_
 
 
 def test_uint8_outside_and_one_mode_without_budget(trained, worker, tmp_path):
-    settings = SearchSettings(modes=(Mode.INT8,), io_type=IoType.UINT8)
-    result = searched(trained, worker, tmp_path, None, settings=settings, file_name="tflite")
+    settings = SearchSettings(modes=(QuantizationMode.INT8,), io_type=IoType.UINT8)
+    result = searched(trained, worker, tmp_path, None, search=settings, file="tflite")
     assert result.chosen.reason == "no_budget"
     predictor = open_predictor(tmp_path / "tflite")
     assert predictor.inputs[0].file_dtype == predictor.outputs[0].file_dtype == "uint8"
@@ -93,9 +100,11 @@ def test_uint8_outside_and_one_mode_without_budget(trained, worker, tmp_path):
 
 
 def test_fastest_is_measured(trained, worker, tmp_path):
-    settings = SearchSettings(modes=(Mode.INT8, Mode.FLOAT), latency_seconds=0.2)
-    budget = quantizable.budget_of(0.03, Target.FASTEST)
-    result = searched(trained, worker, tmp_path, budget, settings=settings)
+    settings = SearchSettings(
+        modes=(QuantizationMode.INT8, QuantizationMode.FLOAT), latency_seconds=0.2
+    )
+    budget = quantizable.budget_of(0.03, CompressionTarget.FASTEST)
+    result = searched(trained, worker, tmp_path, budget, search=settings)
     times = {rung.mode: rung.latency_ms for rung in result.rungs}
     assert all(times.values())
     assert result.chosen.latency_ms <= 1.05 * min(times.values())
@@ -104,11 +113,13 @@ def test_fastest_is_measured(trained, worker, tmp_path):
 def test_training_for_int8_makes_int8(trained, worker, tmp_path):
     _, images, labels = trained
     settings = SearchSettings(
-        modes=(Mode.QAT_INT8,), io_type=IoType.INT8, fine_tuning=FineTuningSettings(epochs=1)
+        modes=(QuantizationMode.QAT_INT8,),
+        io_type=IoType.INT8,
+        fine_tuning=FineTuningSettings(epochs=1),
     )
     training = quantizable.rows_of(images[:600], labels[:600])
     result = searched(
-        trained, worker, tmp_path, quantizable.budget_of(0.05), settings=settings, training=training
+        trained, worker, tmp_path, quantizable.budget_of(0.05), search=settings, training=training
     )
     assert result.chosen.mode == "qat_int8", result.rungs[0].explanation
     assert "QAT, 1 epochs" in result.chosen.explanation
@@ -116,8 +127,8 @@ def test_training_for_int8_makes_int8(trained, worker, tmp_path):
 
 
 def test_budget_of_nothing_leaves_only_what_changes_nothing(trained, worker, tmp_path):
-    settings = SearchSettings(modes=(Mode.INT8, Mode.FLOAT16))
-    result = searched(trained, worker, tmp_path, quantizable.budget_of(0.0), settings=settings)
+    settings = SearchSettings(modes=(QuantizationMode.INT8, QuantizationMode.FLOAT16))
+    result = searched(trained, worker, tmp_path, quantizable.budget_of(0.0), search=settings)
     assert result.chosen is None
     assert list(tmp_path.iterdir()) == []
     assert {rung.reason for rung in result.rungs} <= {"not_certain", "over_budget"}
@@ -129,11 +140,8 @@ def test_mode_that_the_converter_refuses_is_a_rung(worker, tmp_path):
         lambda x: {"y": tf.linalg.expm(tf.reshape(x, [-1, 2, 2]))}, tmp_path / "model"
     )
     rows = Rows(inputs={"x": np.random.default_rng(0).random((40, 4), dtype=np.float32)})
-    settings = SearchSettings(modes=(Mode.INT8, Mode.FLOAT))
-    result = search(
-        detect(folder), rows, rows, None, seed=0, worker=worker, out_dir=tmp_path / "out",
-        settings=settings,
-    )  # fmt: skip
+    settings = SearchSettings(modes=(QuantizationMode.INT8, QuantizationMode.FLOAT))
+    result = made(folder, rows, worker, tmp_path / "out", search=settings)
     assert result.chosen is None
     for rung in result.rungs:
         assert (rung.status.value, rung.reason) == ("failed", "failed_to_convert")
@@ -149,11 +157,8 @@ def test_other_signatures_keep_the_inputs_names(worker, tmp_path):
         lambda x: {"y": tf.nn.relu(x)}, tmp_path / "model", signature="serving_columns"
     )
     rows = Rows(inputs={"x": np.random.default_rng(0).random((40, 4), dtype=np.float32)})
-    settings = SearchSettings(modes=(Mode.FLOAT,))
-    result = search(
-        detect(folder), rows, rows, None, seed=0, worker=worker, out_dir=tmp_path / "out",
-        settings=settings,
-    )  # fmt: skip
+    settings = SearchSettings(modes=(QuantizationMode.FLOAT,))
+    result = made(folder, rows, worker, tmp_path / "out", search=settings)
     interpreter = tf.lite.Interpreter(str(result.path))
     assert [i["name"] for i in interpreter.get_input_details()] == ["serving_default_x:0"]
 
@@ -201,34 +206,31 @@ def test_unfit_models_are_one_line(make, told, worker, tmp_path):
     model = make(tmp_path / "model")
     rows = Rows(inputs={"x": np.ones((20, 4), np.float32)})
     with pytest.raises(LoopError, match=told) as caught:
-        search(detect(model), rows, rows, None, seed=0, worker=worker, out_dir=tmp_path / "out")
+        made(model, rows, worker, tmp_path / "out")
     assert isinstance(caught.value, ModelError)
     assert "\n" not in str(caught.value)
 
 
-def test_no_rows_are_one_line(trained, worker, tmp_path):
+def test_no_rows_are_one_line(trained):
     path, images, labels = trained
     none = quantizable.rows_of(images[:0], labels[:0])
     some = quantizable.rows_of(images[:50], labels[:50])
+    budget = quantizable.budget_of(0.1)
     for calibration, choosing in ((none, some), (some, none)):
         with pytest.raises(DataError, match="received none") as caught:
-            search(
-                detect(path), calibration, choosing, quantizable.budget_of(0.1), seed=0,
-                worker=worker, out_dir=tmp_path,
-            )  # fmt: skip
+            SearchRequest(
+                source=detect(path), calibration=calibration, choosing=choosing, budget=budget
+            )
         assert "\n" not in str(caught.value)
 
 
-def test_budget_without_labels_is_one_line(trained, worker, tmp_path):
+def test_budget_without_labels_is_one_line(trained):
     path, images, _ = trained
     rows = Rows(inputs={"image": images[:40]})
     with pytest.raises(DataError, match="Expected rows with labels beside a budget"):
-        search(
-            detect(path),
-            rows,
-            rows,
-            quantizable.budget_of(0.1),
-            seed=0,
-            worker=worker,
-            out_dir=tmp_path,
+        SearchRequest(
+            source=detect(path),
+            calibration=rows,
+            choosing=rows,
+            budget=quantizable.budget_of(0.1),
         )

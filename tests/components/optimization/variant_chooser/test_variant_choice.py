@@ -6,64 +6,71 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.optimization.variant_chooser.choice import (
-    Candidate,
-    Reason,
-    Target,
+    ChoiceReason,
+    ChoiceTarget,
+    VariantCandidate,
     choose,
     parse_target,
 )
 
-FLOAT = Candidate(name="float", size_bytes=1000, latency_ms=1.0, blessed=True)
-SMALL = Candidate(name="int8", size_bytes=250, latency_ms=2.0, blessed=True, kept=True)
+FLOAT = VariantCandidate(name="float", size_bytes=1000, latency_ms=1.0, blessed=True)
+SMALL = VariantCandidate(name="int8", size_bytes=250, latency_ms=2.0, blessed=True, kept=True)
 
 
 def test_the_smallest_blessed_variant_is_chosen():
-    choice = choose([FLOAT, SMALL], Target.SMALLEST)
+    choice = choose([FLOAT, SMALL], ChoiceTarget.SMALLEST)
     assert choice.chosen == "int8"
-    assert choice.reasons == {"float": Reason.LARGER, "int8": Reason.CHOSEN}
+    assert choice.reasons == {"float": ChoiceReason.LARGER, "int8": ChoiceReason.CHOSEN}
     assert choice.explanation == "int8 is deployed: 4.0 times smaller than float."
 
 
 def test_the_fastest_may_be_the_float_model():
-    choice = choose([FLOAT, SMALL], Target.FASTEST)
+    choice = choose([FLOAT, SMALL], ChoiceTarget.FASTEST)
     assert choice.chosen == "float"
-    assert choice.reasons["int8"] is Reason.SLOWER
+    assert choice.reasons["int8"] is ChoiceReason.SLOWER
 
 
 def test_an_unblessed_variant_is_left_however_small():
-    broken = Candidate(name="int8", size_bytes=1, blessed=False, kept=True)
-    choice = choose([FLOAT, broken], Target.SMALLEST)
-    assert (choice.chosen, choice.reasons["int8"]) == ("float", Reason.NOT_BLESSED)
+    broken = VariantCandidate(name="int8", size_bytes=1, blessed=False, kept=True)
+    choice = choose([FLOAT, broken], ChoiceTarget.SMALLEST)
+    assert (choice.chosen, choice.reasons["int8"]) == ("float", ChoiceReason.NOT_BLESSED)
 
 
 def test_without_an_evaluation_the_optimiser_s_word_counts():
-    over = Candidate(name="int8", size_bytes=1, kept=False)
-    assert choose([FLOAT, over], Target.SMALLEST).reasons["int8"] is Reason.OVER_BUDGET
-    blessed = Candidate(name="int8", size_bytes=1, kept=False, blessed=True)
-    assert choose([FLOAT, blessed], Target.SMALLEST).chosen == "int8"
+    over = VariantCandidate(name="int8", size_bytes=1, kept=False)
+    assert choose([FLOAT, over], ChoiceTarget.SMALLEST).reasons["int8"] is ChoiceReason.OVER_BUDGET
+    blessed = VariantCandidate(name="int8", size_bytes=1, kept=False, blessed=True)
+    assert choose([FLOAT, blessed], ChoiceTarget.SMALLEST).chosen == "int8"
 
 
 def test_nothing_is_deployed_when_nothing_passed():
-    choice = choose([Candidate(name="float", size_bytes=1, blessed=False)], Target.SMALLEST)
+    choice = choose(
+        [VariantCandidate(name="float", size_bytes=1, blessed=False)], ChoiceTarget.SMALLEST
+    )
     assert choice.chosen is None
     assert choice.explanation == "No variant may be deployed: float (not_blessed)."
 
 
 def test_no_variant_of_a_model_that_failed_its_own_gate_is_deployed():
-    worse = Candidate(name="float", size_bytes=1000, blessed=False)
-    choice = choose([worse, SMALL], Target.SMALLEST)
+    worse = VariantCandidate(name="float", size_bytes=1000, blessed=False)
+    choice = choose([worse, SMALL], ChoiceTarget.SMALLEST)
     assert choice.chosen is None
-    assert choice.reasons == {"float": Reason.NOT_BLESSED, "int8": Reason.PARENT_NOT_BLESSED}
+    assert choice.reasons == {
+        "float": ChoiceReason.NOT_BLESSED,
+        "int8": ChoiceReason.PARENT_NOT_BLESSED,
+    }
 
 
 def test_a_variant_nobody_timed_is_not_called_fastest():
-    untimed = Candidate(name="pruned", size_bytes=1, blessed=True)
-    assert choose([FLOAT, untimed], Target.FASTEST).reasons["pruned"] is Reason.NOT_TIMED
+    untimed = VariantCandidate(name="pruned", size_bytes=1, blessed=True)
+    assert (
+        choose([FLOAT, untimed], ChoiceTarget.FASTEST).reasons["pruned"] is ChoiceReason.NOT_TIMED
+    )
 
 
 candidates = st.lists(
     st.builds(
-        Candidate,
+        VariantCandidate,
         name=st.uuids().map(str),
         size_bytes=st.integers(1, 10**9),
         latency_ms=st.none() | st.floats(0.01, 1e3),
@@ -76,7 +83,7 @@ candidates = st.lists(
 )
 
 
-@given(candidates, st.sampled_from(Target))
+@given(candidates, st.sampled_from(ChoiceTarget))
 def test_no_allowed_variant_is_better_and_every_one_has_a_reason(variants, target):
     choice = choose(variants, target)
     assert set(choice.reasons) == {variant.name for variant in variants}
@@ -85,16 +92,16 @@ def test_no_allowed_variant_is_better_and_every_one_has_a_reason(variants, targe
         best = by_name[choice.chosen]
         assert best.blessed is not False
         for name, reason in choice.reasons.items():
-            if reason is Reason.LARGER:
+            if reason is ChoiceReason.LARGER:
                 assert by_name[name].size_bytes >= best.size_bytes
-            if reason is Reason.SLOWER:
+            if reason is ChoiceReason.SLOWER:
                 assert by_name[name].latency_ms >= best.latency_ms
 
 
 def test_bad_input_is_one_line():
     with pytest.raises(DataError, match="Expected variants with names of their own"):
-        choose([], Target.SMALLEST)
+        choose([], ChoiceTarget.SMALLEST)
     with pytest.raises(DataError, match=r"received .*float.*float"):
-        choose([FLOAT, FLOAT], Target.SMALLEST)
+        choose([FLOAT, FLOAT], ChoiceTarget.SMALLEST)
     with pytest.raises(ConfigError, match="Expected a target of smallest, fastest, received 'x'"):
         parse_target("x")

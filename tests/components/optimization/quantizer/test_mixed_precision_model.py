@@ -21,25 +21,30 @@ def rescued(tmp_path_factory):
     from tfx_loop.models.inference import outputs_of
     from tfx_loop.models.rows.rows import split
     from tfx_loop.optimization.quantizer.ladder import search
-    from tfx_loop.optimization.quantizer.modes import Mode, SearchSettings
+    from tfx_loop.optimization.quantizer.modes import QuantizationMode, SearchSettings
+    from tfx_loop.optimization.quantizer.request import SearchRequest
 
     folder = tmp_path_factory.mktemp("wide")
     images, labels = quantizable.digits()
     network = quantizable.train(quantizable.wide_network(), images[:700], labels[:700], 25)
     network.save(folder / "wide.keras")
     parts = split(quantizable.rows_of(images[700:], labels[700:]), seed=0)
-    modes = (Mode.INT8, Mode.SELECTIVE_INT8, Mode.DYNAMIC_RANGE, Mode.FLOAT16, Mode.FLOAT)
+    modes = (
+        QuantizationMode.INT8,
+        QuantizationMode.SELECTIVE_INT8,
+        QuantizationMode.DYNAMIC_RANGE,
+        QuantizationMode.FLOAT16,
+        QuantizationMode.FLOAT,
+    )
     with Worker(timeout_seconds=seconds(300)) as worker:
-        result = search(
-            detect(folder / "wide.keras"),
-            parts.calibration,
-            parts.choosing,
-            quantizable.budget_of(BUDGET),
-            seed=0,
-            worker=worker,
-            out_dir=folder / "out",
-            settings=SearchSettings(modes=modes),
+        request = SearchRequest(
+            source=detect(folder / "wide.keras"),
+            calibration=parts.calibration,
+            choosing=parts.choosing,
+            budget=quantizable.budget_of(BUDGET),
+            search=SearchSettings(modes=modes),
         )
+        result = search(request, worker, folder / "out" / "model.tflite")
         unseen = parts.reporting
         right = [
             (next(iter(answers.values())).argmax(axis=1) == unseen.labels).mean()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_loop.optimization.quantizer.selective import find_float_layers, sensitivities
+from tfx_loop.optimization.quantizer.mixed_precision import find_float_layers, sensitivities
 
 LAYERS = [f"layer{i}" for i in range(20)]
 
@@ -23,7 +23,7 @@ def model(bad, harm=1.0):
 @given(st.sets(st.sampled_from(LAYERS), min_size=1, max_size=6))
 def test_exactly_the_layers_that_hurt_stay_in_float(bad):
     found = find_float_layers(LAYERS, *model(bad))
-    assert found.floats == tuple(name for name in LAYERS if name in bad)
+    assert found.names == tuple(name for name in LAYERS if name in bad)
 
 
 def test_writer_and_reader_of_a_wide_tensor_are_found_together():
@@ -35,7 +35,7 @@ def test_writer_and_reader_of_a_wide_tensor_are_found_together():
     def error_with(floats):
         return 1.0 if not keeps(floats) else 0.0
 
-    assert find_float_layers(LAYERS, error_with, keeps).floats == ("layer4", "layer5")
+    assert find_float_layers(LAYERS, error_with, keeps).names == ("layer4", "layer5")
 
 
 def test_layer_that_looks_bad_and_is_not_goes_back_to_int8():
@@ -43,12 +43,12 @@ def test_layer_that_looks_bad_and_is_not_goes_back_to_int8():
         return 5.0 * ("layer9" not in floats) + 1.0 * ("layer3" not in floats)
 
     found = find_float_layers(LAYERS, error_with, lambda floats: "layer3" in floats)
-    assert found.floats == ("layer3",)
+    assert found.names == ("layer3",)
 
 
 def test_hopeless_model_says_so_after_one_try():
     found = find_float_layers(LAYERS, lambda floats: 1.0, lambda floats: False)
-    assert (found.floats, found.tried) == (None, 1)
+    assert (found.names, found.tried) == (None, 1)
 
 
 def test_many_layers_are_probed_in_groups():
