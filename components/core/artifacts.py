@@ -1,4 +1,4 @@
-"""Which artifacts does tfx-loop add to TFX, and how are their properties read and written?
+"""The artifacts that tfx-loop adds to TFX, and their custom properties.
 
 The artifacts carry no typed `PROPERTIES` (the Kubeflow V2 compiler refuses them) and their type
 names are `tfx_loop.ClassName`, which is the string that the V2 container imports. Custom
@@ -10,49 +10,51 @@ from typing import TypeAlias
 
 from tfx.types import artifact
 
+from tfx_loop.core import type_names
+
 Scalar: TypeAlias = int | float | str
 
 
 class PredictionLog(artifact.Artifact):
     """One window of the prediction log: `rows.parquet` and `window.json`."""
 
-    TYPE_NAME = "tfx_loop.PredictionLog"
+    TYPE_NAME = type_names.PREDICTION_LOG
 
 
 class ReferenceProfile(artifact.Artifact):
     """What a model was trained on: `reference_profile.json` and `training_sample.parquet`."""
 
-    TYPE_NAME = "tfx_loop.ReferenceProfile"
+    TYPE_NAME = type_names.REFERENCE_PROFILE
 
 
 class DriftReport(artifact.Artifact):
     """What moved between training and a window: `drift_report.json`."""
 
-    TYPE_NAME = "tfx_loop.DriftReport"
+    TYPE_NAME = type_names.DRIFT_REPORT
 
 
 class SkewReport(artifact.Artifact):
     """Whether the server saw what training saw, for the same rows: `skew_report.json`."""
 
-    TYPE_NAME = "tfx_loop.SkewReport"
+    TYPE_NAME = type_names.SKEW_REPORT
 
 
 class RetrainDecision(artifact.Artifact):
     """Whether a retraining would pay, and why: `retrain_decision.json`."""
 
-    TYPE_NAME = "tfx_loop.RetrainDecision"
+    TYPE_NAME = type_names.RETRAIN_DECISION
 
 
 class OptimizationReport(artifact.Artifact):
     """What an optimiser gained and lost, and why: `optimization_report.json`."""
 
-    TYPE_NAME = "tfx_loop.OptimizationReport"
+    TYPE_NAME = type_names.OPTIMIZATION_REPORT
 
 
 class EdgeTpuReport(artifact.Artifact):
     """Which operators of a model map to the Edge TPU, and who says so: `edgetpu_report.json`."""
 
-    TYPE_NAME = "tfx_loop.EdgeTpuReport"
+    TYPE_NAME = type_names.EDGETPU_REPORT
 
 
 def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) -> None:

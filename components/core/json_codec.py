@@ -18,8 +18,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
 from tfx_loop.core.errors import DataError, did_you_mean
 
 
@@ -32,10 +30,11 @@ def to_json(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
+    if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
-    if isinstance(value, np.generic):
-        return to_json(value.item())
+    if hasattr(value, "tolist"):
+        # NumPy's arrays and scalars; asked for by method, as lineage starts without NumPy.
+        return to_json(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -1,16 +1,15 @@
 """What did a monitoring run decide?"""
 
 from dataclasses import dataclass
-from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION
+from tfx_loop.core import type_names
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_json
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.ledger import Store
 
-DECISION_FILE = "retrain_decision.json"
 DECIDER = "RetrainDecider"
 RETRAIN = "RETRAIN"
 
@@ -48,7 +47,7 @@ def decision_of_run(store: Store, run_id: str) -> Decision | None:
     Raises:
         DataError: The decision's JSON is missing or lacks a field.
     """
-    made = ledger.outputs_of_run(store, run_id, DECIDER, ledger.RETRAIN_DECISION)
+    made = ledger.outputs_of_run(store, run_id, DECIDER, type_names.RETRAIN_DECISION)
     return decision_from(made[-1]) if made else None
 
 
@@ -59,8 +58,8 @@ def decision_by_id(store: Store, artifact_id: int) -> Decision:
         DataError: No RetrainDecision has this id.
     """
     found = store.get_artifacts_by_id([artifact_id])
-    type_id = ledger.artifact_type_id(store, ledger.RETRAIN_DECISION)
-    if not found or found[0].type_id != type_id:
+    type_ids = ledger.artifact_type_ids(store, type_names.RETRAIN_DECISION)
+    if not found or found[0].type_id not in type_ids:
         raise DataError(
             f"Expected the id of a RetrainDecision, received {artifact_id}. "
             "`loop timeline` shows the ids of all decisions."
@@ -71,31 +70,23 @@ def decision_by_id(store: Store, artifact_id: int) -> Decision:
 def decision_from(artifact: pb.Artifact) -> Decision:
     """Reads a decision's JSON."""
     uri = str(artifact.uri)
-    path = f"{uri}/{DECISION_FILE}"
-    try:
-        content = read_json(path)
-    except OSError as error:
+    record = RETRAIN_DECISION.find(uri)
+    if record is None:
         raise DataError(
-            f"Expected the decision {artifact.id} at {path}, received: {error}. "
+            f"Expected the decision {artifact.id} at {RETRAIN_DECISION.path(uri)}, found none. "
             "Its file was removed or moved; monitor the window again."
-        ) from error
+        )
     return Decision(
         artifact_id=int(artifact.id),
         uri=uri,
-        verdict=str(_field(content, "verdict", path)),
-        reason=str(_field(content, "reason", path)),
-        explanation=str(content.get("explanation", "")),
-        policy_version=str(content.get("policy_version", "")),
-        model_name=str(_field(content, "model_name", path)),
-        model_version=int(_field(content, "model_version", path)),
-        window=str(_field(content, "window", path)),
+        verdict=record.verdict.value,
+        reason=record.reason,
+        explanation=record.explanation,
+        policy_version=record.policy_version,
+        model_name=record.model_name,
+        model_version=record.model_version,
+        window=record.window,
     )
-
-
-def _field(content: dict[str, Any], name: str, path: str) -> Any:
-    if name not in content:
-        raise DataError(f"Expected the field {name!r} in {path}, received: {sorted(content)}.")
-    return content[name]
 
 
 def evidence_uris(store: Store, artifact_id: int) -> dict[str, str]:
@@ -122,7 +113,7 @@ def latest_decision(store: Store, model_name: str, before: str) -> Decision | No
     """
     made = [
         artifact
-        for artifact in store.get_artifacts_by_type(ledger.RETRAIN_DECISION)
+        for artifact in ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION)
         if "" < str(ledger.properties(artifact).get("window", "")) < before
     ]
     decisions = [d for d in map(decision_from, made) if d.model_name == model_name]

@@ -5,11 +5,14 @@ name, in one transaction, whoever writes it. Facts are appended, not changed, so
 dies between two facts leaves nothing half-written, and its successor sees where to go on.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
+
+from tfx_loop.core.type_names import known_type_names
 
 Scalar: TypeAlias = int | float | str
 
@@ -22,7 +25,6 @@ RETRAINING = "loop.Retraining"
 ARTIFACT_TYPES = (CLAIM, LEASE)
 EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING)
 
-RETRAIN_DECISION = "tfx_loop.RetrainDecision"
 PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"
 PIPELINE = "pipeline"
@@ -121,19 +123,27 @@ def short_type(type_name: str) -> str:
     return type_name.rsplit(".", 1)[-1]
 
 
-def artifact_type_id(store: Store, type_name: str) -> int:
-    """Returns the id of an artifact type, or 0 where the store has none."""
-    try:
-        return int(store.get_artifact_type(type_name).id)
-    except errors.NotFoundError:
-        return 0
+def artifact_type_ids(store: Store, type_name: str) -> set[int]:
+    """Returns the ids of an artifact type, under each name that it has had; none in a new store."""
+    ids = set()
+    for name in known_type_names(type_name):
+        with contextlib.suppress(errors.NotFoundError):
+            ids.add(int(store.get_artifact_type(name).id))
+    return ids
+
+
+def artifacts_of_type(store: Store, type_name: str) -> list[pb.Artifact]:
+    """Returns the artifacts of a type, under each name that it has had, oldest first."""
+    names = known_type_names(type_name)
+    found = [one for name in names for one in store.get_artifacts_by_type(name)]
+    return sorted(found, key=lambda artifact: int(artifact.id))
 
 
 def outputs_of_run(
     store: Store, run_id: str, node_type: str, artifact_type: str
 ) -> list[pb.Artifact]:
     """Returns the artifacts of one type that one kind of node made in a run, oldest first."""
-    type_id = artifact_type_id(store, artifact_type)
+    type_ids = artifact_type_ids(store, artifact_type)
     makers = [
         execution.id
         for execution in executions_of_run(store, run_id)
@@ -143,5 +153,5 @@ def outputs_of_run(
     events = store.get_events_by_execution_ids(makers) if makers else []
     made = sorted({one.artifact_id for one in events if one.type == pb.Event.OUTPUT})
     artifacts = store.get_artifacts_by_id(made) if made else []
-    found = [artifact for artifact in artifacts if artifact.type_id == type_id]
+    found = [artifact for artifact in artifacts if artifact.type_id in type_ids]
     return sorted(found, key=lambda artifact: int(artifact.id))

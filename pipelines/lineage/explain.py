@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.pipelines.control.ledger import RETRAIN_DECISION, Scalar, Store
+from tfx_loop.core.type_names import RETRAIN_DECISION
+from tfx_loop.pipelines.control.ledger import Scalar, Store
 from tfx_loop.pipelines.lineage import facts
 from tfx_loop.pipelines.lineage.facts import DecisionFact, Push
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load

@@ -1,12 +1,12 @@
 """Which pushes and which decisions does the store know of one model?"""
 
 from dataclasses import dataclass
-from typing import Any
 
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
+from tfx_loop.core import type_names
 from tfx_loop.core.errors import LoopError
-from tfx_loop.core.storage import read_json
 from tfx_loop.pipelines.control import ledger
-from tfx_loop.pipelines.control.decisions import DECIDER, DECISION_FILE
+from tfx_loop.pipelines.control.decisions import DECIDER
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
 
@@ -113,23 +113,23 @@ def decisions(graph: Graph, model_name: str) -> list[DecisionFact]:
     found = []
     for execution in graph.of_type(DECIDER):
         for artifact in graph.outputs(execution):
-            if artifact.type == ledger.RETRAIN_DECISION and execution.done:
-                content = decision_content(artifact)
-                if content.get("model_name", model_name) == model_name:
-                    found.append(_decision(graph, execution, artifact, content))
+            if artifact.type == type_names.RETRAIN_DECISION and execution.done:
+                record = decision_record(artifact)
+                if record is None or record.model_name == model_name:
+                    found.append(_decision(graph, execution, artifact, record))
     return sorted(found, key=lambda fact: fact.decision_id)
 
 
-def decision_content(artifact: Artifact) -> dict[str, Any]:
-    """Returns a decision's JSON, or nothing when the file is gone: MLMD holds what matters."""
+def decision_record(artifact: Artifact) -> DecisionRecord | None:
+    """Returns what a decision's file holds; None when it is gone: MLMD holds what matters."""
     try:
-        return read_json(f"{artifact.uri}/{DECISION_FILE}")
-    except (OSError, LoopError):
-        return {}
+        return RETRAIN_DECISION.find(artifact.uri)
+    except LoopError:
+        return None
 
 
 def _decision(
-    graph: Graph, execution: Execution, artifact: Artifact, content: dict[str, Any]
+    graph: Graph, execution: Execution, artifact: Artifact, record: DecisionRecord | None
 ) -> DecisionFact:
     followed = [e for e in graph.readers(artifact) if e.type in ledger.EXECUTION_TYPES]
     admissions = [e for e in followed if e.type == ledger.ADMISSION]
@@ -145,7 +145,7 @@ def _decision(
         model_version=artifact.integer("model_version"),
         verdict=artifact.text("verdict"),
         reason=artifact.text("reason"),
-        explanation=str(content.get("explanation", "")),
+        explanation=record.explanation if record else "",
         avoidable_loss=float(artifact.properties.get("avoidable_loss") or 0.0),
         accumulated=float(artifact.properties.get("accumulated") or 0.0),
         decided_at_ms=execution.updated_at_ms,

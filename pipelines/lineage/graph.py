@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.type_names import current_type_name
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.ledger import Scalar, Store
 from tfx_loop.pipelines.control.run_state import execution_message
@@ -152,7 +153,7 @@ class Graph:
 
 def load(store: Store) -> Graph:
     """Reads the whole store into a graph."""
-    types = {t.id: t.name for t in store.get_artifact_types()}
+    types = {t.id: current_type_name(t.name) for t in store.get_artifact_types()}
     kinds = {t.id: t.name for t in store.get_execution_types()}
     runs = _by_context(store, ledger.PIPELINE_RUN)
     nodes = _by_context(store, ledger.NODE)

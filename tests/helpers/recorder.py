@@ -10,7 +10,7 @@ is skipped, a RUNNING or FAILED execution is taken up again, an Importer is exec
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,13 @@ import ml_metadata
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.contracts.retrain_decision import (
+    RETRAIN_DECISION,
+    DecisionEvidence,
+    DecisionRecord,
+    RetrainVerdict,
+    SavingState,
+)
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
 from tfx_loop.pipelines.control.ledger import set_properties
@@ -214,20 +221,47 @@ class RecordedLauncher:
         return mlmd_run_state(self.store, run_id)
 
 
+def decision_content(**told: Any) -> dict[str, Any]:
+    """Returns the content of `retrain_decision.json` as RetrainDecider writes it."""
+    evidence = DecisionEvidence(
+        avoidable_loss=None,
+        accumulated=0.05,
+        saving=SavingState(accumulated=0.05),
+        rows=5000,
+        labelled_rows=4800,
+        one_class=False,
+    )
+    record = DecisionRecord(
+        verdict=RetrainVerdict(told["verdict"]),
+        reason="retraining_pays",
+        explanation="Retraining would save more than it costs.",
+        policy_version="avoidable-loss/1",
+        model_name="flights",
+        model_version=1,
+        window=told["window"],
+        label_window="",
+        evidence=evidence,
+    )
+    return RETRAIN_DECISION.content(record) | told
+
+
+def under_former_names(nodes: Sequence[Node]) -> list[Node]:
+    """Returns nodes whose artifacts have the type names of before the package was `tfx_loop`."""
+    former = []
+    for node in nodes:
+        outputs = {
+            key: replace(output, type_name=output.type_name.replace("tfx_loop.", "components."))
+            for key, output in node.outputs.items()
+        }
+        former.append(replace(node, outputs=outputs))
+    return former
+
+
 def monitoring_nodes(
     decision: Mapping[str, Any], work: Callable[[], None] = lambda: None
 ) -> list[Node]:
     """Returns the monitoring pipeline that makes one decision (`window`, `verdict`, ...)."""
-    content = {
-        "schema_version": 1,
-        "reason": "saving_reached_cost",
-        "explanation": "Retraining would save more than it costs.",
-        "policy_version": "avoidable-loss/1",
-        "model_name": "flights",
-        "model_version": 1,
-        "evidence": {"avoidable_loss": {"mean": 0.03}, "accumulated": 0.05},
-        **decision,
-    }
+    content = decision_content(**decision)
     properties = {
         "verdict": content["verdict"],
         "reason": content["reason"],

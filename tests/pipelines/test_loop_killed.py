@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as pb
 from recorder import DONE, IMPORTER, open_store
 
+from tfx_loop.core.type_names import RETRAIN_DECISION
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.claims import ClaimBook
 from tfx_loop.pipelines.control.launcher import RunState
@@ -78,7 +79,7 @@ def assert_one_launch_and_nothing_forgotten(folder):
     for window in WINDOWS:
         run_id = monitoring_run_id("flights", window)
         assert mlmd_run_state(store, run_id).state is RunState.SUCCEEDED
-        made = ledger.outputs_of_run(store, run_id, "RetrainDecider", ledger.RETRAIN_DECISION)
+        made = ledger.outputs_of_run(store, run_id, "RetrainDecider", RETRAIN_DECISION)
         assert len(made) == 1
 
     book = ClaimBook(store, "flights")

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from recorder import Node, Output, RecordedRun, open_store
+from recorder import Node, Output, RecordedRun, decision_content, open_store
 
 from tfx_loop.contracts.deployment_record import (
     Deployment,
@@ -105,21 +105,18 @@ def test_monitoring_labels_the_window_before_and_all_since_the_training(settings
     assert "PreviousDecisionImporter" not in nodes
 
 
-def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(settings, tmp_path):
-    decision = {
-        "verdict": "HOLD",
-        "reason": "no_avoidable_loss",
-        "model_name": "flights",
-        "model_version": 2,
-        "window": "2013-04",
-    }
-    made = Output("tfx_loop.RetrainDecision", {"window": "2013-04"}, {})
+@pytest.mark.parametrize("package", ["tfx_loop", "components"])
+def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(
+    settings, tmp_path, package
+):
+    decision = decision_content(verdict="HOLD", window="2013-04", model_version=2)
+    made = Output(f"{package}.RetrainDecision", {"window": "2013-04"}, {})
     made.files = {"retrain_decision.json": decision}
     read = {"drift_report": "DriftMonitor.drift_report", "evaluation": "QualityMonitor.evaluation"}
     run = RecordedRun(open_store(tmp_path / "metadata.sqlite"), "monitoring", "1", tmp_path / "run")
     run.run(
         [
-            Node("DriftMonitor", outputs={"drift_report": Output("tfx_loop.DriftReport")}),
+            Node("DriftMonitor", outputs={"drift_report": Output(f"{package}.DriftReport")}),
             Node("QualityMonitor", outputs={"evaluation": Output("ModelEvaluation")}),
             Node("RetrainDecider", inputs=read, outputs={"decision": made}),
         ]
