@@ -35,7 +35,7 @@ test: setup ## all tests, in two processes
 	@$(PYTEST)
 
 test-fast: setup ## the tests of pure modules: no TensorFlow, no pipelines, nothing marked slow
-	@$(PYTEST) -m "not tensorflow and not e2e and not slow"
+	@$(PYTEST) --hypothesis-profile fast -m "not tensorflow and not e2e and not slow"
 
 test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or podman)
 	@scripts/lane_b

@@ -13,6 +13,8 @@ pytest_plugins = ["leftover_processes"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("tests", deadline=None)
+# For `make test-fast`; tests that name their number of examples keep it.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("tests")
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -23,9 +25,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
-# Tests that share what takes minutes to make; all others are grouped by file. Longest first, so
-# that no worker begins a long group when the other has nothing left.
-_GROUPS = {"demo_run": "demo"}
+# Tests that share what takes long to make, by folder, or by fixture; all others go by file.
+_TESTS = Path(__file__).resolve().parent
+_FOLDER_GROUPS = {_TESTS / "pipelines/examples/flights": "flights"}
+_FIXTURE_GROUPS = {"demo_run": "demo"}
 
 
 def pytest_configure() -> None:
@@ -61,12 +64,22 @@ def _scale_limit(item: pytest.Item, config: pytest.Config) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    shared = [group for name, group in _GROUPS.items() if name in getattr(item, "fixturenames", ())]
-    return shared[0] if shared else item.path.stem
+    return _shared_group(item) or item.path.stem
+
+
+def _shared_group(item: pytest.Item) -> str | None:
+    fixtures = getattr(item, "fixturenames", ())
+    by_fixture = (group for name, group in _FIXTURE_GROUPS.items() if name in fixtures)
+    by_folder = (group for path, group in _FOLDER_GROUPS.items() if path in item.path.parents)
+    return next(by_fixture, None) or next(by_folder, None)
 
 
 def _turn(item: pytest.Item) -> int:
-    """Returns 0 for what takes minutes, then 1, then 2 for what takes no time worth ordering."""
+    """Returns 0 for what takes minutes, then 1, then 2 for what takes no time worth ordering.
+
+    Long groups come first: no worker may begin one when the other has nothing left.
+    """
     if "e2e" in item.keywords:
         return 0
-    return 1 if "tensorflow" in item.keywords or "slow" in item.keywords else 2
+    long = "tensorflow" in item.keywords or "slow" in item.keywords or _shared_group(item)
+    return 1 if long else 2
