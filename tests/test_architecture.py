@@ -1,18 +1,21 @@
-"""Who may import whom, read from the syntax trees: the picture in the design stays true."""
+"""Who may import whom, by folders, read from the syntax trees (tests/architecture_sheet.py)."""
 
 import ast
-import functools
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted(
-    path.relative_to(ROOT)
-    for room in ("components", "pipelines")
-    for path in ROOT.glob(f"{room}/**/*.py")
-    if not path.is_relative_to(ROOT / "components/pipelines")
+from tests.architecture_sheet import (
+    ROOT,
+    SOURCES,
+    circles,
+    coarse_room,
+    file_of,
+    graph_of,
+    imports_at_start,
+    imports_of,
+    sheet,
+    tree_of,
 )
 
 # The ground floors, and what each may stand on; every other room of components/ is a theme.
@@ -24,142 +27,116 @@ GROUND = {
     "models": {"core", "contracts", "data"},
 }
 
-# Modules, and rooms that end in `/`, that may import TFX or TensorFlow although they are neither
-# node nor executor, and why.
-WITH_TENSORFLOW = {
-    "components/core/artifacts.py": "artifact types are TFX's",
-    "components/core/node.py": "nodes are TFX components",
-    "components/optimization/distiller/losses.py": "losses of a training",
-    "components/optimization/distiller/teacher.py": "reads a teacher's layer, in the child process",
-    "components/optimization/distiller/training.py": "trains, in the child process",
-    "components/monitoring/drift_monitor/counting.py": "the log's rows go through Beam",
-    "components/monitoring/drift/data_faults/schema.py": "TFDV's schema, imported when given",
-    "components/edge/edge_bundle/store.py": "buckets go through TFX's fileio, imported late",
-    "components/optimization/fine_tuning/": "trains, in the child process",
-    "components/models/": "writes models and reads their weights, imported when one comes",
-    "components/models/keras/": "opens Keras files",
-    "components/models/rows/": "tf.Examples are parsed, imported when some come",
-    "components/models/saved_model/": "opens SavedModels",
-    "components/models/tflite/": "TensorFlow Lite where LiteRT is absent",
-    "components/deployment/model_server/tflite_model.py": "answers in TF Serving's messages",
-    "components/monitoring/profile/beam_profile.py": "the window profile as a Beam transform",
-    "components/optimization/pruner/training.py": "trains with TFMOT, in the child process",
-    "components/optimization/pruner/wrapping.py": "wraps layers with TFMOT, in the child process",
-    "components/optimization/quantizer/convert.py": "converts, in the child process",
-    "components/data/tables/example_files.py": "tfx_bsl decodes tf.Examples where it is there",
-    "components/data/tables/opening.py": "remote files go through TFX's fileio, imported late",
-    "components/core/storage.py": "remote files go through TFX's fileio, imported late",
-    "components/data/prediction_log/files.py": "remote folders go through TFX's fileio, the same",
-    "components/data/prediction_log/label_joiner.py": "the node LabelJoiner",
-    "components/deployment/serving_pusher/golden.py": "the model's own answers are expected",
-    "components/monitoring/reference_profiler/examples_reader.py": "reads TFRecords of Examples",
-    "components/monitoring/reference_profiler/scoring.py": "scores rows with the SavedModel",
-    "components/deployment/model_server/saved_model.py": "loads and runs the SavedModel",
-    "components/deployment/model_server/metadata.py": "answers in TF Serving's messages",
-    "components/deployment/model_server/grpc_service.py": "speaks TF Serving's protocol",
-    "components/deployment/model_server/features.py": "reads tf.Examples, imported when one comes",
-}
 TENSORFLOW = (
+    "apache_beam",
     "tensorflow",
+    "tensorflow_data_validation",
+    "tensorflow_metadata",
+    "tensorflow_model_analysis",
+    "tensorflow_model_optimization",
+    "tensorflow_serving",
+    "tensorflow_transform",
     "tf_keras",
     "tfx",
     "tfx_bsl",
-    "tensorflow_transform",
-    "tensorflow_model_analysis",
-    "tensorflow_data_validation",
-    "tensorflow_metadata",
-    "tensorflow_serving",
-    "apache_beam",
 )
-
-# Rooms that touch ML Metadata: control and lineage write and read it, runners record into it, the
-# demo opens the store that it hands to all of them.
-WITH_MLMD = (
+# Rooms that open, train, convert or serve TensorFlow's models.
+TENSORFLOW_ROOMS = (
+    "components/models/keras/",
+    "components/models/saved_model/",
+    "components/optimization/distiller/",
+    "components/optimization/fine_tuning/",
+    "components/optimization/pruner/",
+    "components/optimization/quantizer/",
+    "components/monitoring/reference_profiler/",
+    "components/deployment/",
+)
+# What TFX itself loads, in whichever room; what runs in Beam begins with `beam_`.
+NODE_FILES = re.compile(r"component|executor|\w+_executor|beam_\w+")
+NODE_FOUNDATION = ("components/core/artifacts.py", "components/core/node.py")
+# Commands and libraries that answer in a second what TFX would take 15 s to import for.
+STARTS_LIGHT = (
+    "components/contracts/",
+    "components/presentation/",
+    "components/data/tables/",
+    "components/monitoring/drift/",
+    "components/monitoring/file_comparison/",
+    "components/optimization/metrics/",
+    "pipelines/config.py",
+    "pipelines/cli/",
     "pipelines/control/",
     "pipelines/lineage/",
-    "pipelines/cli/lineage.py",
-    "pipelines/runners/",
-    "pipelines/examples/flights/demo/",
 )
+
 MLMD = ("ml_metadata", "tfx.orchestration.metadata")
+# Control and lineage write and read it, runners record into it, the demo hands a store to them.
+MLMD_ROOMS = (
+    "pipelines/control/",
+    "pipelines/lineage/",
+    "pipelines/runners/",
+    "pipelines/examples/",
+    "pipelines/cli/lineage.py",
+)
 
-# Who touches the environment, and why.
-WITH_ENVIRONMENT = {
-    "components/core/child_process/worker.py": "hands our environment to its child, with Keras 2",
-    "pipelines/config.py": "the one reader",
-    "components/__init__.py": "Keras 2, before anybody imports TensorFlow",
-    "components/deployment/model_server/main.py": "process entry: quiet TensorFlow, Keras 2",
-    "pipelines/cli/main.py": "process entry: quiet TensorFlow",
-    "pipelines/examples/flights/demo/policies.py": "process entry: Keras 2",
-}
-
-# These two read it; the others only choose for TensorFlow.
-ENVIRONMENT_READERS = {"pipelines/config.py", "components/core/child_process/worker.py"}
-
-
-@functools.cache
-def tree_of(path):
-    return ast.parse((ROOT / path).read_text(), str(path))
-
-
-@functools.cache
-def imports_of(path):
-    """Returns the modules that a file imports, wherever in the file, names as dotted strings."""
-    found = set()
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively; say from where."
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+# One reads our settings, one hands the environment on to its child.
+ENVIRONMENT_READERS = ("pipelines/config.py", "components/core/child_process/")
 
 
 def is_of(name, modules):
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
-def offences(rule):
+def within(path, rooms):
+    return str(path).startswith(rooms)
+
+
+def offences(rule, imports=imports_of):
     """Returns 'file imports module' for each import that a rule forbids."""
     return [
         f"{path} imports {name}"
         for path in SOURCES
-        for name in sorted(imports_of(path))
+        for name in sorted(imports(path))
         if rule(path, name)
     ]
 
 
-def is_domain(path):
-    """Says whether a module is about the matter itself: no node, no executor."""
-    return path.parts[0] == "components" and not (
-        path.name in ("component.py", "executor.py", "artifacts.py")
-        or path.name.endswith("_executor.py")
+def is_process_entry(path):
+    """Says whether a file is started as a process: by its name, or by `python -m`."""
+    return path.name == "main.py" or any(
+        isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+        for node in tree_of(path).body
     )
 
 
-def may_import_tensorflow(path):
-    return str(path) in WITH_TENSORFLOW or f"{path.parent}/" in WITH_TENSORFLOW
+def test_no_file_imports_relatively():
+    assert offences(lambda path, name: name.startswith(".")) == []
 
 
 def test_components_never_import_pipelines():
     found = offences(
-        lambda p, name: p.parts[0] == "components" and is_of(name, ["tfx_loop.pipelines"])
+        lambda path, name: path.parts[0] == "components" and is_of(name, ["tfx_loop.pipelines"])
     )
     assert found == []
 
 
-def room_of(path):
-    """Returns the room of components/ that a file lies in; empty elsewhere."""
-    inside = path.parts[0] == "components" and len(path.parts) > 2
-    return path.parts[1] if inside else ""
-
-
 def test_a_theme_imports_the_ground_floors_and_never_another_theme():
     def forbidden(path, name):
-        room, target = room_of(path), name.split(".")[1] if is_of(name, ["tfx_loop"]) else ""
+        if path.parts[0] != "components" or not (file := file_of(name)):
+            return False
+        room, target = coarse_room(path), coarse_room(file)
         return bool(room and target) and target not in {room, *GROUND.get(room, GROUND)}
 
     assert offences(forbidden) == []
+
+
+@pytest.mark.parametrize("fine", [False, True], ids=["rooms", "folders and modules beside them"])
+def test_rooms_import_each_other_in_no_circle(fine):
+    assert circles(graph_of(fine)) == []
+    assert ", no circle" in sheet(graph_of(fine))
+
+
+def test_a_circle_of_rooms_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
 def test_pipelines_declare_nodes_and_never_call_their_executors():
@@ -176,40 +153,72 @@ def test_nothing_is_imported_by_the_names_of_the_folders():
     assert offences(lambda path, name: is_of(name, ["components", "pipelines"])) == []
 
 
-def test_domain_modules_know_no_tfx_and_no_tensorflow():
-    found = offences(
-        lambda path, name: (
-            is_domain(path) and is_of(name, TENSORFLOW) and not may_import_tensorflow(path)
+def has_node(path):
+    """Says whether TFX loads a file: a node, or its executor beside it under the same name."""
+    twin = path.with_name(f"{path.stem}_executor.py")
+    return bool(NODE_FILES.fullmatch(path.stem)) or (ROOT / twin).is_file()
+
+
+def test_domain_modules_import_tfx_and_tensorflow_inside_functions_at_most():
+    def forbidden(path, name):
+        return (
+            path.parts[0] == "components"
+            and is_of(name, TENSORFLOW)
+            and not (has_node(path) or within(path, NODE_FOUNDATION + TENSORFLOW_ROOMS))
         )
-    )
-    assert found == []
+
+    assert offences(forbidden, imports_at_start) == []
 
 
-def test_only_control_lineage_runners_and_the_demo_touch_ml_metadata():
-    found = offences(lambda path, name: is_of(name, MLMD) and not str(path).startswith(WITH_MLMD))
-    # The pipelines name the SQLite file of the metadata through `tfx.v1`; they open nothing.
-    assert found == []
+def way_to_tensorflow(path, seen):
+    """Returns the files from one to an import of TensorFlow or TFX at start; empty without."""
+    seen.add(path)
+    for name in sorted(imports_at_start(path)):
+        if is_of(name, TENSORFLOW):
+            return [str(path), name]
+        file = file_of(name)
+        if file and file not in seen and (way := way_to_tensorflow(file, seen)):
+            return [str(path), *way]
+    return []
 
 
-def test_only_runners_import_orchestrators():
-    found = offences(
-        lambda path, name: (
-            is_of(name, ["kfp", "google.cloud", "tfx.orchestration.kubeflow"])
-            and not str(path).startswith("pipelines/runners/")
-        )
-    )
-    assert found == []
+def test_commands_and_libraries_start_without_tensorflow():
+    ways = [way_to_tensorflow(path, set()) for path in SOURCES if within(path, STARTS_LIGHT)]
+    assert [" -> ".join(way) for way in ways if way] == []
 
 
-def test_the_loop_and_lineage_start_without_tfx():
-    """They answer in a second what TFX would take 15 s to import for."""
-    light = (
+def test_the_loop_lineage_and_the_demo_s_page_never_import_tensorflow():
+    rooms = (
         "pipelines/control/",
         "pipelines/lineage/",
         "pipelines/examples/flights/demo/page/",
-        "pipelines/control/loop.py",
     )
-    found = offences(lambda path, name: str(path).startswith(light) and is_of(name, TENSORFLOW))
+    assert offences(lambda path, name: within(path, rooms) and is_of(name, TENSORFLOW)) == []
+
+
+@pytest.mark.parametrize(
+    "room", TENSORFLOW_ROOMS + NODE_FOUNDATION + STARTS_LIGHT + MLMD_ROOMS + ENVIRONMENT_READERS
+)
+def test_rules_name_rooms_that_exist(room):
+    assert any(within(path, room) for path in SOURCES)
+
+
+@pytest.mark.parametrize("room", TENSORFLOW_ROOMS)
+def test_rooms_of_tensorflow_need_it(room):
+    files = [path for path in SOURCES if within(path, room) and not has_node(path)]
+    assert any(is_of(name, TENSORFLOW) for path in files for name in imports_at_start(path))
+
+
+def test_only_control_lineage_runners_and_examples_touch_ml_metadata():
+    # The pipelines name the SQLite file of the metadata through `tfx.v1`; they open nothing.
+    assert offences(lambda path, name: is_of(name, MLMD) and not within(path, MLMD_ROOMS)) == []
+
+
+def test_only_runners_import_orchestrators():
+    orchestrators = ("kfp", "google.cloud", "tfx.orchestration.kubeflow")
+    found = offences(
+        lambda path, name: is_of(name, orchestrators) and not within(path, "pipelines/runners/")
+    )
     assert found == []
 
 
@@ -223,38 +232,23 @@ def test_vendor_clients_live_in_client_modules():
 
 def environment_uses(path):
     return [
-        node.lineno
+        node
         for node in ast.walk(tree_of(path))
         if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv"))
         or (isinstance(node, ast.alias) and node.name in ("environ", "getenv"))
     ]
 
 
-def test_only_config_and_process_entries_touch_the_environment():
-    found = {str(path) for path in SOURCES if environment_uses(path)}
-    assert found - set(WITH_ENVIRONMENT) == set()
-
-
-@pytest.mark.parametrize("path", sorted({*WITH_ENVIRONMENT} - ENVIRONMENT_READERS))
-def test_entries_only_set_defaults_of_tensorflow_s_variables(path):
+def test_entries_only_set_defaults_of_tensorflow_s_variables():
     """They choose for TensorFlow; no setting of ours hides in the environment."""
-    calls = [
-        node
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Call) and "os.environ" in ast.unparse(node.func)
-    ]
-    assert len(calls) == len(environment_uses(path))
-    for call in calls:
-        assert ast.unparse(call.func) == "os.environ.setdefault"
-        assert call.args[0].value in ("TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL")
-
-
-@pytest.mark.parametrize("path", WITH_TENSORFLOW)
-def test_exceptions_are_needed(path):
-    files = [p for p in SOURCES if str(p) == path or f"{p.parent}/" == path]
-    assert any(is_of(name, TENSORFLOW) for p in files for name in imports_of(p)), (
-        f"{path} needs no exception."
+    defaults = re.compile(
+        r"os\.environ\.setdefault\('(TF_USE_LEGACY_KERAS|TF_CPP_MIN_LOG_LEVEL)', "
     )
+    for path in SOURCES:
+        if (uses := environment_uses(path)) and not within(path, ENVIRONMENT_READERS):
+            calls = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call)]
+            assert sum(bool(defaults.match(ast.unparse(n))) for n in calls) == len(uses), path
+            assert is_process_entry(path) or str(path) == "components/__init__.py", path
 
 
 def test_no_pipeline_builds_a_wheel_of_a_module_file():
@@ -268,24 +262,17 @@ def test_no_pipeline_builds_a_wheel_of_a_module_file():
     assert found == []
 
 
-def test_every_module_says_which_question_it_answers():
-    missing = [str(path) for path in SOURCES if not ast.get_docstring(tree_of(path))]
-    assert missing == []
+def test_every_module_has_a_docstring():
+    assert [str(path) for path in SOURCES if not ast.get_docstring(tree_of(path))] == []
 
 
-def test_print_is_for_processes_alone():
-    """Long work shows progress in commands and entries; everything else logs."""
-    allowed = {
-        "components/edge/edge_bundle/on_device.py",
-        "pipelines/cli/main.py",
-        "pipelines/cli/lineage.py",
-        "components/deployment/model_server/main.py",
-    }
+def test_print_is_for_commands_and_processes_alone():
+    """Long work shows progress there; everything else logs."""
     found = {
         str(path)
         for path in SOURCES
-        if str(path.parent) != "pipelines/cli"
+        if not within(path, "pipelines/cli/") and not is_process_entry(path)
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
     }
-    assert found - allowed == set()
+    assert found == set()

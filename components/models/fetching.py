@@ -1,17 +1,18 @@
-"""How does one file of a Model artifact come to this machine?"""
+"""Copying one file of a Model artifact to this machine."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-from tfx.dsl.io import fileio
-from tfx.utils import path_utils
 
 from tfx_loop.core import storage
 
 
 def fetch(model_uri: str, names: Sequence[str], target: Path) -> Path | None:
     """Copies the first file of these names from a Model's serving folder; None without one."""
+    # Imported late: models/ is read by commands that start without TFX.
+    from tfx.dsl.io import fileio
+    from tfx.utils import path_utils
+
     folder = path_utils.serving_model_path(model_uri)
     uris = [os.path.join(folder, name) for name in names]
     found = next((uri for uri in uris if fileio.exists(uri)), None)

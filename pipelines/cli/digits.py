@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs both pipelines and prints what came of them."""
-    from tfx_loop.pipelines.cli.progress import Progress, quiet_libraries
+    from tfx_loop.presentation.progress import Progress, quiet_libraries
 
     quiet_libraries()
     from tfx_loop.pipelines.examples.digits import demo

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from tfx_loop.pipelines.cli.progress import quiet_libraries
+    from tfx_loop.presentation.progress import quiet_libraries
 
     quiet_libraries()
     from tfx_loop.pipelines.examples.flights.demo.run import FIFTH, run_demo

@@ -26,7 +26,7 @@ from tfx_loop.monitoring.drift.quality import realised
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.drift.window import log_layout
-from tfx_loop.monitoring.drift_monitor.counting import LogFeatures, count_log
+from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures, count_log
 from tfx_loop.monitoring.drift_monitor.settings import DriftMonitorSettings
 from tfx_loop.monitoring.profile import profile_files, reference
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE

@@ -15,13 +15,13 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers
 from tfx_loop.edge.edgetpu_compiler.rewrite.interface import eight_bit_ends
+from tfx_loop.edge.edgetpu_compiler.rewrite.operator_versions import lower_versions
 from tfx_loop.edge.edgetpu_compiler.rewrite.replacing import (
     replace_operations,
     separate_activations,
 )
 from tfx_loop.edge.edgetpu_compiler.rewrite.shape_folding import fold_shapes
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.operator_versions import lower_versions
 from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
 from tfx_loop.models.tflite.reading import load
 from tfx_loop.models.tflite.schema import BROKEN

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summarise
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement, judge, refusal
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Source, Status, edge_tpu_rules
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import CompiledSummary, summarise
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tfx_loop.core.child_process import foreign_program
 from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
+from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import CompiledSummary
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import Compiler, CompilerSettings, run
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerLog, Outcome
 from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import ModelLog

@@ -22,7 +22,6 @@ from tfx_loop.contracts.deployment_record import Deployment, read_record
 from tfx_loop.core.errors import ConfigError, PipelineFailed
 from tfx_loop.core.storage import read_json
 from tfx_loop.deployment.model_server.client import ModelClient
-from tfx_loop.pipelines.cli.progress import Progress
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.admission import Verdict
@@ -51,6 +50,7 @@ from tfx_loop.pipelines.examples.flights.settings import (
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.show import render_explanation
 from tfx_loop.pipelines.runners.model_server import model_server
+from tfx_loop.presentation.progress import Progress
 
 FIFTH = 0.2
 _SHOWN_EVERY_SECONDS = 5.0

@@ -20,6 +20,7 @@ from tfx_loop.contracts.edgetpu_report import (
     read_report,
 )
 from tfx_loop.core.errors import DataError, ModelError
+from tfx_loop.edge.edgetpu_compiler.graph.compiled import ExecutableType
 from tfx_loop.edge.edgetpu_compiler.graph.partition import (
     Run,
     count_subgraphs,
@@ -32,7 +33,6 @@ from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
     report_of_analysis,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiled import ExecutableType
 from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 from tfx_loop.models.tflite.reading import read_model
 

@@ -19,7 +19,7 @@ feature { name: "day" type: INT presence { min_fraction: 1.0 } }
 
 def breaches(tmp_path, columns, failed=0):
     from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-    from tfx_loop.monitoring.drift_monitor.counting import LogFeatures
+    from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures
 
     rows = log_rows(columns, failed=failed)
     about = Window(window="w", start_ms=0, end_ms=1, model_name="m", rows=rows.num_rows)

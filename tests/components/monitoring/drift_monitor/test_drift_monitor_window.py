@@ -55,7 +55,7 @@ def on_beam(reference, about, folder):
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from tfx_loop.monitoring.drift_monitor.counting import count_log
+    from tfx_loop.monitoring.drift_monitor.beam_counting import count_log
 
     return count_log(
         lambda: beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])),

@@ -1,4 +1,4 @@
-"""Where do the seconds of a run go, and what is it doing now?"""
+"""Progress of a long command in the terminal, and the seconds of each kind of its work."""
 
 import logging
 import sys
