@@ -1,1 +1,1 @@
-"""How does a small network learn from a large one?"""
+"""Distiller: a small network that learns from a large one."""

@@ -1,4 +1,4 @@
-"""What does a student pay for answering otherwise than its teacher, and than the labels?
+"""Losses of a student: against its teacher, the labels, and the teacher's layers.
 
 Runs where TensorFlow may be imported: in a child process.
 """
@@ -38,7 +38,7 @@ def soft_loss(student: Scoring, temperature: float) -> _Loss:
 
 
 def label_loss(student: Scoring) -> Any:
-    """Returns the usual loss for what is predicted, for a student that brings none."""
+    """Returns the standard loss for what is predicted, for a student that brings none."""
     if student.kind is PredictionKind.NUMBER:
         return keras.losses.MeanSquaredError()
     if student.kind is PredictionKind.BINARY:
@@ -63,6 +63,7 @@ def _of_classes(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
 
 
 def _of_yes(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
+    # Cross-entropy less the teacher's own entropy: the divergence, 0 where both agree.
     yes = tf.sigmoid(teacher)
     surprise = tf.nn.sigmoid_cross_entropy_with_logits(yes, student)
     least = tf.nn.sigmoid_cross_entropy_with_logits(yes, teacher)

@@ -1,4 +1,4 @@
-"""What does a teacher's answer say, as logits? Pure.
+"""A teacher's answers as logits, which can be softened. Pure.
 
 Teachers answer with probabilities or with logits; softening needs logits. Log-probabilities are
 logits up to a constant that softmax does not see; of one probability the logit is log(p / (1 - p)).

@@ -1,4 +1,4 @@
-"""What does the teacher answer, and what do its layers say? Asked once a row.
+"""The teacher's answers and the outputs of its layers, asked once a row.
 
 Runs where TensorFlow may be imported: in a child process.
 """

@@ -1,4 +1,7 @@
-"""Does the model know anything about these rows? If not, rows or labels are not as in training."""
+"""Warning about a model that knows nothing of these rows.
+
+Then rows or labels are not as they were in training: scaled otherwise, or numbered otherwise.
+"""
 
 from collections.abc import Mapping
 from typing import Any

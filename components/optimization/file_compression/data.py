@@ -1,4 +1,4 @@
-"""How do the rows of the user's file become what the model takes?"""
+"""Rows of the user's file as the model takes them."""
 
 import contextlib
 import zipfile

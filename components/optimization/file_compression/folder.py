@@ -1,4 +1,4 @@
-"""How is the result's folder written, so that nobody finds half of it or loses files of his own?"""
+"""Folder of a result: written whole or not at all, and never over files of somebody else."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is asked of `loop compress`?"""
+"""Request to `loop compress`: a model, a file of rows, a budget."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What do rows that nobody chose on say of the variant that was chosen? Pure.
+"""Final verdict on the chosen variant, from rows that nobody chose on. Pure.
 
 The rows that only report are few where the file is small, and 95 % intervals of a loss are then
 wider than most budgets. So the verdict is taken back when they show more than the budget allows,

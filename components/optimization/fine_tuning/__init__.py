@@ -1,1 +1,1 @@
-"""How is a tf_keras model trained further, in a child process, with the user's own loss?"""
+"""Further training of tf_keras models in a child process, with the user's own loss."""

@@ -1,4 +1,4 @@
-"""How is a tf_keras model read from its file and compiled with the user's own loss?
+"""tf_keras models read from their files and compiled with the user's own loss.
 
 Runs where TensorFlow may be imported: in a child process.
 """

@@ -1,6 +1,6 @@
-"""How does a model learn to live with 8-bit weights, and keep its zeros and clusters meanwhile?
+"""Quantisation-aware training with TFMOT that keeps the zeros and clusters of a model.
 
-Quantisation-aware training with TFMOT. A layer that comes pruned stays pruned (TFMOT calls it
+A layer that comes pruned stays pruned (TFMOT calls it
 PQAT), a clustered one stays clustered (CQAT), one that is both stays both (PCQAT): what a layer is,
 is read from its weights, layer by layer. Runs where TensorFlow may be imported: in a child process.
 
@@ -32,10 +32,12 @@ _DEFAULT: Any = _NAMES.default_8bit
 _TOGETHER: Any = tfmot.experimental.combine
 _Layer: TypeAlias = keras.layers.Layer
 
-# Trained kernels have no exact zeros, and hardly two equal values.
+# What counts as pruned or clustered. Trained kernels have no exact zeros, and hardly two equal
+# values: a tenth of zeros, or four weights to each of at most 256 values, came from a technique.
 _MIN_ZEROS = 0.1
 _MAX_CLUSTERS = 256
 _MIN_WEIGHTS_PER_CLUSTER = 4
+# TFMOT names the first layer that it cannot quantise in its error alone.
 _UNSUPPORTED = re.compile(r"Layer (\S+?):<class")
 
 

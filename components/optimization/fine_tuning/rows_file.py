@@ -1,4 +1,4 @@
-"""How do rows travel to a child process? As one .npz file, without pickle."""
+"""Rows on their way to a child process: one .npz file, without pickle."""
 
 import zipfile
 from collections.abc import Mapping

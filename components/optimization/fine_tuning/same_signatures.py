@@ -1,4 +1,4 @@
-"""How does a SavedModel get other weights, while all its signatures stay as they are?
+"""Other weights in a SavedModel whose signatures all stay as they are.
 
 A network that was pruned has the shape of its parent. So the parent's SavedModel, with the
 Transform graph and the vocabularies around the network, serves the child too once the network's

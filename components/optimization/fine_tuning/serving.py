@@ -1,4 +1,4 @@
-"""How is a network served that was pruned or distilled: under which signatures?
+"""Export of a trained child, and the choice of its signatures.
 
 In this order: as the user's own function exports it; with all of the parent's signatures, where
 only the weights changed; behind the Transform graph, where one is given; else by its own inputs.

@@ -1,4 +1,4 @@
-"""How is a compiled model fitted to rows, so that the same seed gives the same weights?
+"""Fit of a compiled model to rows; the same seed gives the same weights.
 
 Runs where TensorFlow may be imported: in a child process.
 """
@@ -20,6 +20,7 @@ from tfx_loop.optimization.fine_tuning.rows_file import Array, TrainingRows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 
 _LOG = logging.getLogger(__name__)
+# Rows held back are only answered, so batches may be larger than in training.
 _VALIDATION_BATCH = 1024
 # With fewer rows held back, their loss says more about chance than about the epoch.
 _MIN_VALIDATION_ROWS = 10

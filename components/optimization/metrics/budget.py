@@ -1,4 +1,4 @@
-"""What may be lost, what is to be gained, and does a variant keep to it?"""
+"""Budget of a compression: what may be lost of a metric, for which gain; judged on outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,7 +116,10 @@ def slice_masks(slices: Mapping[str, Array]) -> list[tuple[str, Array]]:
 
 
 def one_row(metric: Metric, rows: int) -> float:
-    """Returns by how much one row alone can move an accuracy; 0 for metrics that move smoothly."""
+    """Returns by how much one row alone can move an accuracy; 0 for metrics that move smoothly.
+
+    A budget smaller than that can neither be kept nor broken by less than a row.
+    """
     return 1.0 / rows if metric.is_accuracy and rows else 0.0
 
 

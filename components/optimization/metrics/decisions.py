@@ -1,4 +1,4 @@
-"""What is a metric that counts right and wrong decisions, and which row decided how?
+"""Metrics that count right and wrong decisions: accuracy, precision, recall, F1.
 
 Scores above the threshold mean yes, as in TFMA; of several classes the highest score is the answer.
 """
@@ -37,6 +37,7 @@ def cells(metric: DecisionMetric, truth: Array, scores: Array) -> tuple[Array, A
             return None
         yes = (scores > metric.threshold).astype(np.int8)
         return truth.astype(np.int8), yes
+    # Of several classes only right or wrong counts: the truth is 1 in every row.
     right = scores.argmax(axis=-1) == truth
     return None if right.ndim > 1 else (np.ones(len(right), np.int8), right.astype(np.int8))
 
@@ -48,6 +49,7 @@ def measure(metric: DecisionMetric, truth: Array, scores: Array) -> tuple[float,
             right = (scores > metric.threshold) == (truth > 0.5)
         else:
             right = scores.argmax(axis=-1) == truth
+        # A row of several decisions (a map, several labels) counts as the share that is right.
         rows = right.reshape(len(right), -1).mean(axis=1)
         return float(rows.mean()), rows - rows.mean()
     yes = (scores > metric.threshold).astype(float)
@@ -69,7 +71,10 @@ def of_counts(name: str, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> tuple[float, Array]:
-    """A ratio of two means; its influence by the delta method."""
+    """A ratio of two means; its influence by the delta method.
+
+    d(a/b) = (da - (a/b) db) / b, row by row.
+    """
     rows = len(above)
     above, below = above.reshape(rows, -1).mean(axis=1), below.reshape(rows, -1).mean(axis=1)
     if below.mean() == 0:
@@ -87,6 +92,7 @@ def _recall(truth: Array, yes: Array) -> tuple[float, Array]:
 
 
 def _f1(truth: Array, yes: Array) -> tuple[float, Array]:
+    # 2 tp / (2 tp + fp + fn): truth + yes counts each tp twice, each fp and fn once.
     return _ratio(2 * truth * yes, truth + yes)
 
 

@@ -1,4 +1,4 @@
-"""Which metric, label and slices does the Evaluator's own configuration name?
+"""Metric, label and slices that the Evaluator's own configuration names.
 
 Read from the JSON of TFMA's EvalConfig, so that an optimiser is judged by what the gate after it
 is judged by, without importing TFMA.

@@ -1,4 +1,4 @@
-"""How do the labels of a file become what the model's outputs are compared with?
+"""Labels of a file as the numbers that a model's outputs are compared with.
 
 Class names and numbers that do not start at 0 are numbered in sorted order, and only where there
 are as many classes as outputs. Where the model, asked about the rows, does no better than one
@@ -16,6 +16,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.optimization.metrics.scoring import class_numbers
 
 Array = npt.NDArray[Any]
+# Classes that a message names; more would not fit into a line.
 _SHOWN = 10
 
 
@@ -91,11 +92,13 @@ def _numbered(
     numbers = np.searchsorted(values, labels)
     if not text or scores.ndim != 2:
         return numbers, _mapping(label, values, "sorted")
+    # Rows by label (sorted) and by the model's answer: the right numbering has a heavy diagonal.
     answers = np.zeros((len(values), len(values)), dtype=np.int64)
     np.add.at(answers, (numbers, scores.argmax(axis=1)), 1)
     one_answer = answers.sum(axis=1).max()
     if np.trace(answers) > one_answer:
         return numbers, _mapping(label, values, "sorted")
+    # The one-to-one numbering under which most answers are right (the assignment problem).
     names, order = linear_sum_assignment(-answers)
     if answers[names, order].sum() <= one_answer:
         return numbers, _mapping(label, values, "sorted")

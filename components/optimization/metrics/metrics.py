@@ -1,4 +1,4 @@
-"""What is a metric's value on some rows, and how much does each row contribute to it?
+"""Values of the metrics on some rows, and what each row contributes to them.
 
 Names are the class names that TFMA and Keras use, and the values agree with TFMA's on the same
 rows. Beside its value a metric gives its influence, one number a row with mean zero, such that the
@@ -21,7 +21,8 @@ from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring, infer
 Array: TypeAlias = npt.NDArray[Any]
 Outputs: TypeAlias = Mapping[str, Array] | Array
 
-_EPSILON = 1e-7  # Keras clips probabilities here before it takes their logarithm
+# Keras clips probabilities here before it takes their logarithm.
+_EPSILON = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +177,7 @@ def _absolute(_: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
 def _root_squared(_: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
     mean, influence = _mean((truth - scores) ** 2)
     root = float(np.sqrt(mean))
+    # Delta method: d sqrt(m) = dm / (2 sqrt(m)).
     return root, influence / (2 * root) if root else influence
 
 
@@ -184,6 +186,7 @@ def _r2(_: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
     truth, scores = (array.reshape(len(array), -1) for array in (truth, scores))
     residual = ((truth - scores) ** 2).mean(axis=1)
     total = ((truth - truth.mean(axis=0)) ** 2).mean(axis=1)
+    # Labels without spread leave nothing to explain.
     if not total.mean() > 0:
         return float("nan"), np.zeros(len(truth))
     ratio = residual.mean() / total.mean()
@@ -194,6 +197,7 @@ def _log_loss(m: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
     p = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
     if m.scoring.kind is PredictionKind.BINARY:
         return _mean(-(truth * np.log(p) + (1 - truth) * np.log(1 - p)))
+    # As Keras does; the probabilities of int8 models add up to 1 but for rounding.
     p = np.clip(p / p.sum(axis=-1, keepdims=True), _EPSILON, 1 - _EPSILON)
     right = np.take_along_axis(p, truth[..., None].astype(np.int64), axis=-1)
     return _mean(-np.log(right))

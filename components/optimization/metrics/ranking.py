@@ -1,4 +1,4 @@
-"""How well do scores rank the positive rows above the negative ones?
+"""Area under the ROC curve as TFMA draws it, with each row's influence.
 
 TFMA draws the ROC curve through `num_thresholds` evenly spaced thresholds and joins the points by
 straight lines. The area under that is the rank statistic of the scores rounded to the buckets
@@ -34,10 +34,12 @@ def auc(truth: Array, scores: Array, num_thresholds: int) -> tuple[float, Array]
     bucket = np.ceil(np.clip(scores, 0.0, 1.0) * (num_thresholds - 1)).astype(np.int64)
     ups = np.bincount(bucket[positive], minlength=num_thresholds)
     downs = np.bincount(bucket[~positive], minlength=num_thresholds)
+    # Negatives below each bucket and positives above it, the bucket's own counted half (ties).
     below = np.concatenate([[0], np.cumsum(downs)[:-1]]) + downs / 2
     above = positives - np.cumsum(ups) + ups / 2
     beaten = np.where(positive, below[bucket] / negatives, above[bucket] / positives)
     value = float(beaten[positive].mean())
+    # A positive row is one of `positives`: over all rows its deviation weighs rows / positives.
     rows = len(truth)
     share = np.where(positive, positives / rows, negatives / rows)
     return value, (beaten - value) / share

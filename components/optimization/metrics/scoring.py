@@ -1,4 +1,4 @@
-"""What do a model's outputs mean for labels like these: probabilities, logits, numbers?
+"""How a model's outputs are read for given labels: as probabilities, logits or numbers.
 
 It is read off the parent's outputs once and then holds for all its children.
 """
@@ -140,6 +140,7 @@ def infer_scoring(labels: Array, outputs: Outputs, output: str | None = None) ->
         return Scoring(kind=kind, output=name, from_logits=bool(two and _outside(scores)))
     class_numbers(truth, scores)
     sums = scores.sum(axis=-1)
+    # int8 models answer in steps of 1/256, so their probabilities add up to 1 but for hundredths.
     logits = _outside(scores) or not np.allclose(sums, 1.0, atol=0.05)
     return Scoring(kind=PredictionKind.CLASSES, output=name, from_logits=bool(logits))
 
@@ -177,6 +178,7 @@ def class_numbers(labels: Array, scores: Array) -> Array:
 
 def softmax(logits: Array) -> Array:
     """Returns probabilities over the last axis."""
+    # The largest is taken off first: exp would overflow, and the ratio stays.
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
@@ -187,6 +189,7 @@ def sigmoid(logits: Array) -> Array:
 
 
 def _outside(scores: Array) -> bool:
+    """Says whether scores leave [0, 1] by more than the rounding of float32."""
     return bool(scores.min(initial=0) < -1e-6 or scores.max(initial=0) > 1 + 1e-6)
 
 

@@ -1,1 +1,1 @@
-"""How does a network lose weights, and its values, without losing what it knows?"""
+"""Pruner: zeros and shared values among the weights of a network that is trained meanwhile."""

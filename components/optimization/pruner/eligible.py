@@ -1,4 +1,4 @@
-"""Which layers can be pruned in a pattern or clustered, and why not the others? Pure.
+"""Layers that can be pruned in a pattern or clustered, and why the others cannot. Pure.
 
 TFMOT refuses a whole model for one layer that it does not know, and prunes some along the wrong
 axis; so layers are chosen here, one by one.

@@ -1,7 +1,8 @@
-"""When does the sparsity grow during training, and from which epoch on is it whole? Pure."""
+"""Schedule by which sparsity grows during training, and the first epoch of full sparsity. Pure."""
 
 from dataclasses import dataclass
 
+# Updates of the masks while the sparsity grows; training recovers between two of them.
 _UPDATES = 40
 
 

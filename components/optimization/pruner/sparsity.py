@@ -1,4 +1,4 @@
-"""Are the zeros where they were asked for? Counted on the weights themselves. Pure."""
+"""Zeros of a kernel, counted on its weights and compared with what was asked for. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +11,9 @@ from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 
 Array: TypeAlias = npt.NDArray[Any]
 
+# Share of a kernel's units by which its zeros may miss what was asked for.
 TOLERANCE = 0.005
+# 2:4: of four weights in a row at most two are not zero, as sparse matrix units want them.
 GROUP = 4
 KEPT_IN_GROUP = 2
 

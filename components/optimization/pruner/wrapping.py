@@ -1,4 +1,4 @@
-"""How does TFMOT prune and cluster the layers chosen, and how is it undone without loss?
+"""TFMOT's wrappers for pruning and clustering around chosen layers, and their removal.
 
 Runs where TensorFlow may be imported: in a child process. Known traps of TFMOT 0.8.1, and what is
 done about them:

@@ -1,1 +1,1 @@
-"""Which is the smallest (or fastest) quantised form of a model that keeps to a stated budget?"""
+"""Quantizer: the smallest (or fastest) quantised form of a model within a stated budget."""

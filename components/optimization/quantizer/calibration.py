@@ -1,4 +1,4 @@
-"""Which rows fix the ranges of activations?
+"""Draw of the rows that fix the ranges of activations.
 
 Every class should be among them: a range that was never seen is clipped. They are drawn with a
 seed, each class in proportion, and kept apart from the rows that judge.

@@ -1,4 +1,4 @@
-"""Which of the variants that keep to the budget serves the target best? Pure."""
+"""Choice of the variant that serves the target best, among those that keep to the budget. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

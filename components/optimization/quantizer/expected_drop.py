@@ -1,4 +1,4 @@
-"""How much accuracy will a variant lose on rows that nobody has seen, and how sure is that?
+"""Accuracy that a variant is expected to lose on rows that nobody has seen, with its interval.
 
 Only rows on which parent and child decide differently can lose anything, and a small child differs
 on few: labels alone, one of them a row, leave a 95 % interval of ±0.006 on 650 rows even where
@@ -33,46 +33,28 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from tfx_loop.contracts.optimization_report import Interval
-from tfx_loop.optimization.metrics.drops import drop, interval
+from tfx_loop.optimization.metrics.drops import MetricDrop, drop
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
 from tfx_loop.optimization.metrics.scoring import PredictionKind
 
 Array = npt.NDArray[Any]
 
+# float32 probabilities underflow to 0; their logarithm stays finite from here on.
 _TINY = 1e-7
+# Standard deviations by which the labels may show more loss than the probabilities: by chance alone
+# one child in 44 is beyond.
 _DISBELIEF = 2.0
-_BIAS = 0.1  # standard deviation of what a flip costs beyond p - q
+# Standard deviation of what a flip costs beyond p - q (see above for its measurement).
+_BIAS = 0.1
+# With fewer labels one confident mistake moves the temperature further than it helps.
 _MIN_ROWS_FOR_TEMPERATURE = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a child is expected to lose, in the metric's unit; positive means that it is worse.
-
-    Attributes:
-        value: Estimate.
-        low: Lower bound of the interval.
-        high: Upper bound.
-        rows: Rows that it rests on.
-        by_probabilities: True where the parent's probabilities were used, False for labels alone.
-    """
-
-    value: float
-    low: float
-    high: float
-    rows: int
-    by_probabilities: bool
-
-    @property
-    def interval(self) -> Interval:
-        """The estimate as the report has it; what is not finite becomes None."""
-        return interval(self.value, self.low, self.high)
+# Logarithms of the temperatures looked through: from a quarter to ten.
+_LOG_TEMPERATURES = (-1.4, 2.3)
 
 
 def expected_drop(
     parent: Outputs, child: Outputs, labels: Array, metric: Metric, *, confidence: float = 0.95
-) -> Expected:
+) -> MetricDrop:
     """Returns what the child is expected to lose on rows like these.
 
     Args:
@@ -85,14 +67,7 @@ def expected_drop(
     Raises:
         DataError: No rows, or outputs and labels of different lengths.
     """
-    counted = drop(parent, child, labels, metric, confidence=confidence)
-    by_labels = Expected(
-        value=counted.value,
-        low=counted.low,
-        high=counted.high,
-        rows=counted.rows,
-        by_probabilities=False,
-    )
+    by_labels = drop(parent, child, labels, metric, confidence=confidence)
     before = _class_probabilities(metric, labels, parent)
     after = _class_probabilities(metric, labels, child)
     if before is None or after is None:
@@ -101,11 +76,12 @@ def expected_drop(
     temperature = fitted_temperature(before, truth)
     before, after = tempered(before, temperature), tempered(after, temperature)
     flips = _flips(before, after, truth)
+    # A calibrated parent is surprised by less than this; here its probabilities claim too little.
     if flips.surprise > _DISBELIEF * flips.spread > 0:
         return by_labels
     value, low, high = _estimate(flips, confidence)
     rows = len(truth)
-    return Expected(
+    return MetricDrop(
         value=value / rows, low=low / rows, high=high / rows, rows=rows, by_probabilities=True
     )
 
@@ -126,6 +102,7 @@ def weighted_poisson_interval(
     tail = (1 - confidence) / 2
     total, variance = float(weights.sum()), float((weights**2).sum())
     low = 0.0
+    # A gamma quantile with mean m and variance v is v / 2m times the chi-square quantile of 2m²/v.
     if variance > 0:
         low = variance / (2 * total) * float(stats.chi2.ppf(tail, 2 * total**2 / variance))
     total, variance = total + unseen_weight, variance + unseen_weight**2
@@ -150,7 +127,7 @@ def fitted_temperature(probabilities: Array, truth: Array) -> float:
         right = tempered(probabilities, float(np.exp(log_temperature)))[rows, truth]
         return float(-np.log(np.maximum(right, _TINY)).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=(-1.4, 2.3), method="bounded")
+    found = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
     return float(np.exp(found.x))
 
 
@@ -200,6 +177,7 @@ def _flips(before: Array, after: Array, truth: Array) -> _Flips:
     rows = np.arange(len(before))
     answer, changed = before.argmax(axis=1), after.argmax(axis=1)
     flipped = answer != changed
+    # The rival of a row is the class it flipped to; where it did not flip, the runner-up.
     rivals = before.copy()
     rivals[rows, answer] = -1
     rival = np.where(flipped, changed, rivals.argmax(axis=1))
@@ -207,6 +185,7 @@ def _flips(before: Array, after: Array, truth: Array) -> _Flips:
     moved = np.abs(margin - (after[rows, answer] - after[rows, rival]))
     costs = margin[flipped]
     lost = (answer == truth)[flipped].astype(float) - (changed == truth)[flipped]
+    # A flip loses 1 with probability p, gains 1 with q, else nothing: variance p + q - (p - q)².
     variance = (before[rows, answer] + before[rows, rival])[flipped] - costs**2
     return _Flips(
         costs=costs,
@@ -222,6 +201,8 @@ def _estimate(flips: _Flips, confidence: float) -> tuple[float, float, float]:
     low, high = weighted_poisson_interval(flips.costs, flips.largest_change, confidence)
     # Variance of the sum of the unknown extra costs, before the labels are looked at.
     prior, noise = (count * _BIAS) ** 2, flips.spread**2
+    # Normal prior and normal noise: the posterior mean is the surprise shrunk by this weight, its
+    # variance what the prior leaves.
     weight = prior / (prior + noise) if prior else 0.0
     extra = weight * flips.surprise
     reach = float(stats.norm.ppf(0.5 + confidence / 2)) * float(np.sqrt(prior * (1 - weight)))

@@ -29,7 +29,8 @@ from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.metrics import budget as budgets
 from tfx_loop.optimization.metrics.budget import Budget
-from tfx_loop.optimization.quantizer.expected_drop import Expected, expected_drop
+from tfx_loop.optimization.metrics.drops import MetricDrop
+from tfx_loop.optimization.quantizer.expected_drop import expected_drop
 
 Array = npt.NDArray[Any]
 Outputs = Mapping[str, Array]
@@ -124,6 +125,8 @@ class VariantJudge:
     ) -> RungOutcome:
         shown = budgets.judge(self.parent, child, labels, budget, self.rows.slices)
         slices = self._slices(budget, labels, child, shown.slices)
+        # The report shows a two-sided 95 % interval; the verdict rests on a one-sided bound, the
+        # upper end of a narrower interval.
         wide = expected_drop(self.parent, child, labels, budget.metric)
         bound = expected_drop(
             self.parent, child, labels, budget.metric, confidence=2 * self.confidence - 1
@@ -152,6 +155,7 @@ class VariantJudge:
             return shown
         masks = dict(budgets.slice_masks(self.rows.slices))
         judged = sum(part.rows >= budget.min_slice_rows for part in shown)
+        # Bonferroni: the slices share the error allowed; twice, for the interval has two ends.
         level = 1 - 2 * (1 - self.confidence) / max(judged, 1)
         return tuple(
             part
@@ -182,7 +186,7 @@ class VariantJudge:
         return replace(part, drop=found.interval, status=status)
 
 
-def rows_to_be_certain(found: Expected, limit: float) -> int | None:
+def rows_to_be_certain(found: MetricDrop, limit: float) -> int | None:
     """Returns how many rows would tell, were the estimate right; None when none would.
 
     The width of an interval shrinks with the root of the rows.
@@ -194,7 +198,7 @@ def rows_to_be_certain(found: Expected, limit: float) -> int | None:
 
 
 def _verdict(
-    found: Expected, budget: Budget, confidence: float
+    found: MetricDrop, budget: Budget, confidence: float
 ) -> tuple[RungStatus, RungReason, str]:
     name, limit = budget.metric.name, budget.max_metric_drop
     if not (np.isfinite(found.value) and np.isfinite(found.high)):

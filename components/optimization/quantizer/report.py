@@ -1,4 +1,4 @@
-"""What is said of a search: the OptimizationReport of the node Quantizer."""
+"""The report of the node Quantizer on its search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

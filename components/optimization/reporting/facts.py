@@ -1,4 +1,4 @@
-"""What is known of a model file: bytes, weights by layer, inputs and outputs, time of a call?
+"""Facts of a model file: bytes, weights by layer, inputs and outputs, time of a call.
 
 Opening a SavedModel or Keras file means TensorFlow, so all of it happens in the child process:
 `describe` is what the child runs, `facts_of` is what its parent asks.

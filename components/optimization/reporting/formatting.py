@@ -1,4 +1,4 @@
-"""How are a report's numbers said to people, in the terminal and on the page?"""
+"""A report's numbers as text, for the terminal and the page."""
 
 from tfx_loop.contracts.optimization_report import (
     Interval,

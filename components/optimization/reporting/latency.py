@@ -1,4 +1,4 @@
-"""How long does one call of a model take on this machine, beside that of another?
+"""Time of one call of a model on this machine, beside that of another.
 
 Calls of the models alternate in short rounds, so that whatever else the machine does hits them
 alike. The ratio of two models of one measurement says more than the milliseconds of either.

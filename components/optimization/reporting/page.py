@@ -1,4 +1,4 @@
-"""How does an OptimizationReport look? One static page; what was not measured is left out."""
+"""An optimisation report as one static page; what was not measured is left out."""
 
 from collections.abc import Mapping
 from pathlib import Path

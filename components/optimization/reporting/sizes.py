@@ -1,4 +1,4 @@
-"""How many bytes has a model on disk, and how many when it travels zipped?"""
+"""Bytes of a model on disk, and of the zip that it travels in."""
 
 import io
 import zipfile

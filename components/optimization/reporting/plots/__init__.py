@@ -1,1 +1,1 @@
-"""The plots of an OptimizationReport, one a module."""
+"""Plots of an optimisation report, one a module."""

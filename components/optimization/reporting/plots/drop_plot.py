@@ -1,4 +1,4 @@
-"""What was lost, on the whole and on each slice? A line each, with interval and limit."""
+"""Plot of what was lost, on the whole and on each slice: a line each, with interval and limit."""
 
 from collections.abc import Sequence
 

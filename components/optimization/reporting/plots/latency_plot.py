@@ -1,4 +1,4 @@
-"""How long does a call take, before and after? A bar to the median, a line to p95 and p99."""
+"""Plot of the time of a call, before and after: a bar to the median, a line to p95 and p99."""
 
 from tfx_loop.contracts.optimization_report import Latency, ModelFacts, OptimizationResult
 from tfx_loop.optimization.reporting import formatting

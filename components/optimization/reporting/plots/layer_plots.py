@@ -1,4 +1,4 @@
-"""Which layers hold the weights, which are sparse, and which does quantising hurt?"""
+"""Plots by layer: weights, zeros, and the error that quantising makes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

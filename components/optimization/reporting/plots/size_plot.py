@@ -1,4 +1,4 @@
-"""Which variant is small, and which keeps to the budget? Size against metric, a dot a variant."""
+"""Plot of size against metric: a dot a variant, the budget shaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
