@@ -26,12 +26,14 @@ class TensorSpec:
         shape: With the batch first; None for a dimension of any size.
         dtype: NumPy's name of the type that a caller gives or gets.
         file_dtype: The type in the file; differs where whole numbers stand for floats.
+        any_rank: Whether it takes any number of dimensions; the shape is empty then.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
     file_dtype: str = ""
+    any_rank: bool = False
 
     def __str__(self) -> str:
         sizes = ",".join("?" if size is None else str(size) for size in self.shape)
@@ -151,9 +153,14 @@ def check_batched(specs: Sequence[TensorSpec], where: str) -> None:
     """Checks that each input has a batch dimension.
 
     Raises:
-        ModelError: One is a scalar.
+        ModelError: One is a scalar, or has no rank.
     """
     for spec in specs:
+        if spec.any_rank:
+            raise ModelError(
+                f"Expected an input {spec.name!r} with a rank in {where}, received one of any "
+                "shape. Export the model with the shape of its rows, such as [None, 28, 28, 1]."
+            )
         if not spec.shape:
             raise ModelError(
                 f"Expected inputs with a batch dimension in {where}, received the scalar "

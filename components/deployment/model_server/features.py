@@ -1,7 +1,7 @@
-"""Which feature columns does a request leave in the log, however the model was asked?
+"""Feature columns that a request leaves in the log, however the model was asked.
 
-Asked with raw tensors, the inputs are the features. Asked with serialised tf.Examples, the features
-are decoded to the same columns with the same types as the raw signature has.
+Asked with columns, the inputs are the features. Asked with serialised tf.Examples, the features
+are decoded to the same columns with the same types as the signature for columns has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,34 +11,34 @@ import numpy as np
 import pyarrow as pa
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.signature import Signature, TensorSpec
+from tfx_loop.deployment.model_server.signature import Signature, shown_dtype
+from tfx_loop.models.tensors import Array, TensorSpec
 
 
 def logged_features(
-    signature: Signature, raw_signature: Signature | None, inputs: Mapping[str, Array]
+    signature: Signature, columns_signature: Signature | None, inputs: Mapping[str, Array]
 ) -> dict[str, Array | pa.Array]:
     """Returns the feature columns of a request.
 
     Args:
         signature: The one that was asked.
-        raw_signature: The one with a tensor per raw feature, if the model has it.
+        columns_signature: The one with a tensor per feature, if the model has it.
         inputs: The tensors it was asked with.
 
     Raises:
         DataError: Something that should be a tf.Example is none.
     """
-    if not signature.takes_examples(raw_signature is not None):
+    if not signature.takes_examples(columns_signature is not None):
         rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
         return {n: v if v.ndim else np.repeat(v, rows) for n, v in inputs.items()}
     (serialised,) = inputs.values()
     examples = [_decode(value) for value in serialised.reshape(-1).tolist()]
-    if raw_signature is None:
+    if columns_signature is None:
         names = sorted({name for example in examples for name in example})
         return {name: pa.array([_item(e.get(name)) for e in examples]) for name in names}
     return {
         name: _column([example.get(name) for example in examples], spec)
-        for name, spec in raw_signature.inputs.items()
+        for name, spec in columns_signature.inputs.items()
     }
 
 
@@ -63,13 +63,14 @@ def _decode(serialised: bytes) -> dict[str, Sequence[Any]]:
 
 def _column(values: list[Sequence[Any] | None], spec: TensorSpec) -> pa.Array:
     kind = pa.string() if spec.dtype == "string" else pa.from_numpy_dtype(np.dtype(spec.dtype))
-    width = spec.shape[1] if spec.shape is not None and len(spec.shape) > 1 else 1
+    width = spec.shape[1] if len(spec.shape) > 1 else 1
     try:
         if width == 1:
             return pa.array([_single(value) for value in values], type=kind)
         return pa.array([None if v is None else list(v) for v in values], type=pa.list_(kind))
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"A feature of a tf.Example is not {spec.shown_dtype}: {error}") from error
+        kind_shown = shown_dtype(spec.dtype)
+        raise DataError(f"A feature of a tf.Example is not {kind_shown}: {error}") from error
 
 
 def _single(value: Sequence[Any] | None) -> Any:

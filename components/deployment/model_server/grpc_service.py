@@ -1,4 +1,4 @@
-"""How is the model asked over gRPC? With the stubs of tensorflow-serving-api."""
+"""TF Serving's gRPC services, with the stubs of tensorflow-serving-api."""
 
 import logging
 import math
@@ -25,7 +25,7 @@ from tfx_loop.deployment.model_server.service import (
     VERSION_HEADER,
     ModelService,
 )
-from tfx_loop.deployment.model_server.signature import DEFAULT_SIGNATURE
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)
 _UNKNOWN = 2

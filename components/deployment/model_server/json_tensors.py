@@ -1,4 +1,4 @@
-"""How do TF Serving's JSON requests become tensors, and outputs JSON again?
+"""Tensors from TF Serving's JSON requests, and JSON from outputs.
 
 The formats and, where it has them, the messages are those of TF Serving's json_tensor.cc. Stricter
 than it in one thing: an unknown name in "inputs" is an error, not ignored.
@@ -14,13 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.signature import (
-    DEFAULT_SIGNATURE,
-    Signature,
-    TensorSpec,
-    check_names,
-)
+from tfx_loop.deployment.model_server.signature import Signature, check_names, shown_dtype
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array, TensorSpec
 
 _SHOWN_CHARACTERS = 200
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -231,15 +226,15 @@ def _typed(flat: list[Any], spec: TensorSpec) -> Array:
     else:
         raise DataError(f"Conversion of JSON Value: {_shown(flat)} to type: {dtype}")
     if not set(map(type, flat)) <= set(allowed):
-        _refuse_type(next(value for value in flat if type(value) not in allowed), spec)
+        _refuse_type(next(value for value in flat if type(value) not in allowed), dtype)
     if dtype in _INTEGERS and flat:
         limits = np.iinfo(dtype)
         if min(flat) < limits.min or max(flat) > limits.max:
-            _refuse_type(max(flat, key=abs), spec)
+            _refuse_type(max(flat, key=abs), dtype)
     try:
         array = np.array(flat, dtype=dtype if dtype in (*_INTEGERS, "bool") else np.float64)
     except OverflowError:
-        _refuse_type(max(flat, key=abs), spec)
+        _refuse_type(max(flat, key=abs), dtype)
     return _narrowed(array, flat, spec) if array.dtype.name != dtype else array
 
 
@@ -254,7 +249,7 @@ def _narrowed(array: Array, flat: list[Any], spec: TensorSpec) -> Array:
     if lossy.any():
         value = flat[int(np.flatnonzero(lossy)[0])]
         raise DataError(
-            f"Cannot convert JSON value: {_shown(value)} to {spec.shown_dtype} "
+            f"Cannot convert JSON value: {_shown(value)} to {shown_dtype(spec.dtype)} "
             "without loss of precision."
         )
     return narrow
@@ -273,15 +268,15 @@ def _bytes(value: Any) -> bytes:
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, ValueError) as error:
             raise DataError("Unable to base64 decode") from error
-    _refuse_type(value, TensorSpec(dtype="string", shape=None))
+    _refuse_type(value, "string")
 
 
-def _refuse_type(value: Any, spec: TensorSpec) -> NoReturn:
+def _refuse_type(value: Any, dtype: str) -> NoReturn:
     if isinstance(value, list):
         raise DataError(f"Encountered list at unexpected level: {_shown(value)}")
     raise DataError(
         f"JSON Value: {_shown(value)} Type: {_json_type(value)} "
-        f"is not of expected type: {spec.shown_dtype}"
+        f"is not of expected type: {shown_dtype(dtype)}"
     )
 
 

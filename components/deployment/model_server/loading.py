@@ -1,10 +1,10 @@
-"""What does a version folder hold, a SavedModel or a TFLite model, and which variant is it?"""
+"""Version folders opened as what they hold: a SavedModel or a TFLite model."""
 
 from pathlib import Path
 
 from tfx_loop.deployment.model_server.logging_gateway import Servable
-from tfx_loop.deployment.model_server.saved_model import SavedModel
-from tfx_loop.deployment.model_server.tflite_model import TFLiteModel
+from tfx_loop.deployment.model_server.saved_model_servable import SavedModelServable
+from tfx_loop.deployment.model_server.tflite_servable import TFLiteServable
 from tfx_loop.models.formats import is_saved_model, tflite_file
 from tfx_loop.models.variant import FLOAT, TFLITE, read_note
 
@@ -19,9 +19,9 @@ def load_version(version: int, folder: Path, prefer_tflite: bool = False) -> Ser
 
     Raises:
         DataError: There is no SavedModel to serve.
-        ModelError: The TFLite model cannot be served.
+        ModelError: The model is damaged or cannot be served.
     """
     file = tflite_file(folder)
     if file is not None and (prefer_tflite or not is_saved_model(folder)):
-        return TFLiteModel(version, file, read_note(folder, TFLITE))
-    return SavedModel(version, folder, read_note(folder, FLOAT).variant)
+        return TFLiteServable(version, file, read_note(folder, TFLITE))
+    return SavedModelServable(version, folder, read_note(folder, FLOAT).variant)

@@ -13,7 +13,8 @@ from tfx_loop.core.errors import DataError, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array, Envelope, make_batch
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
 from tfx_loop.deployment.model_server.features import logged_features
-from tfx_loop.deployment.model_server.signature import RAW_SIGNATURE, Signature, bind
+from tfx_loop.deployment.model_server.signature import Signature, bind
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE
 
 
 class UnknownSignatureError(DataError):
@@ -122,7 +123,7 @@ class LoggingGateway:
             latency_ms=latency_ms,
             answered_time_ms=self._clock_ms(),
         )
-        features = logged_features(signature, servable.signatures.get(RAW_SIGNATURE), inputs)
+        features = logged_features(signature, servable.signatures.get(COLUMNS_SIGNATURE), inputs)
         per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == rows}
         batch = make_batch(envelope, rows, features, per_row)
         try:

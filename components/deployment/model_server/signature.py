@@ -1,4 +1,4 @@
-"""What does a model want to be asked, and do the tensors of a request fit?"""
+"""Signatures that the server answers to, and the fit of a request's tensors to them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,32 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.record import Array
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE, Array, TensorSpec
 
-DEFAULT_SIGNATURE = "serving_default"
-# By convention the signature with one tensor per raw feature.
-RAW_SIGNATURE = "serving_columns"
 EXAMPLES_INPUT = "examples"
 # TensorFlow's names of types, as its error messages show them.
 _SHOWN = {"float32": "float", "float64": "double", "float16": "half"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorSpec:
-    """Type and shape of an input or output.
-
-    Attributes:
-        dtype: TensorFlow's name: float32, int64, string, bool, ...
-        shape: None for a dimension of any size; None altogether for any rank.
-    """
-
-    dtype: str
-    shape: tuple[int | None, ...] | None
-
-    @property
-    def shown_dtype(self) -> str:
-        """The name of the type in TensorFlow's messages."""
-        return shown_dtype(self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +27,14 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
-    def takes_examples(self, has_raw_signature: bool) -> bool:
+    def takes_examples(self, has_columns_signature: bool) -> bool:
         """Says whether its one input is serialised tf.Examples."""
         if len(self.inputs) != 1:
             return False
         ((name, spec),) = self.inputs.items()
         if spec.dtype != "string":
             return False
-        return name == EXAMPLES_INPUT or (has_raw_signature and self.name != RAW_SIGNATURE)
+        return name == EXAMPLES_INPUT or (has_columns_signature and self.name != COLUMNS_SIGNATURE)
 
 
 def shown_dtype(name: str) -> str:
@@ -104,9 +83,9 @@ def _fit(name: str, values: Array, spec: TensorSpec) -> Array:
     kind = "string" if values.dtype.kind in "OSU" else values.dtype.name
     if kind != spec.dtype:
         raise DataError(
-            f"Expected input {name} to be {spec.shown_dtype}, received {shown_dtype(kind)}."
+            f"Expected input {name} to be {shown_dtype(spec.dtype)}, received {shown_dtype(kind)}."
         )
-    if spec.shape is None:
+    if spec.any_rank:
         return values
     if values.ndim == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
         values = values[:, np.newaxis]

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_loop.core.errors import DataError, ModelError, ModelRejected
+from tfx_loop.core.errors import DataError, ModelError, ModelRejected, first_line
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.saved_model.graph import read_graph
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.models.variant import TFLITE, read_note
 
-SIGNATURE = "serving_default"
 _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-5
 # Two steps of eight bits: where processors round differently, a quantised answer is a step off.
@@ -71,7 +71,7 @@ def examples_input(folder: Path) -> str:
     if not is_saved_model(folder):
         return read_note(folder, TFLITE).examples_input
     signatures = read_graph(folder).signature_def
-    inputs = signatures[SIGNATURE].inputs if SIGNATURE in signatures else {}
+    inputs = signatures[DEFAULT_SIGNATURE].inputs if DEFAULT_SIGNATURE in signatures else {}
     strings = [name for name, info in inputs.items() if tf.as_dtype(info.dtype) == tf.string]
     return str(strings[0]) if len(inputs) == len(strings) == 1 else ""
 
@@ -102,13 +102,13 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt
     """
     try:
         model = tf.saved_model.load(model_dir)
-        signature = model.signatures[SIGNATURE]
+        signature = model.signatures[DEFAULT_SIGNATURE]
         _, inputs = signature.structured_input_signature
         answers = signature(**{next(iter(inputs)): tf.constant(list(examples))})
     except Exception as error:
         raise ModelRejected(
-            f"Expected a SavedModel whose signature {SIGNATURE!r} takes serialized tf.Examples in "
-            f"{model_dir}, received {type(error).__name__}: {_first_line(error)}"
+            f"Expected a SavedModel whose signature {DEFAULT_SIGNATURE!r} takes serialized "
+            f"tf.Examples in {model_dir}, received {type(error).__name__}: {first_line(error)}"
         ) from error
     return {name: value.numpy() for name, value in answers.items()}
 
@@ -122,7 +122,7 @@ def check_answers(client: Predictor, version: int, golden: Golden) -> None:
     """
     answers = client.predict(
         instances=list(golden.instances),
-        signature_name=SIGNATURE,
+        signature_name=DEFAULT_SIGNATURE,
         version=version,
         request_id=f"{GOLDEN_PREFIX}{version}",
     )
@@ -163,7 +163,3 @@ def _numbers(answer: Any) -> npt.NDArray[Any]:
         return np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
         return np.array(np.nan)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]

@@ -42,6 +42,17 @@ def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
     )
 
 
+def public_signatures(
+    graph: meta_graph_pb2.MetaGraphDef,
+) -> dict[str, meta_graph_pb2.SignatureDef]:
+    """Returns the signatures by name, without those that TensorFlow adds for itself."""
+    return {
+        name: definition
+        for name, definition in graph.signature_def.items()
+        if not name.startswith(_INTERNAL_PREFIX)
+    }
+
+
 def choose_signature(
     graph: meta_graph_pb2.MetaGraphDef, folder: Path, wanted: str | None = None
 ) -> str:
@@ -50,9 +61,7 @@ def choose_signature(
     Raises:
         ModelError: There is none of that name, or none that takes numbers.
     """
-    known: list[str] = [
-        name for name in graph.signature_def if not name.startswith(_INTERNAL_PREFIX)
-    ]
+    known = list(public_signatures(graph))
     if not known:
         raise ModelError(
             f"Expected a SavedModel with a signature in {folder}, found none. Save it with "
@@ -88,15 +97,9 @@ def choose_signature(
 def specs(
     signature: meta_graph_pb2.SignatureDef,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Returns inputs and outputs of a signature, by name in order.
-
-    Raises:
-        ModelError: An input has no rank.
-    """
+    """Returns inputs and outputs of a signature, by name in order."""
     inputs = tuple(_spec(name, info) for name, info in sorted(signature.inputs.items()))
-    outputs = tuple(
-        _spec(name, info, unknown_ok=True) for name, info in sorted(signature.outputs.items())
-    )
+    outputs = tuple(_spec(name, info) for name, info in sorted(signature.outputs.items()))
     return inputs, outputs
 
 
@@ -127,13 +130,12 @@ def _takes_numbers(signature: meta_graph_pb2.SignatureDef) -> bool:
     )
 
 
-def _spec(name: str, info: meta_graph_pb2.TensorInfo, unknown_ok: bool = False) -> TensorSpec:
+def _spec(name: str, info: meta_graph_pb2.TensorInfo) -> TensorSpec:
     shape = info.tensor_shape
-    if shape.unknown_rank and not unknown_ok:
-        raise ModelError(
-            f"Expected an input {name!r} with a rank, received one of any shape. "
-            "Export the model with the shape of its rows, such as [None, 28, 28, 1]."
-        )
-    sizes = tuple(d.size if d.size >= 0 else None for d in shape.dim)
-    dtype = tf.dtypes.as_dtype(info.dtype).name
-    return TensorSpec(name=name, shape=sizes, dtype=dtype)
+    return TensorSpec(
+        name=name,
+        # A dimension of any size is -1 in the file.
+        shape=tuple(d.size if d.size >= 0 else None for d in shape.dim),
+        dtype=tf.dtypes.as_dtype(info.dtype).name,
+        any_rank=shape.unknown_rank,
+    )

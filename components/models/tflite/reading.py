@@ -68,8 +68,8 @@ def read_model(source: str | Path | bytes) -> TFLiteModel:
     except BROKEN as error:
         why = str(error) or type(error).__name__
         raise ModelError(
-            f"Expected a whole TensorFlow Lite model in {where}, received a truncated or damaged "
-            f"one ({why}). Was it copied to the end? Convert or copy it again."
+            f"Expected a whole TensorFlow Lite model in {where}, received a damaged file ({why}). "
+            "Was it copied to the end? Convert or copy it again."
         ) from error
 
 

@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.signature import Signature, TensorSpec, bind
+from tfx_loop.deployment.model_server.signature import Signature, bind
+from tfx_loop.models.tensors import TensorSpec
 
 ROW = Signature(
     name="serving_columns",
     inputs={
-        "delay": TensorSpec(dtype="float32", shape=(None, 1)),
-        "hour": TensorSpec(dtype="int64", shape=(None,)),
-        "origin": TensorSpec(dtype="string", shape=(None,)),
+        "delay": TensorSpec(name="delay", dtype="float32", shape=(None, 1)),
+        "hour": TensorSpec(name="hour", dtype="int64", shape=(None,)),
+        "origin": TensorSpec(name="origin", dtype="string", shape=(None,)),
     },
     outputs={},
 )
 
 
-def one(dtype, shape=(None,)):
-    return Signature(name="s", inputs={"x": TensorSpec(dtype=dtype, shape=shape)}, outputs={})
+def one(dtype, shape=(None,), any_rank=False):
+    spec = TensorSpec(name="x", dtype=dtype, shape=shape, any_rank=any_rank)
+    return Signature(name="s", inputs={"x": spec}, outputs={})
 
 
 def tensors(signature, **body):
@@ -100,7 +102,7 @@ def test_values_that_do_not_fit_are_refused(body, message):
 @pytest.mark.parametrize("nested", [[[1, 2], [3]], [[1], 2], [1, [2]], [[[1]], [[2, 3]]]])
 def test_ragged_lists_are_refused(nested):
     with pytest.raises(DataError, match=r"list|level"):
-        tensors(one("float32", None), inputs={"x": nested})
+        tensors(one("float32", (), any_rank=True), inputs={"x": nested})
 
 
 @pytest.mark.parametrize(

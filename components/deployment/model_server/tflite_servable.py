@@ -1,4 +1,4 @@
-"""How is a TFLite model served as a SavedModel is?
+"""A version that is a TFLite model, served as a SavedModel is.
 
 As TF Serving does with --prefer_tflite_model, save that whole-number inputs and outputs stand for
 the floats that the model was trained on, and that a model which replaces one for tf.Examples takes
@@ -6,29 +6,24 @@ them too: clients, the prediction log and its monitors need not know which varia
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfx_loop.core.errors import ModelError, ServingError
-from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.signature import (
-    DEFAULT_SIGNATURE,
-    RAW_SIGNATURE,
-    Signature,
-    TensorSpec,
-)
+from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
-from tfx_loop.models.tensors import TensorSpec as ModelTensor
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, Array, TensorSpec
 from tfx_loop.models.variant import Note
 
 _PREDICT_METHOD = "tensorflow/serving/predict"
 
 
-class TFLiteModel:
+class TFLiteServable:
     """One loaded version. Safe for many threads, which wait for each other."""
 
     def __init__(self, version: int, file: Path, note: Note) -> None:
@@ -47,10 +42,10 @@ class TFLiteModel:
         self._predictor = open_predictor(ModelFile(file, Format.TFLITE))
         columns, outputs = self._predictor.inputs, self._predictor.outputs
         # Its inputs are columns, so it answers to both names that a SavedModel may have for them.
-        asked = {DEFAULT_SIGNATURE: columns, RAW_SIGNATURE: columns}
+        asked = {DEFAULT_SIGNATURE: columns, COLUMNS_SIGNATURE: columns}
         self._examples_input = note.examples_input
         if note.examples_input:
-            examples = ModelTensor(name=note.examples_input, shape=(None,), dtype="string")
+            examples = TensorSpec(name=note.examples_input, shape=(None,), dtype="string")
             asked[DEFAULT_SIGNATURE] = (examples,)
         self.signature_defs = {
             name: meta_graph_pb2.SignatureDef(
@@ -79,12 +74,12 @@ class TFLiteModel:
             raise ServingError(f"The model failed: {error}") from error
 
 
-def _specs(tensors: Iterable[ModelTensor]) -> dict[str, TensorSpec]:
+def _specs(tensors: Iterable[TensorSpec]) -> dict[str, TensorSpec]:
     # A fixed batch size is no limit here: rows are asked in batches of that size.
-    return {t.name: TensorSpec(dtype=t.dtype, shape=(None, *t.shape[1:])) for t in tensors}
+    return {t.name: replace(t, shape=(None, *t.shape[1:])) for t in tensors}
 
 
-def _infos(tensors: Iterable[ModelTensor]) -> dict[str, meta_graph_pb2.TensorInfo]:
+def _infos(tensors: Iterable[TensorSpec]) -> dict[str, meta_graph_pb2.TensorInfo]:
     return {
         tensor.name: meta_graph_pb2.TensorInfo(
             name=tensor.name,

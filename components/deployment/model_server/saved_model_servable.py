@@ -1,0 +1,89 @@
+"""A version that is a SavedModel, with all its signatures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from tfx_loop.core.errors import DataError, ServingError, first_line
+from tfx_loop.deployment.model_server.signature import Signature
+from tfx_loop.models.formats import is_saved_model
+from tfx_loop.models.saved_model.graph import SERVE_TAG, public_signatures, read_graph, specs
+from tfx_loop.models.tensors import Array
+from tfx_loop.models.variant import FLOAT
+
+
+class SavedModelServable:
+    """One loaded version: its signatures, and what they answer. Safe for many threads."""
+
+    def __init__(self, version: int, path: Path, variant: str = FLOAT) -> None:
+        """Loads it.
+
+        Args:
+            version: Its number.
+            path: The folder with saved_model.pb.
+            variant: Which optimisation of the model it is.
+
+        Raises:
+            DataError: There is no SavedModel, or one without signatures.
+            ModelError: It is damaged, or has no graph to serve.
+        """
+        self.version = version
+        self.variant = variant
+        if not is_saved_model(path):
+            # The words of TF Serving.
+            raise DataError(
+                f"Could not find SavedModel .pb at supplied export directory path: {path}. "
+                "Check that it holds a whole SavedModel."
+            )
+        graph = read_graph(path)
+        self.signature_defs = dict(graph.signature_def)
+        self.signatures = {
+            name: _signature(name, definition)
+            for name, definition in public_signatures(graph).items()
+        }
+        if not self.signatures:
+            raise DataError(f"Expected a SavedModel with signatures in {path}, found none.")
+        self._loaded = tf.saved_model.load(str(path), tags=[SERVE_TAG])
+        self._functions: Mapping[str, Any] = self._loaded.signatures
+
+    def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Returns the outputs of a signature by name, as arrays.
+
+        Raises:
+            DataError: The model refuses the values.
+            ServingError: The model failed.
+        """
+        declared = self.signatures[signature_name].inputs
+        try:
+            tensors = {
+                name: tf.constant(values, dtype=declared[name].dtype)
+                for name, values in inputs.items()
+            }
+            outputs = self._functions[signature_name](**tensors)
+            return {name: _array(tensor) for name, tensor in outputs.items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise DataError(f"The model refuses the request: {first_line(error)}") from error
+        except UnicodeDecodeError as error:
+            # TensorFlow quotes a value of the request in its message, and it is no text.
+            raise DataError("The model refuses the request: a value is no valid input.") from error
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            raise ServingError(f"The model failed: {first_line(error)}") from error
+
+
+def _signature(name: str, definition: meta_graph_pb2.SignatureDef) -> Signature:
+    inputs, outputs = specs(definition)
+    return Signature(
+        name=name,
+        inputs={spec.name: spec for spec in inputs},
+        outputs={spec.name: spec for spec in outputs},
+    )
+
+
+def _array(tensor: Any) -> Array:
+    values = np.asarray(tensor.numpy())
+    # A scalar string comes out as bytes, whose array would drop trailing zero bytes.
+    return values.astype(object) if values.dtype.kind == "S" else values
