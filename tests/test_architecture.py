@@ -75,7 +75,7 @@ MLMD_ROOMS = (
     "pipelines/lineage/",
     "pipelines/runners/",
     "pipelines/examples/",
-    "pipelines/cli/lineage.py",
+    "pipelines/cli/metadata.py",
 )
 
 # One reads our settings, one hands the environment on to its child.

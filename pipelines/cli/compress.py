@@ -5,13 +5,15 @@ page are written, no model), 1 an error, 2 wrong arguments.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.progress import Progress
+from tfx_loop.presentation.terminal import show
+
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
-NONE_KEEPS = 3
 _TARGETS = ("smallest", "fastest", "edge_tpu")
 _RUNGS = (
     "int8",
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=_not_negative,
+        type=conventions.at_least_zero,
         required=True,
         metavar="DROP",
         help="what may be lost of the metric, in its unit: 0.005 is half a point of accuracy",
@@ -64,14 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--slice-budget",
-        type=_not_negative,
+        type=conventions.at_least_zero,
         metavar="DROP",
         help="what may be lost on each slice of 50 rows and more",
     )
     parser.add_argument(
         "--signature", metavar="NAME", help="of a SavedModel (default: the one that takes numbers)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="splits the rows (default: 0)")
+    conventions.add_seed(parser, "splits the rows")
     parser.add_argument(
         "--rungs",
         type=_rungs,
@@ -86,23 +88,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what an int8 model takes and gives (default: float)",
     )
     parser.add_argument(
-        "--rows", type=_positive, metavar="N", help="use at most N rows, drawn with the seed"
+        "--rows",
+        type=conventions.whole_above_zero,
+        metavar="N",
+        help="use at most N rows, drawn with the seed",
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=conventions.above_zero,
         default=600.0,
         metavar="SECONDS",
         help="of each conversion (default: 600)",
     )
     parser.add_argument(
         "--memory",
-        type=_positive,
+        type=conventions.whole_above_zero,
         default=8192,
         metavar="MB",
         help="of the process that converts (default: 8192)",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    conventions.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.optimization.file_compression.request import CompressionRequest
     from tfx_loop.optimization.file_compression.run import compress
     from tfx_loop.optimization.metrics.budget import CompressionTarget
-    from tfx_loop.optimization.reporting.terminal import rungs_text
+    from tfx_loop.optimization.reporting.terminal import rungs_parts
 
     request = CompressionRequest(
         model=args.model,
@@ -133,38 +138,20 @@ def run(args: argparse.Namespace) -> int:
         timeout_seconds=args.timeout,
         memory_mb=args.memory,
     )
+    progress = Progress(sys.stderr)
     try:
-        report = compress(request, lambda line: print(line, file=sys.stderr, flush=True))
+        with progress.counted("compressing"):
+            report = compress(request, progress.say)
     except ChildFailed as error:
         said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")
         raise ChildFailed(said, cause=error.cause, log_tail=error.log_tail) from error
     if args.json:
-        print(json.dumps(report.to_json(), indent=2))
+        conventions.print_json(report.to_json())
     else:
         files = ", ".join(sorted(os.listdir(args.out)))
-        print(f"\n{rungs_text(report)}\n\n{report.explanation}.\n{args.out}: {files}")
-    return 0 if report.verdict is OptimizationVerdict.KEPT else NONE_KEEPS
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, received {text}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text}")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text}")
-    return value
+        show(*rungs_parts(report), f"{report.explanation}.\n{args.out}: {files}")
+    kept = report.verdict is OptimizationVerdict.KEPT
+    return conventions.SUCCESS if kept else conventions.ATTENTION
 
 
 def _rungs(text: str) -> tuple[str, ...]:

@@ -1,26 +1,32 @@
-"""What of a .tflite will run on the Edge TPU: `loop edge FILE.tflite`."""
+"""`loop edge`: which operators of a .tflite edgetpu_compiler will map, and why not the others.
+
+By documented rules and without the compiler; of a compiled model, what the compiler made of it.
+"""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.terminal import TextTable, show
 
 if TYPE_CHECKING:
     from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
 
 HELP = "which operators of a .tflite map to the Edge TPU, and why not the others"
-DESCRIPTION = (
-    "Says per operator whether edgetpu_compiler will map it, by documented rules and without the "
-    "compiler; of a compiled model, what the compiler made of it."
-)
+# Names of tensors end with what tells them apart; longer ones push the reasons off the screen.
 _SHOWN_OUTPUT = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `loop edge`."""
     parser.add_argument("file", type=Path, metavar="FILE.tflite", help="a model, compiled or not")
-    parser.add_argument("--json", action="store_true", help="the analysis as JSON")
-    parser.add_argument("--left", action="store_true", help="list only what does not map for sure")
+    conventions.add_json(parser)
+    parser.add_argument(
+        "--unmapped", action="store_true", help="list only what does not map for sure"
+    )
+    # The name of --unmapped in earlier versions.
+    parser.add_argument("--left", dest="unmapped", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--multiple-subgraphs",
         action="store_true",
@@ -39,11 +45,10 @@ def run(args: argparse.Namespace) -> int:
 
     analysis = analyse(args.file, multiple_subgraphs=args.multiple_subgraphs)
     if args.json:
-        print(json.dumps(analysis_content(analysis), indent=2, ensure_ascii=False))
+        conventions.print_json(analysis_content(analysis))
     else:
-        print("\n".join(_table(analysis, left=args.left)))
-        print("\n".join(summary(analysis)))
-    return 0
+        show(_table(analysis, unmapped=args.unmapped), "\n".join(summary(analysis)))
+    return conventions.SUCCESS
 
 
 def summary(analysis: "Analysis") -> list[str]:
@@ -75,12 +80,11 @@ def summary(analysis: "Analysis") -> list[str]:
     return lines
 
 
-def _table(analysis: "Analysis", *, left: bool) -> list[str]:
+def _table(analysis: "Analysis", *, unmapped: bool) -> TextTable:
     """Returns the table, a line an operator."""
     from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
 
-    rows = [("index", "op", "outputs", "status", "reason")]
-    rows += [
+    rows = [
         (
             str(operator.index),
             operator.op,
@@ -89,13 +93,9 @@ def _table(analysis: "Analysis", *, left: bool) -> list[str]:
             operator.reason,
         )
         for operator in analysis.operators
-        if not left or operator.status is not Status.MAPPED
+        if not unmapped or operator.status is not Status.MAPPED
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return TextTable(headings=("index", "op", "outputs", "status", "reason"), rows=rows)
 
 
 def _shorten(text: str) -> str:

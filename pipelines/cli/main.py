@@ -1,4 +1,4 @@
-"""Which commands does `loop` have?
+"""The command `loop`: its subcommands, and the exit codes and error lines that all of them share.
 
 Nothing heavy is imported before the arguments are read: `loop --help` answers at once.
 """
@@ -7,15 +7,28 @@ import argparse
 import os
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
-from tfx_loop.core.errors import LoopError
-from tfx_loop.pipelines import config
-from tfx_loop.pipelines.cli import compress, digits, edge, lineage, monitor, report, rollout, skew
+from tfx_loop.core.errors import LoopError, first_line
+from tfx_loop.pipelines.cli import (
+    compress,
+    conventions,
+    demo,
+    digits,
+    edge,
+    explain,
+    monitor,
+    report,
+    rollout,
+    skew,
+    timeline,
+)
 
-_MODEL = "flights"
+# In the order of the help: the loop first, then the commands for files, then devices.
 _COMMANDS = {
+    "demo": demo,
+    "explain": explain,
+    "timeline": timeline,
     "compress": compress,
     "report": report,
     "monitor": monitor,
@@ -27,23 +40,27 @@ _COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; returns the exit code: 0, or 1 for a failed run, or 2 for bad input."""
+    """Runs a command; returns its exit code, one of those in `conventions`."""
     args = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with redirect_stdout(_Output(sys.stdout)):
+        with redirect_stdout(_PatientOutput(sys.stdout)):
             code = int(args.run(args))
             sys.stdout.flush()
         return code
     except LoopError as error:
         print(f"loop: {error}", file=sys.stderr)
-        return 1
+        return conventions.FAILED
+    except OSError as error:
+        # A disk that is full, a file that may not be read: the system's own words are the best.
+        print(f"loop: {first_line(error)}", file=sys.stderr)
+        return conventions.FAILED
     except KeyboardInterrupt:
         print("loop: interrupted", file=sys.stderr)
-        return 130
+        return conventions.INTERRUPTED
 
 
-class _Output:
+class _PatientOutput:
     """Standard output whose reader may leave (`| head`): the exit status stands all the same."""
 
     def __init__(self, stream: Any) -> None:
@@ -72,48 +89,31 @@ class _Output:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="loop", description="Deployment and monitoring of models as one loop, on TFX."
+        prog="loop",
+        description="Deployment and monitoring of models as one loop, on TFX.",
+        epilog="Exit codes: 0 done; 1 an error, told in one line; 2 wrong arguments; 3 done, and "
+        "the answer wants attention (an alarm, or no variant within the budget).",
     )
-    commands_of = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    out = config.output_folder() / "demo"
-    demo = commands_of.add_parser(
-        "demo",
-        help="the closed loop on the flights of 2013, from training to a page",
-        description="Trains on January and February, serves, replays March to December as real "
-        "requests, monitors and decides after each month, and writes a page.",
-    )
-    demo.add_argument("--full", action="store_true", help="all flights, not a seeded fifth")
-    demo.add_argument("--seed", type=int, default=0, help="chooses the fifth (default: 0)")
-    demo.add_argument(
-        "--windows",
-        type=int,
-        default=10,
-        metavar="N",
-        help="months to replay, 1 to 10 (default: 10)",
-    )
-    demo.add_argument("--out", type=Path, default=out, help="folder (default: out/demo)")
-    demo.set_defaults(run=_demo)
-    metadata = str(out / "metadata.sqlite")
-    explain = commands_of.add_parser("explain", help="why a version exists, and what came of it")
-    lineage.add_explain_arguments(explain, metadata=metadata, model=_MODEL)
-    explain.set_defaults(run=lineage.run_explain)
-    timeline = commands_of.add_parser("timeline", help="all that happened to a model, in order")
-    lineage.add_timeline_arguments(timeline, metadata=metadata, model=_MODEL)
-    timeline.set_defaults(run=lineage.run_timeline)
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in _COMMANDS.items():
-        command = commands_of.add_parser(name, help=module.HELP, description=module.__doc__)
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
 
 
-def _demo(args: argparse.Namespace) -> int:
-    from tfx_loop.presentation.progress import quiet_libraries
+class _Version(argparse.Action):
+    """Prints the version and ends; argparse's own would read the metadata at each start."""
 
-    quiet_libraries()
-    from tfx_loop.pipelines.examples.flights.demo.run import FIFTH, run_demo
+    def __init__(self, option_strings: list[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and end")
 
-    return run_demo(args.out.absolute(), 1.0 if args.full else FIFTH, args.seed, args.windows)
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import tfx_loop
+
+        print(f"tfx-loop {tfx_loop.__version__}")
+        parser.exit()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,30 @@
-"""`loop monitor`: did a file move away from a reference file, or is it broken?
+"""`loop monitor`: how far a file moved away from a reference file, and what in it is broken.
 
 Reads any two Parquet, CSV or TFRecord files, without a pipeline or a model; or what DriftMonitor
 counted of several windows, which are judged as one without reading a row again.
 """
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.terminal import TextTable, show
+
 HELP = "did a file move away from a reference file, or is it broken?"
-ALARM = 3
 _ROWS_SHOWN = 15
+_HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
 _ADVICE = {
     "STABLE": "Nothing to do.",
     "DRIFT": "Look whether the model still holds for what moved; `--ignore` what moves by nature.",
-    "DATA_FAULT": "Mend the data before anybody retrains on it; `--ignore` what is meant to be so.",
+    "DATA_FAULT": "Fix the data before anybody retrains on it; `--ignore` what is meant to be so.",
     "NOT_ENOUGH_DATA": "Wait for more rows, or lower --min-rows.",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("--reference", required=True, metavar="FILE", help="what is usual")
+    parser.add_argument("--reference", required=True, metavar="FILE", help="the baseline")
     parser.add_argument(
         "--current",
         required=True,
@@ -33,11 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "against the folder of their ReferenceProfile",
     )
     parser.add_argument("--by", default="", metavar="COLUMN", help="compare by its values, too")
-    parser.add_argument(
-        "--ignore", action="append", default=[], metavar="COLUMN", help="leave it out; repeatable"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--page", metavar="FILE", help="write the report as an HTML page, too")
+    conventions.add_ignore(parser)
+    conventions.add_json(parser)
+    conventions.add_page(parser)
     parser.add_argument(
         "--prometheus", metavar="FILE", help="write the numbers as Prometheus gauges, too"
     )
@@ -45,18 +44,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--multivariate", action="store_true", help="test all numbers together, too (seconds)"
     )
-    parser.add_argument("--min-rows", type=int, default=100, help="default: 100")
-    parser.add_argument("--q", type=float, default=0.025, help="rate of false alarms (0.025)")
     parser.add_argument(
-        "--psi-floor", type=float, default=0.02, help="smaller differences do not matter (0.02)"
+        "--min-rows",
+        type=int,
+        default=100,
+        metavar="N",
+        help="rows it takes to judge (default: 100)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    parser.add_argument(
+        "--q", type=float, default=0.025, metavar="RATE", help="of false alarms (default: 0.025)"
+    )
+    parser.add_argument(
+        "--psi-floor",
+        type=float,
+        default=0.02,
+        metavar="PSI",
+        help="smaller differences do not matter (default: 0.02)",
+    )
+    conventions.add_seed(parser, "draws the samples")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compares the files; returns 0 without an alarm and 3 with one."""
     from tfx_loop.core.errors import ConfigError
-    from tfx_loop.core.storage import write_bytes
     from tfx_loop.monitoring.drift.export import page_of, prometheus_of, to_json
     from tfx_loop.monitoring.drift.settings import DriftSettings
     from tfx_loop.monitoring.drift.several_windows import compare_windows, is_profile
@@ -91,46 +101,33 @@ def run(args: argparse.Namespace) -> int:
         title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
     content = to_json(comparison)
     if args.page:
-        write_bytes(args.page, page_of(comparison, title).encode())
+        conventions.write_file(args.page, page_of(comparison, title), "--page")
     if args.prometheus:
-        write_bytes(args.prometheus, prometheus_of(comparison).encode())
+        conventions.write_file(args.prometheus, prometheus_of(comparison), "--prometheus")
     if args.json:
-        json.dump(content, sys.stdout, indent=2, allow_nan=False)
-        print()
+        conventions.print_json(content)
     else:
-        print(as_text(content))
-    return ALARM if content["verdict"] in ("DRIFT", "DATA_FAULT") else 0
+        show(*parts(content))
+    alarm = content["verdict"] in ("DRIFT", "DATA_FAULT")
+    return conventions.ATTENTION if alarm else conventions.SUCCESS
 
 
-def as_text(content: dict[str, Any]) -> str:
+def parts(content: dict[str, Any]) -> list[str | TextTable]:
     """Returns the report for a terminal: a sentence, a ranked table, what to do."""
     rows = content["rows"]
-    lines = [
-        f"{content['verdict']}: {content['explanation']}",
-        f"{rows['current']:,} rows against {rows['reference']:,} of the reference.",
-        "",
-    ]
     entries = content["features"] + [entry for entry in content["slices"] if entry["drifted"]]
-    lines += _table(entries)
-    return "\n".join([*lines, "", _ADVICE[content["verdict"]]])
-
-
-def _table(entries: list[dict[str, Any]]) -> list[str]:
-    heads = ("feature", "type", "PSI", "KS", "q", "missing", "")
-    shown = [_cells(entry) for entry in entries[:_ROWS_SHOWN]]
-    widths = [max(len(row[i]) for row in [heads, *shown]) for i in range(len(heads))]
-    lines = [_line(row, widths) for row in [heads, *shown]]
-    if (more := len(entries) - len(shown)) > 0:
-        lines.append(f"… and {more} more; --json has all.")
-    return lines
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [
-        cell.ljust(width) if place in (0, 1, 6) else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    more = len(entries) - _ROWS_SHOWN
+    return [
+        f"{content['verdict']}: {content['explanation']}\n"
+        f"{rows['current']:,} rows against {rows['reference']:,} of the reference.",
+        TextTable(
+            headings=_HEADINGS,
+            rows=[_cells(entry) for entry in entries[:_ROWS_SHOWN]],
+            numbers=_HEADINGS[2:6],
+            below=f"… and {more} more; --json has all." if more > 0 else "",
+        ),
+        _ADVICE[content["verdict"]],
     ]
-    return "  ".join(padded).rstrip()
 
 
 def _cells(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""`loop report`: what is known of a model, and what an optimiser did to it?"""
+"""`loop report`: what is known of a model, and what an optimiser did to it."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfx_loop.core.errors import DataError
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.terminal import show
 
 if TYPE_CHECKING:
     from tfx_loop.contracts.optimization_report import OptimizationResult
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="folder of loop compress, report file, OptimizationReport artifact, or a model",
     )
-    parser.add_argument("--json", action="store_true", help="the report as JSON")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page too (HTML)")
+    conventions.add_json(parser)
+    conventions.add_page(parser)
     parser.add_argument(
         "--signature", metavar="NAME", help="of a SavedModel (default: the one that takes numbers)"
     )
@@ -48,12 +48,15 @@ def _report_file(path: Path) -> Path | None:
 
 def _show_report(report: "OptimizationResult", args: argparse.Namespace) -> int:
     from tfx_loop.optimization.reporting.page import render
-    from tfx_loop.optimization.reporting.terminal import report_text
+    from tfx_loop.optimization.reporting.terminal import report_parts
 
     if args.page is not None:
-        _write_page(args.page, render(report))
-    print(json.dumps(report.to_json(), indent=2) if args.json else report_text(report))
-    return 0
+        conventions.write_file(args.page, render(report), "--page")
+    if args.json:
+        conventions.print_json(report.to_json())
+    else:
+        show(*report_parts(report))
+    return conventions.SUCCESS
 
 
 def _show_model(args: argparse.Namespace) -> int:
@@ -62,24 +65,16 @@ def _show_model(args: argparse.Namespace) -> int:
     from tfx_loop.models.formats import detect
     from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
     from tfx_loop.optimization.reporting.page import render_model
-    from tfx_loop.optimization.reporting.terminal import model_text
+    from tfx_loop.optimization.reporting.terminal import model_parts
 
     file = detect(args.model)
     asked = MeasuredModel(path=str(file.path), signature=args.signature, shown_path=str(args.model))
     with Worker() as worker:
         facts = facts_of(worker, {"model": asked}, doing=f"reading {args.model}")["model"]
     if args.page is not None:
-        _write_page(args.page, render_model(facts))
-    print(json.dumps(json_codec.to_json(facts), indent=2) if args.json else model_text(facts))
-    return 0
-
-
-def _write_page(path: Path, page: str) -> None:
-    from tfx_loop.core.storage import write_bytes
-
-    try:
-        write_bytes(str(path), page.encode())
-    except OSError as error:
-        raise DataError(
-            f"Expected a file that can be written for --page, received {path}: {error.strerror}."
-        ) from error
+        conventions.write_file(args.page, render_model(facts), "--page")
+    if args.json:
+        conventions.print_json(json_codec.to_json(facts))
+    else:
+        show(*model_parts(facts))
+    return conventions.SUCCESS

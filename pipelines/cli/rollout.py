@@ -1,4 +1,4 @@
-"""What do devices run, and how is a version rolled out or taken back: `loop rollout BASE`."""
+"""`loop rollout`: what devices run; a version promoted to its next stage, or taken back."""
 
 import argparse
 import time
@@ -6,9 +6,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.terminal import TextTable, show
 
 if TYPE_CHECKING:
-    from tfx_loop.edge.edge_bundle.rollout import Event, Rollout
+    from tfx_loop.edge.edge_bundle.rollout import Event, Release, Rollout
 
 HELP = "what devices run; promote a version to the next stage, or take it back"
 _SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
@@ -55,32 +57,38 @@ def run(args: argparse.Namespace) -> int:
         current = promote(store, args.version, to_stage=args.to_stage, now_ms=_now_ms)
     elif args.action == _ROLL_BACK:
         current = roll_back(store, args.version, reason=args.reason, now_ms=_now_ms)
-    print("\n".join(table(current)))
-    if args.device is not None:
-        print(_of_device(current, args.device, args.group))
-    return 0
+    show(*parts(current), _of_device(current, args.device, args.group) if args.device else "")
+    return conventions.SUCCESS
 
 
-def table(current: "Rollout") -> list[str]:
-    """Returns the versions and the last events, as lines."""
-    lines = [f"{current.name}: revision {current.revision}", ""]
-    lines.append(f"{'version':>7}  {'state':<11}  {'stage':<5}  {'devices':<34}  digest")
-    for release in current.releases:
-        reached = release.percent() if release.state.value == "candidate" else {}
-        shares = ", ".join(f"{share:g} % of {group}" for group, share in reached.items())
-        everybody = "all" if release.state.value == "stable" else "none"
-        lines.append(
-            f"{release.version:>7}  {release.state.value:<11}  "
-            f"{release.stage}/{len(release.stages):<3}  {shares or everybody:<34}  "
-            f"{release.digest[:12]}"
-        )
-    lines += ["", *(_event(event) for event in current.history[-_EVENTS_SHOWN:])]
-    return lines
+def parts(current: "Rollout") -> list[str | TextTable]:
+    """Returns the versions and the last events."""
+    versions = TextTable(
+        headings=("version", "state", "stage", "devices", "digest"),
+        rows=[_release(release) for release in current.releases],
+        numbers=("version",),
+    )
+    events = TextTable(rows=[_event(event) for event in current.history[-_EVENTS_SHOWN:]])
+    return [f"{current.name}: revision {current.revision}", versions, events]
 
 
-def _event(event: "Event") -> str:
+def _release(release: "Release") -> tuple[str, ...]:
+    reached = release.percent() if release.state.value == "candidate" else {}
+    shares = ", ".join(f"{share:g} % of {group}" for group, share in reached.items())
+    everybody = "all" if release.state.value == "stable" else "none"
+    return (
+        str(release.version),
+        release.state.value,
+        f"{release.stage}/{len(release.stages)}",
+        shares or everybody,
+        release.digest[:12],
+    )
+
+
+def _event(event: "Event") -> tuple[str, ...]:
     at = datetime.fromtimestamp(event.at_ms / 1000, tz=timezone.utc)
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC  {event.action:<9}  version {event.version}: {event.detail}"
+    told = f"version {event.version}: {event.detail}"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC", event.action, told
 
 
 def _of_device(current: "Rollout", device: str, group: str) -> str:
@@ -88,7 +96,7 @@ def _of_device(current: "Rollout", device: str, group: str) -> str:
 
     found = resolve(current.pointer(), device, group)
     version = f"version {found['version']}" if found else "no version yet"
-    return f"\ndevice {device} of group {group}: {version}"
+    return f"device {device} of group {group}: {version}"
 
 
 def _now_ms() -> int:

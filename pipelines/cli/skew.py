@@ -1,18 +1,19 @@
-"""`loop skew`: did the server see what training saw, for the same rows?
+"""`loop skew`: features as served beside features as trained on, for the same rows.
 
 Drift compares other rows and needs a test. This compares the same rows, found by their keys: what
 differs beyond rounding is a fault in one of two feature pipelines. Exit status: 3 for any.
 """
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
+
+from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation.terminal import TextTable, show
 
 if TYPE_CHECKING:
     from tfx_loop.contracts.skew_report import SkewResult
 
 HELP = "did the server see what training saw, for the same rows?"
-ALARM = 3
 _ROWS_SHOWN = 15
 
 
@@ -29,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="names a row; TRAINING=SERVED where the two files call it otherwise; repeatable",
     )
-    parser.add_argument(
-        "--ignore", action="append", default=[], metavar="COLUMN", help="may differ; repeatable"
-    )
+    conventions.add_ignore(parser)
     parser.add_argument(
         "--tolerated",
         type=float,
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of rows that may differ in a feature (default: 0.001)",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    conventions.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,8 +52,12 @@ def run(args: argparse.Namespace) -> int:
         parse_keys(args.key),
         SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
     )
-    print(json.dumps(to_json(report), indent=2) if args.json else as_text(report))
-    return ALARM if report.verdict is SkewVerdict.SKEWED else 0
+    if args.json:
+        conventions.print_json(to_json(report))
+    else:
+        show(*parts(report))
+    skewed = report.verdict is SkewVerdict.SKEWED
+    return conventions.ATTENTION if skewed else conventions.SUCCESS
 
 
 def _rows(path: str) -> Any:
@@ -63,8 +66,8 @@ def _rows(path: str) -> Any:
     return open_table(path).read()
 
 
-def as_text(report: "SkewResult") -> str:
-    """Returns the report for a terminal."""
+def parts(report: "SkewResult") -> list[str | TextTable]:
+    """Returns the report for a terminal: sentences, and the features that differ."""
     lines = [f"{report.verdict.value}: {report.reason}, {report.rows:,} rows on both sides."]
     if report.verdict.value == "NOT_ENOUGH_DATA":
         lines.append(report.explanation)
@@ -76,11 +79,16 @@ def as_text(report: "SkewResult") -> str:
         lines += [f"{told}: {', '.join(names)}."] if names else []
     if report.repeated_rows:
         lines.append(f"{report.repeated_rows:,} rows were served again; the first of each counts.")
-    shown = [feature for feature in report.features if feature.differing][:_ROWS_SHOWN]
-    width = max((len(feature.feature) for feature in shown), default=0)
-    lines += [
-        f"{feature.feature:<{width}}  {feature.differing:7.2%} differ, such as {feature.example} "
-        f"({feature.example_row})"
-        for feature in shown
-    ]
-    return "\n".join(lines)
+    shown_parts: list[str | TextTable] = ["\n".join(lines)]
+    if shown := [feature for feature in report.features if feature.differing][:_ROWS_SHOWN]:
+        shown_parts.append(
+            TextTable(
+                headings=("feature", "differ", "such as", "row"),
+                rows=[
+                    (x.feature, f"{x.differing:.2%}", str(x.example), str(x.example_row))
+                    for x in shown
+                ],
+                numbers=("differ",),
+            )
+        )
+    return shown_parts

@@ -1,7 +1,6 @@
-"""How are an explanation and a timeline shown as text, and as JSON?"""
+"""An explanation and a timeline as text, and as JSON."""
 
 import dataclasses
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -11,6 +10,7 @@ from tfx_loop.pipelines.control.ledger import Scalar
 from tfx_loop.pipelines.lineage.explain import Contest, Explanation, Optimisation, Skew
 from tfx_loop.pipelines.lineage.facts import DecisionFact, was_done
 from tfx_loop.pipelines.lineage.timeline import Event
+from tfx_loop.presentation.terminal import TextTable
 
 _WIDTH = 100
 _LABEL = 12
@@ -21,10 +21,11 @@ def iso(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def to_json(found: Any) -> str:
-    """Returns a dataclass, or a list of them, as JSON; times stay integers named `*_ms`."""
-    plain = [dataclasses.asdict(one) for one in found] if isinstance(found, list) else None
-    return json.dumps(plain if plain is not None else dataclasses.asdict(found), indent=2)
+def to_json(found: Any) -> Any:
+    """Returns a dataclass, or a list of them, as JSON has it; times stay integers named `*_ms`."""
+    if isinstance(found, list):
+        return [dataclasses.asdict(one) for one in found]
+    return dataclasses.asdict(found)
 
 
 def render_explanation(explanation: Explanation) -> str:
@@ -43,24 +44,20 @@ def render_explanation(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def render_timeline(events: Sequence[Event]) -> str:
-    """Returns a timeline as text, a line an event."""
+def timeline_table(events: Sequence[Event]) -> TextTable | str:
+    """Returns a timeline, a line an event, or a sentence where there is none."""
     if not events:
         return "Nothing is recorded about this model."
-    windows = max(len(event.window) for event in events)
-    return "\n".join(_event(event, windows) for event in events)
+    return TextTable(rows=[_event(event) for event in events])
 
 
-def _event(event: Event, windows: int) -> str:
+def _event(event: Event) -> tuple[str, ...]:
     about = f"v{event.version}" if event.version else ""
     decision = f" [decision {event.decision_id}]" if event.kind in ("DECIDED", "HELD") else ""
     clock = ""
     if event.loop_clock_ms and abs(event.loop_clock_ms - event.at_ms) > 86_400_000:
         clock = f" (the loop's clock: {iso(event.loop_clock_ms)})"
-    return (
-        f"{iso(event.at_ms)}  {event.kind:<8}  {event.window:<{windows}}  {about:<4} "
-        f"{event.text}{decision}{clock}"
-    ).rstrip()
+    return iso(event.at_ms), event.kind, event.window, about, f"{event.text}{decision}{clock}"
 
 
 def _entry(label: str, texts: Iterable[str]) -> list[str]:

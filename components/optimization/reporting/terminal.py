@@ -1,29 +1,32 @@
-"""How is a report shown in a terminal? Plain text, a line a variant and a line a slice."""
+"""An optimisation report for the terminal: a line a variant, a line a slice, a line a layer."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResult, RungStatus
 from tfx_loop.optimization.reporting import formatting
+from tfx_loop.presentation.terminal import TextTable
 
 _MOST_SLICES, _MOST_LAYERS = 10, 20
 
+Part = str | TextTable
 
-def report_text(report: OptimizationResult) -> str:
+
+def report_parts(report: OptimizationResult) -> list[Part]:
     """Returns the whole report: what came of it, the variants, the slices, the layers."""
     facts = report.child or report.parent
-    parts = [
+    whose = "weights of the variant" if report.child else "weights of the parent"
+    return [
         f"{report.verdict.value.replace('_', ' ')} - {report.explanation}.",
-        _pairs(formatting.facts_of(report)[1:]),
-        rungs_text(report),
-        _slices_text(report),
-        _latency_text(report),
-        layers_text(facts, "weights of the variant" if report.child else "weights of the parent"),
+        TextTable(rows=formatting.facts_of(report)[1:]),
+        *rungs_parts(report),
+        *_slices(report),
+        *_latency(report),
+        *_layers(facts, whose),
         "\n".join(report.notes),
     ]
-    return "\n\n".join(part for part in parts if part)
 
 
-def rungs_text(report: OptimizationResult) -> str:
+def rungs_parts(report: OptimizationResult) -> list[Part]:
     """Returns a table of the variants, and a line for each that does not keep; empty without."""
     headings = ("variant", "bytes", "metric", "lost", "95 % interval", "status", "reason")
     rows = [
@@ -43,11 +46,10 @@ def rungs_text(report: OptimizationResult) -> str:
         for rung in report.rungs
         if rung.status in (RungStatus.OVER_BUDGET, RungStatus.FAILED)
     ]
-    shown = table(headings, rows, headings[1:5]) if rows else ""
-    return "\n\n".join(part for part in (shown, "\n".join(left)) if part)
+    return [*_table(headings, rows, headings[1:5]), "\n".join(left)]
 
 
-def model_text(facts: ModelFacts) -> str:
+def model_parts(facts: ModelFacts) -> list[Part]:
     """Returns what is known of one model."""
     told = [
         ("form", facts.format),
@@ -58,10 +60,10 @@ def model_text(facts: ModelFacts) -> str:
         *(("input", shown) for shown in facts.inputs),
         *(("output", shown) for shown in facts.outputs),
     ]
-    return "\n\n".join(part for part in (_pairs(told), layers_text(facts, "weights")) if part)
+    return [TextTable(rows=told), *_layers(facts, "weights")]
 
 
-def layers_text(facts: ModelFacts, title: str) -> str:
+def _layers(facts: ModelFacts, title: str) -> list[TextTable]:
     """Returns a table of the layers, the heaviest; empty when they are unknown."""
     headings = (title, "shape", "type", "numbers", "zero")
     weighty = sorted((x for x in facts.layers if x.parameters), key=lambda x: -x.parameters)
@@ -76,27 +78,13 @@ def layers_text(facts: ModelFacts, title: str) -> str:
         for layer in weighty[:_MOST_LAYERS]
     ]
     more = len(weighty) - _MOST_LAYERS
-    text = table(headings, rows, headings[3:]) if rows else ""
-    return f"{text}\nand {more} smaller layers" if more > 0 else text
+    below = f"and {more} smaller layers" if more > 0 else ""
+    return _table(headings, rows, headings[3:], below)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]) -> str:
-    """Returns columns in plain text; those named in `numbers` are aligned right."""
-    lines = [tuple(headings), *(tuple(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
-    shown = [
-        "  ".join(
-            cell.rjust(width) if name in numbers else cell.ljust(width)
-            for cell, width, name in zip(line, widths, headings, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
-
-
-def _slices_text(report: OptimizationResult) -> str:
+def _slices(report: OptimizationResult) -> list[TextTable]:
     if report.overall is None:
-        return ""
+        return []
     headings = ("rows that only report", "rows", "parent", "variant", "lost", "95 % interval", "")
     worst = sorted(report.slices, key=lambda part: -(part.drop.value or 0))[:_MOST_SLICES]
     rows = [
@@ -111,10 +99,10 @@ def _slices_text(report: OptimizationResult) -> str:
         )
         for part in (report.overall, *worst)
     ]
-    return table(headings, rows, headings[1:6])
+    return _table(headings, rows, headings[1:6])
 
 
-def _latency_text(report: OptimizationResult) -> str:
+def _latency(report: OptimizationResult) -> list[TextTable]:
     headings = ("time of a call", "rows", "p50", "p95", "p99", "runtime")
     models = [("parent", report.parent), *([("variant", report.child)] if report.child else [])]
     rows = [
@@ -127,9 +115,15 @@ def _latency_text(report: OptimizationResult) -> str:
         for name, facts in models
         for x in facts.latency
     ]
-    return table(headings, rows, headings[1:5]) if rows else ""
+    return _table(headings, rows, headings[1:5])
 
 
-def _pairs(told: Sequence[tuple[str, str]]) -> str:
-    width = max((len(name) for name, _ in told), default=0)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in told)
+def _table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[str],
+    below: str = "",
+) -> list[TextTable]:
+    """Returns a table in a list, or an empty list where there are no rows to show."""
+    table = TextTable(headings=headings, rows=rows, numbers=numbers, below=below)
+    return [table] if rows else []

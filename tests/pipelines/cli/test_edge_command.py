@@ -56,14 +56,17 @@ def test_the_table_has_a_line_an_operator_and_a_summary(
     assert main.main(["edge", str(model)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["index", "op", "outputs", "status", "reason"]
-    assert [line.split()[1] for line in lines[1:4]] == ["CONV_2D", "ELU", "Decoder"]
-    assert lines[4].startswith("1 of 3 operators mapped, 2 on the CPU, 0 unknown")
-    assert "the compiler did not run" in lines[5]
+    assert [line.split()[1] for line in lines[2:5]] == ["CONV_2D", "ELU", "Decoder"]
+    assert lines[6].startswith("1 of 3 operators mapped, 2 on the CPU, 0 unknown")
+    assert "the compiler did not run" in lines[7]
 
 
-def test_left_lists_only_what_does_not_map(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["edge", str(model), "--left"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:3]] == ["1", "2"]
+@pytest.mark.parametrize("flag", ["--unmapped", "--left"])
+def test_only_what_does_not_map_is_listed(
+    model: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert main.main(["edge", str(model), flag]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["1", "2"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 a keras file"])

@@ -305,8 +305,8 @@ def test_the_terminal_gets_a_sentence_a_table_and_what_to_do(capsys, tmp_path, r
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "DRIFT: 1 of 7 features drifted: temperature."
     assert lines[3].split()[:2] == ["feature", "type"]
-    assert lines[4].split()[0] == "temperature"
-    assert lines[4].endswith("DRIFT")
+    assert lines[5].split()[0] == "temperature"
+    assert lines[5].endswith("DRIFT")
     assert "model" in lines[-1]
 
 

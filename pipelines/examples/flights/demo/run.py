@@ -10,8 +10,6 @@ labels arrive.
 import json
 import shutil
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +29,7 @@ from tfx_loop.pipelines.control.loop import Loop, StepResult
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
 from tfx_loop.pipelines.examples.flights.demo.beside import every_window
-from tfx_loop.pipelines.examples.flights.demo.page.terminal import render_table
+from tfx_loop.pipelines.examples.flights.demo.page.terminal import windows_table
 from tfx_loop.pipelines.examples.flights.demo.replay import replay, write_labels, write_span
 from tfx_loop.pipelines.examples.flights.demo.results import (
     Monitored,
@@ -51,9 +49,9 @@ from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.show import render_explanation
 from tfx_loop.pipelines.runners.model_server import model_server
 from tfx_loop.presentation.progress import Progress
+from tfx_loop.presentation.terminal import TextTable, show
 
 FIFTH = 0.2
-_SHOWN_EVERY_SECONDS = 5.0
 _FIRST_RUN = "train-flights-first"
 _MARK = ".tfx-loop-demo"
 
@@ -107,9 +105,14 @@ class Demo:
             settings = flights_settings(self._folder, url)
             store = open_store(settings)
             loop = self._loop(settings, store)
-            self._train_first(settings, store)
+            with self._progress.counted("first training"):
+                self._train_first(settings, store)
             client = ModelClient(url, MODEL_NAME)
-            windows = [self._window(span, settings, loop, client) for span in self._replayed]
+            windows = []
+            with self._progress.counted("months", len(self._replayed)) as on_month:
+                for span in self._replayed:
+                    windows.append(self._window(span, settings, loop, client))
+                    on_month(len(windows))
             with self._progress.timed("waiting for the policies beside the loop"):
                 scores = always.scores()
         with self._progress.timed("compare the policies"):
@@ -150,8 +153,9 @@ class Demo:
         window = self._calendar.window_of_span(span)
         flights = self._rows[span]
         version = self._stable_version(settings)
-        with self._progress.timed("replay"):
-            requests = replay(client, flights, self._counter(window.name, len(flights)))
+        counted = self._progress.counted(window.name, len(flights), "flights")
+        with self._progress.timed("replay"), counted as on_request:
+            requests = replay(client, flights, on_request)
         self._progress.say(
             f"{window.name}: {len(flights)} flights in {requests} requests served by "
             f"version {version}"
@@ -218,17 +222,6 @@ class Demo:
     def _on_monitoring_node(self, run_id: str, time: Any) -> None:
         self._progress.add(f"monitoring: {time.node}", time.seconds)
 
-    def _counter(self, window: str, rows: int) -> Callable[[int], None]:
-        last = time.monotonic()
-
-        def on_request(answered: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > _SHOWN_EVERY_SECONDS:
-                last = time.monotonic()
-                self._progress.say(f"  {window}: {answered} of {rows} flights")
-
-        return on_request
-
 
 def open_store(settings: Settings) -> Any:
     """Opens the SQLite store that the pipelines record into."""
@@ -248,16 +241,23 @@ def run_demo(
     Raises:
         PipelineFailed: A run failed, if only a retraining that the service survived.
     """
-    progress = Progress(time.monotonic(), out)
+    progress = Progress(out)
     demo = Demo(folder, fraction, seed, windows, progress)
     summary = demo.run()
-    out.write("\n" + render_table(summary))
-    out.write("\n" + (folder / "explain.txt").read_text() + "\n")
-    out.write("\nwhere the time went\n")
-    for part, seconds in sorted(progress.timings, key=lambda item: -item[1]):
-        out.write(f"  {seconds:7.1f} s  {part}\n")
-    out.write("\n" + json.dumps({k: summary[k] for k in ("trainings", "gain_recovered")}) + "\n")
-    out.write(f"{folder / 'index.html'} shows it all; {folder / 'summary.json'} holds it.\n")
+    spent = sorted(progress.timings, key=lambda item: -item[1])
+    out.write("\n")
+    show(
+        windows_table(summary),
+        (folder / "explain.txt").read_text(),
+        TextTable(
+            headings=("seconds", "where the time went"),
+            rows=[(f"{seconds:.1f}", part) for part, seconds in spent],
+            numbers=("seconds",),
+        ),
+        json.dumps({k: summary[k] for k in ("trainings", "gain_recovered")}),
+        f"{folder / 'index.html'} shows it all; {folder / 'summary.json'} holds it.",
+        out=out,
+    )
     if demo.failures:
         raise PipelineFailed("; ".join(demo.failures))
     return 0

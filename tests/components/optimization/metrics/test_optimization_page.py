@@ -10,7 +10,7 @@ from tfx_loop.contracts.optimization_report import OptimizationVerdict, RungStat
 from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.optimization.reporting.formatting import milliseconds, signed, size_text, times
 from tfx_loop.optimization.reporting.page import render, render_model
-from tfx_loop.optimization.reporting.terminal import model_text, report_text
+from tfx_loop.optimization.reporting.terminal import model_parts, report_parts
 
 SECTIONS = [
     "Size against metric",
@@ -52,7 +52,7 @@ def test_what_was_not_measured_is_left_out():
     )
     assert headings(render(bare)) == [SECTIONS[2], SECTIONS[-1]]
     assert "NOT KEPT" in render(bare)
-    assert report_text(bare).startswith("NOT KEPT - ")
+    assert report_parts(bare)[0].startswith("NOT KEPT - ")
 
 
 def test_names_from_files_are_no_markup():
@@ -85,7 +85,7 @@ def test_losses_are_drawn_downwards_when_lower_is_better():
 
 
 def test_the_terminal_names_the_variants_and_why_they_were_left():
-    text = report_text(REPORT)
+    text = "\n\n".join(map(str, report_parts(REPORT)))
     assert text.startswith("KEPT - Selective int8")
     assert "int8: loses 0.0893 of 0.005" in text
     assert re.search(r"camera:rear\s+420\s+0.9500\s+0.9260\s+\+0.0240", text)
@@ -94,7 +94,7 @@ def test_the_terminal_names_the_variants_and_why_they_were_left():
 
 
 def test_one_model_is_described_without_a_report():
-    assert "conv2d" in model_text(REPORT.parent)
+    assert "conv2d" in "".join(map(str, model_parts(REPORT.parent)))
     assert headings(render_model(REPORT.parent)) == ["Weights by layer", "Inputs and outputs"]
 
 

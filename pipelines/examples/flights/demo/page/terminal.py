@@ -1,7 +1,9 @@
-"""How is a run shown in a terminal? A table in plain text, a line for each window."""
+"""The demo's result in a terminal: a table with a line for each window."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from tfx_loop.presentation.terminal import TextTable
 
 HEADINGS = (
     "window",
@@ -17,18 +19,10 @@ NUMBERS = {"rows", "AUC served", "AUC left alone", "version"}
 SHOWN_FEATURES = 3
 
 
-def render_table(summary: Mapping[str, Any]) -> str:
+def windows_table(summary: Mapping[str, Any]) -> TextTable:
     """Returns the table of `summary.json`; "-" stands for what has not been measured yet."""
-    rows = [HEADINGS, *(cells(window) for window in summary["windows"])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if name in NUMBERS else cell.ljust(width)
-            for cell, width, name in zip(row, widths, HEADINGS, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]) + "\n"
+    rows = [cells(window) for window in summary["windows"]]
+    return TextTable(headings=HEADINGS, rows=rows, numbers=NUMBERS)
 
 
 def cells(window: Mapping[str, Any]) -> tuple[str, ...]:

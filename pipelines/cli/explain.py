@@ -1,0 +1,28 @@
+"""`loop explain`: what a version was trained on, why, what it beat, and when it served."""
+
+import argparse
+
+from tfx_loop.pipelines.cli import conventions, metadata
+from tfx_loop.presentation.terminal import show
+
+HELP = "why a version exists, and what came of it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument("version", type=int, metavar="VERSION", help="version to explain")
+    metadata.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints why a version exists."""
+    store = metadata.open_readonly(args.metadata)
+    from tfx_loop.pipelines.lineage.explain import explain
+    from tfx_loop.pipelines.lineage.show import render_explanation, to_json
+
+    found = explain(store, args.model, args.version)
+    if args.json:
+        conventions.print_json(to_json(found))
+    else:
+        show(render_explanation(found))
+    return conventions.SUCCESS

@@ -1,0 +1,27 @@
+"""`loop timeline`: all that happened to a model, in order."""
+
+import argparse
+
+from tfx_loop.pipelines.cli import conventions, metadata
+from tfx_loop.presentation.terminal import show
+
+HELP = "all that happened to a model, in order"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    metadata.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what happened to a model."""
+    store = metadata.open_readonly(args.metadata)
+    from tfx_loop.pipelines.lineage.show import timeline_table, to_json
+    from tfx_loop.pipelines.lineage.timeline import timeline
+
+    found = timeline(store, args.model)
+    if args.json:
+        conventions.print_json(to_json(found))
+    else:
+        show(timeline_table(found))
+    return conventions.SUCCESS
