@@ -50,7 +50,8 @@ def words(text: str) -> set[str]:
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    found = {option for action in parser._actions for option in action.option_strings}
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    found = {option for action in shown for option in action.option_strings}
     return {option for option in found if option.startswith("--")} - {"--help"}
 
 

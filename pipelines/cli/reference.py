@@ -16,9 +16,12 @@ _HEAD = """\
 Written by `make docs-cli` from the argument parsers. `loop COMMAND --help` prints the same.
 
 Exit status: 0 for success; 1 for an error, told in one line on standard error; 2 for wrong
-arguments, and for an error of `loop explain` and `loop timeline`; 130 when interrupted.
-`loop monitor` and `loop skew` end with 3 for an alarm, and `loop compress` ends with 3 when no
-variant keeps to the budget.
+arguments; 3 where the command did its work and the answer wants attention (an alarm of
+`loop monitor` or `loop skew`, no variant within the budget of `loop compress`); 130 when
+interrupted.
+
+In a terminal, tables are coloured and as wide as the window, and long work shows bars; a pipe gets
+plain text. `loop --version` prints the version.
 """
 
 
