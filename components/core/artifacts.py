@@ -5,6 +5,7 @@ names are `tfx_loop.ClassName`, which is the string that the V2 container import
 properties are int, float or str; a 0 comes back as None after a round trip through Vertex.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -13,6 +14,8 @@ from tfx.types import artifact
 from tfx_loop.core import type_names
 
 Scalar: TypeAlias = int | float | str
+
+_LOG = logging.getLogger(__name__)
 
 
 class PredictionLog(artifact.Artifact):
@@ -76,6 +79,13 @@ def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) 
             raise TypeError(
                 f"Property {name!r} must be int, float or str, got {type(value).__name__}."
             )
+
+
+def publish(target: artifact.Artifact, event: str, properties: Mapping[str, Scalar]) -> None:
+    """Writes custom properties, and logs them as one line with where the artifact lies."""
+    set_properties(target, properties)
+    facts = " ".join(f"{name}={value}" for name, value in properties.items())
+    _LOG.info("%s %s uri=%s", event, facts, target.uri)
 
 
 def int_property(source: artifact.Artifact, name: str) -> int:

@@ -69,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.core.errors import ConfigError
     from tfx_loop.monitoring.drift.export import page_of, prometheus_of, to_json
     from tfx_loop.monitoring.drift.settings import DriftSettings
-    from tfx_loop.monitoring.drift.several_windows import compare_windows, is_profile
+    from tfx_loop.monitoring.drift.several_windows import compare_windows
     from tfx_loop.monitoring.file_comparison.files import compare_paths
+    from tfx_loop.monitoring.profile.profile_files import is_reference
 
     settings = DriftSettings(
         q=args.q,
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         min_rows=args.min_rows,
         ignore_features=tuple(args.ignore),
     )
-    if is_profile(args.reference):
+    if is_reference(args.reference):
         if args.by or args.schema:
             raise ConfigError("Expected files for --by and --schema, received counted windows.")
         comparison = compare_windows(args.reference, args.current, settings, args.multivariate)

@@ -1,6 +1,5 @@
 """Runs EdgeBundler: a model and Examples in, a bundle out."""
 
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import ModelError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.edge.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
@@ -27,7 +26,6 @@ from tfx_loop.models.rows.fitting import rows_from_table
 
 _GOLDEN_SPLITS = ("eval", "train")
 _REPORT_FILE = "edgetpu_report.json"
-_LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -101,6 +99,4 @@ def _describe(artifact: types.Artifact, bundle: Bundle, variant: str) -> None:
     }
     if variant:
         properties["variant"] = variant
-    set_properties(artifact, properties)
-    facts = " ".join(f"{name}={value}" for name, value in properties.items())
-    _LOG.info("edge_bundle name=%s %s uri=%s", bundle.name, facts, artifact.uri)
+    publish(artifact, f"edge_bundle name={bundle.name}", properties)

@@ -1,6 +1,5 @@
 """Runs EdgeTPUCompiler: an int8 model in, the same model and perhaps its compiled twin out."""
 
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import publish, set_properties
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiling import EdgeTpuModel, compile_or_check
@@ -21,7 +20,6 @@ from tfx_loop.models.formats import TFLITE_NAMES
 
 COMPILED_NAME = "model_edgetpu.tflite"
 COMPANIONS = "companions"
-_LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -90,6 +88,4 @@ def _describe(artifact: types.Artifact, result: EdgeTpuModel) -> None:
         "operators": len(report.analysis["operators"]),
         "minimum_runtime": int(report.compiler.get("minimum_runtime", 0)),
     }
-    set_properties(artifact, properties)
-    facts = " ".join(f"{name}={value}" for name, value in properties.items())
-    _LOG.info("edgetpu_report %s uri=%s", facts, artifact.uri)
+    publish(artifact, "edgetpu_report", properties)

@@ -7,6 +7,7 @@ the floor that a new window has to exceed.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import special
 
 from tfx_loop.contracts.drift_report import DriftResult, named
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import effect
 from tfx_loop.monitoring.profile.counts import IntArray
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
@@ -61,6 +63,14 @@ def season_floors(
         margin = limit * float(seen.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
         floors[name] = float(max(seen.max(), seen.mean() + margin))
     return floors
+
+
+def with_training_floors(
+    settings: DriftSettings, reference: ReferenceProfile, trained: WindowProfile, length_ms: int
+) -> DriftSettings:
+    """Returns the settings with floors of the training rows; floors that are set go before them."""
+    floors = training_floors(reference, trained, length_ms, settings.min_rows)
+    return replace(settings, season_floors={**floors, **settings.season_floors})
 
 
 def training_floors(

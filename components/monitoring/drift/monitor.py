@@ -18,6 +18,7 @@ from tfx_loop.monitoring.drift.quality.estimation import corrected_by_labels, es
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.window import CountedWindow
+from tfx_loop.monitoring.profile.profile_files import StoredReference
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
@@ -85,6 +86,40 @@ def monitor(
         start_ms=window.start_ms,
         end_ms=window.end_ms,
     )
+
+
+def report_window(
+    reference: StoredReference,
+    window: CountedWindow,
+    settings: DriftSettings,
+    previous: DriftResult | None = None,
+    *,
+    breaches: Sequence[FeatureDrift] = (),
+    realised: RealisedQuality | None = None,
+) -> DriftResult:
+    """Returns the whole report of one window, with its pictures and its quality.
+
+    Args:
+        reference: What the model was trained on; with a sample all features are tested together.
+        window: What the model answered, counted on the reference's bins.
+        settings: When a feature has drifted.
+        previous: The report of the window before.
+        breaches: Of the data's schema (schema.py).
+        realised: Quality of an earlier window whose labels have come.
+
+    Raises:
+        DataError: The window was counted on another reference.
+    """
+    report = monitor(
+        reference.profile,
+        window,
+        settings,
+        previous,
+        baseline=reference.counts,
+        sample=reference.sample,
+        breaches=breaches,
+    )
+    return with_parts(report, reference.profile, window.profile, settings, previous, realised)
 
 
 def _silence(arrivals: Arrivals | None) -> list[FeatureDrift]:

@@ -1,31 +1,18 @@
 """Several windows judged as one, from their counts alone: no row is read again."""
 
-import io
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
-import pyarrow.parquet as pq
-
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.core.storage import read_bytes, read_json
-from tfx_loop.data.prediction_log.files import join
-from tfx_loop.data.tables.opening import is_file
-from tfx_loop.monitoring.drift.calibration import training_floors
+from tfx_loop.monitoring.drift.calibration import with_training_floors
 from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.window import CountedWindow
-from tfx_loop.monitoring.profile import profile_files, reference
-from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
+from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.profile.window_profile import WindowProfile, merge
-
-
-def is_profile(path: str) -> bool:
-    """Says whether a path is a ReferenceProfile artifact's folder."""
-    return is_file(join(path, reference.PROFILE_FILE))
 
 
 def compare_windows(
@@ -45,29 +32,27 @@ def compare_windows(
     """
     if len(set(windows)) < len(windows):
         raise ConfigError(f"Expected each window once, received {sorted(windows)}.")
-    reports = [_report(path) for path in windows]
-    known = reference.from_json(read_json(join(profile, reference.PROFILE_FILE)))
-    trained = profile_files.load(profile, COUNTS_FILE)
-    whole = _joined(reports, reduce(merge, map(profile_files.load, windows)))
+    reports = [_read_report(path) for path in windows]
+    reference = profile_files.load_reference(profile, with_sample=multivariate)
+    whole = _merged_window(reports, reduce(merge, map(profile_files.load, windows)))
     scores = {found.settings.get("score_output", "") for found in reports}
     if len(scores) > 1:
         raise ConfigError(f"Expected reports on one score, received {sorted(scores)}.")
     ignored = {name for found in reports for name in found.settings.get("ignore_features", ())}
-    floors = training_floors(known, trained, whole.end_ms - whole.start_ms, settings.min_rows)
     settings = replace(
         settings,
         score_output=scores.pop(),
         ignore_features=tuple(sorted({*settings.ignore_features, *ignored})),
-        season_floors=floors,
     )
-    sample = None
-    if multivariate:
-        sample = pq.read_table(io.BytesIO(read_bytes(os.path.join(profile, reference.SAMPLE_FILE))))
-    found = monitor(known, whole, settings, baseline=trained, sample=sample)
-    return Comparison(found, known, whole.profile, settings)
+    length_ms = whole.end_ms - whole.start_ms
+    settings = with_training_floors(settings, reference.profile, reference.counts, length_ms)
+    found = monitor(
+        reference.profile, whole, settings, baseline=reference.counts, sample=reference.sample
+    )
+    return Comparison(found, reference.profile, whole.profile, settings)
 
 
-def _report(folder: str) -> DriftResult:
+def _read_report(folder: str) -> DriftResult:
     found = DRIFT_REPORT.find(folder)
     if found is None:
         raise DataError(
@@ -77,7 +62,7 @@ def _report(folder: str) -> DriftResult:
     return found
 
 
-def _joined(reports: Sequence[DriftResult], profile: WindowProfile) -> CountedWindow:
+def _merged_window(reports: Sequence[DriftResult], profile: WindowProfile) -> CountedWindow:
     """The windows as one, from the begin of the first to the end of the last."""
     in_order = sorted(reports, key=lambda found: (found.start_ms, found.window))
     names = [found.window for found in in_order]

@@ -1,12 +1,8 @@
 """Runs DriftMonitor: a window's log and a reference in, a drift report out."""
 
-import logging
 import os
-from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
@@ -14,25 +10,20 @@ from tfx.utils import io_utils
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult, FeatureDrift
 from tfx_loop.contracts.window_quality import RealisedQuality
-from tfx_loop.core.artifacts import Scalar, set_properties
+from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes, read_json, write_bytes
+from tfx_loop.core.storage import read_json, write_bytes
 from tfx_loop.data.prediction_log.window_files import Window, read_window_json
 from tfx_loop.monitoring.drift import page, telemetry
-from tfx_loop.monitoring.drift.calibration import training_floors
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.monitor import monitor, with_parts
+from tfx_loop.monitoring.drift.export import properties_of
+from tfx_loop.monitoring.drift.monitor import report_window
 from tfx_loop.monitoring.drift.quality import realised
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
-from tfx_loop.monitoring.drift.window import log_layout
 from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures, count_log
 from tfx_loop.monitoring.drift_monitor.settings import DriftMonitorSettings
-from tfx_loop.monitoring.profile import profile_files, reference
-from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
-
-_SAMPLE_ROWS = 1_000
-_LOG = logging.getLogger(__name__)
+from tfx_loop.monitoring.profile.profile_files import load_reference
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -46,55 +37,30 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Monitors one window; see DriftMonitor."""
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
-        profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
+        reference_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
         chosen = DriftMonitorSettings.from_properties(exec_properties)
         about = named_window(log_uri, chosen)
-        profile = reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE)))
-        trained = profile_files.load(profile_uri, COUNTS_FILE)
-        settings = chosen.part(DriftSettings)
-        if chosen.calibrate:
-            length_ms = about.end_ms - about.start_ms
-            floors = training_floors(profile, trained, length_ms, settings.min_rows)
-            settings = replace(settings, season_floors={**floors, **settings.season_floors})
-        sample, sample_rows = None, _SAMPLE_ROWS
-        if chosen.multivariate:
-            content = read_bytes(os.path.join(profile_uri, reference.SAMPLE_FILE))
-            sample, sample_rows = pq.read_table(pa.BufferReader(content)), MOST_ROWS
-        layout = log_layout(settings.score_output, sample_rows)
-        window = count_log(self._make_beam_pipeline, log_uri, about, profile, layout, output.uri)
-        previous = read_report(input_dict.get("previous_report"))
-        result = with_parts(
-            monitor(
-                profile,
-                window,
-                settings,
-                previous,
-                baseline=trained,
-                sample=sample,
-                breaches=breaches(input_dict.get("schema"), log_uri, profile, settings),
-            ),
-            profile,
-            window.profile,
-            settings,
-            previous,
-            read_evaluation(input_dict.get("evaluation")),
+        reference = load_reference(reference_uri, with_sample=chosen.multivariate)
+        settings = chosen.comparison(reference, about.end_ms - about.start_ms)
+        window = count_log(
+            self._make_beam_pipeline,
+            log_uri,
+            about,
+            reference.profile,
+            chosen.layout(),
+            output.uri,
         )
-        write_report(output.uri, result)
-        properties: dict[str, Scalar] = {
-            "verdict": result.verdict.value,
-            "reason": result.reason,
-            "window": result.window,
-            "model_version": result.model_version,
-            "drifted_features": len(result.drifted),
-            "faulty_features": len(result.faulty),
-            "rows": result.rows.current,
-        }
-        if result.estimated and "auc" in result.estimated.metrics:
-            properties["estimated_auc"] = result.estimated.metrics["auc"].value
-        set_properties(output, properties)
-        facts = " ".join(f"{name}={value}" for name, value in properties.items())
-        _LOG.info("drift_report %s uri=%s", facts, output.uri)
+        report = report_window(
+            reference,
+            window,
+            settings,
+            read_report(input_dict.get("previous_report")),
+            breaches=breaches(input_dict.get("schema"), log_uri, reference.profile, settings),
+            realised=read_evaluation(input_dict.get("evaluation")),
+        )
+        write_report(output.uri, report)
+        publish(output, "drift_report", properties_of(report))
 
 
 def write_report(uri: str, result: DriftResult) -> None:
@@ -109,16 +75,13 @@ def write_report(uri: str, result: DriftResult) -> None:
 
 def read_report(given: list[types.Artifact] | None) -> DriftResult | None:
     """Returns the report of the window before; None where there is none."""
-    if not given:
-        return None
-    uri = artifact_utils.get_single_uri(given)
-    return DRIFT_REPORT.read(uri)
+    return DRIFT_REPORT.read(artifact_utils.get_single_uri(given)) if given else None
 
 
 def breaches(
     given: list[types.Artifact] | None,
     log_uri: str,
-    profile: reference.ReferenceProfile,
+    profile: ReferenceProfile,
     settings: DriftSettings,
 ) -> list[FeatureDrift]:
     """Returns the log's breaches of the data's schema; none where no schema is given."""

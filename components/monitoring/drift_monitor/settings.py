@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.settings import NodeSettings
+from tfx_loop.monitoring.drift.calibration import with_training_floors
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
+from tfx_loop.monitoring.drift.window import log_layout
+from tfx_loop.monitoring.profile.layout import Layout
+from tfx_loop.monitoring.profile.profile_files import StoredReference
+
+# Runs of one value and arrival times show in a thousand rows; tests of all features want more.
+_SAMPLE_ROWS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +33,14 @@ class DriftMonitorSettings(DriftSettings, NodeSettings):
     score_output: str = "output.probability"
     calibrate: bool = True
     multivariate: bool = False
+
+    def layout(self) -> Layout:
+        """Returns where the log has what is counted."""
+        return log_layout(self.score_output, MOST_ROWS if self.multivariate else _SAMPLE_ROWS)
+
+    def comparison(self, reference: StoredReference, length_ms: int) -> DriftSettings:
+        """Returns when a feature has drifted in a window of this length."""
+        settings = self.part(DriftSettings)
+        if not self.calibrate:
+            return settings
+        return with_training_floors(settings, reference.profile, reference.counts, length_ms)

@@ -1,4 +1,4 @@
-"""Which rows does an Examples split hold, as one Arrow table? Read without Beam."""
+"""Rows of an Examples split as one Arrow table, read without Beam."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

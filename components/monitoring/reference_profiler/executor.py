@@ -1,13 +1,9 @@
 """Runs ReferenceProfiler: Examples in, profile and sample out."""
 
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
@@ -16,16 +12,15 @@ from tfx.utils import io_utils
 
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import write_bytes, write_json
-from tfx_loop.monitoring.profile import reference
 from tfx_loop.monitoring.profile.build import build, flat_table
-from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
-from tfx_loop.monitoring.profile.window_json import to_bytes
+from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
+from tfx_loop.monitoring.profile.training_counts import training_counts
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_split
 from tfx_loop.monitoring.reference_profiler.scoring import (
+    ScoredRows,
     Scorer,
-    permutation_importances,
     score_splits,
+    with_importances,
 )
 from tfx_loop.monitoring.reference_profiler.settings import ReferenceProfilerSettings
 
@@ -33,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
-    """Reads the splits, builds the profile, writes both files."""
+    """Reads the splits, builds the profile, writes the reference's files."""
 
     def Do(  # noqa: N802
         self,
@@ -47,30 +42,12 @@ class Executor(base_executor.BaseExecutor):
         settings = ReferenceProfilerSettings.from_properties(exec_properties)
         table = _read_examples(examples, settings.splits, schema)
         request = settings.request()
-        scorer = scored = None
-        if settings.score_signature:
-            uri = artifact_utils.get_single_instance(input_dict["model"]).uri
-            scorer = Scorer(uri, settings.score_signature, request.score)
-            splits = split_uris(examples, settings.score_splits)
-            scored = score_splits(splits, scorer, request.label, settings.importance_rows)
-        profile, sample = build(
-            table,
-            request,
-            spans_of(examples),
-            scored.scores if scored else None,
-            scored.labels if scored else None,
-        )
-        if scorer and scored and scored.records:
-            columns = sorted({feature.column for feature in profile.features})
-            metric, importances = permutation_importances(
-                scorer, scored.records, columns, request.label, request.seed
-            )
-            profile = replace(profile, importances=importances, importance_metric=metric)
+        scorer, scored = _scored(examples, input_dict.get("model"), settings)
+        profile, sample = build(table, request, spans_of(examples), scored.scores, scored.labels)
+        profile = with_importances(profile, scorer, scored, request.seed)
+        counts = training_counts(flat_table(table), profile, settings.count_windows)
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
-        write_json(os.path.join(output.uri, reference.PROFILE_FILE), reference.to_json(profile))
-        write_bytes(os.path.join(output.uri, reference.SAMPLE_FILE), _parquet(sample))
-        by_day = training_counts(flat_table(table), profile, settings.count_windows)
-        write_bytes(os.path.join(output.uri, COUNTS_FILE), to_bytes(by_day))
+        save_reference(StoredReference(profile, counts, sample), output.uri)
         spans = ",".join(str(span) for span in profile.spans)
         set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
         _LOG.info(
@@ -124,6 +101,21 @@ def split_uris(examples: list[types.Artifact], splits: Sequence[str]) -> list[st
     return uris
 
 
+def _scored(
+    examples: list[types.Artifact],
+    model: list[types.Artifact] | None,
+    settings: ReferenceProfilerSettings,
+) -> tuple[Scorer | None, ScoredRows]:
+    """Returns the model and what it scored; neither where no signature is named."""
+    if not settings.score_signature:
+        return None, ScoredRows()
+    uri = artifact_utils.get_single_uri(model or [])
+    scorer = Scorer(uri, settings.score_signature, settings.score_key)
+    splits = split_uris(examples, settings.score_splits)
+    rows = score_splits(splits, scorer, settings.label_key, settings.importance_rows)
+    return scorer, rows
+
+
 def _read_examples(examples: list[types.Artifact], splits: Sequence[str], schema: Any) -> Any:
     tables = [read_split(uri, schema) for uri in split_uris(examples, splits)]
     return joined([batch for table in tables for batch in table.to_batches()])
@@ -134,9 +126,3 @@ def _read_schema(artifacts: list[types.Artifact] | None) -> schema_pb2.Schema | 
         return None
     folder = artifact_utils.get_single_uri(artifacts)
     return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(folder))
-
-
-def _parquet(table: Any) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return bytes(sink.getvalue().to_pybytes())

@@ -1,8 +1,8 @@
-"""Which scores does a model give to the rows of Examples splits, and which columns matter to it?"""
+"""Scores that a model gives to rows of Examples splits, and which columns matter to it."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,27 +14,29 @@ from tfx_bsl.coders import example_coder
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers
+from tfx_loop.monitoring.profile.reference import ReferenceProfile
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_records
 
 FloatArray = npt.NDArray[np.float64]
 LOG_LOSS = "log_loss"
 SCORE_CHANGE = "score_change"
+# Keras' epsilon: a score of exactly 0 or 1 costs 16 nats and not infinitely many.
 _NEARLY = 1e-7
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Rows that were scored.
+class ScoredRows:
+    """Rows that a model scored.
 
     Attributes:
-        scores: One float64 a row.
+        scores: One float64 a row; None where no model was asked.
         labels: The label column, flat; None where there is none.
         records: Serialized tf.Examples of some of the rows, for the importances.
     """
 
-    scores: Any
-    labels: Any
-    records: tuple[bytes, ...]
+    scores: Any = None
+    labels: Any = None
+    records: tuple[bytes, ...] = ()
 
 
 class Scorer:
@@ -65,7 +67,27 @@ class Scorer:
         return _one_a_row(outputs, self._output, len(records))
 
 
-def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> Scored:
+def with_importances(
+    profile: ReferenceProfile, scorer: Scorer | None, rows: ScoredRows, seed: int
+) -> ReferenceProfile:
+    """Returns the profile with what each of its columns is worth to the model.
+
+    Args:
+        profile: Of the training rows.
+        scorer: The model; None to leave the profile as it is.
+        rows: What it scored; without records there is nothing to shuffle.
+        seed: Of the shuffling.
+    """
+    if scorer is None or not rows.records:
+        return profile
+    columns = sorted({feature.column for feature in profile.features})
+    metric, importances = permutation_importances(
+        scorer, rows.records, columns, profile.label, seed
+    )
+    return replace(profile, importances=importances, importance_metric=metric)
+
+
+def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> ScoredRows:
     """Scores all rows of some splits, in no promised order.
 
     Args:
@@ -90,7 +112,7 @@ def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> 
         raise DataError(
             f"Expected rows to score in {list(uris)}, received none. Correct score_splits."
         )
-    return Scored(
+    return ScoredRows(
         scores=pa.array(np.concatenate(scores)),
         labels=flat(joined(labels).column(label)) if label else None,
         records=tuple(record for _, record in kept),
@@ -106,7 +128,7 @@ def permutation_importances(
     loss, else the mean absolute change of the score. Below zero is chance: the column matters not.
     """
     examples = [tf.train.Example.FromString(record) for record in records]
-    usual = scorer(records)
+    before = scorer(records)
     known = _labels(examples, label)
     order = np.random.default_rng(seed).permutation(len(examples))
     found = {}
@@ -121,9 +143,9 @@ def permutation_importances(
         shuffled = scorer([example.SerializeToString() for example in examples])
         _give(examples, column, held)
         if known is None:
-            found[column] = float(np.abs(shuffled - usual).mean())
+            found[column] = float(np.abs(shuffled - before).mean())
         else:
-            found[column] = _log_loss(shuffled, known) - _log_loss(usual, known)
+            found[column] = _log_loss(shuffled, known) - _log_loss(before, known)
     return (SCORE_CHANGE if known is None else LOG_LOSS), found
 
 

@@ -1,22 +1,19 @@
 """Runs SkewMonitor: a reference's sample and a log in, a skew report out."""
 
-import logging
 import os
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts import skew_report
-from tfx_loop.core.artifacts import Scalar, set_properties
-from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes, read_json, write_bytes, write_json
+from tfx_loop.core.artifacts import Scalar, publish
+from tfx_loop.core.storage import write_bytes, write_json
 from tfx_loop.data.prediction_log.window_files import ROWS_FILE, read_window_json
-from tfx_loop.monitoring.profile import reference
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.skew_monitor import page
 from tfx_loop.monitoring.skew_monitor.settings import SkewMonitorSettings
 from tfx_loop.monitoring.skew_monitor.skew import (
@@ -24,8 +21,6 @@ from tfx_loop.monitoring.skew_monitor.skew import (
     log_columns,
     parse_keys,
 )
-
-_LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -43,11 +38,11 @@ class Executor(base_executor.BaseExecutor):
         settings = SkewMonitorSettings.from_properties(exec_properties)
         keys = parse_keys(settings.keys)
         window = read_window_json(log_uri)
-        log = read_parquet(os.path.join(log_uri, ROWS_FILE), keys)
+        log = open_table(os.path.join(log_uri, ROWS_FILE))
         found = find_skew_of_reference(
-            reference.from_json(read_json(os.path.join(profile_uri, reference.PROFILE_FILE))),
-            read_parquet(os.path.join(profile_uri, reference.SAMPLE_FILE)),
-            log,
+            profile_files.load_profile(profile_uri),
+            profile_files.load_sample(profile_uri),
+            log.read(log_columns(log.schema.names, keys)),
             keys,
             settings,
         )
@@ -62,24 +57,4 @@ class Executor(base_executor.BaseExecutor):
             "rows": found.rows,
             "skewed_features": len(found.skewed),
         }
-        set_properties(output, properties)
-        facts = " ".join(f"{name}={value}" for name, value in properties.items())
-        _LOG.info("skew_report %s uri=%s", facts, output.uri)
-
-
-def read_parquet(uri: str, keys: dict[str, str] | None = None) -> Any:
-    """Returns the rows of a file; with keys only the columns that matter of a log.
-
-    Raises:
-        DataError: The file is cut off, or no Parquet.
-    """
-    content = read_bytes(uri)
-    try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        names = file.schema_arrow.names
-        return file.read(columns=names if keys is None else log_columns(names, keys))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"Expected whole Parquet rows in {uri}, received: {error}. Run the node again that "
-            "wrote them."
-        ) from error
+        publish(output, "skew_report", properties)
