@@ -1,13 +1,14 @@
-"""The README's pipeline runs as it stands on what `make demo` left."""
+"""What the README shows of the demo is so, and its pipeline runs on what `make demo` left."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from demo_run import DemoRun
+from demo_run import WINDOWS, DemoRun
 from documents import README, fences
 from time_limits import seconds
 
@@ -42,3 +43,15 @@ def test_the_pipeline_of_the_readme_decides_on_a_window_of_the_demo(
     assert decision["evidence"]["labelled_rows"] > 5000
     measured = decision["evidence"]["avoidable_loss"]
     assert measured["rows"] == decision["evidence"]["labelled_rows"]
+
+
+def test_the_demo_prints_the_table_that_the_readme_shows(demo_run: DemoRun) -> None:
+    def rows(text: str) -> list[list[str]]:
+        return [line.split() for line in re.findall(r"^2013-\d\d .*$", text, re.MULTILINE)]
+
+    shown, printed = rows(README), rows(demo_run.printed)
+    assert len(shown) == 10
+    assert len(printed) == WINDOWS
+    # Before the first retraining nothing is left to chance; the flights are the same all along.
+    assert printed[:2] == shown[:2]
+    assert [row[:2] for row in printed] == [row[:2] for row in shown[:WINDOWS]]
