@@ -1,23 +1,19 @@
-"""What is serving now, and what served before?
+"""The content of `deployment.json`: what serves now, and what served before.
 
-The deployment record is a small JSON file beside the numbered versions. It answers on every
+The deployment record is a small file beside the numbered versions. It answers on every
 runner, also where no handle on ML Metadata exists. The champion is the version that it calls
 stable; never "the latest blessed".
 """
 
 import dataclasses
 import hashlib
-import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
-
-FILE_NAME = "deployment.json"
-SCHEMA_VERSION = 1
+from tfx_loop.core.json_file import JsonFile
 
 
 class DeploymentState(str, Enum):
@@ -62,6 +58,13 @@ class Deployment:
 class DeploymentRecord:
     """All versions that were ever pushed to one base path, oldest first."""
 
+    # Readers without the library take the stable version's number from the file.
+    JSON_KEYS: ClassVar = {
+        "model_name": "model_name",
+        "stable": "stable_version",
+        "versions": "versions",
+    }
+
     model_name: str
     versions: tuple[Deployment, ...] = ()
 
@@ -69,6 +72,11 @@ class DeploymentRecord:
     def stable(self) -> Deployment | None:
         """The champion: the version that should be serving."""
         return next((v for v in reversed(self.versions) if v.state is DeploymentState.STABLE), None)
+
+    @property
+    def stable_version(self) -> int | None:
+        """Number of the champion; None where nothing serves."""
+        return self.stable.version if self.stable else None
 
     @property
     def next_version(self) -> int:
@@ -91,14 +99,13 @@ class DeploymentRecord:
         versions = sorted([*kept, deployment], key=lambda v: v.version)
         return dataclasses.replace(self, versions=tuple(versions))
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the JSON object of the file."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "model_name": self.model_name,
-            "stable": self.stable.version if self.stable else None,
-            "versions": [{**dataclasses.asdict(v), "state": v.state.value} for v in self.versions],
-        }
+
+DEPLOYMENT_RECORD = JsonFile(
+    name="deployment.json",
+    kind=DeploymentRecord,
+    title="a deployment record",
+    remedy="Push with the release that wrote it.",
+)
 
 
 def read_record(base_path: str, model_name: str) -> DeploymentRecord:
@@ -107,34 +114,16 @@ def read_record(base_path: str, model_name: str) -> DeploymentRecord:
     Raises:
         DataError: The file is of another model, another schema, or damaged.
     """
-    uri = os.path.join(base_path, FILE_NAME)
-    try:
-        content = storage.read_json(uri)
-    except FileNotFoundError:
+    record = DEPLOYMENT_RECORD.find(base_path)
+    if record is None:
         return DeploymentRecord(model_name)
-    if content.get("schema_version") != SCHEMA_VERSION:
+    if record.model_name != model_name:
         raise DataError(
-            f"Expected schema_version {SCHEMA_VERSION} in {uri}, "
-            f"received {content.get('schema_version')!r}. Push with the release that wrote it."
+            f"Expected the deployment record of {model_name!r} in "
+            f"{DEPLOYMENT_RECORD.path(base_path)}, received that of {record.model_name!r}. Give "
+            "each model a base path of its own."
         )
-    if content.get("model_name") != model_name:
-        raise DataError(
-            f"Expected the deployment record of {model_name!r} in {uri}, received that of "
-            f"{content.get('model_name')!r}. Give each model a base path of its own."
-        )
-    try:
-        versions = tuple(
-            Deployment(**{**entry, "state": DeploymentState(entry["state"])})
-            for entry in content["versions"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"Expected a deployment record in {uri}, received: {error!r}.") from error
-    return DeploymentRecord(model_name, versions)
-
-
-def write_record(base_path: str, record: DeploymentRecord) -> None:
-    """Replaces the record whole."""
-    storage.write_json(os.path.join(base_path, FILE_NAME), record.to_json())
+    return record
 
 
 def model_digest(folder: Path) -> str:

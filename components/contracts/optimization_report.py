@@ -1,21 +1,16 @@
-"""What did an optimiser do to a model, what did that cost, and why was this variant chosen?
+"""The content of `optimization_report.json`: what was done to a model, and what that cost.
 
-One report a run of Quantizer, Pruner, Distiller or `loop compress`, written as
-`optimization_report.json`. A number that could not be measured is None, never NaN.
+One report a run of Quantizer, Pruner, Distiller or `loop compress`; VariantChooser, `loop report`
+and the page read it. A number that could not be measured is None, never NaN.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
-from tfx_loop.core import json_codec
-from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_json, write_json
+from tfx_loop.core.json_file import JsonFile
 
-SCHEMA_VERSION = 1
-FILE_NAME = "optimization_report.json"
 OVERALL = "overall"
 
 
@@ -276,46 +271,11 @@ class OptimizationResult:
     rows: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the report as a JSON object; NaN and infinity become None."""
-        content: dict[str, Any] = json_codec.to_json(self)
-        return {"schema_version": content.pop("schema_version"), **content}
 
 
-def from_json(content: Mapping[str, Any], source: str = "the report") -> OptimizationResult:
-    """Returns the report that a JSON object holds.
-
-    Raises:
-        DataError: It is no OptimizationReport, or one of a newer schema.
-    """
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION or "technique" not in content:
-        raise DataError(
-            f"Expected an OptimizationReport of schema {SCHEMA_VERSION} in {source}, "
-            f"received schema_version {version!r} with {', '.join(list(content)[:5]) or 'nothing'}."
-            " Name a report that loop compress or an optimiser wrote."
-        )
-    report: OptimizationResult = json_codec.from_json(OptimizationResult, content, source)
-    return report
-
-
-def write_report(report: OptimizationResult, path: str | Path) -> None:
-    """Writes the report whole; `path` is the file (or its remote URI)."""
-    write_json(str(path), report.to_json())
-
-
-def read_report(path: str | Path) -> OptimizationResult:
-    """Returns the report of a file.
-
-    Raises:
-        DataError: There is no file, or it holds no OptimizationReport.
-    """
-    try:
-        content = read_json(str(path))
-    except OSError as error:
-        raise DataError(
-            f"Expected a report at {path}, received: {error.strerror or error}. Check the path."
-        ) from error
-    return from_json(content, str(path))
+OPTIMIZATION_REPORT = JsonFile(
+    name="optimization_report.json",
+    kind=OptimizationResult,
+    title="an OptimizationReport",
+    remedy="Name a report that loop compress or an optimiser of this release wrote.",
+)

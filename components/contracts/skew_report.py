@@ -1,12 +1,11 @@
-"""What does a skew report say? The report, its verdicts and its JSON."""
+"""The content of `skew_report.json`: whether serving saw what training saw, row by row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-SCHEMA_VERSION = 1
-REPORT_FILE = "skew_report.json"
+from tfx_loop.core.json_file import JsonFile
 
 # Reasons of a verdict; the first four are also those of a feature, the worst first.
 TYPE_CHANGED = "type_changed"
@@ -98,7 +97,9 @@ class SkewResult:
         return (*differ, *self.absent_in_serving, *self.absent_in_training)
 
 
-def to_json(report: SkewResult) -> dict[str, Any]:
-    """Returns the content of `skew_report.json`, which `loop skew --json` prints, too."""
-    content = asdict(report)
-    return {"schema_version": SCHEMA_VERSION, **content, "verdict": report.verdict.value}
+SKEW_REPORT = JsonFile(
+    name="skew_report.json",
+    kind=SkewResult,
+    title="a skew report",
+    remedy="Run SkewMonitor of this release on the window again.",
+)

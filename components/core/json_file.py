@@ -7,6 +7,7 @@ know are left out, so that a newer writer may add some; a field that older files
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tfx_loop.core import storage
@@ -62,40 +63,49 @@ class JsonFile(Generic[T]):
             raise DataError(f"{str(error).rstrip('.')}. {self.remedy}") from error
         return value
 
-    def path(self, folder: str) -> str:
+    def path(self, folder: str | Path) -> str:
         """Returns the file's path or URI in a folder."""
         return os.path.join(folder, self.name)
 
-    def write(self, folder: str, value: T) -> None:
-        """Writes the file whole."""
-        storage.write_json(self.path(folder), self.content(value))
+    def write(self, value: T, folder: str | Path) -> None:
+        """Writes the file into a folder, whole."""
+        self.save(value, self.path(folder))
 
-    def read(self, folder: str) -> T:
+    def save(self, value: T, path: str | Path) -> None:
+        """Writes the file under a name of the caller's choice, whole."""
+        storage.write_json(str(path), self.content(value))
+
+    def read(self, folder: str | Path) -> T:
         """Returns what the file in a folder holds.
 
         Raises:
             DataError: There is none, or it cannot be read.
         """
-        value = self.find(folder)
-        if value is None:
-            raise DataError(
-                f"Expected {self.title} at {self.path(folder)}, found none. {self.remedy}"
-            )
-        return value
+        return self.load(self.path(folder))
 
-    def find(self, folder: str) -> T | None:
+    def find(self, folder: str | Path) -> T | None:
         """Returns what the file in a folder holds; None where there is none.
 
         Raises:
             DataError: It cannot be read.
         """
-        path = self.path(folder)
+        return self._loaded(self.path(folder))
+
+    def load(self, path: str | Path) -> T:
+        """Returns what a file of any name holds; raises as `read`."""
+        value = self._loaded(str(path))
+        if value is None:
+            raise DataError(f"Expected {self.title} at {path}, found no file. {self.remedy}")
+        return value
+
+    def _loaded(self, path: str) -> T | None:
         try:
             content = storage.read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise DataError(
-                f"Expected {self.title} at {path}, received: {error.strerror or error}."
+                f"Expected {self.title} at {path}, received: {error.strerror or error}. Check the "
+                "path and its permissions."
             ) from error
         return self.value(content, path)

@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
-    from tfx_loop.contracts.optimization_report import OptimizationVerdict
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
     from tfx_loop.optimization.file_compression.request import CompressionRequest
     from tfx_loop.optimization.file_compression.run import compress
@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")
         raise ChildFailed(said, cause=error.cause, log_tail=error.log_tail) from error
     if args.json:
-        conventions.print_json(report.to_json())
+        conventions.print_json(OPTIMIZATION_REPORT.content(report))
     else:
         files = ", ".join(sorted(os.listdir(args.out)))
         show(*rungs_parts(report), f"{report.explanation}.\n{args.out}: {files}")

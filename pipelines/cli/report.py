@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Shows the report; returns 0."""
-    from tfx_loop.contracts.optimization_report import read_report
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
 
     found = _report_file(args.model)
     if found is not None:
-        return _show_report(read_report(found), args)
+        return _show_report(OPTIMIZATION_REPORT.load(found), args)
     return _show_model(args)
 
 
@@ -47,13 +47,14 @@ def _report_file(path: Path) -> Path | None:
 
 
 def _show_report(report: "OptimizationResult", args: argparse.Namespace) -> int:
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
     from tfx_loop.optimization.reporting.page import render
     from tfx_loop.optimization.reporting.terminal import report_parts
 
     if args.page is not None:
         conventions.write_file(args.page, render(report), "--page")
     if args.json:
-        conventions.print_json(report.to_json())
+        conventions.print_json(OPTIMIZATION_REPORT.content(report))
     else:
         show(*report_parts(report))
     return conventions.SUCCESS

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares the rows; returns 0 without skew and 3 with it."""
-    from tfx_loop.contracts.skew_report import SkewVerdict, to_json
+    from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
     from tfx_loop.monitoring.skew_monitor.skew import SkewSettings, find_skew, parse_keys
 
     report = find_skew(
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
     )
     if args.json:
-        conventions.print_json(to_json(report))
+        conventions.print_json(SKEW_REPORT.content(report))
     else:
         show(*parts(report))
     skewed = report.verdict is SkewVerdict.SKEWED

@@ -88,5 +88,5 @@ def write_report(folder: Path, *, fault: str | None = None, rows: int = 3000) ->
             FeatureDrift(feature="hour", type="integer"),
         ),
     )
-    DRIFT_REPORT.write(str(folder), report)
+    DRIFT_REPORT.write(report, folder)
     return folder

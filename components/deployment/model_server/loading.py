@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from tfx_loop.contracts.variant_note import FLOAT, TFLITE, read_note
 from tfx_loop.deployment.model_server.logging_gateway import Servable
 from tfx_loop.deployment.model_server.saved_model_servable import SavedModelServable
 from tfx_loop.deployment.model_server.tflite_servable import TFLiteServable
 from tfx_loop.models.formats import is_saved_model, tflite_file
-from tfx_loop.models.variant import FLOAT, TFLITE, read_note
 
 
 def load_version(version: int, folder: Path, prefer_tflite: bool = False) -> Servable:

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from tfx_loop.contracts.variant_note import FLOAT
 from tfx_loop.core.errors import DataError, ServingError, first_line
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import is_saved_model
 from tfx_loop.models.saved_model.graph import SERVE_TAG, public_signatures, read_graph, specs
 from tfx_loop.models.tensors import Array
-from tfx_loop.models.variant import FLOAT
 
 
 class SavedModelServable:

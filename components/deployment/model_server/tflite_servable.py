@@ -12,13 +12,13 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from tfx_loop.contracts.variant_note import VariantNote
 from tfx_loop.core.errors import ModelError, ServingError
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, Array, TensorSpec
-from tfx_loop.models.variant import Note
 
 _PREDICT_METHOD = "tensorflow/serving/predict"
 
@@ -26,7 +26,7 @@ _PREDICT_METHOD = "tensorflow/serving/predict"
 class TFLiteServable:
     """One loaded version. Safe for many threads, which wait for each other."""
 
-    def __init__(self, version: int, file: Path, note: Note) -> None:
+    def __init__(self, version: int, file: Path, note: VariantNote) -> None:
         """Loads it.
 
         Args:

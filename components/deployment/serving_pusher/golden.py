@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_loop.contracts.variant_note import TFLITE, read_note
 from tfx_loop.core.errors import DataError, ModelError, ModelRejected, first_line
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
@@ -24,7 +25,6 @@ from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
-from tfx_loop.models.variant import TFLITE, read_note
 
 _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-5

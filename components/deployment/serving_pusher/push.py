@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Protocol
 
 from tfx_loop.contracts.deployment_record import (
+    DEPLOYMENT_RECORD,
     Deployment,
     DeploymentRecord,
     DeploymentState,
     model_digest,
     read_record,
-    write_record,
 )
+from tfx_loop.contracts.variant_note import FLOAT, TFLITE, VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
 from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
-from tfx_loop.models.variant import FLOAT, TFLITE, Note, read_note, write_note
 
 POLL_SECONDS = 0.2
 _FAILED_STATES = ("END", "UNLOADING")
@@ -134,7 +134,7 @@ def push(
     started = _own_entry(record, order.run_id, digest)
     record = _without_interrupted(record, base, kept=started)
     if started is not None and started.state is DeploymentState.STABLE:
-        write_record(order.base_path, record)
+        DEPLOYMENT_RECORD.write(record, order.base_path)
         return started
     stable = record.stable
     deployment = started or Deployment(
@@ -148,7 +148,7 @@ def push(
         replaced=stable.version if stable else None,
         state=DeploymentState.PUSHING,
     )
-    write_record(order.base_path, record.with_version(deployment))
+    DEPLOYMENT_RECORD.write(record.with_version(deployment), order.base_path)
     try:
         _publish(order, base, deployment)
         _wait_until_available(server, deployment.version, order, now_ms, sleep)
@@ -158,10 +158,10 @@ def push(
         _withdraw(base, deployment.version)
         reason = str(error) or type(error).__name__
         failed = dataclasses.replace(deployment, state=DeploymentState.FAILED, reason=reason)
-        write_record(order.base_path, record.with_version(failed))
+        DEPLOYMENT_RECORD.write(record.with_version(failed), order.base_path)
         raise
     deployment = dataclasses.replace(deployment, state=DeploymentState.STABLE)
-    write_record(order.base_path, record.with_version(deployment))
+    DEPLOYMENT_RECORD.write(record.with_version(deployment), order.base_path)
     logging.info(
         "push model=%s version=%d replaced=%s",
         order.model_name,
@@ -212,8 +212,8 @@ def _publish(order: Push, base: Path, deployment: Deployment) -> None:
         file = tflite_file(staged)
         if file is not None:
             os.rename(file, staged / SERVED_TFLITE_NAME)
-        note = Note(variant=deployment.variant, examples_input=order.examples_input)
-        write_note(staged, note)
+        note = VariantNote(variant=deployment.variant, examples_input=order.examples_input)
+        VARIANT_NOTE.write(note, staged)
         for path in (*staged.rglob("*"), staged):
             storage.sync(path)
         os.rename(staged, target)

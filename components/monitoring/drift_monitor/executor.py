@@ -69,7 +69,7 @@ def write_report(uri: str, result: DriftResult) -> None:
     text = telemetry.prometheus_text(found)
     write_bytes(os.path.join(uri, page.PAGE_FILE), page.render(result).encode())
     write_bytes(os.path.join(uri, telemetry.PROMETHEUS_FILE), text.encode())
-    DRIFT_REPORT.write(uri, result)
+    DRIFT_REPORT.write(result, uri)
     telemetry.record(found)
 
 

@@ -53,7 +53,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _write(decision: DecisionRecord, output: types.Artifact) -> None:
-    RETRAIN_DECISION.write(output.uri, decision)
+    RETRAIN_DECISION.write(decision, output.uri)
     avoidable = decision.evidence.avoidable_loss
     properties: dict[str, int | float | str] = {
         "verdict": decision.verdict.value,

@@ -8,9 +8,9 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_loop.contracts import skew_report
+from tfx_loop.contracts.skew_report import SKEW_REPORT
 from tfx_loop.core.artifacts import Scalar, publish
-from tfx_loop.core.storage import write_bytes, write_json
+from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import ROWS_FILE, read_window_json
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.profile import profile_files
@@ -49,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
         found = replace(found, window=window.window, model_name=window.model_name)
         output = artifact_utils.get_single_instance(output_dict["skew_report"])
         write_bytes(os.path.join(output.uri, page.PAGE_FILE), page.render(found).encode())
-        write_json(os.path.join(output.uri, skew_report.REPORT_FILE), skew_report.to_json(found))
+        SKEW_REPORT.write(found, output.uri)
         properties: dict[str, Scalar] = {
             "verdict": found.verdict.value,
             "reason": found.reason,

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfx_loop.contracts.optimization_report import read_report
+from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
 from tfx_loop.core.errors import ConfigError, LoopError
 
 MODEL_FILE, MODEL_FOLDER = "model.tflite", "saved_model"
@@ -83,7 +83,7 @@ def _publish(stage: Path, out: Path) -> None:
 
 def _has_report(folder: Path) -> bool:
     try:
-        read_report(folder / REPORT_FILE)
-    except (LoopError, OSError):
+        OPTIMIZATION_REPORT.load(folder / REPORT_FILE)
+    except LoopError:
         return False
     return True

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
     MetricUsed,
     ModelFacts,
     OptimizationReason,
     OptimizationResult,
     OptimizationVerdict,
     Parity,
-    write_report,
 )
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError
@@ -103,7 +103,7 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
         report = _report(task, found, Path(scratch), progress)
         if report.verdict is OptimizationVerdict.KEPT:
             shutil.copy(variant, stage / MODEL_FILE)
-        write_report(report, stage / REPORT_FILE)
+        OPTIMIZATION_REPORT.save(report, stage / REPORT_FILE)
         write_bytes(str(stage / PAGE_FILE), render(report).encode())
     return report
 

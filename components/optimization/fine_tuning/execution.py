@@ -17,10 +17,9 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_loop.contracts.optimization_report import (
-    FILE_NAME,
+    OPTIMIZATION_REPORT,
     OptimizationResult,
     OptimizationVerdict,
-    write_report,
 )
 from tfx_loop.core.artifacts import Scalar, set_properties
 from tfx_loop.core.child_process.worker import Worker
@@ -88,7 +87,7 @@ def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing:
     """Writes the report and the properties of both outputs, and says so in the log."""
     child = artifact_utils.get_single_instance(outputs["model"])
     artifact = artifact_utils.get_single_instance(outputs["optimization_report"])
-    write_report(report, f"{artifact.uri}/{FILE_NAME}")
+    OPTIMIZATION_REPORT.write(report, artifact.uri)
     set_properties(artifact, _properties(report, variant))
     set_properties(child, {"variant": variant})
     _LOG.info(

@@ -13,8 +13,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from tfx_loop.contracts import optimization_report
-from tfx_loop.contracts.optimization_report import OptimizationResult, OptimizationVerdict
+from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
+    OptimizationResult,
+    OptimizationVerdict,
+)
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
@@ -58,9 +61,7 @@ class Executor(base_executor.BaseExecutor):
             told = _report(settings, request, result, worker)
             if result.chosen is None:
                 _pass_on(settings, request, worker, source, folder)
-        optimization_report.write_report(
-            told, os.path.join(written.uri, optimization_report.FILE_NAME)
-        )
+        OPTIMIZATION_REPORT.write(told, written.uri)
         variant = result.chosen.mode if result.chosen else "float"
         set_properties(model, {"variant": variant})
         set_properties(

@@ -12,8 +12,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from tfx_loop.contracts import optimization_report as reports
-from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResult
+from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
+    ModelFacts,
+    OptimizationResult,
+    OptimizationVerdict,
+)
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
@@ -52,9 +56,7 @@ class Executor(base_executor.BaseExecutor):
                     size_bytes=facts[name].size.raw_bytes,
                     latency_ms=_latency(facts[name]),
                     blessed=model_utils.is_model_blessed(blessing[0]) if blessing else None,
-                    kept=None
-                    if report is None
-                    else report.verdict is reports.OptimizationVerdict.KEPT,
+                    kept=None if report is None else report.verdict is OptimizationVerdict.KEPT,
                 )
             )
         choice = choose(candidates, target)
@@ -64,10 +66,7 @@ class Executor(base_executor.BaseExecutor):
         # Lineage goes on from here to the variant that was evaluated.
         set_properties(passed, {"chosen_input": f"model_{names.index(chosen) + 1}"})
         result = artifact_utils.get_single_instance(output_dict["optimization_report"])
-        reports.write_report(
-            report_of(choice, candidates, facts, target),
-            os.path.join(result.uri, reports.FILE_NAME),
-        )
+        OPTIMIZATION_REPORT.write(report_of(choice, candidates, facts, target), result.uri)
         properties = {
             "verdict": "KEPT" if choice.chosen else "NOT_KEPT",
             "variant": chosen,
@@ -80,7 +79,7 @@ class Executor(base_executor.BaseExecutor):
 def _report(given: list[types.Artifact] | None) -> OptimizationResult | None:
     if not given:
         return None
-    return reports.read_report(os.path.join(given[0].uri, reports.FILE_NAME))
+    return OPTIMIZATION_REPORT.read(given[0].uri)
 
 
 def _facts(model: types.Artifact, name: str, report: OptimizationResult | None) -> ModelFacts:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tfx import v1 as tfx
 
-from tfx_loop.contracts.optimization_report import OptimizationResult, read_report
+from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationResult
 from tfx_loop.core.storage import read_json, write_bytes
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.optimization.reporting import page
@@ -77,4 +77,4 @@ def _run(pipeline: tfx.dsl.Pipeline, say: Say) -> None:
 
 def _reports(folder: Path) -> dict[str, OptimizationResult]:
     files = folder.glob("artifacts/*/optimization_report/*/optimization_report.json")
-    return {path.parts[-4]: read_report(path) for path in sorted(files)}
+    return {path.parts[-4]: OPTIMIZATION_REPORT.load(path) for path in sorted(files)}

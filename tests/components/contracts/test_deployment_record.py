@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.contracts.deployment_record import (
+    DEPLOYMENT_RECORD,
     Deployment,
     DeploymentRecord,
     DeploymentState,
     model_digest,
     read_record,
-    write_record,
 )
 from tfx_loop.core.errors import DataError
 
@@ -46,7 +46,7 @@ def record_of(states):
 def test_the_record_survives_a_round_trip(tmp_path_factory, states):
     folder = str(tmp_path_factory.mktemp("base"))
     record = record_of(states)
-    write_record(folder, record)
+    DEPLOYMENT_RECORD.write(record, folder)
     assert read_record(folder, "flights") == record
 
 
@@ -85,7 +85,8 @@ def test_a_push_that_is_under_way_or_failed_leaves_the_stable_version():
 
 
 def test_the_file_reads_as_the_design_draws_it(tmp_path):
-    write_record(str(tmp_path), record_of([DeploymentState.STABLE, DeploymentState.STABLE]))
+    record = record_of([DeploymentState.STABLE, DeploymentState.STABLE])
+    DEPLOYMENT_RECORD.write(record, tmp_path)
     content = json.loads((tmp_path / "deployment.json").read_text())
     assert content["schema_version"] == 1
     assert content["model_name"] == "flights"
@@ -100,7 +101,7 @@ def test_before_the_first_push_the_record_is_empty(tmp_path):
 
 
 def test_the_record_of_another_model_is_refused(tmp_path):
-    write_record(str(tmp_path), record_of([DeploymentState.STABLE]))
+    DEPLOYMENT_RECORD.write(record_of([DeploymentState.STABLE]), str(tmp_path))
     with pytest.raises(DataError, match="Expected the deployment record of 'taxi'"):
         read_record(str(tmp_path), "taxi")
 
@@ -110,7 +111,7 @@ def test_another_schema_is_refused(tmp_path, version):
     (tmp_path / "deployment.json").write_text(
         json.dumps({"schema_version": version, "model_name": "flights", "versions": []})
     )
-    with pytest.raises(DataError, match="Expected schema_version 1"):
+    with pytest.raises(DataError, match="Expected a deployment record of schema_version 1"):
         read_record(str(tmp_path), "flights")
 
 
@@ -120,13 +121,13 @@ def test_another_schema_is_refused(tmp_path, version):
         None,
         [{}],
         [{"state": "stable"}],
-        [{**record_of([DeploymentState.STABLE]).to_json(), "state": "?"}],
+        [{**DEPLOYMENT_RECORD.content(record_of([DeploymentState.STABLE])), "state": "?"}],
     ],
 )
 def test_a_damaged_record_is_a_data_error_that_names_the_file(tmp_path, versions):
     content = {"schema_version": 1, "model_name": "flights", "versions": versions}
     (tmp_path / "deployment.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"Expected a deployment record in .*deployment\.json"):
+    with pytest.raises(DataError, match=r"Expected .* in .*deployment\.json, versions.*Push with"):
         read_record(str(tmp_path), "flights")
 
 

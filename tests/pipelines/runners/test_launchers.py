@@ -6,10 +6,10 @@ import pytest
 from recorder import Node, Output, RecordedRun, decision_content, open_store
 
 from tfx_loop.contracts.deployment_record import (
+    DEPLOYMENT_RECORD,
     Deployment,
     DeploymentRecord,
     DeploymentState,
-    write_record,
 )
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.storage import write_json
@@ -42,7 +42,7 @@ def settings(tmp_path):
             state=state,
         )
         record = record.with_version(deployment)
-    write_record(settings.serving.base_path, record)
+    DEPLOYMENT_RECORD.write(record, settings.serving.base_path)
     return settings
 
 
@@ -128,7 +128,7 @@ def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(
 
 
 def test_without_a_champion_the_loop_says_to_train_first(settings, tmp_path):
-    write_record(settings.serving.base_path, DeploymentRecord("flights"))
+    DEPLOYMENT_RECORD.write(DeploymentRecord("flights"), settings.serving.base_path)
     with pytest.raises(DataError, match="Run the training pipeline once before the loop"):
         pipeline_of("MonitoringLauncher", settings, tmp_path)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from server_process import ServerProcess
 
+from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote
 from tfx_loop.core.errors import ServingError
 from tfx_loop.data.prediction_log.reader import read_window
-from tfx_loop.models.variant import Note, write_note
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
@@ -52,7 +52,7 @@ def add_version(base, version, models, *names, variant=None):
         else:
             shutil.copy(models / "int8", staged / name)
     if variant:
-        write_note(staged, Note(variant=variant))
+        VARIANT_NOTE.write(VariantNote(variant=variant), staged)
     staged.rename(base / str(version))
 
 

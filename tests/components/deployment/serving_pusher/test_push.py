@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
+from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
 from tfx_loop.deployment.serving_pusher.push import Push, push
-from tfx_loop.models.variant import Note, read_note, write_note
 
 NAME = "flights"
 
@@ -418,7 +418,7 @@ def test_record_and_version_folder_name_the_variant(desk, tmp_path, files, given
 
 
 def test_variant_that_the_folder_notes_is_taken_over(desk, tmp_path):
-    write_note(tmp_path, Note(variant="int16x8"))
+    VARIANT_NOTE.write(VariantNote(variant="int16x8"), tmp_path)
     (tmp_path / "tflite").touch()
     assert desk.order(model_dir=tmp_path).variant_name == "int16x8"
 
@@ -426,16 +426,16 @@ def test_variant_that_the_folder_notes_is_taken_over(desk, tmp_path):
 def test_variant_stands_in_record_and_folder_after_the_push(desk):
     desk.push("better", variant="pruned")
     assert read_record(str(desk.base), NAME).stable.variant == "pruned"
-    assert read_note(desk.base / "1", "none") == Note(variant="pruned")
+    assert read_note(desk.base / "1", "none") == VariantNote(variant="pruned")
     (desk.base / "1" / "variant.json").write_text('{"variant": 8}')
-    with pytest.raises(DataError, match="Expected the variant's name"):
+    with pytest.raises(DataError, match=r"Expected str in .*variant\.json, variant.*Write \{"):
         read_note(desk.base / "1", "none")
 
 
 def test_folder_without_a_note_says_the_default(tmp_path):
-    assert read_note(tmp_path, "float") == Note(variant="float")
+    assert read_note(tmp_path, "float") == VariantNote(variant="float")
     (tmp_path / "variant.json").write_text('{"variant": "int8"}')
-    assert read_note(tmp_path, "float") == Note(variant="int8")
+    assert read_note(tmp_path, "float") == VariantNote(variant="int8")
 
 
 def test_the_record_of_another_model_stops_the_push(desk):

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tfx_loop.contracts.skew_report import SkewVerdict, to_json
+from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.skew_monitor.page import render
@@ -242,7 +242,7 @@ def test_json_and_page_hold_what_was_found():
     training, served = pair()
     found = found_in(training, served.assign(x=-served["x"], city="<b>", extra=1))
     found = dataclasses.replace(found, window="2013-03", model_name="flights")
-    content = json.loads(json.dumps(to_json(found), allow_nan=False))
+    content = json.loads(json.dumps(SKEW_REPORT.content(found), allow_nan=False))
     assert (content["schema_version"], content["verdict"]) == (1, "SKEWED")
     assert content["features"][0]["feature"] == "city"
     assert content["settings"]["tolerated"] == 0.001

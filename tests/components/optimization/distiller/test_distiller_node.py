@@ -7,9 +7,9 @@ from digit_networks import digits
 from tfx.types import channel_utils
 
 from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
     OptimizationReason,
     OptimizationVerdict,
-    read_report,
 )
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.optimization.distiller.component import Distiller
@@ -35,7 +35,7 @@ def test_a_student_is_taught_served_and_reported(tmp_path):
     Executor().Do({"teacher": [teacher], "examples": [rows]}, made, properties(node))
     (student,), (artifact,) = made["model"], made["optimization_report"]
 
-    report = read_report(f"{artifact.uri}/optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(f"{artifact.uri}/optimization_report.json")
     assert (report.verdict, report.reason) == (
         OptimizationVerdict.KEPT,
         OptimizationReason.NO_BUDGET,

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
     ModelFacts,
     OptimizationReason,
     OptimizationResult,
     OptimizationVerdict,
     Size,
-    write_report,
 )
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.file_compression.folder import check_free, staged
@@ -27,7 +27,7 @@ REPORT = OptimizationResult(
 def write(out, model=b"new"):
     with staged(out) as stage:
         (stage / "model.tflite").write_bytes(model)
-        write_report(REPORT, stage / "report.json")
+        OPTIMIZATION_REPORT.save(REPORT, stage / "report.json")
 
 
 def test_a_new_folder_appears_with_its_parents_and_nothing_else(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
     Interval,
     Latency,
     Layer,
@@ -19,9 +20,6 @@ from tfx_loop.contracts.optimization_report import (
     RungStatus,
     Size,
     SliceResult,
-    from_json,
-    read_report,
-    write_report,
 )
 from tfx_loop.core.errors import DataError
 
@@ -68,32 +66,32 @@ REPORT = OptimizationResult(
 
 
 def test_what_was_written_is_read(tmp_path):
-    write_report(REPORT, tmp_path / "report.json")
-    assert read_report(tmp_path / "report.json") == REPORT
+    OPTIMIZATION_REPORT.save(REPORT, tmp_path / "report.json")
+    assert OPTIMIZATION_REPORT.load(tmp_path / "report.json") == REPORT
 
 
 def test_numbers_that_are_none_become_null_in_valid_json():
     shown = Interval(value=float("nan"), low=float("-inf"), high=np.float32(1.5))
-    text = json.dumps(
-        OptimizationResult(
-            **{**vars(REPORT), "overall": SliceResult(**{**vars(WHOLE), "drop": shown})}
-        ).to_json(),
-        allow_nan=False,
+    report = OptimizationResult(
+        **{**vars(REPORT), "overall": SliceResult(**{**vars(WHOLE), "drop": shown})}
     )
-    assert from_json(json.loads(text)).overall.drop == Interval(value=None, low=None, high=1.5)
+    text = json.dumps(OPTIMIZATION_REPORT.content(report), allow_nan=False)
+    assert OPTIMIZATION_REPORT.value(json.loads(text)).overall.drop == Interval(
+        value=None, low=None, high=1.5
+    )
 
 
 def test_fields_of_a_newer_writer_are_left_out():
-    content = REPORT.to_json()
+    content = OPTIMIZATION_REPORT.content(REPORT)
     content["parent"]["colour"] = "blue"
-    assert from_json(content) == REPORT
+    assert OPTIMIZATION_REPORT.value(content) == REPORT
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema_version=9), "schema 1 .* received schema_version 9"),
-        (lambda c: c.pop("technique"), "Expected an OptimizationReport"),
+        (lambda c: c.update(schema_version=9), "schema_version 1 .* received 9"),
+        (lambda c: c.pop("technique"), "Expected the field 'technique'.*Name a report that"),
         (lambda c: c.pop("parent"), "Expected the field 'parent'"),
         (lambda c: c.update(verdict="MAYBE"), "Expected one of KEPT, NOT_KEPT"),
         (lambda c: c.update(rungs=3), "Expected list .* rungs"),
@@ -101,7 +99,7 @@ def test_fields_of_a_newer_writer_are_left_out():
     ],
 )
 def test_what_is_no_report_is_refused(change, message):
-    content = REPORT.to_json()
+    content = OPTIMIZATION_REPORT.content(REPORT)
     change(content)
     with pytest.raises(DataError, match=message):
-        from_json(content)
+        OPTIMIZATION_REPORT.value(content)

@@ -11,9 +11,9 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx.types import channel_utils
 
 from tfx_loop.contracts.optimization_report import (
+    OPTIMIZATION_REPORT,
     OptimizationReason,
     OptimizationVerdict,
-    read_report,
 )
 from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
@@ -50,7 +50,7 @@ def test_a_pruned_model_serves_as_its_parent_and_is_reported(tmp_path):
     Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
     (child,), (artifact,) = made["model"], made["optimization_report"]
 
-    report = read_report(f"{artifact.uri}/optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(f"{artifact.uri}/optimization_report.json")
     assert (report.verdict, report.reason) == (
         OptimizationVerdict.KEPT,
         OptimizationReason.WITHIN_BUDGET,
@@ -103,7 +103,7 @@ def test_a_limit_that_is_broken_is_said(tmp_path):
     made = outputs(tmp_path / "out")
     Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
     (artifact,) = made["optimization_report"]
-    report = read_report(f"{artifact.uri}/optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(f"{artifact.uri}/optimization_report.json")
     assert report.verdict is OptimizationVerdict.NOT_KEPT
     assert "lost; 0 may be lost" in report.explanation
     assert artifact.get_int_custom_property("kept") in (0, None)

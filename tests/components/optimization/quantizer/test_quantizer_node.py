@@ -68,7 +68,7 @@ def run_node(trained, folder, eval_config="", **settings):
 
 
 def test_metric_label_and_slices_are_the_evaluator_s(trained, tmp_path):
-    from tfx_loop.contracts.optimization_report import read_report
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
 
     config = {
         "modelSpecs": [{"labelKey": "digit"}],
@@ -80,7 +80,7 @@ def test_metric_label_and_slices_are_the_evaluator_s(trained, tmp_path):
     quantized, written = run_node(
         trained, tmp_path, json.dumps(config), max_metric_drop=0.02, max_slice_drop=0.05
     )
-    report = read_report(tmp_path / "report" / "optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(tmp_path / "report" / "optimization_report.json")
     assert report.verdict.value == "KEPT"
     assert report.metric.name == "SparseCategoricalAccuracy"
     assert report.rows == {"calibration": 300, "choosing": 897}
@@ -97,13 +97,13 @@ def test_metric_label_and_slices_are_the_evaluator_s(trained, tmp_path):
 
 def test_float_goes_on_when_no_variant_keeps_to_the_budget(trained, tmp_path):
     """The pipeline does not fail; the gate's property says no."""
-    from tfx_loop.contracts.optimization_report import read_report
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
     from tfx_loop.models.predictor import open_predictor
 
     quantized, written = run_node(
         trained, tmp_path, mode="int8", max_metric_drop=0.0, label_key="digit"
     )
-    report = read_report(tmp_path / "report" / "optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(tmp_path / "report" / "optimization_report.json")
     assert (report.verdict.value, report.child) == ("NOT_KEPT", None)
     assert [rung.reason for rung in report.rungs] in (["not_certain"], ["over_budget"])
     assert written.get_int_custom_property("kept") == 0
@@ -144,7 +144,7 @@ def test_stock_evaluator_judges_whole_number_inputs(trained, tmp_path):
     from tfx.types import standard_artifacts
 
     from tfx_loop.contracts.model_evaluation import metrics_by_slice
-    from tfx_loop.contracts.optimization_report import read_report
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
     from tfx_loop.optimization.quantizer.component import Quantizer
 
     examples = importer.Importer(
@@ -189,7 +189,7 @@ def test_stock_evaluator_judges_whole_number_inputs(trained, tmp_path):
     tfx.orchestration.LocalDagRunner().run(pipeline)
     (written,) = (tmp_path / "root" / "Quantizer" / "optimization_report").glob("*")
     (evaluated,) = (tmp_path / "root" / "Evaluator" / "evaluation").glob("*")
-    report = read_report(written / "optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(written / "optimization_report.json")
     measured = metrics_by_slice(tfma.load_eval_result(str(evaluated)))["overall"]
     assert report.child.mode == "int8"
     assert report.child.inputs == ("image [?,8,8,1] int8",)

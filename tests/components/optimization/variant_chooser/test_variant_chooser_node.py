@@ -44,14 +44,14 @@ def run(tmp_path):
 def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
     from tfx.components.util import model_utils
 
-    from tfx_loop.contracts.optimization_report import read_report
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
 
     outputs = run(blessed=SIZES)
     copied = tmp_path / "chosen" / "Format-Serving" / "saved_model.pb"
     assert len(copied.read_bytes()) == SIZES["int8"]
     assert outputs["model"].get_string_custom_property("variant") == "int8"
     assert model_utils.is_model_blessed(outputs["model_blessing"])
-    report = read_report(tmp_path / "report" / "optimization_report.json")
+    report = OPTIMIZATION_REPORT.load(tmp_path / "report" / "optimization_report.json")
     assert [rung.reason for rung in report.rungs] == [
         "larger_than_chosen",
         "larger_than_chosen",
