@@ -1,4 +1,4 @@
-"""How do nodes become a pipeline, with or without a local ML Metadata store?"""
+"""Pipelines from nodes, with or without a local ML Metadata store."""
 
 from collections.abc import Sequence
 from typing import Any

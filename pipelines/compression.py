@@ -1,8 +1,8 @@
-"""Which steps lead from a trained model to its smallest variant that is still good enough?
+"""The compression nodes: from a trained model to its smallest variant that is still good enough.
 
 Distiller, Pruner and Quantizer in this order, any of them left out. Each result is a variant; each
 variant is judged by an Evaluator against the trained model, on the same rows; VariantChooser takes
-the best that passed. The trained model is a variant too: it is what is left when no other passes.
+the best that passed. The trained model is a variant too: it is taken when no other passes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from tfx_loop.optimization.variant_chooser.component import Variant, VariantChoo
 from tfx_loop.pipelines.evaluation.configs import variant_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 
+# Name of the trained model among the variants.
 PARENT = "float"
 _EXTRACTORS = "tfx_loop.pipelines.evaluation.variant_extractors"
 
@@ -77,7 +78,7 @@ class Compression:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedModel:
     """What the training pipeline gives.
 
     Attributes:
@@ -96,7 +97,7 @@ class Trained:
     blessing: Any = None
 
 
-def compression(trained: Trained, settings: CompressionSettings) -> Compression:
+def compression(trained: TrainedModel, settings: CompressionSettings) -> Compression:
     """Returns the nodes that make, judge and choose variants of a model.
 
     TFLite files take the network's inputs: Quantizer's variants can be judged, and served, where
@@ -136,7 +137,7 @@ def compression(trained: Trained, settings: CompressionSettings) -> Compression:
     return Compression([*nodes, chooser], chooser)
 
 
-def _variants(trained: Trained, settings: CompressionSettings) -> list[tuple[Any, str]]:
+def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tuple[Any, str]]:
     """Returns the optimisers with the names of what they make."""
     common: dict[str, Any] = {
         "examples": trained.network_examples or trained.examples,

@@ -1,7 +1,6 @@
-"""Which settings do the pipelines have, and which of them come from the environment?
+"""Settings of the pipelines, and the one reader of environment variables.
 
-Every setting is a field of a frozen dataclass that checks itself when made. Only this module reads
-environment variables.
+Every setting is a field of a frozen dataclass that checks itself when made.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which steps lead from a window of predictions to a decision?"""
+"""The monitoring pipeline: from a window of predictions to a decision about retraining."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from tfx_loop.monitoring.quality_monitor.component import QualityMonitor
 from tfx_loop.monitoring.retrain_decider.component import RetrainDecider
 from tfx_loop.pipelines.assembly import assemble, imported
 from tfx_loop.pipelines.config import Settings
-from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.evaluation.configs import served_config
 
 
@@ -34,8 +34,8 @@ class MonitoringRequest:
         training_start_ms: A retraining would use rows from this time on; None means all.
     """
 
-    window: Window
-    label_window: Window
+    window: MonitoringWindow
+    label_window: MonitoringWindow
     labelled_since_ms: int
     reference_profile_uri: str
     previous_decision_uri: str | None = None

@@ -1,4 +1,4 @@
-"""Which steps lead from spans of data to a model that serves?"""
+"""The training pipeline: from spans of data to a model that serves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tfx_loop.monitoring.skew_monitor.component import SkewMonitor
 from tfx_loop.monitoring.skew_monitor.skew import parse_keys
 from tfx_loop.pipelines.assembly import assemble, imported
 from tfx_loop.pipelines.config import Settings
-from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.evaluation.configs import challenger_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 
@@ -37,7 +37,7 @@ class TrainingRequest:
     spans: Sequence[int]
     champion_uri: str | None = None
     decision_uri: str | None = None
-    served_window: Window | None = None
+    served_window: MonitoringWindow | None = None
 
 
 def training_pipeline(
@@ -134,7 +134,9 @@ def training_pipeline(
     return assemble(f"{model.name}-training", nodes, settings.pipeline, metadata)
 
 
-def _skew_nodes(settings: Settings, window: Window, profiler: ReferenceProfiler) -> list[Any]:
+def _skew_nodes(
+    settings: Settings, window: MonitoringWindow, profiler: ReferenceProfiler
+) -> list[Any]:
     log = PredictionLogGen(
         log_dir=settings.serving.prediction_log,
         model_name=settings.model.name,

@@ -1,1 +1,1 @@
-"""What every page of tfx-loop is made of: a document of one file, and plots as inline SVG."""
+"""What pages and commands print with: documents, plots as inline SVG, tables and progress."""

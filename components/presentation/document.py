@@ -1,4 +1,4 @@
-"""How is a page put together? One HTML file: styles and plots inside, no script, no network."""
+"""HTML pages of one file: styles and plots inside, no script, no network."""
 
 from collections.abc import Collection, Iterable, Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""How is a plot drawn? Elements, scales and the columns that all plots of the page share."""
+"""Plots as SVG: elements, scales, and the columns that all plots of a page share."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+# Pixels at the page's full width: the drawing, and the margins for names (left) and notes (right)
+# that all plots share, so that their columns stand below each other.
 WIDTH = 1060
 LEFT = 118
 RIGHT = 172
@@ -74,6 +76,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Returns round numbers from at or below `low` to at or above `high`."""
     span = (high - low) or abs(high) or 1.0
     raw = span / about
+    # 1, 2, 2.5 and 5 times a power of ten: steps that a reader adds up without thinking.
     power = 10.0 ** math.floor(math.log10(raw))
     size = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
     first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
@@ -90,6 +93,7 @@ def apart(wanted: Sequence[float], gap: float) -> list[float]:
     """Moves labels so that neighbours are at least `gap` apart, as near to where they belong."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     placed = list(wanted)
+    # Neighbours give way by half of what is missing; a handful of labels needs few of 60 passes.
     for _ in range(60):
         for low, high in pairwise(order):
             missing = gap - (placed[high] - placed[low])

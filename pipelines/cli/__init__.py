@@ -1,1 +1,1 @@
-"""The loop command and its subcommands."""
+"""The command `loop`: a module a subcommand, and what they share."""

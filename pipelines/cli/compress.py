@@ -14,6 +14,7 @@ from tfx_loop.presentation.progress import Progress
 from tfx_loop.presentation.terminal import show
 
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
+# Spelled out here, as the enums that hold them take seconds to import.
 _TARGETS = ("smallest", "fastest", "edge_tpu")
 _RUNGS = (
     "int8",

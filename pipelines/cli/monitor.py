@@ -12,6 +12,7 @@ from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation.terminal import TextTable, show
 
 HELP = "did a file move away from a reference file, or is it broken?"
+# As many as stand on one screen, the most drifted first.
 _ROWS_SHOWN = 15
 _HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
 _ADVICE = {

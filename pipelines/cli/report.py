@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfx_loop.contracts.optimization_report import OptimizationResult
 
 HELP = "size, weights, losses and latency of a model, and how it was made smaller"
+# Of `loop compress`, and of an OptimizationReport artifact.
 _REPORTS = ("report.json", "optimization_report.json")
 
 

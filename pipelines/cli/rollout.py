@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HELP = "what devices run; promote a version to the next stage, or take it back"
 _SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
+# The newest; the history of a roll-out grows without end.
 _EVENTS_SHOWN = 10
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tfx_loop.contracts.skew_report import SkewResult
 
 HELP = "did the server see what training saw, for the same rows?"
+# As many as stand on one screen, the most different first.
 _ROWS_SHOWN = 15
 
 

@@ -1,1 +1,1 @@
-"""What does the control process remember, and by which rules does it let a retraining start?"""
+"""The control process: what it remembers, and the rules by which it lets a retraining start."""

@@ -1,22 +1,22 @@
-"""May a decision to retrain be launched now? Pure: no clock, no files, no store."""
+"""Admission of a decision to retrain. Pure: no clock, no files, no store."""
 
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 
 MS_PER_SECOND = 1000
 
 
-class Verdict(enum.Enum):
+class AdmissionVerdict(enum.Enum):
     """What the loop does with a decision."""
 
     RETRAIN = "RETRAIN"
     HOLD = "HOLD"
 
 
-class Reason(enum.Enum):
+class AdmissionReason(enum.Enum):
     """Why a decision was launched or held back; stable names, they stand in MLMD."""
 
     ADMITTED = "admitted"
@@ -36,7 +36,7 @@ class RetrainRequest:
     Attributes:
         claim_name: The unique name that this request would claim.
         model_version: The serving version that the decision is about.
-        window: The window whose evidence asked.
+        window: The window whose evidence asks for it.
     """
 
     claim_name: str
@@ -78,68 +78,68 @@ class History:
 class Admission:
     """The answer to a retrain request."""
 
-    verdict: Verdict
-    reason: Reason
+    verdict: AdmissionVerdict
+    reason: AdmissionReason
 
 
-Gate = Callable[[RetrainRequest, History, LoopSettings, int], Reason | None]
+Gate = Callable[[RetrainRequest, History, LoopSettings, int], AdmissionReason | None]
 
 
 def claim_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds a request whose claim was taken: the same evidence launches once."""
     if any(launch.claim_name == request.claim_name for launch in history.launches):
-        return Reason.ALREADY_CLAIMED
+        return AdmissionReason.ALREADY_CLAIMED
     return None
 
 
 def superseded_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds a request about a model that a retraining has replaced since."""
     newest = max((launch.pushed_version for launch in history.launches), default=0)
-    return Reason.SUPERSEDED if newest > request.model_version else None
+    return AdmissionReason.SUPERSEDED if newest > request.model_version else None
 
 
 def in_flight_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds a request while another retraining of the model has not ended."""
-    return None if all(launch.ended for launch in history.launches) else Reason.IN_FLIGHT
+    return None if all(launch.ended for launch in history.launches) else AdmissionReason.IN_FLIGHT
 
 
 def cooldown_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds a request until `cooldown_seconds` have passed since the last launch."""
     last = max((launch.claimed_at_ms for launch in history.launches), default=None)
     if last is None or now_ms - last >= settings.cooldown_seconds * MS_PER_SECOND:
         return None
-    return Reason.COOLDOWN
+    return AdmissionReason.COOLDOWN
 
 
 def budget_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds a request when the last `budget_seconds` have seen `max_launches` launches."""
     since = now_ms - settings.budget_seconds * MS_PER_SECOND
     spent = sum(launch.claimed_at_ms > since for launch in history.launches)
-    return Reason.BUDGET_SPENT if spent >= settings.max_launches else None
+    return AdmissionReason.BUDGET_SPENT if spent >= settings.max_launches else None
 
 
 def approval_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
-) -> Reason | None:
+) -> AdmissionReason | None:
     """Holds every request in mode `observe`, and unapproved ones in mode `suggest`."""
-    if settings.mode is Mode.OBSERVE:
-        return Reason.OBSERVE_MODE
-    if settings.mode is Mode.SUGGEST and request.claim_name not in history.approvals:
-        return Reason.APPROVAL_NEEDED
+    if settings.mode is LoopMode.OBSERVE:
+        return AdmissionReason.OBSERVE_MODE
+    if settings.mode is LoopMode.SUGGEST and request.claim_name not in history.approvals:
+        return AdmissionReason.APPROVAL_NEEDED
     return None
 
 
-# The order is a promise: the reason that is recorded is the first that holds.
+# The order is part of the contract: the reason that is recorded is the first that holds.
 ADMISSION_GATES: tuple[Gate, ...] = (
     claim_gate,
     superseded_gate,
@@ -163,5 +163,5 @@ def admit(
     """
     for gate in ADMISSION_GATES:
         if reason := gate(request, history, settings, now_ms):
-            return Admission(verdict=Verdict.HOLD, reason=reason)
-    return Admission(verdict=Verdict.RETRAIN, reason=Reason.ADMITTED)
+            return Admission(verdict=AdmissionVerdict.HOLD, reason=reason)
+    return Admission(verdict=AdmissionVerdict.RETRAIN, reason=AdmissionReason.ADMITTED)

@@ -1,11 +1,11 @@
-"""How do windows of traffic follow each other, and which span of data belongs to which?"""
+"""Windows of traffic in their order, and the span of data that belongs to each."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class MonitoringWindow:
     """A stretch of time that is monitored as one.
 
     Attributes:
@@ -24,8 +24,8 @@ class Window:
 class Calendar(Protocol):
     """Names windows and spans for one model."""
 
-    def window(self, name: str) -> Window:
+    def window(self, name: str) -> MonitoringWindow:
         """Returns the window of this name; raises ConfigError when there is none."""
 
-    def window_of_span(self, span: int) -> Window:
+    def window_of_span(self, span: int) -> MonitoringWindow:
         """Returns the window whose rows make up a span."""

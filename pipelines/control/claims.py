@@ -1,4 +1,4 @@
-"""Which decisions were claimed, approved, held back and carried out, as MLMD remembers it?
+"""Claims of decisions in ML Metadata: who claimed, approved, held back and carried out what.
 
 Facts, each written once under a unique name:
 
@@ -17,12 +17,19 @@ from dataclasses import dataclass
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_loop.pipelines.control import ledger
-from tfx_loop.pipelines.control.admission import Admission, History, Launch, Reason, Verdict
-from tfx_loop.pipelines.control.decisions import Decision
+from tfx_loop.pipelines.control.admission import (
+    Admission,
+    AdmissionReason,
+    AdmissionVerdict,
+    History,
+    Launch,
+)
+from tfx_loop.pipelines.control.decisions import RecordedDecision
 from tfx_loop.pipelines.control.launcher import RunState, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
 
 ACTION = "retrain"
+# 48 bits of the claim's SHA-256: short enough to read, and no two claims of a model meet.
 _RUN_ID_DIGITS = 12
 
 
@@ -36,7 +43,7 @@ class Claim:
         run_id: The training run that it stands for.
         model_name: The served model.
         model_version: The serving version that is to be replaced.
-        window: The window whose evidence asked.
+        window: The window whose evidence asks for it.
         decision_id: MLMD id of the RetrainDecision.
         decision_uri: Its URI.
         claimed_at_ms: When, by the loop's clock.
@@ -54,7 +61,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RetrainingOutcome:
     """What became of a claim.
 
     Attributes:
@@ -84,7 +91,7 @@ def claim_name(
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def training_run_id(decision: Decision, name: str) -> str:
+def training_run_id(decision: RecordedDecision, name: str) -> str:
     """Returns the run id that belongs to a claim; it is all that a launch is known by."""
     return f"retrain-{decision.model_name}-{decision.window}-{name[:_RUN_ID_DIGITS]}"
 
@@ -113,7 +120,7 @@ class ClaimBook:
         ended = set(self.outcomes())
         return [claim for claim in self.claims() if claim.name not in ended]
 
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, RetrainingOutcome]:
         """Returns the recorded outcomes by claim name."""
         found = self._store.get_executions_by_type(ledger.RETRAINING)
         return {outcome.claim_name: outcome for outcome in map(_outcome_from, found)}
@@ -147,11 +154,17 @@ class ClaimBook:
         if found is None:
             return None
         return Admission(
-            verdict=Verdict.HOLD, reason=Reason(str(ledger.properties(found)["reason"]))
+            verdict=AdmissionVerdict.HOLD,
+            reason=AdmissionReason(str(ledger.properties(found)["reason"])),
         )
 
     def record_hold(
-        self, decision: Decision, name: str, reason: Reason, policy_version: str, now_ms: int
+        self,
+        decision: RecordedDecision,
+        name: str,
+        reason: AdmissionReason,
+        policy_version: str,
+        now_ms: int,
     ) -> None:
         """Records that a decision was held back, and why.
 
@@ -159,12 +172,12 @@ class ClaimBook:
         """
         approved = name in self.approvals()
         key = f"{name}/approved/{reason.value}" if approved else f"{name}/hold"
-        admission = Admission(verdict=Verdict.HOLD, reason=reason)
+        admission = Admission(verdict=AdmissionVerdict.HOLD, reason=reason)
         execution = self._admission(decision, name, key, admission, policy_version, now_ms)
         ledger.put_once(self._store, execution, self._decision_edge(decision))
 
     def record_launch(
-        self, decision: Decision, name: str, launches: int, policy_version: str, now_ms: int
+        self, decision: RecordedDecision, name: str, launches: int, policy_version: str, now_ms: int
     ) -> Claim | None:
         """Claims a decision and records its admission, both in one transaction.
 
@@ -201,7 +214,7 @@ class ClaimBook:
             "claimed_at_ms": now_ms,
         }
         ledger.set_properties(artifact, values)
-        admission = Admission(verdict=Verdict.RETRAIN, reason=Reason.ADMITTED)
+        admission = Admission(verdict=AdmissionVerdict.RETRAIN, reason=AdmissionReason.ADMITTED)
         key = f"{name}/launch"
         execution = self._admission(decision, name, key, admission, policy_version, now_ms)
         edges = self._decision_edge(decision)
@@ -210,7 +223,7 @@ class ClaimBook:
             return None
         return self.claim(name)
 
-    def record_approval(self, decision: Decision, name: str, by: str, now_ms: int) -> None:
+    def record_approval(self, decision: RecordedDecision, name: str, by: str, now_ms: int) -> None:
         """Records that somebody approved a decision; the first approval counts."""
         execution = self._execution(ledger.APPROVAL, name)
         values: dict[str, ledger.Scalar] = {
@@ -227,7 +240,7 @@ class ClaimBook:
 
     def record_outcome(
         self, claim: Claim, status: RunStatus, attempts: int, now_ms: int
-    ) -> Outcome:
+    ) -> RetrainingOutcome:
         """Records how a claim ended; whoever comes second changes nothing."""
         pushed = self._pushed(claim.run_id) if status.state is RunState.SUCCEEDED else []
         version = int(ledger.properties(pushed[-1]).get("pushed_version", 0)) if pushed else 0
@@ -264,7 +277,7 @@ class ClaimBook:
     def _pushed(self, run_id: str) -> list[pb.Artifact]:
         return ledger.outputs_of_run(self._store, run_id, "ServingPusher", ledger.PUSHED_MODEL)
 
-    def _decision_edge(self, decision: Decision) -> list[tuple[pb.Artifact, pb.Event]]:
+    def _decision_edge(self, decision: RecordedDecision) -> list[tuple[pb.Artifact, pb.Event]]:
         [artifact] = self._store.get_artifacts_by_id([decision.artifact_id])
         return ledger.inputs({"decision": artifact})
 
@@ -273,7 +286,7 @@ class ClaimBook:
 
     def _admission(
         self,
-        decision: Decision,
+        decision: RecordedDecision,
         name: str,
         key: str,
         admission: Admission,
@@ -310,9 +323,9 @@ def _claim_from(artifact: pb.Artifact) -> Claim:
     )
 
 
-def _outcome_from(execution: pb.Execution) -> Outcome:
+def _outcome_from(execution: pb.Execution) -> RetrainingOutcome:
     values = ledger.properties(execution)
-    return Outcome(
+    return RetrainingOutcome(
         claim_name=str(values["claim_name"]),
         run_id=str(values["run_id"]),
         state=RunState(values["state"]),

@@ -1,4 +1,4 @@
-"""What did a monitoring run decide?"""
+"""The decisions of monitoring runs, read back from ML Metadata."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ RETRAIN = "RETRAIN"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class RecordedDecision:
     """A RetrainDecision as the loop needs it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Decision:
     window: str
 
 
-def decision_of_run(store: Store, run_id: str) -> Decision | None:
+def decision_of_run(store: Store, run_id: str) -> RecordedDecision | None:
     """Returns the decision that a monitoring run made; the newest, should there be several.
 
     Raises:
@@ -51,7 +51,7 @@ def decision_of_run(store: Store, run_id: str) -> Decision | None:
     return decision_from(made[-1]) if made else None
 
 
-def decision_by_id(store: Store, artifact_id: int) -> Decision:
+def decision_by_id(store: Store, artifact_id: int) -> RecordedDecision:
     """Returns a decision by its MLMD id.
 
     Raises:
@@ -67,7 +67,7 @@ def decision_by_id(store: Store, artifact_id: int) -> Decision:
     return decision_from(found[0])
 
 
-def decision_from(artifact: pb.Artifact) -> Decision:
+def decision_from(artifact: pb.Artifact) -> RecordedDecision:
     """Reads a decision's JSON."""
     uri = str(artifact.uri)
     record = RETRAIN_DECISION.find(uri)
@@ -76,7 +76,7 @@ def decision_from(artifact: pb.Artifact) -> Decision:
             f"Expected the decision {artifact.id} at {RETRAIN_DECISION.path(uri)}, found none. "
             "Its file was removed or moved; monitor the window again."
         )
-    return Decision(
+    return RecordedDecision(
         artifact_id=int(artifact.id),
         uri=uri,
         verdict=record.verdict.value,
@@ -103,7 +103,7 @@ def evidence_uris(store: Store, artifact_id: int) -> dict[str, str]:
     return {event.path.steps[0].key: uris[int(event.artifact_id)] for event in read}
 
 
-def latest_decision(store: Store, model_name: str, before: str) -> Decision | None:
+def latest_decision(store: Store, model_name: str, before: str) -> RecordedDecision | None:
     """Returns the newest decision about a model on a window before the one named.
 
     Args:

@@ -1,4 +1,4 @@
-"""How does the loop start a pipeline run, and how does it learn where the run stands?"""
+"""The interface between the loop and whatever runs its pipelines: launches, and states of runs."""
 
 import enum
 from dataclasses import dataclass

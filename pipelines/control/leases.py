@@ -1,4 +1,4 @@
-"""Who is at a pipeline run, is that process still alive, and how often was the run started?
+"""Leases of pipeline runs: who is at a run, whether that process lives, how often it was started.
 
 A lease is an artifact named `RUN#ATTEMPT`. Its name is unique, so of all processes that want to
 make the third start of a run one wins; it stands in MLMD before anything is launched, so a start
@@ -24,6 +24,7 @@ from tfx_loop.pipelines.control.ledger import Store
 
 # Start times of one process, read twice, differ when the machine's clock was set in between.
 _START_TOLERANCE_SECONDS = 2.0
+# Characters: what failed stands at the begin of a message, and some carry a whole traceback.
 _MAX_REASON = 2000
 
 

@@ -1,4 +1,4 @@
-"""How are facts about the loop written to MLMD once, and read back?
+"""Facts about the loop in ML Metadata, each written once.
 
 A fact is an artifact or an execution with a unique name of its type: MLMD refuses the second of a
 name, in one transaction, whoever writes it. Facts are appended, not changed, so a process that

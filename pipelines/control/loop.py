@@ -1,4 +1,4 @@
-"""What happens to a window: monitor, read the decision, admit, claim, launch, reconcile?
+"""The loop over the windows of a model: monitor, read, admit, claim, launch, reconcile.
 
 The loop keeps nothing in memory that matters. Every step first writes a fact to MLMD under a unique
 name and then acts, in this order:
@@ -26,9 +26,15 @@ from dataclasses import dataclass
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.control import decisions, starts
-from tfx_loop.pipelines.control.admission import Admission, Reason, RetrainRequest, Verdict, admit
-from tfx_loop.pipelines.control.claims import Claim, ClaimBook, Outcome, claim_name
-from tfx_loop.pipelines.control.decisions import Decision
+from tfx_loop.pipelines.control.admission import (
+    Admission,
+    AdmissionReason,
+    AdmissionVerdict,
+    RetrainRequest,
+    admit,
+)
+from tfx_loop.pipelines.control.claims import Claim, ClaimBook, RetrainingOutcome, claim_name
+from tfx_loop.pipelines.control.decisions import RecordedDecision
 from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.settings import LoopSettings
@@ -67,10 +73,10 @@ class StepResult:
 
     window: str
     monitoring: RunStatus
-    decision: Decision | None = None
+    decision: RecordedDecision | None = None
     admission: Admission | None = None
     run_id: str = ""
-    outcome: Outcome | None = None
+    outcome: RetrainingOutcome | None = None
 
 
 class Loop:
@@ -153,7 +159,7 @@ class Loop:
         run_id = monitoring_run_id(decision.model_name, decision.window)
         return self._answer(decision, self._monitoring.state(run_id))
 
-    def reconcile(self) -> list[Outcome]:
+    def reconcile(self) -> list[RetrainingOutcome]:
         """Compares every claim that has not ended with its run, and carries on where it stands.
 
         Approved decisions whose launch was cut off before the claim are asked again.
@@ -168,7 +174,7 @@ class Loop:
                 found.append(self._ask_again(decision_id))
         return [outcome for outcome in found if outcome is not None]
 
-    def _ask_again(self, decision_id: int) -> Outcome | None:
+    def _ask_again(self, decision_id: int) -> RetrainingOutcome | None:
         try:
             decision = decisions.decision_by_id(self._store, decision_id)
         except DataError as error:
@@ -177,7 +183,7 @@ class Loop:
             return None
         return self._carry_on_if_claimed(self._admit(decision)[1])
 
-    def _answer(self, decision: Decision, monitoring: RunStatus) -> StepResult:
+    def _answer(self, decision: RecordedDecision, monitoring: RunStatus) -> StepResult:
         admission, claim = self._admit(decision)
         outcome = self._carry_on_if_claimed(claim)
         return StepResult(
@@ -189,7 +195,7 @@ class Loop:
             outcome=outcome,
         )
 
-    def _admit(self, decision: Decision) -> tuple[Admission, Claim | None]:
+    def _admit(self, decision: RecordedDecision) -> tuple[Admission, Claim | None]:
         """Asks the gates, and records the answer before anything is done about it.
 
         An answer stands: a decision that was held is not asked again when the cooldown is over or
@@ -204,14 +210,14 @@ class Loop:
         while True:
             history = self._book.history()
             answer = admit(request, history, self._settings, self._clock())
-            if answer.reason is Reason.ALREADY_CLAIMED:
+            if answer.reason is AdmissionReason.ALREADY_CLAIMED:
                 # The admission that made the claim is the record of this decision.
                 return answer, self._book.claim(name)
             held = self._book.held(name)
             if held is not None and name not in history.approvals:
                 return held, None
             self._on_step(Step.ADMITTED)
-            if answer.verdict is Verdict.HOLD:
+            if answer.verdict is AdmissionVerdict.HOLD:
                 self._book.record_hold(decision, name, answer.reason, policy, self._clock())
                 self._log_admission(decision, answer)
                 self._on_step(Step.HELD)
@@ -225,12 +231,12 @@ class Loop:
                 return answer, claim
             # Another process claimed in between; its launch is in the history now.
 
-    def _carry_on_if_claimed(self, claim: Claim | None) -> Outcome | None:
+    def _carry_on_if_claimed(self, claim: Claim | None) -> RetrainingOutcome | None:
         if claim is None:
             return None
         return self._book.outcomes().get(claim.name) or self._carry_on(claim)
 
-    def _carry_on(self, claim: Claim) -> Outcome | None:
+    def _carry_on(self, claim: Claim) -> RetrainingOutcome | None:
         """Launches or resumes the run of a claim, or records how it ended."""
         request = LaunchRequest(
             model_name=claim.model_name,
@@ -270,7 +276,7 @@ class Loop:
             on_leased=lambda: self._on_step(leased),
         )
 
-    def _claim_name(self, decision: Decision) -> str:
+    def _claim_name(self, decision: RecordedDecision) -> str:
         return claim_name(
             decision.model_name,
             decision.model_version,
@@ -278,7 +284,7 @@ class Loop:
             self._settings.policy_version,
         )
 
-    def _log_admission(self, decision: Decision, answer: Admission) -> None:
+    def _log_admission(self, decision: RecordedDecision, answer: Admission) -> None:
         _LOG.info(
             "window=%s decision=%d admission=%s reason=%s serving_version=%d",
             decision.window,

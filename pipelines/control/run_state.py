@@ -1,4 +1,4 @@
-"""Where does a pipeline run stand, from what TFX and the leases recorded in MLMD alone?"""
+"""The state of a pipeline run, from what TFX and the leases recorded in ML Metadata alone."""
 
 import json
 
@@ -10,6 +10,7 @@ from tfx_loop.pipelines.control.leases import LeaseEnd
 from tfx_loop.pipelines.control.ledger import Store
 
 _DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
+# The custom property in which TFX keeps the error of a node.
 _EXECUTION_RESULT = "__execution_result__"
 
 

@@ -1,4 +1,4 @@
-"""Which limits does the operator set on automatic retraining?"""
+"""The operator's limits on automatic retraining."""
 
 import enum
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfx_loop.core.errors import ConfigError
 
 
-class Mode(enum.Enum):
+class LoopMode(enum.Enum):
     """What the loop may do with a decision to retrain."""
 
     OBSERVE = "observe"
@@ -29,7 +29,7 @@ class LoopSettings:
     """
 
     model_name: str
-    mode: Mode = Mode.SUGGEST
+    mode: LoopMode = LoopMode.SUGGEST
     cooldown_seconds: int = 86_400
     max_launches: int = 3
     budget_seconds: int = 7 * 86_400
@@ -39,8 +39,8 @@ class LoopSettings:
     def __post_init__(self) -> None:
         if not self.model_name:
             raise ConfigError("model_name must name the served model, got an empty string.")
-        if not isinstance(self.mode, Mode):
-            modes = ", ".join(f"Mode({mode.value!r})" for mode in Mode)
+        if not isinstance(self.mode, LoopMode):
+            modes = ", ".join(f"LoopMode({mode.value!r})" for mode in LoopMode)
             raise ConfigError(f"mode must be one of {modes}, got {self.mode!r}.")
         if self.max_launches < 1:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""How is a run started or resumed, by one process at a time and not too often?"""
+"""Starts and resumptions of a run: by one process at a time, and not too often."""
 
 import dataclasses
 import logging

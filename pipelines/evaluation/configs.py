@@ -1,4 +1,4 @@
-"""Which metrics are measured, on which slices, and what must a challenger reach?"""
+"""TFMA configurations: metrics, slices, and the thresholds that a challenger must reach."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from tfx_loop.pipelines.config import ModelSettings, QualityGate
 
-# TFMA walks through the rows once for each metric, in Python: no metric that nobody asked for.
+# TFMA walks through the rows once for each metric, in Python: these are the ones that are read.
 _PLAIN_METRICS = ("ExampleCount", "BinaryAccuracy", "Precision", "Recall", "F1Score")
 
 
@@ -112,7 +112,7 @@ def _metrics(gate: QualityGate | None) -> Any:
 
 
 def _judge_overall(metric: Any, threshold: Any) -> None:
-    """Slices are measured and shown, not judged: a few hundred rows of one cry wolf."""
+    """Sets a threshold on all rows. Slices are measured, not judged: few rows swing too far."""
     metric.per_slice_thresholds.append(
         config_pb2.PerSliceMetricThreshold(
             slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold

@@ -1,4 +1,4 @@
-"""How does Evaluator's result get into ML Metadata, so that lineage can say what a model beat by?
+"""Evaluator whose result stands in ML Metadata, so that lineage can say what a model beat by.
 
 Stock Evaluator leaves its numbers in files. This one is Evaluator, and notes the overall metrics of
 challenger and champion as custom properties of its artifact.
@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 from tfx_loop.contracts.model_evaluation import OVERALL, metrics_by_slice
 from tfx_loop.core.artifacts import set_properties
 
+# Metrics that `loop explain` shows; a property for each, as MLMD takes numbers and text alone.
 _NOTED = (
     "auc",
     "binary_accuracy",

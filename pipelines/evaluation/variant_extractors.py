@@ -1,6 +1,6 @@
-"""How does TFMA judge a TFLite variant beside the float SavedModel? Stock TFMA refuses to mix them.
+"""Extractors by which TFMA judges a TFLite variant beside the float SavedModel; its own refuse to.
 
-Evaluator takes this module by `module_path`. SavedModels are asked by TFMA's own extractor; a
+Evaluator takes this module by `module_path`. SavedModels are run by TFMA's own extractor; a
 TFLite variant is run by the same runtime that serves it, on whole batches, its 8-bit inputs rounded
 and clipped (TFMA's own truncates and wraps around).
 """
@@ -29,6 +29,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.predictor import Predictor, TensorSpec, open_predictor
 
+# The name under which TFMA looks for a TFLite file in a model's folder.
 _TFLITE_FILE = "tflite"
 
 

@@ -1,1 +1,1 @@
-"""Why does each model exist, and what happened to it? Read from MLMD alone, never written."""
+"""Why a model exists, and what happened to it. Read from ML Metadata alone, never written."""

@@ -1,4 +1,4 @@
-"""Why does a version exist: trained on what, asked for by what, better than what, serving when?"""
+"""The explanation of a version: its data, the decision behind it, what it beat, when it served."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.core.type_names import RETRAIN_DECISION
 from tfx_loop.pipelines.control.ledger import Scalar, Store
 from tfx_loop.pipelines.lineage import facts
-from tfx_loop.pipelines.lineage.facts import DecisionFact, Push
+from tfx_loop.pipelines.lineage.facts import DecisionFact, PushFact
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 EVALUATOR = "Evaluator"
@@ -19,7 +19,7 @@ _TOLD = ("verdict", "reason", "variant", "mode", "size_bytes", "sparsity", "drop
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class TrainingData:
     """Examples that a model was trained on.
 
     Attributes:
@@ -32,7 +32,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class BaselineComparison:
     """What the model was measured against before the push.
 
     Attributes:
@@ -51,7 +51,7 @@ class Contest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimisation:
+class OptimizationSummary:
     """What an optimiser did to the model on its way to the server.
 
     Attributes:
@@ -64,7 +64,7 @@ class Optimisation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skew:
+class SkewSummary:
     """Whether the server saw what the model was trained on, for the same rows.
 
     Attributes:
@@ -117,11 +117,11 @@ class Explanation:
     destination: str
     model_digest: str
     model_uri: str
-    trained_on: tuple[Data, ...]
+    trained_on: tuple[TrainingData, ...]
     why: DecisionFact | None
-    contest: Contest
-    optimised: tuple[Optimisation, ...]
-    skew: Skew | None
+    contest: BaselineComparison
+    optimised: tuple[OptimizationSummary, ...]
+    skew: SkewSummary | None
     decided_since: tuple[DecisionFact, ...]
 
 
@@ -159,7 +159,7 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
     )
 
 
-def _unknown(graph: Graph, model_name: str, version: int, history: list[Push]) -> str:
+def _unknown(graph: Graph, model_name: str, version: int, history: list[PushFact]) -> str:
     if history:
         known = ", ".join(str(number) for number in sorted({push.version for push in history}))
         return f"Version {version} of {model_name} was never pushed; known versions: {known}."
@@ -168,12 +168,12 @@ def _unknown(graph: Graph, model_name: str, version: int, history: list[Push]) -
     return f"Model {model_name} has no version {version} in this store; {others}."
 
 
-def _data(graph: Graph, push: Push) -> tuple[Data, ...]:
+def _data(graph: Graph, push: PushFact) -> tuple[TrainingData, ...]:
     if push.model is None:
         return ()
     examples = [a for a in graph.upstream(push.model, push.run_id) if a.type == "Examples"]
     sources = [a for a in examples if not _made_from_examples(graph, a)]
-    return tuple(Data(uri=a.uri, spans=a.text("spans") or a.text("span")) for a in sources)
+    return tuple(TrainingData(uri=a.uri, spans=a.text("spans") or a.text("span")) for a in sources)
 
 
 def _made_from_examples(graph: Graph, artifact: Artifact) -> bool:
@@ -181,7 +181,7 @@ def _made_from_examples(graph: Graph, artifact: Artifact) -> bool:
     return maker is not None and any(a.type == "Examples" for a in graph.inputs(maker))
 
 
-def _why(graph: Graph, push: Push, decided: list[DecisionFact]) -> DecisionFact | None:
+def _why(graph: Graph, push: PushFact, decided: list[DecisionFact]) -> DecisionFact | None:
     if push.model is None:
         return None
     for artifact in graph.upstream(push.model, push.run_id):
@@ -191,9 +191,9 @@ def _why(graph: Graph, push: Push, decided: list[DecisionFact]) -> DecisionFact 
     return None
 
 
-def _contest(graph: Graph, push: Push, history: list[Push]) -> Contest:
+def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineComparison:
     if push.model is None:
-        return Contest(metrics={})
+        return BaselineComparison(metrics={})
     model = _chosen(graph, push.model)
     judged = [
         execution
@@ -201,12 +201,12 @@ def _contest(graph: Graph, push: Push, history: list[Push]) -> Contest:
         if execution.type == EVALUATOR and model in graph.inputs(execution, "model")
     ]
     if not judged:
-        return Contest(metrics={})
+        return BaselineComparison(metrics={})
     evaluator = judged[-1]
     baselines = graph.inputs(evaluator, "baseline_model")
     made_from = {artifact.id for artifact in graph.upstream(model, push.run_id)}
     blessings = graph.outputs(evaluator, "blessing")
-    return Contest(
+    return BaselineComparison(
         baseline_version=_version_of(graph, baselines[0], history) if baselines else 0,
         baseline_uri=baselines[0].uri if baselines else "",
         baseline_is_parent=bool(baselines) and baselines[0].id in made_from,
@@ -224,9 +224,9 @@ def _chosen(graph: Graph, model: Artifact) -> Artifact:
     return variants[0] if variants else model
 
 
-def _optimised(graph: Graph, push: Push) -> tuple[Optimisation, ...]:
+def _optimised(graph: Graph, push: PushFact) -> tuple[OptimizationSummary, ...]:
     """Follows the model back through the nodes that made a model from a model."""
-    steps: list[Optimisation] = []
+    steps: list[OptimizationSummary] = []
     model = push.model
     while model is not None and (maker := graph.maker(model)) is not None:
         reports = graph.outputs(maker, "optimization_report")
@@ -234,14 +234,14 @@ def _optimised(graph: Graph, push: Push) -> tuple[Optimisation, ...]:
             break
         told = reports[-1].properties
         facts = {name: told[name] for name in _TOLD if name in told}
-        steps.append(Optimisation(by=maker.node, facts=facts))
+        steps.append(OptimizationSummary(by=maker.node, facts=facts))
         chosen = _chosen(graph, model)
         sources = [source for key in _SOURCES for source in graph.inputs(maker, key)]
         model = chosen if chosen != model else next(iter(sources), None)
     return tuple(steps)
 
 
-def _skew(graph: Graph, push: Push) -> Skew | None:
+def _skew(graph: Graph, push: PushFact) -> SkewSummary | None:
     """Returns the newest report on the reference profile that was pushed with the model."""
     pusher = graph.maker(push.artifact)
     profiles = graph.inputs(pusher, "reference_profile") if pusher else []
@@ -251,7 +251,7 @@ def _skew(graph: Graph, push: Push) -> Skew | None:
     if not reports:
         return None
     newest = max(reports, key=lambda report: report.id)
-    return Skew(
+    return SkewSummary(
         verdict=newest.text("verdict"),
         reason=newest.text("reason"),
         window=newest.text("window"),
@@ -261,7 +261,7 @@ def _skew(graph: Graph, push: Push) -> Skew | None:
     )
 
 
-def _version_of(graph: Graph, model: Artifact, history: list[Push]) -> int:
+def _version_of(graph: Graph, model: Artifact, history: list[PushFact]) -> int:
     same = {node.id for node in graph.same(model)}
     return next((p.version for p in reversed(history) if p.model and p.model.id in same), 0)
 

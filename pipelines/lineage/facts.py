@@ -1,4 +1,4 @@
-"""Which pushes and which decisions does the store know of one model?"""
+"""Pushes and decisions about one model, with all that followed from each."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ PUSHER = "ServingPusher"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Push:
+class PushFact:
     """A version that was brought into service.
 
     Attributes:
@@ -83,7 +83,7 @@ class DecisionFact:
     pushed_version: int = 0
 
 
-def pushes(graph: Graph, model_name: str) -> list[Push]:
+def pushes(graph: Graph, model_name: str) -> list[PushFact]:
     """Returns the pushes of a model in the order in which they came into service."""
     found = []
     for execution in graph.of_type(PUSHER):
@@ -94,9 +94,9 @@ def pushes(graph: Graph, model_name: str) -> list[Push]:
     return sorted(found, key=lambda push: (push.pushed_at_ms, push.version))
 
 
-def _push(graph: Graph, execution: Execution, artifact: Artifact) -> Push:
+def _push(graph: Graph, execution: Execution, artifact: Artifact) -> PushFact:
     models = graph.inputs(execution, "model")
-    return Push(
+    return PushFact(
         version=artifact.integer("pushed_version"),
         pushed_at_ms=artifact.integer("pushed_at_ms") or execution.updated_at_ms,
         replaced=artifact.integer("replaced_version"),

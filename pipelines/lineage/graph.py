@@ -1,4 +1,4 @@
-"""Which execution made an artifact, what did it read, and which artifacts are the same thing?
+"""The graph of ML Metadata: makers and readers of artifacts, and artifacts that are the same thing.
 
 A snapshot of the store, walked along its events. No `filter_query` and no `get_lineage_subgraph`:
 they fail in ml-metadata 1.21. An artifact that was brought in by an Importer may be a node of its
@@ -19,6 +19,7 @@ from tfx_loop.pipelines.control.ledger import Scalar, Store
 from tfx_loop.pipelines.control.run_state import execution_message
 
 IMPORTER = "Importer"
+# Ids in one query, so that its text stays far below the 1 MB that SQLite takes.
 _CHUNK = 500
 _READ = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 _MADE = (pb.Event.OUTPUT, pb.Event.DECLARED_OUTPUT)

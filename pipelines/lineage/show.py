@@ -1,4 +1,4 @@
-"""An explanation and a timeline as text, and as JSON."""
+"""Explanations and timelines as text, and as JSON."""
 
 import dataclasses
 import textwrap
@@ -7,11 +7,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tfx_loop.pipelines.control.ledger import Scalar
-from tfx_loop.pipelines.lineage.explain import Contest, Explanation, Optimisation, Skew
+from tfx_loop.pipelines.lineage.explain import (
+    BaselineComparison,
+    Explanation,
+    OptimizationSummary,
+    SkewSummary,
+)
 from tfx_loop.pipelines.lineage.facts import DecisionFact, was_done
-from tfx_loop.pipelines.lineage.timeline import Event
+from tfx_loop.pipelines.lineage.timeline import TimelineEvent
 from tfx_loop.presentation.terminal import TextTable
 
+# Columns of a line of an explanation, and of the label before it.
 _WIDTH = 100
 _LABEL = 12
 
@@ -44,14 +50,14 @@ def render_explanation(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def timeline_table(events: Sequence[Event]) -> TextTable | str:
+def timeline_table(events: Sequence[TimelineEvent]) -> TextTable | str:
     """Returns a timeline, a line an event, or a sentence where there is none."""
     if not events:
         return "Nothing is recorded about this model."
     return TextTable(rows=[_event(event) for event in events])
 
 
-def _event(event: Event) -> tuple[str, ...]:
+def _event(event: TimelineEvent) -> tuple[str, ...]:
     about = f"v{event.version}" if event.version else ""
     decision = f" [decision {event.decision_id}]" if event.kind in ("DECIDED", "HELD") else ""
     clock = ""
@@ -94,12 +100,12 @@ def _data(e: Explanation) -> list[str]:
     ]
 
 
-def _optimised(step: Optimisation) -> str:
+def _optimised(step: OptimizationSummary) -> str:
     told = [f"{name} {_short(value)}" for name, value in step.facts.items() if value != ""]
     return f"{step.by}: {', '.join(told)}" if told else step.by
 
 
-def _skew(skew: Skew) -> str:
+def _skew(skew: SkewSummary) -> str:
     where = f" in {skew.skewed_features} features ({skew.uri})" if skew.skewed_features else ""
     return (
         f"{skew.verdict} ({skew.reason}){where}: {skew.rows:,} rows as trained on and as served in "
@@ -134,7 +140,7 @@ def _why(fact: DecisionFact | None) -> list[str]:
     return lines
 
 
-def _beat(contest: Contest) -> list[str]:
+def _beat(contest: BaselineComparison) -> list[str]:
     if contest.baseline_version:
         beaten = f"version {contest.baseline_version}"
     elif contest.baseline_is_parent:

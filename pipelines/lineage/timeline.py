@@ -1,4 +1,4 @@
-"""What happened to a model, in the order in which it happened?"""
+"""The events of a model, in the order in which they happened."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class TimelineEvent:
     """One thing that happened.
 
     Attributes:
@@ -38,7 +38,7 @@ class Event:
     loop_clock_ms: int | None = None
 
 
-def timeline(store: ledger.Store, model_name: str) -> list[Event]:
+def timeline(store: ledger.Store, model_name: str) -> list[TimelineEvent]:
     """Returns the events of a model, oldest first; none for an unknown model."""
     graph = load(store)
     found = [
@@ -53,11 +53,11 @@ def timeline(store: ledger.Store, model_name: str) -> list[Event]:
 
 
 # Facts that were recorded in one millisecond stand in the order in which the loop writes them.
-_Placed = tuple[int, int, Event]
+_Placed = tuple[int, int, TimelineEvent]
 _ORDER = ("DECIDED", "APPROVED", "HELD", "ADMITTED", "LAUNCHED", "RESUMED", "PUSHED", "FAILED")
 
 
-def _placed(event: Event) -> _Placed:
+def _placed(event: TimelineEvent) -> _Placed:
     place = _ORDER.index(event.kind) if event.kind in _ORDER else len(_ORDER)
     return event.at_ms, place, event
 
@@ -66,7 +66,7 @@ def _pushed(graph: Graph, model_name: str) -> Iterator[_Placed]:
     for push in facts.pushes(graph, model_name):
         replaced = f", replacing {push.replaced}" if push.replaced else ""
         yield _placed(
-            Event(
+            TimelineEvent(
                 at_ms=push.pushed_at_ms,
                 kind="PUSHED",
                 text=f"version {push.version} serves{replaced}",
@@ -78,7 +78,7 @@ def _pushed(graph: Graph, model_name: str) -> Iterator[_Placed]:
 
 def _decided(fact: DecisionFact) -> _Placed:
     return _placed(
-        Event(
+        TimelineEvent(
             at_ms=fact.decided_at_ms,
             kind="DECIDED",
             text=(
@@ -107,7 +107,7 @@ def _answered(graph: Graph, model_name: str) -> Iterator[_Placed]:
 def _fact(execution: Execution, kind: str, text: str, graph: Graph) -> _Placed:
     read = graph.inputs(execution, "decision")
     return _placed(
-        Event(
+        TimelineEvent(
             at_ms=execution.created_at_ms,
             kind=kind,
             text=text,
@@ -132,10 +132,10 @@ def _started(graph: Graph, model_name: str) -> Iterator[_Placed]:
             yield _placed(_start(lease, claim))
 
 
-def _start(lease: Artifact, claim: Artifact) -> Event:
+def _start(lease: Artifact, claim: Artifact) -> TimelineEvent:
     attempt = lease.integer("attempt")
     again = f", start {attempt}" if attempt > 1 else ""
-    return Event(
+    return TimelineEvent(
         at_ms=lease.created_at_ms,
         kind="LAUNCHED" if attempt == 1 else "RESUMED",
         text=f"training run {lease.text('run_id')}{again}",
@@ -191,7 +191,7 @@ def _failed_node(graph: Graph, run_id: str) -> str:
 def _failure(at_ms: int, run_id: str, node: str, reason: str) -> _Placed:
     where = f"{node} of {run_id}" if node else run_id
     text = _first_line(f"{where}: {reason or 'no reason was recorded'}")
-    return _placed(Event(at_ms=at_ms, kind="FAILED", text=text, run_id=run_id))
+    return _placed(TimelineEvent(at_ms=at_ms, kind="FAILED", text=text, run_id=run_id))
 
 
 def _first_line(text: str) -> str:

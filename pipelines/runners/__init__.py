@@ -1,1 +1,1 @@
-"""Where does a pipeline run?"""
+"""What runs pipelines: in this process, with a model server beside it."""

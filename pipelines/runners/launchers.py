@@ -1,4 +1,4 @@
-"""How does the loop start our two pipelines in this process?
+"""Launchers of the training and the monitoring pipeline in this process.
 
 Imports and Beam are paid for once. The loop may be killed with the pipeline: the lease in ML
 Metadata then names a dead owner, and the next start resumes the run under its id.
@@ -13,7 +13,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
-from tfx_loop.pipelines.control.calendar import Calendar, Window
+from tfx_loop.pipelines.control.calendar import Calendar, MonitoringWindow
 from tfx_loop.pipelines.control.decisions import evidence_uris, latest_decision
 from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
@@ -52,7 +52,7 @@ class LocalLauncher:
         self._on_node = on_node
 
     def launch(self, run_id: str, request: LaunchRequest) -> None:
-        """Runs the pipeline, or what of it is left."""
+        """Runs the pipeline, or the nodes of it that are not complete."""
         with leases.hold(self._store, run_id):
             run_pipeline(self.pipeline(request), run_id, lambda time: self._on_node(run_id, time))
 
@@ -133,7 +133,9 @@ class TrainingLauncher(LocalLauncher):
             ),
         )
 
-    def _window_of(self, spans: tuple[int, ...]) -> Window:
+    def _window_of(self, spans: tuple[int, ...]) -> MonitoringWindow:
         first, last = (self._calendar.window_of_span(span) for span in (spans[0], spans[-1]))
         name = first.name if first == last else f"{first.name} to {last.name}"
-        return Window(name=name, span=last.span, start_ms=first.start_ms, end_ms=last.end_ms)
+        return MonitoringWindow(
+            name=name, span=last.span, start_ms=first.start_ms, end_ms=last.end_ms
+        )

@@ -1,4 +1,4 @@
-"""How does a pipeline run in this process, under a run id of the caller's, so that it can resume?
+"""Runs of a pipeline in this process, under an id of the caller's, so that they can be resumed.
 
 TFX's LocalDagRunner names each run by the clock and returns normally when a node could not resolve
 its inputs. Here the caller names the run: started again under the same id, nodes that are complete
@@ -77,14 +77,14 @@ def run_pipeline(
         deployment.metadata_connection_config.WhichOneof("connection_config"),
     )
     with metadata.Metadata(connection) as handle:
-        left = last_executions(handle.store, run_id)
+        recorded = last_executions(handle.store, run_id)
     times = []
     for node in compiled.nodes:
         node_id = node.pipeline_node.node_info.id
-        if node_id in left and execution_lib.is_execution_successful(left[node_id]):
+        if node_id in recorded and execution_lib.is_execution_successful(recorded[node_id]):
             continue
-        if node_id in left:
-            _remove_outputs(compiled, node_id, left[node_id].id)
+        if node_id in recorded:
+            _remove_outputs(compiled, node_id, recorded[node_id].id)
         started = time.monotonic()
         _run_node(compiled, node.pipeline_node, deployment, connection, run_id)
         times.append(NodeTime(node_id, time.monotonic() - started))
@@ -117,9 +117,9 @@ def _run_node(compiled: Any, node: Any, deployment: Any, connection: Any, run_id
     if execution is None or not execution.execution_id:
         return
     with metadata.Metadata(connection) as handle:
-        [recorded] = handle.store.get_executions_by_id([execution.execution_id])
-    if not execution_lib.is_execution_successful(recorded):
-        raise NodeFailed(run_id, node_id, _recorded_reason(recorded))
+        [written] = handle.store.get_executions_by_id([execution.execution_id])
+    if not execution_lib.is_execution_successful(written):
+        raise NodeFailed(run_id, node_id, _recorded_reason(written))
 
 
 def _recorded_reason(execution: Any) -> str:

@@ -1,4 +1,4 @@
-"""How is the embedded model server started beside a local run, and stopped with it?"""
+"""A model server beside a local run, started and stopped with it."""
 
 import json
 import subprocess
@@ -11,6 +11,7 @@ from pathlib import Path
 from tfx_loop.core.errors import ServerUnavailable
 from tfx_loop.pipelines.config import quiet_environment
 
+# Importing TensorFlow takes 5 s on an idle machine and ten times that on a busy one.
 _START_SECONDS = 120
 
 

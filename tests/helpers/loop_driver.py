@@ -15,7 +15,7 @@ from pathlib import Path
 from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
 
 from tfx_loop.pipelines.control.loop import Loop
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 
 ASKING_WINDOW = "2013-03"
 
@@ -43,7 +43,7 @@ def main(folder: Path, kill_point: str, windows: list[str]) -> None:
     store = open_store(folder / "metadata.db")
     loop = Loop(
         store,
-        LoopSettings(model_name="flights", mode=Mode.ACT, max_attempts=20),
+        LoopSettings(model_name="flights", mode=LoopMode.ACT, max_attempts=20),
         RecordedLauncher(
             store, "monitoring", folder / "m", monitoring, lambda p: at(f"monitoring:{p}")
         ),

@@ -6,15 +6,15 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.control.admission import (
     ADMISSION_GATES,
     Admission,
+    AdmissionReason,
+    AdmissionVerdict,
     History,
     Launch,
-    Reason,
     RetrainRequest,
-    Verdict,
     admit,
 )
 from tfx_loop.pipelines.control.claims import claim_name
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 
 NOW = 1_000_000_000_000
 DAY = 86_400_000
@@ -22,7 +22,7 @@ REQUEST = RetrainRequest(claim_name="this", model_version=3, window="2013-04")
 
 
 def settings(**changes):
-    values = {"model_name": "flights", "mode": Mode.ACT, "cooldown_seconds": 86_400}
+    values = {"model_name": "flights", "mode": LoopMode.ACT, "cooldown_seconds": 86_400}
     return LoopSettings(**{**values, "max_launches": 2, "budget_seconds": 7 * 86_400, **changes})
 
 
@@ -41,10 +41,10 @@ def answer(*launches, approvals=(), **changes):
 
 
 def held(reason):
-    return Admission(verdict=Verdict.HOLD, reason=reason)
+    return Admission(verdict=AdmissionVerdict.HOLD, reason=reason)
 
 
-ADMITTED = Admission(verdict=Verdict.RETRAIN, reason=Reason.ADMITTED)
+ADMITTED = Admission(verdict=AdmissionVerdict.RETRAIN, reason=AdmissionReason.ADMITTED)
 
 
 def test_admits_when_nothing_happened_before():
@@ -52,56 +52,62 @@ def test_admits_when_nothing_happened_before():
 
 
 def test_holds_a_claimed_request_even_after_it_ended():
-    assert answer(launch("this", 100)) == held(Reason.ALREADY_CLAIMED)
+    assert answer(launch("this", 100)) == held(AdmissionReason.ALREADY_CLAIMED)
 
 
 def test_holds_a_request_about_a_replaced_model():
-    assert answer(launch("other", 100, pushed_version=4)) == held(Reason.SUPERSEDED)
+    assert answer(launch("other", 100, pushed_version=4)) == held(AdmissionReason.SUPERSEDED)
     assert answer(launch("other", 100, pushed_version=3)) == ADMITTED
 
 
 def test_holds_while_another_launch_is_in_flight():
-    assert answer(launch("other", 100, ended=False)) == held(Reason.IN_FLIGHT)
+    assert answer(launch("other", 100, ended=False)) == held(AdmissionReason.IN_FLIGHT)
 
 
 def test_holds_until_the_cooldown_is_over():
-    assert answer(launch("other", 0.999)) == held(Reason.COOLDOWN)
+    assert answer(launch("other", 0.999)) == held(AdmissionReason.COOLDOWN)
     assert answer(launch("other", 1)) == ADMITTED
 
 
 def test_cooldown_counts_from_the_newest_launch():
-    assert answer(launch("new", 0.5), launch("old", 5)) == held(Reason.COOLDOWN)
+    assert answer(launch("new", 0.5), launch("old", 5)) == held(AdmissionReason.COOLDOWN)
 
 
 def test_holds_when_the_budget_of_the_period_is_spent():
-    assert answer(launch("a", 6.999), launch("b", 2)) == held(Reason.BUDGET_SPENT)
+    assert answer(launch("a", 6.999), launch("b", 2)) == held(AdmissionReason.BUDGET_SPENT)
     assert answer(launch("a", 7), launch("b", 2)) == ADMITTED
 
 
 def test_observe_mode_never_launches():
-    assert answer(mode=Mode.OBSERVE, approvals=["this"]) == held(Reason.OBSERVE_MODE)
+    assert answer(mode=LoopMode.OBSERVE, approvals=["this"]) == held(AdmissionReason.OBSERVE_MODE)
 
 
 def test_suggest_mode_waits_for_the_approval_of_this_request():
-    assert answer(mode=Mode.SUGGEST) == held(Reason.APPROVAL_NEEDED)
-    assert answer(mode=Mode.SUGGEST, approvals=["other"]) == held(Reason.APPROVAL_NEEDED)
-    assert answer(mode=Mode.SUGGEST, approvals=["this"]) == ADMITTED
+    assert answer(mode=LoopMode.SUGGEST) == held(AdmissionReason.APPROVAL_NEEDED)
+    assert answer(mode=LoopMode.SUGGEST, approvals=["other"]) == held(
+        AdmissionReason.APPROVAL_NEEDED
+    )
+    assert answer(mode=LoopMode.SUGGEST, approvals=["this"]) == ADMITTED
 
 
 def test_first_gate_in_order_gives_the_reason():
     # Each entry makes its own gate hold and none before it; all later ones hold as well.
     everything = {
         "launches": [launch("other", 0, ended=False, pushed_version=4), launch("more", 0)],
-        "changes": {"mode": Mode.OBSERVE},
+        "changes": {"mode": LoopMode.OBSERVE},
     }
     launches = everything["launches"]
-    assert answer(launch("this", 0), *launches, mode=Mode.OBSERVE) == held(Reason.ALREADY_CLAIMED)
-    assert answer(*launches, mode=Mode.OBSERVE) == held(Reason.SUPERSEDED)
+    assert answer(launch("this", 0), *launches, mode=LoopMode.OBSERVE) == held(
+        AdmissionReason.ALREADY_CLAIMED
+    )
+    assert answer(*launches, mode=LoopMode.OBSERVE) == held(AdmissionReason.SUPERSEDED)
     in_flight = [launch("other", 0, ended=False), launch("more", 0)]
-    assert answer(*in_flight, mode=Mode.OBSERVE) == held(Reason.IN_FLIGHT)
+    assert answer(*in_flight, mode=LoopMode.OBSERVE) == held(AdmissionReason.IN_FLIGHT)
     ended = [launch("other", 0), launch("more", 0)]
-    assert answer(*ended, mode=Mode.OBSERVE) == held(Reason.COOLDOWN)
-    assert answer(*ended, mode=Mode.OBSERVE, cooldown_seconds=0) == held(Reason.BUDGET_SPENT)
+    assert answer(*ended, mode=LoopMode.OBSERVE) == held(AdmissionReason.COOLDOWN)
+    assert answer(*ended, mode=LoopMode.OBSERVE, cooldown_seconds=0) == held(
+        AdmissionReason.BUDGET_SPENT
+    )
     assert [gate.__name__ for gate in ADMISSION_GATES] == [
         "claim_gate",
         "superseded_gate",
@@ -131,7 +137,7 @@ def test_claim_name_tells_every_part_apart():
         ({"max_attempts": 0}, "max_attempts must be at least 1, got 0"),
         ({"cooldown_seconds": -1}, "cooldown_seconds must be 0 or more, got -1"),
         ({"budget_seconds": -5}, "budget_seconds must be 0 or more, got -5"),
-        ({"mode": "act"}, "mode must be one of Mode('observe')"),
+        ({"mode": "act"}, "mode must be one of LoopMode('observe')"),
         ({"model_name": ""}, "model_name must name the served model"),
         ({"policy_version": ""}, "policy_version must name"),
     ],
@@ -143,4 +149,4 @@ def test_settings_that_cannot_work_are_refused(change, told):
 
 
 def test_suggest_is_the_default():
-    assert LoopSettings(model_name="flights").mode is Mode.SUGGEST
+    assert LoopSettings(model_name="flights").mode is LoopMode.SUGGEST

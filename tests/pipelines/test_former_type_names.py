@@ -13,7 +13,7 @@ from tfx_loop.core import type_names
 from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.control.decisions import decision_by_id, latest_decision
 from tfx_loop.pipelines.control.loop import Loop
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.timeline import timeline
 
@@ -23,7 +23,7 @@ WINDOWS = ("2013-03", "2013-04")
 class History:
     """A loop over two windows; the nodes of the first `former` windows have the former names."""
 
-    def __init__(self, folder, former, mode=Mode.ACT):
+    def __init__(self, folder, former, mode=LoopMode.ACT):
         self.former, self.done, self.version = former, 0, 1
         self.store = open_store(folder / "metadata.db")
         self.loop = Loop(
@@ -82,7 +82,7 @@ def test_lineage_tells_the_same_of_a_store_under_former_names(tmp_path, former):
 
 def test_a_decision_under_its_former_name_is_approved_and_carried_out(tmp_path):
     """Monitored before the upgrade, trained after: the import makes a node of today's type."""
-    history = History(tmp_path, former=1, mode=Mode.SUGGEST)
+    history = History(tmp_path, former=1, mode=LoopMode.SUGGEST)
     asked = history.step("2013-03")
     assert asked.decision is not None
     assert asked.outcome is None

@@ -21,7 +21,7 @@ from tfx_loop.core.errors import DataError, PipelineFailed
 from tfx_loop.pipelines.cli import main
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import Loop
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.graph import load
 from tfx_loop.pipelines.lineage.show import iso, render_explanation, timeline_table, to_json
@@ -52,7 +52,9 @@ class Story:
             training_nodes(1, spans="1,2", pushed_at_ms=now_ms())
         )
         self.version, self.models = 1, {1: self.model_uri()}
-        settings = LoopSettings(model_name="flights", mode=Mode.ACT, cooldown_seconds=5 * 86_400)
+        settings = LoopSettings(
+            model_name="flights", mode=LoopMode.ACT, cooldown_seconds=5 * 86_400
+        )
         loop = Loop(
             self.store,
             settings,

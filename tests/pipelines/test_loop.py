@@ -9,10 +9,10 @@ from recorder import RecordedLauncher, monitoring_nodes, open_store, training_no
 
 from tfx_loop.core.errors import DataError, PipelineFailed
 from tfx_loop.pipelines.control import leases, ledger
-from tfx_loop.pipelines.control.admission import Reason, Verdict
+from tfx_loop.pipelines.control.admission import AdmissionReason, AdmissionVerdict
 from tfx_loop.pipelines.control.launcher import RunState, RunStatus
 from tfx_loop.pipelines.control.loop import Loop, Step
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.control.starts import ATTEMPTS_EXHAUSTED
 
 HOUR = 3_600_000
@@ -28,7 +28,7 @@ class Bench:
         self.worked, self.steps = [], []
         self.monitoring_work = self.training_work = lambda: None
 
-    def loop(self, mode=Mode.ACT, training_launcher=None, **changes):
+    def loop(self, mode=LoopMode.ACT, training_launcher=None, **changes):
         settings = LoopSettings(model_name="flights", mode=mode, **changes)
         return Loop(
             self.store,
@@ -81,7 +81,10 @@ def test_retrain_decision_is_launched_in_act_mode(bench):
     result = bench.loop().step("2013-03")
     assert result.monitoring.state is RunState.SUCCEEDED
     assert result.decision.verdict == "RETRAIN"
-    assert (result.admission.verdict, result.admission.reason) == (Verdict.RETRAIN, Reason.ADMITTED)
+    assert (result.admission.verdict, result.admission.reason) == (
+        AdmissionVerdict.RETRAIN,
+        AdmissionReason.ADMITTED,
+    )
     assert (result.outcome.pushed_version, result.outcome.reason) == (2, "pushed")
     assert bench.trainings() == [result.run_id]
     assert bench.steps == [step for step in Step if step is not Step.HELD]
@@ -99,7 +102,7 @@ def test_step_repeated_does_nothing_more(bench):
     first = bench.loop().step("2013-03")
     again = bench.loop().step("2013-03")
     assert again.outcome == first.outcome
-    assert again.admission.reason is Reason.ALREADY_CLAIMED
+    assert again.admission.reason is AdmissionReason.ALREADY_CLAIMED
     assert len(bench.worked) == 2
     assert bench.admissions() == [("2013-03", "RETRAIN", "admitted")]
 
@@ -109,9 +112,9 @@ def test_cooldown_holds_the_next_decision_and_the_answer_stands(bench):
     loop.step("2013-03")
     bench.version, bench.now = 2, bench.now + HOUR
     held = loop.step("2013-04")
-    assert held.admission.reason is Reason.COOLDOWN
+    assert held.admission.reason is AdmissionReason.COOLDOWN
     bench.now += 100 * HOUR
-    assert loop.step("2013-04").admission.reason is Reason.COOLDOWN
+    assert loop.step("2013-04").admission.reason is AdmissionReason.COOLDOWN
     assert len(bench.trainings()) == 1
     assert loop.step("2013-05").outcome.pushed_version == 3
     assert bench.admissions() == [
@@ -126,20 +129,20 @@ def test_budget_is_spent_by_failed_launches_too(bench):
     loop = bench.loop(cooldown_seconds=0, max_launches=2)
     assert loop.step("2013-03").outcome.state is RunState.FAILED
     assert loop.step("2013-04").outcome.state is RunState.FAILED
-    assert loop.step("2013-05").admission.reason is Reason.BUDGET_SPENT
+    assert loop.step("2013-05").admission.reason is AdmissionReason.BUDGET_SPENT
 
 
 def test_observe_mode_records_and_launches_nothing(bench):
-    result = bench.loop(Mode.OBSERVE).step("2013-03")
-    assert result.admission.reason is Reason.OBSERVE_MODE
+    result = bench.loop(LoopMode.OBSERVE).step("2013-03")
+    assert result.admission.reason is AdmissionReason.OBSERVE_MODE
     assert bench.admissions() == [("2013-03", "HOLD", "observe_mode")]
     assert bench.trainings() == []
 
 
 def test_suggest_mode_launches_after_the_approval(bench):
-    loop = bench.loop(Mode.SUGGEST)
+    loop = bench.loop(LoopMode.SUGGEST)
     asked = loop.step("2013-03")
-    assert asked.admission.reason is Reason.APPROVAL_NEEDED
+    assert asked.admission.reason is AdmissionReason.APPROVAL_NEEDED
     approved = loop.approve(asked.decision.artifact_id, by="ada")
     assert approved.outcome.pushed_version == 2
     assert loop.approve(asked.decision.artifact_id).outcome == approved.outcome
@@ -149,7 +152,7 @@ def test_suggest_mode_launches_after_the_approval(bench):
 
 
 def test_approval_cut_off_before_the_claim_is_carried_on_by_the_next_start(bench):
-    loop = bench.loop(Mode.SUGGEST)
+    loop = bench.loop(LoopMode.SUGGEST)
     asked = loop.step("2013-03")
 
     class Cut(BaseException):
@@ -162,12 +165,12 @@ def test_approval_cut_off_before_the_claim_is_carried_on_by_the_next_start(bench
     with pytest.raises(Cut):
         loop.approve(asked.decision.artifact_id)
     assert bench.trainings() == []
-    [outcome] = bench.loop(Mode.SUGGEST).reconcile()
+    [outcome] = bench.loop(LoopMode.SUGGEST).reconcile()
     assert outcome.pushed_version == 2
 
 
 def test_approval_of_what_is_no_decision_says_so(bench):
-    loop = bench.loop(Mode.SUGGEST)
+    loop = bench.loop(LoopMode.SUGGEST)
     bench.verdicts["2013-03"] = "HOLD"
     hold = loop.step("2013-03").decision
     with pytest.raises(DataError, match="There is nothing to approve"):
@@ -244,14 +247,14 @@ def test_run_handed_to_a_cluster_is_in_flight_until_it_ends(bench):
     loop = bench.loop(training_launcher=cluster, cooldown_seconds=0)
     first = loop.step("2013-03")
     assert first.outcome is None
-    assert loop.step("2013-04").admission.reason is Reason.IN_FLIGHT
+    assert loop.step("2013-04").admission.reason is AdmissionReason.IN_FLIGHT
     [request] = cluster.requests
     assert request.decision_uri == first.decision.uri
     cluster.states[first.run_id] = RunState.FAILED
     [outcome] = loop.reconcile()
     assert (outcome.state, outcome.reason) == (RunState.FAILED, "evicted")
     assert loop.reconcile() == []
-    assert loop.step("2013-05").admission.reason is Reason.ADMITTED
+    assert loop.step("2013-05").admission.reason is AdmissionReason.ADMITTED
 
 
 def test_launcher_that_cannot_start_raises_and_is_tried_again(bench):
@@ -297,7 +300,7 @@ def test_gates_are_asked_again_when_another_decision_is_claimed_in_between(bench
 
     loop._on_step = other_window_first
     result = loop.step("2013-03")
-    assert result.admission.reason is Reason.SUPERSEDED
+    assert result.admission.reason is AdmissionReason.SUPERSEDED
     assert bench.admissions() == [
         ("2013-04", "RETRAIN", "admitted"),
         ("2013-03", "HOLD", "superseded"),
@@ -306,7 +309,7 @@ def test_gates_are_asked_again_when_another_decision_is_claimed_in_between(bench
 
 
 def test_decision_whose_file_is_gone_says_what_to_do(bench):
-    loop = bench.loop(Mode.SUGGEST)
+    loop = bench.loop(LoopMode.SUGGEST)
     decision = loop.step("2013-03").decision
     (bench.folder / "m" / decision.uri / "retrain_decision.json").unlink()
     with pytest.raises(DataError, match="monitor the window again"):

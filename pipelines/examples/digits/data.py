@@ -1,4 +1,4 @@
-"""Where do the images come from? The 1,797 handwritten digits that scikit-learn carries.
+"""The 1,797 images of handwritten digits that scikit-learn carries, as spans of Parquet.
 
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI (1998), CC BY 4.0.
 """
@@ -16,6 +16,7 @@ IMAGE, LABEL, KEY = "image", "digit", "image_id"
 SIDE = 8
 CLASSES = 10
 SPANS = (1,)
+# Each pixel counts the dark ones among the 4 x 4 of the scan that it stands for.
 _BRIGHTEST = 16.0
 
 

@@ -1,4 +1,4 @@
-"""What does the digits example show? Both of its pipelines, run for real, and what came of them."""
+"""The digits example as it runs: both of its pipelines, and what comes of them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +22,7 @@ from tfx_loop.pipelines.runners.local import run_pipeline
 from tfx_loop.pipelines.runners.model_server import model_server
 
 Say = Callable[[str], None]
+# One id for every run into a folder: a run that was cut off is resumed.
 _RUN_ID = "digits"
 
 

@@ -1,4 +1,4 @@
-"""Which networks read the digits, and how are they trained and saved?"""
+"""The networks that read the digits: how they are built, trained and saved."""
 
 import os
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def run_fn(fn_args: Any) -> None:
 
 def export(model: keras.Model, folder: str) -> None:
     """Writes a network as a SavedModel with signatures for tf.Examples and for images."""
-    served = _Served(model)
+    served = _DigitsModule(model)
     tf.saved_model.save(served, folder, signatures=served.signatures())
 
 
@@ -94,7 +94,7 @@ def _read(patterns: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]
     return rows[IMAGE].numpy(), rows[LABEL].numpy()
 
 
-class _Served(tf.Module):
+class _DigitsModule(tf.Module):
     """The network, for serialized tf.Examples and for images as flat rows of 64."""
 
     def __init__(self, model: keras.Model) -> None:

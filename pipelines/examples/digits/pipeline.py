@@ -1,4 +1,4 @@
-"""Which pipelines bring the digits from images to a server, and to devices with an Edge TPU?"""
+"""The digits pipelines: from images to a server, and to devices with an Edge TPU."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,25 +13,26 @@ from tfx_loop.optimization.distiller.component import Distiller
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.quantizer.component import Quantizer
 from tfx_loop.pipelines.assembly import assemble
-from tfx_loop.pipelines.compression import CompressionSettings, Trained, compression
+from tfx_loop.pipelines.compression import CompressionSettings, TrainedModel, compression
 from tfx_loop.pipelines.config import PipelineSettings, ServingSettings
 from tfx_loop.pipelines.evaluation.configs import variant_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 from tfx_loop.pipelines.examples.digits.data import CLASSES, KEY, LABEL, SPANS
 from tfx_loop.pipelines.examples.digits.settings import DEVICE_MODEL_NAME, METRIC, MODEL_NAME
 
+# A third and more of 1,797 images, as several variants are judged on them.
 _EVAL_FRACTION = 0.35
 
 
 @dataclass(frozen=True)
-class TrainedDigits:
+class DigitsTraining:
     """The nodes from images to a trained network, and their channels."""
 
     nodes: tuple[Any, ...]
-    trained: Trained
+    trained: TrainedModel
 
 
-def trained_digits(settings: PipelineSettings, seed: int = 0) -> TrainedDigits:
+def trained_digits(settings: PipelineSettings, seed: int = 0) -> DigitsTraining:
     """Returns ExampleGen and Trainer: an image needs no Transform."""
     example_gen = SpanExampleGen(
         input_base=settings.data,
@@ -49,8 +50,8 @@ def trained_digits(settings: PipelineSettings, seed: int = 0) -> TrainedDigits:
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config={"seed": seed},
     )
-    trained = Trained(model=trainer.outputs["model"], examples=examples)
-    return TrainedDigits((example_gen, trainer), trained)
+    trained = TrainedModel(model=trainer.outputs["model"], examples=examples)
+    return DigitsTraining((example_gen, trainer), trained)
 
 
 def compression_pipeline(

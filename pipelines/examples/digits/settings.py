@@ -1,4 +1,4 @@
-"""With which settings does the digits example run?"""
+"""Settings of the digits example."""
 
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings

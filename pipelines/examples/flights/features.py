@@ -1,4 +1,4 @@
-"""How do the raw columns of a flight become what the model is fed?
+"""The features of a flight, from its raw columns to what the model is fed.
 
 Two tensors: `numbers`, scaled, and `categories`, ids from one vocabulary that all string columns
 share ("carrier=UA", "dest=IAH"). One analyzer each, because in TensorFlow Transform on a small
@@ -69,7 +69,7 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class MeasuredInNumpy:
+class NumpyTransform:
     """Means and vocabulary of a table, for training outside TFX.
 
     Attributes:
@@ -83,7 +83,7 @@ class MeasuredInNumpy:
     vocabulary: tuple[str, ...]
 
     @classmethod
-    def of(cls, rows: pd.DataFrame) -> "MeasuredInNumpy":
+    def of(cls, rows: pd.DataFrame) -> "NumpyTransform":
         """Measures the rows that a model is to be trained on."""
         numbers = rows[list(NUMERIC_FEATURES)].to_numpy(dtype="float64")
         deviations = numbers.std(axis=0)

@@ -1,4 +1,4 @@
-"""Which network says whether a flight will be late, and how is it trained and saved?"""
+"""The network that scores how likely a flight leaves late: built, trained and saved."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -101,7 +101,7 @@ def run_fn(fn_args: Any) -> None:
     beside = os.path.join(os.path.dirname(fn_args.serving_model_dir), KERAS_FOLDER)
     tf.io.gfile.makedirs(beside)
     model.save(os.path.join(beside, "model.keras"))
-    served = _Served(model, transform_output)
+    served = _FlightsModule(model, transform_output)
     tf.saved_model.save(served, fn_args.serving_model_dir, signatures=served.signatures())
 
 
@@ -124,7 +124,7 @@ def _read_transformed(
     return {name: values.reshape(len(labels), -1) for name, values in arrays.items()}, labels
 
 
-class _Served(tf.Module):
+class _FlightsModule(tf.Module):
     """The network behind the Transform graph, for rows as they come."""
 
     def __init__(self, model: keras.Model, transform_output: Any) -> None:

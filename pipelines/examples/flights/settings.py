@@ -1,4 +1,4 @@
-"""With which settings does the flights example run?"""
+"""Settings of the flights example."""
 
 from pathlib import Path
 
@@ -9,10 +9,11 @@ from tfx_loop.pipelines.config import (
     ServingSettings,
     Settings,
 )
-from tfx_loop.pipelines.control.settings import LoopSettings, Mode
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.examples.flights.data import LABEL
 
 MODEL_NAME = "flights"
+# Months of 2013: the first model learns from two, the others are replayed as requests.
 TRAINED_ON = (1, 2)
 REPLAYED = tuple(range(3, 13))
 
@@ -30,7 +31,7 @@ MODEL = ModelSettings(
 )
 
 # The operator grants at most half as many trainings as there are windows: one in 45 days.
-LOOP = LoopSettings(model_name=MODEL_NAME, mode=Mode.ACT, cooldown_seconds=45 * 86_400)
+LOOP = LoopSettings(model_name=MODEL_NAME, mode=LoopMode.ACT, cooldown_seconds=45 * 86_400)
 
 
 def flights_settings(folder: Path, server_url: str) -> Settings:

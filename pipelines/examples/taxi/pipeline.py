@@ -1,4 +1,4 @@
-"""Stands for the pipeline that you have: TFX's chicago taxi example. Nothing here is of tfx-loop.
+"""The stand-in for a pipeline of your own: TFX's chicago taxi example, with nothing of tfx-loop.
 
 Will the passenger tip more than a fifth of the fare? The functions are the example's own, named by
 import path.

@@ -1,4 +1,4 @@
-"""Where do the taxi trips come from, and how does a client ask about them?
+"""The taxi trips of TFX's example: as CSV for training, and as requests of a client.
 
 The 15,002 trips of 2013 to 2016 lie in the TFX wheel. Many have gaps (no company, no end of the
 trip): a tf.Example then has no such feature.
@@ -16,6 +16,7 @@ from tfx_loop.core.errors import DataError
 
 LABEL = "tips"
 TIME = "trip_start_timestamp"
+# Types as in the schema of TFX's example; every other column holds whole numbers.
 _TEXT = ("company", "payment_type")
 _FLOAT = (
     "dropoff_latitude",
@@ -57,8 +58,8 @@ def requests_of(year: int) -> Iterator[tuple[str, int, list[bytes]]]:
     The tip is left out: nobody knows it yet.
     """
     for day, trips in groupby(trips_of(year), key=lambda trip: int(trip[TIME]) // _SECONDS_PER_DAY):
-        asked = list(trips)
-        yield f"taxi-{day}", int(asked[0][TIME]) * 1000, [_example(trip) for trip in asked]
+        of_day = list(trips)
+        yield f"taxi-{day}", int(of_day[0][TIME]) * 1000, [_example(trip) for trip in of_day]
 
 
 def _csv() -> Path:

@@ -1,4 +1,4 @@
-"""How would the model do left alone, or retrained after every window?
+"""The policies beside the loop: the first model left alone, and one retrained after every window.
 
 `left_alone` is version 1 of the pipeline itself. `every_window` is trained by the same function
 outside TFX, on the same rows that the pipeline would train on, with the labels that had arrived.
@@ -20,9 +20,8 @@ import pandas as pd
 from tfx_loop.core.hashing import hash_fractions
 from tfx_loop.core.storage import write_json
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights, window_name
+from tfx_loop.pipelines.examples.flights.demo.page.report import POLICIES
 from tfx_loop.pipelines.examples.flights.settings import MODEL, REPLAYED, TRAINED_ON
-
-POLICIES = ("loop", "left_alone", "every_window")
 
 
 def retrained_every_window(
@@ -39,13 +38,13 @@ def retrained_every_window(
         replayed: The months replayed.
     """
     from tfx_loop.pipelines.examples.flights import model
-    from tfx_loop.pipelines.examples.flights.features import MeasuredInNumpy
+    from tfx_loop.pipelines.examples.flights.features import NumpyTransform
 
     scores = {}
     for served in replayed[2:]:
         spans = range(TRAINED_ON[0], served - 1)
         rows = training_rows(flights[flights["span"].isin(spans)])
-        measured = MeasuredInNumpy.of(rows)
+        measured = NumpyTransform.of(rows)
         network = model.train(
             measured(rows), rows[LABEL].to_numpy("float32"), len(measured.vocabulary) + 1, seed
         )

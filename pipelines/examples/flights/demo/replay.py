@@ -1,4 +1,4 @@
-"""How do the flights of a month become real requests, in time order, and later labels?
+"""The flights of a month as real requests, in time order, and as labels that come later.
 
 One request asks about the flights that are scheduled in one hour. Its id and the place of the
 flight in it identify the row until the label comes.
@@ -53,7 +53,7 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
     """Writes the labels of a month as they arrive; a cancelled flight never gets one.
 
     Args:
-        flights: The rows that were asked about.
+        flights: The rows that were sent to the server.
         arrived_ms: When the labels arrive, milliseconds UTC.
         path: The Parquet file to write.
 
@@ -84,14 +84,14 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
 def write_span(flights: pd.DataFrame, span: int, folder: Path) -> None:
     """Writes the rows of a month, labels included, as training data.
 
-    As a table made of the log and its labels would, it names the request that asked about a flight,
-    and the flight's place in it. Nobody asked about those of before the server: no log has them.
+    As a table made of the log and its labels would, it names the request of a flight and the
+    flight's place in it. The log has no requests of the months before the server.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    asked = requests_of(flights[flights["span"] == span])
+    requests = requests_of(flights[flights["span"] == span])
     rows = pd.concat(
         part.assign(request_id=request_id, instance_index=range(len(part)))
-        for request_id, _, part in asked
+        for request_id, _, part in requests
     )
     pq.write_table(
         pa.Table.from_pandas(rows, preserve_index=False), folder / f"span-{span:02d}.parquet"

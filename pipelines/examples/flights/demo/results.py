@@ -1,4 +1,4 @@
-"""What did the run show, and where is it written?"""
+"""The results of a run: what was measured in each window, and the files that hold it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pandas as pd
 from tfx_loop.core.storage import read_json, write_bytes, write_json
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.pipelines.config import Settings
-from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.examples.flights.data import LABEL
 from tfx_loop.pipelines.examples.flights.demo import policies
 from tfx_loop.pipelines.examples.flights.demo.page.html import render_page
@@ -21,7 +21,7 @@ METRICS = ("auc", "log_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monitored:
+class MonitoredWindow:
     """One window after the loop has seen it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Monitored:
         reason: Why.
     """
 
-    window: Window
+    window: MonitoringWindow
     flights: pd.DataFrame
     version: int
     served: pd.DataFrame
@@ -47,7 +47,9 @@ class Monitored:
     reason: str
 
 
-def served_rows(settings: Settings, window: Window, flights: pd.DataFrame) -> pd.DataFrame:
+def served_rows(
+    settings: Settings, window: MonitoringWindow, flights: pd.DataFrame
+) -> pd.DataFrame:
     """Returns what was answered beside what came of it: the truth that nobody had at the time."""
     log = read_window(
         settings.serving.prediction_log, settings.model.name, window.start_ms, window.end_ms
@@ -84,7 +86,7 @@ def drift_report(settings: Settings, window: str) -> dict[str, Any]:
 
 
 def summarise(
-    windows: Sequence[Monitored],
+    windows: Sequence[MonitoredWindow],
     first_model: Path,
     every_window: Mapping[str, Sequence[float]],
     seconds: float,
@@ -126,7 +128,7 @@ def summarise(
 def write_results(
     folder: Path,
     summary: dict[str, Any],
-    windows: Sequence[Monitored],
+    windows: Sequence[MonitoredWindow],
     timings: Sequence[tuple[str, float]],
     explanation: str,
 ) -> None:
@@ -148,7 +150,7 @@ def write_results(
 
 
 def _entry(
-    monitored: Monitored, first_model: Path, every_window: Sequence[float] | None
+    monitored: MonitoredWindow, first_model: Path, every_window: Sequence[float] | None
 ) -> dict[str, Any]:
     flights, served = monitored.flights, monitored.served
     known = flights[LABEL].notna().to_numpy()

@@ -1,4 +1,4 @@
-"""What happens in the demo, from an empty folder to a page?
+"""The demo, from an empty folder to a page:
 
     train on January and February ─▶ serve ─▶ for each month from March to December:
         real requests for its flights ─▶ last month's labels arrive ─▶ monitor, decide, act
@@ -22,17 +22,17 @@ from tfx_loop.core.storage import read_json
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
-from tfx_loop.pipelines.control.admission import Verdict
-from tfx_loop.pipelines.control.calendar import Window
+from tfx_loop.pipelines.control.admission import AdmissionVerdict
+from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import Loop, StepResult
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
-from tfx_loop.pipelines.examples.flights.demo.beside import every_window
-from tfx_loop.pipelines.examples.flights.demo.page.terminal import windows_table
+from tfx_loop.pipelines.examples.flights.demo.every_window import every_window
+from tfx_loop.pipelines.examples.flights.demo.page.windows_table import windows_table
 from tfx_loop.pipelines.examples.flights.demo.replay import replay, write_labels, write_span
 from tfx_loop.pipelines.examples.flights.demo.results import (
-    Monitored,
+    MonitoredWindow,
     drift_report,
     served_rows,
     summarise,
@@ -51,8 +51,10 @@ from tfx_loop.pipelines.runners.model_server import model_server
 from tfx_loop.presentation.progress import Progress
 from tfx_loop.presentation.terminal import TextTable, show
 
+# Share of the flights without --full: a run of minutes that still retrains.
 FIFTH = 0.2
 _FIRST_RUN = "train-flights-first"
+# Stands in a folder that a demo made, so that the next run may empty it.
 _MARK = ".tfx-loop-demo"
 
 
@@ -149,7 +151,9 @@ class Demo:
                 f"{settings.pipeline.root}."
             )
 
-    def _window(self, span: int, settings: Settings, loop: Loop, client: ModelClient) -> Monitored:
+    def _window(
+        self, span: int, settings: Settings, loop: Loop, client: ModelClient
+    ) -> MonitoredWindow:
         window = self._calendar.window_of_span(span)
         flights = self._rows[span]
         version = self._stable_version(settings)
@@ -179,8 +183,8 @@ class Demo:
             write_span(self._flights, span, self._folder / "spans")
 
     def _read(
-        self, window: Window, version: int, settings: Settings, result: StepResult
-    ) -> Monitored:
+        self, window: MonitoringWindow, version: int, settings: Settings, result: StepResult
+    ) -> MonitoredWindow:
         name, flights = window.name, self._rows[window.span]
         if result.monitoring.state is not RunState.SUCCEEDED or result.decision is None:
             raise PipelineFailed(
@@ -194,9 +198,9 @@ class Demo:
             )
             self._progress.say(self.failures[-1])
         admission = result.admission
-        held = admission if admission and admission.verdict is Verdict.HOLD else None
+        held = admission if admission and admission.verdict is AdmissionVerdict.HOLD else None
         served = served_rows(settings, window, flights)
-        return Monitored(
+        return MonitoredWindow(
             window=window,
             flights=flights,
             version=version,
@@ -204,7 +208,7 @@ class Demo:
             rows=len(served),
             decision=read_json(f"{result.decision.uri}/retrain_decision.json"),
             drift=drift_report(settings, window.name),
-            verdict=Verdict.HOLD.value if held else result.decision.verdict,
+            verdict=AdmissionVerdict.HOLD.value if held else result.decision.verdict,
             reason=held.reason.value if held else result.decision.reason,
         )
 

@@ -62,9 +62,9 @@ def transformed(small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(small):
-    from tfx_loop.pipelines.examples.flights.features import MeasuredInNumpy
+    from tfx_loop.pipelines.examples.flights.features import NumpyTransform
 
-    return MeasuredInNumpy.of(small[0])
+    return NumpyTransform.of(small[0])
 
 
 def words(ids, vocabulary):
@@ -108,7 +108,7 @@ def test_numbers_of_the_measured_rows_have_mean_0_and_deviation_1(small, measure
 
 
 def test_a_number_that_never_varies_is_no_division_by_zero(small):
-    from tfx_loop.pipelines.examples.flights.features import MeasuredInNumpy
+    from tfx_loop.pipelines.examples.flights.features import NumpyTransform
 
     rows = small[0].assign(precip=0.0)
-    assert np.isfinite(MeasuredInNumpy.of(rows)(rows)["numbers"]).all()
+    assert np.isfinite(NumpyTransform.of(rows)(rows)["numbers"]).all()

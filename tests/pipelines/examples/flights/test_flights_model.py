@@ -12,11 +12,11 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(scope="module")
 def tables(fifth):
     """January and February to learn from, March to be judged on."""
-    from tfx_loop.pipelines.examples.flights.features import MeasuredInNumpy
+    from tfx_loop.pipelines.examples.flights.features import NumpyTransform
 
     known = fifth[fifth[LABEL].notna()]
     learn, judge = known[known["span"] < 3], known[known["span"] == 3]
-    measured = MeasuredInNumpy.of(learn)
+    measured = NumpyTransform.of(learn)
     return [(measured(rows), rows[LABEL].to_numpy("float32")) for rows in (learn, judge)], len(
         measured.vocabulary
     ) + 1

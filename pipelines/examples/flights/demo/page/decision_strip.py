@@ -1,17 +1,18 @@
-"""What was decided at the end of each window, and which version served it?"""
+"""The decisions at the end of each window, above the versions that served."""
 
 from collections.abc import Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import Window, short_name
-from tfx_loop.pipelines.examples.flights.demo.page.words import in_words
+from tfx_loop.pipelines.examples.flights.demo.page.formatting import in_words
+from tfx_loop.pipelines.examples.flights.demo.page.report import WindowResult, short_name
 from tfx_loop.presentation.svg import LEFT, Columns, drawing, tag, text, tooltip
 
+# Heights in pixels, and how many lines of a reason stand below its verdict.
 PILL = 24
 LINE = 13
 LINES = 4
 
 
-def decision_strip(windows: Sequence[Window]) -> str:
+def decision_strip(windows: Sequence[WindowResult]) -> str:
     """Returns a row of verdicts with their reasons above a row of versions."""
     columns = Columns(tuple(each.name for each in windows))
     versions_y = 22 + PILL + 12 + LINE * LINES
@@ -29,7 +30,7 @@ def decision_strip(windows: Sequence[Window]) -> str:
     )
 
 
-def _verdict(window: Window, columns: Columns, index: int) -> str:
+def _verdict(window: WindowResult, columns: Columns, index: int) -> str:
     kind = "retrain" if window.verdict == "RETRAIN" else "hold"
     lines = _wrapped(in_words(window.reason), max(8, int(columns.step / 5.6)))
     return tag(
@@ -74,7 +75,7 @@ def _wrapped(said: str, width: int) -> list[str]:
     return lines if len(lines) <= LINES else [*lines[: LINES - 1], lines[LINES - 1] + " …"]
 
 
-def _versions(windows: Sequence[Window], columns: Columns, y: float) -> list[str]:
+def _versions(windows: Sequence[WindowResult], columns: Columns, y: float) -> list[str]:
     """One bar for each run of windows with the same version."""
     drawn, start = [], 0
     for index in range(1, len(windows) + 1):

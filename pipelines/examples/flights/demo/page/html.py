@@ -1,18 +1,18 @@
-"""How is a run shown as one page? A single file: styles and plots inside, no script, no network."""
+"""The page of a run: a single file with styles and plots inside, no script, no network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.pipelines.examples.flights.demo.page.avoidable_loss_plot import avoidable_loss_plot
 from tfx_loop.pipelines.examples.flights.demo.page.decision_strip import decision_strip
 from tfx_loop.pipelines.examples.flights.demo.page.drift_map import drift_map
-from tfx_loop.pipelines.examples.flights.demo.page.over_time import quality_plot
-from tfx_loop.pipelines.examples.flights.demo.page.report import Report, read_report
-from tfx_loop.pipelines.examples.flights.demo.page.saving_plot import saving_plot
-from tfx_loop.pipelines.examples.flights.demo.page.terminal import HEADINGS, NUMBERS, cells
+from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, headline, in_words
+from tfx_loop.pipelines.examples.flights.demo.page.quality_plot import quality_plot
+from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport, read_report
 from tfx_loop.pipelines.examples.flights.demo.page.time_bars import time_bars
-from tfx_loop.pipelines.examples.flights.demo.page.words import duration, headline, in_words
+from tfx_loop.pipelines.examples.flights.demo.page.windows_table import HEADINGS, NUMBERS, cells
 from tfx_loop.presentation.document import document, header, section, table
 
 STYLE = Path(__file__).with_name("demo.css")
@@ -52,7 +52,7 @@ def render_page(
     )
 
 
-def _header(report: Report) -> str:
+def _header(report: RunReport) -> str:
     first, last = (report.windows[0].name, report.windows[-1].name) if report.windows else ("", "")
     facts = [
         ("windows", str(len(report.windows))),
@@ -65,17 +65,17 @@ def _header(report: Report) -> str:
     return header(f"tfx-loop · {first} to {last}", headline(report), facts)
 
 
-def _trainings(report: Report) -> str:
+def _trainings(report: RunReport) -> str:
     loop, always = report.trainings.get("loop"), report.trainings.get("every_window")
     return "-" if loop is None else f"{loop} of {always}"
 
 
-def _share(report: Report, metric: str) -> str:
+def _share(report: RunReport, metric: str) -> str:
     share = report.gain_recovered.get(metric)
     return "-" if share is None else f"{share:.0%}".replace("%", "\u202f%")
 
 
-def _quality(report: Report) -> str:
+def _quality(report: RunReport) -> str:
     return section(
         "Quality of the served model",
         "The same requests, answered under three policies that see only labels that had arrived. "
@@ -86,19 +86,19 @@ def _quality(report: Report) -> str:
     )
 
 
-def _decisions(report: Report) -> str:
+def _decisions(report: RunReport) -> str:
     names = [window.name for window in report.windows]
     return section(
         "Decisions",
         "What a retraining would have saved is measured in every window, as a share of the "
         "window's loss, and added up. The last counts twice, for the window whose labels are to "
         "come. Once the sum pays for a training, the loop retrains, if its operator allows.",
-        saving_plot(names, report.decisions),
+        avoidable_loss_plot(names, report.decisions),
         decision_strip(report.windows),
     )
 
 
-def _drift(report: Report) -> str:
+def _drift(report: RunReport) -> str:
     return section(
         "Drift",
         "How far each feature moved from the data that the serving version was trained on. Drift "
@@ -112,7 +112,7 @@ def _table(summary: Mapping[str, Any]) -> str:
     return section("Window by window", "", table(HEADINGS, rows, numbers=NUMBERS))
 
 
-def _words(report: Report) -> str:
+def _words(report: RunReport) -> str:
     if not report.decisions:
         return ""
     items = "".join(
@@ -123,14 +123,14 @@ def _words(report: Report) -> str:
     return section("Why, in words", "", f'<ul class="why">{items}</ul>')
 
 
-def _timings(report: Report) -> str:
+def _timings(report: RunReport) -> str:
     if not report.timings:
         return ""
     total = duration(sum(seconds for _, seconds in report.timings))
     return section(f"Where {total} went", "", time_bars(report.timings))
 
 
-def _explanation(report: Report) -> str:
+def _explanation(report: RunReport) -> str:
     if not report.explanation:
         return ""
     return section("The last model, explained", "", f"<pre>{escape(report.explanation)}</pre>")

@@ -1,4 +1,4 @@
-"""What does the demo's page show? The JSON of a run, read into frozen dataclasses."""
+"""The content of the demo's page: the JSON of a run, read into frozen dataclasses."""
 
 from calendar import month_abbr
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ POLICY_NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class WindowResult:
     """One window under the three policies. None stands for "not measured (yet)".
 
     Attributes:
@@ -38,7 +38,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class WindowDecision:
     """One decision of the loop; `accumulated` and `training_cost` are shares of a window's loss."""
 
     window: str
@@ -51,16 +51,16 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class RunReport:
     """All that the page shows."""
 
     rows: int
     seconds: float
-    windows: tuple[Window, ...]
+    windows: tuple[WindowResult, ...]
     trainings: Mapping[str, int]
     gain_recovered: Mapping[str, float | None]
     drift: Mapping[str, Mapping[str, HeatCell]]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[WindowDecision, ...]
     timings: tuple[tuple[str, float], ...]
     explanation: str
 
@@ -71,7 +71,7 @@ def read_report(
     decisions: Sequence[Mapping[str, Any]],
     timings: Iterable[tuple[str, float]],
     explanation: str,
-) -> Report:
+) -> RunReport:
     """Reads what a run wrote.
 
     Args:
@@ -81,7 +81,7 @@ def read_report(
         timings: Parts of the run and their seconds.
         explanation: What `loop explain` printed for the last version.
     """
-    return Report(
+    return RunReport(
         rows=int(summary["rows"]),
         seconds=float(summary["seconds"]),
         windows=tuple(_window(each) for each in summary["windows"]),
@@ -105,8 +105,8 @@ def short_name(window: str) -> str:
     return window
 
 
-def _window(document: Mapping[str, Any]) -> Window:
-    return Window(
+def _window(document: Mapping[str, Any]) -> WindowResult:
+    return WindowResult(
         name=str(document["window"]),
         rows=int(document.get("rows") or 0),
         auc=_by_policy(document.get("auc")),
@@ -135,9 +135,9 @@ def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, HeatCell]:
     }
 
 
-def _decision(document: Mapping[str, Any]) -> Decision:
+def _decision(document: Mapping[str, Any]) -> WindowDecision:
     evidence = document.get("evidence") or {}
-    return Decision(
+    return WindowDecision(
         window=str(document["window"]),
         verdict=str(document.get("verdict") or ""),
         reason=str(document.get("reason") or ""),

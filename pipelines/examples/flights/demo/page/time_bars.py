@@ -1,10 +1,11 @@
-"""Where did the seconds of the run go?"""
+"""Bars of the seconds that each part of the run took."""
 
 from collections.abc import Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.words import duration
+from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration
 from tfx_loop.presentation.svg import WIDTH, drawing, tag, text, tooltip
 
+# Pixels for the names of the parts, such as "monitoring: LabelWindowLogGen".
 NAMES = 250
 ROW = 26
 

@@ -1,4 +1,4 @@
-"""The demo's result in a terminal: a table with a line for each window."""
+"""The demo's result window by window: a table for the terminal and the page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +16,7 @@ HEADINGS = (
     "version",
 )
 NUMBERS = {"rows", "AUC served", "AUC left alone", "version"}
+# More names than these would widen the table beyond what a terminal shows.
 SHOWN_FEATURES = 3
 
 

@@ -1,11 +1,11 @@
-"""How good was the served model, window by window, beside the two other policies?"""
+"""Lines of a quality metric by window: the served model beside the two other policies."""
 
 from collections.abc import Mapping, Sequence
 
 from tfx_loop.pipelines.examples.flights.demo.page.report import (
     POLICIES,
     POLICY_NAMES,
-    Window,
+    WindowResult,
     short_name,
 )
 from tfx_loop.presentation.svg import (
@@ -27,7 +27,7 @@ TOP = 26
 HEIGHT = 208
 
 
-def quality_plot(windows: Sequence[Window], metric: str, title: str) -> str:
+def quality_plot(windows: Sequence[WindowResult], metric: str, title: str) -> str:
     """Returns lines of one metric ("auc" or "log_loss") under the three policies."""
     columns = Columns(tuple(each.name for each in windows))
     values = [getattr(each, metric) for each in windows]
@@ -61,7 +61,7 @@ def _grid(marks: Sequence[float], scale: Scale) -> list[str]:
     ]
 
 
-def _served_versions(windows: Sequence[Window], columns: Columns) -> list[str]:
+def _served_versions(windows: Sequence[WindowResult], columns: Columns) -> list[str]:
     """Shades every second version's windows, and names each version where it starts."""
     drawn, shaded = [], False
     for index, window in enumerate(windows):

@@ -1,8 +1,8 @@
-"""How did the avoidable loss add up until it paid for a training?"""
+"""Bars of the avoidable loss as it adds up, against the cost of a training."""
 
 from collections.abc import Mapping, Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import Decision
+from tfx_loop.pipelines.examples.flights.demo.page.report import WindowDecision
 from tfx_loop.presentation.svg import (
     LEFT,
     RIGHT,
@@ -21,7 +21,7 @@ TOP = 22
 HEIGHT = 150
 
 
-def saving_plot(windows: Sequence[str], decisions: Sequence[Decision]) -> str:
+def avoidable_loss_plot(windows: Sequence[str], decisions: Sequence[WindowDecision]) -> str:
     """Returns bars of the accumulated avoidable loss, with the cost of a training as a line."""
     by_window = {each.window: each for each in decisions}
     known = [each for each in decisions if each.accumulated is not None]
@@ -45,10 +45,10 @@ def saving_plot(windows: Sequence[str], decisions: Sequence[Decision]) -> str:
     )
 
 
-def _bars(columns: Columns, scale: Scale, by_window: Mapping[str, Decision]) -> list[str]:
+def _bars(columns: Columns, scale: Scale, by_window: Mapping[str, WindowDecision]) -> list[str]:
     """Each bar is what was carried over (pale) and what the window added (full)."""
     drawn: list[str] = []
-    before: Decision | None = None
+    before: WindowDecision | None = None
     for index, name in enumerate(columns.names):
         decision = by_window.get(name)
         if decision is None or decision.accumulated is None:
@@ -61,7 +61,9 @@ def _bars(columns: Columns, scale: Scale, by_window: Mapping[str, Decision]) -> 
     return drawn
 
 
-def _bar(columns: Columns, index: int, scale: Scale, decision: Decision, carried: float) -> str:
+def _bar(
+    columns: Columns, index: int, scale: Scale, decision: WindowDecision, carried: float
+) -> str:
     total = decision.accumulated or 0.0
     place = {"x": columns.left(index) + columns.step * 0.22, "width": columns.step * 0.56}
     said = f"{decision.window}: {total:.4f} accumulated, {total - carried:.4f} of it new"

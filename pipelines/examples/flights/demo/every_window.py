@@ -1,4 +1,4 @@
-"""How does the policy `every_window` train beside the loop? In a process of its own."""
+"""The policy `every_window`, trained beside the loop in a process of its own."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tfx_loop.core.storage import read_json
 from tfx_loop.pipelines.config import quiet_environment
 
 
-class EveryWindow:
+class EveryWindowProcess:
     """The process that trains and scores the policy; the loop itself needs one core of two."""
 
     def __init__(self, folder: Path, fraction: float, seed: int, windows: int) -> None:
@@ -54,9 +54,11 @@ class EveryWindow:
 
 
 @contextmanager
-def every_window(folder: Path, fraction: float, seed: int, windows: int) -> Iterator[EveryWindow]:
+def every_window(
+    folder: Path, fraction: float, seed: int, windows: int
+) -> Iterator[EveryWindowProcess]:
     """Trains the policy while the block runs, and not longer."""
-    process = EveryWindow(folder, fraction, seed, windows)
+    process = EveryWindowProcess(folder, fraction, seed, windows)
     try:
         yield process
     finally:

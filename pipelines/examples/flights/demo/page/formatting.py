@@ -1,9 +1,9 @@
-"""What does a run say in words? The headline and the sentences of the page, from its numbers."""
+"""Numbers and results of a run in words: the headline, counts, durations, reason codes."""
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import Report
+from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport
 
 
-def headline(report: Report) -> str:
+def headline(report: RunReport) -> str:
     """Returns the result of the run in one sentence, good or bad."""
     trained = report.trainings.get("loop")
     always = report.trainings.get("every_window")
