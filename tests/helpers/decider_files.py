@@ -13,6 +13,13 @@ from tfx_loop.contracts.drift_report import (
     DriftVerdict,
     FeatureDrift,
 )
+from tfx_loop.monitoring.profile.reference import (
+    PROFILE_FILE,
+    SAMPLE_FILE,
+    ReferenceProfile,
+    SampleInfo,
+    to_json,
+)
 
 DAY_MS = 86_400_000
 LABEL_START_MS, LABEL_END_MS = 60 * DAY_MS, 90 * DAY_MS
@@ -40,15 +47,15 @@ def training_rows(count: int, seed: int, first_day: int, *, sign: float = 1.0) -
 def write_profile(folder: Path, rows: pd.DataFrame, fraction: float = 1.0) -> Path:
     """Writes a reference profile's two files."""
     folder.mkdir(parents=True)
-    content = {
-        "schema_version": 1,
-        "label": "late",
-        "rows_total": round(len(rows) / fraction),
-        "sample": {"rows": len(rows), "fraction": fraction, "seed": 0},
-        "ignored": ["late", "event_time_ms"],
-    }
-    (folder / "reference_profile.json").write_text(json.dumps(content))
-    rows.to_parquet(folder / "training_sample.parquet")
+    profile = ReferenceProfile(
+        rows_total=round(len(rows) / fraction),
+        features=(),
+        sample=SampleInfo(len(rows), fraction, 0),
+        label="late",
+        ignored=("late", "event_time_ms"),
+    )
+    (folder / PROFILE_FILE).write_text(json.dumps(to_json(profile)))
+    rows.to_parquet(folder / SAMPLE_FILE, index=False)
     return folder
 
 
@@ -65,7 +72,7 @@ def write_log(folder: Path, rows: pd.DataFrame) -> Path:
     logged["output.probability"] = 0.5
     logged["label"] = rows["late"].to_numpy() if "late" in rows else np.nan
     failed = logged.tail(1).assign(request_id="failed", status="error")
-    pd.concat([logged, failed]).to_parquet(folder / "rows.parquet")
+    pd.concat([logged, failed]).to_parquet(folder / "rows.parquet", index=False)
     return folder
 
 

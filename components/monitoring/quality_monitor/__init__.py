@@ -1,1 +1,1 @@
-"""How good were the served predictions, now that labels are here?"""
+"""Quality of served predictions, once labels are here."""

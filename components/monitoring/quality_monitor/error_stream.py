@@ -1,8 +1,8 @@
-"""Where does the sequential test stand after one more window? Read, continued, written.
+"""State of the sequential test after one more window: read, continued, written.
 
 The state of the stream lies beside quality.json, as `sequential.json`. It goes on with the next
-window as long as the same model (the same reference profile) answers; another model made another
-promise, and starts anew.
+window as long as the same model (the same reference profile) answers; of another model other
+errors are expected, and it starts anew.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -15,15 +15,18 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.estimated_quality import squared_error
 from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.quality_monitor.quality import LabelledRows
 from tfx_loop.monitoring.quality_monitor.sequential import (
     SequentialSettings,
     SequentialState,
     follow,
 )
+from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 
 FILE_NAME = "sequential.json"
 SCHEMA_VERSION = 1
-_LEAST_PROMISE = 1e-6
+# A model without any error on held-out rows would make the first one an alarm.
+_LEAST_EXPECTED = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,8 @@ class ErrorStream:
     """The squared errors of a model's probabilities, as far as labels have come.
 
     Attributes:
-        reference: Digest of the reference profile whose held-out rows made the promise.
-        settings: What was promised, and how seldom an alarm may be false.
+        reference: Digest of the reference profile whose held-out rows say what is expected.
+        settings: What is expected, and how seldom an alarm may be false.
         state: Where the test stands.
         until_ms: Rows before this event time have been followed; later labels of them are not.
         mean_error: Mean squared error of the rows of the newest window; None for no rows.
@@ -56,10 +59,10 @@ class ErrorStream:
         }
 
 
-def started(
+def start_stream(
     profile: ReferenceProfile, tolerated_rise: float, rows_between_false_alarms: float
 ) -> ErrorStream | None:
-    """Returns the stream of a model before its first row; None where nothing was promised.
+    """Returns the stream of a model before its first row; None without held-out scores.
 
     Args:
         profile: With the scores and the ones of held-out rows.
@@ -69,9 +72,9 @@ def started(
     score, ones = profile.score, profile.score_positives
     if score is None or not ones or not isinstance(score.bins, NumericBins):
         return None
-    promised = squared_error(score.counts.bins, ones, score.bins.edges)
+    expected = squared_error(score.counts.bins, ones, score.bins.edges)
     settings = SequentialSettings(
-        promised=max(promised, _LEAST_PROMISE),
+        promised=max(expected, _LEAST_EXPECTED),
         promised_rows=sum(score.counts.bins),
         tolerated_rise=tolerated_rise,
         rows_between_false_alarms=rows_between_false_alarms,
@@ -79,14 +82,14 @@ def started(
     return ErrorStream(reference=profile.digest(), settings=settings, state=SequentialState())
 
 
-def continued(stream: ErrorStream, previous: ErrorStream | None) -> ErrorStream:
+def resume_stream(stream: ErrorStream, previous: ErrorStream | None) -> ErrorStream:
     """Returns the stream where the window before left it, if the same model answered then."""
     if previous is None or previous.reference != stream.reference:
         return stream
     return replace(stream, state=previous.state, until_ms=previous.until_ms)
 
 
-def followed(
+def follow_rows(
     stream: ErrorStream,
     scores: npt.NDArray[np.float64],
     labels: npt.NDArray[np.float64],
@@ -119,6 +122,30 @@ def followed(
         until_ms=max(stream.until_ms, end_ms),
         mean_error=float(errors.mean()) if len(errors) else None,
     )
+
+
+def follow_window(
+    profile: ReferenceProfile,
+    previous: ErrorStream | None,
+    rows: LabelledRows,
+    settings: QualityMonitorSettings,
+) -> ErrorStream | None:
+    """Returns the stream of a model after a window; None where its profile has no held-out scores.
+
+    Args:
+        profile: Of the model that answered.
+        previous: The stream after the window before, of whatever model; None for none.
+        rows: The window's labelled rows.
+        settings: Which window it is, and when a rise of the errors is an alarm.
+
+    Raises:
+        DataError: A score is no probability or a label neither 0 nor 1.
+    """
+    stream = start_stream(profile, settings.tolerated_rise, settings.rows_between_false_alarms)
+    if stream is None:
+        return None
+    stream = resume_stream(stream, previous)
+    return follow_rows(stream, rows.scores, rows.labels, rows.event_times_ms, settings.end_ms)
 
 
 def to_json(stream: ErrorStream) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many of a window's rows have a label, and how long did the labels take?
+"""Coverage and delay of a window's labels.
 
 Quality measured on half of the rows is quality of that half: the slow labels may be the bad ones.
 """

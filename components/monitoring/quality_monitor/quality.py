@@ -1,21 +1,75 @@
-"""Which rows does TFMA judge, and what of its result is kept beside it?"""
+"""Rows that TFMA judges, and what of its result is kept beside it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.contracts.model_evaluation import OVERALL
 from tfx_loop.core.errors import DataError
 
 FILE_NAME = "quality.json"
 WEIGHT = "rows"
+# Metrics that a condition or a query may want, as custom properties.
+_KEPT = ("auc", "calibration")
+# Scores in the same thousandth count as one: AUC moves by what ties within it are worth.
 _SCORE_BINS = 1000
 
 
+@dataclass(frozen=True, kw_only=True)
+class JudgedWindow:
+    """Which rows are judged, and by which output.
+
+    Attributes:
+        start_ms: Begin of the window, milliseconds UTC.
+        end_ms: End of the window, exclusive.
+        score: Output that is judged, such as "probability".
+    """
+
+    start_ms: int
+    end_ms: int
+    score: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRows:
+    """Scores, labels and times of a window's rows, each of shape (rows,), in order of time.
+
+    Attributes:
+        scores: The judged output.
+        labels: Its labels.
+        event_times_ms: When each row happened, milliseconds UTC.
+        label_times_ms: When its label came.
+    """
+
+    scores: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.float64]
+    event_times_ms: npt.NDArray[np.int64]
+    label_times_ms: npt.NDArray[np.int64]
+
+
+def labelled_rows(log: pa.Table, window: JudgedWindow) -> LabelledRows:
+    """Returns the rows of a labelled log that fall into a window, in order of time and identity."""
+    if not log.num_rows:
+        none, never = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return LabelledRows(scores=none, labels=none, event_times_ms=never, label_times_ms=never)
+    rows = scored_rows(log, window)
+    order = ("event_time_ms", "request_id", "instance_index")
+    rows = rows.sort_by([(name, "ascending") for name in order if name in rows.column_names])
+    return LabelledRows(
+        scores=rows[f"output.{window.score}"].to_numpy().astype(np.float64),
+        labels=rows["label"].to_numpy().astype(np.float64),
+        event_times_ms=rows["event_time_ms"].to_numpy(),
+        label_times_ms=rows["label_time_ms"].to_numpy(),
+    )
+
+
 def judged_rows(
-    log: pa.Table, *, start_ms: int, end_ms: int, score: str, label: str, slice_features: list[str]
+    log: pa.Table, window: JudgedWindow, *, label: str, slice_features: list[str]
 ) -> pa.RecordBatch:
     """Returns the labelled and scored rows of a window for TFMA, like rows counted together.
 
@@ -26,9 +80,7 @@ def judged_rows(
 
     Args:
         log: Rows of a labelled PredictionLog.
-        start_ms: Begin of the window, milliseconds UTC.
-        end_ms: End of the window, exclusive.
-        score: Output that is judged, such as "probability".
+        window: Which of them, and by which output.
         label: Name that the label gets.
         slice_features: Features by which quality is sliced.
 
@@ -38,6 +90,7 @@ def judged_rows(
     Raises:
         DataError: The log has rows, and lacks the score or a slice feature.
     """
+    score = window.score
     columns = {"label": label, f"output.{score}": score}
     columns |= {f"feature.{name}": name for name in slice_features}
     if not log.num_rows:
@@ -48,7 +101,7 @@ def judged_rows(
             f"Expected the columns {sorted(columns)} in the labelled log, found none of {missing}. "
             "Name the score and the slice features as the model's signature does."
         )
-    rows = scored_rows(log, start_ms=start_ms, end_ms=end_ms, score=score)
+    rows = scored_rows(log, window)
     rows = rows.select(list(columns)).rename_columns(list(columns.values()))
     bins = pc.floor(pc.multiply(pc.cast(rows[score], pa.float64()), _SCORE_BINS))
     counted = (
@@ -66,12 +119,12 @@ def judged_rows(
     )
 
 
-def scored_rows(log: pa.Table, *, start_ms: int, end_ms: int, score: str) -> pa.Table:
+def scored_rows(log: pa.Table, window: JudgedWindow) -> pa.Table:
     """Returns the rows of a log that fall into a window and have a finite score."""
     time = log["event_time_ms"]
-    inside = pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms))
+    inside = pc.and_(pc.greater_equal(time, window.start_ms), pc.less(time, window.end_ms))
     # One NaN among the scores would cost the window all its metrics.
-    scored = pc.fill_null(pc.is_finite(log[f"output.{score}"]), False)
+    scored = pc.fill_null(pc.is_finite(log[f"output.{window.score}"]), False)
     return log.filter(pc.and_(inside, scored))
 
 
@@ -108,6 +161,23 @@ def summary(
         "labels": dict(labels) if labels else None,
         "sequential": dict(sequential) if sequential else None,
     }
+
+
+def properties_of(report: Mapping[str, Any]) -> dict[str, int | float | str]:
+    """Returns what `summary` holds in a few numbers, the custom properties of its artifact."""
+    overall = report["slices"].get(OVERALL, {})
+    found: dict[str, int | float | str | None] = {
+        "window": report["window"],
+        "labelled_rows": report["rows"],
+        **{name: overall.get(name) for name in _KEPT},
+    }
+    if labels := report["labels"]:
+        found["label_coverage"] = labels["coverage"]
+        found["label_delay_hours_p50"] = labels["delay_hours"].get("p50")
+    if errors := report["sequential"]:
+        found["error_rise_evidence"] = errors["evidence"]
+        found["error_rise_alarm"] = int(errors["alarm_at_row"] is not None)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _batch(columns: Mapping[str, Any]) -> pa.RecordBatch:

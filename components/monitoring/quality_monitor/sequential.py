@@ -1,8 +1,8 @@
-"""Did the errors of a served model rise, wherever a window begins or ends?
+"""Sequential test for a rise of a served model's errors, wherever windows begin or end.
 
 An e-detector on the stream of errors. It bets, row by row, that errors have become larger than
-what the model promised on held-out rows; a bet that wins multiplies. While the mean error, given
-what came before, is no larger than the promise, the mean time to a false alarm is at least
+what held-out rows let one expect; a bet that wins multiplies. While the mean error, given
+what came before, is no larger than expected, the mean time to a false alarm is at least
 `rows_between_false_alarms`: whatever the distribution of the errors, however often one looks. The
 state is a few numbers, so a stream is continued from window to window.
 
@@ -25,6 +25,7 @@ Array = npt.NDArray[np.float64]
 
 # Shares of the largest bet that keeps every factor positive: small ones find small rises.
 _BETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+# Rows at a time: with a column a bet, 3 MB.
 _CHUNK_ROWS = 65_536
 
 
@@ -35,7 +36,7 @@ class SequentialSettings:
     Attributes:
         promised: Mean error on rows held out from training, in (0, 1).
         promised_rows: How many rows that was measured on.
-        tolerated_rise: What the mean may rise above the promise without anybody caring.
+        tolerated_rise: What the mean may rise above the expected without anybody caring.
         rows_between_false_alarms: Least mean number of rows to an alarm where nothing rose.
     """
 
@@ -65,9 +66,10 @@ class SequentialSettings:
     def bound(self) -> float:
         """The largest mean error that is no rise.
 
-        The promise, two of its standard errors (with the largest variance that such a mean allows)
-        and what is tolerated.
+        The expected mean, two of its standard errors (with the largest variance that such a mean
+        allows) and what is tolerated.
         """
+        # Errors lie in [0, 1], so p (1 - p) is the most that their variance can be.
         error = math.sqrt(self.promised * (1 - self.promised) / self.promised_rows)
         return min(0.999, self.promised + 2 * error + self.tolerated_rise)
 
@@ -101,7 +103,7 @@ def follow(
 
     Args:
         errors: Errors in [0, 1] in the order of time, such as squared errors of probabilities.
-        settings: What is promised, and how seldom an alarm may be false.
+        settings: What is expected, and how seldom an alarm may be false.
         state: Where the stream stood before.
 
     Raises:

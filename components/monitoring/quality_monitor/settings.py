@@ -29,7 +29,7 @@ class QualityMonitorSettings(NodeSettings):
     rows_between_false_alarms: float = 1_000_000.0
 
     def __post_init__(self) -> None:
-        # What the model promised comes from its profile; the limits are checked before.
+        # What errors are expected is in the model's profile; the limits are checked before.
         SequentialSettings(
             promised=0.5,
             promised_rows=1,

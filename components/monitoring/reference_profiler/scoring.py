@@ -88,7 +88,7 @@ def with_importances(
 
 
 def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> ScoredRows:
-    """Scores all rows of some splits, in no promised order.
+    """Scores all rows of some splits, in no order that counts.
 
     Args:
         uris: Folders of the splits.

@@ -1,1 +1,1 @@
-"""Would a retraining pay? The measurement, the decision, and the TFX component around them."""
+"""Decisions to retrain: the measurement, the policy, and the TFX node around them."""

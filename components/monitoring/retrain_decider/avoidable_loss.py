@@ -1,4 +1,4 @@
-"""How much loss would a retraining have saved in the newest labelled window? Pure: tables in.
+"""Avoidable loss: what a retraining would have saved in the newest labelled window. Pure.
 
 Drift says that the inputs moved, a fallen metric that the world got harder or the model worse.
 Neither says that retraining helps, so that is measured: one surrogate learns from a sample of what
@@ -28,7 +28,8 @@ from tfx_loop.monitoring.retrain_decider.surrogate import (
     is_categorical,
 )
 
-# One row in so many is held out of both samples, to see what the champion promised.
+# One row in so many is held out of both samples, to see which loss to expect of
+# the champion; one fit serves both questions so.
 _HELD_OUT = 10
 
 
@@ -57,7 +58,7 @@ class MeasureSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingRows:
+class LabelledSample:
     """Labelled rows, and the fraction of all such rows that they are.
 
     Attributes:
@@ -83,8 +84,8 @@ class AvoidableLoss:
         standard_error: Of the mean, over blocks of time.
         champion_loss: Mean loss per row of the champion's stand-in.
         champion_loss_error: Standard error of that, over blocks of time.
-        promised_loss: Mean loss per row on rows held out of the champion's training sample.
-        promised_loss_error: Standard error of that.
+        expected_loss: Mean loss per row on rows held out of the champion's training sample.
+        expected_loss_error: Standard error of that.
         rows: Labelled rows that both stand-ins were compared on.
     """
 
@@ -92,8 +93,8 @@ class AvoidableLoss:
     standard_error: float
     champion_loss: float
     champion_loss_error: float
-    promised_loss: float
-    promised_loss_error: float
+    expected_loss: float
+    expected_loss_error: float
     rows: int
 
     @property
@@ -104,8 +105,8 @@ class AvoidableLoss:
     @property
     def risen_z(self) -> float:
         """How far the champion's loss exceeds that on its held-out rows, in standard errors."""
-        error = float(np.hypot(self.champion_loss_error, self.promised_loss_error))
-        return (self.champion_loss - self.promised_loss) / error if error > 0 else 0.0
+        error = float(np.hypot(self.champion_loss_error, self.expected_loss_error))
+        return (self.champion_loss - self.expected_loss) / error if error > 0 else 0.0
 
     @property
     def relative(self) -> float:
@@ -127,16 +128,16 @@ class AvoidableLoss:
             relative_standard_error=self.relative_standard_error,
             champion_loss=self.champion_loss,
             champion_loss_error=self.champion_loss_error,
-            promised_loss=self.promised_loss,
-            promised_loss_error=self.promised_loss_error,
+            promised_loss=self.expected_loss,
+            promised_loss_error=self.expected_loss_error,
             risen_z=self.risen_z,
             rows=self.rows,
         )
 
 
 def measure_avoidable_loss(
-    champion: TrainingRows,
-    kept: TrainingRows,
+    champion: LabelledSample,
+    kept: LabelledSample,
     newest: pd.DataFrame,
     *,
     label: str,
@@ -171,20 +172,23 @@ def measure_avoidable_loss(
             f"Expected at least {2 * settings.blocks} labelled rows in the newest window, "
             f"received {len(newest)}."
         )
+    # Both sides keep one fraction of all the rows there were, so that more data is more here, too:
+    # what each would have in a training, scaled down until the larger fits max_rows.
     half_newest = len(newest) // 2
     whole_size = max(
         len(champion.rows) / champion.fraction, len(kept.rows) / kept.fraction + half_newest
     )
     fraction = min(champion.fraction, kept.fraction, settings.max_rows / whole_size)
+    # Equal runs of rows in order of time; even and odd ones are the two halves.
     block = np.arange(len(newest)) * settings.blocks // len(newest)
 
     learnt, held_out = _held_out(_thin(champion, fraction, settings.seed))
     stand_in = fit(learnt, label, features, settings.surrogate)
-    champion_losses, promised = stand_in.losses(newest), stand_in.losses(held_out)
+    champion_losses, expected = stand_in.losses(newest), stand_in.losses(held_out)
     challenger_losses = np.empty(len(newest))
     older = _thin(kept, fraction, settings.seed)
     for side in (0, 1):
-        other = _thin(TrainingRows(rows=newest[block % 2 != side]), fraction, settings.seed)
+        other = _thin(LabelledSample(rows=newest[block % 2 != side]), fraction, settings.seed)
         learnt = pd.concat([_held_out(older)[0], _held_out(other)[0]], sort=False)
         challenger = fit(learnt, label, features, settings.surrogate)
         challenger_losses[block % 2 == side] = challenger.losses(newest[block % 2 == side])
@@ -194,8 +198,8 @@ def measure_avoidable_loss(
         standard_error=_blocked_standard_error(saved, block),
         champion_loss=float(champion_losses.mean()),
         champion_loss_error=_blocked_standard_error(champion_losses, block),
-        promised_loss=float(promised.mean()),
-        promised_loss_error=float(promised.std() / np.sqrt(max(1, len(promised)))),
+        expected_loss=float(expected.mean()),
+        expected_loss_error=float(expected.std() / np.sqrt(max(1, len(expected)))),
         rows=len(newest),
     )
 
@@ -232,7 +236,7 @@ def one_class_only(labels: pd.Series) -> bool:
     return is_binary(labels) and labels.nunique() < 2
 
 
-def _thin(sample: TrainingRows, fraction: float, seed: int) -> pd.DataFrame:
+def _thin(sample: LabelledSample, fraction: float, seed: int) -> pd.DataFrame:
     """Returns a uniform subsample that is `fraction` of all the rows there were."""
     if fraction >= sample.fraction:
         return sample.rows
@@ -254,6 +258,8 @@ def _held_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _blocked_standard_error(values: Floats, block: npt.NDArray[np.int64]) -> float:
     """Standard error of the mean, blocks of rows being the independent units (cluster-robust)."""
+    # Liang and Zeger 1986: residuals are summed within a block, so whatever its rows share counts
+    # in full; G / (G - 1) for the mean that was estimated.
     residual = values - values.mean()
     sums = np.bincount(block, weights=residual)
     count = len(sums)

@@ -25,7 +25,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.policy import (
     PolicySettings,
-    better_than_promised,
+    better_than_expected,
     lost,
     observe,
     pays,
@@ -182,7 +182,7 @@ def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings
         return RETRAINING_PAYS
     if saving.latest > 0:
         return SAVING_BELOW_COST
-    if avoidable.z > policy.certain_z and better_than_promised(avoidable, policy):
+    if avoidable.z > policy.certain_z and better_than_expected(avoidable, policy):
         return BETTER_THAN_PROMISED
     return NO_AVOIDABLE_LOSS
 
@@ -200,13 +200,13 @@ def _explain(
         f"in window {evidence.label_window} a retrained model would have saved "
         f"{avoidable.relative:.1%} of the loss (standard error {error:.1%}, "
         f"{avoidable.rows:,} rows; the champion's loss there is {avoidable.champion_loss:.3f}, on "
-        f"rows held out of its own training {avoidable.promised_loss:.3f})"
+        f"rows held out of its own training {avoidable.expected_loss:.3f})"
     )
     if reason == NO_AVOIDABLE_LOSS:
         return f"Hold: {measured}, which does not stand out from chance."
     if reason == BETTER_THAN_PROMISED:
         return (
-            f"Hold: {measured}; version {evidence.model_version} does better than it promised: "
+            f"Hold: {measured}; version {evidence.model_version} does better than expected: "
             "what a retraining gains here it may lose elsewhere."
         )
     total = (

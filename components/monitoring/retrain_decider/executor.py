@@ -1,4 +1,4 @@
-"""What RetrainDecider does when it runs."""
+"""Runs RetrainDecider: a drift report, labels and a reference in, a decision out."""
 
 import logging
 from typing import Any

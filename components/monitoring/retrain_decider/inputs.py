@@ -1,24 +1,25 @@
-"""Which rows and facts does a decision rest on? Files in, tables and evidence out.
+"""Rows and facts that a decision rests on: files in, tables and evidence out.
 
 The champion's training rows come as the sample beside its reference profile, what came after them
 as the labelled log. A retraining would learn from both, so both are cut to the same columns here.
 """
 
-import io
 import os
 from dataclasses import dataclass
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, SavingState
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes, read_json
+from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
+from tfx_loop.data.prediction_log.window_files import ROWS_FILE
+from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.monitoring.profile.profile_files import load_profile, load_sample
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
+    LabelledSample,
     MeasureSettings,
-    TrainingRows,
     column_faults,
     measure_avoidable_loss,
     one_class_only,
@@ -27,7 +28,6 @@ from tfx_loop.monitoring.retrain_decider.decision import Evidence, carried_state
 
 _TIME = "event_time_ms"
 _CALENDAR = ("span", _TIME)
-_FEATURE_PREFIX = "feature."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class DeciderInputs:
 
     evidence: Evidence
     previous: SavingState | None
-    champion: TrainingRows
-    kept: TrainingRows
+    champion: LabelledSample
+    kept: LabelledSample
     newest: pd.DataFrame
     label: str
     features: list[str]
@@ -83,23 +83,22 @@ def read_inputs(
         DataError: A file is missing something, or the profile has no labelled training sample.
     """
     report = DRIFT_REPORT.read(drift_report_uri)
-    profile = read_json(os.path.join(reference_profile_uri, "reference_profile.json"))
-    label = profile.get("label") or ""
-    sample = _read_parquet(os.path.join(reference_profile_uri, "training_sample.parquet"))
+    profile = load_profile(reference_profile_uri)
+    label, fraction = profile.label, profile.sample.fraction
+    sample = load_sample(reference_profile_uri).to_pandas()
     if label not in sample.columns or sample.empty:
         raise DataError(
             f"Expected a training sample with the label {label!r} beside the reference profile, "
             f"received {len(sample)} rows with {sorted(sample.columns)}. Run ReferenceProfiler on "
             "labelled examples."
         )
-    ignored = {label, *_CALENDAR, *profile.get("ignored", ())}
+    ignored = {label, *_CALENDAR, *profile.ignored}
     features = [name for name in sample.columns if name not in ignored]
     sample = sample[sample[label].notna()].astype({label: float})
     log = _labelled_rows(labelled_log_uris, label)
     newest = log[(log[_TIME] >= label_start_ms) & (log[_TIME] < label_end_ms)]
     older = log[log[_TIME] < label_start_ms]
     missing = column_faults(sample, newest, features) if len(newest) else {}
-    fraction = float(profile["sample"]["fraction"])
     evidence = _evidence(report, model_name, window, label_window, newest[label], missing)
     previous = None
     if previous_decision_uri:
@@ -108,7 +107,7 @@ def read_inputs(
     return DeciderInputs(
         evidence=evidence,
         previous=previous,
-        champion=TrainingRows(rows=sample, fraction=fraction),
+        champion=LabelledSample(rows=sample, fraction=fraction),
         kept=_kept(sample, fraction, older, [*features, label], training_start_ms),
         newest=newest,
         label=label,
@@ -145,7 +144,7 @@ def _kept(
     older: pd.DataFrame,
     columns: list[str],
     training_start_ms: int,
-) -> TrainingRows:
+) -> LabelledSample:
     """Returns the sample and the older windows, as far as a retraining would still use them.
 
     The log has every row, the sample a fraction: the log is thinned to that, so that both weigh
@@ -165,12 +164,12 @@ def _kept(
     thinned = older.sample(frac=fraction, random_state=0) if fraction < 1.0 else older
     parts = [part.reindex(columns=columns) for part in (sample, thinned) if len(part)]
     rows = pd.concat(parts, ignore_index=True) if parts else sample[columns]
-    return TrainingRows(rows=rows, fraction=fraction)
+    return LabelledSample(rows=rows, fraction=fraction)
 
 
 def _labelled_rows(uris: list[str], label: str) -> pd.DataFrame:
     """Returns the answered, labelled rows with plain feature names, oldest first."""
-    parts = [_read_parquet(os.path.join(uri, "rows.parquet")) for uri in uris]
+    parts = [open_table(os.path.join(uri, ROWS_FILE)).read().to_pandas() for uri in uris]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     for column in (_TIME, "label"):
         if column not in rows.columns:
@@ -179,7 +178,7 @@ def _labelled_rows(uris: list[str], label: str) -> pd.DataFrame:
                 f"{sorted(rows.columns)}. Join labels with LabelJoiner first."
             )
     if "status" in rows.columns:
-        rows = rows[rows["status"] == "ok"]
+        rows = rows[rows["status"] == STATUS_OK]
     rows = rows[rows["label"].notna()]
     keys = [name for name in ("request_id", "instance_index") if name in rows.columns]
     if keys:
@@ -187,17 +186,10 @@ def _labelled_rows(uris: list[str], label: str) -> pd.DataFrame:
     # The order of rows decides the halves, so it must not hang on how the log was written.
     rows = rows.sort_values([_TIME, *keys], kind="stable").reset_index(drop=True)
     plain = {
-        name: name.removeprefix(_FEATURE_PREFIX)
+        name: name.removeprefix(FEATURE_PREFIX)
         for name in rows.columns
-        if name.startswith(_FEATURE_PREFIX)
+        if name.startswith(FEATURE_PREFIX)
     }
     named = rows[[_TIME, *plain]].rename(columns=plain)
     named[label] = rows["label"].astype(float)
     return named
-
-
-def _read_parquet(path: str) -> pd.DataFrame:
-    try:
-        return pq.read_table(io.BytesIO(read_bytes(path))).to_pandas()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"Expected a Parquet file at {path}, received none.") from error

@@ -1,4 +1,4 @@
-"""What would a cheap model learn from these rows? Pure: tables in, losses per row out.
+"""Surrogate of a training: what a cheap model learns from rows. Pure: tables in, losses out.
 
 The surrogate is a pair from scikit-learn: histogram gradient boosting, and a linear model. Nobody
 knows here what the champion is; trees overstate what more rows are worth to it, a linear model
@@ -22,10 +22,15 @@ from tfx_loop.core.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
 
+# Of a feature, the rest is missing: below _BINS, which boosting codes categories in.
 MAX_CATEGORIES = 60
+# A quarter of scikit-learn's default: as good for a comparison, in less time.
 _BINS = 64
+# Deviations at which a number is clipped: one outlier would bend the linear model to itself.
 _FAR = 10.0
+# Iterations of L-BFGS; a few short of the optimum is as good for a comparison.
 _STEPS = 60
+# Of a probability: one row that is surely wrong costs 9 nats, and does not decide the mean alone.
 _FLOOR = 1e-4
 
 
@@ -126,7 +131,7 @@ class _Encoder:
 
 
 @dataclass(frozen=True)
-class _Linear:
+class _LinearColumns:
     """Standardised numbers, one column a category, and what a missing value becomes: the mean."""
 
     encoder: _Encoder
@@ -134,7 +139,7 @@ class _Linear:
     scale: Floats
 
     @classmethod
-    def fit(cls, encoder: _Encoder, codes: Floats) -> "_Linear":
+    def fit(cls, encoder: _Encoder, codes: Floats) -> "_LinearColumns":
         """Learns mean and deviation of each column, of known values alone."""
         known = np.isfinite(codes)
         count = np.maximum(known.sum(axis=0), 1)
@@ -159,11 +164,11 @@ class _Linear:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class _SurrogatePair:
     """Both models behind their encoder; `constant` stands in where nothing could be learnt."""
 
     encoder: _Encoder
-    linear: _Linear | None
+    linear: _LinearColumns | None
     models: tuple[Any, ...]
     label: str
     binary: bool
@@ -217,20 +222,20 @@ def fit_surrogate(
     labels = rows[label].to_numpy(dtype=np.float64)
     binary = is_binary(rows[label])
     encoder = _Encoder.fit(rows, features)
+    # Half a one among one row more: a constant of 0 or 1 would cost without bound.
     constant = float((labels.sum() + 0.5) / (len(labels) + 1)) if binary else float(labels.mean())
     if len(np.unique(labels)) < 2 or len(rows) < 2 * settings.min_leaf_rows:
-        return _Pair(encoder, None, (), label, binary, constant)
+        return _SurrogatePair(encoder, None, (), label, binary, constant)
     codes = encoder.codes(rows)
-    linear = _Linear.fit(encoder, codes)
+    linear = _LinearColumns.fit(encoder, codes)
     boosted, flat = _unfitted(binary, encoder, settings)
     from sklearn.exceptions import ConvergenceWarning
 
     with _one_thread(), warnings.catch_warnings():
-        # A few steps short of the optimum is as good for a comparison.
         warnings.simplefilter("ignore", ConvergenceWarning)
         boosted.fit(codes, labels)
         flat.fit(linear.matrix(codes), labels)
-    return _Pair(encoder, linear, (boosted, flat), label, binary, constant)
+    return _SurrogatePair(encoder, linear, (boosted, flat), label, binary, constant)
 
 
 def _unfitted(binary: bool, encoder: _Encoder, settings: SurrogateSettings) -> tuple[Any, Any]:

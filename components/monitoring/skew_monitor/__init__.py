@@ -1,1 +1,1 @@
-"""Does the server see what training saw, for the same rows?"""
+"""Training-serving skew: what the server saw against what training saw, for the same rows."""

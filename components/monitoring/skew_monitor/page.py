@@ -1,4 +1,4 @@
-"""How does a skew report look as a page? The common page, with one table."""
+"""A skew report as a page: the common page, with one table."""
 
 from tfx_loop.contracts.skew_report import FeatureSkew, SkewResult
 from tfx_loop.presentation.document import document, header, section, table

@@ -1,4 +1,4 @@
-"""Which served row is which training row? Found by their keys, in whole columns.
+"""Rows that training and serving both have, found by their keys in whole columns.
 
 Both sides are cut down to codes of the training side's keys, key by key, so that a log of a million
 rows is looked through in a tenth of a second and nothing but the common rows is ever compared.
@@ -17,6 +17,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, strings, type_of
 
 Places = npt.NDArray[np.int64]
+# Beyond it doubles skip whole numbers, so two keys could become one.
 _MOST_WHOLE = 2.0**53
 
 

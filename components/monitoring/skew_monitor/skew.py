@@ -1,4 +1,4 @@
-"""Does the server see what training saw, for the same rows? Row by row, so chance has no part.
+"""Training-serving skew on the same rows: row by row, so chance has no part.
 
 Drift compares other rows and needs a test; skew compares the same rows, and any difference beyond
 rounding is a bug in one of two feature pipelines.
@@ -238,7 +238,7 @@ def _judged(report: SkewResult) -> SkewResult:
                 reason=reason,
                 explanation=(
                     f"Training and serving disagree on the same rows: {_disagreements(report)}. "
-                    "Mend one of the two feature pipelines, or name what may differ in "
+                    "Fix one of the two feature pipelines, or name what may differ in "
                     "ignore_features."
                 ),
             )

@@ -1,4 +1,4 @@
-"""Do two columns hold the same values, row by row, as far as storing them allows?
+"""Equality of two columns row by row, as far as storing them allows.
 
 A tf.Example keeps floats as float32, the log what came as JSON: rounding is no skew. Whole numbers
 are codes and counts, and must be equal.

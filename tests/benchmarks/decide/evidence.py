@@ -17,8 +17,8 @@ from tests.benchmarks.decide.drift_scores import psi_matrix
 from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
+    LabelledSample,
     MeasureSettings,
-    TrainingRows,
     measure_avoidable_loss,
 )
 from tfx_loop.monitoring.retrain_decider.surrogate import (
@@ -94,8 +94,8 @@ def _measure_all(stream: Stream) -> dict[tuple[int, int], AvoidableLoss]:
         learnt = stream.trained_on(window)
         for champion in range(stream.initial_windows - 1, window):
             measured[champion, window] = measure_avoidable_loss(
-                TrainingRows(rows=stream.trained_on(champion)),
-                TrainingRows(rows=learnt[learnt[WINDOW] < window]),
+                LabelledSample(rows=stream.trained_on(champion)),
+                LabelledSample(rows=learnt[learnt[WINDOW] < window]),
                 stream.between(window, window),
                 label=LABEL,
                 features=stream.features,

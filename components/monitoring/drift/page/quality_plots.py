@@ -26,8 +26,8 @@ OVER_TIME = 210
 _SHOWN = ("auc", "accuracy", "precision", "recall", "f1", "positive_rate")
 
 
-def against_promise(estimated: EstimatedQuality, realised: RealisedQuality | None = None) -> str:
-    """Returns how far each metric is expected from what held-out rows promised."""
+def against_held_out(estimated: EstimatedQuality, realised: RealisedQuality | None = None) -> str:
+    """Returns how far each metric is expected from what held-out rows gave."""
     shown = [name for name in _SHOWN if name in estimated.metrics]
     moves = [
         bound - metric.reference
@@ -40,7 +40,7 @@ def against_promise(estimated: EstimatedQuality, realised: RealisedQuality | Non
     places = decimals(marks)
     return drawing(
         bottom + FOOT,
-        "Estimated quality against the promise",
+        "Estimated quality against held-out rows",
         *(
             tag("line", class_="grid", x1=across(mark), x2=across(mark), y1=HEAD - 4, y2=bottom)
             for mark in marks
@@ -48,7 +48,7 @@ def against_promise(estimated: EstimatedQuality, realised: RealisedQuality | Non
         tag("line", class_="zero", x1=across(0.0), x2=across(0.0), y1=HEAD - 4, y2=bottom),
         *(
             text(
-                f"{mark:+.{places}f}" if mark else "as promised",
+                f"{mark:+.{places}f}" if mark else "as at training",
                 across(mark),
                 bottom + 18,
                 "tick",
@@ -76,7 +76,7 @@ def _metric(
         "g",
         tooltip(f"{said}; at training {metric.reference:.3f}"),
         text(METRICS[name], LEFT - 12, y + 4, "feature", text_anchor="end"),
-        text(f"promised {metric.reference:.3f}", LEFT + 4, y + 4, "side"),
+        text(f"held out {metric.reference:.3f}", LEFT + 4, y + 4, "side"),
         tag("line", class_="interval", x1=low, x2=high, y1=y, y2=y),
         tag(
             "circle", class_="dot estimated", cx=across(metric.value - metric.reference), cy=y, r=6
@@ -87,7 +87,7 @@ def _metric(
     )
 
 
-def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
+def over_windows(past: Sequence[PastWindow], held_out: float | None) -> str:
     """Returns estimates with their intervals, and what labels said, window by window."""
     metric = next(
         (name for name in _SHOWN if any(name in w.estimated or name in w.realised for w in past)),
@@ -96,7 +96,7 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
     if not metric or len(past) < 2:
         return ""
     values = [v for w in past for v in (*w.estimated.get(metric, ())[:3], w.realised.get(metric))]
-    known = [v for v in (*values, promised) if v is not None]
+    known = [v for v in (*values, held_out) if v is not None]
     marks = round_ticks(min(known), max(known))
     height = Scale(marks[0], marks[-1], float(HEAD + OVER_TIME), float(HEAD))
     columns = Columns(tuple(window.window for window in past))
@@ -112,7 +112,7 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
             text(f"{mark:.{places}f}", LEFT - 12, height(mark) + 4, "tick", text_anchor="end")
             for mark in marks
         ),
-        *_promise(promised, height),
+        *_held_out(held_out, height),
         *(_window(columns, index, window, metric, height) for index, window in enumerate(past)),
         *_line(columns, past, metric, height),
         *_names(columns, HEAD + OVER_TIME + 18),
@@ -121,13 +121,13 @@ def over_windows(past: Sequence[PastWindow], promised: float | None) -> str:
     )
 
 
-def _promise(promised: float | None, height: Scale) -> list[str]:
-    if promised is None:
+def _held_out(value: float | None, height: Scale) -> list[str]:
+    if value is None:
         return []
-    y = height(promised)
+    y = height(value)
     return [
-        tag("line", class_="promise", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y),
-        text(f"promised {promised:.3f}", WIDTH - RIGHT + 10, y + 4, "side"),
+        tag("line", class_="held-out", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y),
+        text(f"held out {value:.3f}", WIDTH - RIGHT + 10, y + 4, "side"),
     ]
 
 
@@ -172,6 +172,6 @@ def _key(y: float) -> list[str]:
         text("estimated from the scores, 95 %", x + 18, y + 4, "tick"),
         tag("circle", class_="dot realised", cx=x + 260, cy=y, r=6),
         text("measured, once labels came", x + 274, y + 4, "tick"),
-        tag("line", class_="promise", x1=x + 500, x2=x + 530, y1=y, y2=y),
+        tag("line", class_="held-out", x1=x + 500, x2=x + 530, y1=y, y2=y),
         text("held-out rows at training", x + 538, y + 4, "tick"),
     ]

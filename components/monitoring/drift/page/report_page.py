@@ -9,7 +9,7 @@ from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.monitoring.drift.history import joined
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.monitoring.drift.page.cards import cards
-from tfx_loop.monitoring.drift.page.quality_plots import against_promise, over_windows
+from tfx_loop.monitoring.drift.page.quality_plots import against_held_out, over_windows
 from tfx_loop.monitoring.drift.page.tables import all_features, held_back, made_with
 from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 from tfx_loop.presentation.document import document, header, section
@@ -130,13 +130,13 @@ def _quality(report: DriftResult, past: Sequence[PastWindow]) -> str:
     body = []
     if estimated and estimated.metrics:
         same = realised if realised and realised.window == report.window else None
-        body.append(against_promise(estimated, same))
+        body.append(against_held_out(estimated, same))
         notes = "".join(
             f"<li>{escape(note)}</li>" for note in [*estimated.unseen, *_wide(estimated)]
         )
         body.append(f'<ul class="notes">{notes}</ul>')
-    promised = estimated.metrics.get("auc") if estimated else None
-    body.append(over_windows(past, promised.reference if promised else None))
+    auc = estimated.metrics.get("auc") if estimated else None
+    body.append(over_windows(past, auc.reference if auc else None))
     if realised:
         body.append(f'<ul class="notes">{_with_labels(realised, past)}</ul>')
     if not any(body):

@@ -101,11 +101,11 @@ def test_names_from_the_data_are_text_and_not_html(chain):
     assert "<script" not in page
 
 
-def test_quality_is_shown_against_the_promise_and_over_windows(chain):
+def test_quality_is_shown_against_held_out_rows_and_over_windows(chain):
     outline = Outline(render(chain[3]))
     said = " ".join(outline.of("text"))
     auc = chain[3].estimated.metrics["auc"]
-    assert f"promised {auc.reference:.3f}" in said
+    assert f"held out {auc.reference:.3f}" in said
     assert f"{auc.low:.3f} to {auc.high:.3f}" in said
     dots = [a["class"] for t, a in outline.tags if t == "circle"]
     assert dots.count("dot realised") == 3 + 1

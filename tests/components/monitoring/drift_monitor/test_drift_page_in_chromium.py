@@ -43,7 +43,7 @@ def run_chromium(page: Path, profile: Path, *flags: str) -> subprocess.Completed
 
 def test_browser_reads_every_plot_without_a_complaint(page: Path, tmp_path: Path) -> None:
     seen = run_chromium(page, tmp_path / "profile", "--dump-dom")
-    # Four features, quality against the promise and over windows, the map.
+    # Four features, quality against held-out rows and over windows, the map.
     assert seen.stdout.count("<svg") == 4 + 2 + 1
     assert seen.stdout.count('class="card ') == 4
     assert "CONSOLE" not in seen.stderr

@@ -9,10 +9,10 @@ import pytest
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.quality_monitor.error_stream import (
-    continued,
-    followed,
+    follow_rows,
     from_json,
-    started,
+    resume_stream,
+    start_stream,
     to_json,
 )
 
@@ -41,13 +41,13 @@ def profile_of(seed=1, labels=True):
 
 @pytest.fixture(scope="module")
 def begun():
-    return started(profile_of(), 0.0, 100_000)
+    return start_stream(profile_of(), 0.0, 100_000)
 
 
 def window(stream, seed, number, harder=0.0):
     scores, labels, times = answered(ROWS, seed, harder)
     start = number * ROWS
-    return followed(stream, scores, labels, times + start, start + ROWS)
+    return follow_rows(stream, scores, labels, times + start, start + ROWS)
 
 
 def test_the_promise_is_the_squared_error_of_held_out_rows(begun):
@@ -59,19 +59,19 @@ def test_the_promise_is_the_squared_error_of_held_out_rows(begun):
 def test_no_alarm_while_the_promise_holds_and_one_where_a_rise_spans_windows(begun):
     stream = begun
     for number in range(4):
-        stream = window(continued(begun, stream), 50 + number, number)
+        stream = window(resume_stream(begun, stream), 50 + number, number)
     assert stream.state.rows == 4 * ROWS
     assert stream.state.alarm_at_row is None
     for number in range(4, 6):
-        stream = window(continued(begun, stream), 50 + number, number, harder=0.15)
+        stream = window(resume_stream(begun, stream), 50 + number, number, harder=0.15)
     assert 4 * ROWS < stream.state.alarm_at_row <= 6 * ROWS
 
 
 def test_two_windows_are_one_stream_whatever_its_border(begun):
     scores, labels, times = answered(ROWS, 3)
-    whole = followed(begun, scores, labels, times, ROWS)
-    half = followed(begun, scores[:1000], labels[:1000], times[:1000], 1000)
-    rest = followed(continued(begun, half), scores[1000:], labels[1000:], times[1000:], ROWS)
+    whole = follow_rows(begun, scores, labels, times, ROWS)
+    half = follow_rows(begun, scores[:1000], labels[:1000], times[:1000], 1000)
+    rest = follow_rows(resume_stream(begun, half), scores[1000:], labels[1000:], times[1000:], ROWS)
     assert rest.state.rows == whole.state.rows
     assert rest.state.log_evidence == pytest.approx(whole.state.log_evidence)
 
@@ -79,22 +79,22 @@ def test_two_windows_are_one_stream_whatever_its_border(begun):
 def test_rows_are_followed_in_order_of_time_and_once(begun):
     scores, labels, times = answered(ROWS, 4, harder=0.3)
     mixed = np.random.default_rng(0).permutation(ROWS)
-    ordered = followed(begun, scores, labels, times, ROWS)
-    shuffled = followed(begun, scores[mixed], labels[mixed], times[mixed], ROWS)
+    ordered = follow_rows(begun, scores, labels, times, ROWS)
+    shuffled = follow_rows(begun, scores[mixed], labels[mixed], times[mixed], ROWS)
     assert shuffled == ordered
-    again = followed(continued(begun, ordered), scores, labels, times, ROWS)
+    again = follow_rows(resume_stream(begun, ordered), scores, labels, times, ROWS)
     assert again.state == ordered.state
     assert again.mean_error is None
 
 
 def test_another_model_starts_anew(begun):
     old = window(begun, 1, 0)
-    other = started(profile_of(seed=2), 0.0, 100_000)
-    assert continued(other, old) == other
+    other = start_stream(profile_of(seed=2), 0.0, 100_000)
+    assert resume_stream(other, old) == other
 
 
 def test_without_labels_at_training_nothing_was_promised():
-    assert started(profile_of(labels=False), 0.0, 100_000) is None
+    assert start_stream(profile_of(labels=False), 0.0, 100_000) is None
 
 
 def test_the_state_comes_back_from_json(begun):
@@ -118,6 +118,6 @@ def test_a_damaged_state_is_one_line(begun, change, said):
 def test_what_is_no_probability_is_refused(begun):
     times = np.arange(2, dtype=np.int64)
     with pytest.raises(DataError, match="Expected probabilities and labels of 0 and 1"):
-        followed(begun, np.array([0.5, 1.5]), np.array([0.0, 1.0]), times, 2)
+        follow_rows(begun, np.array([0.5, 1.5]), np.array([0.0, 1.0]), times, 2)
     with pytest.raises(DataError, match="Expected probabilities and labels of 0 and 1"):
-        followed(begun, np.array([0.5, 0.5]), np.array([0.0, 2.0]), times, 2)
+        follow_rows(begun, np.array([0.5, 0.5]), np.array([0.0, 2.0]), times, 2)

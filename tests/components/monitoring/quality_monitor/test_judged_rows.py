@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.quality_monitor.quality import judged_rows, row_count, summary
+from tfx_loop.monitoring.quality_monitor.quality import (
+    JudgedWindow,
+    judged_rows,
+    row_count,
+    summary,
+)
 
-CHOICE = {"start_ms": 10, "end_ms": 20, "score": "probability", "label": "late"}
+CHOICE = {
+    "window": JudgedWindow(start_ms=10, end_ms=20, score="probability"),
+    "label": "late",
+}
 
 
 def log(rows):
@@ -104,7 +112,11 @@ def test_traffic_of_any_size_becomes_a_bounded_number_of_rows():
 
 
 @pytest.mark.parametrize(
-    ("change", "name"), [({"score": "logit"}, "output.logit"), ({"slice_features": ["x"]}, "x")]
+    ("change", "name"),
+    [
+        ({"window": JudgedWindow(start_ms=10, end_ms=20, score="logit")}, "output.logit"),
+        ({"slice_features": ["x"]}, "x"),
+    ],
 )
 def test_a_column_that_is_not_logged_is_named(change, name):
     rows = log([(10, 1.0, 0.5, "JFK", 1)])

@@ -7,8 +7,8 @@ import pytest
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
+    LabelledSample,
     MeasureSettings,
-    TrainingRows,
     column_faults,
     measure_avoidable_loss,
     one_class_only,
@@ -45,8 +45,8 @@ def measure(
     settings: MeasureSettings | None = None,
 ) -> AvoidableLoss:
     return measure_avoidable_loss(
-        TrainingRows(rows=champion, fraction=champion_fraction),
-        TrainingRows(rows=champion if kept is None else kept, fraction=champion_fraction),
+        LabelledSample(rows=champion, fraction=champion_fraction),
+        LabelledSample(rows=champion if kept is None else kept, fraction=champion_fraction),
         newest,
         label="label",
         features=FEATURES,
@@ -72,7 +72,7 @@ def test_harder_world_is_not_avoidable_loss() -> None:
     # The labels of the newest window are coin flips around the same concept: loss rises, but no
     # retraining would lower it much.
     found = measure(make_rows(4000, 1, noise=0.3), make_rows(2000, 2, noise=0.9))
-    assert found.champion_loss > found.promised_loss
+    assert found.champion_loss > found.expected_loss
     # What is left to save is only a softened probability, not a new concept.
     changed = measure(make_rows(4000, 1, noise=0.3), make_rows(2000, 2, noise=0.3, sign=-1.0))
     assert found.mean < 0.2 * changed.mean
@@ -97,8 +97,8 @@ def test_same_fraction_is_kept_of_both_samples() -> None:
         return fit_surrogate(rows, label, features, settings)
 
     measure_avoidable_loss(
-        TrainingRows(rows=make_rows(1000, 1), fraction=0.5),
-        TrainingRows(rows=make_rows(3000, 2), fraction=0.5),
+        LabelledSample(rows=make_rows(1000, 1), fraction=0.5),
+        LabelledSample(rows=make_rows(3000, 2), fraction=0.5),
         make_rows(800, 3),
         label="label",
         features=FEATURES,
@@ -196,7 +196,7 @@ def test_too_few_rows_is_an_error() -> None:
         lambda: MeasureSettings(blocks=7),
         lambda: SurrogateSettings(iterations=0),
         lambda: SurrogateSettings(learning_rate=0.0),
-        lambda: TrainingRows(rows=make_rows(5, 1), fraction=0.0),
+        lambda: LabelledSample(rows=make_rows(5, 1), fraction=0.0),
     ],
 )
 def test_settings_that_cannot_work(settings) -> None:

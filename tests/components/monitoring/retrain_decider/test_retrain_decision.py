@@ -27,8 +27,8 @@ def loss(
         standard_error=abs(mean / z) if z else 1.0,
         champion_loss=champion,
         champion_loss_error=0.01,
-        promised_loss=promised,
-        promised_loss_error=0.01,
+        expected_loss=promised,
+        expected_loss_error=0.01,
         rows=1000,
     )
 
@@ -133,7 +133,7 @@ def test_any_saving_counts_where_the_loss_has_risen() -> None:
     small = loss(0.05, 0.5, champion=0.5, promised=0.46)
     assert small.risen_z > 2
     assert decided(GOOD, small).verdict is RetrainVerdict.RETRAIN
-    assert decided(GOOD, replace(small, promised_loss=0.49)).verdict is RetrainVerdict.HOLD
+    assert decided(GOOD, replace(small, expected_loss=0.49)).verdict is RetrainVerdict.HOLD
 
 
 def test_a_risen_loss_without_a_saving_is_no_reason() -> None:
