@@ -29,7 +29,7 @@ demo-digits: setup ## images, from training to the smallest served variant and t
 
 # A worker takes whole files, and what shares a trained pipeline (tests/conftest.py says which).
 # TEST_TIME_FACTOR=4 makes every time limit four times as long, for a busy machine.
-PYTEST := $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(PYTHON) -m pytest --numprocesses 2
 
 test: setup ## all tests, in two processes
 	@$(PYTEST)

@@ -3,7 +3,9 @@
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -25,10 +27,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
-# Tests that share what takes long to make, by folder, or by fixture; all others go by file.
-_TESTS = Path(__file__).resolve().parent
-_FOLDER_GROUPS = {_TESTS / "pipelines/examples/flights": "flights"}
-_FIXTURE_GROUPS = {"demo_run": "demo"}
+# Seconds to import, each of them.
+_HEAVY = {"apache_beam", "tensorflow", "tfx"}
+
+# Tests that share what takes long to make go to one worker: folders, and files by their beginning.
+# All others go by file.
+_GROUPS = {
+    "tests/e2e/test_closed_loop": "demo",
+    "tests/e2e/test_killed_in_training": "demo",
+    "tests/pipelines/examples/flights/": "flights",
+}
 
 
 def pytest_configure() -> None:
@@ -44,14 +52,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marked else None
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.fixture(autouse=True)
+def _without_tensorflow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where no test of TensorFlow is to run, the test that imports it first fails."""
+    light = "not tensorflow" in request.config.getoption("markexpr")
+    before = _HEAVY & sys.modules.keys()
+    yield
+    if light and (new := (_HEAVY & sys.modules.keys()) - before):
+        pytest.fail(f"This test imports {sorted(new)} and isn't marked `tensorflow`.")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scales the limits of all tests, and says which of them a worker takes together."""
+    """Scales the limits of all tests, and puts long ones first where two processes share them."""
     for item in items:
         _scale_limit(item, config)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
         items.sort(key=_turn)
 
 
@@ -63,23 +78,32 @@ def _scale_limit(item: pytest.Item, config: pytest.Config) -> None:
     item.add_marker(pytest.mark.timeout(time_limits.seconds(float(limit))), append=False)
 
 
-def _group(item: pytest.Item) -> str:
-    return _shared_group(item) or item.path.stem
-
-
-def _shared_group(item: pytest.Item) -> str | None:
-    fixtures = getattr(item, "fixturenames", ())
-    by_fixture = (group for name, group in _FIXTURE_GROUPS.items() if name in fixtures)
-    by_folder = (group for path, group in _FOLDER_GROUPS.items() if path in item.path.parents)
-    return next(by_fixture, None) or next(by_folder, None)
+def _shared_group(nodeid: str) -> str | None:
+    return next((group for start, group in _GROUPS.items() if nodeid.startswith(start)), None)
 
 
 def _turn(item: pytest.Item) -> int:
     """Returns 0 for what takes minutes, then 1, then 2 for what takes no time worth ordering.
 
-    Long groups come first: no worker may begin one when the other has nothing left.
+    No worker may begin a long group when the other has nothing left.
     """
     if "e2e" in item.keywords:
         return 0
-    long = "tensorflow" in item.keywords or "slow" in item.keywords or _shared_group(item)
+    long = {"tensorflow", "slow"} & set(item.keywords) or _shared_group(item.nodeid)
     return 1 if long else 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each worker a file or a group at a time, in the order of `_turn`.
+
+    xdist's own `loadgroup` names groups in the node's id, which pytest 9.2 computes anew.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _shared_group(nodeid) or nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
