@@ -1,4 +1,4 @@
-"""How do tests get runs into MLMD in seconds, recorded exactly as TFX records them?
+"""Runs recorded into MLMD in seconds, exactly as TFX records them.
 
 TFX takes 15 s to import, so tests of the loop and of lineage run small pipelines with this
 recorder: the same contexts (`pipeline`, `pipeline_run`, `node`), an execution that is RUNNING with

@@ -17,7 +17,7 @@ MOST_FEATURES = 30
 _DIGITS = 4
 
 
-def as_past(report: "DriftResult") -> PastWindow:
+def past_window(report: "DriftResult") -> PastWindow:
     """Returns what later reports keep of a report: its features with the largest effects."""
     whole = [f for f in report.features if not f.slice]
     estimated = report.estimated
@@ -45,7 +45,7 @@ def as_past(report: "DriftResult") -> PastWindow:
     )
 
 
-def carried(
+def with_window(
     past: Iterable[PastWindow], now: PastWindow, realised: RealisedQuality | None = None
 ) -> tuple[PastWindow, ...]:
     """Returns the windows a report carries: those before, with labels that have come, and its own.
@@ -68,12 +68,12 @@ def carried(
     return tuple(windows.values())[-MOST_WINDOWS:]
 
 
-def joined(reports: Iterable["DriftResult"]) -> tuple[PastWindow, ...]:
+def merged_history(reports: Iterable["DriftResult"]) -> tuple[PastWindow, ...]:
     """Returns the windows of several reports, in the order given; what a later one says counts."""
     windows: dict[str, PastWindow] = {}
     realised: dict[str, Mapping[str, float]] = {}
     for report in reports:
-        for entry in (*report.past, as_past(report)):
+        for entry in (*report.past, past_window(report)):
             if entry.verdict or entry.window not in windows:
                 windows[entry.window] = entry
             if entry.realised:

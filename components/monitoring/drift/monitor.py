@@ -13,7 +13,7 @@ from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.monitoring.drift.assessment import assess
 from tfx_loop.monitoring.drift.data_faults.arrivals import Arrivals, judge_arrivals
 from tfx_loop.monitoring.drift.explanation import WINDOW_WORDING, explain
-from tfx_loop.monitoring.drift.history import as_past, carried
+from tfx_loop.monitoring.drift.history import past_window, with_window
 from tfx_loop.monitoring.drift.quality.estimation import corrected_by_labels, estimated_quality
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
@@ -183,7 +183,7 @@ def with_parts(
     )
     before = previous.past if previous else ()
     if estimated:
-        met = carried(before, as_past(report), realised)
+        met = with_window(before, past_window(report), realised)
         same = [w for w in met[:-1] if w.model_version == report.model_version]
         estimated = corrected_by_labels(estimated, same)
     whole = replace(
@@ -192,4 +192,4 @@ def with_parts(
         estimated=estimated,
         realised=realised,
     )
-    return replace(whole, past=carried(before, as_past(whole), realised))
+    return replace(whole, past=with_window(before, past_window(whole), realised))

@@ -1,4 +1,4 @@
-"""How is a window of the prediction log counted? By Beam, row group by row group."""
+"""Counting of a window of the prediction log by Beam, row group by row group."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -20,7 +20,7 @@ from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
-from tfx_loop.monitoring.file_comparison.plan import SLICE, Plan, make_plan
+from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
 from tfx_loop.monitoring.file_comparison.roles import EMPTY, is_index, plain_column
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
@@ -118,14 +118,14 @@ def compare_files(
     return Comparison(report, profile, now, settings)
 
 
-def _counted(table: TableFile, plan: Plan, reference: ReferenceProfile) -> WindowProfile:
+def _counted(table: TableFile, plan: ComparisonPlan, reference: ReferenceProfile) -> WindowProfile:
     counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan))
-    # Slices under the names that the plan gave them, without the column that carries them.
+    # RowSlices under the names that the plan gave them, without the column that carries them.
     prefix = f"{SLICE}="
     return regrouped(counts, lambda key: replace(key, slice=key.slice.removeprefix(prefix)))
 
 
-def _rows(table: TableFile, plan: Plan) -> Iterator[Any]:
+def _rows(table: TableFile, plan: ComparisonPlan) -> Iterator[Any]:
     """Yields a file's planned columns as record batches, each row with its number and slice."""
     there = set(table.schema.names)
     names = [name for name in plan.columns if name in there]
@@ -160,7 +160,9 @@ def _with_note(
     return feature
 
 
-def _not_in_plan(plan: Plan, current: TableFile, settings: DriftSettings) -> list[FeatureDrift]:
+def _not_in_plan(
+    plan: ComparisonPlan, current: TableFile, settings: DriftSettings
+) -> list[FeatureDrift]:
     """Returns what there is to say of columns that are not compared."""
     planned = {profile.column for profile in plan.reference.features}
     untested = {entry.column: entry for entry in plan.untested}

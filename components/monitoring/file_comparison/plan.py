@@ -1,4 +1,4 @@
-"""How are two files compared? Decided on the reference alone: columns, bins and slices.
+"""Plan of a comparison of files, made on the reference alone: columns, bins and slices.
 
 One pass over the reference draws a seeded sample and watches which numbers only ever rise; bins
 are frozen on the sample.
@@ -18,8 +18,8 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile
 from tfx_loop.monitoring.file_comparison.roles import (
     UNSUPPORTED,
-    Untested,
-    View,
+    ColumnView,
+    UntestedColumn,
     is_sequence,
     plain_column,
     views_of,
@@ -30,16 +30,19 @@ from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, stri
 from tfx_loop.monitoring.profile.derived_columns import TOKEN, TOKEN_NAMES, aspect_of
 from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile, SampleInfo
 
+# Bins that are frozen on so many rows hold their mass to a tenth of a bin; counts are of all rows.
 SAMPLE_ROWS = 50_000
 # The column that says in which slice a row is.
 SLICE = "_loop_slice"
+# More slices than a person reads; a number is cut into quarters.
 _MOST_SLICES = 10
+# More categories than a profile of training rows has: nobody chose a file's columns for a model.
 _BINS = BinSettings(numeric_bins=32, max_categories=255)
 _INTEGER_BINS = BinSettings(numeric_bins=32, max_categories=63)
 
 
 @dataclass(frozen=True)
-class Slices:
+class RowSlices:
     """Into which slices rows fall, by one column's bins.
 
     Attributes:
@@ -71,7 +74,7 @@ def _as_text(values: Any, kind: FeatureType) -> Any:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """What is compared.
 
     Attributes:
@@ -82,8 +85,8 @@ class Plan:
     """
 
     reference: ReferenceProfile
-    untested: tuple[Untested, ...]
-    slices: Slices | None
+    untested: tuple[UntestedColumn, ...]
+    slices: RowSlices | None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ class Plan:
         return tuple(dict.fromkeys([*(f.column for f in self.reference.features), *sliced]))
 
 
-def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Plan:
+def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> ComparisonPlan:
     """Reads the reference once and decides how it is compared.
 
     Raises:
@@ -112,17 +115,17 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Pl
     read = sorted({*names, by} - {""}, key=table.schema.names.index)
     sample, rising = _sampled(table, read, seed)
     features: list[FeatureProfile] = []
-    untested: list[Untested] = []
+    untested: list[UntestedColumn] = []
     for name in names:
         column = plain_column(sample.column(name))
         try:
             found = views_of(name, column, name in rising)
-            if isinstance(found, Untested):
+            if isinstance(found, UntestedColumn):
                 untested.append(found)
             else:
                 features += [_profiled(view, column) for view in found]
         except (DataError, pa.ArrowException) as error:
-            untested.append(Untested(name, UNSUPPORTED, str(error).split(". ")[0]))
+            untested.append(UntestedColumn(name, UNSUPPORTED, str(error).split(". ")[0]))
     slices = _slices(by, plain_column(sample.column(by))) if by else None
     reference = ReferenceProfile(
         rows_total=sample.num_rows,
@@ -130,10 +133,10 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Pl
         sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),
         slices={SLICE: dict.fromkeys(filter(None, slices.names), 0)} if slices else {},
     )
-    return Plan(reference, tuple(untested), slices)
+    return ComparisonPlan(reference, tuple(untested), slices)
 
 
-def _profiled(view: View, column: Any) -> FeatureProfile:
+def _profiled(view: ColumnView, column: Any) -> FeatureProfile:
     seen = aspect_of(column, view.aspect)
     settings = _INTEGER_BINS if view.type is FeatureType.INTEGER else _BINS
     bins = CategoryBins(TOKEN_NAMES) if view.aspect == TOKEN else None
@@ -169,12 +172,12 @@ def _rises(column: Any, last: dict[str, int], name: str) -> bool:
     return bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
 
 
-def _slices(by: str, column: Any) -> Slices:
+def _slices(by: str, column: Any) -> RowSlices:
     found = [] if is_sequence(column.type) else views_of(by, column, rises=False)
-    if isinstance(found, Untested) or not found or found[0].kind is FeatureType.TEXT:
+    if isinstance(found, UntestedColumn) or not found or found[0].kind is FeatureType.TEXT:
         raise ConfigError(
             f"Expected a column of a few values or a number to slice by, received {by!r}: "
-            f"{found.note if isinstance(found, Untested) else 'it has no such values'}."
+            f"{found.note if isinstance(found, UntestedColumn) else 'it has no such values'}."
         )
     view, values = found[0], aspect_of(column, found[0].aspect)
     bins = freeze(values, view.type, BinSettings(numeric_bins=32, max_categories=_MOST_SLICES))
@@ -189,9 +192,9 @@ def _slices(by: str, column: Any) -> Slices:
         limits = [-np.inf, *edges, np.inf]
         names = tuple(f"{low:.4g}<{by}<={high:.4g}" for low, high in itertools.pairwise(limits))
         bins = replace(bins, edges=edges)
-    return Slices(_slicing(view, values, bins), names)
+    return RowSlices(_slicing(view, values, bins), names)
 
 
-def _slicing(view: View, values: Any, bins: Bins) -> FeatureProfile:
+def _slicing(view: ColumnView, values: Any, bins: Bins) -> FeatureProfile:
     profile = profile_feature(view.feature, values, _BINS, bins)
     return replace(profile, aspect=view.aspect, kind=view.kind)

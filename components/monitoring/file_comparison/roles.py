@@ -1,4 +1,4 @@
-"""Which columns of an unknown table are features, and how is each read for counting?
+"""Roles of an unknown table's columns: which are features, and how each is read for counting.
 
 Row numbers, keys and time stamps differ between any two files: they are named and not tested.
 """
@@ -17,9 +17,13 @@ from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE, un
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
 _TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
+# Share of distinct texts from which they name rows, and are no categories.
 _ALL_DISTINCT = 0.95
+# Fewer rows may be distinct by chance.
 _LEAST_ROWS = 100
+# Words a text on average: fewer are a key, more are prose, which is compared by its words.
 _WORDS = 4
+# As many as have a bin of their own (plan.py).
 _MANY_CATEGORIES = 255
 _EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
 
@@ -31,7 +35,7 @@ EMPTY = "empty"
 
 
 @dataclass(frozen=True)
-class View:
+class ColumnView:
     """How one feature is read from a column.
 
     Attributes:
@@ -39,7 +43,7 @@ class View:
         column: Column of the table.
         type: How its values are binned.
         kind: What the column holds, as the report says it.
-        aspect: Which aspect of the column is counted (aspects.py); "" for the column itself.
+        aspect: What of the column is counted (derived_columns.py); "" for the column itself.
     """
 
     feature: str
@@ -50,7 +54,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Untested:
+class UntestedColumn:
     """A column that is not tested, and why."""
 
     column: str
@@ -58,7 +62,7 @@ class Untested:
     note: str
 
 
-def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
+def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | UntestedColumn:
     """Returns how a column is tested, or why it is not.
 
     Args:
@@ -68,18 +72,18 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
     """
     kind = sample.type
     if is_index(name):
-        return Untested(name, IDENTIFIER, "row numbers that pandas wrote")
+        return UntestedColumn(name, IDENTIFIER, "row numbers that pandas wrote")
     if pa.types.is_null(kind) or sample.null_count == len(sample):
-        return Untested(name, EMPTY, "no value in the reference")
+        return UntestedColumn(name, EMPTY, "no value in the reference")
     if is_sequence(kind):
         return _list_views(name, sample)
     if pa.types.is_temporal(kind):
-        return Untested(name, TIME, "dates and times differ between any two files")
+        return UntestedColumn(name, TIME, "dates and times differ between any two files")
     if pa.types.is_boolean(kind):
         return [_view(name, FeatureType.BOOLEAN)]
     if pa.types.is_floating(kind):
         if _is_epoch(name, sample):
-            return Untested(name, TIME, "reads as seconds or milliseconds since 1970")
+            return UntestedColumn(name, TIME, "reads as seconds or milliseconds since 1970")
         return [_view(name, FeatureType.NUMERIC)]
     if pa.types.is_integer(kind):
         return _integer(name, sample, rises)
@@ -87,7 +91,7 @@ def views_of(name: str, sample: Any, rises: bool) -> list[View] | Untested:
         return views_of(name, flat(sample), rises)
     if is_text_type(kind):
         return _text(name, sample)
-    return Untested(name, UNSUPPORTED, f"{kind} cannot be compared")
+    return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
 
 
 def is_index(name: str) -> bool:
@@ -105,15 +109,18 @@ def _as_float(column: Any) -> Any:
     return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
-def _integer(name: str, sample: Any, rises: bool) -> list[View] | Untested:
+def _integer(name: str, sample: Any, rises: bool) -> list[ColumnView] | UntestedColumn:
     if _is_epoch(name, sample):
-        return Untested(name, TIME, "reads as seconds or milliseconds since 1970")
+        return UntestedColumn(name, TIME, "reads as seconds or milliseconds since 1970")
     present = sample.drop_null()
     distinct = len(present) >= _LEAST_ROWS and len(pc.unique(present)) == len(present)
     limits = pc.min_max(present)
+    # No measurement takes twelve digits: these are random numbers or hashes.
     wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
     if distinct and (rises or wide or _KEY_NAME.search(name)):
-        return Untested(name, IDENTIFIER, "another whole number in each row: a key, no feature")
+        return UntestedColumn(
+            name, IDENTIFIER, "another whole number in each row: a key, no feature"
+        )
     return [_view(name, FeatureType.INTEGER)]
 
 
@@ -125,11 +132,11 @@ def _is_epoch(name: str, sample: Any) -> bool:
     return any(_EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
 
 
-def _text(name: str, sample: Any) -> list[View] | Untested:
+def _text(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     present = strings(sample).drop_null()
     different = len(pc.unique(present))
     if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
-        return Untested(name, TIME, "dates and times differ between any two files")
+        return UntestedColumn(name, TIME, "dates and times differ between any two files")
     if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
         plain = _view(name, FeatureType.CATEGORICAL)
         # Rare values share a bin; hashed into buckets they are compared all the same.
@@ -137,7 +144,9 @@ def _text(name: str, sample: Any) -> list[View] | Untested:
         return [plain, hashed] if different > _MANY_CATEGORIES else [plain]
     head = present[:_LEAST_ROWS].to_pylist()
     if np.mean([len(text.split()) for text in head]) < _WORDS:
-        return Untested(name, IDENTIFIER, "another text in nearly each row: a key, no feature")
+        return UntestedColumn(
+            name, IDENTIFIER, "another text in nearly each row: a key, no feature"
+        )
     return [
         _view(name, FeatureType.INTEGER, FeatureType.TEXT, LENGTH),
         _view(name, FeatureType.CATEGORICAL, FeatureType.TEXT, TOKEN),
@@ -146,12 +155,14 @@ def _text(name: str, sample: Any) -> list[View] | Untested:
 
 def _view(
     name: str, counted: FeatureType, kind: FeatureType | None = None, aspect: str = ""
-) -> View:
+) -> ColumnView:
     """A column, or an aspect of it, as the reference profile has them."""
-    return View(f"{name}#{aspect}" if aspect else name, name, counted, kind or counted, aspect)
+    return ColumnView(
+        f"{name}#{aspect}" if aspect else name, name, counted, kind or counted, aspect
+    )
 
 
-def _list_views(name: str, sample: Any) -> list[View] | Untested:
+def _list_views(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     inner = sample.type.value_type
     lengths = pc.list_value_length(sample)
     most = pc.max(lengths).as_py() or 0
@@ -169,7 +180,7 @@ def _list_views(name: str, sample: Any) -> list[View] | Untested:
         views.append(_view(name, FeatureType.BOOLEAN, several, VALUE))
     elif is_text_type(inner):
         views.append(_view(name, FeatureType.CATEGORICAL, several, VALUE))
-    return views or Untested(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
+    return views or UntestedColumn(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
 
 
 def plain_column(column: Any) -> Any:

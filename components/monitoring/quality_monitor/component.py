@@ -15,13 +15,13 @@ class QualityMonitor(BeamNode):
     """Measures the served predictions of a window against their labels; no model runs again.
 
     A sequential test follows the stream of squared errors from window to window: it says when they
-    have risen above what held-out rows promised, with at least so many rows between false alarms,
+    have risen above those of held-out rows, with at least so many rows between false alarms,
     wherever windows begin and end.
 
     Inputs:
         labelled_log: The labelled rows of LabelJoiner.
         prediction_log: The same rows, with those that have no label: how many of them have one.
-        reference_profile: Of the model that answered: the errors that its held-out rows promised.
+        reference_profile: Of the model that answered: the errors that its held-out rows showed.
             Without it no test follows them.
         previous_evaluation: Of the window before: where that test stood.
 

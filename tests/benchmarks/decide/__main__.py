@@ -1,4 +1,4 @@
-"""Does the decision pay? Run as `python -m tests.benchmarks.decide`; see --help.
+"""Cost of policies. Run as `python -m tests.benchmarks.decide`; see --help.
 
 Prints tables of the total cost of every policy and writes them to `out/bench-decide/`. Settings
 were chosen on the seeds from 100 on (`--development`), never on taxi or flights.

@@ -1,4 +1,4 @@
-"""What does a champion trained after window k lose in window s? Every pair, fitted once.
+"""Losses of champions: of each trained after window k in each window s, fitted once.
 
 Policies differ only in when they train, so all of them read from one matrix.
 """

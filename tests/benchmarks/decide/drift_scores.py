@@ -1,4 +1,4 @@
-"""How far did each window's features move from each champion's training rows, by the usual PSI?"""
+"""PSI of each window's features against each champion's training rows, computed as customary."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What can be known about a stream, whatever rule decides? Fitted once and kept.
+"""What can be known about a stream, whatever rule decides; fitted once and kept.
 
 The champions' losses and the measurements of RetrainDecider are the dear part, and no rule is in
 them: they are written to disk, and rules are replayed over them in milliseconds.

@@ -1,4 +1,4 @@
-"""What does each policy cost on one stream? Replays over its evidence."""
+"""Cost of each policy on one stream, by replays over its evidence."""
 
 from dataclasses import asdict, dataclass
 

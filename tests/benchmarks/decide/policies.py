@@ -1,4 +1,4 @@
-"""What does a retraining policy cost on one stream? Pure: a loss matrix in, a replay out.
+"""Cost of a retraining policy on one stream. Pure: a loss matrix in, a replay out.
 
 Time runs like this. Window `w` is served by the champion. When it ends, the labels of window
 `w - 1` have arrived, and the policy decides; a new champion has seen labels up to `w - 1` and

@@ -1,4 +1,4 @@
-"""How do many outcomes become tables?"""
+"""Tables of many outcomes."""
 
 import pandas as pd
 

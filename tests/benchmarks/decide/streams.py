@@ -1,4 +1,4 @@
-"""Which streams are the policies compared on?
+"""Streams that the policies are compared on.
 
 River's generators (seeded, made once and kept as Parquet), the Chicago taxi trips that come in
 TFX's wheel, and the flights of `tfx_loop.pipelines.examples.flights`. A stream is labelled rows in

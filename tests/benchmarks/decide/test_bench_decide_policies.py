@@ -1,4 +1,4 @@
-"""Is the benchmark's arithmetic right? Replays by hand, hindsight against every schedule."""
+"""The benchmark's arithmetic: replays by hand, hindsight against every schedule."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""How near does quality estimated without labels come to what labels say later?
+"""Error of quality that is estimated without labels, against what labels say later.
 
 Run as `python -m tests.benchmarks.drift.estimated`. A gradient boosting model is trained on the
 begin of a labelled stream, three quarters of it; what its scores mean is learned on the other

@@ -1,4 +1,4 @@
-"""On which streams were grid and prior of the correction by labels chosen?
+"""Streams on which grid and prior of the correction by labels were chosen.
 
 Run as `python -m tests.benchmarks.drift.estimated_development`. River's generators (Agrawal, SEA,
 random RBF, a hyperplane) give rows with labels under two concepts. Every stream draws how its

@@ -1,4 +1,4 @@
-"""What does NannyML's own CBPE say of the AUC of the same windows?
+"""NannyML's own CBPE on the same windows.
 
 It runs in an environment of its own, .tools/nannyml, whose interpreter calls this file with the
 folder of the tables; nothing of tfx-loop is imported there. Its PAPE is not in the free package.

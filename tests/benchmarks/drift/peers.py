@@ -1,4 +1,4 @@
-"""What do ours and others say of two frames? One function a tool, all with the same answer.
+"""Ours and others on two frames: one function a tool, all with the same answer.
 
 Each returns by feature (score, alarm): the score rises with the evidence for drift, the alarm is
 the tool's own at its defaults. Where a tool has no default the documentation's example is taken.

@@ -1,4 +1,4 @@
-"""How often is a drift of one feature in ten found, at equal false alarms? Ours and others.
+"""Power to find a drift of one feature in ten at equal false alarms, ours and others.
 
     python -m tests.benchmarks.drift.power [--quick | --times N]
 

@@ -1,4 +1,4 @@
-"""Where do the drift benchmarks write? Each replaces its own section of RESULTS.md."""
+"""Sections of RESULTS.md: each drift benchmark replaces its own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which sequential test sees a rise of the errors first, at how many false alarms?
+"""Delay of sequential tests for a rise of the errors, at their false alarms.
 
 Run as `python -m tests.benchmarks.drift.sequential`. Streams of squared errors of probabilities, or
 of rights and wrongs; nothing changes in half of them, in the others the mean rises at row 10,000.

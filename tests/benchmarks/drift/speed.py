@@ -1,4 +1,4 @@
-"""How fast is the window profile, how much memory does it take, and how large is it?
+"""Speed, memory and size of the window profile.
 
     python -m tests.benchmarks.drift.speed [--rows 1000000] [--peer-rows N] [--memory 1 4 16]
 

@@ -1,4 +1,4 @@
-"""Do the promises of the drift benchmarks hold in a short version?"""
+"""The drift benchmarks' claims in a short version."""
 
 import zlib
 

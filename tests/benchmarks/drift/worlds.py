@@ -1,4 +1,4 @@
-"""Which rows do the drift benchmarks compare? Seeded worlds, with and without a drift.
+"""Rows that the drift benchmarks compare: seeded worlds, with and without a drift.
 
 Settings were chosen on seeds below 1,000 and on other shapes (mixtures, spikes, Poisson counts,
 uniform categories, gaps); what is reported uses seeds from 1,000 on and the shapes below.

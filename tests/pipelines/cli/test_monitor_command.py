@@ -1,4 +1,4 @@
-"""Does `loop monitor` answer for any two files, with the verdict, the JSON and the exit status?"""
+"""`loop monitor` answers for any two files, with the verdict, the JSON and the exit status."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Does `loop monitor` judge several counted windows as one, without their rows?"""
+"""`loop monitor` judges several counted windows as one, without their rows."""
 
 import json
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift, PastWindow
 from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
-from tfx_loop.monitoring.drift.history import joined
+from tfx_loop.monitoring.drift.history import merged_history
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.monitoring.drift.page.cards import cards
 from tfx_loop.monitoring.drift.page.quality_plots import against_held_out, over_windows
@@ -39,7 +39,7 @@ def render(report: DriftResult, earlier: Sequence[DriftResult] = (), title: str 
         title: What was compared; model, version and window unless given.
     """
     what = title or _title(report)
-    past = joined([*earlier, report])
+    past = merged_history([*earlier, report])
     return document(
         f"{report.verdict.value}: {what}",
         header(what, formatting.headline(report), _facts(report)),

@@ -1,1 +1,1 @@
-"""Does the window profile run unchanged on a Spark cluster, and from how many rows does it pay?"""
+"""The window profile unchanged on a Spark cluster, and from how many rows that pays."""

@@ -1,4 +1,4 @@
-"""How does a real Spark standalone cluster with Beam's job server start here, and stop again?
+"""A real Spark standalone cluster with Beam's job server, started here and stopped again.
 
 A master, two workers of one core each, Beam's job server as Spark's driver, and Beam's pool of
 Python workers: six kinds of processes on the loopback address. Each starts in a session of its own,

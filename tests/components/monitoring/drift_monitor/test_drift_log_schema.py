@@ -1,4 +1,4 @@
-"""Do a log's features keep to TFDV's schema, as far as a server has them?"""
+"""A log's features against TFDV's schema, as far as a server has them."""
 
 import pytest
 from counted_rows import log_rows

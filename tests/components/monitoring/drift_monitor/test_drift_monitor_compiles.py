@@ -1,4 +1,4 @@
-"""Do ReferenceProfiler and DriftMonitor compile for Kubeflow V2, with every input and without?"""
+"""ReferenceProfiler and DriftMonitor compile for Kubeflow V2, with every input and without."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Do both nodes run in a real TFX pipeline, and what does MLMD know then?"""
+"""Both nodes in a real TFX pipeline, and what MLMD knows then."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Which rows of a log are compared, and what of a log is refused?"""
+"""Rows of a log that are compared, and logs that are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Into which slice does a row of a file fall?"""
+"""The slice that a row of a file falls into."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Does Beam profile a window to the same bits as one process, with repeated rows counted once?"""
+"""Beam profiles a window to the same bits as one process, with repeated rows counted once."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Are counts on frozen bins exact, whole, and the same however rows are split?"""
+"""Counts on frozen bins are exact, whole, and the same however rows are split."""
 
 from itertools import pairwise
 

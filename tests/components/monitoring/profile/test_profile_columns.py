@@ -1,4 +1,4 @@
-"""Are columns typed and flattened as the frozen bins need them?"""
+"""Columns are typed and flattened as the frozen bins need them."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Is the sample of distinct rows the same however rows are split, and does it say what repeats?"""
+"""The sample of distinct rows is the same however rows are split, and tells what repeats."""
 
 from functools import reduce
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Do grid search, keys, registers and drawn values say exactly what their definitions say?"""
+"""Grid search, keys, registers and drawn values say exactly what their definitions say."""
 
 import numpy as np
 import pyarrow as pa

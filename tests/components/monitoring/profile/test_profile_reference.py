@@ -1,4 +1,4 @@
-"""Does a reference profile hold what training saw, and survive its JSON?"""
+"""A reference profile holds what training saw, and survives its JSON."""
 
 import json
 

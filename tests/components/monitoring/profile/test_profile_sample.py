@@ -1,4 +1,4 @@
-"""Is the training sample uniform, seeded, and independent of the order of rows?"""
+"""The training sample is uniform, seeded, and independent of the order of rows."""
 
 import numpy as np
 import pyarrow as pa

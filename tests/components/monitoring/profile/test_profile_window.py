@@ -1,4 +1,4 @@
-"""Are window profiles exact, whole, and the same to the bit however rows are split and ordered?"""
+"""Window profiles are exact, whole, and the same to the bit however rows are split and ordered."""
 
 import json
 from datetime import datetime, timezone

@@ -1,4 +1,4 @@
-"""Does ReferenceProfiler read real Examples, and does DriftMonitor agree with it on a log?"""
+"""ReferenceProfiler reads real Examples, and DriftMonitor agrees with it on a log."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Is avoidable loss found where there is some, and not where there is none?"""
+"""Avoidable loss is found where there is some, and not where there is none."""
 
 import numpy as np
 import pandas as pd

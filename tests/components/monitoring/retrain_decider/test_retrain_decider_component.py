@@ -1,4 +1,4 @@
-"""Does the TFX node decide from real files, write its artifact, and compile?"""
+"""The TFX node decides from real files, writes its artifact, and compiles."""
 
 import json
 from pathlib import Path

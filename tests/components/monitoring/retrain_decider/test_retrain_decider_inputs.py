@@ -1,4 +1,4 @@
-"""Are the right rows compared, and is bad input a verdict or a clear error?"""
+"""The right rows are compared, and bad input is a verdict or a clear error."""
 
 import itertools
 from pathlib import Path

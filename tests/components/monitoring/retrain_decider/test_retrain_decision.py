@@ -1,4 +1,4 @@
-"""Do the gates come in order, do savings add up, and does the record tell it all again?"""
+"""The gates come in order, savings add up, and the record tells it all again."""
 
 import json
 from dataclasses import replace

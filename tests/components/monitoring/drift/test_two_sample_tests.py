@@ -1,4 +1,4 @@
-"""Do the tests on counts hold their promise: few false alarms, and more power than the exact KS?"""
+"""The tests on counts: few false alarms, and more power than the exact KS."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Does a real browser draw the page of a drift report, in light and dark, without a complaint?"""
+"""A real browser draws the page of a drift report, in light and dark, without a complaint."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Does the monitor find drift, stay quiet without it, and keep faults apart?"""
+"""The monitor finds drift, stays quiet without it, and keeps faults apart."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Are merged counts judged as the rows would be, slices and sampled rows as they weigh?"""
+"""Merged counts are judged as the rows would be, slices and sampled rows as they weigh."""
 
 from dataclasses import replace
 

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from tfx_loop.contracts.drift_report import CATEGORIES, DRIFT_REPORT, NUMBERS, PastWindow
 from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift.history import MOST_WINDOWS, carried, joined
+from tfx_loop.monitoring.drift.history import MOST_WINDOWS, merged_history, with_window
 from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.quality.estimation import CONCEPT, corrected_by_labels
 from tfx_loop.monitoring.drift.quality.realised import realised_quality
@@ -173,19 +173,19 @@ def test_reports_carry_the_windows_before_and_the_labels_that_came(chain):
     assert [window.realised.get("auc") for window in past] == [0.74, 0.74, 0.74, None]
     assert past[3].faults == {"age": "constant_value"}
     assert {"weight", "colour", SCORE} <= set(past[2].drifted)
-    assert joined(chain) == past
+    assert merged_history(chain) == past
 
 
 def test_a_window_is_carried_once_and_not_for_ever():
     windows = [PastWindow(window=f"w{number:02d}") for number in range(40)]
     past = ()
     for window in windows:
-        past = carried(past, window)
+        past = with_window(past, window)
     assert past == tuple(windows[-MOST_WINDOWS:])
     again = replace(windows[-1], rows=5)
-    assert carried(past, again) == (*past[:-1], again)
+    assert with_window(past, again) == (*past[:-1], again)
     early = RealisedQuality(window="before all", labelled_rows=1, metrics={"auc": 0.5})
-    assert carried((), again, early)[0].realised == {"auc": 0.5}
+    assert with_window((), again, early)[0].realised == {"auc": 0.5}
 
 
 def test_quality_json_is_read_under_the_names_of_the_estimate():

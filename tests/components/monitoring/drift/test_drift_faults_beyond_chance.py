@@ -1,4 +1,4 @@
-"""Does a fault need more than chance, and is a conversion of units told from a drift?"""
+"""A fault needs more than chance, and a conversion of units is told from a drift."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Do the effects and tests on counts agree with SciPy, and with their theory?"""
+"""Effects and tests on counts agree with SciPy, and with their theory."""
 
 import numpy as np
 import pytest

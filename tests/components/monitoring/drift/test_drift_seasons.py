@@ -1,4 +1,4 @@
-"""Do seasons raise the floor, does hysteresis keep an alarm, is a broken correlation found?"""
+"""Seasons raise the floor, hysteresis keeps an alarm, a broken correlation is found."""
 
 import numpy as np
 import pyarrow as pa
