@@ -133,7 +133,7 @@ def compression(trained: TrainedModel, settings: CompressionSettings) -> Compres
                 report=node.outputs["optimization_report"],
             )
         )
-    chooser = VariantChooser(variants, target=settings.target)
+    chooser = VariantChooser(variants=variants, target=settings.target)
     return Compression([*nodes, chooser], chooser)
 
 
@@ -155,12 +155,12 @@ def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tupl
     networks = [(PARENT, trained.model)]
     if settings.distillation is not None:
         distiller = Distiller(
-            teacher=trained.model, settings=settings.distillation, **training, **common
+            teacher=trained.model, **vars(settings.distillation), **training, **common
         )
         made.append((distiller, "distilled"))
         networks.append(("distilled", distiller.outputs["model"]))
     if settings.pruning is not None:
-        pruner = Pruner(model=networks[-1][1], settings=settings.pruning, **training, **common)
+        pruner = Pruner(model=networks[-1][1], **vars(settings.pruning), **training, **common)
         made.append((pruner, "pruned"))
         networks.append(("pruned", pruner.outputs["model"]))
     for name, network in networks if settings.quantise else ():

@@ -28,9 +28,10 @@ TFX's own `@component` makes nodes of functions and would spare the executor, bu
 executors, no optional settings without a default of their type, and no checks before the run.
 """
 
+import functools
 import inspect
 import textwrap
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 from tfx.dsl.components.base import base_beam_component, base_component
@@ -85,7 +86,9 @@ class Node(base_component.BaseComponent):
         if "SETTINGS" not in vars(cls):
             return
         cls.SPEC_CLASS = _spec_class(cls)
-        if "__init__" not in vars(cls):
+        if "__init__" in vars(cls):
+            setattr(cls, "__init__", _with_clear_errors(cls.__init__))  # noqa: B010 - mypy
+        else:
             cls.__doc__ = _docstring(cls)
             cls.__signature__ = _signature(cls)
 
@@ -97,18 +100,7 @@ class Node(base_component.BaseComponent):
         """
         cls, owner = type(self), type(self).__name__
         inputs = {given.argument or name: name for name, given in cls.INPUTS.items()}
-        known = [*inputs, *field_types(cls.SETTINGS)]
-        if positional:
-            raise ConfigError(
-                f"Expected keyword arguments of {owner} alone, received {len(positional)} by "
-                f"position. Name them: {', '.join(known)}."
-            )
-        for name in arguments:
-            if name not in known:
-                raise ConfigError(
-                    f"Expected arguments of {owner} among {', '.join(known)}, received {name!r}."
-                    f"{did_you_mean(name, known)}"
-                )
+        _check_names(owner, [*inputs, *field_types(cls.SETTINGS)], positional, arguments)
         given = {name: value for name, value in arguments.items() if name not in inputs}
         channels = {
             inputs[name]: value
@@ -135,6 +127,34 @@ class Node(base_component.BaseComponent):
 
 class BeamNode(Node, base_beam_component.BaseBeamComponent):
     """Base of the nodes with a Beam executor; their EXECUTOR_SPEC is a BeamExecutorSpec."""
+
+
+def _check_names(
+    owner: str, known: Sequence[str], positional: Sequence[Any], arguments: Collection[str]
+) -> None:
+    if positional:
+        raise ConfigError(
+            f"Expected keyword arguments of {owner} alone, received {len(positional)} by "
+            f"position. Name them: {', '.join(known)}."
+        )
+    for name in arguments:
+        if name not in known:
+            raise ConfigError(
+                f"Expected arguments of {owner} among {', '.join(known)}, received {name!r}."
+                f"{did_you_mean(name, known)}"
+            )
+
+
+def _with_clear_errors(init: Callable[..., None]) -> Callable[..., None]:
+    """Returns a node's own constructor, which refuses unknown arguments as every other does."""
+    known = [name for name in inspect.signature(init).parameters if name != "self"]
+
+    @functools.wraps(init)
+    def checked(self: Node, *positional: Any, **arguments: Any) -> None:
+        _check_names(type(self).__name__, known, positional, arguments)
+        init(self, **arguments)
+
+    return checked
 
 
 def _properties(cls: type[Node], given: dict[str, Any], inputs: Collection[str]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Executor(base_executor.BaseExecutor):
             if not rows.num_rows:
                 raise DataError(
                     f"Expected labelled rows in the split {split!r} of the spans "
-                    f"{exec_properties['spans']}, found none. Give more spans."
+                    f"{settings.spans}, found none. Give more spans."
                 )
             write_examples(os.path.join(examples.uri, f"Split-{split}"), rows)
             total += rows.num_rows

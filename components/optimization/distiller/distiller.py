@@ -87,7 +87,7 @@ def run(
         job.compared_child(job.reporting_rows(student_takes), VARIANT),
         job.acceptance,
         technique=TECHNIQUE,
-        settings=settings.to_json(),
+        settings=json_codec.to_json(settings),
         notes=(*job.notes, *_notes(result)),
     )
 
@@ -99,7 +99,7 @@ def student_inputs(settings: DistillationSettings, worker: Worker) -> tuple[Tens
         ConfigError: `student_fn` is no function, or returns no functional tf_keras model.
     """
     doing = f"building {settings.student_fn}"
-    told = worker.call(_STUDENT_INPUTS, {"settings": settings.to_json()}, doing=doing)
+    told = worker.call(_STUDENT_INPUTS, {"settings": json_codec.to_json(settings)}, doing=doing)
     inputs: tuple[TensorSpec, ...] = json_codec.from_json(
         tuple[TensorSpec, ...], told, settings.student_fn
     )
@@ -143,7 +143,7 @@ def distill(
             "teacher": str(teacher),
             "rows": str(write_rows(folder / "rows.npz", rows.inputs, rows.labels)),
             "teacher_rows": str(write_rows(folder / "teacher.npz", teacher_inputs, rows.labels)),
-            "settings": settings.to_json(),
+            "settings": json_codec.to_json(settings),
             **to_payload(child, sources),
         }
         doing = f"distillation of {teacher}"

@@ -1,6 +1,5 @@
 """Runs Distiller: a teacher and examples in, a student and its report out."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from tfx.utils import path_utils
 
 from tfx_loop.models.formats import detect, keras_model_of
 from tfx_loop.optimization.distiller import distiller
-from tfx_loop.optimization.distiller.settings import DistillationSettings
+from tfx_loop.optimization.distiller.settings import DistillationSettings, DistillerSettings
 from tfx_loop.optimization.fine_tuning import execution
 
 _LOG = logging.getLogger(__name__)
@@ -27,12 +26,10 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Teaches a student; see Distiller."""
-        settings = DistillationSettings.from_json(json.loads(exec_properties["settings"]))
-        with execution.opened(
-            "teacher", _files, input_dict, output_dict, exec_properties
-        ) as opened:
+        settings = DistillerSettings.from_properties(exec_properties)
+        with execution.opened("teacher", _files, input_dict, output_dict, settings) as opened:
             job, worker = opened
-            report = distiller.run(job, settings, worker, _LOG.info)
+            report = distiller.run(job, settings.part(DistillationSettings), worker, _LOG.info)
         execution.publish(report, output_dict, distiller.VARIANT, "distill")
 
 

@@ -1,11 +1,9 @@
 """Who learns from whom, and from what? Pure."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings, check_names
+from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings, FineTuningSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +69,7 @@ class DistillationSettings:
                 "For none, leave augment_fn out."
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the settings as JSON."""
-        return asdict(self) | {"features": [asdict(pair) for pair in self.features]}
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "DistillationSettings":
-        """Returns the settings that `to_json` wrote.
-
-        Raises:
-            ConfigError: A name is unknown or a value cannot work.
-        """
-        check_names(cls, content)
-        values = dict(content)
-        values["features"] = tuple(FeaturePair(**pair) for pair in values.get("features", ()))
-        if "fine_tuning" in values:
-            values["fine_tuning"] = FineTuningSettings.from_json(values["fine_tuning"])
-        return cls(**values)
+@dataclass(frozen=True, kw_only=True)
+class DistillerSettings(DistillationSettings, FineTuningNodeSettings):
+    """What Distiller is told: how the student is taught, and how it is judged."""

@@ -48,7 +48,7 @@ def student_inputs(payload: dict[str, Any]) -> Any:
     Args:
         payload: `settings`.
     """
-    student = _student(DistillationSettings.from_json(payload["settings"]))
+    student = _student(json_codec.from_json(DistillationSettings, payload["settings"], "settings"))
     inputs, _ = keras_specs(student)
     return json_codec.to_json(inputs)
 
@@ -65,7 +65,7 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
         `training`, `predicts`, `signatures`, `teacher_seconds`, `seconds`.
     """
     begin = time.perf_counter()
-    settings = DistillationSettings.from_json(payload["settings"])
+    settings = json_codec.from_json(DistillationSettings, payload["settings"], "settings")
     student = _student(settings)
     rows, asked = _augmented(payload, settings)
     labels = _labels(rows)

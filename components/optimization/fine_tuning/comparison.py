@@ -23,6 +23,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows
+from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
 from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
 from tfx_loop.optimization.metrics.eval_config import from_eval_config
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
@@ -54,17 +55,18 @@ class Acceptance:
     max_slice_drop: float | None = None
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, Any]) -> "Acceptance":
-        """Returns what the execution properties of a node say.
+    def of(cls, settings: FineTuningNodeSettings) -> "Acceptance":
+        """Returns what the settings of a node say.
 
         The Evaluator's own configuration names metric, label and slices, where it is given.
 
         Raises:
             ConfigError: Neither names the label.
         """
-        config = properties.get("eval_config")
-        evaluation = from_eval_config(config, properties.get("metric") or None) if config else None
-        label = properties.get("label_key") or (evaluation.label if evaluation else None)
+        evaluation = None
+        if settings.eval_config:
+            evaluation = from_eval_config(settings.eval_config, settings.metric or None)
+        label = settings.label_key or (evaluation.label if evaluation else None)
         if not label:
             raise ConfigError(
                 "Expected label_key, or an eval_config that names one, received neither. "
@@ -72,10 +74,10 @@ class Acceptance:
             )
         return cls(
             label=label,
-            metric=evaluation.metric_name if evaluation else properties.get("metric") or None,
+            metric=evaluation.metric_name if evaluation else settings.metric or None,
             slices=evaluation.slice_columns if evaluation else (),
-            max_metric_drop=_number(properties.get("max_metric_drop")),
-            max_slice_drop=_number(properties.get("max_slice_drop")),
+            max_metric_drop=settings.max_metric_drop,
+            max_slice_drop=settings.max_slice_drop,
         )
 
 

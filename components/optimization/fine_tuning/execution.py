@@ -1,15 +1,15 @@
 """What the executors of Pruner and Distiller share: artifacts in, a job, artifacts out.
 
-Such a node has the inputs and outputs that `spec.py` declares, and the model that it starts from.
+Such a node has the settings `FineTuningNodeSettings`, the inputs `examples` and `transform_graph`
+and the model that it starts from, and the outputs `model` and `optimization_report`.
 """
 
-import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 from tfx import types
@@ -29,6 +29,7 @@ from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.data.tables.unified import common_schema, conformed
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
+from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
 
 Artifacts: TypeAlias = dict[str, list[types.Artifact]]
 _LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def opened(
     files: Callable[[Path], tuple[Path, Path]],
     inputs: Artifacts,
     outputs: Artifacts,
-    properties: Mapping[str, Any],
+    settings: FineTuningNodeSettings,
 ) -> Iterator[tuple[FineTuningJob, Worker]]:
     """Yields the job of an executor and the worker that runs what needs TensorFlow.
 
@@ -51,7 +52,7 @@ def opened(
         files: Returns the file that answers and what is deployed, in that model's folder.
         inputs: `input_dict` of the executor.
         outputs: Its `output_dict`.
-        properties: Its `exec_properties`.
+        settings: Of the node.
 
     Raises:
         ConfigError: Nothing names the label.
@@ -59,13 +60,10 @@ def opened(
     """
     parent = artifact_utils.get_single_instance(inputs[parent_key])
     child = artifact_utils.get_single_instance(outputs["model"])
-    training = _rows_of(inputs["examples"], json.loads(properties["training_splits"]))
-    reporting = _rows_of(inputs["examples"], json.loads(properties["reporting_splits"]))
+    training = _rows_of(inputs["examples"], settings.training_splits)
+    reporting = _rows_of(inputs["examples"], settings.reporting_splits)
     graph = inputs.get("transform_graph")
-    worker = Worker(
-        timeout_seconds=float(properties["timeout_seconds"]),
-        memory_mb=float(properties["memory_mb"]),
-    )
+    worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
     with worker, _local_copy(parent.uri) as source, _published(child.uri) as out:
         answers, deployed = files(source)
         job = FineTuningJob(
@@ -74,8 +72,8 @@ def opened(
             child=ChildFiles(out),
             training=training,
             reporting=reporting,
-            acceptance=Acceptance.from_properties(properties),
-            export_fn=properties.get("export_fn") or "",
+            acceptance=Acceptance.of(settings),
+            export_fn=settings.export_fn or "",
             transform_output=artifact_utils.get_single_uri(graph) if graph else None,
             shown_parent=parent.uri,
             shown_child=child.uri,

@@ -1,10 +1,9 @@
 """How long, how fast and with whose loss is a model trained further? Pure."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.settings import NodeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +45,34 @@ class FineTuningSettings:
                 f"Expected validation_fraction from 0 to 0.5, received {self.validation_fraction}."
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the settings as JSON."""
-        return asdict(self) | {"custom_objects": list(self.custom_objects)}
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "FineTuningSettings":
-        """Returns the settings that `to_json` wrote.
+@dataclass(frozen=True, kw_only=True)
+class FineTuningNodeSettings(NodeSettings):
+    """What the nodes that train further are told alike.
 
-        Raises:
-            ConfigError: A name is unknown or a value cannot work.
-        """
-        check_names(cls, content)
-        return cls(**{**content, "custom_objects": tuple(content.get("custom_objects", ()))})
-
-
-def check_names(kind: type[Any], content: Mapping[str, Any]) -> None:
-    """Checks that each name is a setting of a dataclass.
-
-    Raises:
-        ConfigError: There are others, all named.
+    Attributes:
+        label_key: Feature that holds the label; None takes that of `eval_config`.
+        eval_config: `tfma.EvalConfig` of the Evaluator (or its JSON): names metric, label and
+            slices.
+        metric: Class name of the metric, such as "AUC"; None takes that of `eval_config`, else
+            accuracy, or R2 where the labels are numbers.
+        max_metric_drop: What may be lost of it before the verdict is NOT_KEPT.
+        max_slice_drop: What may be lost of it on each slice.
+        export_fn: Import path of `export_fn(model, args)` that writes the SavedModel to
+            `args.serving_model_dir`; None makes the signatures as the node says.
+        training_splits: Splits to train on.
+        reporting_splits: Splits to judge on.
+        timeout_seconds: How long the training may take.
+        memory_mb: Memory that it may take, in MiB.
     """
-    known = {field.name for field in fields(kind)}
-    if unknown := sorted(set(content) - known):
-        raise ConfigError(f"Expected settings among {sorted(known)}, received {unknown}.")
+
+    label_key: str | None = None
+    eval_config: str | None = None
+    metric: str | None = None
+    max_metric_drop: float | None = None
+    max_slice_drop: float | None = None
+    export_fn: str | None = None
+    training_splits: tuple[str, ...] = ("train",)
+    reporting_splits: tuple[str, ...] = ("eval",)
+    timeout_seconds: int = 3_600
+    memory_mb: int = 8_192

@@ -1,6 +1,5 @@
 """Runs Pruner: a model and examples in, a pruned model and its report out."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import keras_model_of
 from tfx_loop.optimization.fine_tuning import execution
 from tfx_loop.optimization.pruner import pruner
-from tfx_loop.optimization.pruner.settings import PruningSettings
+from tfx_loop.optimization.pruner.settings import PrunerSettings, PruningSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,10 +27,10 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Prunes the model given; see Pruner."""
-        settings = PruningSettings.from_json(json.loads(exec_properties["settings"]))
-        with execution.opened("parent", _files, input_dict, output_dict, exec_properties) as opened:
+        settings = PrunerSettings.from_properties(exec_properties)
+        with execution.opened("parent", _files, input_dict, output_dict, settings) as opened:
             job, worker = opened
-            report = pruner.run(job, settings, worker, _LOG.info)
+            report = pruner.run(job, settings.part(PruningSettings), worker, _LOG.info)
         execution.publish(report, output_dict, settings.variant, "prune")
 
 

@@ -96,7 +96,7 @@ def run(
         job.compared_child(reporting, settings.pattern.value, custom_objects),
         job.acceptance,
         technique=settings.technique,
-        settings=settings.to_json(),
+        settings=json_codec.to_json(settings),
         notes=(*job.notes, *_notes(result)),
         refused=_refusal(result),
     )
@@ -134,7 +134,7 @@ def prune(
         payload = {
             "model": str(source),
             "rows": str(write_rows(Path(scratch) / "rows.npz", rows.inputs, rows.labels)),
-            "settings": settings.to_json(),
+            "settings": json_codec.to_json(settings),
             **to_payload(child, sources),
         }
         doing = f"{settings.technique} of {source}"

@@ -1,12 +1,10 @@
 """Which weights are to go, and in which pattern? Pure."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings, check_names
+from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings, FineTuningSettings
 
 
 class Pattern(str, Enum):
@@ -83,34 +81,7 @@ class PruningSettings:
         done = ["pruned"] * (self.pattern is not Pattern.NONE)
         return "_".join([*done, *["clustered"] * bool(self.clusters)])
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the settings as JSON."""
-        return asdict(self) | {
-            "pattern": self.pattern.value,
-            "block": list(self.block),
-            "exclude": list(self.exclude),
-        }
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "PruningSettings":
-        """Returns the settings that `to_json` wrote.
-
-        Raises:
-            ConfigError: A name is unknown or a value cannot work.
-        """
-        check_names(cls, content)
-        values = dict(content)
-        for name in ("fine_tuning", "clustering"):
-            if values.get(name) is not None:
-                values[name] = FineTuningSettings.from_json(values[name])
-        for name in ("block", "exclude"):
-            if name in values:
-                values[name] = tuple(values[name])
-        try:
-            values["pattern"] = Pattern(values.get("pattern", cls.pattern))
-        except ValueError as error:
-            raise ConfigError(
-                f"Expected pattern among {[p.value for p in Pattern]}, "
-                f"received {values['pattern']!r}."
-            ) from error
-        return cls(**values)
+@dataclass(frozen=True, kw_only=True)
+class PrunerSettings(PruningSettings, FineTuningNodeSettings):
+    """What Pruner is told: what is pruned, and how the result is judged."""

@@ -40,7 +40,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         step and layer, `trainings`, `signatures`, `seconds`.
     """
     begin = time.perf_counter()
-    settings = PruningSettings.from_json(payload["settings"])
+    settings = json_codec.from_json(PruningSettings, payload["settings"], "settings")
     rows = read_rows(payload["rows"])
     seed_everything(settings.fine_tuning.seed)
     source = keras_model.load(payload["model"], settings.fine_tuning)

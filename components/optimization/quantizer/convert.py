@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import convert as tflite_convert
 
+from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.fitness_checks import check_convertible
@@ -147,7 +148,7 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
     from tfx_loop.optimization.fine_tuning.rows_file import read_rows
     from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 
-    settings = FineTuningSettings.from_json(payload["settings"])
+    settings = json_codec.from_json(FineTuningSettings, payload["settings"], "settings")
     aware = quantization_aware.train(payload["keras"], read_rows(payload["rows"]), settings)
     inputs, outputs = keras_specs(aware.model)
     batch = 1 if payload.get("fixed_batch") else None

@@ -1,6 +1,5 @@
 """Runs Quantizer: a model and Examples in, a .tflite and the report out."""
 
-import json
 import logging
 import os
 import tempfile
@@ -41,7 +40,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Quantises the model given; see Quantizer."""
-        settings = QuantizerSettings.from_json(json.loads(exec_properties["settings"]))
+        settings = QuantizerSettings.from_properties(exec_properties)
         source = artifact_utils.get_single_instance(input_dict["parent"])
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])
@@ -51,7 +50,6 @@ class Executor(base_executor.BaseExecutor):
         ) as worker:
             request = request_of(
                 settings,
-                exec_properties.get("eval_config") or "",
                 source=detect(source.uri),
                 keras=keras_model_of(source.uri),
                 split_uri=lambda split: artifact_utils.get_split_uri(input_dict["examples"], split),

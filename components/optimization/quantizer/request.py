@@ -93,7 +93,6 @@ class SearchRequest:
 
 def request_of(
     settings: QuantizerSettings,
-    eval_config: str,
     *,
     source: ModelFile,
     keras: Path | None,
@@ -104,7 +103,6 @@ def request_of(
 
     Args:
         settings: Of the node.
-        eval_config: JSON of the Evaluator's configuration, or empty.
         source: The model.
         keras: Its tf_keras file.
         split_uri: Says where a split of the Examples lies.
@@ -115,7 +113,7 @@ def request_of(
         DataError: The rows do not fit the model.
         ModelError: The model is unfit.
     """
-    said = _said(settings, eval_config)
+    said = _said(settings)
     known = source_of(worker, str(source.path), signature=settings.signature or None)
 
     def read(splits: Sequence[str]) -> Rows:
@@ -144,11 +142,11 @@ def request_of(
     )
 
 
-def _said(settings: QuantizerSettings, eval_config: str) -> EvaluatorSettings:
+def _said(settings: QuantizerSettings) -> EvaluatorSettings:
     """Returns what the settings name, and for the rest what the eval_config names."""
     said = EvaluatorSettings(metric_name="", metric_settings={})
-    if eval_config:
-        said = from_eval_config(eval_config, settings.metric or None)
+    if settings.eval_config:
+        said = from_eval_config(settings.eval_config, settings.metric or None)
     said = replace(
         said,
         metric_name=said.metric_name or settings.metric,

@@ -1,9 +1,11 @@
-"""Which settings has the node Quantizer, and how do they travel as one JSON string?"""
+"""Settings of Quantizer."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.json_codec import to_json
+from tfx_loop.core.settings import NodeSettings
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode, SearchSettings
@@ -12,34 +14,43 @@ SEARCH = "search"
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizerSettings:
-    """What the node is asked for.
+class QuantizerSettings(NodeSettings):
+    """What Quantizer is told: what may be lost, what for, and on which rows that is judged.
 
     Attributes:
-        mode: `search`, or one mode.
-        max_metric_drop: What may be lost, in the metric's unit; None for one mode without a budget.
+        mode: `search`, or one of dynamic_range, float16, int8, int16x8, selective_int8, qat_int8,
+            float.
+        max_metric_drop: What may be lost, in the metric's unit; None for one mode as it comes.
         max_slice_drop: What may be lost on each slice; None limits none.
-        metric: Class name; empty takes the eval_config's, or accuracy (R2Score for numbers).
+        eval_config: The Evaluator's own `tfma.EvalConfig` (or its JSON): gives metric, label and
+            slices where they are not named here.
+        metric: Class name as TFMA has it; empty takes the eval_config's, or accuracy (R2Score for
+            numbers).
         label_key: Feature with the label; empty takes the eval_config's.
-        slice_features: Features that losses are shown by; empty takes the eval_config's.
+        slice_features: Features that losses are shown and limited by; empty takes the
+            eval_config's.
         output: Output that the label belongs to, where a model has several.
         signature: Of the SavedModel; empty takes the one that takes numbers.
-        target: What is to be gained.
-        io_type: What an int8 variant takes and gives.
+        target: What is to be gained: `smallest`, `fastest` or `edge_tpu`.
+        io_type: What an int8 variant takes and gives: `float`, `int8` or `uint8`.
         calibration_splits: Splits that calibration rows are drawn from.
-        calibration_rows: Rows that fix the ranges.
-        measure_splits: Splits that judge the variants; not those that the model was trained on.
-        fine_tuning: How quantisation-aware training trains; None leaves it out.
+        calibration_rows: How many rows fix the ranges; drawn with the seed, each class in
+            proportion.
+        measure_splits: Splits that judge the variants; a variant is judged too kindly or too
+            harshly on rows that the model was trained on.
+        fine_tuning: How quantisation-aware training trains (epochs, batch_size, learning_rate,
+            compile_fn, …); None leaves that rung out.
         training_splits: Splits that it trains on.
-        confidence: How sure it must be that a variant keeps to the budget.
+        confidence: How sure, one-sided, it must be that a variant keeps to the budget.
         seed: Of the draw and of training.
-        timeout_seconds: Of one conversion.
-        memory_mb: Of the process that converts.
+        timeout_seconds: How long one conversion may take.
+        memory_mb: Memory that the converting process may take, in MiB.
     """
 
     mode: str = SEARCH
     max_metric_drop: float | None = 0.005
     max_slice_drop: float | None = None
+    eval_config: str = ""
     metric: str = ""
     label_key: str = ""
     slice_features: tuple[str, ...] = ()
@@ -96,43 +107,7 @@ class QuantizerSettings:
         return replace(self.search(), modes=(QuantizationMode.FLOAT,), io_type=IoType.FLOAT)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the settings as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "QuantizerSettings":
-        """Returns the settings that `to_json` wrote; a name that is not there keeps its default.
-
-        Raises:
-            ConfigError: A name is unknown or a value cannot work.
-        """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(content) - known):
-            raise ConfigError(
-                f"Expected settings of Quantizer among {', '.join(sorted(known))}, "
-                f"received {', '.join(unknown)}."
-            )
-        values = dict(content)
-        for name in ("slice_features", "calibration_splits", "measure_splits", "training_splits"):
-            if name in values:
-                values[name] = _names(values[name], name)
-        if isinstance(values.get("fine_tuning"), dict):
-            values["fine_tuning"] = FineTuningSettings.from_json(values["fine_tuning"])
-        for name, kind in (("target", CompressionTarget), ("io_type", IoType)):
-            if name in values:
-                values[name] = _choice(values[name], kind, name)
-        return cls(**values)
-
-
-def _names(value: Any, name: str) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(part, str) for part in value):
-        raise ConfigError(f"Expected a list of names for {name}, received {value!r}.")
-    return tuple(value)
-
-
-def _choice(value: Any, kind: Any, name: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError as error:
-        known = ", ".join(item.value for item in kind)
-        raise ConfigError(f"Expected {name} of {known}, received {value!r}.") from error
+        """Returns the settings as a report keeps them, without the Evaluator's configuration."""
+        content: dict[str, Any] = to_json(self)
+        del content["eval_config"]
+        return content

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import ModelFile
 from tfx_loop.models.rows.arrays import Array, save_arrays
@@ -125,7 +126,7 @@ class VariantBuilder:
         payload = {
             "keras": str(keras),
             "rows": str(rows),
-            "settings": settings.to_json(),
+            "settings": json_codec.to_json(settings),
             "io_type": self.io_type.value,
             "fixed_batch": self.fixed_batch,
             "folder": str(self.folder / "quantization_aware"),

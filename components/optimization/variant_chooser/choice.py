@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import DataError
 
 
 class ChoiceTarget(str, Enum):
@@ -97,19 +97,6 @@ def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choi
         for name, reason in reasons.items()
     }
     return Choice(chosen=best.name, reasons=final, explanation=_sentence(best, candidates, target))
-
-
-def parse_target(text: str) -> ChoiceTarget:
-    """Returns the target of a setting.
-
-    Raises:
-        ConfigError: There is no such target.
-    """
-    try:
-        return ChoiceTarget(text)
-    except ValueError as error:
-        known = ", ".join(target.value for target in ChoiceTarget)
-        raise ConfigError(f"Expected a target of {known}, received {text!r}.") from error
 
 
 def _held_back(candidate: VariantCandidate, target: ChoiceTarget) -> ChoiceReason | None:

@@ -1,17 +1,17 @@
 """The VariantChooser node: takes the best of the variants that passed the gate."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import channel, component_spec, standard_artifacts
+from tfx.dsl.components.base import executor_spec
+from tfx.types import channel, standard_artifacts
 
 from tfx_loop.core.artifacts import OptimizationReport
-from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.variant_chooser.choice import parse_target
-from tfx_loop.optimization.variant_chooser.executor import MOST_VARIANTS, Executor
+from tfx_loop.core.node import Input, Node
+from tfx_loop.optimization.variant_chooser.choice import ChoiceTarget
+from tfx_loop.optimization.variant_chooser.executor import Executor
+from tfx_loop.optimization.variant_chooser.settings import MOST_VARIANTS, VariantChooserSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,47 +31,57 @@ class Variant:
     report: channel.BaseChannel | None = None
 
 
-def _inputs() -> dict[str, Any]:
-    inputs: dict[str, Any] = {}
+def _numbered_inputs() -> dict[str, Input]:
+    """Returns an input for each part of each variant: a channel holds one artifact everywhere."""
+    inputs: dict[str, Input] = {}
     for number in range(1, MOST_VARIANTS + 1):
-        for name, kind, optional in (
-            (f"model_{number}", standard_artifacts.Model, number > 1),
-            (f"blessing_{number}", standard_artifacts.ModelBlessing, True),
-            (f"report_{number}", OptimizationReport, True),
-        ):
-            inputs[name] = component_spec.ChannelParameter(type=kind, optional=optional)
+        inputs[f"model_{number}"] = Input(standard_artifacts.Model, optional=number > 1)
+        inputs[f"blessing_{number}"] = Input(standard_artifacts.ModelBlessing, optional=True)
+        inputs[f"report_{number}"] = Input(OptimizationReport, optional=True)
     return inputs
 
 
-class VariantChooserSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and settings of VariantChooser.
+class VariantChooser(Node):
+    """Chooses the smallest or fastest of the variants that passed the gate.
 
-    A channel holds one artifact on every runner, so the variants come in numbered channels.
+    The first is what the others were made from: it stays when no other is better, and when its own
+    gate refused it, none is deployed.
+
+    Outputs:
+        model: A copy of the chosen one; custom properties `variant` and `chosen_from`.
+        model_blessing: `ModelBlessing`, not blessed when nothing passed, so that a pusher holds
+            back.
+        optimization_report: `OptimizationReport` with a reason for every variant.
+
+    Example:
+        chooser = VariantChooser(
+            variants=[
+                Variant(
+                    name="float",
+                    model=trainer.outputs["model"],
+                    blessing=evaluator.outputs["blessing"],
+                ),
+                Variant(
+                    name="quantized",
+                    model=quantizer.outputs["model"],
+                    report=quantizer.outputs["optimization_report"],
+                ),
+            ],
+        )
     """
 
-    PARAMETERS: ClassVar[dict[str, Any]] = {
-        "names": component_spec.ExecutionParameter(type=str),
-        "target": component_spec.ExecutionParameter(type=str),
+    SETTINGS = VariantChooserSettings
+    INPUTS: ClassVar = _numbered_inputs()
+    OUTPUTS: ClassVar = {
+        "model": standard_artifacts.Model,
+        "model_blessing": standard_artifacts.ModelBlessing,
+        "optimization_report": OptimizationReport,
     }
-    INPUTS: ClassVar[dict[str, Any]] = _inputs()
-    OUTPUTS: ClassVar[dict[str, Any]] = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
-        "optimization_report": component_spec.ChannelParameter(type=OptimizationReport),
-    }
-
-
-class VariantChooser(base_component.BaseComponent):
-    """Chooses the smallest or fastest of the variants that passed.
-
-    Outputs: `model`, a copy of the chosen one (property `variant`); `model_blessing`, so that a
-    pusher holds back when none passed; `optimization_report`, with a reason for every variant.
-    """
-
-    SPEC_CLASS = VariantChooserSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, variants: Sequence[Variant], target: str = "smallest") -> None:
+    def __init__(
+        self, *, variants: Sequence[Variant], target: ChoiceTarget | str = ChoiceTarget.SMALLEST
+    ) -> None:
         """Declares the node.
 
         Args:
@@ -82,25 +92,10 @@ class VariantChooser(base_component.BaseComponent):
         Raises:
             ConfigError: Too many variants or none, two of one name, or an unknown target.
         """
-        names = [variant.name for variant in variants]
-        if not 1 <= len(names) <= MOST_VARIANTS or len(set(names)) < len(names):
-            raise ConfigError(
-                f"Expected 1 to {MOST_VARIANTS} variants with names of their own, received {names}."
-            )
-        inputs: dict[str, Any] = {}
-        for number, variant in enumerate(variants, start=1):
-            inputs[f"model_{number}"] = variant.model
-            if variant.blessing is not None:
-                inputs[f"blessing_{number}"] = variant.blessing
-            if variant.report is not None:
-                inputs[f"report_{number}"] = variant.report
-        super().__init__(
-            spec=VariantChooserSpec(
-                **inputs,
-                model=channel.Channel(type=standard_artifacts.Model),
-                model_blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
-                optimization_report=channel.Channel(type=OptimizationReport),
-                names=json.dumps(names),
-                target=parse_target(target).value,
-            )
-        )
+        channels: dict[str, channel.BaseChannel | None] = {}
+        for number, variant in enumerate(variants[:MOST_VARIANTS], start=1):
+            channels[f"model_{number}"] = variant.model
+            channels[f"blessing_{number}"] = variant.blessing
+            channels[f"report_{number}"] = variant.report
+        names = tuple(variant.name for variant in variants)
+        super().__init__(names=names, target=target, **channels)

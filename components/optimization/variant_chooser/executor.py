@@ -1,6 +1,5 @@
 """Unpacks the variants, chooses one, passes it on."""
 
-import json
 import logging
 import os
 from typing import Any
@@ -21,10 +20,10 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
-from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, parse_target
+from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose
 from tfx_loop.optimization.variant_chooser.record import report_of
+from tfx_loop.optimization.variant_chooser.settings import VariantChooserSettings
 
-MOST_VARIANTS = 6
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,8 +37,8 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Copies the best variant to the output, with its blessing and the reasons."""
-        names = json.loads(exec_properties["names"])
-        target = parse_target(exec_properties["target"])
+        settings = VariantChooserSettings.from_properties(exec_properties)
+        names, target = settings.names, settings.target
         models = {
             name: artifact_utils.get_single_instance(input_dict[f"model_{number}"])
             for number, name in enumerate(names, start=1)

@@ -117,10 +117,10 @@ def edge_pipeline(
     distiller = Distiller(
         teacher=champion,
         examples=examples,
-        settings=edge.distillation,
         label_key=LABEL,
         metric=METRIC,
         max_metric_drop=edge.max_metric_drop,
+        **vars(edge.distillation),
     )
     quantizer = Quantizer(
         model=distiller.outputs["model"],

@@ -14,8 +14,6 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.optimization.distiller.component import Distiller
 from tfx_loop.optimization.distiller.executor import Executor
-from tfx_loop.optimization.distiller.settings import DistillationSettings
-from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -25,10 +23,8 @@ def test_a_student_is_taught_served_and_reported(tmp_path):
     node = Distiller(
         teacher=channel_utils.as_channel([teacher]),
         examples=channel_utils.as_channel([rows]),
-        settings=DistillationSettings(
-            student_fn="digit_networks.student_of_logits",
-            fine_tuning=FineTuningSettings(epochs=12, learning_rate=5e-3),
-        ),
+        student_fn="digit_networks.student_of_logits",
+        fine_tuning={"epochs": 12, "learning_rate": 5e-3},
         label_key="digit",
     )
     made = outputs(tmp_path / "out")

@@ -1,7 +1,5 @@
 """Pruner and Distiller compile for Kubeflow V2, with every input and with the least."""
 
-import json
-
 import pytest
 from compiled_pipeline import compile_pipeline
 
@@ -20,9 +18,7 @@ def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
     from tfx.types import standard_artifacts
 
     from tfx_loop.optimization.distiller.component import Distiller
-    from tfx_loop.optimization.distiller.settings import DistillationSettings
     from tfx_loop.optimization.pruner.component import Pruner
-    from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 
     given = {
         "model": importer("model", standard_artifacts.Model),
@@ -33,14 +29,14 @@ def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
     distiller = Distiller(
         teacher=channels["model"],
         examples=channels["examples"],
-        settings=DistillationSettings(student_fn="package.student"),
+        student_fn="package.student",
         label_key="late",
     )
     pruner = Pruner(
         model=distiller.outputs["model"],
         examples=channels["examples"],
         transform_graph=channels["transform_graph"],
-        settings=PruningSettings(pattern=Pattern.TWO_OF_FOUR),
+        pattern="2:4",
         eval_config=config_pb2.EvalConfig(model_specs=[config_pb2.ModelSpec(label_key="late")]),
         metric="AUC",
         max_metric_drop=0.005,
@@ -53,6 +49,5 @@ def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
     assert set(tasks["Distiller"]["inputs"]["artifacts"]) == {"teacher", "examples"}
     taught = tasks["Pruner"]["inputs"]["artifacts"]["parent"]["taskOutputArtifact"]
     assert taught == {"producerTask": "Distiller", "outputArtifactKey": "model"}
-    told = tasks["Pruner"]["inputs"]["parameters"]["settings"]["runtimeValue"]
-    (text,) = told.values() if "constantValue" not in told else told["constantValue"].values()
-    assert json.loads(text if isinstance(text, str) else text["stringValue"])["pattern"] == "2:4"
+    told = tasks["Pruner"]["inputs"]["parameters"]["pattern"]["runtimeValue"]
+    assert told == {"constantValue": {"stringValue": "2:4"}}

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.distiller.settings import DistillationSettings, FeaturePair
+from tfx_loop.optimization.distiller.settings import (
+    DistillationSettings,
+    DistillerSettings,
+    FeaturePair,
+)
 from tfx_loop.optimization.distiller.soft_targets import teacher_logits
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring, sigmoid, softmax
@@ -56,12 +60,12 @@ def test_settings_that_cannot_work_are_refused(changes, said):
         DistillationSettings(**{"student_fn": "a.b", **changes})
 
 
-def test_settings_survive_json():
-    given_ones = DistillationSettings(
+def test_settings_survive_execution_properties():
+    given_ones = DistillerSettings(
         student_fn="a.b",
         features=(FeaturePair(teacher="t", student="s"),),
         fine_tuning=FineTuningSettings(epochs=3),
     )
-    assert DistillationSettings.from_json(given_ones.to_json()) == given_ones
+    assert DistillerSettings.from_properties(given_ones.to_properties()) == given_ones
     with pytest.raises(ConfigError, match="warmth"):
-        DistillationSettings.from_json({"student_fn": "a.b", "warmth": 2})
+        DistillerSettings.of({"student_fn": "a.b", "warmth": 2})

@@ -1,14 +1,18 @@
 """Rows and settings reach a child process as they are, and wrong ones stop before it."""
 
+import json
+
 import numpy as np
 import pytest
 
+from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.import_path import user_function
+from tfx_loop.core.settings import typed
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import slices_in
 from tfx_loop.optimization.fine_tuning.rows_file import read_rows, write_rows
-from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings, FineTuningSettings
 
 
 def test_rows_survive_the_file(tmp_path):
@@ -52,9 +56,10 @@ def test_settings_that_cannot_work_are_refused(changes):
 
 def test_settings_survive_json():
     given_ones = FineTuningSettings(learning_rate=1e-4, custom_objects=("module:Layer",))
-    assert FineTuningSettings.from_json(given_ones.to_json()) == given_ones
-    with pytest.raises(ConfigError, match="epoch"):
-        FineTuningSettings.from_json({"epoch": 3})
+    content = json.loads(json.dumps(json_codec.to_json(given_ones)))
+    assert json_codec.from_json(FineTuningSettings, content, "settings") == given_ones
+    with pytest.raises(ConfigError, match=r"received 'epoch'\. Did you mean 'epochs'"):
+        typed(FineTuningSettings, {"epoch": 3}, "fine_tuning")
 
 
 def test_functions_are_named_by_import_path():
@@ -70,13 +75,13 @@ def test_the_evaluators_config_names_label_metric_and_slices():
         '{"modelSpecs": [{"labelKey": "late"}], "slicingSpecs": [{}, {"featureKeys": ["hour"]}],'
         ' "metricsSpecs": [{"metrics": [{"className": "AUC"}]}]}'
     )
-    judged = Acceptance.from_properties({"eval_config": config, "max_metric_drop": 0.01})
+    judged = Acceptance.of(FineTuningNodeSettings(eval_config=config, max_metric_drop=0.01))
     assert (judged.label, judged.metric, judged.slices) == ("late", "AUC", ("hour",))
     assert (judged.max_metric_drop, judged.max_slice_drop) == (0.01, None)
-    plain = Acceptance.from_properties({"label_key": "digit"})
+    plain = Acceptance.of(FineTuningNodeSettings(label_key="digit"))
     assert (plain.label, plain.metric, plain.max_metric_drop) == ("digit", None, None)
     with pytest.raises(ConfigError, match="label_key"):
-        Acceptance.from_properties({})
+        Acceptance.of(FineTuningNodeSettings())
 
 
 def test_slices_that_the_rows_lack_are_said():

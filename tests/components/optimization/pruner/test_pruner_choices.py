@@ -8,7 +8,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.eligible import Kernel, SkipReason, to_cluster, to_prune
 from tfx_loop.optimization.pruner.schedule import schedule
-from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
+from tfx_loop.optimization.pruner.settings import Pattern, PrunerSettings, PruningSettings
 
 KERNELS = [
     Kernel("image", "Conv2D", "kernel", (3, 3, 3, 16)),
@@ -98,8 +98,8 @@ def test_settings_that_cannot_work_are_refused(changes, said):
         PruningSettings(**changes)
 
 
-def test_settings_survive_json_and_unknown_ones_are_named():
-    given_ones = PruningSettings(
+def test_settings_survive_execution_properties_and_unknown_ones_are_named():
+    given_ones = PrunerSettings(
         pattern=Pattern.BLOCK,
         block=(2, 8),
         exclude=("a*",),
@@ -107,8 +107,8 @@ def test_settings_survive_json_and_unknown_ones_are_named():
         clustering=FineTuningSettings(epochs=2),
         fine_tuning=FineTuningSettings(learning_rate=1e-3, custom_objects=("m:C",)),
     )
-    assert PruningSettings.from_json(given_ones.to_json()) == given_ones
+    assert PrunerSettings.from_properties(given_ones.to_properties()) == given_ones
     with pytest.raises(ConfigError, match="sparcity"):
-        PruningSettings.from_json({"sparcity": 0.5})
+        PrunerSettings.of({"sparcity": 0.5})
     with pytest.raises(ConfigError, match="3:4"):
-        PruningSettings.from_json({"pattern": "3:4"})
+        PrunerSettings.of({"pattern": "3:4"})

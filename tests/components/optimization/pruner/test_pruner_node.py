@@ -19,7 +19,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.component import Pruner
 from tfx_loop.optimization.pruner.executor import Executor
-from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
+from tfx_loop.optimization.pruner.settings import Pattern
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -39,10 +39,8 @@ def test_a_pruned_model_serves_as_its_parent_and_is_reported(tmp_path):
     node = Pruner(
         model=channel_utils.as_channel([parent]),
         examples=channel_utils.as_channel([rows]),
-        settings=PruningSettings(
-            pattern=Pattern.TWO_OF_FOUR,
-            fine_tuning=FineTuningSettings(epochs=3, learning_rate=1e-3),
-        ),
+        pattern=Pattern.TWO_OF_FOUR,
+        fine_tuning=FineTuningSettings(epochs=3, learning_rate=1e-3),
         eval_config=EVAL_CONFIG,
         max_metric_drop=0.05,
     )
@@ -80,7 +78,6 @@ def test_a_model_without_a_keras_file_is_an_error(tmp_path):
     node = Pruner(
         model=channel_utils.as_channel([parent]),
         examples=channel_utils.as_channel([rows]),
-        settings=PruningSettings(),
         label_key="digit",
     )
     made = outputs(tmp_path / "out")
@@ -94,9 +91,8 @@ def test_a_limit_that_is_broken_is_said(tmp_path):
     node = Pruner(
         model=channel_utils.as_channel([parent]),
         examples=channel_utils.as_channel([rows]),
-        settings=PruningSettings(
-            sparsity=0.98, fine_tuning=FineTuningSettings(epochs=1, batch_size=256)
-        ),
+        sparsity=0.98,
+        fine_tuning={"epochs": 1, "batch_size": 256},
         label_key="digit",
         max_metric_drop=0.0,
     )

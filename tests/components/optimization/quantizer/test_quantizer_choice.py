@@ -100,9 +100,15 @@ def test_calibration_without_rows_is_one_line():
         draw(Rows(inputs={"x": np.zeros((0, 2))}), 300, 0)
 
 
-def test_settings_come_back_from_json():
+def test_settings_come_back_from_execution_properties():
     settings = QuantizerSettings(mode="int8", max_metric_drop=None, slice_features=("site",))
-    assert QuantizerSettings.from_json(settings.to_json()) == settings
+    assert QuantizerSettings.from_properties(settings.to_properties()) == settings
+
+
+def test_reports_keep_the_settings_without_the_evaluator_s_configuration():
+    told = QuantizerSettings(eval_config="{}", slice_features=("site",)).to_json()
+    assert "eval_config" not in told
+    assert (told["target"], told["slice_features"]) == ("smallest", ["site"])
 
 
 @pytest.mark.parametrize(
@@ -111,15 +117,15 @@ def test_settings_come_back_from_json():
         ({"mode": "int4"}, "Expected mode search or one of int8"),
         ({"max_metric_drop": None}, "Expected max_metric_drop for mode 'search'"),
         ({"mode": "qat_int8"}, "Expected fine_tuning"),
-        ({"target": "tiny"}, "Expected target of smallest, fastest, edge_tpu"),
-        ({"io_type": "int4"}, "Expected io_type of float, int8, uint8"),
+        ({"target": "tiny"}, "Expected one of smallest, fastest, edge_tpu in target of Quantizer"),
+        ({"io_type": "int4"}, "Expected one of float, int8, uint8 in io_type of Quantizer"),
         ({"calibration_rows": 0}, "calibration_rows of at least 1"),
-        ({"calibration_splits": "train"}, "Expected a list of names for calibration_splits"),
+        ({"calibration_splits": "train"}, "Expected list in calibration_splits of Quantizer"),
         ({"speed": 1}, "Expected settings of Quantizer among"),
         ({"confidence": 1.0}, "Expected confidence from 0.5"),
     ],
 )
 def test_wrong_settings_are_one_line(given_settings, told):
     with pytest.raises(ConfigError, match=told) as caught:
-        QuantizerSettings.from_json(given_settings)
+        QuantizerSettings.of(given_settings, "Quantizer")
     assert "\n" not in str(caught.value)

@@ -59,10 +59,7 @@ def run_node(trained, folder, eval_config="", **settings):
     Executor().Do(
         {"parent": [model], "examples": [examples]},
         {"model": [quantized], "optimization_report": [report]},
-        {
-            "settings": json.dumps(QuantizerSettings.from_json(settings).to_json()),
-            "eval_config": eval_config,
-        },
+        QuantizerSettings.of({**settings, "eval_config": eval_config}).to_properties(),
     )
     return quantized, report
 

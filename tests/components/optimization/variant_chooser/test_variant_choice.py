@@ -10,8 +10,8 @@ from tfx_loop.optimization.variant_chooser.choice import (
     ChoiceTarget,
     VariantCandidate,
     choose,
-    parse_target,
 )
+from tfx_loop.optimization.variant_chooser.settings import VariantChooserSettings
 
 FLOAT = VariantCandidate(name="float", size_bytes=1000, latency_ms=1.0, blessed=True)
 SMALL = VariantCandidate(name="int8", size_bytes=250, latency_ms=2.0, blessed=True, kept=True)
@@ -103,5 +103,5 @@ def test_bad_input_is_one_line():
         choose([], ChoiceTarget.SMALLEST)
     with pytest.raises(DataError, match=r"received .*float.*float"):
         choose([FLOAT, FLOAT], ChoiceTarget.SMALLEST)
-    with pytest.raises(ConfigError, match="Expected a target of smallest, fastest, received 'x'"):
-        parse_target("x")
+    with pytest.raises(ConfigError, match="Expected one of smallest, fastest in target"):
+        VariantChooserSettings.of({"names": ["float"], "target": "x"})

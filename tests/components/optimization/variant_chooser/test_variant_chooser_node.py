@@ -84,7 +84,7 @@ def test_the_node_compiles_for_kubeflow(tmp_path):
     model = tfx.dsl.Importer(source_uri="/m", artifact_type=kinds.Model).with_id("Float")
     other = tfx.dsl.Importer(source_uri="/o", artifact_type=kinds.Model).with_id("Other")
     node = VariantChooser(
-        [
+        variants=[
             Variant(name="float", model=model.outputs["result"]),
             Variant(name="int8", model=other.outputs["result"]),
         ]
@@ -104,4 +104,8 @@ def test_too_many_variants_or_one_name_twice_are_refused():
     ).outputs["result"]
     for names in ([], ["a", "a"], list("abcdefg")):
         with pytest.raises(ConfigError, match="Expected 1 to 6 variants with names of their own"):
-            VariantChooser([Variant(name=name, model=model) for name in names])
+            VariantChooser(variants=[Variant(name=name, model=model) for name in names])
+    with pytest.raises(ConfigError, match=r"received 'targt'\. Did you mean 'target'"):
+        VariantChooser(variants=[Variant(name="a", model=model)], targt="fastest")
+    with pytest.raises(ConfigError, match="keyword arguments of VariantChooser alone"):
+        VariantChooser([Variant(name="a", model=model)])
