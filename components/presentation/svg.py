@@ -89,6 +89,31 @@ def decimals(values: Sequence[float]) -> int:
     return next(n for n in range(8) if abs(round(size, n) - size) < 1e-9 or n == 7)
 
 
+def value_grid(
+    marks: Sequence[float], scale: Scale, left: float = LEFT, right: float = WIDTH - RIGHT
+) -> list[str]:
+    """Returns a horizontal line at each mark of the y axis, with its value to the left of it."""
+    digits = decimals(marks)
+    return [
+        tag("line", x1=left, x2=right, y1=scale(mark), y2=scale(mark), class_="grid")
+        + text(f"{mark:.{digits}f}", left - 12, scale(mark) + 4, "tick", text_anchor="end")
+        for mark in marks
+    ]
+
+
+def column_names(columns: Columns, y: float, shown: Sequence[str] = ()) -> list[str]:
+    """Returns the names of the columns at a height; `shown` stands for them where it is given."""
+    return [
+        text(name, columns.centre(index), y, "tick", text_anchor="middle")
+        for index, name in enumerate(shown or columns.names)
+    ]
+
+
+def empty_plot(label: str, sentence: str) -> str:
+    """Returns a drawing that says why there is nothing to draw."""
+    return drawing(40, label, text(sentence, LEFT, 24, "note"))
+
+
 def apart(wanted: Sequence[float], gap: float) -> list[float]:
     """Moves labels so that neighbours are at least `gap` apart, as near to where they belong."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])

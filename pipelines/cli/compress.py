@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation import arguments
 from tfx_loop.presentation.progress import Progress
-from tfx_loop.presentation.terminal import show
 
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
 # Spelled out here, as the enums that hold them take seconds to import.
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=conventions.at_least_zero,
+        type=arguments.at_least_zero,
         required=True,
         metavar="DROP",
         help="what may be lost of the metric, in its unit: 0.005 is half a point of accuracy",
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--slice-budget",
-        type=conventions.at_least_zero,
+        type=arguments.at_least_zero,
         metavar="DROP",
         help="what may be lost on each slice of 50 rows and more",
     )
@@ -90,20 +90,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rows",
-        type=conventions.whole_above_zero,
+        type=arguments.whole_above_zero,
         metavar="N",
         help="use at most N rows, drawn with the seed",
     )
     parser.add_argument(
         "--timeout",
-        type=conventions.above_zero,
+        type=arguments.above_zero,
         default=600.0,
         metavar="SECONDS",
         help="of each conversion (default: 600)",
     )
     parser.add_argument(
         "--memory",
-        type=conventions.whole_above_zero,
+        type=arguments.whole_above_zero,
         default=8192,
         metavar="MB",
         help="of the process that converts (default: 8192)",
@@ -146,11 +146,12 @@ def run(args: argparse.Namespace) -> int:
     except ChildFailed as error:
         said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")
         raise ChildFailed(said, cause=error.cause, log_tail=error.log_tail) from error
-    if args.json:
-        conventions.print_json(OPTIMIZATION_REPORT.content(report))
-    else:
-        files = ", ".join(sorted(os.listdir(args.out)))
-        show(*rungs_parts(report), f"{report.explanation}.\n{args.out}: {files}")
+    files = ", ".join(sorted(os.listdir(args.out)))
+    conventions.answer(
+        args,
+        lambda: OPTIMIZATION_REPORT.content(report),
+        lambda: [*rungs_parts(report), f"{report.explanation}.\n{args.out}: {files}"],
+    )
     kept = report.verdict is OptimizationVerdict.KEPT
     return conventions.SUCCESS if kept else conventions.ATTENTION
 

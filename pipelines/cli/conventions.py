@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, flags, types of arguments, JSON, files that are written."""
+"""What all commands share: exit codes, flags, how an answer is printed, files that are written."""
 
 import argparse
 import json
@@ -6,10 +6,12 @@ import logging
 import math
 import sys
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.presentation.terminal import TextTable, show
 
 SUCCESS = 0
 # The command could not do its work: one line on standard error says what was expected.
@@ -51,30 +53,6 @@ def add_ignore(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def at_least_zero(text: str) -> float:
-    """Reads a number of at least 0."""
-    value = float(text)
-    if not (value >= 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, received {text}")
-    return value
-
-
-def above_zero(text: str) -> float:
-    """Reads a number above 0."""
-    value = float(text)
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text}")
-    return value
-
-
-def whole_above_zero(text: str) -> int:
-    """Reads a whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text}")
-    return value
-
-
 def quiet_libraries() -> None:
     """Leaves the terminal to the progress: libraries' warnings about each other help nobody."""
     import absl.logging
@@ -86,9 +64,22 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def print_json(content: Any) -> None:
-    """Prints an answer as JSON; NaN and infinity, which JSON lacks, become null."""
-    json.dump(_finite(content), sys.stdout, indent=2, allow_nan=False)
+def answer(
+    args: argparse.Namespace,
+    content: Callable[[], Any],
+    parts: Callable[[], Iterable[str | TextTable]],
+) -> None:
+    """Prints an answer: as JSON with --json, else as texts and tables.
+
+    Args:
+        args: The arguments of a command that declared --json.
+        content: Returns the answer for programs; NaN and infinity, which JSON lacks, become null.
+        parts: Returns the answer for people.
+    """
+    if not args.json:
+        show(*parts())
+        return
+    json.dump(_finite(content()), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 

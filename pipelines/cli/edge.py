@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
-from tfx_loop.presentation.terminal import TextTable, show
+from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
     from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
@@ -44,10 +44,11 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
 
     analysis = analyse(args.file, multiple_subgraphs=args.multiple_subgraphs)
-    if args.json:
-        conventions.print_json(analysis_content(analysis))
-    else:
-        show(_table(analysis, unmapped=args.unmapped), "\n".join(summary(analysis)))
+    conventions.answer(
+        args,
+        lambda: analysis_content(analysis),
+        lambda: [_table(analysis, unmapped=args.unmapped), "\n".join(summary(analysis))],
+    )
     return conventions.SUCCESS
 
 

@@ -3,7 +3,6 @@
 import argparse
 
 from tfx_loop.pipelines.cli import conventions, metadata
-from tfx_loop.presentation.terminal import show
 
 HELP = "why a version exists, and what came of it"
 
@@ -21,8 +20,5 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.lineage.show import render_explanation, to_json
 
     found = explain(store, args.model, args.version)
-    if args.json:
-        conventions.print_json(to_json(found))
-    else:
-        show(render_explanation(found))
+    conventions.answer(args, lambda: to_json(found), lambda: [render_explanation(found)])
     return conventions.SUCCESS

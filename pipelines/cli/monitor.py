@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.pipelines.cli import conventions
-from tfx_loop.presentation.terminal import TextTable, show
+from tfx_loop.presentation.terminal import TextTable
 
 HELP = "did a file move away from a reference file, or is it broken?"
 # As many as stand on one screen, the most drifted first.
@@ -106,10 +106,7 @@ def run(args: argparse.Namespace) -> int:
         conventions.write_file(args.page, page_of(comparison, title), "--page")
     if args.prometheus:
         conventions.write_file(args.prometheus, prometheus_of(comparison), "--prometheus")
-    if args.json:
-        conventions.print_json(content)
-    else:
-        show(*parts(content))
+    conventions.answer(args, lambda: content, lambda: parts(content))
     alarm = content["verdict"] in ("DRIFT", "DATA_FAULT")
     return conventions.ATTENTION if alarm else conventions.SUCCESS
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
-from tfx_loop.presentation.terminal import show
 
 if TYPE_CHECKING:
     from tfx_loop.contracts.optimization_report import OptimizationResult
@@ -54,10 +53,9 @@ def _show_report(report: "OptimizationResult", args: argparse.Namespace) -> int:
 
     if args.page is not None:
         conventions.write_file(args.page, render(report), "--page")
-    if args.json:
-        conventions.print_json(OPTIMIZATION_REPORT.content(report))
-    else:
-        show(*report_parts(report))
+    conventions.answer(
+        args, lambda: OPTIMIZATION_REPORT.content(report), lambda: report_parts(report)
+    )
     return conventions.SUCCESS
 
 
@@ -75,8 +73,5 @@ def _show_model(args: argparse.Namespace) -> int:
         facts = facts_of(worker, {"model": asked}, doing=f"reading {args.model}")["model"]
     if args.page is not None:
         conventions.write_file(args.page, render_model(facts), "--page")
-    if args.json:
-        conventions.print_json(json_codec.to_json(facts))
-    else:
-        show(*model_parts(facts))
+    conventions.answer(args, lambda: json_codec.to_json(facts), lambda: model_parts(facts))
     return conventions.SUCCESS

@@ -8,7 +8,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from tfx_loop.pipelines.cli import conventions
-from tfx_loop.presentation.terminal import TextTable, show
+from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
     from tfx_loop.contracts.skew_report import SkewResult
@@ -53,10 +53,7 @@ def run(args: argparse.Namespace) -> int:
         parse_keys(args.key),
         SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
     )
-    if args.json:
-        conventions.print_json(SKEW_REPORT.content(report))
-    else:
-        show(*parts(report))
+    conventions.answer(args, lambda: SKEW_REPORT.content(report), lambda: parts(report))
     skewed = report.verdict is SkewVerdict.SKEWED
     return conventions.ATTENTION if skewed else conventions.SUCCESS
 

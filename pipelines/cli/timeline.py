@@ -3,7 +3,6 @@
 import argparse
 
 from tfx_loop.pipelines.cli import conventions, metadata
-from tfx_loop.presentation.terminal import show
 
 HELP = "all that happened to a model, in order"
 
@@ -20,8 +19,5 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.lineage.timeline import timeline
 
     found = timeline(store, args.model)
-    if args.json:
-        conventions.print_json(to_json(found))
-    else:
-        show(timeline_table(found))
+    conventions.answer(args, lambda: to_json(found), lambda: [timeline_table(found)])
     return conventions.SUCCESS

@@ -97,7 +97,7 @@ served       from 2013-12-01"""
 
 
 def page_inputs() -> dict[str, Any]:
-    """Returns the arguments of `render_page`, to be changed freely by a test."""
+    """Returns the arguments of `read_report`, to be changed freely by a test."""
     return copy.deepcopy(
         {
             "summary": summary(),

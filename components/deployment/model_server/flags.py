@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.record import check_model_name
+from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-model-server"
 DISABLED_PORT = -1
@@ -65,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--max_num_load_retries",
-        type=_count,
+        type=arguments.whole_at_least_zero,
         default=0,
         help="tries after a version failed to load (default: 0; TF Serving: 5)",
     )
     add(
         "--load_retry_interval_micros",
-        type=_count,
+        type=arguments.whole_at_least_zero,
         default=60_000_000,
         help="time between these tries (default: one minute)",
     )
@@ -86,11 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--prediction_log", metavar="DIR", help="log every answer below this folder")
     add(
         "--max_request_bytes",
-        type=_positive,
+        type=arguments.whole_above_zero,
         default=16 * 1024 * 1024,
         help="larger requests are refused (default: 16 MiB)",
     )
-    add("--threads", type=_positive, default=16, help="gRPC requests at once (default: 16)")
+    add(
+        "--threads",
+        type=arguments.whole_above_zero,
+        default=16,
+        help="gRPC requests at once (default: 16)",
+    )
     add(
         "--ready_file",
         metavar="PATH",
@@ -100,37 +106,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    value = _number(text)
+    value = arguments.whole_number(text)
     if not DISABLED_PORT <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"expected a port from -1 to 65535, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a port from -1 to 65535, received {text}")
     return value
-
-
-def _count(text: str) -> int:
-    value = _number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = _number(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return value
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from error
 
 
 def _truth(text: str) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected true or false, received {text!r}")
     return known[text.lower()]
 
 
@@ -138,7 +123,7 @@ def _seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected seconds, got {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected seconds, received {text!r}") from error
     if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected 0 to 1000000 seconds, got {text}")
+        raise argparse.ArgumentTypeError(f"expected 0 to 1000000 seconds, received {text}")
     return value

@@ -11,11 +11,13 @@ from tfx_loop.presentation.svg import (
     WIDTH,
     Columns,
     Scale,
+    column_names,
     decimals,
     drawing,
     tag,
     text,
     tooltip,
+    value_grid,
 )
 from tfx_loop.presentation.svg import ticks as round_ticks
 
@@ -100,22 +102,14 @@ def over_windows(past: Sequence[PastWindow], held_out: float | None) -> str:
     marks = round_ticks(min(known), max(known))
     height = Scale(marks[0], marks[-1], float(HEAD + OVER_TIME), float(HEAD))
     columns = Columns(tuple(window.window for window in past))
-    places = decimals(marks)
     return drawing(
         HEAD + OVER_TIME + 2 * FOOT - 10,
         f"{METRICS[metric]} by window",
-        *(
-            tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=height(mark), y2=height(mark))
-            for mark in marks
-        ),
-        *(
-            text(f"{mark:.{places}f}", LEFT - 12, height(mark) + 4, "tick", text_anchor="end")
-            for mark in marks
-        ),
+        *value_grid(marks, height),
         *_held_out(held_out, height),
         *(_window(columns, index, window, metric, height) for index, window in enumerate(past)),
         *_line(columns, past, metric, height),
-        *_names(columns, HEAD + OVER_TIME + 18),
+        *column_names(columns, HEAD + OVER_TIME + 18, _thinned(columns.names)),
         text(METRICS[metric], LEFT - 12, HEAD + 4, "axis-title", text_anchor="end", dx=-44),
         *_key(HEAD + OVER_TIME + 44),
     )
@@ -155,13 +149,11 @@ def _line(columns: Columns, past: Sequence[PastWindow], metric: str, height: Sca
     return [tag("polyline", class_="line realised", points=" ".join(points))] if points else []
 
 
-def _names(columns: Columns, y: float) -> list[str]:
-    every = 1 + len(columns.names) // 14
-    return [
-        text(name, columns.centre(index), y, "tick", text_anchor="middle")
-        for index, name in enumerate(columns.names)
-        if (len(columns.names) - 1 - index) % every == 0
-    ]
+def _thinned(names: Sequence[str]) -> list[str]:
+    """Returns the names with some left empty, so that those of many windows do not overlap."""
+    every = 1 + len(names) // 14
+    last = len(names) - 1
+    return [name if (last - index) % every == 0 else "" for index, name in enumerate(names)]
 
 
 def _key(y: float) -> list[str]:

@@ -14,7 +14,7 @@ from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.examples.flights.data import LABEL
 from tfx_loop.pipelines.examples.flights.demo import policies
-from tfx_loop.pipelines.examples.flights.demo.page.html import render_page
+from tfx_loop.pipelines.examples.flights.demo.page import RunReport, read_report, render_page
 from tfx_loop.pipelines.examples.flights.demo.replay import requests_of
 
 METRICS = ("auc", "log_loss")
@@ -131,9 +131,9 @@ def write_results(
     windows: Sequence[MonitoredWindow],
     timings: Sequence[tuple[str, float]],
     explanation: str,
-) -> None:
-    """Writes `summary.json`, `timings.json`, `explain.txt` and the page `index.html`."""
-    page = render_page(
+) -> RunReport:
+    """Writes `summary.json`, `timings.json`, `explain.txt` and the page; returns its content."""
+    report = read_report(
         summary,
         [monitored.drift for monitored in windows],
         [
@@ -143,10 +143,11 @@ def write_results(
         timings,
         explanation,
     )
-    write_bytes(str(folder / "index.html"), page.encode())
+    write_bytes(str(folder / "index.html"), render_page(report).encode())
     write_json(str(folder / "summary.json"), summary)
     write_json(str(folder / "timings.json"), {part: round(spent, 2) for part, spent in timings})
     write_bytes(str(folder / "explain.txt"), explanation.encode())
+    return report
 
 
 def _entry(

@@ -29,7 +29,7 @@ from tfx_loop.pipelines.control.loop import Loop, StepResult
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
 from tfx_loop.pipelines.examples.flights.demo.every_window import every_window
-from tfx_loop.pipelines.examples.flights.demo.page.windows_table import windows_table
+from tfx_loop.pipelines.examples.flights.demo.page import RunReport, windows_table
 from tfx_loop.pipelines.examples.flights.demo.replay import replay, write_labels, write_span
 from tfx_loop.pipelines.examples.flights.demo.results import (
     MonitoredWindow,
@@ -87,8 +87,8 @@ class Demo:
             self._flights = load_flights(fraction, seed)
         self._rows = {span: rows for span, rows in self._flights.groupby("span")}
 
-    def run(self) -> dict[str, Any]:
-        """Runs all of it; returns the content of `summary.json`.
+    def run(self) -> RunReport:
+        """Runs all of it, and writes its results; returns what the page shows.
 
         Raises:
             PipelineFailed: A pipeline run failed; its message names the node and the reason.
@@ -120,8 +120,7 @@ class Demo:
         with self._progress.timed("compare the policies"):
             summary = summarise(windows, base_path / "1", scores, self._progress.elapsed)
         explanation = render_explanation(explain(store, MODEL_NAME, self._stable_version(settings)))
-        write_results(self._folder, summary, windows, self._progress.timings, explanation)
-        return summary
+        return write_results(self._folder, summary, windows, self._progress.timings, explanation)
 
     def _loop(self, settings: Settings, store: Any) -> Loop:
         with self._progress.timed("import TFX"):
@@ -247,18 +246,23 @@ def run_demo(
     """
     progress = Progress(out)
     demo = Demo(folder, fraction, seed, windows, progress)
-    summary = demo.run()
+    report = demo.run()
     spent = sorted(progress.timings, key=lambda item: -item[1])
     out.write("\n")
     show(
-        windows_table(summary),
+        windows_table(report.windows),
         (folder / "explain.txt").read_text(),
         TextTable(
             headings=("seconds", "where the time went"),
             rows=[(f"{seconds:.1f}", part) for part, seconds in spent],
             numbers=("seconds",),
         ),
-        json.dumps({k: summary[k] for k in ("trainings", "gain_recovered")}),
+        json.dumps(
+            {
+                "trainings": dict(report.trainings),
+                "gain_recovered": dict(report.gain_recovered),
+            }
+        ),
         f"{folder / 'index.html'} shows it all; {folder / 'summary.json'} holds it.",
         out=out,
     )

@@ -1,26 +1,18 @@
 """A real browser draws the page of a drift report, in light and dark, without a complaint."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
-import matplotlib.image
-import numpy as np
 import pytest
+from chromium import needs_chromium, run_chromium, screenshot
 from drift_page_run import reference_profile, reports
-from time_limits import seconds
 
 from tfx_loop.monitoring.drift.page import render
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SIZE = (1280, 2400)
 LIGHT = {"paper": (255, 255, 255), "now": (0xC4, 0x50, 0x0C), "reference": (0xA9, 0xCB, 0xE4)}
 DARK = {"paper": (0x12, 0x17, 0x1E), "now": (0xF0, 0x97, 0x5A), "reference": (0x2B, 0x54, 0x73)}
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt-get install chromium)"),
-]
+pytestmark = [pytest.mark.e2e, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +20,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "drift_report.html"
     path.write_text(render(reports(reference_profile())[-1]), encoding="utf-8")
     return path
-
-
-def run_chromium(page: Path, profile: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM is not None
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-             "--disable-background-networking", "--disable-component-update",
-             "--enable-logging=stderr", f"--user-data-dir={profile}"]  # fmt: skip
-    return subprocess.run(
-        [CHROMIUM, *quiet, *flags, page.as_uri()],
-        capture_output=True, text=True, timeout=seconds(120), check=True, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
 
 
 def test_browser_reads_every_plot_without_a_complaint(page: Path, tmp_path: Path) -> None:
@@ -53,24 +34,12 @@ def test_browser_reads_every_plot_without_a_complaint(page: Path, tmp_path: Path
 def test_browser_draws_both_sides_in_both_schemes(
     page: Path, tmp_path: Path, scheme: int, colours: dict[str, tuple[int, int, int]]
 ) -> None:
-    picture = tmp_path / "page.png"
-    run_chromium(
-        page, tmp_path / "profile", f"--screenshot={picture}", "--hide-scrollbars",
-        f"--window-size={SIZE[0]},{SIZE[1]}", "--force-device-scale-factor=1",
-        f"--blink-settings=preferredColorScheme={scheme}",
-    )  # fmt: skip
-    pixels = np.rint(matplotlib.image.imread(picture)[:, :, :3] * 255).astype(int)
+    pixels = screenshot(page, tmp_path, *SIZE, scheme=scheme)
     assert pixels.shape[:2] == (SIZE[1], SIZE[0])
     for name, colour in colours.items():
         assert (pixels == colour).all(axis=2).sum() > 500, f"no {name} in {colour}"
 
 
 def test_nothing_is_wider_than_a_telephone(page: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "page.png"
-    run_chromium(
-        page, tmp_path / "profile", f"--screenshot={picture}", "--hide-scrollbars",
-        "--window-size=500,2400", "--force-device-scale-factor=1",
-        "--blink-settings=preferredColorScheme=1",
-    )  # fmt: skip
-    pixels = np.rint(matplotlib.image.imread(picture)[:, :, :3] * 255).astype(int)
+    pixels = screenshot(page, tmp_path, 500, 2400)
     assert (pixels[:, -8:] == 255).all()

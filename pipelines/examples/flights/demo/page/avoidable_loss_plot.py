@@ -9,12 +9,13 @@ from tfx_loop.presentation.svg import (
     WIDTH,
     Columns,
     Scale,
-    decimals,
     drawing,
+    empty_plot,
     tag,
     text,
     ticks,
     tooltip,
+    value_grid,
 )
 
 TOP = 22
@@ -26,20 +27,16 @@ def avoidable_loss_plot(windows: Sequence[str], decisions: Sequence[WindowDecisi
     by_window = {each.window: each for each in decisions}
     known = [each for each in decisions if each.accumulated is not None]
     if not known:
-        return drawing(40, "avoidable loss", text("No avoidable loss yet.", LEFT, 24, "note"))
+        return empty_plot("avoidable loss", "No avoidable loss yet.")
     cost = next((each.training_cost for each in reversed(known) if each.training_cost), None)
     highest = max([*(each.accumulated or 0.0 for each in known), (cost or 0.0) * 1.15, 1e-9])
     marks = ticks(0.0, highest)
     scale = Scale(0.0, marks[-1], HEIGHT - 4, TOP)
-    columns, digits = Columns(tuple(windows)), decimals(marks)
+    columns = Columns(tuple(windows))
     return drawing(
         HEIGHT,
         "Avoidable loss accumulated, against the cost of a training",
-        *(
-            tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=scale(mark), y2=scale(mark), class_="grid")
-            + text(f"{mark:.{digits}f}", LEFT - 12, scale(mark) + 4, "tick", text_anchor="end")
-            for mark in marks
-        ),
+        *value_grid(marks, scale),
         *_bars(columns, scale, by_window),
         *_cost_line(cost, scale),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tfx_loop.pipelines.examples.flights.demo.page.formatting import in_words
 from tfx_loop.pipelines.examples.flights.demo.page.report import WindowResult, short_name
-from tfx_loop.presentation.svg import LEFT, Columns, drawing, tag, text, tooltip
+from tfx_loop.presentation.svg import LEFT, Columns, column_names, drawing, tag, text, tooltip
 
 # Heights in pixels, and how many lines of a reason stand below its verdict.
 PILL = 24
@@ -21,10 +21,7 @@ def decision_strip(windows: Sequence[WindowResult]) -> str:
         "Decisions by window, and the version that served",
         text("decided", LEFT - 12, 22 + 16, "feature", text_anchor="end"),
         text("served by", LEFT - 12, versions_y + 18, "feature", text_anchor="end"),
-        *(
-            text(short_name(name), columns.centre(index), 12, "tick", text_anchor="middle")
-            for index, name in enumerate(columns.names)
-        ),
+        *column_names(columns, 12, [short_name(name) for name in columns.names]),
         *(_verdict(window, columns, index) for index, window in enumerate(windows)),
         *_versions(windows, columns, versions_y),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tfx_loop.pipelines.examples.flights.demo.page.report import short_name
 from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
-from tfx_loop.presentation.svg import LEFT, drawing, text
+from tfx_loop.presentation.svg import empty_plot
 
 
 def drift_map(windows: Sequence[str], drift: Mapping[str, Mapping[str, HeatCell]]) -> str:
@@ -13,5 +13,5 @@ def drift_map(windows: Sequence[str], drift: Mapping[str, Mapping[str, HeatCell]
         HeatColumn(name=window, short=short_name(window), cells=drift.get(window, {}))
         for window in windows
     ]
-    nothing = drawing(40, "drift", text("No drift was measured.", LEFT, 24, "note"))
-    return heat_map(columns, "Drift by feature and window") or nothing
+    drawn = heat_map(columns, "Drift by feature and window")
+    return drawn or empty_plot("drift", "No drift was measured.")

@@ -1,45 +1,28 @@
 """The page of a run: a single file with styles and plots inside, no script, no network."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from tfx_loop.pipelines.examples.flights.demo.page.avoidable_loss_plot import avoidable_loss_plot
 from tfx_loop.pipelines.examples.flights.demo.page.decision_strip import decision_strip
 from tfx_loop.pipelines.examples.flights.demo.page.drift_map import drift_map
 from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, headline, in_words
 from tfx_loop.pipelines.examples.flights.demo.page.quality_plot import quality_plot
-from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport, read_report
+from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport
 from tfx_loop.pipelines.examples.flights.demo.page.time_bars import time_bars
-from tfx_loop.pipelines.examples.flights.demo.page.windows_table import HEADINGS, NUMBERS, cells
+from tfx_loop.pipelines.examples.flights.demo.page.windows_table import windows_table
 from tfx_loop.presentation.document import document, header, section, table
 
 STYLE = Path(__file__).with_name("demo.css")
 
 
-def render_page(
-    summary: Mapping[str, Any],
-    drift: Sequence[Mapping[str, Any]],
-    decisions: Sequence[Mapping[str, Any]],
-    timings: Iterable[tuple[str, float]],
-    explanation: str,
-) -> str:
-    """Returns the page of a run as one HTML document.
-
-    Args:
-        summary: The document `summary.json`.
-        drift: One `drift_report.json` per window.
-        decisions: One `retrain_decision.json` per window.
-        timings: Parts of the run and their seconds.
-        explanation: What `loop explain` printed for the last version.
-    """
-    report = read_report(summary, drift, decisions, timings, explanation)
+def render_page(report: RunReport) -> str:
+    """Returns the page of a run as one HTML document."""
     sections = [
         _quality(report),
         _decisions(report),
         _drift(report),
-        _table(summary),
+        _table(report),
         _words(report),
         _timings(report),
         _explanation(report),
@@ -107,9 +90,9 @@ def _drift(report: RunReport) -> str:
     )
 
 
-def _table(summary: Mapping[str, Any]) -> str:
-    rows = [cells(window) for window in summary["windows"]]
-    return section("Window by window", "", table(HEADINGS, rows, numbers=NUMBERS))
+def _table(report: RunReport) -> str:
+    shown = windows_table(report.windows)
+    return section("Window by window", "", table(shown.headings, shown.rows, shown.numbers))
 
 
 def _words(report: RunReport) -> str:

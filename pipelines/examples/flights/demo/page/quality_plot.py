@@ -15,12 +15,14 @@ from tfx_loop.presentation.svg import (
     Columns,
     Scale,
     apart,
-    decimals,
+    column_names,
     drawing,
+    empty_plot,
     tag,
     text,
     ticks,
     tooltip,
+    value_grid,
 )
 
 TOP = 26
@@ -33,32 +35,20 @@ def quality_plot(windows: Sequence[WindowResult], metric: str, title: str) -> st
     values = [getattr(each, metric) for each in windows]
     known = [value for each in values for value in each.values() if value is not None]
     if not known:
-        return drawing(40, title, text(f"{title}: no labels have arrived.", LEFT, 24, "note"))
+        return empty_plot(title, f"{title}: no labels have arrived.")
     marks = ticks(min(known), max(known))
     scale = Scale(marks[0], marks[-1], HEIGHT - 26, TOP)
     return drawing(
         HEIGHT,
         f"{title} by window under three policies",
         *_served_versions(windows, columns),
-        *_grid(marks, scale),
+        *value_grid(marks, scale),
         text(title, LEFT - 12, 14, "axis-title", text_anchor="end"),
-        *(
-            text(short_name(n), columns.centre(i), HEIGHT - 6, "tick", text_anchor="middle")
-            for i, n in enumerate(columns.names)
-        ),
+        *column_names(columns, HEIGHT - 6, [short_name(name) for name in columns.names]),
         *(_line(policy, values, columns, scale) for policy in reversed(POLICIES)),
         *_dots(values, columns, scale, title),
         *_end_labels(values, columns, scale),
     )
-
-
-def _grid(marks: Sequence[float], scale: Scale) -> list[str]:
-    digits = decimals(marks)
-    return [
-        tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=scale(mark), y2=scale(mark), class_="grid")
-        + text(f"{mark:.{digits}f}", LEFT - 12, scale(mark) + 4, "tick", text_anchor="end")
-        for mark in marks
-    ]
 
 
 def _served_versions(windows: Sequence[WindowResult], columns: Columns) -> list[str]:

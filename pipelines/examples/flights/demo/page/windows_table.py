@@ -1,11 +1,11 @@
 """The demo's result window by window: a table for the terminal and the page."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from tfx_loop.pipelines.examples.flights.demo.page.report import WindowResult
 from tfx_loop.presentation.terminal import TextTable
 
-HEADINGS = (
+_HEADINGS = (
     "window",
     "rows",
     "AUC served",
@@ -15,38 +15,35 @@ HEADINGS = (
     "reason",
     "version",
 )
-NUMBERS = {"rows", "AUC served", "AUC left alone", "version"}
+_NUMBERS = ("rows", "AUC served", "AUC left alone", "version")
 # More names than these would widen the table beyond what a terminal shows.
-SHOWN_FEATURES = 3
+_SHOWN_FEATURES = 3
 
 
-def windows_table(summary: Mapping[str, Any]) -> TextTable:
-    """Returns the table of `summary.json`; "-" stands for what has not been measured yet."""
-    rows = [cells(window) for window in summary["windows"]]
-    return TextTable(headings=HEADINGS, rows=rows, numbers=NUMBERS)
+def windows_table(windows: Iterable[WindowResult]) -> TextTable:
+    """Returns a line a window; "-" stands for what has not been measured yet."""
+    return TextTable(headings=_HEADINGS, rows=[_cells(w) for w in windows], numbers=_NUMBERS)
 
 
-def cells(window: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns one window's entries, in the order of `HEADINGS`."""
-    auc, version = window.get("auc") or {}, window.get("version")
+def _cells(window: WindowResult) -> tuple[str, ...]:
     return (
-        str(window["window"]),
-        f"{window.get('rows') or 0:,}",
-        _measured(auc.get("loop")),
-        _measured(auc.get("left_alone")),
-        _features(tuple(window.get("drifted") or ())),
-        str(window.get("verdict") or "-"),
-        str(window.get("reason") or "-"),
-        "-" if version is None else str(version),
+        window.name,
+        f"{window.rows:,}",
+        _measured(window.auc["loop"]),
+        _measured(window.auc["left_alone"]),
+        _features(window.drifted),
+        window.verdict or "-",
+        window.reason or "-",
+        "-" if window.version is None else str(window.version),
     )
 
 
 def _measured(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.4f}"
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _features(names: tuple[str, ...]) -> str:
     if not names:
         return "-"
-    rest = len(names) - SHOWN_FEATURES
-    return ", ".join(names[:SHOWN_FEATURES]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - _SHOWN_FEATURES
+    return ", ".join(names[:_SHOWN_FEATURES]) + (f" and {rest} more" if rest > 0 else "")

@@ -5,12 +5,12 @@ import re
 import pytest
 from page_run import MONTHS, page_inputs
 
-from tfx_loop.pipelines.examples.flights.demo.page import render_page
+from tfx_loop.pipelines.examples.flights.demo.page import read_report, render_page
 from tfx_loop.presentation.svg import apart, decimals, ticks
 
 
 def shown(**changes: object) -> str:
-    return render_page(**{**page_inputs(), **changes})
+    return render_page(read_report(**{**page_inputs(), **changes}))
 
 
 def path_of(page: str, policy: str) -> str:
@@ -21,7 +21,7 @@ def path_of(page: str, policy: str) -> str:
 
 def test_page_shows_each_measured_auc() -> None:
     inputs = page_inputs()
-    page = render_page(**inputs)
+    page = render_page(read_report(**inputs))
     for window in inputs["summary"]["windows"][:-1]:
         for name, policy in [("the loop", "loop"), ("left alone", "left_alone")]:
             assert f"{window['window']}, {name}: AUC {window['auc'][policy]:.4f}" in page
@@ -36,7 +36,7 @@ def test_newest_window_without_labels_is_a_gap_and_not_a_zero() -> None:
 def test_missing_window_breaks_the_line() -> None:
     inputs = page_inputs()
     inputs["summary"]["windows"][4]["auc"]["loop"] = None
-    assert path_of(render_page(**inputs), "loop").count("M") == 2
+    assert path_of(render_page(read_report(**inputs)), "loop").count("M") == 2
 
 
 def test_higher_auc_is_drawn_higher() -> None:
@@ -55,7 +55,7 @@ def test_text_from_outside_is_escaped() -> None:
     inputs["decisions"][0]["explanation"] = evil
     inputs["timings"].append((evil, 1.0))
     inputs["explanation"] = evil
-    assert "<script" not in render_page(**inputs)
+    assert "<script" not in render_page(read_report(**inputs))
 
 
 @pytest.mark.parametrize("missing", [{}, {"auc": None, "log_loss": None, "version": None}])
