@@ -1,1 +1,1 @@
-"""Model files as people deploy them: opened, judged, written and checked in one place."""
+"""Model files in any form: opened, checked, compared and written in one place."""

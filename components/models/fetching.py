@@ -1,4 +1,4 @@
-"""Copying one file of a Model artifact to this machine."""
+"""Copies of single files of a Model artifact on this machine."""
 
 import os
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ from tfx_loop.models.weights import check_finite, keras_weights, weights_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convertible:
+class ConvertibleModel:
     """A model that the converter can take.
 
     Attributes:
@@ -33,7 +33,7 @@ def check_convertible(
     *,
     signature: str | None = None,
     custom_objects: Sequence[str] = (),
-) -> Convertible:
+) -> ConvertibleModel:
     """Returns what the converter will see of a SavedModel or Keras file.
 
     Args:
@@ -61,7 +61,7 @@ def check_convertible(
         inputs, outputs = keras_specs(model, str(file.path))
         hint = "Give the network that takes numbers, without the layers that read text."
         tensors.check_numeric((*inputs, *outputs), str(file.path), hint)
-        found = Convertible(file=file, signature=None, inputs=inputs, outputs=outputs)
+        found = ConvertibleModel(file=file, signature=None, inputs=inputs, outputs=outputs)
         weights = keras_weights(model)
     _check_static(found)
     check_finite(weights, file.path)
@@ -89,7 +89,7 @@ def check_trainable(path: str | Path | ModelFile, custom_objects: Sequence[str] 
     return file
 
 
-def _convertible_saved_model(file: ModelFile, signature: str | None) -> Convertible:
+def _convertible_saved_model(file: ModelFile, signature: str | None) -> ConvertibleModel:
     from tfx_loop.models.saved_model import graph as saved_model
 
     graph = saved_model.read_graph(file.path)
@@ -97,14 +97,14 @@ def _convertible_saved_model(file: ModelFile, signature: str | None) -> Converti
     inputs, outputs = saved_model.specs(graph.signature_def[chosen])
     tensors.check_batched(inputs, f"signature {chosen!r} of {file.path}")
     saved_model.check_ops(graph, file.path)
-    return Convertible(file=file, signature=chosen, inputs=inputs, outputs=outputs)
+    return ConvertibleModel(file=file, signature=chosen, inputs=inputs, outputs=outputs)
 
 
-def _check_static(found: Convertible) -> None:
+def _check_static(found: ConvertibleModel) -> None:
     dynamic = [spec for spec in found.inputs if not spec.is_static]
     if dynamic:
         raise ModelError(
             f"Expected inputs of {found.file.path} whose batch alone has any size, received "
-            f"{tensors.shown(dynamic)}. Export it with the sizes that it serves, such as "
+            f"{tensors.format_specs(dynamic)}. Export it with the sizes that it serves, such as "
             "[None, 128]."
         )

@@ -1,4 +1,4 @@
-"""Which kind of model lies at a path? Told from what the files hold, not from their names alone."""
+"""The form of a model at a path, told from what the files hold, not from their names alone."""
 
 import zipfile
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What does a model answer on some rows? It is asked in the child; arrays travel as .npz."""
+"""Predictions made in the child process; arrays travel there and back as .npz."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _INPUTS = "tfx_loop.models.inference:inputs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ModelSource:
     """A model that an optimiser can start from.
 
     Attributes:
@@ -42,7 +42,7 @@ class Source:
 
 def source_of(
     worker: Worker, path: str, *, signature: str | None = None, custom_objects: tuple[str, ...] = ()
-) -> Source:
+) -> ModelSource:
     """Returns what the converter will see of a model.
 
     Raises:
@@ -50,7 +50,7 @@ def source_of(
     """
     payload = {"path": path, "signature": signature, "custom_objects": list(custom_objects)}
     found = worker.call(_CONVERTIBLE, payload, doing=f"reading {path}")
-    source: Source = json_codec.from_json(Source, found, path)
+    source: ModelSource = json_codec.from_json(ModelSource, found, path)
     return source
 
 
@@ -130,7 +130,7 @@ def convertible(payload: Mapping[str, Any]) -> Any:
         custom_objects=tuple(payload["custom_objects"]),
     )
     return json_codec.to_json(
-        Source(
+        ModelSource(
             path=str(found.file.path),
             format=found.file.format.value,
             signature=found.signature,

@@ -1,4 +1,4 @@
-"""How far are the outputs of one model from those of another, on the same rows?"""
+"""The difference between the outputs of two models on the same rows."""
 
 from collections.abc import Mapping
 

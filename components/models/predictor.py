@@ -1,4 +1,4 @@
-"""How is any model asked, whatever form it has? Floats in, floats out, by name."""
+"""One interface to models of any form: floats in, floats out, by name."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What does a model take and give, and do the arrays of a caller fit?"""
+"""Inputs and outputs of a model, and a caller's arrays fitted to them in batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class TensorSpec:
         return bool(self.shape) and None not in self.shape[1:]
 
 
-def shown(specs: Sequence[TensorSpec]) -> str:
+def format_specs(specs: Sequence[TensorSpec]) -> str:
     """Returns tensors as one line."""
     return ", ".join(str(spec) for spec in specs)
 

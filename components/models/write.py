@@ -1,4 +1,4 @@
-"""How is a model written so that nobody finds half of it, or one that answers otherwise?
+"""Models written whole or not at all, and only if they answer as their parent does.
 
 Each form is written beside its place, loaded back, asked about real rows, compared with its parent,
 and only then renamed.

@@ -54,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(analysis: "Analysis") -> list[str]:
     """Returns the lines below the table."""
-    from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+    from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
     total = len(analysis.operators)
-    counts = {status: analysis.count(status) for status in Status}
+    mapped = analysis.count(MappingStatus.MAPPED)
+    on_cpu = analysis.count(MappingStatus.NOT_MAPPED)
+    unknown = analysis.count(MappingStatus.UNKNOWN)
     lines = [
-        f"{counts[Status.MAPPED]} of {total} operators mapped, {counts[Status.NOT_MAPPED]} on the "
-        f"CPU, {counts[Status.UNKNOWN]} unknown; {_subgraphs(analysis)}; parameters "
-        f"{_size(analysis.parameter_bytes)}, {_place(analysis)}"
+        f"{mapped} of {total} operators mapped, {on_cpu} on the CPU, {unknown} unknown; "
+        f"{_subgraphs(analysis)}; parameters {_size(analysis.parameter_bytes)}, {_place(analysis)}"
     ]
     if analysis.compiled is not None:
         lines.append(
@@ -83,7 +84,7 @@ def summary(analysis: "Analysis") -> list[str]:
 
 def _table(analysis: "Analysis", *, unmapped: bool) -> TextTable:
     """Returns the table, a line an operator."""
-    from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+    from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
     rows = [
         (
@@ -94,7 +95,7 @@ def _table(analysis: "Analysis", *, unmapped: bool) -> TextTable:
             operator.reason,
         )
         for operator in analysis.operators
-        if not unmapped or operator.status is not Status.MAPPED
+        if not unmapped or operator.status is not MappingStatus.MAPPED
     ]
     return TextTable(headings=("index", "op", "outputs", "status", "reason"), rows=rows)
 

@@ -10,7 +10,7 @@ from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation.terminal import TextTable, show
 
 if TYPE_CHECKING:
-    from tfx_loop.edge.edge_bundle.rollout import Event, Release, Rollout
+    from tfx_loop.edge.edge_bundle.rollout import Release, Rollout, RolloutEvent
 
 HELP = "what devices run; promote a version to the next stage, or take it back"
 _SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
@@ -86,7 +86,7 @@ def _release(release: "Release") -> tuple[str, ...]:
     )
 
 
-def _event(event: "Event") -> tuple[str, ...]:
+def _event(event: "RolloutEvent") -> tuple[str, ...]:
     at = datetime.fromtimestamp(event.at_ms / 1000, tz=timezone.utc)
     told = f"version {event.version}: {event.detail}"
     return f"{at:%Y-%m-%d %H:%M:%S} UTC", event.action, told

@@ -7,9 +7,9 @@ from ai_edge_litert import schema_py_generated as tables
 from tflite_builder import TfliteBuilder
 
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode, MappingStatus
 
-MAPPED, NOT_MAPPED, UNKNOWN = Status.MAPPED, Status.NOT_MAPPED, Status.UNKNOWN
+MAPPED, NOT_MAPPED, UNKNOWN = MappingStatus.MAPPED, MappingStatus.NOT_MAPPED, MappingStatus.UNKNOWN
 
 
 def options(kind: str, **values: Any) -> Any:
@@ -20,7 +20,7 @@ def options(kind: str, **values: Any) -> Any:
     return table
 
 
-def judged(builder: TfliteBuilder, output: int) -> tuple[Status, Code]:
+def judged(builder: TfliteBuilder, output: int) -> tuple[MappingStatus, MappingCode]:
     (operator,) = analyse(builder.content(output)).operators
     return operator.status, operator.code
 
@@ -35,7 +35,7 @@ def one(
     type_name: str = "INT8",
     out_type: str = "",
     data_first: bool = True,
-) -> tuple[Status, Code]:
+) -> tuple[MappingStatus, MappingCode]:
     """Judges a model of one operator: the data, then int32 constants."""
     builder = TfliteBuilder()
     data = builder.input(shape, type_name)

@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings
-from tfx_loop.data.prediction_log.window_files import Window, write_window
+from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Executor(base_executor.BaseExecutor):
         read = read_window(
             settings.log_dir, settings.model_name, settings.start_ms, settings.end_ms
         )
-        window = Window(
+        window = LogWindow(
             window=settings.window,
             start_ms=settings.start_ms,
             end_ms=settings.end_ms,

@@ -1,4 +1,4 @@
-"""Which files does a folder hold, on a disk or behind a remote URI?"""
+"""Files of a folder, on a disk or behind a remote URI."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which rows of the prediction log have a label by now, and which labels have no row?
+"""Late labels joined to the prediction log, with every row of both accounted for.
 
 Label files are Parquet with `request_id` (text), `instance_index` (whole number), `label` (number)
 and `label_time_ms` (whole number, milliseconds UTC). Nothing is lost silently:

@@ -1,4 +1,4 @@
-"""Which predictions were answered in a window, each once, and what could not be read?"""
+"""Predictions that were answered in a window, each once, and what could not be read."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ PARTITION_PREFIX = "date="
 
 
 @dataclass(frozen=True, kw_only=True)
-class Losses:
+class LogLosses:
     """What of the log did not become rows.
 
     Attributes:
@@ -63,7 +63,7 @@ class WindowRows:
     """The rows of a window, in the order of event time, request id and instance index."""
 
     table: pa.Table
-    losses: Losses
+    losses: LogLosses
 
 
 def read_window(
@@ -94,7 +94,7 @@ def read_window(
     kept, duplicates = _first_answers(identified, start_ms, end_ms)
     golden = pc.starts_with(kept.column("request_id"), pattern=GOLDEN_PREFIX)
     asked = kept.filter(pc.invert(golden))
-    losses = Losses(
+    losses = LogLosses(
         duplicate_rows=duplicates,
         golden_rows=len(kept) - len(asked),
         unidentified_rows=len(table) - len(identified),

@@ -1,4 +1,4 @@
-"""What does one logged prediction look like, in memory and on disk?
+"""The prediction record: one logged prediction, in memory and on disk.
 
 One row per scored instance. `request_id` and `instance_index` identify it.
 """

@@ -1,4 +1,4 @@
-"""What can still be read of one segment file, whole or damaged?"""
+"""Rows of one segment file, whole or damaged."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How does one window of the prediction log lie in an artifact's folder?"""
+"""Files of one window of the prediction log in an artifact's folder."""
 
 import io
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _ROWS_PER_GROUP = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class LogWindow:
     """What `window.json` says.
 
     Attributes:
@@ -41,7 +41,7 @@ class Window:
     labels: dict[str, int] | None = None
 
 
-def write_window(uri: str, window: Window, rows: pa.Table) -> None:
+def write_window(uri: str, window: LogWindow, rows: pa.Table) -> None:
     """Writes both files; `window.json` comes last, so that it vouches for the rows."""
     buffer = io.BytesIO()
     pq.write_table(rows, buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
@@ -60,7 +60,7 @@ def write_window(uri: str, window: Window, rows: pa.Table) -> None:
     write_json(join(uri, WINDOW_FILE), content)
 
 
-def read_window_json(uri: str) -> Window:
+def read_window_json(uri: str) -> LogWindow:
     """Returns what `window.json` in an artifact's folder says.
 
     Raises:
@@ -74,7 +74,7 @@ def read_window_json(uri: str) -> Window:
             f"received {content.get('schema_version')!r}."
         )
     try:
-        return Window(
+        return LogWindow(
             window=str(content["window"]),
             start_ms=int(content["start_ms"]),
             end_ms=int(content["end_ms"]),

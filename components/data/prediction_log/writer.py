@@ -1,4 +1,4 @@
-"""How does an answered prediction reach the disk before its answer leaves?
+"""The writer of the prediction log: a prediction is on disk before its answer leaves.
 
 Each writer appends to segment files of its own, `DIR/MODEL/date=YYYY-MM-DD/UUID.arrows` (Arrow IPC
 stream). `append` returns after write(2): a SIGKILL of the process loses no answered prediction.
@@ -26,7 +26,7 @@ _Key = tuple[str, str, bytes]
 
 
 @dataclass
-class _Pending:
+class _PendingBatch:
     """A batch that waits for its write."""
 
     key: _Key
@@ -36,7 +36,7 @@ class _Pending:
 
 
 @dataclass
-class _Segment:
+class _OpenSegment:
     """An open segment file and the length of its whole batches."""
 
     handle: int
@@ -75,8 +75,8 @@ class PredictionLogWriter:
             raise PermissionError(f"{self._directory} is not writable")
         self._segment_bytes = segment_bytes
         self._max_open_segments = max_open_segments
-        self._segments: OrderedDict[_Key, _Segment] = OrderedDict()
-        self._waiting: list[_Pending] = []
+        self._segments: OrderedDict[_Key, _OpenSegment] = OrderedDict()
+        self._waiting: list[_PendingBatch] = []
         self._waiting_lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._closed = False
@@ -91,7 +91,8 @@ class PredictionLogWriter:
         if batch.num_rows == 0:
             return
         header = batch.schema.serialize().to_pybytes()
-        pending = _Pending((check_model_name(model_name), day_of(event_time_ms), header), batch)
+        key = (check_model_name(model_name), day_of(event_time_ms), header)
+        pending = _PendingBatch(key, batch)
         with self._waiting_lock:
             self._waiting.append(pending)
         # Whoever comes first writes for all who wait; the others find their work done.
@@ -110,8 +111,8 @@ class PredictionLogWriter:
             while self._segments:
                 self._close_oldest()
 
-    def _write_group(self, group: list[_Pending]) -> None:
-        by_key: dict[_Key, list[_Pending]] = {}
+    def _write_group(self, group: list[_PendingBatch]) -> None:
+        by_key: dict[_Key, list[_PendingBatch]] = {}
         for pending in group:
             by_key.setdefault(pending.key, []).append(pending)
         for key, members in by_key.items():
@@ -144,7 +145,7 @@ class PredictionLogWriter:
             self._segments.move_to_end(key, last=False)
             self._close_oldest()
 
-    def _open(self, key: _Key) -> _Segment:
+    def _open(self, key: _Key) -> _OpenSegment:
         while len(self._segments) >= self._max_open_segments:
             self._close_oldest()
         model_name, day, _ = key
@@ -152,7 +153,7 @@ class PredictionLogWriter:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4().hex}{SEGMENT_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        segment = _Segment(os.open(path, flags, 0o644))
+        segment = _OpenSegment(os.open(path, flags, 0o644))
         self._segments[key] = segment
         return segment
 
@@ -180,7 +181,7 @@ def _write_all(handle: int, content: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _cut(segment: _Segment) -> None:
+def _cut(segment: _OpenSegment) -> None:
     """Takes a half-written batch away and closes the file."""
     # Where even that fails, the reader finds a segment cut off in the middle, and copes.
     with contextlib.suppress(OSError):

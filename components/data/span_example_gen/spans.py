@@ -1,4 +1,4 @@
-"""Which rows of which spans become training examples, and in which split?
+"""Splits of spans into training and held-out rows.
 
 A span is one Parquet file (a month, a day). A row's split depends on its key alone, so a row that
 once was held out stays held out in every later training: a champion and its challenger are judged

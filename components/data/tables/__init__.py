@@ -1,1 +1,1 @@
-"""Which rows does a file hold? Parquet, CSV and TFRecords of tf.Examples, read in batches."""
+"""Tables of rows in files: Parquet, CSV and TFRecords of tf.Examples, read in batches."""

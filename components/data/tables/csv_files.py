@@ -1,4 +1,4 @@
-"""Which rows do CSV files hold, and of which types are their columns?
+"""Tables in CSV files, with types that hold for every row.
 
 Read twice: once for the types, over every row, and once for the values. Types that are guessed
 from the first rows, as readers do, break on the first `12.5` after a million whole numbers.

@@ -1,4 +1,4 @@
-"""Which rows do TFRecords of tf.Examples hold?
+"""Tables in TFRecords of tf.Examples.
 
 tf.Examples carry no schema: one pass over all of them finds each feature's type, and whether a row
 has several values of it. Decoded by TFX's own C++ coder, which needs no TensorFlow.

@@ -1,4 +1,4 @@
-"""How is a file opened for reading in pieces, on a disk or behind a remote URI?"""
+"""Files opened for reading in pieces, on a disk or behind a remote URI."""
 
 import gzip
 from pathlib import Path

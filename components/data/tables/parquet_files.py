@@ -1,4 +1,4 @@
-"""Which rows do Parquet files hold?"""
+"""Tables in Parquet files."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

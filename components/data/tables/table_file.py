@@ -1,4 +1,4 @@
-"""Which table lies under a path, whatever its format, and how is it read piece by piece?
+"""The table under a path, whatever its format, read piece by piece.
 
 The format is told by the suffix, else by the first bytes. A folder is one table of its files.
 """

@@ -1,4 +1,4 @@
-"""Which records does a TFRecord file hold, and are they whole?
+"""Records of a TFRecord file, their checksums verified.
 
 Format: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details, read
 without TensorFlow, whose import takes longer than most of these files.

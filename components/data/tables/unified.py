@@ -1,4 +1,4 @@
-"""Which types have the columns of several files together, and how do rows take them on?"""
+"""The common schema of several files, and rows cast to it."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

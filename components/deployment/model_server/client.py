@@ -1,4 +1,4 @@
-"""How does Python code ask a model server (ours or TF Serving) over REST?"""
+"""A REST client of a model server, ours or TF Serving."""
 
 import base64
 import http.client

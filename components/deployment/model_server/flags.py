@@ -1,4 +1,4 @@
-"""Which flags does the model server take? Named as TF Serving names them."""
+"""The model server's flags, named as TF Serving names them."""
 
 import argparse
 from typing import NoReturn

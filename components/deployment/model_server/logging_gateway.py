@@ -1,4 +1,4 @@
-"""How does every answered prediction get into the log, whichever model server computes it?
+"""The gateway that logs every answered prediction, whichever model server computes it.
 
 The gateway asks a `Servable` and logs before it answers. Here the servable is a SavedModel in the
 same process; in front of TF Serving it is a connection to that, and this code stays as it is.
@@ -131,7 +131,7 @@ class LoggingGateway:
         except OSError as error:
             raise ServerUnavailable(
                 f"The prediction could not be logged, so it is not answered: {error}. "
-                "Free the disk of the prediction log, or mend its permissions; then ask again."
+                "Free the disk of the prediction log, or fix its permissions; then ask again."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""How does the model server start, run and stop?"""
+"""The process of the model server: start, run, stop."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""What does a model say about its signatures, in TF Serving's GetModelMetadata form?"""
+"""A model's signatures in TF Serving's GetModelMetadata form."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How is the model asked over HTTP? Paths, bodies and codes are those of TF Serving's REST API."""
+"""The HTTP interface: paths, bodies and codes are those of TF Serving's REST API."""
 
 import json
 import logging

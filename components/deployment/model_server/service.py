@@ -1,4 +1,4 @@
-"""What does the server do with a request, whether it came over REST or gRPC?"""
+"""What the server does with a request, whether it came over REST or gRPC."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ VERSION_HEADER = "x-model-version"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class RequestIdentity:
     """Which request it is, and when what it asks about happened.
 
     Attributes:
@@ -55,7 +55,7 @@ class ModelService:
         self._gateway = gateway
         self._clock_ms = clock_ms
 
-    def identify(self, headers: Mapping[str, str]) -> Identity:
+    def identify(self, headers: Mapping[str, str]) -> RequestIdentity:
         """Returns the identity that a client gave, or a new one.
 
         Raises:
@@ -63,7 +63,7 @@ class ModelService:
         """
         request_id = headers.get(REQUEST_ID_HEADER)
         event_time = headers.get(EVENT_TIME_HEADER)
-        return Identity(
+        return RequestIdentity(
             request_id=uuid.uuid4().hex if request_id is None else check_request_id(request_id),
             event_time_ms=(
                 min(self._clock_ms(), MAX_EVENT_TIME_MS)
@@ -90,7 +90,7 @@ class ModelService:
         servable: Servable,
         signature_name: str,
         inputs: Mapping[str, Array],
-        identity: Identity,
+        identity: RequestIdentity,
     ) -> dict[str, Array]:
         """Returns the outputs, whose rows are logged; raises as LoggingGateway.predict does."""
         return self._gateway.predict(

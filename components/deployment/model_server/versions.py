@@ -1,4 +1,4 @@
-"""Which version of the model serves now? Pure: folders, loader and clock are passed in.
+"""The versions of a served model. Pure: folders, loader and clock are passed in.
 
 The newest loadable version serves. A new version is loaded first, then takes over, then the old one
 is let go; a version that fails to load leaves the old one serving, and is given up after its tries.
@@ -22,7 +22,7 @@ MAX_ENDED_VERSIONS = 100
 ModelT = TypeVar("ModelT")
 
 
-class State(Enum):
+class ServingState(Enum):
     """Life of a version, with the names and numbers of TF Serving's ModelVersionStatus."""
 
     START = 10
@@ -43,7 +43,7 @@ class VersionStatus:
     """
 
     version: int
-    state: State
+    state: ServingState
     error: str = ""
 
 
@@ -74,7 +74,7 @@ class VersionFolder:
 
 
 @dataclass(frozen=True)
-class _Failure:
+class _LoadFailure:
     tries: int
     next_try: float
     identity: tuple[int, ...]
@@ -123,12 +123,12 @@ class Versions(Generic[ModelT]):
         self._lock = threading.Lock()
         self._serving: tuple[int, ModelT] | None = None
         self._statuses: dict[int, VersionStatus] = {}
-        self._failures: dict[int, _Failure] = {}
+        self._failures: dict[int, _LoadFailure] = {}
 
     def poll(self) -> None:
         """Looks at the folders once, and loads what should serve."""
         folders = self._list_folders()
-        self._forget_mended(folders)
+        self._forget_fixed(folders)
         for version in sorted(folders, reverse=True):
             if self._serving is not None and self._serving[0] == version:
                 return
@@ -174,7 +174,7 @@ class Versions(Generic[ModelT]):
         return failure.tries <= self._retries.max_retries and self._clock() >= failure.next_try
 
     def _try(self, version: int, folder: VersionFolder) -> bool:
-        self._set(VersionStatus(version=version, state=State.LOADING))
+        self._set(VersionStatus(version=version, state=ServingState.LOADING))
         try:
             model = self._load(version, folder.path)
         except Exception as error:  # Whatever a folder may hold, the old version serves on.
@@ -183,20 +183,20 @@ class Versions(Generic[ModelT]):
         old = self._serving
         self._serving = (version, model)
         self._failures.pop(version, None)
-        self._set(VersionStatus(version=version, state=State.AVAILABLE))
+        self._set(VersionStatus(version=version, state=ServingState.AVAILABLE))
         _LOG.info("version model=%s version=%d state=AVAILABLE", self._model_name, version)
         if old is not None:
             # Requests that still run hold the old model; it goes when the last of them ends.
-            self._set(VersionStatus(version=old[0], state=State.END))
+            self._set(VersionStatus(version=old[0], state=ServingState.END))
             _LOG.info("version model=%s version=%d state=END", self._model_name, old[0])
         return True
 
     def _failed(self, version: int, folder: VersionFolder, error: Exception) -> None:
         tries = self._failures[version].tries + 1 if version in self._failures else 1
         next_try = self._clock() + self._retries.interval_seconds
-        self._failures[version] = _Failure(tries, next_try, folder.identity)
+        self._failures[version] = _LoadFailure(tries, next_try, folder.identity)
         text = f"{type(error).__name__}: {error}"
-        state = State.END if tries > self._retries.max_retries else State.LOADING
+        state = ServingState.END if tries > self._retries.max_retries else ServingState.LOADING
         self._set(VersionStatus(version=version, state=state, error=text))
         _LOG.error(
             "version model=%s version=%d state=%s tries=%d error=%s",
@@ -207,16 +207,16 @@ class Versions(Generic[ModelT]):
             text,
         )
 
-    def _forget_mended(self, folders: Mapping[int, VersionFolder]) -> None:
-        """A failed version whose folder went away or changed may be mended: it starts afresh."""
+    def _forget_fixed(self, folders: Mapping[int, VersionFolder]) -> None:
+        """A failed version whose folder went away or changed may be fixed: it starts afresh."""
         for version, failure in list(self._failures.items()):
             if version not in folders or folders[version].identity != failure.identity:
                 del self._failures[version]
-                self._set(replace(self._statuses[version], state=State.END))
+                self._set(replace(self._statuses[version], state=ServingState.END))
 
     def _set(self, status: VersionStatus) -> None:
         with self._lock:
             self._statuses[status.version] = status
-            ended = sorted(v for v, s in self._statuses.items() if s.state is State.END)
+            ended = sorted(v for v, s in self._statuses.items() if s.state is ServingState.END)
             for version in ended[: max(len(ended) - MAX_ENDED_VERSIONS, 0)]:
                 del self._statuses[version]

@@ -21,7 +21,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Scalar, set_properties
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
-from tfx_loop.deployment.serving_pusher.push import Push, push
+from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
 from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings
 from tfx_loop.deployment.serving_pusher.targets import target_named
 
@@ -80,7 +80,7 @@ def _push_to_server(
     examples_input = _examples_input(settings)
     requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
     deployment = push(
-        Push(
+        ServerPushOrder(
             model_name=settings.model_name,
             model_dir=model_dir,
             base_path=settings.base_path,

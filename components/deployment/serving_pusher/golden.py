@@ -1,4 +1,4 @@
-"""Does the served version give the answers that the model gave here?
+"""Golden requests: the served version must give the answers that the model gave here.
 
 A few rows of the Examples are answered by the model in this process, then by the server; TF
 Serving's own warm-up throws the answers away. A SavedModel is asked with the serialized Examples, a
@@ -33,7 +33,7 @@ _TFLITE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Golden:
+class GoldenRequests:
     """What is asked, and what the answer should be.
 
     Attributes:
@@ -47,7 +47,7 @@ class Golden:
     tolerance: float = _ABSOLUTE_TOLERANCE
 
 
-class Predictor(Protocol):
+class PredictClient(Protocol):
     """The part of a model client that golden requests need."""
 
     def predict(
@@ -78,7 +78,7 @@ def examples_input(folder: Path) -> str:
 
 def golden_requests(
     model_dir: Path, examples: Sequence[bytes], *, as_examples: bool = False
-) -> Golden:
+) -> GoldenRequests:
     """Returns what to ask the server about a model, and what the model answers here.
 
     Args:
@@ -90,7 +90,8 @@ def golden_requests(
         ModelRejected: It does not load, or does not take what the Examples hold.
     """
     if is_saved_model(model_dir):
-        return Golden(instances=examples, expected=expected_answers(str(model_dir), examples))
+        expected = expected_answers(str(model_dir), examples)
+        return GoldenRequests(instances=examples, expected=expected)
     return _of_tflite(model_dir, examples, as_examples)
 
 
@@ -113,7 +114,7 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt
     return {name: value.numpy() for name, value in answers.items()}
 
 
-def check_answers(client: Predictor, version: int, golden: Golden) -> None:
+def check_answers(client: PredictClient, version: int, golden: GoldenRequests) -> None:
     """Asks the server for one version's answers and compares.
 
     Raises:
@@ -139,7 +140,7 @@ def check_answers(client: Predictor, version: int, golden: Golden) -> None:
             )
 
 
-def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) -> Golden:
+def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) -> GoldenRequests:
     file = tflite_file(model_dir)
     assert file is not None
     try:
@@ -154,7 +155,7 @@ def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) ->
     rows: list[Any] = list(examples)
     if not as_examples:
         rows = [{n: v[i].tolist() for n, v in columns.items()} for i in range(len(examples))]
-    return Golden(instances=rows, expected=expected, tolerance=_TFLITE_TOLERANCE * largest)
+    return GoldenRequests(instances=rows, expected=expected, tolerance=_TFLITE_TOLERANCE * largest)
 
 
 def _numbers(answer: Any) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""How does a new version reach a running server without taking the service down?
+"""The push of a new version to a running server, which never takes the service down.
 
     preflight ─▶ stage beside ─▶ rename ─▶ wait for AVAILABLE ─▶ golden requests ─▶ stable
         │              │                        │                     │
@@ -28,37 +28,22 @@ from tfx_loop.contracts.deployment_record import (
 from tfx_loop.contracts.variant_note import FLOAT, TFLITE, VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
+from tfx_loop.deployment.model_server.client import VersionState
 from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
 
 POLL_SECONDS = 0.2
 _FAILED_STATES = ("END", "UNLOADING")
 
 
-class VersionStatus(Protocol):
-    """What a server says of one version, in the words of TF Serving's ModelService."""
-
-    @property
-    def version(self) -> int:
-        """Number of the version's folder."""
-
-    @property
-    def state(self) -> str:
-        """START, LOADING, AVAILABLE, UNLOADING or END."""
-
-    @property
-    def error(self) -> str:
-        """Why it is not served; empty when nothing failed."""
-
-
-class Server(Protocol):
+class StatusClient(Protocol):
     """The part of a model server that a push needs."""
 
-    def status(self) -> Sequence[VersionStatus]:
+    def status(self) -> Sequence[VersionState]:
         """Returns the state of each version; raises ServerUnavailable."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Push:
+class ServerPushOrder:
     """What is pushed, and where.
 
     Attributes:
@@ -106,8 +91,8 @@ class Push:
 
 
 def push(
-    order: Push,
-    server: Server,
+    order: ServerPushOrder,
+    server: StatusClient,
     check: Callable[[int], None],
     now_ms: Callable[[], int],
     sleep: Callable[[float], None],
@@ -200,7 +185,7 @@ def _without_interrupted(
     return record
 
 
-def _publish(order: Push, base: Path, deployment: Deployment) -> None:
+def _publish(order: ServerPushOrder, base: Path, deployment: Deployment) -> None:
     """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
     target = base / str(deployment.version)
     if target.exists():
@@ -238,9 +223,9 @@ def _highest_folder(base: Path) -> int:
 
 
 def _wait_until_available(
-    server: Server,
+    server: StatusClient,
     version: int,
-    order: Push,
+    order: ServerPushOrder,
     now_ms: Callable[[], int],
     sleep: Callable[[float], None],
 ) -> None:

@@ -1,4 +1,4 @@
-"""What is in a bundle for devices, and is it whole?
+"""Bundles for devices: what is in one, and the check that it is whole.
 
 A bundle is a flat folder: the CPU model, the model compiled for the Edge TPU where there is one,
 labels, golden answers, and a manifest that holds the SHA-256 digest of each. The digest of the

@@ -13,10 +13,10 @@ from tfx_loop.core.artifacts import Scalar
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.publish import publish
-from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, Stage, State
+from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, RolloutState, Stage
 from tfx_loop.edge.edge_bundle.store import BUNDLES, open_store
 
-_LIVE = (State.CANDIDATE, State.STABLE)
+_LIVE = (RolloutState.CANDIDATE, RolloutState.STABLE)
 
 
 class DeviceTarget:

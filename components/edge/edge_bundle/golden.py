@@ -1,4 +1,4 @@
-"""What does the CPU model answer to a few rows, and how far may a device be off?
+"""Golden answers of the CPU model to a few rows, and how far a device may be off.
 
 The answers are LiteRT's on this machine. A device's CPU rounds a quantised value one step
 differently at most; the Edge TPU computes in integers of its own, so it is given more room. That
@@ -42,7 +42,7 @@ DEFAULT_TOLERANCE = Tolerance()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Golden:
+class GoldenAnswers:
     """Requests, expected answers and what the manifest says of them.
 
     Attributes:
@@ -62,7 +62,7 @@ class Golden:
 
 def golden_answers(
     model: Path, rows: Mapping[str, Array], tolerance: Tolerance = DEFAULT_TOLERANCE
-) -> Golden:
+) -> GoldenAnswers:
     """Returns the CPU model's answers to rows.
 
     Args:
@@ -97,7 +97,7 @@ def golden_answers(
                 f"Expected finite answers of {model.name} for {detail['name']!r}, received NaN or "
                 "infinity. Look at the rows and at the model's weights."
             )
-    return Golden(
+    return GoldenAnswers(
         content=_npz(given, expected),
         inputs=tuple(_about(detail, names) for detail in interpreter.get_input_details()),
         outputs=tuple(
@@ -148,14 +148,14 @@ def _real(values: Array, detail: Mapping[str, Any]) -> Array:
 
 
 def _signature_names(interpreter: Any) -> dict[str, str]:
-    """Returns what the signature calls each tensor of its ends; a plain name without signature."""
+    """Returns what the signature calls each input and output; a plain name without signature."""
     details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
     names = {str(detail["name"]): plain_name(str(detail["name"])) for detail in details}
     signatures = interpreter.get_signature_list()
     if signatures:
         runner = interpreter.get_signature_runner(min(signatures, key=lambda k: (k != _DEFAULT, k)))
-        for ends in (runner.get_input_details(), runner.get_output_details()):
-            names |= {str(detail["name"]): called for called, detail in ends.items()}
+        for interface in (runner.get_input_details(), runner.get_output_details()):
+            names |= {str(detail["name"]): called for called, detail in interface.items()}
     return names
 
 

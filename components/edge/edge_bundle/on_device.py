@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which bundle does this device run, is it whole, and does it answer as it should?
+"""The device side: chooses, fetches and verifies a bundle, and asks its golden requests.
 
 Copy this one file to the device; it imports nothing of tfx-loop. It needs Python 3.8 or newer,
 NumPy, and `ai-edge-litert` (or the older `tflite-runtime`); with Coral's `libedgetpu` installed
@@ -51,7 +51,7 @@ class BundleError(Exception):
     """A bundle or pointer is not what it should be; it must not be used."""
 
 
-# Which version is mine?
+# The version of this device
 
 
 def device_fraction(name: str, version: int, device_id: str) -> float:
@@ -97,7 +97,7 @@ def resolve(pointer: Mapping[str, Any], device_id: str, group: str) -> dict[str,
         raise BundleError(f"Expected a roll-out pointer, received {error!r:.200}.") from error
 
 
-# Is the bundle whole?
+# The check that a bundle is whole
 
 
 def read_manifest(content: bytes, digest: str = "") -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-# Does it answer as it should?
+# The model, and the check of its answers
 
 
 class Model:
@@ -331,7 +331,7 @@ def _litert() -> tuple[Any, Any]:
     return interpreter.Interpreter, interpreter.load_delegate
 
 
-# What a device does, again and again
+# What a device does at every start or poll
 
 
 def update(base: str, device_id: str, group: str, cache: Path) -> tuple[Model, int]:

@@ -1,4 +1,4 @@
-"""How does a bundle get from a pipeline to devices, and how is it taken back?
+"""The way of a bundle from a pipeline to devices, and its way back.
 
     verify, ask the golden requests ─▶ put the bundle ─▶ write the record ─▶ write `latest.json`
 

@@ -1,10 +1,17 @@
-"""How is a roll-out written as JSON, and read back?"""
+"""A roll-out's record as JSON."""
 
 import dataclasses
 from typing import Any
 
 from tfx_loop.core.errors import DataError, LoopError
-from tfx_loop.edge.edge_bundle.rollout import SCHEMA_VERSION, Event, Release, Rollout, Stage, State
+from tfx_loop.edge.edge_bundle.rollout import (
+    SCHEMA_VERSION,
+    Release,
+    Rollout,
+    RolloutEvent,
+    RolloutState,
+    Stage,
+)
 
 FILE_NAME = "rollout.json"
 
@@ -49,13 +56,13 @@ def from_json(content: dict[str, Any], name: str, where: str) -> Rollout:
             Release(
                 **{
                     **entry,
-                    "state": State(entry["state"]),
+                    "state": RolloutState(entry["state"]),
                     "stages": tuple(Stage(**stage) for stage in entry["stages"]),
                 }
             )
             for entry in content["releases"]
         )
-        history = tuple(Event(**entry) for entry in content["history"])
+        history = tuple(RolloutEvent(**entry) for entry in content["history"])
         return Rollout(name=content["name"], releases=releases, history=history)
     except (KeyError, TypeError, ValueError, LoopError) as error:
         raise DataError(f"Expected a roll-out in {where}, received: {error!r}.") from error

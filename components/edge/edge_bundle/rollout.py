@@ -1,4 +1,4 @@
-"""Which devices run which version, and what may happen to a version next?
+"""Staged roll-out: which devices run which version, and what may happen to it next.
 
 A version is a candidate first: it reaches the devices of a stage after the other, never fewer, and
 is stable after the last. Pure: the clock is a parameter, `publish.py` reads and writes.
@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class State(str, Enum):
+class RolloutState(str, Enum):
     """What became of a version."""
 
     CANDIDATE = "candidate"
@@ -88,7 +88,7 @@ class Release:
     stages: tuple[Stage, ...]
     stage: int
     replaced: int | None
-    state: State
+    state: RolloutState
     reason: str = ""
 
     def __post_init__(self) -> None:
@@ -104,7 +104,7 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class RolloutEvent:
     """One line of the history.
 
     Attributes:
@@ -128,7 +128,7 @@ class Rollout:
 
     name: str
     releases: tuple[Release, ...] = ()
-    history: tuple[Event, ...] = ()
+    history: tuple[RolloutEvent, ...] = ()
 
     @property
     def revision(self) -> int:
@@ -138,12 +138,12 @@ class Rollout:
     @property
     def stable(self) -> Release | None:
         """The version of devices that the candidate has not reached."""
-        return self._one(State.STABLE)
+        return self._one(RolloutState.STABLE)
 
     @property
     def candidate(self) -> Release | None:
         """The version that is being rolled out."""
-        return self._one(State.CANDIDATE)
+        return self._one(RolloutState.CANDIDATE)
 
     def release(self, version: int) -> Release:
         """Returns a version.
@@ -175,7 +175,7 @@ class Rollout:
             },
         }
 
-    def _one(self, state: State) -> Release | None:
+    def _one(self, state: RolloutState) -> Release | None:
         return next((r for r in reversed(self.releases) if r.state is state), None)
 
     def _with(self, *changed: Release) -> "Rollout":
@@ -183,7 +183,7 @@ class Rollout:
         return dataclasses.replace(self, releases=tuple(kept[v] for v in sorted(kept)))
 
     def _noted(self, action: str, version: int, detail: str, now_ms: int) -> "Rollout":
-        event = Event(
+        event = RolloutEvent(
             revision=self.revision + 1, at_ms=now_ms, action=action, version=version, detail=detail
         )
         return dataclasses.replace(self, history=(*self.history, event))
@@ -211,7 +211,7 @@ def published(
     if not stages:
         raise ConfigError("Expected at least one stage for a roll-out, received none.")
     for known in reversed(rollout.releases):
-        live = known.state in (State.CANDIDATE, State.STABLE)
+        live = known.state in (RolloutState.CANDIDATE, RolloutState.STABLE)
         if known.digest == digest and (live or (run_id and known.run_id == run_id)):
             return rollout, known
     release = Release(
@@ -223,12 +223,12 @@ def published(
         stages=tuple(stages),
         stage=0,
         replaced=None,
-        state=State.CANDIDATE,
+        state=RolloutState.CANDIDATE,
     )
     changed = rollout._with(release)
     if rollout.candidate is not None:
         left = dataclasses.replace(
-            rollout.candidate, state=State.SUPERSEDED, reason=f"by version {release.version}"
+            rollout.candidate, state=RolloutState.SUPERSEDED, reason=f"by version {release.version}"
         )
         changed = changed._with(left)
     changed = changed._noted("publish", release.version, digest, now_ms)
@@ -253,9 +253,9 @@ def promoted(
     """
     release = rollout.release(version)
     stage = release.stage + 1 if to_stage is None else to_stage
-    if release.state is State.STABLE and (to_stage or 0) <= len(release.stages):
+    if release.state is RolloutState.STABLE and (to_stage or 0) <= len(release.stages):
         return rollout
-    if release.state is not State.CANDIDATE:
+    if release.state is not RolloutState.CANDIDATE:
         raise ConfigError(
             f"Expected a candidate to promote, received version {version}, which is "
             f"{release.state.value}. Publish it again first."
@@ -278,21 +278,23 @@ def rolled_back(rollout: Rollout, version: int, *, reason: str, now_ms: int) -> 
         ConfigError: No device runs the version, or no version would be left.
     """
     release = rollout.release(version)
-    if release.state is State.ROLLED_BACK:
+    if release.state is RolloutState.ROLLED_BACK:
         return rollout
-    if release.state not in (State.CANDIDATE, State.STABLE):
+    if release.state not in (RolloutState.CANDIDATE, RolloutState.STABLE):
         raise ConfigError(
             f"Expected a version that devices run, received version {version}, which is "
             f"{release.state.value}."
         )
-    gone = dataclasses.replace(release, state=State.ROLLED_BACK, reason=reason or "no reason given")
+    gone = dataclasses.replace(
+        release, state=RolloutState.ROLLED_BACK, reason=reason or "no reason given"
+    )
     changed = rollout._with(gone)
-    if release.state is State.STABLE:
+    if release.state is RolloutState.STABLE:
         before = next(
             (
                 r
                 for r in reversed(rollout.releases)
-                if r.version < version and r.state is State.RETIRED
+                if r.version < version and r.state is RolloutState.RETIRED
             ),
             None,
         )
@@ -300,7 +302,7 @@ def rolled_back(rollout: Rollout, version: int, *, reason: str, now_ms: int) -> 
             raise ConfigError(
                 f"Expected a version before {version} to go back to, found none. Publish another."
             )
-        changed = changed._with(dataclasses.replace(before, state=State.STABLE))
+        changed = changed._with(dataclasses.replace(before, state=RolloutState.STABLE))
     return changed._noted("roll_back", version, gone.reason, now_ms)
 
 
@@ -313,7 +315,7 @@ def _at_stage(rollout: Rollout, release: Release, stage: int, now_ms: int) -> Ro
         return changed
     before = rollout.stable
     stable = dataclasses.replace(
-        reached, state=State.STABLE, replaced=before.version if before else None
+        reached, state=RolloutState.STABLE, replaced=before.version if before else None
     )
-    retired = [] if before is None else [dataclasses.replace(before, state=State.RETIRED)]
+    retired = [] if before is None else [dataclasses.replace(before, state=RolloutState.RETIRED)]
     return changed._with(stable, *retired)._noted("stable", release.version, "all devices", now_ms)

@@ -1,4 +1,4 @@
-"""How do bundles, record and pointer reach a folder or a bucket, and never half?
+"""Folders and buckets that devices read from: nothing is ever half there.
 
 A folder (a disk, NFS, a mounted volume) gets a bundle by one rename and lets one publisher at a
 time change the record. A bucket has neither rename nor lock: a bundle is complete there when its

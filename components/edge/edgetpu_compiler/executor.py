@@ -14,7 +14,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.artifacts import publish, set_properties
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiling import EdgeTpuModel, compile_or_check
+from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import EdgeTpuModel, compile_or_check
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
 

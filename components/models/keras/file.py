@@ -1,4 +1,4 @@
-"""Is a Keras file one that can be loaded here, and does loading it run nobody's code?
+"""The safety check of a Keras file: it can be loaded here, and loading runs nobody's code.
 
 Keras builds a model from a JSON configuration. Lambda layers carry Python bytecode in it, and any
 entry may name a module to import. So the configuration is read first, without Keras, and what is

@@ -1,4 +1,4 @@
-"""How is a Keras file opened and asked, without the time that AutoGraph takes?"""
+"""A Keras file opened for prediction, without the time that AutoGraph takes."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tfx_loop.core.errors import ConfigError, ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.keras import file as keras_file
-from tfx_loop.models.saved_model.predictor import refusals_told
+from tfx_loop.models.saved_model.predictor import translated_errors
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
 
@@ -81,7 +81,7 @@ class KerasPredictor:
         return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
 
     def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        with refusals_told():
+        with translated_errors():
             outputs = self._function({n: tf.constant(v) for n, v in batch.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 

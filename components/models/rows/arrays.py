@@ -1,4 +1,4 @@
-"""How do arrays travel to a child process? As .npz by name, whatever the names are."""
+"""Arrays on their way to a child process: .npz by name, whatever the names are."""
 
 import zipfile
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which columns of numbers does a model find in serialized tf.Examples?"""
+"""Columns of numbers for a model's inputs, from serialized tf.Examples."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,41 +1,23 @@
-"""How do the columns of a table, or arrays of a file, become what a model takes?
+"""Columns of a table, or arrays of a file, fitted to a model's inputs.
 
 Nothing is guessed that could be wrong: shapes must agree but for axes of length 1 and flattened
 rows, missing values are refused, and numbers only change type where no value changes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.rows.rows import Rows
-
-Array = npt.NDArray[Any]
-
-
-class Input(Protocol):
-    """What is read of a model's input tensor."""
-
-    @property
-    def name(self) -> str:
-        """Name in the signature."""
-
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """Shape with the batch axis first; None where any length goes."""
-
-    @property
-    def dtype(self) -> str:
-        """Numpy's name of the type."""
+from tfx_loop.models.tensors import Array, TensorSpec
 
 
 def rows_from_table(
-    table: Any, inputs: Sequence[Input], label: str | None, slice_columns: Sequence[str] = ()
+    table: Any, inputs: Sequence[TensorSpec], label: str | None, slice_columns: Sequence[str] = ()
 ) -> Rows:
     """Returns the rows of a pyarrow Table.
 
@@ -81,7 +63,7 @@ def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
 
 def rows_from_arrays(
     arrays: Mapping[str, Array],
-    inputs: Sequence[Input],
+    inputs: Sequence[TensorSpec],
     labels: Array | None = None,
     slices: Mapping[str, Array] | None = None,
     notes: Sequence[str] = (),
@@ -106,7 +88,9 @@ def rows_from_arrays(
     return Rows(inputs=fitted, labels=checked, slices=dict(slices or {}), notes=tuple(told))
 
 
-def _wide(table: Any, tensor: Input, label: str | None, slice_columns: Sequence[str]) -> list[str]:
+def _wide(
+    table: Any, tensor: TensorSpec, label: str | None, slice_columns: Sequence[str]
+) -> list[str]:
     """Returns the columns that make up one wide input."""
     numeric = [
         field.name for field in table.schema if field.name != label and _is_number(field.type)
@@ -168,7 +152,7 @@ def _values(table: Any, name: str) -> Array:
     return values
 
 
-def _fitted(values: Array, tensor: Input, notes: list[str]) -> Array:
+def _fitted(values: Array, tensor: TensorSpec, notes: list[str]) -> Array:
     """Returns the values in the input's shape and type; says in `notes` what was changed."""
     if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
         raise DataError(
@@ -182,7 +166,7 @@ def _fitted(values: Array, tensor: Input, notes: list[str]) -> Array:
     return _cast(values, tensor)
 
 
-def _reshaped(values: Array, tensor: Input, notes: list[str]) -> Array:
+def _reshaped(values: Array, tensor: TensorSpec, notes: list[str]) -> Array:
     """Adds or removes axes of length 1, or folds flattened rows; anything else is an error."""
     have, want = values.shape[1:], tensor.shape[1:]
     full = tuple(length for length in want if length is not None)
@@ -205,7 +189,7 @@ def _reshaped(values: Array, tensor: Input, notes: list[str]) -> Array:
     return values.reshape(len(values), *full)
 
 
-def _cast(values: Array, tensor: Input) -> Array:
+def _cast(values: Array, tensor: TensorSpec) -> Array:
     wanted = np.dtype(tensor.dtype)
     if np.issubdtype(wanted, np.integer):
         whole = values.astype(wanted)
@@ -247,7 +231,7 @@ def _agrees(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
     )
 
 
-def _size(tensor: Input) -> int | None:
+def _size(tensor: TensorSpec) -> int | None:
     """Returns how many numbers a row has; None where the shape leaves it open."""
     lengths = tensor.shape[1:]
     if any(length is None for length in lengths):
@@ -255,7 +239,7 @@ def _size(tensor: Input) -> int | None:
     return int(np.prod([length for length in lengths if length is not None], dtype=np.int64))
 
 
-def _shape(tensor: Input) -> str:
+def _shape(tensor: TensorSpec) -> str:
     return "(" + ", ".join(str(n) if n is not None else "any" for n in tensor.shape) + ")"
 
 

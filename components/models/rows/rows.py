@@ -1,4 +1,4 @@
-"""Which rows calibrate, which choose, which only report, and which are drawn?"""
+"""Rows as a model takes them, and their division: for calibration, choice and report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class RowSplit:
     """Rows by use.
 
     Attributes:
@@ -87,7 +87,7 @@ class Parts:
         }
 
 
-def split(rows: Rows, seed: int) -> Parts:
+def split(rows: Rows, seed: int) -> RowSplit:
     """Returns three disjoint parts that cover all rows, each class in each part in proportion.
 
     A fifth of the rows (at most 500) calibrates; of the others 70 % choose and 30 % report.
@@ -105,7 +105,7 @@ def split(rows: Rows, seed: int) -> Parts:
     # In stratified order every stretch has each class in proportion: positions spread evenly.
     calibration, rest = _spread(order, calibrating)
     choosing, reporting = _spread(rest, round(len(rest) * CHOOSING_FRACTION))
-    return Parts(
+    return RowSplit(
         calibration=rows.take(np.sort(calibration)),
         choosing=rows.take(np.sort(choosing)),
         reporting=rows.take(np.sort(reporting)),

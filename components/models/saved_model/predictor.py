@@ -51,13 +51,13 @@ class SavedModelPredictor:
         return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
 
     def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        with refusals_told():
+        with translated_errors():
             outputs = self._function(**{n: tf.constant(v) for n, v in batch.items()})
         return {spec.name: outputs[spec.name].numpy() for spec in self.outputs}
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Says which side is at fault when TensorFlow refuses to run a batch.
 
     Raises:

@@ -142,14 +142,14 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True)
 class Subgraph:
-    """One graph of a model: tensors, operators in execution order, and its ends."""
+    """One graph of a model: tensors, operators in execution order, inputs and outputs."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    def of(self, indices: Iterable[int]) -> list[Tensor]:
+    def tensors_at(self, indices: Iterable[int]) -> list[Tensor]:
         """Returns the tensors behind indices; absent optional ones are left out."""
         return [self.tensors[index] for index in indices if index != ABSENT]
 
@@ -161,7 +161,7 @@ class Subgraph:
 
     def output_names(self, operator: Operator) -> list[str]:
         """Returns the names of an operator's outputs."""
-        return [tensor.name for tensor in self.of(operator.outputs)]
+        return [tensor.name for tensor in self.tensors_at(operator.outputs)]
 
 
 @dataclass(frozen=True, kw_only=True)

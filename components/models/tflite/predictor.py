@@ -104,16 +104,19 @@ def _names(model: TFLiteModel, path: Path, wanted: str | None) -> SignatureDef:
     if known:
         first = min(known, key=lambda name: (name != DEFAULT_SIGNATURE, name))
         return known[wanted or first]
-    inputs, outputs = _by_name(main.of(main.inputs)), _by_name(main.of(main.outputs))
+    inputs, outputs = (
+        _by_name(main.tensors_at(main.inputs)),
+        _by_name(main.tensors_at(main.outputs)),
+    )
     return SignatureDef(inputs=inputs, outputs=outputs)
 
 
-def _by_name(ends: Sequence[Tensor]) -> dict[str, int]:
-    plain = [plain_name(tensor.name) for tensor in ends]
+def _by_name(interface: Sequence[Tensor]) -> dict[str, int]:
+    plain = [plain_name(tensor.name) for tensor in interface]
     unique = len(set(plain)) == len(plain)
     return {
         name if unique else f"tensor_{tensor.index}": tensor.index
-        for name, tensor in zip(plain, ends, strict=True)
+        for name, tensor in zip(plain, interface, strict=True)
     }
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
-from tfx_loop.data.prediction_log.window_files import ROWS_FILE, Window
+from tfx_loop.data.prediction_log.window_files import ROWS_FILE, LogWindow
 from tfx_loop.data.tables.opening import open_binary
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.drift.window import CountedWindow, check_columns
@@ -25,7 +25,7 @@ from tfx_loop.monitoring.profile.window_profile import WindowProfile
 def count_log(
     make_pipeline: Callable[[], Any],
     uri: str,
-    about: Window,
+    about: LogWindow,
     reference: ReferenceProfile,
     layout: Layout,
     folder: str,
@@ -63,7 +63,7 @@ def count_log(
     return CountedWindow(about.window, about.model_name, profile, about.start_ms, about.end_ms)
 
 
-def _row_groups(path: str, about: Window) -> int:
+def _row_groups(path: str, about: LogWindow) -> int:
     with open_binary(path) as source:
         try:
             file = pq.ParquetFile(source)

@@ -13,7 +13,7 @@ from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_json, write_bytes
-from tfx_loop.data.prediction_log.window_files import Window, read_window_json
+from tfx_loop.data.prediction_log.window_files import LogWindow, read_window_json
 from tfx_loop.monitoring.drift import page, telemetry
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
 from tfx_loop.monitoring.drift.export import properties_of
@@ -100,7 +100,7 @@ def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | Non
     return realised.realised_quality(read_json(os.path.join(uri, realised.QUALITY_FILE)))
 
 
-def named_window(uri: str, settings: DriftMonitorSettings) -> Window:
+def named_window(uri: str, settings: DriftMonitorSettings) -> LogWindow:
     """Returns what a PredictionLog artifact says of itself.
 
     Raises:

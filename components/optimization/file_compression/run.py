@@ -24,9 +24,9 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
-from tfx_loop.models.inference import Source
+from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows.rows import Parts, Rows, joined, split, stratified_sample
+from tfx_loop.models.rows.rows import Rows, RowSplit, joined, split, stratified_sample
 from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
 from tfx_loop.optimization.file_compression.data import check_file, read_rows
 from tfx_loop.optimization.file_compression.folder import (
@@ -69,8 +69,8 @@ class CompressionTask:
 
     request: CompressionRequest
     worker: Worker
-    source: Source
-    parts: Parts
+    source: ModelSource
+    parts: RowSplit
     budget: Budget
     notes: tuple[str, ...]
 

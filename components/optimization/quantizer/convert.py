@@ -258,7 +258,9 @@ def _written(content: bytes, out: str) -> dict[str, Any]:
 def _operators(content: bytes) -> list[dict[str, Any]]:
     """Returns the operators that compute in the main graph, in the order in which they run."""
     graph = read_model(content).main
-    written = [(operator, graph.of(operator.outputs)[0]) for operator in computing_operators(graph)]
+    written = [
+        (operator, graph.tensors_at(operator.outputs)[0]) for operator in computing_operators(graph)
+    ]
     return [
         {"tensor": tensor.name, "operator": operator.op, "float": tensor.type == "FLOAT32"}
         for operator, tensor in written

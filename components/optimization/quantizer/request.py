@@ -10,7 +10,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.formats import Format, ModelFile
-from tfx_loop.models.inference import Source, outputs_of, source_of
+from tfx_loop.models.inference import ModelSource, outputs_of, source_of
 from tfx_loop.models.rows.fitting import rows_from_table
 from tfx_loop.models.rows.rows import Rows
 from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
@@ -185,7 +185,11 @@ def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -
 
 
 def _judged_by(
-    settings: QuantizerSettings, said: EvaluatorSettings, source: Source, rows: Rows, worker: Worker
+    settings: QuantizerSettings,
+    said: EvaluatorSettings,
+    source: ModelSource,
+    rows: Rows,
+    worker: Worker,
 ) -> tuple[Rows, Budget | None, str | None]:
     """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
     if settings.max_metric_drop is None or rows.labels is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.benchmarks.edgetpu.pairs import FOLDER, Pair, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Score:
     models: int
 
 
-def score(pairs: Sequence[Pair], said: Sequence[Sequence[Status]]) -> Score:
+def score(pairs: Sequence[Pair], said: Sequence[Sequence[MappingStatus]]) -> Score:
     """Scores what a predictor said of each pair."""
     both = [
         (left, status)
@@ -57,16 +57,16 @@ def score(pairs: Sequence[Pair], said: Sequence[Sequence[Status]]) -> Score:
         operators=len(both),
         agreed=sum(_right(left, status) for left, status in both),
         left=sum(left for left, _ in both),
-        left_found=sum(left and status is Status.NOT_MAPPED for left, status in both),
-        falsely_mapped=sum(left and status is Status.MAPPED for left, status in both),
-        unknown=sum(status is Status.UNKNOWN for _, status in both),
+        left_found=sum(left and status is MappingStatus.NOT_MAPPED for left, status in both),
+        falsely_mapped=sum(left and status is MappingStatus.MAPPED for left, status in both),
+        unknown=sum(status is MappingStatus.UNKNOWN for _, status in both),
         exact_models=sum(exact),
         models=len(pairs),
     )
 
 
-def _right(left: bool, status: Status) -> bool:
-    return status is (Status.NOT_MAPPED if left else Status.MAPPED)
+def _right(left: bool, status: MappingStatus) -> bool:
+    return status is (MappingStatus.NOT_MAPPED if left else MappingStatus.MAPPED)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _print_disagreements(pairs: Sequence[Pair], said: Sequence[Sequence[Status]]) -> None:
+def _print_disagreements(pairs: Sequence[Pair], said: Sequence[Sequence[MappingStatus]]) -> None:
     print("\nDisagreements of the analyser:")
     count = 0
     for pair, statuses in zip(pairs, said, strict=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks.edgetpu import heads
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 _BEHIND_THE_ROWS = {
     "STRIDED_SLICE": 4,
@@ -137,14 +137,14 @@ LOGS = (
 
 def compare(log: PublishedLog) -> tuple[Counter[str], Counter[str], int]:
     """Returns what the analyser leaves on the CPU and maps, by operation, and how much is open."""
-    counts = {status: Counter[str]() for status in Status}
+    counts = {status: Counter[str]() for status in MappingStatus}
     for operator in analyse(log.head(), multiple_subgraphs=log.multiple_subgraphs).operators:
         if operator.op not in log.ignored:
             counts[operator.status][operator.op] += 1
     return (
-        counts[Status.NOT_MAPPED],
-        counts[Status.MAPPED],
-        counts[Status.UNKNOWN].total(),
+        counts[MappingStatus.NOT_MAPPED],
+        counts[MappingStatus.MAPPED],
+        counts[MappingStatus.UNKNOWN].total(),
     )
 
 

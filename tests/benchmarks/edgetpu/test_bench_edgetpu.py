@@ -8,7 +8,7 @@ from tflite_builder import TfliteBuilder
 from tests.benchmarks.edgetpu.__main__ import main, score
 from tests.benchmarks.edgetpu.pairs import family_of, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 SHAPE = [1, 4]
 
@@ -48,7 +48,9 @@ def test_scores(folder: Path) -> None:
     assert said["8-bit check"].falsely_mapped == 2
     assert (said["table of operations"].agreed, said["table of operations"].left_found) == (2, 1)
     assert said["analyser"].exact_models == 1
-    uncertain = score(pairs, [[Status.MAPPED, Status.UNKNOWN, Status.NOT_MAPPED]])
+    uncertain = score(
+        pairs, [[MappingStatus.MAPPED, MappingStatus.UNKNOWN, MappingStatus.NOT_MAPPED]]
+    )
     assert (uncertain.agreed, uncertain.unknown, uncertain.left_found) == (2, 1, 1)
     assert uncertain.falsely_mapped == uncertain.exact_models == 0
 

@@ -48,7 +48,7 @@ def test_search_and_report_call_each_layer_the_same(path):
     """The search for float layers names operators, the report names weights: both must agree."""
     graph = read_model(path).main
     searched = {
-        layer_name(graph.of(operator.outputs)[0].name, operator.op)
+        layer_name(graph.tensors_at(operator.outputs)[0].name, operator.op)
         for operator in computing_operators(graph)
     }
     reported = layers_by_constant(graph)

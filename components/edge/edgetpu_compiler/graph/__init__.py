@@ -1,1 +1,1 @@
-"""A TensorFlow Lite graph: operators, tensors, constants, and its partitions."""
+"""A TensorFlow Lite graph as the Edge TPU compiler cuts it, and what it wrote into one."""

@@ -1,4 +1,4 @@
-"""What did the Edge TPU compiler put into a model that it compiled?
+"""The packages that the Edge TPU compiler put into a model that it compiled.
 
 The options of the custom operator are a FlexBuffer map; its key "4" holds a `Package` (file
 identifier DWN1) with the executables for the chip. Schema: libedgetpu, executable/executable.fbs;

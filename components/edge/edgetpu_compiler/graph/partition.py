@@ -1,4 +1,4 @@
-"""Into which runs does TensorFlow Lite cut a graph when a delegate takes some of its operators?
+"""TensorFlow Lite's partition of a graph between a delegate and the CPU.
 
 The Edge TPU compiler is a TensorFlow Lite delegate, so the cut is TensorFlow Lite's greedy one:
 tensorflow/lite/graph_info.cc, `PartitionGraphIntoIndependentNodeSubsets`. The runs alternate
@@ -12,14 +12,14 @@ from tfx_loop.models.tflite.model import Subgraph
 
 
 @dataclass(frozen=True)
-class Run:
+class PartitionRun:
     """Operators that execute together: `taken` by the delegate or left to the CPU."""
 
     taken: bool
     operators: tuple[int, ...]
 
 
-def partition(graph: Subgraph, taken: Sequence[bool]) -> list[Run]:
+def partition(graph: Subgraph, taken: Sequence[bool]) -> list[PartitionRun]:
     """Cuts a graph into runs, in the order in which they execute.
 
     Args:
@@ -32,7 +32,7 @@ def partition(graph: Subgraph, taken: Sequence[bool]) -> list[Run]:
     made = {index for operator in graph.operators for index in operator.outputs}
     ready |= {tensor.index for tensor in graph.tensors} - made
     waiting = list(range(len(graph.operators)))
-    runs: list[Run] = []
+    runs: list[PartitionRun] = []
     while waiting:
         kind: bool | None = None
         members: list[int] = []
@@ -49,9 +49,9 @@ def partition(graph: Subgraph, taken: Sequence[bool]) -> list[Run]:
                 left.append(index)
         if kind is None:
             # A cycle: no file that TensorFlow Lite runs has one; the CPU keeps what remains.
-            runs.append(Run(False, tuple(left)))
+            runs.append(PartitionRun(False, tuple(left)))
             break
-        runs.append(Run(kind, tuple(members)))
+        runs.append(PartitionRun(kind, tuple(members)))
         waiting = left
     return runs
 

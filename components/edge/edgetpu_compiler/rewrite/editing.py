@@ -1,4 +1,4 @@
-"""How is a .tflite file changed: operators and tensors added, retyped, taken out?
+"""An editor of .tflite files: operators and tensors added, retyped, taken out.
 
 A thin hold on the schema's object API. What is written contains the operator codes that are used
 and no others, because the Edge TPU compiler refuses a model for a code that nothing uses.
@@ -16,7 +16,7 @@ from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, enum_names, schema
 _LAST_BYTE_CODE = 127
 
 
-class Editor:
+class TFLiteEditor:
     """A model that can be changed. Operators and tensors are the schema's own objects."""
 
     def __init__(self, content: bytes) -> None:
@@ -178,7 +178,7 @@ class Editor:
         """Renames a tensor."""
         self.tensor(index).name = name.encode()
 
-    def set_end(self, old: int, new: int, *, inputs: bool) -> None:
+    def set_interface(self, old: int, new: int, *, inputs: bool) -> None:
         """Makes another tensor an input or output of the model, in its signatures too."""
         side = "inputs" if inputs else "outputs"
         kept = [new if index == old else index for index in integers(getattr(self.graph, side))]

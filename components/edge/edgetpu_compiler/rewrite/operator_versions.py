@@ -1,13 +1,13 @@
-"""Which version of an operator does the Edge TPU compiler read, and is it enough?"""
+"""Operator versions lowered to those that the Edge TPU compiler reads."""
 
 from collections.abc import Callable
 from typing import Any
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers, option
+from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers, option
 from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
 
 
-def lower_versions(editor: Editor) -> list[tuple[str, str]]:
+def lower_versions(editor: TFLiteEditor) -> list[tuple[str, str]]:
     """Writes the lowest version that has an operator's attributes, where a newer one is refused.
 
     Versions by attribute: tensorflow/lite/tools/versioning/op_version.cc.
@@ -28,7 +28,7 @@ def lower_versions(editor: Editor) -> list[tuple[str, str]]:
     return changed
 
 
-def _transpose_conv_version(editor: Editor, operator: Any) -> int:
+def _transpose_conv_version(editor: TFLiteEditor, operator: Any) -> int:
     inputs = integers(operator.inputs)
     if option(operator, "fusedActivationFunction"):
         return 4
@@ -37,18 +37,18 @@ def _transpose_conv_version(editor: Editor, operator: Any) -> int:
     return 2 if editor.type(inputs[1]) == "INT8" else 1
 
 
-def _quantize_version(editor: Editor, operator: Any) -> int:
+def _quantize_version(editor: TFLiteEditor, operator: Any) -> int:
     source, output = integers(operator.inputs)[0], integers(operator.outputs)[0]
     if len(editor.quantization(output)[0]) > 1:
         return 3
     return 2 if "INT16" in (editor.type(source), editor.type(output)) else 1
 
 
-def _exp_version(editor: Editor, operator: Any) -> int:
+def _exp_version(editor: TFLiteEditor, operator: Any) -> int:
     return 1 if editor.type(integers(operator.inputs)[0]) == "FLOAT32" else 2
 
 
-def _conv_version(editor: Editor, operator: Any) -> int:
+def _conv_version(editor: TFLiteEditor, operator: Any) -> int:
     data, weights = integers(operator.inputs)[:2]
     types = (editor.type(data), editor.type(weights))
     if editor.shape(data)[-1:] != editor.shape(weights)[-1:]:
@@ -56,7 +56,7 @@ def _conv_version(editor: Editor, operator: Any) -> int:
     return {("INT8", "INT8"): 3, ("UINT8", "UINT8"): 1}.get(types, editor.version(operator))
 
 
-_NEEDED: dict[str, Callable[[Editor, Any], int]] = {
+_NEEDED: dict[str, Callable[[TFLiteEditor, Any], int]] = {
     "CONV_2D": _conv_version,
     "EXP": _exp_version,
     "QUANTIZE": _quantize_version,

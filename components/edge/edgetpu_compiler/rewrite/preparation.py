@@ -1,4 +1,4 @@
-"""What does a .tflite file need to map to the Edge TPU, and which of it can be done exactly?
+"""Preparation of a .tflite file for the Edge TPU: what can be rewritten exactly is.
 
 Every rewrite here leaves the numbers as they are: tests run the model before and after, in
 TensorFlow Lite's own kernels. (XNNPACK rounds otherwise and takes other operators of the two, so
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers
-from tfx_loop.edge.edgetpu_compiler.rewrite.interface import eight_bit_ends
+from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers
+from tfx_loop.edge.edgetpu_compiler.rewrite.interface import eight_bit_interface
 from tfx_loop.edge.edgetpu_compiler.rewrite.operator_versions import lower_versions
 from tfx_loop.edge.edgetpu_compiler.rewrite.replacing import (
     replace_operations,
@@ -39,8 +39,8 @@ class RewriteKind(str, Enum):
     EIGHT_BIT_OUTPUT = "eight_bit_output"
 
 
-class EndType(str, Enum):
-    """Type that inputs and outputs should have; AS_INSIDE takes the type behind a float end."""
+class InterfaceType(str, Enum):
+    """Type that inputs and outputs should have; AS_INSIDE takes the type behind a float one."""
 
     AS_INSIDE = "as_inside"
     INT8 = "int8"
@@ -60,64 +60,66 @@ class Rewrite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedModel:
     """A prepared model.
 
     Attributes:
         content: The .tflite file; the same bytes when nothing was to be done.
         rewrites: What was changed, in order.
-        left: What stands in the way and cannot be changed exactly, a line each.
+        obstacles: What stands in the way and cannot be changed exactly, a line each.
     """
 
     content: bytes
     rewrites: tuple[Rewrite, ...]
-    left: tuple[str, ...]
+    obstacles: tuple[str, ...]
 
 
-def prepare(content: bytes, *, ends: EndType = EndType.AS_INSIDE) -> Prepared:
+def prepare(content: bytes, *, interface: InterfaceType = InterfaceType.AS_INSIDE) -> PreparedModel:
     """Prepares a model for the Edge TPU compiler.
 
     Args:
         content: A .tflite file.
-        ends: Type of inputs and outputs; float ones with a QUANTIZE or DEQUANTIZE behind them
+        interface: Type of inputs and outputs; float ones with a QUANTIZE or DEQUANTIZE behind them
             become 8 bit, so the caller quantises with the scale that the tensor then carries.
 
     Raises:
         ModelError: The bytes are no whole TensorFlow Lite model, or one that no runtime could run.
     """
-    editor = Editor(content)
+    editor = TFLiteEditor(content)
     try:
-        rewrites = _rewrite(editor, None if ends is EndType.AS_INSIDE else ends.value.upper())
-        left = _left(editor)
+        rewrites = _rewrite(
+            editor, None if interface is InterfaceType.AS_INSIDE else interface.value.upper()
+        )
+        obstacles = _obstacles(editor)
         prepared = editor.content() if rewrites else content
     except BROKEN as error:
         raise ModelError(
             "Expected a TensorFlow Lite model whose operators have the inputs and options of "
             f"their kind, received one that lacks some ({error}). Convert the model again."
         ) from error
-    return Prepared(content=prepared, rewrites=tuple(rewrites), left=tuple(left))
+    return PreparedModel(content=prepared, rewrites=tuple(rewrites), obstacles=tuple(obstacles))
 
 
-def _rewrite(editor: Editor, wanted: str | None) -> list[Rewrite]:
-    """Makes all changes; `wanted` is the type of the ends."""
+def _rewrite(editor: TFLiteEditor, wanted: str | None) -> list[Rewrite]:
+    """Makes all changes; `wanted` is the type of inputs and outputs."""
     rewrites = _fix_batch(editor)
     for kind, step in _STEPS:
         rewrites += [Rewrite(kind=kind, name=name, detail=done) for name, done in step(editor)]
-    for name, detail, is_input in eight_bit_ends(editor, wanted):
+    for name, detail, is_input in eight_bit_interface(editor, wanted):
         kind = RewriteKind.EIGHT_BIT_INPUT if is_input else RewriteKind.EIGHT_BIT_OUTPUT
         rewrites.append(Rewrite(kind=kind, name=name, detail=detail))
     return rewrites
 
 
 def prepare_file(
-    source: str | Path, target: str | Path, *, ends: EndType = EndType.AS_INSIDE
-) -> Prepared:
+    source: str | Path, target: str | Path, *, interface: InterfaceType = InterfaceType.AS_INSIDE
+) -> PreparedModel:
     """Prepares a file into another one, which is written whole.
 
     Raises:
         ModelError: The source is absent or no whole TensorFlow Lite model.
     """
-    prepared = prepare(load(source), ends=ends)
+    prepared = prepare(load(source), interface=interface)
     write_bytes(str(target), prepared.content)
     return prepared
 
@@ -131,7 +133,7 @@ def prepared_share(path: str | Path) -> float:
     return analyse(prepare(load(path)).content).mapped_share
 
 
-def _fix_batch(editor: Editor) -> list[Rewrite]:
+def _fix_batch(editor: TFLiteEditor) -> list[Rewrite]:
     """Closes a batch dimension that the converter left open; its shape says 1 already."""
     opened = []
     for index, tensor in enumerate(editor.graph.tensors):
@@ -140,8 +142,8 @@ def _fix_batch(editor: Editor) -> list[Rewrite]:
         if only_batch and shape[:1] == [1]:
             tensor.shapeSignature = None
             opened.append(index)
-    ends = [index for index in integers(editor.graph.inputs) if index in opened]
-    named = ", ".join(editor.name(index) for index in ends)
+    inputs = [index for index in integers(editor.graph.inputs) if index in opened]
+    named = ", ".join(editor.name(index) for index in inputs)
     if not opened:
         return []
     return [
@@ -153,31 +155,33 @@ def _fix_batch(editor: Editor) -> list[Rewrite]:
     ]
 
 
-def _fold(editor: Editor) -> list[tuple[str, str]]:
+def _fold(editor: TFLiteEditor) -> list[tuple[str, str]]:
     return [(name, "is a constant now") for name in fold_shapes(editor)]
 
 
-def _left(editor: Editor) -> list[str]:
+def _obstacles(editor: TFLiteEditor) -> list[str]:
     """Says what stands in the way still."""
-    left = []
+    obstacles = []
     unreadable = edge_tpu_rules().unreadable
     for operator in editor.graph.operators:
         op, version = editor.op(operator), editor.version(operator)
         if version >= unreadable.get(op, version + 1):
-            left.append(
+            obstacles.append(
                 f"{op} version {version} is refused by the compiler, and an older version does "
                 f"not compute {editor.name(integers(operator.outputs)[0])}"
             )
     for index in [*integers(editor.graph.inputs), *integers(editor.graph.outputs)]:
         if editor.type(index) not in ("INT8", "UINT8"):
-            left.append(f"{editor.name(index)} is {editor.type(index).lower()}, not 8 bit")
+            obstacles.append(f"{editor.name(index)} is {editor.type(index).lower()}, not 8 bit")
         shape = editor.shape(index)
         if len(shape) > 1 and shape[0] > 1 and index in integers(editor.graph.inputs):
-            left.append(f"{editor.name(index)} has a batch of {shape[0]}; convert with batch 1")
-    return left
+            obstacles.append(
+                f"{editor.name(index)} has a batch of {shape[0]}; convert with batch 1"
+            )
+    return obstacles
 
 
-_STEPS: tuple[tuple[RewriteKind, Callable[[Editor], list[tuple[str, str]]]], ...] = (
+_STEPS: tuple[tuple[RewriteKind, Callable[[TFLiteEditor], list[tuple[str, str]]]], ...] = (
     (RewriteKind.SHAPE_FOLDED, _fold),
     (RewriteKind.ACTIVATION_SEPARATED, separate_activations),
     (RewriteKind.OPERATION_REPLACED, replace_operations),

@@ -1,18 +1,18 @@
-"""Which operators compute the same as one that the Edge TPU does not take?"""
+"""Operators that the Edge TPU does not take, replaced by ones that compute the same."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers, option
+from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers, option
 from tfx_loop.models.tflite.schema import schema
 
 # Values of the schema's ActivationFunctionType that are operations of their own.
 _ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
 
 
-def separate_activations(editor: Editor) -> list[tuple[str, str]]:
+def separate_activations(editor: TFLiteEditor) -> list[tuple[str, str]]:
     """Gives a fused activation its own operator where the Edge TPU takes no fused one.
 
     Exact: a kernel clamps to the activation's range in the scale of the output, after rounding,
@@ -39,7 +39,7 @@ def separate_activations(editor: Editor) -> list[tuple[str, str]]:
     return changed
 
 
-def replace_operations(editor: Editor) -> list[tuple[str, str]]:
+def replace_operations(editor: TFLiteEditor) -> list[tuple[str, str]]:
     """Replaces operations that the Edge TPU lacks; returns as `separate_activations`."""
     changed = []
     for operator in list(editor.graph.operators):
@@ -50,7 +50,7 @@ def replace_operations(editor: Editor) -> list[tuple[str, str]]:
     return changed
 
 
-def _leaky_relu(editor: Editor, operator: Any) -> str | None:
+def _leaky_relu(editor: TFLiteEditor, operator: Any) -> str | None:
     """LEAKY_RELU as PRELU with one slope.
 
     Exact: both multiply what is below zero by one fixed-point number made of
@@ -72,7 +72,7 @@ def _leaky_relu(editor: Editor, operator: Any) -> str | None:
     return f"LEAKY_RELU of slope {alpha:g} is a PRELU"
 
 
-def _split_v(editor: Editor, operator: Any) -> str | None:
+def _split_v(editor: TFLiteEditor, operator: Any) -> str | None:
     """SPLIT_V into equal parts as SPLIT. Exact: nothing is computed."""
     source, sizes, axis = integers(operator.inputs)
     parts = editor.constant(sizes)
@@ -88,7 +88,7 @@ def _split_v(editor: Editor, operator: Any) -> str | None:
     return f"SPLIT_V into {parts.size} equal parts is a SPLIT"
 
 
-_REPLACEMENTS: dict[str, Callable[[Editor, Any], str | None]] = {
+_REPLACEMENTS: dict[str, Callable[[TFLiteEditor, Any], str | None]] = {
     "LEAKY_RELU": _leaky_relu,
     "SPLIT_V": _split_v,
 }

@@ -1,4 +1,4 @@
-"""Which shapes does a graph compute at run time although they are known before?
+"""Shapes that a graph computes at run time, folded into constants where they are known.
 
 A converter that was not told the batch size writes SHAPE, STRIDED_SLICE and PACK in front of a
 RESHAPE. With the batch fixed at 1 they are constants. Folding them is exact.
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import Editor, integers
+from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers
 
 Array = np.ndarray[Any, Any]
 
 
-def fold_shapes(editor: Editor) -> list[str]:
+def fold_shapes(editor: TFLiteEditor) -> list[str]:
     """Replaces integer computations whose inputs are known by constants.
 
     Returns:
@@ -38,7 +38,7 @@ def fold_shapes(editor: Editor) -> list[str]:
     return folded
 
 
-def _evaluate(editor: Editor, operator: Any) -> Array | None:
+def _evaluate(editor: TFLiteEditor, operator: Any) -> Array | None:
     """Returns what an operator computes; None where that is not known here."""
     op = editor.op(operator)
     if op == "SHAPE":

@@ -1,8 +1,8 @@
-"""Which operators of a .tflite will run on the Edge TPU, and why not the others?
+"""The analyser: which operators of a .tflite will run on the Edge TPU, and why not the others.
 
 Each operator is judged alone (`operator_rules.py`); then TensorFlow Lite's partition says which of
 those that could map come to stand in the one subgraph that the compiler makes. Where an operator's
-own status is unknown, both worlds are looked at: what they agree on is known.
+own status is unknown, both scenarios are looked at: what they agree on is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,14 @@ from pathlib import Path
 from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summarise
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
-from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement, judge, refusal
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Source, Status, edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement, judge, refusal
+from tfx_loop.edge.edgetpu_compiler.rules.rules import (
+    EdgeTpuRules,
+    MappingCode,
+    MappingStatus,
+    RuleSource,
+    edge_tpu_rules,
+)
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
@@ -22,7 +28,7 @@ ON_CHIP_BYTES = 8 * 2**20
 # The compiler stores 1.1 to 1.3 times what the source holds (the pairs in tests/benchmarks).
 _CACHED_FOR_SURE_BYTES = 5 * 2**20
 # Beyond so many doubtful operators only all of them at once and none are tried.
-_WORLDS = 32
+_MAX_DOUBTFUL = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +50,8 @@ class OperatorStatus:
     op: str
     version: int
     outputs: tuple[str, ...]
-    status: Status
-    code: Code
+    status: MappingStatus
+    code: MappingCode
     reason: str
     sources: tuple[str, ...] = ()
 
@@ -76,20 +82,23 @@ class Analysis:
     compiled: CompiledSummary | None = None
     open_batch: bool = False
     refused: str = ""
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, RuleSource] = field(default_factory=dict)
 
-    def count(self, status: Status) -> int:
+    def count(self, status: MappingStatus) -> int:
         """Returns how many operators have a status."""
         return sum(operator.status is status for operator in self.operators)
 
     @property
     def mapped_share(self) -> float:
         """Share of the operators that are expected to map; what is unknown does not count."""
-        return self.count(Status.MAPPED) / len(self.operators) if self.operators else 0.0
+        return self.count(MappingStatus.MAPPED) / len(self.operators) if self.operators else 0.0
 
 
 def analyse(
-    source: str | Path | bytes, *, rules: Rules | None = None, multiple_subgraphs: bool = False
+    source: str | Path | bytes,
+    *,
+    rules: EdgeTpuRules | None = None,
+    multiple_subgraphs: bool = False,
 ) -> Analysis:
     """Analyses a model, compiled or not.
 
@@ -117,7 +126,7 @@ def mapped_share(path: str | Path) -> float:
     return analyse(path).mapped_share
 
 
-def _analyse_source(graph: Subgraph, rules: Rules, multiple_subgraphs: bool) -> Analysis:
+def _analyse_source(graph: Subgraph, rules: EdgeTpuRules, multiple_subgraphs: bool) -> Analysis:
     own = [judge(graph, operator, rules) for operator in graph.operators]
     refused = refusal(graph, rules)
     if refused is not None:
@@ -125,8 +134,8 @@ def _analyse_source(graph: Subgraph, rules: Rules, multiple_subgraphs: bool) -> 
         least = most = 0
     else:
         final = leave_requantised_rows(graph, _place(graph, own, rules, multiple_subgraphs), rules)
-        sure = [judgement.status is Status.MAPPED for judgement in own]
-        hoped = [judgement.status is not Status.NOT_MAPPED for judgement in own]
+        sure = [judgement.status is MappingStatus.MAPPED for judgement in own]
+        hoped = [judgement.status is not MappingStatus.NOT_MAPPED for judgement in own]
         least = count_subgraphs(graph, sure, multiple_subgraphs=multiple_subgraphs)
         most = count_subgraphs(graph, hoped, multiple_subgraphs=multiple_subgraphs)
     operators = tuple(
@@ -134,7 +143,7 @@ def _analyse_source(graph: Subgraph, rules: Rules, multiple_subgraphs: bool) -> 
         for operator, judgement in zip(graph.operators, final, strict=True)
     )
     parameters = parameter_bytes(
-        graph, [status.index for status in operators if status.status is Status.MAPPED]
+        graph, [status.index for status in operators if status.status is MappingStatus.MAPPED]
     )
     return Analysis(
         operators=operators,
@@ -147,33 +156,34 @@ def _analyse_source(graph: Subgraph, rules: Rules, multiple_subgraphs: bool) -> 
         sources={
             key: rules.sources[key] for key in sorted({k for each in final for k in each.sources})
         },
-        open_batch=any(tensor.signature[:1] == (-1,) for tensor in graph.of(graph.inputs)),
+        open_batch=any(tensor.signature[:1] == (-1,) for tensor in graph.tensors_at(graph.inputs)),
     )
 
 
 def _place(
-    graph: Subgraph, own: Sequence[Judgement], rules: Rules, multiple_subgraphs: bool
-) -> list[Judgement]:
+    graph: Subgraph, own: Sequence[OperatorJudgement], rules: EdgeTpuRules, multiple_subgraphs: bool
+) -> list[OperatorJudgement]:
     """Says what becomes of each operator once the graph is cut."""
-    worlds = [
-        on_edge_tpu(graph, taken, multiple_subgraphs=multiple_subgraphs) for taken in _worlds(own)
+    scenarios = [
+        on_edge_tpu(graph, taken, multiple_subgraphs=multiple_subgraphs)
+        for taken in _scenarios(own)
     ]
     final = []
     for index, judgement in enumerate(own):
-        if judgement.status is not Status.MAPPED:
-            placed = any(index in world for world in worlds)
+        if judgement.status is not MappingStatus.MAPPED:
+            placed = any(index in scenario for scenario in scenarios)
             # A doubtful operator behind the break stays on the CPU whatever the doubt is about.
-            certain = judgement.status is Status.UNKNOWN and not placed
+            certain = judgement.status is MappingStatus.UNKNOWN and not placed
             final.append(_after_break(rules) if certain else judgement)
-        elif all(index in world for world in worlds):
+        elif all(index in scenario for scenario in scenarios):
             final.append(judgement)
-        elif not any(index in world for world in worlds):
+        elif not any(index in scenario for scenario in scenarios):
             final.append(_after_break(rules))
         else:
             final.append(
-                Judgement(
-                    status=Status.UNKNOWN,
-                    code=Code.UNCERTAIN_NEIGHBOUR,
+                OperatorJudgement(
+                    status=MappingStatus.UNKNOWN,
+                    code=MappingCode.UNCERTAIN_NEIGHBOUR,
                     reason="is supported, but comes after an operator whose status is unknown",
                     sources=rules.general["after_the_first_subgraph"],
                 )
@@ -181,44 +191,39 @@ def _place(
     return final
 
 
-def _worlds(own: Sequence[Judgement]) -> list[list[bool]]:
+def _scenarios(own: Sequence[OperatorJudgement]) -> list[list[bool]]:
     """Returns what the compiler may take: all doubtful operators, none, each alone or left."""
-    doubtful = [index for index, judgement in enumerate(own) if judgement.status is Status.UNKNOWN]
-    none = [judgement.status is Status.MAPPED for judgement in own]
-    every = [judgement.status is not Status.NOT_MAPPED for judgement in own]
-    worlds = [none]
+    statuses = [judgement.status for judgement in own]
+    doubtful = [i for i, status in enumerate(statuses) if status is MappingStatus.UNKNOWN]
+    none = [status is MappingStatus.MAPPED for status in statuses]
+    every = [status is not MappingStatus.NOT_MAPPED for status in statuses]
+    scenarios = [none]
     if doubtful:
-        worlds.append(every)
-    if 1 < len(doubtful) <= _WORLDS:
+        scenarios.append(every)
+    if 1 < len(doubtful) <= _MAX_DOUBTFUL:
         for index in doubtful:
-            worlds += [
+            scenarios += [
                 [taken or at == index for at, taken in enumerate(none)],
                 [taken and at != index for at, taken in enumerate(every)],
             ]
-    return worlds
+    return scenarios
 
 
-def _after_break(rules: Rules) -> Judgement:
-    return Judgement(
-        status=Status.NOT_MAPPED,
-        code=Code.AFTER_THE_FIRST_SUBGRAPH,
-        reason="is supported, but needs a result of the CPU: the compiler makes one subgraph",
-        sources=rules.general["after_the_first_subgraph"],
+def _after_break(rules: EdgeTpuRules) -> OperatorJudgement:
+    return OperatorJudgement.not_mapped(
+        MappingCode.AFTER_THE_FIRST_SUBGRAPH,
+        "is supported, but needs a result of the CPU: the compiler makes one subgraph",
+        rules.general["after_the_first_subgraph"],
     )
 
 
-def _refused(judgement: Judgement, refused: Judgement) -> Judgement:
-    if judgement.status is Status.NOT_MAPPED:
+def _refused(judgement: OperatorJudgement, refused: OperatorJudgement) -> OperatorJudgement:
+    if judgement.status is MappingStatus.NOT_MAPPED:
         return judgement
-    return Judgement(
-        status=Status.NOT_MAPPED,
-        code=Code.MODEL_REFUSED,
-        reason=refused.reason,
-        sources=refused.sources,
-    )
+    return OperatorJudgement.not_mapped(MappingCode.MODEL_REFUSED, refused.reason, refused.sources)
 
 
-def _status(graph: Subgraph, operator: Operator, judgement: Judgement) -> OperatorStatus:
+def _status(graph: Subgraph, operator: Operator, judgement: OperatorJudgement) -> OperatorStatus:
     return OperatorStatus(
         index=operator.index,
         op=operator.name,
@@ -245,7 +250,7 @@ def parameter_bytes(graph: Subgraph, operators: Sequence[int]) -> int:
         if operator.op in shaping:
             continue
         skipped = operator.inputs[0] if operator.op == "TRANSPOSE_CONV" else None
-        for tensor in graph.of(operator.inputs):
+        for tensor in graph.tensors_at(operator.inputs):
             if tensor.data is not None and tensor.index != skipped:
                 used[tensor.index] = len(tensor.data)
     return sum(used.values())
@@ -257,7 +262,7 @@ def _fits(parameters: int) -> str:
     return "no" if parameters > ON_CHIP_BYTES else "unknown"
 
 
-def _analyse_compiled(model: TFLiteModel, rules: Rules) -> Analysis:
+def _analyse_compiled(model: TFLiteModel, rules: EdgeTpuRules) -> Analysis:
     graph = model.main
     summary = summarise(graph)
     operators = []
@@ -269,8 +274,8 @@ def _analyse_compiled(model: TFLiteModel, rules: Rules) -> Analysis:
                 op=operator.name,
                 version=operator.version,
                 outputs=tuple(graph.output_names(operator)),
-                status=Status.MAPPED if compiled else Status.NOT_MAPPED,
-                code=Code.COMPILED if compiled else Code.LEFT_BY_COMPILER,
+                status=MappingStatus.MAPPED if compiled else MappingStatus.NOT_MAPPED,
+                code=MappingCode.COMPILED if compiled else MappingCode.LEFT_BY_COMPILER,
                 reason="compiled for the Edge TPU" if compiled else "left on the CPU",
             )
         )

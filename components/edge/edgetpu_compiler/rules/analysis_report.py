@@ -11,7 +11,7 @@ from tfx_loop.contracts.edgetpu_report import (
 )
 from tfx_loop.core import json_codec
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 
 def report_of_analysis(
@@ -26,8 +26,8 @@ def report_of_analysis(
     What is unknown counts neither way: the verdict is UNKNOWN when it could tip the share.
     """
     total = len(analysis.operators)
-    mapped = analysis.count(Status.MAPPED)
-    hoped = mapped + analysis.count(Status.UNKNOWN)
+    mapped = analysis.count(MappingStatus.MAPPED)
+    hoped = mapped + analysis.count(MappingStatus.UNKNOWN)
     lowest, highest = (count / total if total else 0.0 for count in (mapped, hoped))
     if total and mapped == total:
         verdict, reason = EdgeTpuVerdict.MAPPED, EdgeTpuReason.ALL_OPERATORS
@@ -72,9 +72,9 @@ def analysis_content(analysis: Analysis) -> dict[str, Any]:
         "subgraphs_at_most": analysis.subgraphs_at_most,
         "parameter_bytes": analysis.parameter_bytes,
         "fits_on_chip": analysis.fits_on_chip,
-        "mapped": analysis.count(Status.MAPPED),
-        "not_mapped": analysis.count(Status.NOT_MAPPED),
-        "unknown": analysis.count(Status.UNKNOWN),
+        "mapped": analysis.count(MappingStatus.MAPPED),
+        "not_mapped": analysis.count(MappingStatus.NOT_MAPPED),
+        "unknown": analysis.count(MappingStatus.UNKNOWN),
         "mapped_share": analysis.mapped_share,
         "open_batch": analysis.open_batch,
         "refused": analysis.refused,

@@ -1,4 +1,4 @@
-"""What stays on the CPU at the end of the Edge TPU subgraph although it could run before it?
+"""Operators that stay on the CPU at the end of the Edge TPU subgraph although they could map.
 
 One case is known: a row of positions that is requantised only for an operator of the Edge TPU that
 was left on the CPU. In front of DEQUANTIZE, which it never has, the compiler takes it.
@@ -6,15 +6,15 @@ was left on the CPU. In front of DEQUANTIZE, which it never has, the compiler ta
 
 from collections.abc import Sequence
 
-from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import Judgement
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Rules, Status
+from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement
+from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import is_row
 from tfx_loop.models.tflite.model import Operator, Subgraph
 
 
 def leave_requantised_rows(
-    graph: Subgraph, placed: Sequence[Judgement], rules: Rules
-) -> list[Judgement]:
+    graph: Subgraph, placed: Sequence[OperatorJudgement], rules: EdgeTpuRules
+) -> list[OperatorJudgement]:
     """Takes QUANTIZE operators of rows out whose results only the CPU uses.
 
     Args:
@@ -24,18 +24,17 @@ def leave_requantised_rows(
     """
     final = list(placed)
     for operator, judgement in zip(graph.operators, placed, strict=True):
-        if judgement.status is not Status.MAPPED or not _requantises_a_row(graph, operator):
+        if judgement.status is not MappingStatus.MAPPED or not _requantises_a_row(graph, operator):
             continue
         users = [user for user in graph.operators if operator.outputs[0] in user.inputs]
         if users and all(
-            user.op in rules.operations and placed[user.index].status is Status.NOT_MAPPED
+            user.op in rules.operations and placed[user.index].status is MappingStatus.NOT_MAPPED
             for user in users
         ):
-            final[operator.index] = Judgement(
-                status=Status.NOT_MAPPED,
-                code=Code.LIMITATION,
-                reason="requantises a row of positions for the CPU alone, which then does it",
-                sources=rules.general["requantised_for_the_cpu"],
+            final[operator.index] = OperatorJudgement.not_mapped(
+                MappingCode.LIMITATION,
+                "requantises a row of positions for the CPU alone, which then does it",
+                rules.general["requantised_for_the_cpu"],
             )
     return final
 

@@ -1,4 +1,4 @@
-"""Does one operator keep to one documented limit of the Edge TPU?
+"""Checks of one operator against the documented limits of the Edge TPU.
 
 Each check looks at an operator and its tensors and says what is wrong, or None. Which operation
 has which checks, with which numbers and on whose word, stands in `rules.json`. Limits by size
@@ -7,19 +7,19 @@ stand in `size_checks.py`.
 
 from collections.abc import Mapping
 
-from tfx_loop.edge.edgetpu_compiler.graph.subject import Settings, Subject
+from tfx_loop.edge.edgetpu_compiler.graph.operator_in_graph import OperatorInGraph, Settings
 from tfx_loop.edge.edgetpu_compiler.rules import size_checks
-from tfx_loop.edge.edgetpu_compiler.rules.size_checks import Check
+from tfx_loop.edge.edgetpu_compiler.rules.size_checks import CheckFunction
 
 
-def no_fused_activation(subject: Subject, settings: Settings) -> str | None:
+def no_fused_activation(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Pools and concatenations take no fused activation function."""
     if subject.attribute("fusedActivationFunction"):
         return "has a fused activation function"
     return None
 
 
-def constant_parameters(subject: Subject, settings: Settings) -> str | None:
+def constant_parameters(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Weights, biases and slopes stand in the file."""
     for position in settings["positions"]:
         tensor = subject.input(position)
@@ -28,13 +28,13 @@ def constant_parameters(subject: Subject, settings: Settings) -> str | None:
     return None
 
 
-def same_dilation(subject: Subject, settings: Settings) -> str | None:
+def same_dilation(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A kernel is dilated by the same factor in both directions."""
     x, y = subject.attribute("dilationWFactor", 1), subject.attribute("dilationHFactor", 1)
     return None if x == y else f"is dilated by {y} in y and {x} in x"
 
 
-def not_grouped(subject: Subject, settings: Settings) -> str | None:
+def not_grouped(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Every output channel sees every input channel."""
     data, weights = subject.input(0), subject.input(1)
     if data is None or weights is None or not data.shape or not weights.shape:
@@ -44,14 +44,14 @@ def not_grouped(subject: Subject, settings: Settings) -> str | None:
     return f"is a grouped convolution ({data.shape[-1]} channels in, {weights.shape[-1]} a filter)"
 
 
-def default_weights_format(subject: Subject, settings: Settings) -> str | None:
+def default_weights_format(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Weights are not shuffled for a CPU."""
     return "has shuffled weights" if subject.attribute("weightsFormat") else None
 
 
-def concatenated_constant_is_padding(subject: Subject, settings: Settings) -> str | None:
+def concatenated_constant_is_padding(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A constant is concatenated only as zero padding, to one other tensor."""
-    tensors = subject.graph.of(subject.operator.inputs)
+    tensors = subject.graph.tensors_at(subject.operator.inputs)
     constants = [tensor for tensor in tensors if tensor.is_constant]
     if not constants:
         return None
@@ -64,7 +64,7 @@ def concatenated_constant_is_padding(subject: Subject, settings: Settings) -> st
     return None
 
 
-def reduces_no_batch(subject: Subject, settings: Settings) -> str | None:
+def reduces_no_batch(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A reduction leaves the batch dimension alone."""
     axes = subject.axes(1)
     if axes is None:
@@ -72,7 +72,7 @@ def reduces_no_batch(subject: Subject, settings: Settings) -> str | None:
     return "reduces the batch dimension" if 0 in axes else None
 
 
-def reduced_depth_multiple_of(subject: Subject, settings: Settings) -> str | None:
+def reduced_depth_multiple_of(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A mean over the channels has a multiple of four of them."""
     axes, source = subject.axes(1), subject.input(0)
     if axes is None or source is None or not source.shape:
@@ -83,7 +83,7 @@ def reduced_depth_multiple_of(subject: Subject, settings: Settings) -> str | Non
     return None
 
 
-def axis_is_not_batch(subject: Subject, settings: Settings) -> str | None:
+def axis_is_not_batch(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Splitting and packing leave the batch dimension alone."""
     if "position" in settings:
         named = subject.input(settings["position"])
@@ -97,7 +97,7 @@ def axis_is_not_batch(subject: Subject, settings: Settings) -> str | None:
     return "works along the batch dimension" if axis in (0, -rank) else None
 
 
-def pads_no_batch(subject: Subject, settings: Settings) -> str | None:
+def pads_no_batch(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Padding leaves the batch dimension alone."""
     paddings = subject.input(1)
     values = paddings.integers() if paddings is not None else None
@@ -106,7 +106,7 @@ def pads_no_batch(subject: Subject, settings: Settings) -> str | None:
     return "pads the batch dimension" if any(values[:2]) else None
 
 
-def alpha_one_dimensional(subject: Subject, settings: Settings) -> str | None:
+def alpha_one_dimensional(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A PReLU has one slope a channel."""
     alpha = subject.input(1)
     if alpha is None or all(size == 1 for size in alpha.shape[:-1]):
@@ -114,7 +114,7 @@ def alpha_one_dimensional(subject: Subject, settings: Settings) -> str | None:
     return f"has slopes of shape {list(alpha.shape)}, and only the last may be above 1"
 
 
-def both_ends_three_dimensional(subject: Subject, settings: Settings) -> str | None:
+def both_ends_three_dimensional(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A resize goes from a map to a map; one of a single position has no y and x to speak of."""
     source = subject.input(0)
     for tensor in (source, subject.output):
@@ -123,7 +123,7 @@ def both_ends_three_dimensional(subject: Subject, settings: Settings) -> str | N
     return None
 
 
-def strides_are_one(subject: Subject, settings: Settings) -> str | None:
+def strides_are_one(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A strided slice takes everything between begin and end."""
     strides = subject.input(3)
     values = strides.integers() if strides is not None else None
@@ -132,14 +132,14 @@ def strides_are_one(subject: Subject, settings: Settings) -> str | None:
     return None if all(value == 1 for value in values) else f"has strides {list(values)}"
 
 
-def no_ellipsis_or_new_axis(subject: Subject, settings: Settings) -> str | None:
+def no_ellipsis_or_new_axis(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A strided slice has neither an ellipsis nor a new axis."""
     if subject.attribute("ellipsisMask") or subject.attribute("newAxisMask"):
         return "has an ellipsis or a new axis"
     return None
 
 
-def plain_lstm(subject: Subject, settings: Settings) -> str | None:
+def plain_lstm(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A unidirectional LSTM with all four gates and neither peepholes nor projection."""
     if subject.attribute("timeMajor"):
         return "is time major"
@@ -152,19 +152,19 @@ def plain_lstm(subject: Subject, settings: Settings) -> str | None:
     return None
 
 
-def never(subject: Subject, settings: Settings) -> str | None:
+def never(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Documented as supported, and seen otherwise."""
     return str(settings["why"])
 
 
-def version_below(subject: Subject, settings: Settings) -> str | None:
+def version_below(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The operation has a version that the compiler takes."""
     if subject.operator.version < settings["limit"]:
         return None
     return f"has version {subject.operator.version}, and {settings['limit']} was not taken"
 
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: Mapping[str, CheckFunction] = {
     **size_checks.CHECKS,
     **{
         check.__name__: check

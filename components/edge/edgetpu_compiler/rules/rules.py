@@ -1,4 +1,4 @@
-"""What does the Edge TPU compiler map, and who says so?
+"""The table of what the Edge TPU compiler maps, and who says so.
 
 The rules are data (`rules.json`): per operation the versions and the limits, each with its sources.
 A rule that was found by looking at a family of compiled models names it, so that it can be left
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 _FILE = Path(__file__).with_name("rules.json")
 
 
-class Status(str, Enum):
+class MappingStatus(str, Enum):
     """Where an operator is expected to run."""
 
     MAPPED = "mapped"
@@ -25,7 +25,7 @@ class Status(str, Enum):
     UNKNOWN = "unknown"
 
 
-class Code(str, Enum):
+class MappingCode(str, Enum):
     """Why an operator has its status: the compiler's own reasons, as stable names."""
 
     SUPPORTED = "supported"
@@ -50,7 +50,7 @@ class Code(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class RuleSource:
     """Who says so: a title, an address, and the family when it is a compiled model."""
 
     key: str
@@ -60,7 +60,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class RuleCheck:
     """One limit of an operation.
 
     Attributes:
@@ -71,23 +71,23 @@ class Check:
     """
 
     check: str
-    then: Status
+    then: MappingStatus
     settings: Mapping[str, Any]
     sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operation:
+class OperationRule:
     """What the compiler maps of one operation."""
 
     name: str
     max_version: int
     sources: tuple[str, ...]
-    checks: tuple[Check, ...] = ()
+    checks: tuple[RuleCheck, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class EdgeTpuRules:
     """The whole table.
 
     Attributes:
@@ -101,15 +101,15 @@ class Rules:
     """
 
     compiler: str
-    operations: Mapping[str, Operation]
+    operations: Mapping[str, OperationRule]
     unreadable: Mapping[str, int]
     unreadable_sources: Mapping[str, tuple[str, ...]]
     allowed_types: frozenset[str]
     innermost: int
     general: Mapping[str, tuple[str, ...]]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, RuleSource]
 
-    def without_families(self, families: Collection[str]) -> "Rules":
+    def without_families(self, families: Collection[str]) -> "EdgeTpuRules":
         """Returns the rules that compiled models of `families` have no part in."""
 
         def rests(keys: tuple[str, ...]) -> bool:
@@ -126,12 +126,12 @@ class Rules:
 
 
 @lru_cache(maxsize=1)
-def edge_tpu_rules() -> Rules:
+def edge_tpu_rules() -> EdgeTpuRules:
     """Returns the rules that come with tfx-loop."""
     return rules_from(json.loads(_FILE.read_text(encoding="utf-8")))
 
 
-def rules_from(content: Mapping[str, Any]) -> Rules:
+def rules_from(content: Mapping[str, Any]) -> EdgeTpuRules:
     """Reads rules from the content of a rules file.
 
     Raises:
@@ -143,7 +143,9 @@ def rules_from(content: Mapping[str, Any]) -> Rules:
             f"{content.get('schema_version')!r}. Use the rules.json of this release."
         )
     sources = {
-        key: Source(key=key, title=value["title"], url=value["url"], family=value.get("family", ""))
+        key: RuleSource(
+            key=key, title=value["title"], url=value["url"], family=value.get("family", "")
+        )
         for key, value in content["sources"].items()
     }
 
@@ -154,7 +156,7 @@ def rules_from(content: Mapping[str, Any]) -> Rules:
 
     unreadable = content["unreadable_versions"]
     general = content["general"]
-    return Rules(
+    return EdgeTpuRules(
         compiler=content["compiler"],
         operations={
             name: _operation(name, value, known) for name, value in content["operations"].items()
@@ -168,11 +170,11 @@ def rules_from(content: Mapping[str, Any]) -> Rules:
     )
 
 
-def _operation(name: str, value: Mapping[str, Any], known: Any) -> Operation:
+def _operation(name: str, value: Mapping[str, Any], known: Any) -> OperationRule:
     checks = tuple(
-        Check(
+        RuleCheck(
             check=check["check"],
-            then=Status(check["then"]),
+            then=MappingStatus(check["then"]),
             settings={
                 key: setting
                 for key, setting in check.items()
@@ -182,6 +184,6 @@ def _operation(name: str, value: Mapping[str, Any], known: Any) -> Operation:
         )
         for check in value.get("checks", ())
     )
-    return Operation(
+    return OperationRule(
         name=name, max_version=value["max_version"], sources=known(value["sources"]), checks=checks
     )

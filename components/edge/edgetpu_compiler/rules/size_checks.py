@@ -1,4 +1,4 @@
-"""Is one operator small enough for the Edge TPU?
+"""Checks of one operator's size against what is known to fit the Edge TPU.
 
 That limits by size exist is documented ("certain reshapes might not be mapped for large tensor
 sizes"), their places are not. The numbers in `rules.json` lie between what the compiler's logs show
@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.graph.subject import Settings, Subject
+from tfx_loop.edge.edgetpu_compiler.graph.operator_in_graph import OperatorInGraph, Settings
 from tfx_loop.models.tflite.model import Tensor
 
-Check = Callable[[Subject, Settings], str | None]
+CheckFunction = Callable[[OperatorInGraph, Settings], str | None]
 
 # The documentation wants multiples of it too: "the z-dimension must be multiple of 4".
 _WORD = 4
@@ -32,25 +32,25 @@ def is_row(tensor: Tensor) -> bool:
     return inner[0] == 1 and inner[1] > 1
 
 
-def depth_at_most(subject: Subject, settings: Settings) -> str | None:
+def depth_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The innermost dimension is not too long."""
     depth = subject.output.shape[-1] if subject.output.shape else 1
     limit = settings["limit"]
     return None if depth <= limit else f"has {depth} elements in a row, above {limit}"
 
 
-def output_at_most(subject: Subject, settings: Settings) -> str | None:
+def output_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The output is not larger than what is known to map."""
     return _too_large(subject.output, settings["limit"])
 
 
-def input_at_most(subject: Subject, settings: Settings) -> str | None:
+def input_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The input is not larger than what is known to map."""
     tensor = subject.input(settings.get("position", 0))
     return None if tensor is None else _too_large(tensor, settings["limit"])
 
 
-def reduced_positions_below(subject: Subject, settings: Settings) -> str | None:
+def reduced_positions_below(subject: OperatorInGraph, settings: Settings) -> str | None:
     """Not too many positions fall into one."""
     axes, source = subject.axes(1), subject.input(0)
     if axes is None or source is None:
@@ -61,7 +61,7 @@ def reduced_positions_below(subject: Subject, settings: Settings) -> str | None:
     return f"reduces {count} positions into one; {settings['limit']} and more do not map for sure"
 
 
-def row_at_most(subject: Subject, settings: Settings) -> str | None:
+def row_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A single row of positions is not larger than what is known to map; maps may be.
 
     The output, or the input at `position`: what is cut from a row that is too large stays too.
@@ -79,13 +79,13 @@ def row_at_most(subject: Subject, settings: Settings) -> str | None:
     )
 
 
-def rows_at_most(subject: Subject, settings: Settings) -> str | None:
+def rows_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The output is a vector, or has no more rows than were seen to map."""
     rows, limit = math.prod(subject.output.shape[:-1]), settings["limit"]
     return None if rows <= limit else f"has {rows:,} rows of output; up to {limit:,} are known"
 
 
-def moves_at_most(subject: Subject, settings: Settings) -> str | None:
+def moves_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A transposition moves nothing in memory, only dimensions of size 1, or not too much."""
     source, order = subject.input(0), subject.input(1)
     values = order.integers() if order is not None else None
@@ -100,7 +100,7 @@ def moves_at_most(subject: Subject, settings: Settings) -> str | None:
     )
 
 
-def scaled_between(subject: Subject, settings: Settings) -> str | None:
+def scaled_between(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A map is stretched by a factor that is known to map."""
     factors = _factors(subject)
     if all(1 <= factor <= settings["limit"] for factor in factors):
@@ -109,7 +109,7 @@ def scaled_between(subject: Subject, settings: Settings) -> str | None:
     return f"stretches its input by {shown}; 1 to {settings['limit']} are known to map"
 
 
-def scaled_by_whole_steps(subject: Subject, settings: Settings) -> str | None:
+def scaled_by_whole_steps(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The steps between interpolated positions are exact: a stretch by a whole number."""
     source = subject.input(0)
     if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
@@ -128,7 +128,7 @@ def _too_large(tensor: Tensor, limit: int) -> str | None:
     return f"holds {size:,} bytes in one tensor; above {limit:,} it does not map for sure"
 
 
-def _factors(subject: Subject) -> list[float]:
+def _factors(subject: OperatorInGraph) -> list[float]:
     """Returns how far the two spatial dimensions are stretched."""
     source = subject.input(0)
     if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
@@ -137,7 +137,7 @@ def _factors(subject: Subject) -> list[float]:
     return [float(value) for value in np.asarray(subject.output.shape[1:3]) / before]
 
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: Mapping[str, CheckFunction] = {
     check.__name__: check
     for check in (
         depth_at_most,

@@ -1,4 +1,4 @@
-"""Did the compiler do what it was asked? Its word is not taken.
+"""A compilation whose outcome is checked: the compiler's word alone is not taken.
 
 A compilation succeeded when the exit code is 0, its log is understood and names every model, each
 output is a whole model with the source's inputs and outputs and at least one Edge TPU operator,
@@ -20,9 +20,9 @@ from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import Compiler, CompilerSettings, run
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerLog, Outcome
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerLog, CompilerOutcome
 from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import ModelLog
-from tfx_loop.edge.edgetpu_compiler.toolchain.output import Output, check_output
+from tfx_loop.edge.edgetpu_compiler.toolchain.output_check import CompilerOutput, check_output
 
 # Its own timer came with version 16; ours ends it in any case.
 _FIRST_WITH_TIMER = 16
@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compiled:
+class CompiledModel:
     """One model that was compiled and checked.
 
     Attributes:
@@ -61,7 +61,7 @@ class Compilation:
     """
 
     compiler: Compiler
-    models: tuple[Compiled, ...]
+    models: tuple[CompiledModel, ...]
     log: CompilerLog
     seconds: float
 
@@ -93,7 +93,7 @@ def compile_models(
         checked = [job.check_model(index, log) for index in range(len(models))]
         out_dir.mkdir(parents=True, exist_ok=True)
         compiled = tuple(
-            Compiled(
+            CompiledModel(
                 source=source,
                 path=_moved(output.path, out_dir / f"{source.stem}_edgetpu.tflite"),
                 log=said,
@@ -171,14 +171,15 @@ class _Job:
                 finished,
                 cause="aborted",
             )
-        if finished.returncode != 0 or log.outcome is Outcome.FAILED:
-            why = log.reason if log.outcome is Outcome.FAILED else "the log does not say why"
+        if finished.returncode != 0 or log.outcome is CompilerOutcome.FAILED:
+            told = log.outcome is CompilerOutcome.FAILED
+            why = log.reason if told else "the log does not say why"
             raise self._failed(
                 f"exit code {finished.returncode}: {why}. Look at `loop edge` for the model.",
                 finished,
             )
 
-    def check_model(self, index: int, log: CompilerLog) -> tuple[ModelLog, Output]:
+    def check_model(self, index: int, log: CompilerLog) -> tuple[ModelLog, CompilerOutput]:
         """Returns what the log says of a model, and its output; raises unless both are good."""
         source, name = self._models[index], f"model_{index}"
         written = self._scratch / "out" / f"{name}_edgetpu.tflite"
@@ -195,7 +196,7 @@ class _Job:
                 error
             )
         said = next((m for m in log.models if Path(m.input_model).stem == name), None)
-        if log.outcome is not Outcome.COMPILED or said is None or said.mapped_share is None:
+        if log.outcome is not CompilerOutcome.COMPILED or said is None or said.mapped_share is None:
             why = log.reason or f"it does not name {source.name}"
             raise self._failed(
                 f"a log that is not understood: {why}. Whether anything maps is unknown; use a "

@@ -1,4 +1,4 @@
-"""Where is `edgetpu_compiler`, and how is it run?
+"""`edgetpu_compiler`: where it is found and how it is run.
 
 The compiler is a closed binary for x86-64 Linux. It is looked for by setting, on the PATH, and in
 the container image that `docker/edgetpu.Dockerfile` builds.

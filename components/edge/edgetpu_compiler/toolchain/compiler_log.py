@@ -1,4 +1,4 @@
-"""What does the log of `edgetpu_compiler` say, of any version, and is it certain?
+"""The log of `edgetpu_compiler`, of any version, read with its doubts.
 
 The compiler is closed and its log is free text that changed between 2.0, 14.1, 15.0 and 16.0. So
 the parser looks for sentences, not for positions, and a log that does not state its outcome in
@@ -34,7 +34,7 @@ _BANNER = re.compile(r"edge tpu compiler version\s+(\d+(?:\.\d+)*)", re.IGNORECA
 _COMPILED = re.compile(r"models? compiled successfully in\s+(\d+)\s*ms", re.IGNORECASE)
 
 
-class Outcome(str, Enum):
+class CompilerOutcome(str, Enum):
     """What the log says became of the compilation."""
 
     COMPILED = "compiled"
@@ -55,7 +55,7 @@ class CompilerLog:
         messages: Lines that name an error, at most 20.
     """
 
-    outcome: Outcome
+    outcome: CompilerOutcome
     reason: str
     version: str
     compile_ms: int | None
@@ -88,9 +88,9 @@ def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
     models = with_tables(models_in(lines), operation_logs)
     stated, sentence = _stated_outcome(lines)
     outcome, reason = stated, sentence
-    if stated is Outcome.COMPILED:
+    if stated is CompilerOutcome.COMPILED:
         doubt = _doubt(version, models)
-        outcome, reason = (Outcome.UNKNOWN, doubt) if doubt else (stated, "")
+        outcome, reason = (CompilerOutcome.UNKNOWN, doubt) if doubt else (stated, "")
     return CompilerLog(
         outcome=outcome,
         reason=reason,
@@ -120,15 +120,15 @@ def to_json(log: CompilerLog) -> dict[str, Any]:
     }
 
 
-def _stated_outcome(lines: list[str]) -> tuple[Outcome, str]:
-    outcome, reason = Outcome.UNKNOWN, "the log does not say what became of the compilation"
+def _stated_outcome(lines: list[str]) -> tuple[CompilerOutcome, str]:
+    outcome, reason = CompilerOutcome.UNKNOWN, "the log does not say what became of the compilation"
     for line in lines:
         if _COMPILED.search(line) or line.lower().startswith("compilation succeeded"):
-            outcome, reason = Outcome.COMPILED, ""
+            outcome, reason = CompilerOutcome.COMPILED, ""
         elif _is_failure(line):
             # The first sentence tells more than the "Compilation failed!" that follows it.
-            reason = reason if outcome is Outcome.FAILED else line
-            outcome = Outcome.FAILED
+            reason = reason if outcome is CompilerOutcome.FAILED else line
+            outcome = CompilerOutcome.FAILED
     return outcome, reason
 
 

@@ -1,4 +1,4 @@
-"""What does the report say when the compiler has spoken?"""
+"""The report of a model that the compiler compiled."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from tfx_loop.contracts.edgetpu_report import (
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
 from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
-from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import Compilation, Compiled
+from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import Compilation, CompiledModel
 
 
 def report_of_compilation(
     compilation: Compilation,
-    compiled: Compiled,
+    compiled: CompiledModel,
     analysis: Analysis,
     *,
     minimum_share: float,
@@ -50,7 +50,7 @@ def report_of_compilation(
     )
 
 
-def _content(compilation: Compilation, compiled: Compiled) -> dict[str, Any]:
+def _content(compilation: Compilation, compiled: CompiledModel) -> dict[str, Any]:
     summary = compiled.summary
     log = dataclasses.replace(compilation.log, models=(compiled.log,))
     return {

@@ -1,4 +1,4 @@
-"""What does the compiler's log say of one model: sizes, memory, which operators are mapped?"""
+"""The compiler's log of one model: sizes, memory, and which operators are mapped."""
 
 import dataclasses
 import os

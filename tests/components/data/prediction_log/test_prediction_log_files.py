@@ -14,7 +14,7 @@ from log_rows import DAY_MS, START_MS, batch_of
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log import writer as writer_module
-from tfx_loop.data.prediction_log.reader import Losses, read_window, unify
+from tfx_loop.data.prediction_log.reader import LogLosses, read_window, unify
 from tfx_loop.data.prediction_log.segment import parse_segment
 from tfx_loop.data.prediction_log.writer import END_OF_STREAM, PredictionLogWriter
 
@@ -46,7 +46,7 @@ def test_rows_are_on_disk_before_the_writer_is_closed(tmp_path):
     append(log, batch_of("b", 1))
     window = read(tmp_path)
     assert ids(window) == [("a", 0), ("a", 1), ("b", 0)]
-    assert window.losses == Losses()
+    assert window.losses == LogLosses()
 
 
 def test_segments_lie_by_model_and_event_day(tmp_path):
@@ -89,7 +89,7 @@ def test_segments_roll_by_size_and_open_files_are_bounded(tmp_path):
     assert len(segments(tmp_path)) > 4
     window = read(tmp_path)
     assert len(window.table) == 40
-    assert window.losses == Losses()
+    assert window.losses == LogLosses()
 
 
 def test_a_repeated_request_counts_once_and_the_first_answer_wins(tmp_path):
@@ -115,7 +115,7 @@ def test_a_window_without_rows_or_folder_has_no_rows(tmp_path):
         window = read(directory)
         assert len(window.table) == 0
         assert "request_id" in window.table.schema.names
-        assert window.losses == Losses()
+        assert window.losses == LogLosses()
 
 
 def test_a_model_name_with_a_path_is_refused(tmp_path):
@@ -229,7 +229,7 @@ def test_many_threads_lose_nothing(tmp_path):
         thread.join()
     window = read(tmp_path)
     assert len(window.table) == 800
-    assert window.losses == Losses()
+    assert window.losses == LogLosses()
 
 
 @settings(max_examples=30, deadline=None)

@@ -8,7 +8,7 @@ from time_limits import seconds
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.deployment.model_server.versions import (
     LoadRetries,
-    State,
+    ServingState,
     VersionFolder,
     Versions,
     list_versions,
@@ -57,7 +57,7 @@ def test_the_newest_version_serves_and_the_old_one_ends():
     assert folders.poll() == 1
     folders.add(2, 10)
     assert folders.poll() == 10
-    assert folders.states() == {1: State.END, 10: State.AVAILABLE}
+    assert folders.states() == {1: ServingState.END, 10: ServingState.AVAILABLE}
     assert folders.loads == [1, 10]
 
 
@@ -78,9 +78,9 @@ def test_a_broken_version_leaves_the_old_one_serving_and_is_not_tried_forever():
         assert folders.poll() == 1
     assert folders.loads == [1, 2]
     status = folders.versions.status(2)
-    assert status.state is State.END
+    assert status.state is ServingState.END
     assert "no saved_model.pb" in status.error
-    assert folders.states()[1] is State.AVAILABLE
+    assert folders.states()[1] is ServingState.AVAILABLE
 
 
 def test_the_newest_loadable_version_serves_when_the_newest_is_broken():
@@ -95,17 +95,17 @@ def test_retries_wait_and_are_counted():
     folders.add(1)
     folders.broken[1] = "x"
     folders.poll()
-    assert folders.states() == {1: State.LOADING}
+    assert folders.states() == {1: ServingState.LOADING}
     folders.poll()
     assert folders.loads == [1]
     for now in (10, 20, 30, 40):
         folders.now = now
         folders.poll()
     assert folders.loads == [1, 1, 1]
-    assert folders.states() == {1: State.END}
+    assert folders.states() == {1: ServingState.END}
 
 
-def test_a_mended_version_is_tried_again():
+def test_a_fixed_version_is_tried_again():
     folders = Folders()
     folders.add(1, identity=(1,))
     folders.broken[1] = "x"
@@ -125,7 +125,7 @@ def test_a_version_that_vanishes_is_replaced_only_when_another_can_serve():
     assert folders.poll() == 2
     folders.there[1] = saved
     assert folders.poll() == 1
-    assert folders.states() == {1: State.AVAILABLE, 2: State.END}
+    assert folders.states() == {1: ServingState.AVAILABLE, 2: ServingState.END}
 
 
 def test_another_version_than_the_serving_one_is_not_found():
@@ -156,7 +156,7 @@ def test_the_old_version_answers_while_the_new_one_loads():
     thread.start()
     assert loading.wait(seconds(5))
     assert versions.get()[0] == 1
-    assert versions.status(2).state is State.LOADING
+    assert versions.status(2).state is ServingState.LOADING
     go_on.set()
     thread.join()
     assert versions.get()[0] == 2

@@ -22,10 +22,10 @@ class Answers:
 
 
 def check(answer, expected=EXPECTED):
-    from tfx_loop.deployment.serving_pusher.golden import Golden, check_answers
+    from tfx_loop.deployment.serving_pusher.golden import GoldenRequests, check_answers
 
     client = Answers(answer)
-    check_answers(client, 3, Golden(instances=[b"one", b"two"], expected=expected))
+    check_answers(client, 3, GoldenRequests(instances=[b"one", b"two"], expected=expected))
     return client.asked
 
 

@@ -11,7 +11,7 @@ import pytest
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
-from tfx_loop.deployment.serving_pusher.push import Push, push
+from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
 
 NAME = "flights"
 
@@ -97,7 +97,7 @@ class Desk:
             "run_id": run_id,
             "load_timeout_seconds": 5,
         }
-        return Push(**{**values, **changes})
+        return ServerPushOrder(**{**values, **changes})
 
     def push(self, *args, check=None, **changes):
         return push(

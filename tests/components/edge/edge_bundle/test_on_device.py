@@ -123,7 +123,7 @@ def test_predictions_take_real_values(tmp_path, base, bundles):
     assert model.labels == ["one", "b", "c"]
 
 
-def test_a_bundle_is_fetched_once_and_mended(tmp_path, base, bundles):
+def test_a_bundle_is_fetched_once_and_fixed(tmp_path, base, bundles):
     folder = fetch(str(base), bundles[0].digest, tmp_path / "cache")
     (folder / "tflite").write_bytes(b"rot")
     assert fetch(str(base), bundles[0].digest, tmp_path / "cache") == folder

@@ -16,7 +16,7 @@ from tfx_loop.edge.edge_bundle import record
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.on_device import POINTER, Model, resolve
 from tfx_loop.edge.edge_bundle.publish import promote, publish, read_rollout, roll_back
-from tfx_loop.edge.edge_bundle.rollout import State
+from tfx_loop.edge.edge_bundle.rollout import RolloutState
 from tfx_loop.edge.edge_bundle.store import FolderStore, open_store
 
 # A child that is forked runs one publication and may be killed in it; TensorFlow is not loaded.
@@ -54,7 +54,7 @@ def names_below(base):
 def test_a_bundle_is_published_promoted_and_rolled_back(tmp_path, bundles):
     store = open_store(str(tmp_path))
     first = publish(bundles[0], store, model_uri="/models/1", run_id="run-1", now_ms=now)
-    assert (first.version, first.state, first.stage) == (1, State.CANDIDATE, 1)
+    assert (first.version, first.state, first.stage) == (1, RolloutState.CANDIDATE, 1)
     promote(store, 1, to_stage=4, now_ms=now)
     second = publish(bundles[1], store, run_id="run-2", now_ms=now)
     pointer = pointer_of(tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.edge.edge_bundle import record, rollout
 from tfx_loop.edge.edge_bundle.on_device import BundleError, device_fraction, resolve
-from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Rollout, Stage, State
+from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Rollout, RolloutState, Stage
 
 EMPTY = Rollout(name="digits")
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -45,7 +45,7 @@ def test_a_version_reaches_stage_after_stage():
     assert tenth < on(current, 2)
     current = rollout.promoted(current, 2, now_ms=5)
     assert (current.stable.version, current.candidate) == (2, None)
-    assert current.release(1).state is State.RETIRED
+    assert current.release(1).state is RolloutState.RETIRED
     assert current.stable.replaced == 1
     assert on(current, 2) == on(current, 2, "a group without stage") == set(DEVICES)
 
@@ -98,8 +98,8 @@ def test_whatever_happens_devices_find_a_published_version(todo):
             assert current == before
             continue
         states = [r.state for r in current.releases]
-        assert states.count(State.STABLE) <= 1
-        assert states.count(State.CANDIDATE) <= 1
+        assert states.count(RolloutState.STABLE) <= 1
+        assert states.count(RolloutState.CANDIDATE) <= 1
         assert [e.revision for e in current.history] == list(range(1, current.revision + 1))
         assert current.history[: before.revision] == before.history
         if before.stable:
@@ -136,7 +136,7 @@ def test_publishing_the_same_bundle_again_changes_nothing():
 
 def test_a_newer_candidate_supersedes_and_nobody_is_lost():
     current = publish(two_versions(), C)
-    assert current.release(2).state is State.SUPERSEDED
+    assert current.release(2).state is RolloutState.SUPERSEDED
     assert (current.candidate.version, current.stable.version) == (3, 1)
     assert on(current, 2, "canary") == set()
 
@@ -146,7 +146,7 @@ def test_a_resumed_run_does_not_undo_a_roll_back():
     current = rollout.rolled_back(current, 2, reason="hot", now_ms=3)
     again, release = rollout.published(current, B, run_id="run-7", now_ms=4)
     assert again == current
-    assert release.state is State.ROLLED_BACK
+    assert release.state is RolloutState.ROLLED_BACK
     by_another, release = rollout.published(current, B, run_id="run-8", now_ms=4)
     assert (release.version, by_another.candidate.version) == (3, 3)
 

@@ -11,7 +11,7 @@ from fake_compiler import copying, write_compiler
 from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings, find
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import Outcome
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerOutcome
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_megabytes_of_output_are_not_kept(tmp_path):
     {copying(twin()).strip()}
     """.replace("\n    ", "\n")
     result = compile_with(tmp_path, source(), body)
-    assert result.log.outcome is Outcome.COMPILED
+    assert result.log.outcome is CompilerOutcome.COMPILED
 
 
 def test_what_is_kept_of_the_output_is_its_beginning_and_its_end(tmp_path, model):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.toolchain.output import check_output
+from tfx_loop.edge.edgetpu_compiler.toolchain.output_check import check_output
 
 pytestmark = needs_pairs
 NAMES = sorted(p.stem.removesuffix("_edgetpu") for p in FOLDER.glob("*_edgetpu.tflite"))

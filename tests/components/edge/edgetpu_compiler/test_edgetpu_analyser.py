@@ -22,7 +22,7 @@ from tfx_loop.contracts.edgetpu_report import (
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.compiled import ExecutableType
 from tfx_loop.edge.edgetpu_compiler.graph.partition import (
-    Run,
+    PartitionRun,
     count_subgraphs,
     on_edge_tpu,
     partition,
@@ -32,7 +32,7 @@ from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
     analysis_content,
     report_of_analysis,
 )
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode, MappingStatus
 from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 from tfx_loop.models.tflite.reading import read_model
 
@@ -64,9 +64,9 @@ def test_what_comes_after_the_break_stays_on_the_cpu() -> None:
     analysis = analyse(content)
     assert statuses(content) == "mmnnn"
     assert [operator.code for operator in analysis.operators[2:]] == [
-        Code.OPERATION,
-        Code.AFTER_THE_FIRST_SUBGRAPH,
-        Code.AFTER_THE_FIRST_SUBGRAPH,
+        MappingCode.OPERATION,
+        MappingCode.AFTER_THE_FIRST_SUBGRAPH,
+        MappingCode.AFTER_THE_FIRST_SUBGRAPH,
     ]
     assert analysis.subgraphs == 1
 
@@ -123,9 +123,9 @@ def test_what_depends_on_an_unknown_operator_is_unknown() -> None:
     content = chain("CONV_2D", "DOUBT", "CONV_2D", "ELU", "CONV_2D", "DOUBT")
     assert statuses(content) == "muunnn"
     analysis = analyse(content)
-    assert analysis.operators[2].code is Code.UNCERTAIN_NEIGHBOUR
-    assert analysis.operators[4].code is Code.AFTER_THE_FIRST_SUBGRAPH
-    assert analysis.operators[5].code is Code.AFTER_THE_FIRST_SUBGRAPH
+    assert analysis.operators[2].code is MappingCode.UNCERTAIN_NEIGHBOUR
+    assert analysis.operators[4].code is MappingCode.AFTER_THE_FIRST_SUBGRAPH
+    assert analysis.operators[5].code is MappingCode.AFTER_THE_FIRST_SUBGRAPH
 
 
 def test_a_model_that_begins_with_doubt() -> None:
@@ -145,7 +145,7 @@ def test_a_shape_computed_at_run_time_ends_the_compilation() -> None:
     )
     analysis = analyse(builder.content(output))
     assert analysis.mapped_share == 0
-    assert analysis.operators[0].code is Code.MODEL_REFUSED
+    assert analysis.operators[0].code is MappingCode.MODEL_REFUSED
     assert "computed at run time" in analysis.refused
 
 
@@ -248,9 +248,9 @@ def test_one_subgraph_is_the_first_of_several(drawn: tuple[Subgraph, list[bool]]
 def test_the_partition_of_a_known_graph() -> None:
     graph = graph_of([set(), {0}, {0}, {1, 2}, {2}])
     assert partition(graph, [True, False, True, True, True]) == [
-        Run(True, (0, 2, 4)),
-        Run(False, (1,)),
-        Run(True, (3,)),
+        PartitionRun(True, (0, 2, 4)),
+        PartitionRun(False, (1,)),
+        PartitionRun(True, (3,)),
     ]
 
 
@@ -357,16 +357,16 @@ def test_no_pair_is_falsely_mapped_and_all_but_one_in_a_hundred_agree(path) -> N
     left = {
         name
         for operator in analyse(path).operators
-        if operator.status is Status.NOT_MAPPED
+        if operator.status is MappingStatus.NOT_MAPPED
         for name in operator.outputs
     }
     operators = analyse(source(path.stem.removesuffix("_edgetpu"))).operators
     wrong = [
         operator
         for operator in operators
-        if (operator.status is Status.MAPPED) == bool(left & set(operator.outputs))
+        if (operator.status is MappingStatus.MAPPED) == bool(left & set(operator.outputs))
     ]
-    assert not [operator for operator in wrong if operator.status is Status.MAPPED]
+    assert not [operator for operator in wrong if operator.status is MappingStatus.MAPPED]
     assert len(wrong) <= len(operators) / 100
 
 

@@ -6,7 +6,7 @@ from tflite_builder import run_tflite
 
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepare
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Status
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 from tfx_loop.models.tflite.reading import read_model
 
 pytestmark = pytest.mark.tensorflow
@@ -69,10 +69,10 @@ def test_prepared_it_maps_whole_and_computes_the_same(
     assert analyse(before).mapped_share < 0.5
     prepared = prepare(before)
     analysis = analyse(prepared.content)
-    assert [operator.status for operator in analysis.operators] == [Status.MAPPED] * len(
+    assert [operator.status for operator in analysis.operators] == [MappingStatus.MAPPED] * len(
         analysis.operators
     )
-    assert not prepared.left
+    assert not prepared.obstacles
     for row in rows(30):
         expected = run_tflite(before, row[None])[0]
         np.testing.assert_allclose(quantised(prepared.content, row[None]), expected, atol=1e-6)

@@ -12,21 +12,21 @@ from tflite_builder import TfliteBuilder, random_values, run_tflite
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import (
-    EndType,
-    Prepared,
+    InterfaceType,
+    PreparedModel,
     RewriteKind,
     prepare,
     prepare_file,
     prepared_share,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code
+from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode
 from tfx_loop.models.tflite.reading import read_model
 
 SHAPE = [1, 4, 4, 8]
 
 
-def kinds(prepared: Prepared) -> list[str]:
+def kinds(prepared: PreparedModel) -> list[str]:
     return [rewrite.kind.value for rewrite in prepared.rewrites]
 
 
@@ -116,7 +116,7 @@ def test_leaky_relu_is_a_prelu(
     before = builder.content(output)
     prepared = prepare(before)
     assert operations(prepared.content) == [("PRELU", 1)]
-    assert analyse(before).operators[0].code is Code.OPERATION
+    assert analyse(before).operators[0].code is MappingCode.OPERATION
     assert analyse(prepared.content).mapped_share == 1
     dtype = np.int8 if type_name == "INT8" else np.uint8
     values = np.arange(256).astype(np.uint8).view(dtype).reshape(1, 8, 8, 4)
@@ -156,7 +156,7 @@ def test_unequal_split_v_is_left_alone() -> None:
     assert prepare(content).content == content
 
 
-def float_ends(inner: str = "INT8") -> bytes:
+def float_interface(inner: str = "INT8") -> bytes:
     builder = TfliteBuilder()
     zero = -5 if inner == "INT8" else 123
     source = builder.input(SHAPE, "FLOAT32", name="image")
@@ -171,14 +171,16 @@ def float_ends(inner: str = "INT8") -> bytes:
 
 
 @pytest.mark.parametrize("inner", ["INT8", "UINT8"])
-@pytest.mark.parametrize("ends", list(EndType))
-def test_float_ends_become_eight_bit_and_the_numbers_stay(inner: str, ends: EndType) -> None:
-    before = float_ends(inner)
-    prepared = prepare(before, ends=ends)
+@pytest.mark.parametrize("interface", list(InterfaceType))
+def test_float_interface_become_eight_bit_and_the_numbers_stay(
+    inner: str, interface: InterfaceType
+) -> None:
+    before = float_interface(inner)
+    prepared = prepare(before, interface=interface)
     assert kinds(prepared) == ["eight_bit_input", "eight_bit_output"]
     graph = read_model(prepared.content).main
     source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    wanted = inner if ends is EndType.AS_INSIDE else ends.value.upper()
+    wanted = inner if interface is InterfaceType.AS_INSIDE else interface.value.upper()
     assert (source.type, output.type) == (wanted, wanted)
     assert (source.name, output.name) == ("image", "probability")
     assert analyse(prepared.content).mapped_share == 1
@@ -190,17 +192,21 @@ def test_float_ends_become_eight_bit_and_the_numbers_stay(inner: str, ends: EndT
     np.testing.assert_allclose(back, run_tflite(before, values)[0], atol=1e-6)
 
 
-def test_the_signature_follows_the_ends() -> None:
+def test_the_signature_follows_the_interface() -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=prepare(float_ends()).content)
+    interpreter = Interpreter(model_content=prepare(float_interface()).content)
     runner = interpreter.get_signature_runner("serving_default")
     answer = runner(image=random_values(SHAPE))
     assert answer["probability"].dtype == np.int8
 
 
-@pytest.mark.parametrize(("have", "want"), [("INT8", EndType.UINT8), ("UINT8", EndType.INT8)])
-def test_eight_bit_ends_change_their_sign_on_request(have: str, want: EndType) -> None:
+@pytest.mark.parametrize(
+    ("have", "want"), [("INT8", InterfaceType.UINT8), ("UINT8", InterfaceType.INT8)]
+)
+def test_eight_bit_inputs_and_outputs_change_their_sign_on_request(
+    have: str, want: InterfaceType
+) -> None:
     builder = TfliteBuilder()
     zero = 0 if have == "INT8" else 128
     source = builder.input(SHAPE, have, zero_point=zero)
@@ -208,7 +214,7 @@ def test_eight_bit_ends_change_their_sign_on_request(have: str, want: EndType) -
     builder.op("RELU", [source], output, version=2)
     before = builder.content(output)
     assert prepare(before).content == before
-    prepared = prepare(before, ends=want)
+    prepared = prepare(before, interface=want)
     values = random_values(SHAPE, have)
     shifted = (values.view(np.uint8) ^ 128).view(want.value)
     expected = (run_tflite(before, values)[0].view(np.uint8) ^ 128).view(want.value)
@@ -243,9 +249,9 @@ def test_a_fixed_batch_folds_the_shapes_that_were_computed() -> None:
     assert refused.open_batch
     assert refused.mapped_share == 0
     assert {operator.code for operator in refused.operators} <= {
-        Code.OPERATION,
-        Code.DATA_TYPE,
-        Code.MODEL_REFUSED,
+        MappingCode.OPERATION,
+        MappingCode.DATA_TYPE,
+        MappingCode.MODEL_REFUSED,
     }
     prepared = prepare(before)
     assert kinds(prepared) == ["batch_fixed"] + ["shape_folded"] * 3
@@ -260,7 +266,7 @@ def test_a_fixed_batch_folds_the_shapes_that_were_computed() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [float_ends, open_batch, lambda: transpose_conv(4, 1), lambda: transpose_conv(4)]
+    "make", [float_interface, open_batch, lambda: transpose_conv(4, 1), lambda: transpose_conv(4)]
 )
 def test_a_prepared_model_needs_no_preparation(make) -> None:  # type: ignore[no-untyped-def]
     once = prepare(make())
@@ -278,8 +284,8 @@ def test_what_cannot_be_changed_exactly_is_left_and_said() -> None:
     content = builder.content(output)
     prepared = prepare(content)
     assert prepared.content == content
-    assert [line.split(" ")[0] for line in prepared.left] == ["EXP", "t0"]
-    assert "batch of 2" in prepared.left[1]
+    assert [line.split(" ")[0] for line in prepared.obstacles] == ["EXP", "t0"]
+    assert "batch of 2" in prepared.obstacles[1]
 
 
 def test_exp_of_floats_written_as_2_is_1() -> None:
@@ -290,7 +296,7 @@ def test_exp_of_floats_written_as_2_is_1() -> None:
     before = builder.content(output)
     prepared = prepare(before)
     assert operations(prepared.content) == [("EXP", 1)]
-    assert len(prepared.left) == 2
+    assert len(prepared.obstacles) == 2
     values = random_values([1, 4], "FLOAT32")
     np.testing.assert_array_equal(
         run_tflite(before, values)[0], run_tflite(prepared.content, values)[0]
@@ -350,7 +356,7 @@ def test_an_operator_without_its_options_is_one_error() -> None:
 @given(st.data())
 @settings(max_examples=100)
 def test_a_broken_file_is_one_error_or_is_prepared(data: st.DataObject) -> None:
-    content = bytearray(float_ends())
+    content = bytearray(float_interface())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ModelError):

@@ -14,13 +14,20 @@ from tflite_builder import TfliteBuilder
 from tfx_loop.edge.edgetpu_compiler.rules import rules as rules_module
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.checks import CHECKS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import Code, Status, edge_tpu_rules, rules_from
+from tfx_loop.edge.edgetpu_compiler.rules.rules import (
+    MappingCode,
+    MappingStatus,
+    edge_tpu_rules,
+    rules_from,
+)
 from tfx_loop.models.tflite.schema import enum_names
 
 RULES_FILE = Path(rules_module.__file__).with_name("rules.json")
 
 
-def conv(kind: str = "CONV_2D", *, bias: bool = True, **changes: Any) -> tuple[Status, Code]:
+def conv(
+    kind: str = "CONV_2D", *, bias: bool = True, **changes: Any
+) -> tuple[MappingStatus, MappingCode]:
     builder = TfliteBuilder()
     data = builder.input(changes.pop("shape", [1, 8, 8, 4]))
     weights_shape = changes.pop("weights", (6, 3, 3, 4) if kind == "CONV_2D" else (1, 3, 3, 4))
@@ -43,26 +50,28 @@ def conv(kind: str = "CONV_2D", *, bias: bool = True, **changes: Any) -> tuple[S
 
 
 def test_convolutions() -> None:
-    assert conv() == (MAPPED, Code.SUPPORTED)
-    assert conv(bias=False) == (MAPPED, Code.SUPPORTED)
-    assert conv(fusedActivationFunction=3) == (MAPPED, Code.SUPPORTED)
-    assert conv(scales=[0.1] * 6) == (MAPPED, Code.SUPPORTED), "a scale a channel"
-    assert conv(dilationWFactor=2, dilationHFactor=2) == (MAPPED, Code.SUPPORTED)
-    assert conv(dilationWFactor=2) == (NOT_MAPPED, Code.LIMITATION)
-    assert conv("DEPTHWISE_CONV_2D") == (MAPPED, Code.SUPPORTED)
-    assert conv("DEPTHWISE_CONV_2D", dilationHFactor=4) == (NOT_MAPPED, Code.LIMITATION)
-    assert conv(computed=True) == (NOT_MAPPED, Code.CONSTANT_PARAMETERS)
-    assert conv(weights=(6, 3, 3, 2)) == (UNKNOWN, Code.LIMITATION), "grouped"
-    assert conv(shape=[4, 8, 8, 4], out=[4, 8, 8, 6]) == (NOT_MAPPED, Code.RANK), "a batch of 4"
-    assert conv(dtype=np.float32, scales=()) == (NOT_MAPPED, Code.DATA_TYPE)
+    assert conv() == (MAPPED, MappingCode.SUPPORTED)
+    assert conv(bias=False) == (MAPPED, MappingCode.SUPPORTED)
+    assert conv(fusedActivationFunction=3) == (MAPPED, MappingCode.SUPPORTED)
+    assert conv(scales=[0.1] * 6) == (MAPPED, MappingCode.SUPPORTED), "a scale a channel"
+    assert conv(dilationWFactor=2, dilationHFactor=2) == (MAPPED, MappingCode.SUPPORTED)
+    assert conv(dilationWFactor=2) == (NOT_MAPPED, MappingCode.LIMITATION)
+    assert conv("DEPTHWISE_CONV_2D") == (MAPPED, MappingCode.SUPPORTED)
+    assert conv("DEPTHWISE_CONV_2D", dilationHFactor=4) == (NOT_MAPPED, MappingCode.LIMITATION)
+    assert conv(computed=True) == (NOT_MAPPED, MappingCode.CONSTANT_PARAMETERS)
+    assert conv(weights=(6, 3, 3, 2)) == (UNKNOWN, MappingCode.LIMITATION), "grouped"
+    assert conv(shape=[4, 8, 8, 4], out=[4, 8, 8, 6]) == (NOT_MAPPED, MappingCode.RANK), (
+        "a batch of 4"
+    )
+    assert conv(dtype=np.float32, scales=()) == (NOT_MAPPED, MappingCode.DATA_TYPE)
 
 
 def test_versions() -> None:
-    assert conv(version=5) == (MAPPED, Code.SUPPORTED)
-    assert conv(version=6) == (NOT_MAPPED, Code.MODEL_REFUSED)
-    assert conv("DEPTHWISE_CONV_2D", version=9) == (UNKNOWN, Code.OPERATION_VERSION)
-    assert one("RELU", [1, 4], [1, 4], version=2) == (MAPPED, Code.SUPPORTED)
-    assert one("RELU", [1, 4], [1, 4], version=9) == (UNKNOWN, Code.OPERATION_VERSION)
+    assert conv(version=5) == (MAPPED, MappingCode.SUPPORTED)
+    assert conv(version=6) == (NOT_MAPPED, MappingCode.MODEL_REFUSED)
+    assert conv("DEPTHWISE_CONV_2D", version=9) == (UNKNOWN, MappingCode.OPERATION_VERSION)
+    assert one("RELU", [1, 4], [1, 4], version=2) == (MAPPED, MappingCode.SUPPORTED)
+    assert one("RELU", [1, 4], [1, 4], version=9) == (UNKNOWN, MappingCode.OPERATION_VERSION)
 
 
 @pytest.mark.parametrize(("op", "version"), [("EXP", 2), ("QUANTIZE", 3), ("TRANSPOSE_CONV", 4)])
@@ -92,7 +101,7 @@ def test_a_version_that_the_compiler_cannot_read_takes_the_whole_model_down(
     ("type_name", "expected"),
     [("INT8", MAPPED), ("UINT8", MAPPED), ("INT16", NOT_MAPPED), ("FLOAT32", NOT_MAPPED)],
 )
-def test_data_types(type_name: str, expected: Status) -> None:
+def test_data_types(type_name: str, expected: MappingStatus) -> None:
     assert one("LOGISTIC", [1, 4], [1, 4], type_name=type_name)[0] is expected
 
 
@@ -100,24 +109,26 @@ def test_a_byte_without_a_scale_is_not_quantised() -> None:
     builder = TfliteBuilder()
     source = builder.input([1, 4], scale=None)
     output = builder.op("RELU", [source], builder.tensor([1, 4]))
-    assert judged(builder, output) == (NOT_MAPPED, Code.DATA_TYPE)
+    assert judged(builder, output) == (NOT_MAPPED, MappingCode.DATA_TYPE)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [("INT8", "UINT8", MAPPED), ("FLOAT32", "INT8", NOT_MAPPED), ("INT8", "INT16", NOT_MAPPED)],
 )
-def test_quantize_needs_eight_bits_on_both_sides(before: str, after: str, expected: Status) -> None:
+def test_quantize_needs_eight_bits_on_both_sides(
+    before: str, after: str, expected: MappingStatus
+) -> None:
     result = one("QUANTIZE", [1, 4], [1, 4], type_name=before, out_type=after)
     assert result[0] is expected
 
 
 def test_only_three_innermost_dimensions_may_be_above_one() -> None:
     assert one("RELU", [1, 1, 2, 3, 4], [1, 1, 2, 3, 4])[0] is MAPPED
-    assert one("RELU", [1, 2, 2, 3, 4], [1, 2, 2, 3, 4]) == (NOT_MAPPED, Code.RANK)
+    assert one("RELU", [1, 2, 2, 3, 4], [1, 2, 2, 3, 4]) == (NOT_MAPPED, MappingCode.RANK)
     assert one("RESHAPE", [1, 4, 4, 8], [1, 4, 1, 4, 1, 8], [1, 4, 1, 4, 1, 8]) == (
         NOT_MAPPED,
-        Code.RANK,
+        MappingCode.RANK,
     )
     assert one("RELU", [4, 4, 8], [4, 4, 8])[0] is MAPPED
 
@@ -127,7 +138,7 @@ def test_an_open_shape_does_not_map(signature: list[int]) -> None:
     builder = TfliteBuilder()
     source = builder.input([1, 1, 1, 3], signature=signature)
     output = builder.op("RELU", [source], builder.tensor([1, 1, 1, 3]))
-    assert judged(builder, output) == (NOT_MAPPED, Code.DYNAMIC_SHAPE)
+    assert judged(builder, output) == (NOT_MAPPED, MappingCode.DYNAMIC_SHAPE)
 
 
 def test_an_open_batch_is_read_as_one_and_said() -> None:
@@ -143,7 +154,7 @@ def test_an_open_batch_is_read_as_one_and_said() -> None:
     "op", ["LEAKY_RELU", "HARD_SWISH", "ELU", "DEPTH_TO_SPACE", "ARG_MAX", "CAST", "GATHER_ND"]
 )
 def test_operations_that_are_not_in_the_table_do_not_map(op: str) -> None:
-    assert one(op, [1, 4, 4, 8], [1, 4, 4, 8]) == (NOT_MAPPED, Code.OPERATION)
+    assert one(op, [1, 4, 4, 8], [1, 4, 4, 8]) == (NOT_MAPPED, MappingCode.OPERATION)
 
 
 def test_a_custom_operator_does_not_map_and_keeps_its_name() -> None:
@@ -161,7 +172,7 @@ def test_pools_take_no_activation(op: str) -> None:
         assert one(op, [1, 4, 4, 8], [1, 2, 2, 8], table=table)[0] is expected
 
 
-def concatenation(*constants: Sequence[float]) -> tuple[Status, Code]:
+def concatenation(*constants: Sequence[float]) -> tuple[MappingStatus, MappingCode]:
     builder = TfliteBuilder()
     inputs = [builder.input([1, 4])]
     inputs += [
@@ -175,11 +186,11 @@ def concatenation(*constants: Sequence[float]) -> tuple[Status, Code]:
 def test_a_concatenated_constant_is_zero_padding() -> None:
     assert concatenation()[0] is MAPPED
     assert concatenation([5, 5, 5, 5])[0] is MAPPED, "zero in its own scale"
-    assert concatenation([5, 5, 5, 0]) == (NOT_MAPPED, Code.LIMITATION)
-    assert concatenation([5] * 4, [5] * 4) == (NOT_MAPPED, Code.LIMITATION)
+    assert concatenation([5, 5, 5, 0]) == (NOT_MAPPED, MappingCode.LIMITATION)
+    assert concatenation([5] * 4, [5] * 4) == (NOT_MAPPED, MappingCode.LIMITATION)
 
 
-def fully_connected(shape: Sequence[int], rows: Sequence[int], **fields: Any) -> Status:
+def fully_connected(shape: Sequence[int], rows: Sequence[int], **fields: Any) -> MappingStatus:
     builder = TfliteBuilder()
     weights = builder.constant(np.ones((5, shape[-1])), np.int8, scales=[0.1])
     output = builder.tensor([*rows, 5])
@@ -224,7 +235,10 @@ def test_reductions() -> None:
     assert one("MEAN", [1, 64, 128, 3], [1, 3], [1, 2], table=mean)[0] is MAPPED
     assert one("MEAN", [1, 112, 112, 32], [1, 32], [1, 2], table=mean)[0] is MAPPED
     assert one("MEAN", [1, 128, 128, 3], [1, 3], [1, 2], table=mean)[0] is UNKNOWN
-    assert one("MEAN", [1, 256, 128, 3], [1, 3], [1, 2], table=mean) == (NOT_MAPPED, Code.SIZE)
+    assert one("MEAN", [1, 256, 128, 3], [1, 3], [1, 2], table=mean) == (
+        NOT_MAPPED,
+        MappingCode.SIZE,
+    )
     for op in ("SUM", "REDUCE_MAX", "REDUCE_MIN"):
         assert one(op, shape, [1, 10], [1, 2], table=mean)[0] is MAPPED
         assert one(op, shape, [7, 7, 10], [0], table=mean)[0] is NOT_MAPPED
@@ -256,11 +270,11 @@ def test_slices_splits_and_pads() -> None:
     assert one("PACK", [4], [1, 4], table=options("Pack", axis=0))[0] is NOT_MAPPED
     pack = options("Pack", axis=2)
     assert one("PACK", [1, 4], [1, 4, 1], table=pack)[0] is MAPPED
-    assert one("PACK", [1, 10, 10, 8], [1, 10, 2, 10, 8], table=pack)[1] is Code.RANK
+    assert one("PACK", [1, 10, 10, 8], [1, 10, 2, 10, 8], table=pack)[1] is MappingCode.RANK
     assert one("PACK", [1, 64, 1025], [1, 64, 1, 1025], table=pack)[0] is UNKNOWN
 
 
-def prelu(slopes: Sequence[int]) -> Status:
+def prelu(slopes: Sequence[int]) -> MappingStatus:
     builder = TfliteBuilder()
     alpha = builder.constant(np.ones(slopes), np.int8, scales=[0.1])
     output = builder.tensor([1, 4, 4, 8])
@@ -273,7 +287,7 @@ def test_a_prelu_has_one_slope_a_channel() -> None:
     assert prelu([4, 4, 8]) is NOT_MAPPED
 
 
-def lstm(*, missing: int | None = None, time_major: bool = False) -> Status:
+def lstm(*, missing: int | None = None, time_major: bool = False) -> MappingStatus:
     builder = TfliteBuilder()
     data = builder.input([1, 28, 28])
     weights = [

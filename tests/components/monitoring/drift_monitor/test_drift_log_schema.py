@@ -3,7 +3,7 @@
 import pytest
 from counted_rows import log_rows
 
-from tfx_loop.data.prediction_log.window_files import Window, write_window
+from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
 pytestmark = pytest.mark.tensorflow
 
@@ -22,7 +22,7 @@ def breaches(tmp_path, columns, failed=0):
     from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures
 
     rows = log_rows(columns, failed=failed)
-    about = Window(window="w", start_ms=0, end_ms=1, model_name="m", rows=rows.num_rows)
+    about = LogWindow(window="w", start_ms=0, end_ms=1, model_name="m", rows=rows.num_rows)
     write_window(str(tmp_path), about, rows)
     (tmp_path / "schema.pbtxt").write_text(SCHEMA)
     schema = read_schema(str(tmp_path / "schema.pbtxt"))

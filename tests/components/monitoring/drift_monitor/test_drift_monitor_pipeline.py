@@ -37,9 +37,9 @@ def written_examples(folder, rows):
 
 
 def written_log(folder, rows):
-    from tfx_loop.data.prediction_log.window_files import Window, write_window
+    from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
-    about = Window(window="w1", start_ms=0, end_ms=1, model_name="m", rows=len(rows))
+    about = LogWindow(window="w1", start_ms=0, end_ms=1, model_name="m", rows=len(rows))
     write_window(str(folder), about, log_rows({"temp": rows}, versions={2: len(rows)}))
 
 

@@ -8,7 +8,7 @@ import pytest
 from counted_rows import counted_window, log_rows
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.window_files import ROWS_FILE, Window, write_window
+from tfx_loop.data.prediction_log.window_files import ROWS_FILE, LogWindow, write_window
 from tfx_loop.monitoring.drift.window import log_layout
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.profile_files import load, save
@@ -44,7 +44,7 @@ def test_files_of_a_profile_hold_all_of_it(reference, tmp_path):
 
 
 def written(rows, folder, vouched=None):
-    about = Window(
+    about = LogWindow(
         window="2013-04", start_ms=0, end_ms=10_000, model_name="m", rows=vouched or rows.num_rows
     )
     write_window(str(folder), about, rows)

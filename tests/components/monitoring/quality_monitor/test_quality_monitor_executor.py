@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tfx_loop.data.prediction_log.window_files import Window, write_window
+from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
@@ -48,7 +48,7 @@ def evaluate(table, folder, inputs=None):
 
     log, evaluation = PredictionLog(), standard_artifacts.ModelEvaluation()
     log.uri, evaluation.uri = str(folder / "log"), str(folder / "evaluation")
-    window = Window(
+    window = LogWindow(
         window="2013-03",
         start_ms=START_MS,
         end_ms=END_MS,
@@ -151,7 +151,7 @@ def test_coverage_delay_and_the_error_stream_go_on_from_the_window_before(tmp_pa
     full.uri = str(tmp_path / "full")
     unlabelled = table.slice(0, 250).drop(["label", "label_time_ms"])
     rows = pa.concat_tables([table.drop(["label", "label_time_ms"]), unlabelled])
-    about = Window(
+    about = LogWindow(
         window="2013-03",
         start_ms=START_MS,
         end_ms=END_MS,

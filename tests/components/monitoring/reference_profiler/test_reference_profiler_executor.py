@@ -136,7 +136,7 @@ def profile_json(artifact):
 
 def log_artifact(folder, columns, **changed):
     from tfx_loop.core.artifacts import PredictionLog
-    from tfx_loop.data.prediction_log.window_files import Window, write_window
+    from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
     count = len(columns["temp"])
     table = pa.table(
@@ -156,7 +156,7 @@ def log_artifact(folder, columns, **changed):
         }
     )
     about = {"window": "2013-04", "start_ms": 0, "end_ms": 1, "model_name": "flights"}
-    write_window(str(folder / "log"), Window(**{**about, "rows": count, **changed}), table)
+    write_window(str(folder / "log"), LogWindow(**{**about, "rows": count, **changed}), table)
     artifact = PredictionLog()
     artifact.uri = str(folder / "log")
     return artifact

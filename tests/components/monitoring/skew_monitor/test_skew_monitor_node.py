@@ -39,9 +39,9 @@ def rows():
 def written_log(folder, served):
     import pyarrow as pa
 
-    from tfx_loop.data.prediction_log.window_files import Window, write_window
+    from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
-    about = Window(window="w1", start_ms=0, end_ms=1, model_name="m", rows=len(served))
+    about = LogWindow(window="w1", start_ms=0, end_ms=1, model_name="m", rows=len(served))
     columns = {f"feature.{name}": served[name] for name in ("miles", "seconds", "payment")}
     log = pd.DataFrame({"request_id": served["trip"], "status": "ok", **columns})
     write_window(str(folder), about, pa.Table.from_pandas(log, preserve_index=False))

@@ -1,4 +1,4 @@
-"""Is what the compiler wrote a whole model, for the source that it was given?"""
+"""The check that what the compiler wrote is a whole model for its source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summa
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 from tfx_loop.models.tflite.reading import read_model
 
-_Ends = list[tuple[str, tuple[int, ...], str]]
+_Interface = list[tuple[str, tuple[int, ...], str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output:
+class CompilerOutput:
     """A file that the compiler wrote.
 
     Attributes:
@@ -26,7 +26,7 @@ class Output:
     summary: CompiledSummary
 
 
-def check_output(source: Path, written: Path) -> Output:
+def check_output(source: Path, written: Path) -> CompilerOutput:
     """Returns what the compiler wrote for a source.
 
     LiteRT's verifier reads the file; it need not know the Edge TPU's operator for that. Then the
@@ -38,14 +38,14 @@ def check_output(source: Path, written: Path) -> Output:
     _verify(written)
     before, after = read_model(source).main, read_model(written).main
     for kind in ("inputs", "outputs"):
-        expected, received = _ends(before, kind), _ends(after, kind)
+        expected, received = _interface(before, kind), _interface(after, kind)
         if expected != received:
             raise ModelError(
                 f"Expected the {kind} of {source.name}, {_shown(expected)}, in {written.name}, "
                 f"received {_shown(received)}. The compiler wrote another model."
             )
     compiled = [operator for operator in after.operators if operator.custom == EDGETPU_CUSTOM_OP]
-    return Output(path=written, custom_ops=len(compiled), summary=summarise(after))
+    return CompilerOutput(path=written, custom_ops=len(compiled), summary=summarise(after))
 
 
 def _verify(path: Path) -> None:
@@ -60,10 +60,10 @@ def _verify(path: Path) -> None:
         ) from error
 
 
-def _ends(graph: Subgraph, kind: str) -> _Ends:
+def _interface(graph: Subgraph, kind: str) -> _Interface:
     indices = graph.inputs if kind == "inputs" else graph.outputs
-    return [(tensor.name, tensor.shape, tensor.type) for tensor in graph.of(indices)]
+    return [(tensor.name, tensor.shape, tensor.type) for tensor in graph.tensors_at(indices)]
 
 
-def _shown(ends: _Ends) -> str:
-    return ", ".join(f"{name} {dtype}{list(shape)}" for name, shape, dtype in ends)
+def _shown(interface: _Interface) -> str:
+    return ", ".join(f"{name} {dtype}{list(shape)}" for name, shape, dtype in interface)

@@ -1,4 +1,4 @@
-"""What does a check look at: one operator within its graph."""
+"""One operator within its graph, as the checks look at it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Subject:
+class OperatorInGraph:
     """An operator within its graph."""
 
     graph: Subgraph

@@ -1,4 +1,4 @@
-"""What becomes of an int8 model here: compiled, or checked and left as it is?"""
+"""An int8 model compiled where the compiler is, and checked by the rules elsewhere."""
 
 import dataclasses
 from collections.abc import Sequence
