@@ -16,7 +16,7 @@ from tfx_loop.contracts.drift_report import (
 from tfx_loop.monitoring.profile.reference import (
     PROFILE_FILE,
     SAMPLE_FILE,
-    ReferenceProfile,
+    FrozenProfile,
     SampleInfo,
     to_json,
 )
@@ -47,7 +47,7 @@ def training_rows(count: int, seed: int, first_day: int, *, sign: float = 1.0) -
 def write_profile(folder: Path, rows: pd.DataFrame, fraction: float = 1.0) -> Path:
     """Writes a reference profile's two files."""
     folder.mkdir(parents=True)
-    profile = ReferenceProfile(
+    profile = FrozenProfile(
         rows_total=round(len(rows) / fraction),
         features=(),
         sample=SampleInfo(len(rows), fraction, 0),

@@ -13,12 +13,12 @@ from tfx_loop.monitoring.drift.judgement import DriftJudgement, judge
 from tfx_loop.monitoring.drift.measurement import measure, watched
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import compared_together
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 
 def assess(
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     current: WindowProfile,
     settings: DriftSettings,
     *,
@@ -66,7 +66,7 @@ def assess(
 
 
 def _whole(
-    features: Sequence[FeatureDrift], reference: ReferenceProfile, settings: DriftSettings
+    features: Sequence[FeatureDrift], reference: FrozenProfile, settings: DriftSettings
 ) -> list[Any]:
     """The features that were tested over all rows; a broken one would explain any difference."""
     tested = {f.feature for f in features if f.p_value is not None and not (f.fault or f.slice)}

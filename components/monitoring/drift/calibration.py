@@ -18,7 +18,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import effect
 from tfx_loop.monitoring.profile.counts import IntArray
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 # Two months of days: older ones say less of this season.
@@ -66,7 +66,7 @@ def season_floors(
 
 
 def with_training_floors(
-    settings: DriftSettings, reference: ReferenceProfile, trained: WindowProfile, length_ms: int
+    settings: DriftSettings, reference: FrozenProfile, trained: WindowProfile, length_ms: int
 ) -> DriftSettings:
     """Returns the settings with floors of the training rows; floors that are set go before them."""
     floors = training_floors(reference, trained, length_ms, settings.min_rows)
@@ -74,7 +74,7 @@ def with_training_floors(
 
 
 def training_floors(
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     trained: WindowProfile,
     length_ms: int,
     min_rows: int = 100,
@@ -99,7 +99,7 @@ def training_floors(
 
 
 def _floors(
-    reference: ReferenceProfile, windows: list[dict[str, IntArray]], min_rows: int
+    reference: FrozenProfile, windows: list[dict[str, IntArray]], min_rows: int
 ) -> dict[str, float]:
     found = []
     for window in windows[-MOST_WINDOWS:]:
@@ -115,7 +115,7 @@ def _floors(
 
 
 def _windows(
-    reference: ReferenceProfile, trained: WindowProfile, slice_name: str, length_ms: int
+    reference: FrozenProfile, trained: WindowProfile, slice_name: str, length_ms: int
 ) -> list[dict[str, IntArray]]:
     """Counts by feature of each window of about that length, in order of time."""
     together: dict[int, list[str]] = defaultdict(list)

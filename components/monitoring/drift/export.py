@@ -7,7 +7,7 @@ from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.telemetry import gauges, prometheus_text
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 # What a report says of a model and its windows, and two files do not have.
@@ -29,7 +29,7 @@ class Comparison:
     """
 
     report: DriftResult
-    reference: ReferenceProfile
+    reference: FrozenProfile
     current: WindowProfile
     settings: DriftSettings
 

@@ -23,7 +23,7 @@ from tfx_loop.monitoring.drift.data_faults.sample_statistics import (
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import compare
 from tfx_loop.monitoring.profile.columns import fits
-from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
@@ -32,7 +32,7 @@ _UNFIT_SHARE = 0.01
 
 
 def measure(
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     window: WindowProfile,
     settings: DriftSettings,
     *,
@@ -81,7 +81,7 @@ def measure(
     return features
 
 
-def watched(reference: ReferenceProfile, settings: DriftSettings) -> list[FeatureProfile]:
+def watched(reference: FrozenProfile, settings: DriftSettings) -> list[FeatureProfile]:
     """Returns the features that are compared, the model's score last, under its log column."""
     ignored = {*settings.ignore_features, *reference.ignored}
     profiles = [p for p in reference.features if not {p.name, p.column} & ignored]

@@ -19,14 +19,14 @@ from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.shapes import shapes_of
 from tfx_loop.monitoring.drift.window import CountedWindow
 from tfx_loop.monitoring.profile.profile_files import StoredReference
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 SOURCE = "(source)"
 
 
 def monitor(
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     window: CountedWindow,
     settings: DriftSettings,
     previous: DriftResult | None = None,
@@ -158,7 +158,7 @@ def _past(
 
 def with_parts(
     report: DriftResult,
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     window: WindowProfile,
     settings: DriftSettings,
     previous: DriftResult | None = None,

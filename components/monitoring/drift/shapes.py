@@ -18,7 +18,7 @@ from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
-from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ _DIGITS = 5
 
 def shapes_of(
     features: Sequence[FeatureDrift],
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     window: WindowProfile,
     settings: DriftSettings,
 ) -> tuple[Shape, ...]:

@@ -18,7 +18,7 @@ from tfx_loop.monitoring.drift.window import CountedWindow, check_columns
 from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.profile.beam_profile import MergeProfiles, ProfileWindow, check_rows
 from tfx_loop.monitoring.profile.layout import Layout
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 
@@ -26,7 +26,7 @@ def count_log(
     make_pipeline: Callable[[], Any],
     uri: str,
     about: LogWindow,
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     layout: Layout,
     folder: str,
 ) -> CountedWindow:

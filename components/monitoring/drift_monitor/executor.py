@@ -23,7 +23,7 @@ from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures, count_log
 from tfx_loop.monitoring.drift_monitor.settings import DriftMonitorSettings
 from tfx_loop.monitoring.profile.profile_files import load_reference
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -81,7 +81,7 @@ def read_report(given: list[types.Artifact] | None) -> DriftResult | None:
 def breaches(
     given: list[types.Artifact] | None,
     log_uri: str,
-    profile: ReferenceProfile,
+    profile: FrozenProfile,
     settings: DriftSettings,
 ) -> list[FeatureDrift]:
     """Returns the log's breaches of the data's schema; none where no schema is given."""

@@ -24,7 +24,7 @@ from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make
 from tfx_loop.monitoring.file_comparison.roles import EMPTY, is_index, plain_column
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile, regrouped
 
 # The column that numbers a file's rows, which have no other identity and no other order.
@@ -118,7 +118,7 @@ def compare_files(
     return Comparison(report, profile, now, settings)
 
 
-def _counted(table: TableFile, plan: ComparisonPlan, reference: ReferenceProfile) -> WindowProfile:
+def _counted(table: TableFile, plan: ComparisonPlan, reference: FrozenProfile) -> WindowProfile:
     counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan))
     # RowSlices under the names that the plan gave them, without the column that carries them.
     prefix = f"{SLICE}="
@@ -140,15 +140,13 @@ def _rows(table: TableFile, plan: ComparisonPlan) -> Iterator[Any]:
         yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def _with_counts(frozen: ReferenceProfile, counted: WindowProfile) -> ReferenceProfile:
+def _with_counts(frozen: FrozenProfile, counted: WindowProfile) -> FrozenProfile:
     """Returns the profile with the counts of all rows in place of the sample's."""
     features = [replace(f, counts=counted.total(f.name).counts) for f in frozen.features]
     return replace(frozen, rows_total=counted.rows, features=tuple(features))
 
 
-def _with_note(
-    feature: FeatureDrift, reference: ReferenceProfile, current: TableFile
-) -> FeatureDrift:
+def _with_note(feature: FeatureDrift, reference: FrozenProfile, current: TableFile) -> FeatureDrift:
     """Returns the feature with what a file's schema says of its fault."""
     if feature.fault == ABSENT_FEATURE:
         return replace(feature, note="no such column in the current file")

@@ -28,7 +28,7 @@ from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, fr
 from tfx_loop.monitoring.profile.build import profile_feature
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings
 from tfx_loop.monitoring.profile.derived_columns import TOKEN, TOKEN_NAMES, aspect_of
-from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile, SampleInfo
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile, SampleInfo
 
 # Bins that are frozen on so many rows hold their mass to a tenth of a bin; counts are of all rows.
 SAMPLE_ROWS = 50_000
@@ -84,7 +84,7 @@ class ComparisonPlan:
         slices: How rows are sliced; None for no slices.
     """
 
-    reference: ReferenceProfile
+    reference: FrozenProfile
     untested: tuple[UntestedColumn, ...]
     slices: RowSlices | None
 
@@ -127,7 +127,7 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Co
         except (DataError, pa.ArrowException) as error:
             untested.append(UntestedColumn(name, UNSUPPORTED, str(error).split(". ")[0]))
     slices = _slices(by, plain_column(sample.column(by))) if by else None
-    reference = ReferenceProfile(
+    reference = FrozenProfile(
         rows_total=sample.num_rows,
         features=tuple(features),
         sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),

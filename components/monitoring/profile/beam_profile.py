@@ -21,7 +21,7 @@ from tfx_loop.monitoring.profile import reference as reference_files
 from tfx_loop.monitoring.profile.distinct_rows import distinct, parts
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_json import from_bytes, to_bytes
 from tfx_loop.monitoring.profile.window_profile import WindowProfile, empty, merge
 
@@ -140,7 +140,7 @@ class ProfileWindow(beam.PTransform):
     """
 
     def __init__(
-        self, reference: ReferenceProfile, layout: Layout, repeated: bool = False, shards: int = 64
+        self, reference: FrozenProfile, layout: Layout, repeated: bool = False, shards: int = 64
     ) -> None:
         """Declares the transform.
 
@@ -192,9 +192,7 @@ def by_window(profile: WindowProfile) -> dict[Key, WindowProfile]:
     return found
 
 
-def whole(
-    parts_of: Iterable[tuple[Key, WindowProfile]], reference: ReferenceProfile
-) -> WindowProfile:
+def whole(parts_of: Iterable[tuple[Key, WindowProfile]], reference: FrozenProfile) -> WindowProfile:
     """Returns the merged profile of all keys."""
     result = empty(reference)
     for _, profile in parts_of:

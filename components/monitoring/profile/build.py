@@ -29,8 +29,8 @@ from tfx_loop.monitoring.profile.derived_columns import (
 )
 from tfx_loop.monitoring.profile.reference import (
     FeatureProfile,
+    FrozenProfile,
     Moments,
-    ReferenceProfile,
     SampleInfo,
     SkippedColumn,
 )
@@ -76,7 +76,7 @@ def build(
     spans: Iterable[int] = (),
     scores: Any = None,
     score_labels: Any = None,
-) -> tuple[ReferenceProfile, Any]:
+) -> tuple[FrozenProfile, Any]:
     """Returns the profile of a pyarrow table of training rows, and the sample as a table.
 
     Args:
@@ -107,7 +107,7 @@ def build(
     rows = sample(pa.table(_sample_columns(columns, request)), request.sample_rows, request.seed)
     scored = columns.get(score_column, scores)
     return (
-        ReferenceProfile(
+        FrozenProfile(
             rows_total=table.num_rows,
             features=tuple(sorted(features, key=lambda feature: feature.name)),
             sample=SampleInfo(rows.num_rows, rows.num_rows / table.num_rows, request.seed),

@@ -15,7 +15,7 @@ from tfx_loop.core.storage import read_bytes, read_json, write_bytes, write_json
 from tfx_loop.data.tables.opening import is_file
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.profile import reference as reference_json
-from tfx_loop.monitoring.profile.reference import SAMPLE_FILE, ReferenceProfile
+from tfx_loop.monitoring.profile.reference import SAMPLE_FILE, FrozenProfile
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
 from tfx_loop.monitoring.profile.window_json import PROFILE_FILE, from_bytes, to_bytes, to_json
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
@@ -33,7 +33,7 @@ class StoredReference:
         sample: Some of the rows as a pyarrow table; None where it was not read.
     """
 
-    profile: ReferenceProfile
+    profile: FrozenProfile
     counts: WindowProfile
     sample: Any = None
 
@@ -84,7 +84,7 @@ def load_reference(folder: str, *, with_sample: bool = False) -> StoredReference
     return StoredReference(load_profile(folder), load(folder, COUNTS_FILE), sample)
 
 
-def load_profile(folder: str) -> ReferenceProfile:
+def load_profile(folder: str) -> FrozenProfile:
     """Returns a reference's profile alone.
 
     Raises:

@@ -17,7 +17,7 @@ from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, stri
 from tfx_loop.monitoring.profile.counts import BinCounter, BinPlacement, ColumnCounts
 from tfx_loop.monitoring.profile.derived_columns import aspect_of, value_keys
 from tfx_loop.monitoring.profile.layout import PLAIN, Layout, RowGroup, answered, column_of, groups
-from tfx_loop.monitoring.profile.reference import FeatureProfile, ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_contents import RowContents, content_keys, contents_of
 from tfx_loop.monitoring.profile.row_keys import KeyArray, id_keys, text_keys
 from tfx_loop.monitoring.profile.row_sample import ANSWERED, KEY, TIME, RowSample, lowest, ordered
@@ -61,7 +61,7 @@ class Profiler:
         layout: Where a batch has what is counted.
     """
 
-    reference: ReferenceProfile
+    reference: FrozenProfile
     layout: Layout = PLAIN
     _features: tuple[_Feature, ...] = field(init=False, repr=False)
     _telling: tuple[str, ...] = field(init=False, repr=False)
@@ -202,7 +202,7 @@ class Profiler:
         return RowSample(most, ordered(pa.table(table), most))
 
 
-def profile_batch(batch: Any, reference: ReferenceProfile, layout: Layout = PLAIN) -> WindowProfile:
+def profile_batch(batch: Any, reference: FrozenProfile, layout: Layout = PLAIN) -> WindowProfile:
     """Returns the counts of one record batch; for many batches make a Profiler."""
     return Profiler(reference, layout).profile(batch)
 

@@ -85,7 +85,7 @@ class SampleInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceProfile:
+class FrozenProfile:
     """The training rows of one model, frozen for monitoring.
 
     Attributes:
@@ -153,7 +153,7 @@ class ReferenceProfile:
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def to_json(profile: ReferenceProfile) -> dict[str, Any]:
+def to_json(profile: FrozenProfile) -> dict[str, Any]:
     """Returns the content of `reference_profile.json`."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -178,7 +178,7 @@ def to_json(profile: ReferenceProfile) -> dict[str, Any]:
     }
 
 
-def from_json(content: dict[str, Any]) -> ReferenceProfile:
+def from_json(content: dict[str, Any]) -> FrozenProfile:
     """Returns the profile that `to_json` wrote.
 
     Raises:
@@ -191,7 +191,7 @@ def from_json(content: dict[str, Any]) -> ReferenceProfile:
             f"{version!r}. Run ReferenceProfiler of this release on the model's training data."
         )
     try:
-        return ReferenceProfile(
+        return FrozenProfile(
             rows_total=int(content["rows_total"]),
             features=tuple(_feature_from_json(entry) for entry in content["features"]),
             sample=SampleInfo(**content["sample"]),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import MOST_ROWS, Profiler
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regrouped
 
 COUNTS_FILE = "training_counts.packed"
@@ -18,7 +18,7 @@ COUNTS_FILE = "training_counts.packed"
 MOST_CELLS = 2_000
 
 
-def training_counts(table: Any, profile: ReferenceProfile, windows: str = "day") -> WindowProfile:
+def training_counts(table: Any, profile: FrozenProfile, windows: str = "day") -> WindowProfile:
     """Returns the counts of training rows by day, and of each slice by day.
 
     Where days and slices are many, a slice is counted over all days.

@@ -17,7 +17,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 from tfx_loop.monitoring.profile.counts import merge as merge_counts
-from tfx_loop.monitoring.profile.reference import Moments, ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile, Moments
 from tfx_loop.monitoring.profile.row_contents import RowContents, merge_contents
 from tfx_loop.monitoring.profile.row_sample import RowSample, merge_samples
 
@@ -190,7 +190,7 @@ class WindowProfile:
         return found
 
 
-def empty(reference: ReferenceProfile | str) -> WindowProfile:
+def empty(reference: FrozenProfile | str) -> WindowProfile:
     """Returns the profile of no rows: the identity of `merge`."""
     return WindowProfile(reference if isinstance(reference, str) else reference.digest())
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.estimated_quality import squared_error
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.quality_monitor.quality import LabelledRows
 from tfx_loop.monitoring.quality_monitor.sequential import (
     SequentialSettings,
@@ -60,7 +60,7 @@ class ErrorStream:
 
 
 def start_stream(
-    profile: ReferenceProfile, tolerated_rise: float, rows_between_false_alarms: float
+    profile: FrozenProfile, tolerated_rise: float, rows_between_false_alarms: float
 ) -> ErrorStream | None:
     """Returns the stream of a model before its first row; None without held-out scores.
 
@@ -125,7 +125,7 @@ def follow_rows(
 
 
 def follow_window(
-    profile: ReferenceProfile,
+    profile: FrozenProfile,
     previous: ErrorStream | None,
     rows: LabelledRows,
     settings: QualityMonitorSettings,

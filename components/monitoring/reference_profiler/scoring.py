@@ -14,7 +14,7 @@ from tfx_bsl.coders import example_coder
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_records
 
 FloatArray = npt.NDArray[np.float64]
@@ -68,8 +68,8 @@ class Scorer:
 
 
 def with_importances(
-    profile: ReferenceProfile, scorer: Scorer | None, rows: ScoredRows, seed: int
-) -> ReferenceProfile:
+    profile: FrozenProfile, scorer: Scorer | None, rows: ScoredRows, seed: int
+) -> FrozenProfile:
     """Returns the profile with what each of its columns is worth to the model.
 
     Args:

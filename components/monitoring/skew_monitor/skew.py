@@ -30,7 +30,7 @@ from tfx_loop.contracts.skew_report import (
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
 from tfx_loop.monitoring.profile.columns import FeatureType
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.skew_monitor.same_rows import same_rows
 from tfx_loop.monitoring.skew_monitor.values import compare
 
@@ -77,7 +77,7 @@ def parse_keys(texts: Sequence[str]) -> dict[str, str]:
 
 
 def find_skew_of_reference(
-    reference: ReferenceProfile,
+    reference: FrozenProfile,
     sample: Any,
     log: Any,
     keys: Mapping[str, str],

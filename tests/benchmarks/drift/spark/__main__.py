@@ -26,7 +26,7 @@ from tfx_loop.monitoring.profile.beam_profile import ProfileWindow, ReadBatches,
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
-from tfx_loop.monitoring.profile.reference import ReferenceProfile
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_json import digest, from_bytes, to_bytes
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
@@ -78,13 +78,13 @@ def write_files(folder: Path, rows: int, features: int) -> list[str]:
     return paths
 
 
-def in_process(paths: list[str], reference: ReferenceProfile) -> WindowProfile:
+def in_process(paths: list[str], reference: FrozenProfile) -> WindowProfile:
     """Profiles the files one after the other, with NumPy alone."""
     batches = (batch for path in paths for batch in open_table(path).batches())
     return Profiler(reference, LAYOUT).profile_all(batches)
 
 
-def on_beam(paths: list[str], reference: ReferenceProfile, options: list[str]) -> WindowProfile:
+def on_beam(paths: list[str], reference: FrozenProfile, options: list[str]) -> WindowProfile:
     """Profiles the files with Beam on the runner that the options name."""
     with tempfile.TemporaryDirectory() as scratch:
         pipeline = beam.Pipeline(options=PipelineOptions(options))
