@@ -9,10 +9,11 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult, FeatureDrift
+from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_json, write_bytes
+from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LogWindow, read_window_json
 from tfx_loop.monitoring.drift import page, telemetry
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
@@ -97,7 +98,7 @@ def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | Non
     if not given:
         return None
     uri = artifact_utils.get_single_uri(given)
-    return realised.realised_quality(read_json(os.path.join(uri, realised.QUALITY_FILE)))
+    return realised.realised_quality(QUALITY_REPORT.read(uri))
 
 
 def named_window(uri: str, settings: DriftMonitorSettings) -> LogWindow:

@@ -5,13 +5,14 @@ window as long as the same model (the same reference profile) answers; of anothe
 errors are expected, and it starts anew.
 """
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from tfx_loop.contracts.quality_report import ErrorTest
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.json_file import JsonFile
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.estimated_quality import squared_error
 from tfx_loop.monitoring.profile.reference import FrozenProfile
@@ -23,8 +24,6 @@ from tfx_loop.monitoring.quality_monitor.sequential import (
 )
 from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 
-FILE_NAME = "sequential.json"
-SCHEMA_VERSION = 1
 # A model without any error on held-out rows would make the first one an alarm.
 _LEAST_EXPECTED = 1e-6
 
@@ -34,29 +33,37 @@ class ErrorStream:
     """The squared errors of a model's probabilities, as far as labels have come.
 
     Attributes:
-        reference: Digest of the reference profile whose held-out rows say what is expected.
+        reference_digest: Digest of the reference profile whose held-out rows say what is expected.
         settings: What is expected, and how seldom an alarm may be false.
         state: Where the test stands.
         until_ms: Rows before this event time have been followed; later labels of them are not.
         mean_error: Mean squared error of the rows of the newest window; None for no rows.
     """
 
-    reference: str
+    reference_digest: str
     settings: SequentialSettings
     state: SequentialState
     until_ms: int = 0
     mean_error: float | None = None
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ErrorTest:
         """Returns what quality.json says of it."""
-        return {
-            "promised_error": self.settings.promised,
-            "mean_error": self.mean_error,
-            "rows": self.state.rows,
-            "evidence": self.state.evidence,
-            "alarm_at_row": self.state.alarm_at_row,
-            "rows_since_quiet": self.state.rows_since_quiet,
-        }
+        return ErrorTest(
+            promised_error=self.settings.promised,
+            mean_error=self.mean_error,
+            rows=self.state.rows,
+            evidence=self.state.evidence,
+            alarm_at_row=self.state.alarm_at_row,
+            rows_since_quiet=self.state.rows_since_quiet,
+        )
+
+
+SEQUENTIAL_STATE = JsonFile(
+    name="sequential.json",
+    kind=ErrorStream,
+    title="the state of a sequential test",
+    remedy="Run QualityMonitor without previous_evaluation to start anew.",
+)
 
 
 def start_stream(
@@ -79,12 +86,13 @@ def start_stream(
         tolerated_rise=tolerated_rise,
         rows_between_false_alarms=rows_between_false_alarms,
     )
-    return ErrorStream(reference=profile.digest(), settings=settings, state=SequentialState())
+    digest = profile.digest()
+    return ErrorStream(reference_digest=digest, settings=settings, state=SequentialState())
 
 
 def resume_stream(stream: ErrorStream, previous: ErrorStream | None) -> ErrorStream:
     """Returns the stream where the window before left it, if the same model answered then."""
-    if previous is None or previous.reference != stream.reference:
+    if previous is None or previous.reference_digest != stream.reference_digest:
         return stream
     return replace(stream, state=previous.state, until_ms=previous.until_ms)
 
@@ -146,44 +154,3 @@ def follow_window(
         return None
     stream = resume_stream(stream, previous)
     return follow_rows(stream, rows.scores, rows.labels, rows.event_times_ms, settings.end_ms)
-
-
-def to_json(stream: ErrorStream) -> dict[str, Any]:
-    """Returns the content of `sequential.json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "reference_digest": stream.reference,
-        "settings": asdict(stream.settings),
-        "state": {**asdict(stream.state), "log_evidence": list(stream.state.log_evidence)},
-        "until_ms": stream.until_ms,
-        "mean_error": stream.mean_error,
-    }
-
-
-def from_json(content: dict[str, Any]) -> ErrorStream:
-    """Returns the stream that `to_json` wrote.
-
-    Raises:
-        DataError: The content is of another schema version, or not whole.
-    """
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"Expected a sequential state of schema version {SCHEMA_VERSION}, received "
-            f"{version!r}. Run QualityMonitor without previous_evaluation to start anew."
-        )
-    try:
-        state = dict(content["state"])
-        state["log_evidence"] = tuple(float(value) for value in state["log_evidence"])
-        return ErrorStream(
-            reference=content["reference_digest"],
-            settings=SequentialSettings(**content["settings"]),
-            state=SequentialState(**state),
-            until_ms=int(content["until_ms"]),
-            mean_error=content["mean_error"],
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"Expected a whole sequential state, received one without or with a wrong {error}. "
-            "Run QualityMonitor without previous_evaluation to start anew."
-        ) from error

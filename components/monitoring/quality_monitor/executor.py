@@ -1,6 +1,5 @@
 """Runs QualityMonitor: labelled rows in, TFMA's metrics and the test of their errors out."""
 
-import os
 from typing import Any
 
 import apache_beam as beam
@@ -10,12 +9,12 @@ from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts.model_evaluation import metrics_by_slice
-from tfx_loop.core import storage
+from tfx_loop.contracts.quality_report import QUALITY_REPORT, QualityResult
 from tfx_loop.core.artifacts import publish
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.data.prediction_log.window_files import read_rows, read_window_json
 from tfx_loop.monitoring.profile.profile_files import load_profile
 from tfx_loop.monitoring.quality_monitor import error_stream, quality
@@ -57,18 +56,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _answered_rows(input_dict.get("prediction_log"), window),
         )
         stream = _error_stream(input_dict, labelled, settings)
-        report = quality.summary(
-            metrics,
-            quality.row_count(rows),
-            settings.window,
-            arrivals.to_json(),
-            stream.summary() if stream else None,
+        report = QualityResult(
+            window=settings.window,
+            rows=quality.row_count(rows),
+            slices=quality.finite_metrics(metrics),
+            labels=arrivals,
+            sequential=stream.summary() if stream else None,
         )
-        storage.write_json(os.path.join(evaluation.uri, quality.FILE_NAME), report)
+        QUALITY_REPORT.write(report, evaluation.uri)
         if stream:
-            path = os.path.join(evaluation.uri, error_stream.FILE_NAME)
-            storage.write_json(path, error_stream.to_json(stream))
-        publish(evaluation, "quality", quality.properties_of(report))
+            error_stream.SEQUENTIAL_STATE.write(stream, evaluation.uri)
+        publish(evaluation, "quality", to_properties(report.properties))
 
     def _metrics(self, rows: pa.RecordBatch, config: Any, uri: str) -> dict[str, dict[str, float]]:
         """Runs TFMA over the rows; returns its metrics by slice, none without rows."""
@@ -110,7 +108,5 @@ def _error_stream(
 
 def _previous_stream(given: list[types.Artifact] | None) -> error_stream.ErrorStream | None:
     """Returns the state of the window before; None where that window had none."""
-    if not given:
-        return None
-    path = os.path.join(artifact_utils.get_single_uri(given), error_stream.FILE_NAME)
-    return error_stream.from_json(storage.read_json(path)) if fileio.exists(path) else None
+    file = error_stream.SEQUENTIAL_STATE
+    return file.find(artifact_utils.get_single_uri(given)) if given else None

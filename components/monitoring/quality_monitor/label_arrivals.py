@@ -3,39 +3,13 @@
 Quality measured on half of the rows is quality of that half: the slow labels may be the bad ones.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from tfx_loop.contracts.quality_report import LabelArrivals
+
 _HOUR_MS = 3_600_000
 _PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelArrivals:
-    """The labels of a window that have come.
-
-    Attributes:
-        labelled_rows: Answered rows with a label.
-        rows: Answered rows; None where nobody counted them.
-        delay_hours: Percentiles of label time less event time (p50, p90, p99, max), of the labels
-            that have come: those still on their way took longer.
-    """
-
-    labelled_rows: int
-    rows: int | None = None
-    delay_hours: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def coverage(self) -> float | None:
-        """Share of the answered rows that have a label, in [0, 1]; None where unknown."""
-        return self.labelled_rows / self.rows if self.rows else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the content for quality.json."""
-        return {**asdict(self), "coverage": self.coverage}
 
 
 def label_arrivals(

@@ -9,13 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfx_loop.contracts.model_evaluation import OVERALL
 from tfx_loop.core.errors import DataError
 
-FILE_NAME = "quality.json"
 WEIGHT = "rows"
-# Metrics that a condition or a query may want, as custom properties.
-_KEPT = ("auc", "calibration")
 # Scores in the same thousandth count as one: AUC moves by what ties within it are worth.
 _SCORE_BINS = 1000
 
@@ -133,51 +129,14 @@ def row_count(rows: pa.RecordBatch) -> int:
     return int(pc.sum(rows.column(rows.schema.get_field_index(WEIGHT)).flatten()).as_py() or 0)
 
 
-def summary(
+def finite_metrics(
     metrics_by_slice: Mapping[str, Mapping[str, float]],
-    rows: int,
-    window: str = "",
-    labels: Mapping[str, Any] | None = None,
-    sequential: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Returns the JSON of `quality.json`: metrics by slice, as TFMA measured them.
-
-    Args:
-        metrics_by_slice: TFMA's numbers.
-        rows: Rows that were judged.
-        window: Their window.
-        labels: How many rows have labels, and how late (label_arrivals.py).
-        sequential: Where the test for a rise of the errors stands (error_stream.py).
-    """
-    slices = {
+) -> dict[str, dict[str, float]]:
+    """Returns TFMA's numbers by slice and name, in order, without those that are not finite."""
+    return {
         name: {metric: value for metric, value in sorted(metrics.items()) if np.isfinite(value)}
         for name, metrics in sorted(metrics_by_slice.items())
     }
-    return {
-        "schema_version": 1,
-        "window": window,
-        "rows": rows,
-        "slices": slices,
-        "labels": dict(labels) if labels else None,
-        "sequential": dict(sequential) if sequential else None,
-    }
-
-
-def properties_of(report: Mapping[str, Any]) -> dict[str, int | float | str]:
-    """Returns what `summary` holds in a few numbers, the custom properties of its artifact."""
-    overall = report["slices"].get(OVERALL, {})
-    found: dict[str, int | float | str | None] = {
-        "window": report["window"],
-        "labelled_rows": report["rows"],
-        **{name: overall.get(name) for name in _KEPT},
-    }
-    if labels := report["labels"]:
-        found["label_coverage"] = labels["coverage"]
-        found["label_delay_hours_p50"] = labels["delay_hours"].get("p50")
-    if errors := report["sequential"]:
-        found["error_rise_evidence"] = errors["evidence"]
-        found["error_rise_alarm"] = int(errors["alarm_at_row"] is not None)
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _batch(columns: Mapping[str, Any]) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from tfx_loop.contracts.drift_report import CATEGORIES, DRIFT_REPORT, NUMBERS, PastWindow
+from tfx_loop.contracts.quality_report import ErrorTest, LabelArrivals, QualityResult
 from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.drift.history import MOST_WINDOWS, merged_history, with_window
@@ -189,23 +190,32 @@ def test_a_window_is_carried_once_and_not_for_ever():
 
 
 def test_quality_json_is_read_under_the_names_of_the_estimate():
-    content = {
-        "window": "2013-03",
-        "rows": 90,
-        "slices": {
-            "overall": {"auc": 0.7, "binary_accuracy": 0.8, "f1_score": 0.3, "loss": 1.0},
-            "origin=JFK": {"auc": 0.6},
-        },
-        "labels": {"coverage": 0.9, "delay_hours": {"p50": 3.0}},
-        "sequential": {"evidence": 2.0, "alarm_at_row": 7},
-    }
-    found = realised_quality(content)
+    found = realised_quality(
+        QualityResult(
+            window="2013-03",
+            rows=90,
+            slices={
+                "overall": {"auc": 0.7, "binary_accuracy": 0.8, "f1_score": 0.3, "loss": 1.0},
+                "origin=JFK": {"auc": 0.6},
+            },
+            labels=LabelArrivals(labelled_rows=90, rows=100, delay_hours={"p50": 3.0}),
+            sequential=ErrorTest(
+                promised_error=0.1,
+                mean_error=0.2,
+                rows=90,
+                evidence=2.0,
+                alarm_at_row=7,
+                rows_since_quiet=3,
+            ),
+        )
+    )
     assert found.metrics == {"auc": 0.7, "accuracy": 0.8, "f1": 0.3}
     assert found.slices == {"origin=JFK": {"auc": 0.6}}
     assert (found.coverage, found.evidence, found.alarm_at_row) == (0.9, 2.0, 7)
-    assert realised_quality({"rows": 0, "slices": {}}) is None
-    with pytest.raises(DataError, match=r"Expected quality\.json of QualityMonitor"):
-        realised_quality({"slices": []})
+
+
+def test_a_window_without_labels_has_no_quality():
+    assert realised_quality(QualityResult(window="2013-03", rows=0, slices={})) is None
 
 
 def labelled_windows(first, off, versions):

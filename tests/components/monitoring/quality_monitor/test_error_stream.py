@@ -9,11 +9,10 @@ import pytest
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.quality_monitor.error_stream import (
+    SEQUENTIAL_STATE,
     follow_rows,
-    from_json,
     resume_stream,
     start_stream,
-    to_json,
 )
 
 ROWS = 3_000
@@ -99,20 +98,22 @@ def test_without_labels_at_training_nothing_was_promised():
 
 def test_the_state_comes_back_from_json(begun):
     stream = window(begun, 9, 0, harder=0.2)
-    assert from_json(json.loads(json.dumps(to_json(stream)))) == stream
+    text = json.dumps(SEQUENTIAL_STATE.content(stream))
+    assert SEQUENTIAL_STATE.value(json.loads(text)) == stream
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 9}, "schema version 1, received 9"),
-        ({"state": {}}, "a whole sequential state"),
-        ({"settings": None}, "a whole sequential state"),
+        ({"schema_version": 9}, "schema_version 1 in .*, received 9"),
+        ({"state": {"rows": "many"}}, "Expected int in .*state, rows"),
+        ({"settings": None}, "Expected dict in .*settings.*without previous_evaluation"),
+        ({"settings": {"promised": 7.0, "promised_rows": 9}}, "between 0 and 1.*to start anew"),
     ],
 )
 def test_a_damaged_state_is_one_line(begun, change, said):
     with pytest.raises(DataError, match=said):
-        from_json({**to_json(begun), **change})
+        SEQUENTIAL_STATE.value({**SEQUENTIAL_STATE.content(begun), **change})
 
 
 def test_what_is_no_probability_is_refused(begun):

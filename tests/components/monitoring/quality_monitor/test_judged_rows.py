@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.quality_monitor.quality import (
     JudgedWindow,
+    finite_metrics,
     judged_rows,
     row_count,
-    summary,
 )
 
 CHOICE = {
@@ -124,7 +124,8 @@ def test_a_column_that_is_not_logged_is_named(change, name):
         judged_rows(rows, **{**CHOICE, "slice_features": [], **change})
 
 
-def test_the_summary_is_sorted_and_leaves_out_what_is_no_number():
-    found = summary({"overall": {"b": 1.0, "a": math.nan}, "origin=JFK": {"auc": 0.5}}, 7)
-    assert found["slices"] == {"origin=JFK": {"auc": 0.5}, "overall": {"b": 1.0}}
-    assert found["rows"] == 7
+def test_metrics_are_sorted_and_those_that_are_no_number_left_out():
+    measured = {"overall": {"b": 1.0, "a": math.nan}, "origin=JFK": {"auc": 0.5}}
+    found = finite_metrics(measured)
+    assert found == {"origin=JFK": {"auc": 0.5}, "overall": {"b": 1.0}}
+    assert list(found) == ["origin=JFK", "overall"]
