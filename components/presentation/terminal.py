@@ -99,6 +99,7 @@ def _drawn(table: TextTable) -> "Table":
         box=box.SIMPLE_HEAD,
         show_header=bool(table.headings),
         header_style="bold",
+        show_edge=False,
         pad_edge=False,
         highlight=True,
     )

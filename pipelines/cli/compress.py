@@ -28,6 +28,13 @@ _RUNGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
+    _add_task(parser)
+    _add_search(parser)
+    conventions.add_json(parser)
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    """Declares the model, its rows, and what may be lost."""
     parser.add_argument(
         "model", type=Path, metavar="MODEL", help="SavedModel folder, .keras or .h5 file"
     )
@@ -74,6 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signature", metavar="NAME", help="of a SavedModel (default: the one that takes numbers)"
     )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """Declares which variants are tried, and within which limits."""
     conventions.add_seed(parser, "splits the rows")
     parser.add_argument(
         "--rungs",
@@ -108,7 +119,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="of the process that converts (default: 8192)",
     )
-    conventions.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Does each admission gate hold exactly what it should, in the promised order?"""
+"""Each admission gate holds exactly what it should, in the documented order."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Can every version be explained, and the story of a model be told, from MLMD alone?"""
+"""Every version is explained, and the story of a model told, from MLMD alone."""
 
 import json
 import subprocess

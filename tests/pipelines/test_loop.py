@@ -1,4 +1,4 @@
-"""What does the loop do with a window, a decision, an approval, and a run that fails?"""
+"""What the loop does with a window, a decision, an approval, and a run that fails."""
 
 import subprocess
 import sys

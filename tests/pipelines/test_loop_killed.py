@@ -1,4 +1,4 @@
-"""Killed at any moment and started again: does the loop launch once, and forget nothing?"""
+"""Killed at any moment and started again, the loop launches once and forgets nothing."""
 
 import os
 import subprocess

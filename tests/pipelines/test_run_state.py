@@ -1,4 +1,4 @@
-"""Is the state of a run read rightly from leases and executions?"""
+"""The state of a run, read from leases and executions."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Does set-up choose the right Python? On machines made of a few small scripts on PATH."""
+"""Set-up chooses the right Python, on machines made of a few small scripts on PATH."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Does set-up stop with one clear sentence where it cannot work, and at once where all is done?"""
+"""Set-up stops with one clear sentence where it cannot work, and at once where all is done."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Does set-up get by without a C++ compiler? With a uv and a zig that note what they are asked."""
+"""Set-up without a C++ compiler, with a uv and a zig that note how they are called."""
 
 import shutil
 import subprocess

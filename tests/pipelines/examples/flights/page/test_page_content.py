@@ -1,4 +1,4 @@
-"""Does the page show the numbers of the run, and nothing else?"""
+"""The page shows the numbers of the run, and nothing else."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Does the headline say what happened, also when the loop did not pay?"""
+"""The headline says what happened, also when the loop did not pay."""
 
 import pytest
 from page_run import summary

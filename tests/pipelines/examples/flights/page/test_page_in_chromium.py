@@ -1,4 +1,4 @@
-"""Does a real browser draw the page: every plot, in colours, without a complaint?"""
+"""A real browser draws the page: every plot, in colours, without a complaint."""
 
 from pathlib import Path
 
