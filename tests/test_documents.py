@@ -24,6 +24,7 @@ from documents import (
 )
 
 import tfx_loop
+from tests.architecture_sheet import floors, graph_of
 from tfx_loop.deployment.model_server import flags
 from tfx_loop.pipelines import config
 from tfx_loop.pipelines.cli import main, reference
@@ -173,6 +174,12 @@ def test_the_rooms_that_are_described_are_those_on_disk():
     rooms = {path.parent for path in ROOT.glob("components/*/**/__init__.py")}
     themes = {f"components/{path.relative_to(ROOT / 'components').parts[0]}" for path in rooms}
     assert themes - {"components/pipelines"} <= described
+
+
+def test_the_floors_that_are_shown_are_those_of_the_imports():
+    built = reversed(list(enumerate(floors(graph_of()))))
+    lines = [f"{number}  {', '.join(rooms)}" for number, rooms in built]
+    assert "\n".join(lines) + "\n" in fences(ARCHITECTURE, "text")
 
 
 def test_the_reason_codes_that_are_explained_stand_in_the_code():
