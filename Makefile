@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu docs docs-cli picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu docs docs-cli docs-components picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-edgetpu: setup ## the analyser against what the real compiler did
 docs: setup ## the site of README and docs/, links checked: out/site/index.html
 	@$(PYTHON) -m sphinx -W --keep-going -q -c docs -b html -d out/site/.doctrees . out/site
 	@echo out/site/index.html
+
+docs-components: setup ## docs/components.md, the reference of the nodes, from their declarations
+	@$(PYTHON) -m tfx_loop.pipelines.node_reference > docs/components.md.new && mv docs/components.md.new docs/components.md
 
 docs-cli: setup ## docs/cli.md, the reference of the commands, from their parsers
 	@$(PYTHON) -m tfx_loop.pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

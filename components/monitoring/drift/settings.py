@@ -76,7 +76,8 @@ class DriftSettings:
         release: A feature that had drifted in the window before stays so down to this share of
             the floor, in (0, 1]; 1 for no hysteresis.
         season_floors: Least corrected PSI in this season of a feature, or of one in a slice, such
-            as `x where site=south` (calibration.py).
+            as `x where site=south`: how far it lies off anyway. `season_floors` of `calibration`
+            makes it from last year's reports.
         ignore_features: Features that move legitimately, such as the month.
         score_output: Log column to compare with the reference's score; empty for none.
         score_threshold: Score above which a row is answered with 1, in (0, 1); estimated accuracy,

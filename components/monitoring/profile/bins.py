@@ -25,7 +25,7 @@ class BinSettings:
     """How finely a feature is binned.
 
     Attributes:
-        numeric_bins: Equal-mass bins of a number; fewer where values tie.
+        numeric_bins: Equal-mass bins of a number, from 32 to 64; fewer where values tie.
         max_categories: Categories with a bin of their own; an integer feature with more distinct
             values than this is binned as a number.
     """

@@ -42,7 +42,7 @@ class SkewSettings:
     """What may differ, and how much must be seen.
 
     Attributes:
-        ignore_features: Columns that are not compared.
+        ignore_features: Columns that are not compared, besides those that the reference ignores.
         tolerated: Share of the rows that may differ in a feature, in [0, 1).
         min_rows: Common rows needed, at least 1.
     """

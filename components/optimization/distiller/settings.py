@@ -71,5 +71,5 @@ class DistillationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillerSettings(DistillationSettings, FineTuningNodeSettings):
+class DistillerSettings(FineTuningNodeSettings, DistillationSettings):
     """What Distiller is told: how the student is taught, and how it is judged."""

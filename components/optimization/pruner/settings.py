@@ -83,5 +83,5 @@ class PruningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrunerSettings(PruningSettings, FineTuningNodeSettings):
+class PrunerSettings(FineTuningNodeSettings, PruningSettings):
     """What Pruner is told: what is pruned, and how the result is judged."""

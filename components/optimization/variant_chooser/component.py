@@ -47,6 +47,11 @@ class VariantChooser(Node):
     The first is what the others were made from: it stays when no other is better, and when its own
     gate refused it, none is deployed.
 
+    `tfx_loop.pipelines.compression.compression` puts Distiller, Pruner, Quantizer, an Evaluator for
+    each variant and the chooser together, any of the optimisers left out.
+    `tfx_loop.pipelines.evaluation.variant_extractors` (Evaluator's `module_path`) lets TFMA judge a
+    TFLite variant beside the float SavedModel, which stock TFMA refuses.
+
     Outputs:
         model: A copy of the chosen one; custom properties `variant` and `chosen_from`.
         model_blessing: `ModelBlessing`, not blessed when nothing passed, so that a pusher holds
@@ -80,7 +85,7 @@ class VariantChooser(Node):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self, *, variants: Sequence[Variant], target: ChoiceTarget | str = ChoiceTarget.SMALLEST
+        self, *, variants: Sequence[Variant], target: str = ChoiceTarget.SMALLEST.value
     ) -> None:
         """Declares the node.
 

@@ -1,0 +1,80 @@
+"""docs/components.md is what the nodes declare, and its examples compile as they stand."""
+
+import pytest
+from compiled_pipeline import compile_pipeline
+from documents import COMPONENTS
+
+import tfx_loop
+from tfx_loop.pipelines import node_reference
+
+pytestmark = pytest.mark.tensorflow
+
+
+def test_the_page_is_what_the_nodes_declare():
+    assert node_reference.render() == COMPONENTS, "Run `make docs-components`."
+
+
+def test_the_page_has_every_node_and_every_artifact():
+    named = {name for names in node_reference.THEMES.values() for name in names}
+    assert named | set(node_reference.ARTIFACTS) | {"Variant"} == set(tfx_loop.__all__)
+
+
+@pytest.fixture(scope="module")
+def stock():
+    """The nodes of TFX that the examples refer to, by the names that they use."""
+    from tfx import v1 as tfx
+    from tfx.proto import transform_pb2
+
+    config = {"model_specs": [{"label_key": "tips", "prediction_key": "probability"}]}
+    eval_config = eval_config_of(config)
+    example_gen = tfx.components.CsvExampleGen(input_base="/srv/csv")
+    examples = example_gen.outputs["examples"]
+    statistics_gen = tfx.components.StatisticsGen(examples=examples)
+    schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"])
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema_gen.outputs["schema"],
+        preprocessing_fn="my_package.features.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
+    )
+    trainer = tfx.components.Trainer(
+        run_fn="my_package.model.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=tfx.proto.TrainArgs(num_steps=1),
+        eval_args=tfx.proto.EvalArgs(num_steps=1),
+    )
+    evaluator = tfx.components.Evaluator(
+        examples=examples, model=trainer.outputs["model"], eval_config=eval_config
+    )
+    return {
+        "example_gen": example_gen,
+        "statistics_gen": statistics_gen,
+        "schema_gen": schema_gen,
+        "transform": transform,
+        "trainer": trainer,
+        "evaluator": evaluator,
+        "eval_config": eval_config,
+        "served_config": eval_config,
+        **{name: getattr(tfx_loop, name) for name in tfx_loop.__all__},
+    }
+
+
+def eval_config_of(content):
+    from google.protobuf import json_format
+    from tensorflow_model_analysis.proto import config_pb2
+
+    return json_format.ParseDict(content, config_pb2.EvalConfig())
+
+
+def test_the_examples_compile_for_kubeflow_in_the_order_of_the_page(stock, tmp_path):
+    from tfx.dsl.components.base import base_node
+
+    names, nodes = dict(stock), []
+    for example in node_reference.examples().values():
+        exec(example, names)
+    for value in [*stock.values(), *names.values()]:
+        if isinstance(value, base_node.BaseNode) and value not in nodes:
+            nodes.append(value)
+    tasks = compile_pipeline(tmp_path, nodes)["root"]["dag"]["tasks"]
+    assert set(node_reference.examples()) <= set(tasks)
