@@ -10,7 +10,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -158,10 +158,10 @@ def _artifacts() -> str:
     return "\n".join([about, "queries can read.", "", *_table(("artifact", ""), rows)])
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     if not rows:
         return []
-    lines = [heads, tuple("---" for _ in heads)]
+    lines: list[tuple[str, ...]] = [heads, tuple("---" for _ in heads)]
     lines += [tuple(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
     return [*(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines), ""]
 
@@ -177,11 +177,12 @@ def _type(kind: Any) -> str:
         return f"mapping of {_type(items[0])} to {_type(items[1])}"
     if origin is not None:
         return f"list of {_type(items[0])}"
+    name = str(kind.__name__)
     if issubclass(kind, Enum):
         return ", ".join(f"`{item.value!r}`" for item in kind)
     if dataclasses.is_dataclass(kind) and kind.__module__.endswith(".settings"):
-        return f"[{kind.__name__}](#{kind.__name__.lower()})"
-    return f"`{kind.__name__}`"
+        return f"[{name}](#{name.lower()})"
+    return f"`{name}`"
 
 
 def _default(value: Any) -> str:
