@@ -30,6 +30,7 @@ def test_no_feature_is_known_only_after_departure():
     assert LABEL not in FEATURES
 
 
+@pytest.mark.slow
 def test_columns_and_types_are_as_documented(flights, raw):
     assert tuple(flights.columns) == COLUMNS
     assert len(flights) == len(raw) == 336_776
@@ -41,6 +42,7 @@ def test_columns_and_types_are_as_documented(flights, raw):
     assert (flights["date"] == flights["flight_id"].str[:8].map(with_dashes)).all()
 
 
+@pytest.mark.slow
 def test_late_means_more_than_15_minutes_and_a_cancelled_flight_has_no_label(flights, raw):
     delay = raw.loc[flights["flight_id"], "dep_delay"].to_numpy()
     late = flights[LABEL].to_numpy()
@@ -70,6 +72,7 @@ def test_changing_what_happens_after_departure_changes_no_feature(monkeypatch):
     assert not flights[LABEL].equals(other[LABEL])
 
 
+@pytest.mark.slow
 def test_event_time_is_the_scheduled_departure_in_utc(flights, raw):
     rows = raw.loc[flights["flight_id"]]
     local = pd.to_datetime(flights["event_time_ms"], unit="ms", utc=True).dt.tz_convert(
@@ -81,6 +84,7 @@ def test_event_time_is_the_scheduled_departure_in_utc(flights, raw):
     assert flights["event_time_ms"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_weather_is_never_from_the_future(flights, raw_weather):
     """A row of the weather table is known when its hour is over; none newer may be used."""
     newest = {}
@@ -120,6 +124,7 @@ def test_weather_after_a_flight_changes_nothing_for_it(monkeypatch):
     assert (other.loc[~before, "temp"] == -99.0).all()
 
 
+@pytest.mark.slow
 def test_windows_partition_the_year(flights):
     bounds = [window_bounds_ms(span) for span in SPANS]
     assert [end for _, end in bounds[:-1]] == [start for start, _ in bounds[1:]]
