@@ -1,4 +1,4 @@
-"""Approves a decision and retrains, in a process that a test kills: `FOLDER URL DECISION [KILL]`.
+"""Approves a decision and retrains; as a process that a test kills: `FOLDER URL DECISION [KILL]`.
 
 KILL names a node: some seconds after it has ended, in the midst of the next one, this process gets
 SIGKILL.
@@ -21,10 +21,8 @@ from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLau
 _INTO_THE_NEXT_NODE_SECONDS = 1.5
 
 
-def main() -> None:
+def retrain(folder: Path, url: str, decision: int, kill_after: str = "") -> None:
     """Approves once; a second start finds the approval and carries on."""
-    folder, url, decision = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    kill_after = sys.argv[4] if len(sys.argv) > 4 else ""
 
     def on_node(run_id: str, time: Any) -> None:
         print("ended", time.node, flush=True)
@@ -49,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    retrain(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:])
