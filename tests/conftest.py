@@ -1,5 +1,6 @@
 """What holds for all tests: TensorFlow's variables, limits, groups for parallel runs, order."""
 
+import functools
 import os
 import re
 import sys
@@ -30,13 +31,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Seconds to import, each of them.
 _HEAVY = {"apache_beam", "tensorflow", "tfx"}
 
-# Tests that share what takes long to make go to one worker: folders, and files by their beginning.
-# All others go by file.
-_GROUPS = {
-    "tests/e2e/test_closed_loop": "demo",
-    "tests/e2e/test_killed_in_training": "demo",
-    "tests/pipelines/examples/flights/": "flights",
-}
+_ROOT = Path(__file__).resolve().parents[1]
+# Tests that share what takes long to make go to one worker: those of a folder, and those that
+# name a fixture or a helper which runs or trains it once a process. All others go by file.
+_SHARED_FOLDERS = ("tests/pipelines/examples/flights/",)
+_SHARED_NAMES = re.compile(r"\b(demo_run|quantizable)\b|\bdigit_(networks|artifacts)\b")
 
 
 def pytest_configure() -> None:
@@ -78,8 +77,17 @@ def _scale_limit(item: pytest.Item, config: pytest.Config) -> None:
     item.add_marker(pytest.mark.timeout(time_limits.seconds(float(limit))), append=False)
 
 
-def _shared_group(nodeid: str) -> str | None:
-    return next((group for start, group in _GROUPS.items() if nodeid.startswith(start)), None)
+def _group(nodeid: str) -> str:
+    file = nodeid.split("::")[0]
+    return _shared_group(file) or file
+
+
+@functools.cache
+def _shared_group(file: str) -> str | None:
+    if found := next((folder for folder in _SHARED_FOLDERS if file.startswith(folder)), None):
+        return found
+    name = _SHARED_NAMES.search((_ROOT / file).read_text())
+    return name and (name[1] or "digits")
 
 
 def _turn(item: pytest.Item) -> int:
@@ -89,7 +97,7 @@ def _turn(item: pytest.Item) -> int:
     """
     if "e2e" in item.keywords:
         return 0
-    long = {"tensorflow", "slow"} & set(item.keywords) or _shared_group(item.nodeid)
+    long = {"tensorflow", "slow"} & set(item.keywords) or _shared_group(item.nodeid.split("::")[0])
     return 1 if long else 2
 
 
@@ -103,7 +111,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class GroupScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _shared_group(nodeid) or nodeid.split("::")[0]
+            return _group(nodeid)
 
     config.option.loadscopereorder = False
     return GroupScheduling(config, log)
