@@ -1,6 +1,7 @@
 """What PredictionLogGen does when it runs."""
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from tfx import types
@@ -35,7 +36,7 @@ class Executor(base_executor.BaseExecutor):
             end_ms=settings.end_ms,
             model_name=settings.model_name,
             rows=len(read.table),
-            losses=read.losses.as_dict(),
+            losses=read.losses,
         )
         log = artifact_utils.get_single_instance(output_dict["prediction_log"])
         write_window(log.uri, window, read.table)
@@ -47,6 +48,6 @@ class Executor(base_executor.BaseExecutor):
             window.window,
             window.model_name,
             window.rows,
-            window.losses,
+            asdict(window.losses),
             log.uri,
         )

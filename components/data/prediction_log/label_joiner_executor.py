@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx_loop.core.artifacts import set_properties
 from tfx_loop.data.prediction_log.labels import join_labels, read_labels
 from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
-from tfx_loop.data.prediction_log.window_files import read_rows, read_window_json, write_window
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows, write_window
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,9 +32,7 @@ class Executor(base_executor.BaseExecutor):
         for path, reason in labels.unusable.items():
             _LOG.warning("labels unusable_file=%s reason=%s", path, reason)
         labelled, counts = join_labels(read_rows(log.uri), labels, settings.as_of_ms)
-        window = dataclasses.replace(
-            read_window_json(log.uri), rows=len(labelled), labels=counts.as_dict()
-        )
+        window = dataclasses.replace(LOG_WINDOW.read(log.uri), rows=len(labelled), labels=counts)
         output = artifact_utils.get_single_instance(output_dict["labelled_log"])
         write_window(output.uri, window, labelled)
         set_properties(
@@ -44,6 +42,6 @@ class Executor(base_executor.BaseExecutor):
             "labelled_log window=%s rows=%d labels=%s artifact=%s",
             window.window,
             window.rows,
-            window.labels,
+            dataclasses.asdict(counts),
             output.uri,
         )

@@ -7,7 +7,7 @@ and `label_time_ms` (whole number, milliseconds UTC). Nothing is lost silently:
     rows of the log         = matched + unlabelled_rows
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -55,10 +55,6 @@ class LabelCounts:
     after_as_of: int = 0
     unlabelled_rows: int = 0
     unusable_files: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """Returns the counts as JSON carries them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Predictions that were answered in a window, each once, and what could not be read."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -52,10 +52,6 @@ class LogLosses:
     unreadable_batches: int = 0
     unreadable_bytes: int = 0
     type_conflicts: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """Returns the counts as JSON carries them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
-from tfx_loop.edge.edge_bundle import record, rollout
+from tfx_loop.edge.edge_bundle import rollout
 from tfx_loop.edge.edge_bundle.bundle import Bundle, check_answers
 from tfx_loop.edge.edge_bundle.on_device import POINTER
+from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD, rollout_of
 from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, Rollout, Stage
 from tfx_loop.edge.edge_bundle.store import Store
 
@@ -108,13 +109,13 @@ def read_rollout(store: Store, name: str = "") -> Rollout:
     Raises:
         DataError: The record is of another name, damaged, or there is none and no name was given.
     """
-    where = os.path.join(store.base_path, record.FILE_NAME)
-    content = store.read(record.FILE_NAME)
+    where = os.path.join(store.base_path, ROLLOUT_RECORD.name)
+    content = store.read(ROLLOUT_RECORD.name)
     if content is None:
         if not name:
             raise DataError(f"Expected {where}, found none. Publish a bundle there first.")
         return Rollout(name=name)
-    return record.from_json(storage.json_object(content, where), name, where)
+    return rollout_of(storage.json_object(content, where), name, where)
 
 
 def _change(store: Store, name: str, change: Change) -> Rollout:
@@ -127,15 +128,15 @@ def _change(store: Store, name: str, change: Change) -> Rollout:
             return after
         if read_rollout(store, name) != before:
             continue
-        store.write(record.FILE_NAME, _content(record.to_json(after)))
+        store.write(ROLLOUT_RECORD.name, _content(ROLLOUT_RECORD.content(after)))
         # Without a lock another publisher may have written over it.
         written = read_rollout(store, name)
         if written.history[: after.revision] == after.history:
             _point(store, written)
             return after
     raise DataError(
-        f"Expected to change {record.FILE_NAME} in {store.base_path}, received changes by others "
-        f"{_TRIES} times. Publish again when they are done."
+        f"Expected to change {ROLLOUT_RECORD.name} in {store.base_path}, received changes of "
+        f"others {_TRIES} times. Publish again when they are done."
     )
 
 

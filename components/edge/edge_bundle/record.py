@@ -1,68 +1,35 @@
-"""A roll-out's record as JSON."""
+"""The record of a roll-out, `rollout.json`: all versions of a place, and what happened to them."""
 
-import dataclasses
 from typing import Any
 
-from tfx_loop.core.errors import DataError, LoopError
-from tfx_loop.edge.edge_bundle.rollout import (
-    SCHEMA_VERSION,
-    Release,
-    Rollout,
-    RolloutEvent,
-    RolloutState,
-    Stage,
+from tfx_loop.core.errors import DataError
+from tfx_loop.core.json_file import JsonFile
+from tfx_loop.edge.edge_bundle.rollout import SCHEMA_VERSION, Rollout
+
+ROLLOUT_RECORD = JsonFile(
+    name="rollout.json",
+    kind=Rollout,
+    title="a roll-out",
+    remedy="Use the release that wrote it.",
+    version=SCHEMA_VERSION,
 )
 
-FILE_NAME = "rollout.json"
 
-
-def to_json(rollout: Rollout) -> dict[str, Any]:
-    """Returns the JSON object of `rollout.json`, the newest versions and events last."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": rollout.name,
-        "revision": rollout.revision,
-        "releases": [
-            {**dataclasses.asdict(release), "state": release.state.value}
-            for release in rollout.releases
-        ],
-        "history": [dataclasses.asdict(event) for event in rollout.history],
-    }
-
-
-def from_json(content: dict[str, Any], name: str, where: str) -> Rollout:
-    """Returns the roll-out of a file.
+def rollout_of(content: Any, name: str, where: str) -> Rollout:
+    """Returns the roll-out that a record holds.
 
     Args:
-        content: What `to_json` returned.
+        content: The record's JSON object.
         name: Name that it must have; empty takes any.
         where: The file, for errors.
 
     Raises:
         DataError: It is of another name, another schema, or damaged.
     """
-    if content.get("schema_version") != SCHEMA_VERSION:
+    found = ROLLOUT_RECORD.value(content, where)
+    if name and found.name != name:
         raise DataError(
-            f"Expected schema_version {SCHEMA_VERSION} in {where}, received "
-            f"{content.get('schema_version')!r}. Use the release that wrote it."
+            f"Expected the roll-out of {name!r} in {where}, received that of {found.name!r}. "
+            "Give each model a base path of its own."
         )
-    if name and content.get("name") != name:
-        raise DataError(
-            f"Expected the roll-out of {name!r} in {where}, received that of "
-            f"{content.get('name')!r}. Give each model a base path of its own."
-        )
-    try:
-        releases = tuple(
-            Release(
-                **{
-                    **entry,
-                    "state": RolloutState(entry["state"]),
-                    "stages": tuple(Stage(**stage) for stage in entry["stages"]),
-                }
-            )
-            for entry in content["releases"]
-        )
-        history = tuple(RolloutEvent(**entry) for entry in content["history"])
-        return Rollout(name=content["name"], releases=releases, history=history)
-    except (KeyError, TypeError, ValueError, LoopError) as error:
-        raise DataError(f"Expected a roll-out in {where}, received: {error!r}.") from error
+    return found

@@ -13,10 +13,10 @@ the device: a hash of name, version and device id. A device that is in at 10 % i
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.edge.edge_bundle import on_device
@@ -125,6 +125,11 @@ class RolloutEvent:
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
     """All versions that were published to one place, oldest first, and what happened to them."""
+
+    # The record says the revision too, for people and for whoever watches the place.
+    JSON_KEYS: ClassVar[Mapping[str, str]] = {
+        key: key for key in ("name", "revision", "releases", "history")
+    }
 
     name: str
     releases: tuple[Release, ...] = ()

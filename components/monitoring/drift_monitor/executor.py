@@ -14,7 +14,7 @@ from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.data.prediction_log.window_files import LogWindow, read_window_json
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow
 from tfx_loop.monitoring.drift import page, telemetry
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
 from tfx_loop.monitoring.drift.export import properties_of
@@ -107,7 +107,7 @@ def named_window(uri: str, settings: DriftMonitorSettings) -> LogWindow:
     Raises:
         DataError: The log is not of the window and model that were asked for.
     """
-    about = read_window_json(uri)
+    about = LOG_WINDOW.read(uri)
     for name, wanted, received in (
         ("window", settings.window, about.window),
         ("model_name", settings.model_name, about.model_name),

@@ -15,7 +15,7 @@ from tfx_loop.contracts.model_evaluation import metrics_by_slice
 from tfx_loop.contracts.quality_report import QUALITY_REPORT, QualityResult
 from tfx_loop.core.artifacts import publish
 from tfx_loop.core.custom_properties import to_properties
-from tfx_loop.data.prediction_log.window_files import read_rows, read_window_json
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows
 from tfx_loop.monitoring.profile.profile_files import load_profile
 from tfx_loop.monitoring.quality_monitor import error_stream, quality
 from tfx_loop.monitoring.quality_monitor.label_arrivals import label_arrivals
@@ -86,7 +86,7 @@ def _answered_rows(given: list[types.Artifact] | None, window: quality.JudgedWin
     if not given:
         return None
     uri = artifact_utils.get_single_uri(given)
-    if not read_window_json(uri).rows:
+    if not LOG_WINDOW.read(uri).rows:
         return 0
     log = read_rows(uri, ["event_time_ms", f"output.{window.score}"])
     return int(quality.scored_rows(log, window).num_rows)

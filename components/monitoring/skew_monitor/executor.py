@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx_loop.contracts.skew_report import SKEW_REPORT
 from tfx_loop.core.artifacts import Scalar, publish
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.data.prediction_log.window_files import ROWS_FILE, read_window_json
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.skew_monitor import page
@@ -37,7 +37,7 @@ class Executor(base_executor.BaseExecutor):
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
         settings = SkewMonitorSettings.from_properties(exec_properties)
         keys = parse_keys(settings.keys)
-        window = read_window_json(log_uri)
+        window = LOG_WINDOW.read(log_uri)
         log = open_table(os.path.join(log_uri, ROWS_FILE))
         found = find_skew_of_reference(
             profile_files.load_profile(profile_uri),

@@ -1,6 +1,7 @@
 """Writer and reader together: what is appended is read, whatever happens to the files."""
 
 import errno
+import json
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log import writer as writer_module
 from tfx_loop.data.prediction_log.reader import LogLosses, read_window, unify
 from tfx_loop.data.prediction_log.segment import parse_segment
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, write_window
 from tfx_loop.data.prediction_log.writer import END_OF_STREAM, PredictionLogWriter
 
 END_MS = START_MS + 31 * DAY_MS
@@ -290,3 +292,31 @@ def test_a_month_in_small_batches_reads_in_seconds(tmp_path):
     started = time.process_time()
     assert len(read(tmp_path).table) == 5000
     assert time.process_time() - started < 2
+
+
+def test_a_window_file_of_earlier_releases_is_read_and_written_the_same(tmp_path):
+    losses = {
+        "duplicate_rows": 1,
+        "golden_rows": 2,
+        "unidentified_rows": 0,
+        "truncated_segments": 0,
+        "unreadable_segments": 0,
+        "unreadable_batches": 0,
+        "unreadable_bytes": 3,
+        "type_conflicts": 0,
+    }
+    recorded = {
+        "schema_version": 1,
+        "window": "2013-03",
+        "start_ms": 1362096000000,
+        "end_ms": 1364774400000,
+        "model_name": "flights",
+        "rows": 3,
+        "losses": losses,
+    }
+    text = json.dumps(recorded, indent=2) + "\n"
+    (tmp_path / "window.json").write_text(text)
+    window = LOG_WINDOW.read(tmp_path)
+    assert (window.losses.golden_rows, window.labels) == (2, None)
+    write_window(str(tmp_path / "again"), window, pa.table({}))
+    assert (tmp_path / "again" / "window.json").read_text() == text

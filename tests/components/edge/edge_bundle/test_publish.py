@@ -12,10 +12,10 @@ import tiny_bundle
 from time_limits import seconds
 
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
-from tfx_loop.edge.edge_bundle import record
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.on_device import POINTER, Model, resolve
 from tfx_loop.edge.edge_bundle.publish import promote, publish, read_rollout, roll_back
+from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD
 from tfx_loop.edge.edge_bundle.rollout import RolloutState
 from tfx_loop.edge.edge_bundle.store import FolderStore, open_store
 
@@ -106,10 +106,10 @@ def test_a_place_belongs_to_one_name(tmp_path, bundles):
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"{}"])
 def test_a_damaged_record_is_not_written_over(tmp_path, bundles, content):
-    (tmp_path / record.FILE_NAME).write_bytes(content)
+    (tmp_path / ROLLOUT_RECORD.name).write_bytes(content)
     with pytest.raises(DataError, match=r"rollout\.json"):
         publish(bundles[0], open_store(str(tmp_path)), now_ms=now)
-    assert (tmp_path / record.FILE_NAME).read_bytes() == content
+    assert (tmp_path / ROLLOUT_RECORD.name).read_bytes() == content
 
 
 def test_nothing_to_promote_where_nothing_was_published(tmp_path):
@@ -237,7 +237,7 @@ class UnlockedStore(FolderStore):
         return contextlib.nullcontext()
 
     def write(self, name, content):
-        if name == record.FILE_NAME:
+        if name == ROLLOUT_RECORD.name:
             self._between()
         super().write(name, content)
 
@@ -246,13 +246,13 @@ def test_a_record_that_another_wrote_over_is_written_again(tmp_path, bundles):
     """Another publisher read before our write and writes after it: ours is lost, and made again."""
     base = str(tmp_path)
     publish(bundles[0], FolderStore(base), now_ms=now)
-    old = FolderStore(base).read(record.FILE_NAME)
+    old = FolderStore(base).read(ROLLOUT_RECORD.name)
     todo = ["lose it"]
 
     class Losing(UnlockedStore):
         def write(self, name, content):
             super().write(name, content)
-            if name == record.FILE_NAME and todo:
+            if name == ROLLOUT_RECORD.name and todo:
                 todo.pop()
                 FolderStore(base).write(name, old)
 
@@ -272,7 +272,7 @@ def test_without_lock_another_s_version_is_not_lost(tmp_path, bundles):
 
         def read(self, name):
             content = super().read(name)
-            if name == record.FILE_NAME:
+            if name == ROLLOUT_RECORD.name:
                 self.reads += 1
                 if self.reads % 2 == 1 and todo:
                     publish(todo.pop(), FolderStore(base), now_ms=now)

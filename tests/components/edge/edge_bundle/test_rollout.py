@@ -1,12 +1,16 @@
 """Roll-outs only grow until they are taken back, and a device's place in them is its own."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.edge.edge_bundle import record, rollout
+from tfx_loop.edge.edge_bundle import rollout
 from tfx_loop.edge.edge_bundle.on_device import BundleError, device_fraction, resolve
+from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD, rollout_of
 from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Rollout, RolloutState, Stage
 
 EMPTY = Rollout(name="digits")
@@ -110,7 +114,7 @@ def test_whatever_happens_devices_find_a_published_version(todo):
         if action == "roll_back":
             for group in ("canary", "default"):
                 assert on(current, value, group) == set()
-        assert record.from_json(record.to_json(current), "digits", "f") == current
+        assert rollout_of(ROLLOUT_RECORD.content(current), "digits", "f") == current
         entries = [current.pointer()[kind] for kind in ("stable", "candidate")]
         assert {e["digest"] for e in entries if e} <= {r.digest for r in current.releases}
 
@@ -226,9 +230,16 @@ def test_a_roll_out_needs_a_stage():
     ],
 )
 def test_a_record_that_is_damaged(damage):
-    content = {**record.to_json(two_versions()), **damage}
+    content = {**ROLLOUT_RECORD.content(two_versions()), **damage}
     with pytest.raises(DataError, match=r"rollout\.json"):
-        record.from_json(content, "digits", "/b/rollout.json")
+        rollout_of(content, "digits", "/b/rollout.json")
+
+
+def test_a_record_of_earlier_releases_is_read_and_written_the_same():
+    text = Path(__file__).with_name("recorded_rollout.json").read_text()
+    found = rollout_of(json.loads(text), "digits", "rollout.json")
+    assert [r.state.value for r in found.releases] == ["stable", "superseded", "rolled_back"]
+    assert ROLLOUT_RECORD.content(found) == json.loads(text)
 
 
 def test_the_default_stages_end_with_all():
