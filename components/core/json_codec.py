@@ -6,7 +6,8 @@ JSON says more (a value derived from the others) or uses another name lists its 
 
     JSON_KEYS: ClassVar[Mapping[str, str]] = {"name": "name", "stable": "stable_version"}
 
-maps each key to the attribute it holds. Attributes that are no fields are written and not read.
+maps each key to the attribute it holds. Attributes that are no fields are written and not read. A
+field declared with `metadata=none_as(...)` has something else than null in place of None.
 """
 
 import dataclasses
@@ -20,12 +21,22 @@ from typing import Any
 
 from tfx_loop.core.errors import DataError, did_you_mean
 
+LEFT_OUT = object()
+_NONE_AS = "none_as"
+
+
+def none_as(stand_in: Any) -> dict[str, Any]:
+    """Returns metadata of a field whose None is written as `stand_in`; LEFT_OUT leaves the key out.
+
+    For files whose first writer had no null there.
+    """
+    return {_NONE_AS: stand_in}
+
 
 def to_json(value: Any) -> Any:
     """Returns `value` as JSON values; a number that is not finite becomes None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        keys = _keys(type(value))
-        return {key: to_json(getattr(value, name)) for key, name in keys.items()}
+        return _object(value)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -70,6 +81,17 @@ def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> A
     if kind is float:
         return float(_checked(content, (int, float), where))
     return _checked(content, kind, where)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    kind: Any = type(value)
+    stand_ins, found = _stand_ins(kind), {}
+    for key, name in _keys(kind).items():
+        held = getattr(value, name)
+        content = stand_ins[name] if held is None and name in stand_ins else to_json(held)
+        if content is not LEFT_OUT:
+            found[key] = content
+    return found
 
 
 def _union(options: tuple[Any, ...], content: Any, where: str, strict: bool) -> Any:
@@ -122,10 +144,12 @@ def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
             f"Expected {', '.join(keys.values())} in {where}, received {unknown[0]!r}."
             f"{did_you_mean(unknown[0], keys.values())}"
         )
-    values = {}
+    values: dict[str, Any] = {}
     for part in dataclasses.fields(kind):
         key = keys[part.name]
-        if key in content:
+        if key in content and content[key] == part.metadata.get(_NONE_AS, LEFT_OUT):
+            values[part.name] = None
+        elif key in content:
             values[part.name] = from_json(
                 hints[part.name], content[key], f"{where}, {key}", strict=strict
             )
@@ -141,6 +165,13 @@ def _keys(kind: type[Any]) -> Mapping[str, str]:
     """Returns the attribute behind each JSON key, in the order in which they are written."""
     own: Mapping[str, str] | None = getattr(kind, "JSON_KEYS", None)
     return own or {part.name: part.name for part in dataclasses.fields(kind)}
+
+
+@functools.cache
+def _stand_ins(kind: type[Any]) -> Mapping[str, Any]:
+    """Returns what stands for None, by field."""
+    fields = dataclasses.fields(kind)
+    return {part.name: part.metadata[_NONE_AS] for part in fields if _NONE_AS in part.metadata}
 
 
 @functools.cache

@@ -40,13 +40,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ModelError: The file is absent, no TensorFlow Lite model, or corrupt.
     """
+    from tfx_loop.core.json_codec import to_json
     from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-    from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
+    from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import mapping_analysis
 
     analysis = analyse(args.file, multiple_subgraphs=args.multiple_subgraphs)
     conventions.answer(
         args,
-        lambda: analysis_content(analysis),
+        lambda: to_json(mapping_analysis(analysis)),
         lambda: [_table(analysis, unmapped=args.unmapped), "\n".join(summary(analysis))],
     )
     return conventions.SUCCESS
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(analysis: "Analysis") -> list[str]:
     """Returns the lines below the table."""
-    from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
+    from tfx_loop.contracts.edgetpu_report import MappingStatus
 
     total = len(analysis.operators)
     mapped = analysis.count(MappingStatus.MAPPED)
@@ -84,7 +85,7 @@ def summary(analysis: "Analysis") -> list[str]:
 
 def _table(analysis: "Analysis", *, unmapped: bool) -> TextTable:
     """Returns the table, a line an operator."""
-    from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
+    from tfx_loop.contracts.edgetpu_report import MappingStatus
 
     rows = [
         (

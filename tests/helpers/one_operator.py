@@ -6,8 +6,8 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as tables
 from tflite_builder import TfliteBuilder
 
+from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode, MappingStatus
 
 MAPPED, NOT_MAPPED, UNKNOWN = MappingStatus.MAPPED, MappingStatus.NOT_MAPPED, MappingStatus.UNKNOWN
 

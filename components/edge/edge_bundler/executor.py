@@ -12,6 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, CompilerRun
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import publish
 from tfx_loop.core.errors import ModelError
@@ -25,7 +26,6 @@ from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.fitting import rows_from_table
 
 _GOLDEN_SPLITS = ("eval", "train")
-_REPORT_FILE = "edgetpu_report.json"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -42,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
         model = artifact_utils.get_single_instance(input_dict["model"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         output = artifact_utils.get_single_instance(output_dict["bundle"])
-        said = _compiler_s_words(input_dict.get("edgetpu_report"))
+        compiler = _compiler_run(input_dict.get("edgetpu_report"))
         with tempfile.TemporaryDirectory(prefix="loop-bundle-") as scratch:
             cpu_model = fetch(model.uri, TFLITE_NAMES, Path(scratch) / "model.tflite")
             if cpu_model is None:
@@ -51,7 +51,7 @@ class Executor(base_executor.BaseExecutor):
                     "edgetpu_model of EdgeTPUCompiler."
                 )
             compiled = fetch(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
-            runtime = int(said.get("minimum_runtime") or 0)
+            runtime = compiler.minimum_runtime if compiler else 0
             rows = _golden_rows(cpu_model, examples, settings.golden_rows)
             parts = BundleParts(
                 name=settings.name,
@@ -60,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
                 golden_rows=rows,
                 labels=settings.labels,
                 minimum_runtime={"edge_tpu": runtime} if compiled and runtime else {},
-                compiler_version=str(said.get("version") or "") if compiled else "",
+                compiler_version=compiler.version if compiled and compiler else "",
                 tolerance=settings.part(Tolerance),
             )
             bundle = build_bundle(parts, Path(scratch) / "bundle")
@@ -68,12 +68,9 @@ class Executor(base_executor.BaseExecutor):
         _describe(output, bundle, model.get_string_custom_property("variant"))
 
 
-def _compiler_s_words(reports: list[types.Artifact] | None) -> dict[str, Any]:
-    """Returns what the compiler said; nothing where the analyser spoke or there is no report."""
-    if not reports:
-        return {}
-    content = storage.read_json(os.path.join(reports[0].uri, _REPORT_FILE))
-    return dict(content.get("compiler") or {})
+def _compiler_run(reports: list[types.Artifact] | None) -> CompilerRun | None:
+    """Returns what came of the compiler; None where the analyser spoke or there is no report."""
+    return EDGETPU_REPORT.read(reports[0].uri).compiler if reports else None
 
 
 def _golden_rows(model: Path, examples: types.Artifact, count: int) -> dict[str, npt.NDArray[Any]]:

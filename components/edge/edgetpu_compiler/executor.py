@@ -10,8 +10,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import publish, set_properties
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import EdgeTpuModel, compile_or_check
@@ -46,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
                 companions=[Path(path) for path in settings.companions],
             )
             _write_models(result, output.uri)
-        result.report.write(report.uri)
+        EDGETPU_REPORT.write(result.report, report.uri)
         variant = model.get_string_custom_property("variant")
         set_properties(
             output,
@@ -55,7 +57,7 @@ class Executor(base_executor.BaseExecutor):
                 **({"variant": variant} if variant else {}),
             },
         )
-        _describe(report, result)
+        publish(report, "edgetpu_report", to_properties(result.report.properties))
 
 
 def _fetched(model_uri: str, scratch: Path) -> Path:
@@ -76,16 +78,3 @@ def _write_models(result: EdgeTpuModel, output_uri: str) -> None:
         storage.write_bytes(os.path.join(folder, COMPILED_NAME), result.compiled.read_bytes())
     for path in result.companions:
         storage.write_bytes(os.path.join(output_uri, COMPANIONS, path.name), path.read_bytes())
-
-
-def _describe(artifact: types.Artifact, result: EdgeTpuModel) -> None:
-    report = result.report
-    properties = {
-        "verdict": report.verdict.value,
-        "reason": report.reason.value,
-        "speaker": report.speaker.value,
-        "mapped_share": report.mapped_share,
-        "operators": len(report.analysis["operators"]),
-        "minimum_runtime": int(report.compiler.get("minimum_runtime", 0)),
-    }
-    publish(artifact, "edgetpu_report", properties)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.benchmarks.edgetpu.pairs import FOLDER, Pair, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
+from tfx_loop.contracts.edgetpu_report import MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 
 @dataclass(frozen=True)

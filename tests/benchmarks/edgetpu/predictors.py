@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from tests.benchmarks.edgetpu.pairs import Pair
+from tfx_loop.contracts.edgetpu_report import MappingStatus
 from tfx_loop.edge.edgetpu_compiler.graph.partition import on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import activations
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus, edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
 from tfx_loop.models.tflite.model import Subgraph
 
 Predictor = Callable[[Pair], Sequence[MappingStatus]]

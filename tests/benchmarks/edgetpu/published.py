@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.edgetpu import heads
+from tfx_loop.contracts.edgetpu_report import MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 _BEHIND_THE_ROWS = {
     "STRIDED_SLICE": 4,

@@ -8,7 +8,7 @@ from tflite_builder import TfliteBuilder
 from tests.benchmarks.edgetpu.__main__ import main, score
 from tests.benchmarks.edgetpu.pairs import family_of, load_pairs
 from tests.benchmarks.edgetpu.predictors import PREDICTORS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
+from tfx_loop.contracts.edgetpu_report import MappingStatus
 
 SHAPE = [1, 4]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tfx_loop.contracts.deployment_record import DEPLOYMENT_RECORD, DeploymentState
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftVerdict
+from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, EdgeTpuSpeaker, MappingStatus
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
 from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, RetrainVerdict
@@ -26,6 +27,7 @@ FILES = {
     for file in (
         DEPLOYMENT_RECORD,
         DRIFT_REPORT,
+        EDGETPU_REPORT,
         OPTIMIZATION_REPORT,
         QUALITY_REPORT,
         RETRAIN_DECISION,
@@ -104,3 +106,14 @@ def test_what_the_others_said():
     record = read("deployment.json")
     assert record.stable.state is DeploymentState.STABLE
     assert read("variant.json").variant == "int8"
+
+
+def test_what_is_known_of_a_model_on_the_edge_tpu():
+    compiled = read("edgetpu_report.compiled.json")
+    assert compiled.speaker is EdgeTpuSpeaker.COMPILER
+    assert compiled.compiler.log.models[0].mapped_share == 1.0
+    assert compiled.properties.minimum_runtime == compiled.compiler.minimum_runtime == 13
+    analysed = read("edgetpu_report.analysed.json")
+    assert analysed.compiler is None
+    assert analysed.properties.minimum_runtime == 0
+    assert {operator.status for operator in analysed.analysis.operators} <= set(MappingStatus)

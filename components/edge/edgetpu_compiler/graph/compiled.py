@@ -9,8 +9,8 @@ position in the schema; there is no generated code.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
+from tfx_loop.contracts.edgetpu_report import Executable, ExecutableType
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 
@@ -21,31 +21,6 @@ _PACKAGE_MIN_RUNTIME, _PACKAGE_EXECUTABLES, _PACKAGE_COMPILER = 0, 1, 4
 _EXECUTABLE_PARAMETERS, _EXECUTABLE_CHIP, _EXECUTABLE_TYPE, _EXECUTABLE_TOKEN = 6, 10, 13, 14
 # Zero is the default of a flatbuffer and then not written.
 _INT, _SHORT, _UNSIGNED_LONG = "<i", "<h", "<Q"
-
-
-class ExecutableType(str, Enum):
-    """What an executable of a package does."""
-
-    STAND_ALONE = "stand_alone"
-    PARAMETER_CACHING = "parameter_caching"
-    EXECUTION_ONLY = "execution_only"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Executable:
-    """One program for the chip.
-
-    Attributes:
-        type: Whether it loads parameters, computes, or both.
-        parameter_bytes: Parameters that stand in it.
-        caching_token: Executables with the same token share the memory on the chip.
-        chip: Chip that it was compiled for; `beagle` is the Edge TPU.
-    """
-
-    type: ExecutableType
-    parameter_bytes: int
-    caching_token: int
-    chip: str
 
 
 @dataclass(frozen=True, kw_only=True)

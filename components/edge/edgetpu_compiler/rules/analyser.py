@@ -9,17 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus, OperatorStatus
 from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summarise
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement, judge, refusal
-from tfx_loop.edge.edgetpu_compiler.rules.rules import (
-    EdgeTpuRules,
-    MappingCode,
-    MappingStatus,
-    RuleSource,
-    edge_tpu_rules,
-)
+from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, RuleSource, edge_tpu_rules
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
@@ -29,31 +24,6 @@ ON_CHIP_BYTES = 8 * 2**20
 _CACHED_FOR_SURE_BYTES = 5 * 2**20
 # Beyond so many doubtful operators only all of them at once and none are tried.
 _MAX_DOUBTFUL = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperatorStatus:
-    """What is expected of one operator.
-
-    Attributes:
-        index: Position in graph order of the main subgraph.
-        op: Operation; a custom operator by its own name.
-        version: Version of the operation.
-        outputs: Names of its output tensors, which survive the compiler.
-        status: Where it will run.
-        code: Why, as a stable name.
-        reason: Why, in words.
-        sources: Keys of those who say so.
-    """
-
-    index: int
-    op: str
-    version: int
-    outputs: tuple[str, ...]
-    status: MappingStatus
-    code: MappingCode
-    reason: str
-    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

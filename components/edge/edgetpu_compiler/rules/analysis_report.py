@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_loop.contracts.edgetpu_report import (
+    CitedSource,
     EdgeTpuReason,
     EdgeTpuResult,
     EdgeTpuSpeaker,
     EdgeTpuVerdict,
+    MappingAnalysis,
+    MappingStatus,
 )
-from tfx_loop.core import json_codec
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 
 
 def report_of_analysis(
@@ -45,47 +46,35 @@ def report_of_analysis(
         speaker=EdgeTpuSpeaker.ANALYSER,
         mapped_share=lowest,
         minimum_share=minimum_share,
-        analysis=analysis_content(analysis),
+        analysis=mapping_analysis(analysis),
         rewrites=rewrites,
         settings=settings or {},
     )
 
 
-def analysis_content(analysis: Analysis) -> dict[str, Any]:
-    """Returns an analysis as JSON content: what `loop edge --json` prints."""
+def mapping_analysis(analysis: Analysis) -> MappingAnalysis:
+    """Returns an analysis as the report has it, and as `loop edge --json` prints it."""
     compiled = analysis.compiled
-    return {
-        "operators": [
-            {
-                "index": operator.index,
-                "op": operator.op,
-                "version": operator.version,
-                "outputs": list(operator.outputs),
-                "status": operator.status.value,
-                "code": operator.code.value,
-                "reason": operator.reason,
-                "sources": list(operator.sources),
-            }
-            for operator in analysis.operators
-        ],
-        "subgraphs": analysis.subgraphs,
-        "subgraphs_at_most": analysis.subgraphs_at_most,
-        "parameter_bytes": analysis.parameter_bytes,
-        "fits_on_chip": analysis.fits_on_chip,
-        "mapped": analysis.count(MappingStatus.MAPPED),
-        "not_mapped": analysis.count(MappingStatus.NOT_MAPPED),
-        "unknown": analysis.count(MappingStatus.UNKNOWN),
-        "mapped_share": analysis.mapped_share,
-        "open_batch": analysis.open_batch,
-        "refused": analysis.refused,
-        "sources": {
-            key: {"title": source.title, "url": source.url}
+    return MappingAnalysis(
+        operators=analysis.operators,
+        subgraphs=analysis.subgraphs,
+        subgraphs_at_most=analysis.subgraphs_at_most,
+        parameter_bytes=analysis.parameter_bytes,
+        fits_on_chip=analysis.fits_on_chip,
+        mapped=analysis.count(MappingStatus.MAPPED),
+        not_mapped=analysis.count(MappingStatus.NOT_MAPPED),
+        unknown=analysis.count(MappingStatus.UNKNOWN),
+        mapped_share=analysis.mapped_share,
+        open_batch=analysis.open_batch,
+        refused=analysis.refused,
+        sources={
+            key: CitedSource(title=source.title, url=source.url)
             for key, source in analysis.sources.items()
         },
-        "rules_of_compiler": analysis.compiler,
-        "compiled": compiled is not None,
-        "cached_parameter_bytes": compiled.cached_parameter_bytes if compiled else None,
-        "streamed_parameter_bytes": compiled.streamed_parameter_bytes if compiled else None,
-        "minimum_runtime": compiled.minimum_runtime if compiled else None,
-        "executables": json_codec.to_json(compiled.executables_by_subgraph) if compiled else [],
-    }
+        rules_of_compiler=analysis.compiler,
+        compiled=compiled is not None,
+        cached_parameter_bytes=compiled.cached_parameter_bytes if compiled else None,
+        streamed_parameter_bytes=compiled.streamed_parameter_bytes if compiled else None,
+        minimum_runtime=compiled.minimum_runtime if compiled else None,
+        executables=compiled.executables_by_subgraph if compiled else (),
+    )

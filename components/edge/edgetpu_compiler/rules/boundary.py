@@ -6,8 +6,9 @@ was left on the CPU. In front of DEQUANTIZE, which it never has, the compiler ta
 
 from collections.abc import Sequence
 
+from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement
-from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, MappingCode, MappingStatus
+from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import is_row
 from tfx_loop.models.tflite.model import Operator, Subgraph
 

@@ -7,9 +7,10 @@ then the limits of its own. The reason is the first one that fails.
 import math
 from dataclasses import dataclass
 
+from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.graph.operator_in_graph import OperatorInGraph
 from tfx_loop.edge.edgetpu_compiler.rules.checks import CHECKS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, MappingCode, MappingStatus
+from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import CHECKS as SIZE_CHECKS
 from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 

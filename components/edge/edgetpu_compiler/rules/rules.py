@@ -8,45 +8,14 @@ out, to see how well the others do on models that they have not seen.
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.contracts.edgetpu_report import MappingStatus
+
 SCHEMA_VERSION = 1
 _FILE = Path(__file__).with_name("rules.json")
-
-
-class MappingStatus(str, Enum):
-    """Where an operator is expected to run."""
-
-    MAPPED = "mapped"
-    NOT_MAPPED = "not_mapped"
-    UNKNOWN = "unknown"
-
-
-class MappingCode(str, Enum):
-    """Why an operator has its status: the compiler's own reasons, as stable names."""
-
-    SUPPORTED = "supported"
-    OPERATION = "operation"
-    OPERATION_VERSION = "operation_version"
-    DATA_TYPE = "data_type"
-    RANK = "rank"
-    DYNAMIC_SHAPE = "dynamic_shape"
-    CONSTANT_PARAMETERS = "constant_parameters"
-    # A documented limit of the operation: an activation, an axis, a format.
-    LIMITATION = "limitation"
-    # A limit by size that is known to exist and whose place is not.
-    SIZE = "size"
-    AFTER_THE_FIRST_SUBGRAPH = "after_the_first_subgraph"
-    # The compiler refuses the whole model because of another operator.
-    MODEL_REFUSED = "model_refused"
-    # Depends on an operator whose own status is unknown.
-    UNCERTAIN_NEIGHBOUR = "uncertain_neighbour"
-    # The model is compiled already.
-    COMPILED = "compiled"
-    LEFT_BY_COMPILER = "left_by_compiler"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfx_loop.contracts.compiler_log import CompilerLog, CompilerOutcome, ModelLog
 from tfx_loop.core.child_process import foreign_program
 from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import Compiler, CompilerSettings, run
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerLog, CompilerOutcome
-from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import ModelLog
 from tfx_loop.edge.edgetpu_compiler.toolchain.output_check import CompilerOutput, check_output
 
 # Its own timer came with version 16; ours ends it in any case.

@@ -10,11 +10,9 @@ users pasted in google-coral/edgetpu (issues 4, 225, 313, 358, 400, 411, 427, 51
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
-from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import ModelLog, models_in, with_tables
+from tfx_loop.contracts.compiler_log import CompilerLog, CompilerOutcome, ModelLog
+from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import models_in, with_tables
 
 KNOWN_MAJOR_VERSIONS = (2, 14, 15, 16)
 _MESSAGES_KEPT = 20
@@ -32,40 +30,6 @@ _FAILURES = (
 )
 _BANNER = re.compile(r"edge tpu compiler version\s+(\d+(?:\.\d+)*)", re.IGNORECASE)
 _COMPILED = re.compile(r"models? compiled successfully in\s+(\d+)\s*ms", re.IGNORECASE)
-
-
-class CompilerOutcome(str, Enum):
-    """What the log says became of the compilation."""
-
-    COMPILED = "compiled"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompilerLog:
-    """A parsed log.
-
-    Attributes:
-        outcome: What became of the compilation.
-        reason: Why it failed, or why the outcome is unknown; empty when it compiled.
-        version: As printed, such as `16.0.384591198`; empty where no banner was found.
-        compile_ms: Time that the compiler says it took, milliseconds.
-        models: One entry a model, in the order of the log.
-        messages: Lines that name an error, at most 20.
-    """
-
-    outcome: CompilerOutcome
-    reason: str
-    version: str
-    compile_ms: int | None
-    models: tuple[ModelLog, ...]
-    messages: tuple[str, ...]
-
-    @property
-    def major_version(self) -> int:
-        """First number of the version; 0 where there is none."""
-        return int(self.version.split(".")[0]) if self.version else 0
 
 
 def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
@@ -99,25 +63,6 @@ def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
         models=models,
         messages=_messages(lines),
     )
-
-
-def to_json(log: CompilerLog) -> dict[str, Any]:
-    """Returns the log as the report carries it."""
-    return {
-        "outcome": log.outcome.value,
-        "reason": log.reason,
-        "version": log.version,
-        "compile_ms": log.compile_ms,
-        "messages": list(log.messages),
-        "models": [
-            {
-                **{k: v for k, v in vars(model).items() if k != "operators"},
-                "mapped_share": model.mapped_share,
-                "operators": [vars(row) for row in model.operators],
-            }
-            for model in log.models
-        ],
-    }
 
 
 def _stated_outcome(lines: list[str]) -> tuple[CompilerOutcome, str]:

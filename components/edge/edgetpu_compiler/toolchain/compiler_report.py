@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_loop.contracts.edgetpu_report import (
+    CompilerRun,
     EdgeTpuReason,
     EdgeTpuResult,
     EdgeTpuSpeaker,
     EdgeTpuVerdict,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import Analysis
-from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import analysis_content
-from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
+from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import mapping_analysis
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import Compilation, CompiledModel
 
 
@@ -43,24 +43,25 @@ def report_of_compilation(
         speaker=EdgeTpuSpeaker.COMPILER,
         mapped_share=share,
         minimum_share=minimum_share,
-        analysis=analysis_content(analysis),
-        compiler=_content(compilation, compiled),
+        analysis=mapping_analysis(analysis),
+        compiler=_run(compilation, compiled),
         rewrites=rewrites,
         settings=settings or {},
     )
 
 
-def _content(compilation: Compilation, compiled: CompiledModel) -> dict[str, Any]:
+def _run(compilation: Compilation, compiled: CompiledModel) -> CompilerRun:
     summary = compiled.summary
-    log = dataclasses.replace(compilation.log, models=(compiled.log,))
-    return {
-        "place": compilation.compiler.place,
-        "version": compilation.log.version,
-        "seconds": round(compilation.seconds, 3),
-        "co_compiled": [other.source.name for other in compilation.models if other is not compiled],
-        "log": compiler_log.to_json(log),
-        "custom_ops": compiled.custom_ops,
-        "minimum_runtime": summary.minimum_runtime,
-        "cached_parameter_bytes": summary.cached_parameter_bytes,
-        "streamed_parameter_bytes": summary.streamed_parameter_bytes,
-    }
+    return CompilerRun(
+        place=compilation.compiler.place,
+        version=compilation.log.version,
+        seconds=round(compilation.seconds, 3),
+        co_compiled=tuple(
+            other.source.name for other in compilation.models if other is not compiled
+        ),
+        log=dataclasses.replace(compilation.log, models=(compiled.log,)),
+        custom_ops=compiled.custom_ops,
+        minimum_runtime=summary.minimum_runtime,
+        cached_parameter_bytes=summary.cached_parameter_bytes,
+        streamed_parameter_bytes=summary.streamed_parameter_bytes,
+    )

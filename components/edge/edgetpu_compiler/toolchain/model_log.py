@@ -4,7 +4,8 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from tfx_loop.contracts.compiler_log import ModelLog, OperatorRow
 
 _MAPPED = "mapped to edge tpu"
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -23,62 +24,6 @@ _STATUS_REASONS = {
     "tensor has unsupported rank (up to 3 innermost dimensions mapped)": "rank",
     "model contains a dynamic-sized tensor": "dynamic_shape",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperatorRow:
-    """One row of the operator table.
-
-    Attributes:
-        op: Name of the operation, as TFLite writes it.
-        count: How many operators of it have this status.
-        status: The compiler's sentence.
-        mapped: Whether they run on the Edge TPU.
-        reason: Stable name of the sentence; `other` for one that is not known.
-    """
-
-    op: str
-    count: int
-    status: str
-    mapped: bool
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelLog:
-    """What the log says of one model; None where it says nothing.
-
-    Attributes:
-        input_model: Path that the compiler read.
-        output_model: Path that it says it wrote.
-        on_chip_used_bytes: Parameters cached in the Edge TPU's memory.
-        on_chip_remaining_bytes: What is left there. Version 2.0 states what was available instead;
-            the difference stands here.
-        off_chip_bytes: Parameters streamed at every inference.
-        subgraphs: Edge TPU subgraphs.
-        operations: Operators of the source.
-        mapped: Operators that run on the Edge TPU.
-        operators: The table, when it was printed.
-    """
-
-    input_model: str
-    output_model: str | None = None
-    input_bytes: int | None = None
-    output_bytes: int | None = None
-    on_chip_used_bytes: int | None = None
-    on_chip_remaining_bytes: int | None = None
-    off_chip_bytes: int | None = None
-    subgraphs: int | None = None
-    operations: int | None = None
-    mapped: int | None = None
-    operators: tuple[OperatorRow, ...] = ()
-
-    @property
-    def mapped_share(self) -> float | None:
-        """Share of the operators that run on the Edge TPU; None where the log does not say."""
-        if self.mapped is None or not self.operations:
-            return None
-        return self.mapped / self.operations
 
 
 def models_in(lines: list[str]) -> tuple[ModelLog, ...]:

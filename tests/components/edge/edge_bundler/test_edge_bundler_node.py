@@ -1,6 +1,7 @@
 """The node EdgeBundler: Examples of an ExampleGen and an int8 model in, a bundle out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.edge.edge_bundle.bundle import check_answers, open_bundle
 
 pytestmark = pytest.mark.tensorflow
+
+# Reports as EdgeTPUCompiler writes them, with and without the compiler.
+RECORDED = Path(__file__).resolve().parents[2] / "contracts" / "recorded"
 
 SETTINGS = {
     "name": "tiny",
@@ -31,7 +35,7 @@ def node(tmp_path):
     from tfx_loop.data.span_example_gen.executor import write_examples
     from tfx_loop.edge.edge_bundler.executor import Executor
 
-    def run(compiled=None, said=None, width=4, **settings):
+    def run(compiled=None, speaker="analysed", width=4, **settings):
         model, bundle = standard_artifacts.Model(), standard_artifacts.Model()
         examples, report = standard_artifacts.Examples(), EdgeTpuReport()
         for artifact, name in (
@@ -51,9 +55,8 @@ def node(tmp_path):
         examples.split_names = artifact_utils.encode_split_names(["train", "eval"])
         write_examples(f"{examples.uri}/Split-eval", pa.table({"x": rows.tolist()}))
         (tmp_path / "report").mkdir()
-        (tmp_path / "report" / "edgetpu_report.json").write_text(
-            json.dumps({"compiler": said or {}})
-        )
+        recorded = RECORDED / f"edgetpu_report.{speaker}.json"
+        shutil.copyfile(recorded, tmp_path / "report" / "edgetpu_report.json")
         Executor().Do(
             {"model": [model], "examples": [examples], "edgetpu_report": [report]},
             {"bundle": [bundle]},
@@ -76,15 +79,15 @@ def test_a_bundle_is_a_model_that_evaluator_can_judge(node, tmp_path):
 
 
 def test_the_compiled_model_comes_with_its_runtime(node):
-    artifact = node(compiled=b"compiled", said={"minimum_runtime": 14, "version": "16.0.3"})
+    artifact = node(compiled=b"compiled", speaker="compiled")
     bundle = open_bundle(Path(artifact.uri) / "Format-Serving")
-    assert bundle.manifest["minimum_runtime"] == {"edge_tpu": 14}
-    assert bundle.manifest["compiler_version"] == "16.0.3"
+    assert bundle.manifest["minimum_runtime"] == {"edge_tpu": 13}
+    assert bundle.manifest["compiler_version"] == "16.0.384591198"
     assert (bundle.folder / "model_edgetpu.tflite").read_bytes() == b"compiled"
 
 
 def test_without_compiled_model_no_runtime_is_asked_for(node):
-    artifact = node(said={})
+    artifact = node()
     manifest = open_bundle(Path(artifact.uri) / "Format-Serving").manifest
     assert (manifest["minimum_runtime"], manifest["edge_tpu_model"]) == ({}, None)
 

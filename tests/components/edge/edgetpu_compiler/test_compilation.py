@@ -8,10 +8,10 @@ import pytest
 from edgetpu_pairs import needs_pairs, source, twin
 from fake_compiler import copying, write_compiler
 
+from tfx_loop.contracts.compiler_log import CompilerOutcome
 from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings, find
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerOutcome
 
 
 @pytest.fixture

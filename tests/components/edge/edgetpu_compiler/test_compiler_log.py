@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import CompilerOutcome, parse, to_json
+from tfx_loop.contracts.compiler_log import CompilerOutcome
+from tfx_loop.core.json_codec import to_json
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_log import parse
 
 LOGS = Path(__file__).resolve().parents[3] / "helpers" / "edgetpu_logs"
 KIB, MIB = 2**10, 2**20

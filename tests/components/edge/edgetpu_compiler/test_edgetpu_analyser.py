@@ -13,14 +13,17 @@ from hypothesis import given, settings
 from tflite_builder import TfliteBuilder
 
 from tfx_loop.contracts.edgetpu_report import (
+    EDGETPU_REPORT,
     EdgeTpuReason,
     EdgeTpuResult,
     EdgeTpuSpeaker,
     EdgeTpuVerdict,
-    read_report,
+    ExecutableType,
+    MappingCode,
+    MappingStatus,
 )
 from tfx_loop.core.errors import DataError, ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.compiled import ExecutableType
+from tfx_loop.core.json_codec import to_json
 from tfx_loop.edge.edgetpu_compiler.graph.partition import (
     PartitionRun,
     count_subgraphs,
@@ -29,10 +32,9 @@ from tfx_loop.edge.edgetpu_compiler.graph.partition import (
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share, parameter_bytes
 from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import (
-    analysis_content,
+    mapping_analysis,
     report_of_analysis,
 )
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode, MappingStatus
 from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 from tfx_loop.models.tflite.reading import read_model
 
@@ -278,8 +280,8 @@ def test_what_is_no_model_is_said(content: bytes) -> None:
 def test_report_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
     analysis = analyse(chain("CONV_2D", "ELU"))
     report = report_of_analysis(analysis, minimum_share=0.5, rewrites=("one",), settings={"a": 1})
-    report.write(str(tmp_path))
-    assert read_report(tmp_path) == report
+    EDGETPU_REPORT.write(report, tmp_path)
+    assert EDGETPU_REPORT.read(tmp_path) == report
     assert report.verdict is EdgeTpuVerdict.PARTLY_MAPPED
     assert report.speaker is EdgeTpuSpeaker.ANALYSER
 
@@ -287,10 +289,10 @@ def test_report_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
 def test_a_report_of_another_version_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "edgetpu_report.json").write_text('{"schema_version": 99}')
     with pytest.raises(DataError, match="schema_version 1"):
-        read_report(tmp_path)
+        EDGETPU_REPORT.read(tmp_path)
     (tmp_path / "edgetpu_report.json").write_text('{"schema_version": 1, "verdict": "FINE"}')
-    with pytest.raises(DataError, match="lacks or garbles"):
-        read_report(tmp_path)
+    with pytest.raises(DataError, match=r"Expected one of MAPPED.*Run EdgeTPUCompiler"):
+        EDGETPU_REPORT.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,7 @@ def test_a_compiled_model_says_what_it_holds() -> None:
     assert analysis.compiled.streamed_parameter_bytes == 0
     assert analysis.compiled.minimum_runtime == 13
     assert analysis.compiled.compiler_label == "cl/343520747"
-    content = analysis_content(analysis)
+    content = to_json(mapping_analysis(analysis))
     assert content["compiled"] is True
     assert content["operators"][0]["op"] == "edgetpu-custom-op"
 

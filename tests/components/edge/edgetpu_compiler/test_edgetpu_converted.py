@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tflite_builder import run_tflite
 
+from tfx_loop.contracts.edgetpu_report import MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepare
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingStatus
 from tfx_loop.models.tflite.reading import read_model
 
 pytestmark = pytest.mark.tensorflow

@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as tables
 from hypothesis import given, settings
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
+from tfx_loop.contracts.edgetpu_report import MappingCode
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import (
     InterfaceType,
@@ -20,7 +21,6 @@ from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import (
     prepared_share,
 )
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse, mapped_share
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode
 from tfx_loop.models.tflite.reading import read_model
 
 SHAPE = [1, 4, 4, 8]

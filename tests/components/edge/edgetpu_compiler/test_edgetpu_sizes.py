@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from one_operator import MAPPED, NOT_MAPPED, UNKNOWN, one, options
 
-from tfx_loop.edge.edgetpu_compiler.rules.rules import MappingCode, MappingStatus
+from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 
 
 def transpose(shape: Sequence[int], order: Sequence[int]) -> tuple[MappingStatus, MappingCode]:
