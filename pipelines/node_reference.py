@@ -180,7 +180,7 @@ def _type(kind: Any) -> str:
     name = str(kind.__name__)
     if issubclass(kind, Enum):
         return ", ".join(f"`{item.value!r}`" for item in kind)
-    if dataclasses.is_dataclass(kind) and kind.__module__.endswith(".settings"):
+    if dataclasses.is_dataclass(kind) and name not in tfx_loop.__all__:
         return f"[{name}](#{name.lower()})"
     return f"`{name}`"
 

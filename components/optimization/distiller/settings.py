@@ -8,7 +8,12 @@ from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings, F
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePair:
-    """A layer of the teacher whose output a layer of the student learns to make."""
+    """A layer of the teacher whose output a layer of the student learns to make.
+
+    Attributes:
+        teacher: Name of the teacher's layer.
+        student: Name of the student's layer.
+    """
 
     teacher: str
     student: str
