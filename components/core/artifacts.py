@@ -14,6 +14,9 @@ from tfx.types import artifact
 from tfx_loop.core import type_names
 
 Scalar: TypeAlias = int | float | str
+# What TFX hands to an executor: artifacts by input or output, execution properties by name.
+Artifacts: TypeAlias = dict[str, list[artifact.Artifact]]
+Scalars: TypeAlias = dict[str, Scalar]
 
 _LOG = logging.getLogger(__name__)
 

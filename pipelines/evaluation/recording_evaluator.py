@@ -13,7 +13,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts.model_evaluation import OVERALL, metrics_by_slice
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 
 # Metrics that `loop explain` shows; a property for each, as MLMD takes numbers and text alone.
 _NOTED = (
@@ -33,12 +33,7 @@ _NOTED = (
 class Executor(executor.Executor):
     """Executor of Evaluator that notes what it measured."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Evaluates, then sets properties such as `auc` and `champion_auc`."""
         super().Do(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])

@@ -2,13 +2,11 @@
 
 import logging
 from dataclasses import asdict
-from typing import Any
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings
 from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
@@ -19,12 +17,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Reads a window of the log that model servers write."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `prediction_log` artifact."""
         settings = PredictionLogGenSettings.from_properties(exec_properties)
         read = read_window(

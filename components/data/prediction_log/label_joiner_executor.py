@@ -2,13 +2,11 @@
 
 import dataclasses
 import logging
-from typing import Any
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.data.prediction_log.labels import join_labels, read_labels
 from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows, write_window
@@ -19,12 +17,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Joins late labels to logged predictions."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `labelled_log` artifact."""
         log = artifact_utils.get_single_instance(input_dict["prediction_log"])
         settings = LabelJoinerSettings.from_properties(exec_properties)

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
-from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
@@ -19,7 +17,7 @@ from tfx.types import artifact_utils
 from tfx_bsl.coders import example_coder
 
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.span_example_gen import spans as span_rows
 from tfx_loop.data.span_example_gen.settings import SpanExampleGenSettings
@@ -30,12 +28,7 @@ _ROWS_PER_BATCH = 4096
 class Executor(base_executor.BaseExecutor):
     """Executor of SpanExampleGen."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the rows of the spans asked for, one split a folder."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         settings = SpanExampleGenSettings.from_properties(exec_properties)

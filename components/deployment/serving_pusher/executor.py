@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tfx import types
 from tfx.components.util import model_utils
@@ -18,7 +17,7 @@ from tfx.utils import io_utils, path_utils
 from tfx_loop.contracts.deployment_record import read_record
 from tfx_loop.contracts.pushed_model import PushOrder
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import Scalar, set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalar, Scalars, set_properties
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
@@ -31,12 +30,7 @@ _GOLDEN_SPLITS = ("eval", "train")
 class Executor(base_executor.BaseExecutor):
     """Executor of ServingPusher."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
         settings = ServingPusherSettings.from_properties(exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
@@ -68,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
 def _push_to_server(
     model: types.Artifact,
     model_dir: Path,
-    input_dict: dict[str, list[types.Artifact]],
+    input_dict: Artifacts,
     settings: ServingPusherSettings,
     run_id: str,
 ) -> dict[str, Scalar]:

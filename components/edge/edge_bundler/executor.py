@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, CompilerRun
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import publish
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.errors import ModelError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.edge.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
@@ -31,12 +31,7 @@ _GOLDEN_SPLITS = ("eval", "train")
 class Executor(base_executor.BaseExecutor):
     """Reads models, rows and report, writes the bundle."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Packs one bundle; see EdgeBundler."""
         settings = EdgeBundlerSettings.from_properties(exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])

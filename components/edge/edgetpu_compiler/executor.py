@@ -3,16 +3,14 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import publish, set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish, set_properties
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
@@ -27,12 +25,7 @@ COMPANIONS = "companions"
 class Executor(base_executor.BaseExecutor):
     """Reads the model, writes the models and the report."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Compiles or checks one model; see EdgeTPUCompiler."""
         settings = EdgeTPUCompilerSettings.from_properties(exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])

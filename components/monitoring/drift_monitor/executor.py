@@ -1,7 +1,6 @@
 """Runs DriftMonitor: a window's log and a reference in, a drift report out."""
 
 import os
-from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -11,7 +10,7 @@ from tfx.utils import io_utils
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult, FeatureDrift
 from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.window_quality import RealisedQuality
-from tfx_loop.core.artifacts import publish
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow
@@ -30,12 +29,7 @@ from tfx_loop.monitoring.profile.reference import FrozenProfile
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Counts the log on the profile's bins, judges the counts, writes the report."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Monitors one window; see DriftMonitor."""
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
         reference_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])

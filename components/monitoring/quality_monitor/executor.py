@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 
 from tfx_loop.contracts.model_evaluation import metrics_by_slice
 from tfx_loop.contracts.quality_report import QUALITY_REPORT, QualityResult
-from tfx_loop.core.artifacts import publish
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows
 from tfx_loop.monitoring.profile.profile_files import load_profile
@@ -25,12 +25,7 @@ from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Executor of QualityMonitor."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes TFMA's result and `quality.json`; a window without labels has no metrics."""
         log = artifact_utils.get_single_instance(input_dict["labelled_log"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
@@ -93,7 +88,7 @@ def _answered_rows(given: list[types.Artifact] | None, window: quality.JudgedWin
 
 
 def _error_stream(
-    input_dict: dict[str, list[types.Artifact]],
+    input_dict: Artifacts,
     rows: quality.LabelledRows,
     settings: QualityMonitorSettings,
 ) -> error_stream.ErrorStream | None:

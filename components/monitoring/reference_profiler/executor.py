@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.build import build, flat_table
 from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
@@ -30,12 +30,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Reads the splits, builds the profile, writes the reference's files."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Profiles the examples given; see ReferenceProfiler."""
         examples = input_dict["examples"]
         schema = _read_schema(input_dict.get("schema"))

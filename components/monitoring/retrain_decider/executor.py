@@ -1,14 +1,13 @@
 """Runs RetrainDecider: a drift report, labels and a reference in, a decision out."""
 
 import logging
-from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord, RetrainVerdict
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.settings import (
@@ -22,12 +21,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Decides from files."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `decision` artifact."""
         previous = input_dict.get("previous_decision") or []
         settings = RetrainDeciderSettings.from_properties(exec_properties)

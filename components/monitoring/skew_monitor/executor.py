@@ -2,14 +2,12 @@
 
 import os
 from dataclasses import replace
-from typing import Any
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts.skew_report import SKEW_REPORT
-from tfx_loop.core.artifacts import Scalar, publish
+from tfx_loop.core.artifacts import Artifacts, Scalar, Scalars, publish
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
@@ -26,12 +24,7 @@ from tfx_loop.monitoring.skew_monitor.skew import (
 class Executor(base_executor.BaseExecutor):
     """Reads the sample and the log, writes the report."""
 
-    def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Compares the rows that both sides have; see SkewMonitor."""
         profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
         log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])

@@ -2,12 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.utils import path_utils
 
+from tfx_loop.core.artifacts import Artifacts, Scalars
 from tfx_loop.models.formats import detect, keras_model_of
 from tfx_loop.optimization.distiller import distiller
 from tfx_loop.optimization.distiller.settings import DistillationSettings, DistillerSettings
@@ -19,12 +18,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Distiller."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Teaches a student; see Distiller."""
         settings = DistillerSettings.from_properties(exec_properties)
         with execution.opened("teacher", _files, input_dict, output_dict, settings) as opened:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow as pa
 from tfx import types
@@ -21,7 +20,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationResult,
     OptimizationVerdict,
 )
-from tfx_loop.core.artifacts import Scalar, set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalar, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import is_remote
@@ -31,7 +30,6 @@ from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
 
-Artifacts: TypeAlias = dict[str, list[types.Artifact]]
 _LOG = logging.getLogger(__name__)
 
 

@@ -5,7 +5,6 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
@@ -17,7 +16,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationResult,
     OptimizationVerdict,
 )
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
@@ -33,12 +32,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Quantizer."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Quantises the model given; see Quantizer."""
         settings = QuantizerSettings.from_properties(exec_properties)
         source = artifact_utils.get_single_instance(input_dict["parent"])

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from typing import Any
 
 from tfx import types
 from tfx.components.evaluator import constants
@@ -17,7 +16,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationResult,
     OptimizationVerdict,
 )
-from tfx_loop.core.artifacts import set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
 from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose
@@ -30,12 +29,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of VariantChooser."""
 
-    def Do(  # noqa: N802 - the name is TFX's
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Copies the best variant to the output, with its blessing and the reasons."""
         settings = VariantChooserSettings.from_properties(exec_properties)
         names, target = settings.names, settings.target
@@ -103,7 +97,7 @@ def _latency(facts: ModelFacts) -> float | None:
 def _pass_on(
     model: types.Artifact,
     name: str,
-    output_dict: dict[str, list[types.Artifact]],
+    output_dict: Artifacts,
     blessed: bool,
 ) -> None:
     output = artifact_utils.get_single_instance(output_dict["model"])
