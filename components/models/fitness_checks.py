@@ -63,7 +63,9 @@ def check_convertible(
         tensors.check_numeric((*inputs, *outputs), str(file.path), hint)
         found = ConvertibleModel(file=file, signature=None, inputs=inputs, outputs=outputs)
         weights = keras_weights(model)
+    # The converter would make a dynamic tensor of it, which delegates refuse.
     _check_static(found)
+    # Calibration would turn one NaN into ranges that quantise everything to nothing.
     check_finite(weights, file.path)
     return found
 

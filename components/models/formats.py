@@ -14,6 +14,7 @@ SAVED_MODEL_FILE = "saved_model.pb"
 SERVED_TFLITE_NAME = "model.tflite"
 TFLITE_NAMES = ("tflite", SERVED_TFLITE_NAME)
 _KERAS_NAMES = ("model.keras", "model.h5")
+# Signatures at the begin of each form; a .keras file is a ZIP archive.
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _TFLITE_MAGIC = b"TFL3"
 _KNOWN = "a SavedModel folder, a TFX Model, .keras, .h5 or .tflite"
@@ -103,6 +104,7 @@ def _in_folder(folder: Path) -> ModelFile:
 
 def _of_file(path: Path) -> ModelFile:
     with open(path, "rb") as file:
+        # Both signatures that are looked for lie within the first 8 bytes.
         head = file.read(8)
     if not head:
         raise ModelError(
@@ -113,6 +115,7 @@ def _of_file(path: Path) -> ModelFile:
         return ModelFile(path.parent, Format.SAVED_MODEL)
     found = _by_content(path, head)
     named = _SUFFIXES.get(path.suffix)
+    # A name that contradicts the content is a mistake that some loader would meet later.
     if found is None or (named is not None and named is not found):
         what = f"a file in the form {found.value}" if found else "other content"
         expected = f"the form {named.value}" if named else _KNOWN

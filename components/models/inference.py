@@ -91,6 +91,7 @@ def outputs_of(
         DataError: The rows do not fit the model.
         ModelError: The model cannot be asked.
     """
+    # Through the pipe, as JSON, rows would be many times their size.
     with tempfile.TemporaryDirectory(prefix="loop-rows-", dir=folder) as scratch:
         rows, answers = Path(scratch) / "rows.npz", Path(scratch) / "answers.npz"
         save_arrays(rows, inputs)

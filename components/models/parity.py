@@ -8,6 +8,7 @@ from tfx_loop.contracts.optimization_report import Parity
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.tensors import Array
 
+# The threshold of a decision on one probability, as Keras' BinaryAccuracy has it.
 _HALF = 0.5
 
 
@@ -29,11 +30,13 @@ def compare(parent: Mapping[str, Array], child: Mapping[str, Array]) -> Parity:
     rows = len(pairs[0][0])
     differences = [_differences(a, b) for a, b in pairs]
     agreements = [_same_decision(a, b) for a, b in pairs]
+    # An output that is neither a class nor a probability takes no part in the agreement.
     decided = [agreement for agreement in agreements if agreement is not None]
     flat = np.concatenate([difference.reshape(-1) for difference in differences])
     return Parity(
         max_difference=float(flat.max(initial=0.0)),
         mean_difference=float(flat.mean()) if flat.size else 0.0,
+        # A row agrees when all its outputs do.
         top_class_agreement=float(np.mean(np.all(decided, axis=0))) if decided else None,
         rows=rows,
     )
@@ -65,10 +68,13 @@ def pair(parent: Mapping[str, Array], child: Mapping[str, Array]) -> list[tuple[
 
 def _differences(parent: Array, child: Array) -> Array:
     """Absolute differences; what is NaN or the same infinity in both does not differ."""
+    # In float64: the difference of two float32 or of two integers is then exact.
     mine, other = parent.astype(np.float64), child.astype(np.float64)
+    # inf - inf is NaN, so equal values are told apart before they are subtracted.
     same = (mine == other) | (np.isnan(mine) & np.isnan(other))
     with np.errstate(invalid="ignore"):
         differences = np.abs(mine - other)
+    # NaN on one side alone is as far as can be: no limit lets it pass.
     return np.where(same, 0.0, np.where(np.isnan(differences), np.inf, differences))
 
 
@@ -78,6 +84,7 @@ def _same_decision(parent: Array, child: Array) -> Array | None:
     if mine.shape[1] > 1:
         same: Array = mine.argmax(axis=1) == other.argmax(axis=1)
         return same
+    # One column within 0 to 1 is taken for a probability; a regression may look the same.
     if mine.size and mine.min() >= 0 and mine.max() <= 1:
         same = (mine[:, 0] > _HALF) == (other[:, 0] > _HALF)
         return same

@@ -111,6 +111,7 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
         names = _variable_names(reader)
         found = []
         for key, dtype in sorted(reader.get_variable_to_dtype_map().items()):
+            # Whole-number variables are counters and tables; slots are the optimizer's moments.
             if dtype.is_floating and not key.startswith(_NOT_WEIGHTS) and _SLOT not in key:
                 name = names.get(key, key.removesuffix(_VALUE))
                 found.append(_weight(name, reader.get_tensor(key)))
@@ -125,6 +126,7 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
 def _variable_names(reader: Any) -> dict[str, str]:
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+    # Checkpoints of TensorFlow 1 name their tensors plainly and carry no graph of objects.
     if not reader.has_tensor(_OBJECT_GRAPH):
         return {}
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
@@ -155,6 +157,7 @@ def _tflite_weights(model: TFLiteModel) -> Iterator[Weight]:
             shape=tensor.shape,
             dtype=tensor.dtype,
             parameters=tensor.elements,
+            # Zeros among what is stored cannot be counted without unpacking: a lower bound.
             zeros=max(tensor.elements - tensor.stored_elements, 0),
         )
 
@@ -163,6 +166,7 @@ def _zero_points(tensor: Tensor) -> Array | int:
     """Returns what stands for zero, shaped to compare with the tensor."""
     if not any(tensor.zero_points):
         return 0
+    # A quantised weight is zero where the stored number equals the zero point, not 0.
     points = np.asarray(tensor.zero_points)
     if len(points) == 1:
         return points
@@ -180,6 +184,7 @@ def _weight(name: str, values: Array, *, layer: str = "", zero: Array | int = 0)
         dtype=values.dtype.name,
         parameters=int(values.size),
         zeros=int(np.count_nonzero(values == zero)),
+        # Integers are always finite, and isfinite on them would convert whole tensors.
         not_finite=int(np.count_nonzero(~np.isfinite(values))) if is_float else 0,
     )
 

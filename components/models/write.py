@@ -103,6 +103,7 @@ def save_saved_model(model: "keras.Model", folder: str, examples: bool = False) 
     inputs, outputs = keras_specs(model)
     columns = concrete_function(model, inputs, outputs)
     holder = tf.Module()
+    # tf.Module tracks them, so the SavedModel holds its variables without Keras' own objects.
     holder.weights = model.weights
     signatures = {DEFAULT_SIGNATURE: columns}
     if examples:
@@ -131,6 +132,7 @@ def _writer(
 def _from_examples(columns: Callable[..., Any], inputs: tuple[TensorSpec, ...]) -> Any:
     import tensorflow as tf
 
+    # tf.Example knows floats of 32 bits and integers of 64; the model's own type comes by a cast.
     wide = {spec.name: "float32" if "float" in spec.dtype else "int64" for spec in inputs}
     features = {
         spec.name: tf.io.FixedLenFeature(spec.shape[1:], wide[spec.name]) for spec in inputs
@@ -155,12 +157,14 @@ def _publish(
 ) -> Parity:
     """Writes beside the target, checks, renames."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that the rename stays within one file system and is atomic.
     staged = target.with_name(f".staging-{target.name}")
     _remove(staged)
     try:
         write(str(staged))
         found = open_predictor(staged, custom_objects=custom_objects)
         parity = compare(expected, found.predict(rows))
+        # `not <=` and not `>`: a NaN difference must fail as well.
         limit = None if max_difference is None else max_difference * _scale(expected)
         if limit is not None and not parity.max_difference <= limit:
             raise ModelError(
@@ -168,6 +172,7 @@ def _publish(
                 f"difference of {parity.max_difference:g} on {parity.rows} rows. It was not "
                 "written; save it in another form."
             )
+        # Synced before the rename: after a crash the name leads to whole content or to the old.
         _sync(staged)
         _replace(staged, target)
     finally:
@@ -190,6 +195,7 @@ def _replace(staged: Path, target: Path) -> None:
             f"Expected an empty or a SavedModel's folder at {target}, received another. "
             "Name one that does not hold other things."
         )
+    # A folder cannot be renamed over one that has files: the old one steps aside first.
     replaced = target.with_name(f".replaced-{target.name}")
     _remove(replaced)
     os.rename(target, replaced)

@@ -166,6 +166,7 @@ def join_labels(
 
 def _earliest(keys: Array, labels: pa.Table) -> tuple[Array, int]:
     """Returns the positions of each key's earliest label, and how many others contradict it."""
+    # Stable: of labels with one time, the first in the files counts, run after run.
     order = np.argsort(labels.column("label_time_ms").to_numpy(), kind="stable")
     unique, first_in_order, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
     values = labels.column("label").to_numpy()[order]
@@ -177,6 +178,7 @@ def _match(row_keys: Array, label_keys: Array) -> tuple[Array, Array]:
     """Returns positions of rows and of their labels; label_keys are sorted and unique."""
     if len(label_keys) == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    # searchsorted returns the length for keys above all others; the comparison drops those.
     places = np.minimum(np.searchsorted(label_keys, row_keys), len(label_keys) - 1)
     matched_rows = np.flatnonzero(label_keys[places] == row_keys)
     return matched_rows, places[matched_rows]
@@ -195,6 +197,7 @@ def _usable(table: pa.Table) -> pa.Table:
     for column in typed.columns:
         valid = pc.and_(valid, pc.is_valid(column).combine_chunks())
     index = typed.column("instance_index")
+    # The log's instance_index is int32; a larger one would collide in `identity_keys`.
     in_range = pc.and_(pc.greater_equal(index, 0), pc.less(index, 2**31))
     return typed.filter(pc.and_(valid, pc.fill_null(in_range, False).combine_chunks()))
 
@@ -228,6 +231,7 @@ def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(kind):
         # Pandas turns a column of whole numbers with a gap into floats.
         wide = _float64(column)
+        # From 2^53 on a double no longer holds every whole number.
         whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less(pc.abs(wide), 2.0**53))
         return pc.if_else(whole, wide, pa.scalar(None, pa.float64())).cast(pa.int64())
     return _all_null(column, pa.int64())
@@ -235,6 +239,7 @@ def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_float16(column.type):
+        # Arrow has no cast from float16 (pyarrow 10).
         halves = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
         return pa.chunked_array([pa.array(h.astype(np.float64)) for h in halves], pa.float64())
     return column.cast(pa.float64())

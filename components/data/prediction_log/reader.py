@@ -26,6 +26,7 @@ from tfx_loop.data.prediction_log.record import (
 from tfx_loop.data.prediction_log.segment import Segment, parse_segment
 from tfx_loop.data.prediction_log.writer import SEGMENT_SUFFIX
 
+# Hive's way of naming partitions, which Spark, DuckDB and Arrow read.
 PARTITION_PREFIX = "date="
 
 
@@ -110,6 +111,7 @@ def unify(tables: Iterable[pa.Table]) -> tuple[pa.Table, int]:
     whole; anything else that differs becomes text, and is counted.
     """
     tables = list(tables)
+    # Schemas repeat from segment to segment: each distinct one is looked at once.
     types: dict[str, list[pa.DataType]] = {}
     for schema in {table.schema.to_string(): table.schema for table in tables}.values():
         for field in schema:
@@ -136,6 +138,7 @@ def _common_type(kinds: list[pa.DataType]) -> pa.DataType:
         return pa.int64()
     if kinds and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
         return pa.float64()
+    # Text holds anything; the conflict is counted, so that nobody takes it for the column's type.
     return pa.string()
 
 
@@ -160,6 +163,7 @@ def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def _read_segments(folder: str, start_ms: int, end_ms: int) -> list[Segment]:
     first = day_of(max(start_ms, 0))
+    # The end is exclusive: its own day is read only if the window reaches into it.
     last = day_of(min(max(end_ms - 1, 0), MAX_EVENT_TIME_MS))
     segments = []
     for name in list_folder(folder):
@@ -185,6 +189,8 @@ def identity_keys(request_ids: pa.ChunkedArray, instance_indices: pa.ChunkedArra
     codes = request_ids.combine_chunks().dictionary_encode()
     if isinstance(codes, pa.ChunkedArray):
         codes = codes.combine_chunks() if codes.num_chunks != 1 else codes.chunk(0)
+    # The id's code in the upper half, the instance in the lower: one number sorts and compares
+    # faster than two columns.
     high = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64) << 32
     low = instance_indices.to_numpy().astype(np.int64) & 0xFFFFFFFF
     return np.asarray(high | low)
@@ -197,6 +203,7 @@ def _first_answers(table: pa.Table, start_ms: int, end_ms: int) -> tuple[pa.Tabl
     event_time = table.column("event_time_ms").to_numpy()
     answered = table.column(ANSWERED_TIME.name).to_numpy()
     inside = (event_time >= start_ms) & (event_time < end_ms)
+    # An answer without a time (null, here 0) counts as the earliest.
     order = np.argsort(np.nan_to_num(answered.astype(np.float64)), kind="stable")
     keys = identity_keys(table.column("request_id"), table.column("instance_index"))
     _, first_in_order = np.unique(keys[order], return_index=True)

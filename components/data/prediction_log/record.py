@@ -48,9 +48,12 @@ _ENVELOPE_FIELDS = tuple((field, field.name, field.type) for field in ENVELOPE)
 
 # Fields that are the same from request to request, so that their columns can be made once.
 _STEADY = frozenset({"model_name", "model_version", "variant", "sampling_rate", "status"})
+# 256 cached columns of so many rows stay below some MB; larger batches are rare and pay less.
 _MAX_CACHED_ROWS = 256
 
+# It becomes a folder: no separator, and no leading dot or dash.
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
+# Printable ASCII: fit for an HTTP header and for a log line.
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
 
 
@@ -178,6 +181,7 @@ def to_arrow(values: Array | pa.Array) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets), flat)
     if values.dtype.kind in "OSU":
         return pa.array([_text(value) for value in values.tolist()], type=pa.string())
+    # Parquet had no half floats before pyarrow 15.
     if values.dtype == np.float16:
         values = values.astype(np.float32)
     if values.dtype.kind in "iuf" and values.dtype.isnative:

@@ -53,6 +53,7 @@ def parse_segment(content: bytes) -> Segment:
     except _BROKEN:
         table, position, damaged, damaged_bytes = _read_batch_by_batch(content)
     rest = len(content) - position
+    # Arrow reads the mark or leaves it, by version; bytes behind it belong to no batch.
     if rest and content[position - len(END_OF_STREAM) : position] == END_OF_STREAM:
         rest = 0
     if content[position:] == END_OF_STREAM:

@@ -50,6 +50,7 @@ class PredictionLogWriter:
         self,
         directory: str | Path,
         *,
+        # A reader takes a segment whole: this bounds its memory.
         segment_bytes: int = 64 * 1024 * 1024,
         max_open_segments: int = 32,
     ) -> None:

@@ -22,6 +22,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.data.span_example_gen import spans as span_rows
 from tfx_loop.data.span_example_gen.settings import SpanExampleGenSettings
 
+# Encoded at once: some MB of serialized Examples.
 _ROWS_PER_BATCH = 4096
 
 
@@ -120,6 +121,7 @@ def _as_list(column: pa.Array) -> pa.Array:
             f"Expected strings, numbers or lists of numbers, received {column.type}. "
             "Write the column as one of these."
         )
+    # A list of one value, or of none where it is missing.
     lengths = 1 - missing.to_numpy(zero_copy_only=False).astype(np.int64)
     return _lists(column.filter(pc.invert(missing)), lengths, item)
 
@@ -143,6 +145,7 @@ def _many(column: pa.Array) -> pa.Array:
 
 def _lists(values: pa.Array, lengths: npt.NDArray[np.int64], item: pa.DataType) -> pa.Array:
     """Returns one list a row; a list of no values is a missing one."""
+    # Arrow's layout of lists: offsets into the flat values, one more than there are rows.
     starts = np.concatenate([[0], np.cumsum(lengths)])
     offsets = pa.array(starts, pa.int64(), mask=np.append(lengths == 0, False))
     return pc.cast(pa.LargeListArray.from_arrays(offsets, values), pa.large_list(item))

@@ -89,6 +89,7 @@ def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
         label = rows[rule.label_column]
         known = pc.is_valid(label)
         if pa.types.is_floating(label.type):
+            # Pandas writes a missing number as NaN, which Arrow does not count as null.
             known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(label), True)))
         rows = rows.filter(known)
     named = {rule.key_column: "key"}
@@ -101,6 +102,7 @@ def split_rows(rows: pa.Table, rule: SplitRule) -> dict[str, pa.Table]:
                 "Fill them, or leave these rows out of the span."
             )
     deciding = rows[rule.group_column or rule.key_column].to_pylist()
+    # A hash and no generator: the row's split does not depend on its place or on other rows.
     fractions = hash_fractions((str(value) for value in deciding), rule.seed, "split")
     held_out = fractions < rule.eval_fraction
     dropped = [column for column in named if not (rule.keep_key and column == rule.key_column)]

@@ -18,6 +18,7 @@ from tfx_loop.data.tables.opening import open_native, open_unpacked
 
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
+# Arrow parses block by block; a row longer than a block is an error, so not much smaller.
 _BLOCK_BYTES = 4 << 20
 
 
@@ -46,6 +47,7 @@ class CsvFiles:
                 self.rows += batch.num_rows
                 for guess, column in zip(guesses, batch.columns, strict=True):
                     guess.look_at(column)
+        # Every row was looked at, so the second pass cannot meet a value that does not fit.
         types = [guess.type for guess in guesses]
         self.schema = pa.schema(list(zip(names, types, strict=True)))
 
@@ -66,6 +68,7 @@ class _Guess:
 
     def __init__(self) -> None:
         self._empty = True
+        # The narrowest first: `1` fits all but bool, `12.5` no longer int64.
         self._fitting = [pa.int64(), pa.float64(), pa.bool_()]
 
     def look_at(self, column: Any) -> None:
@@ -122,6 +125,7 @@ def _same_header(paths: Sequence[str]) -> list[str]:
 
 def _header(path: str) -> list[str]:
     with open_unpacked(path) as file:
+        # utf-8-sig: Excel writes a byte-order mark, which would become part of the first name.
         text = io.TextIOWrapper(file, "utf-8-sig", newline="")
         lines = (line for line in reader(text, delimiter=_delimiter(path)) if line)
         try:
@@ -132,6 +136,7 @@ def _header(path: str) -> list[str]:
         raise DataError(f"Expected a header with the columns' names in {path}, received none.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"Expected each column once in {path}, received {twice} twice. Rename one.")
+    # A file without a header would else lose its first row, unnoticed.
     if all(_is_number(name) for name in names):
         raise DataError(
             f"Expected a header with the columns' names in {path}, received {names}. Add one."

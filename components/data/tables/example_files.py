@@ -37,6 +37,7 @@ class ExampleFiles:
         several: set[str] = set()
         for path, batch in self._decoded(_SCAN_ROWS):
             self.rows += batch.num_rows
+            # Batches mostly agree: each distinct schema is merged once.
             schemas.setdefault(batch.schema.to_string(), (path, batch.schema))
             several |= {
                 field.name
@@ -91,4 +92,5 @@ def _only(lists: Any) -> Any:
     if len(values) == len(lists):
         return values
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    # The running sum of lengths is one past each row's value; empty rows are masked to null.
     return values.take(pa.array(lengths.cumsum() - 1, mask=lengths == 0))

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tfx_loop.core.storage import is_remote, read_bytes
 
+# RFC 1952; told by content, as names often lack .gz.
 _GZIP_MAGIC = b"\x1f\x8b"
 
 

@@ -15,6 +15,7 @@ from tfx_loop.data.tables import csv_files, example_files, parquet_files
 from tfx_loop.data.tables.opening import is_file, open_binary
 from tfx_loop.data.tables.tfrecord import is_tfrecord
 
+# What pyarrow's ParquetFile.iter_batches takes by default.
 BATCH_ROWS = 65_536
 _FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord), packed with gzip or not"
 # What pyarrow and the codecs raise on a damaged file.
@@ -138,6 +139,7 @@ def _files_under(path: str) -> list[str]:
 
 def _format_of(path: str) -> str:
     with open_binary(path) as file:
+        # Parquet's signature has four bytes; a TFRecord has none and is told by its first checksum.
         head = file.read(4)
     if not head:
         raise DataError(f"Expected rows in {path}, received an empty file. Write it again.")

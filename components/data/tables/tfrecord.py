@@ -15,8 +15,10 @@ import numpy.typing as npt
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.tables.opening import open_unpacked
 
+# Length and its masked checksum, then the record, then the record's.
 _HEAD = struct.Struct("<QI")
 _CHECK = struct.Struct("<I")
+# Checked together: the loop below takes a step for each byte of the longest record.
 _BATCH_BYTES = 32 << 20
 # Nothing that a table's row could be; a damaged length must not fill memory.
 _MOST_BYTES = 1 << 31
@@ -82,6 +84,8 @@ def masked_crc32c(records: list[bytes]) -> npt.NDArray[np.uint32]:
         byte = flat[starts[:some] + place]
         state[:some] = _TABLE[(part ^ byte) & np.uint32(0xFF)] ^ (part >> np.uint32(8))
     crc = state ^ np.uint32(0xFFFFFFFF)
+    # The mask of TFRecord, rotated right by 15 bits plus a constant: a CRC of data that holds CRCs
+    # is weak.
     masked = ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
     result = np.empty(len(records), dtype=np.uint32)
     result[order] = masked
@@ -91,6 +95,7 @@ def masked_crc32c(records: list[bytes]) -> npt.NDArray[np.uint32]:
 def _crc_table() -> npt.NDArray[np.uint32]:
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
+        # Castagnoli's polynomial 0x1EDC6F41, bits reversed.
         table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
     return table.astype(np.uint32)
 

@@ -15,6 +15,8 @@ import numpy as np
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, ServingError
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
+# What a kept connection raises that the server closed meanwhile. Asking again is safe: the request
+# keeps its id.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 Columns = Mapping[str, Any]
@@ -61,6 +63,7 @@ class ModelClient:
         self._address = (parts.hostname, parts.port or (443 if self._tls else 80))
         self._path = f"{parts.path.rstrip('/')}/v1/models/{quote(model_name, safe='')}"
         self._timeout = timeout
+        # http.client's connections are for one thread at a time: each gets its own.
         self._local = threading.local()
         self._output_names: dict[str, list[str]] = {}
         self.base_url = base_url.rstrip("/")

@@ -29,6 +29,7 @@ def logged_features(
         DataError: Something that should be a tf.Example is none.
     """
     if not signature.takes_examples(columns_signature is not None):
+        # A scalar input (a temperature, a switch) holds for every row of the request.
         rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
         return {n: v if v.ndim else np.repeat(v, rows) for n, v in inputs.items()}
     (serialised,) = inputs.values()
@@ -63,6 +64,7 @@ def _decode(serialised: bytes) -> dict[str, Sequence[Any]]:
 
 def _column(values: list[Sequence[Any] | None], spec: TensorSpec) -> pa.Array:
     kind = pa.string() if spec.dtype == "string" else pa.from_numpy_dtype(np.dtype(spec.dtype))
+    # [n] and [n, 1] are logged alike, as plain numbers.
     width = spec.shape[1] if len(spec.shape) > 1 else 1
     try:
         if width == 1:

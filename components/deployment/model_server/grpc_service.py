@@ -28,6 +28,7 @@ from tfx_loop.deployment.model_server.service import (
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)
+# google.rpc.Code.UNKNOWN.
 _UNKNOWN = 2
 # A small message may claim a huge shape: no tensor of a request may be larger than this.
 MAX_ELEMENTS = 64 * 1024 * 1024

@@ -17,6 +17,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.deployment.model_server.signature import Signature, check_names, shown_dtype
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array, TensorSpec
 
+# A message quotes the request, and a request may be megabytes.
 _SHOWN_CHARACTERS = 200
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -182,6 +183,7 @@ def _tensor(name: str, value: Any, spec: TensorSpec) -> Array:
         shape.append(len(level))
         if not level:
             break
+        # The shape is that of the first elements; `_flatter` refuses rows that differ from them.
         level = level[0]
     flat = value if isinstance(value, list) else [value]
     for depth in range(1, max(len(shape), 1)):
@@ -225,13 +227,16 @@ def _typed(flat: list[Any], spec: TensorSpec) -> Array:
         allowed = (bool,)
     else:
         raise DataError(f"Conversion of JSON Value: {_shown(flat)} to type: {dtype}")
+    # By exact type: isinstance would take true for 1. A set of types is fast on long lists.
     if not set(map(type, flat)) <= set(allowed):
         _refuse_type(next(value for value in flat if type(value) not in allowed), dtype)
     if dtype in _INTEGERS and flat:
         limits = np.iinfo(dtype)
+        # Before np.array, which wraps or raises differently from version to version.
         if min(flat) < limits.min or max(flat) > limits.max:
             _refuse_type(max(flat, key=abs), dtype)
     try:
+        # Floats go through double, as JSON's numbers are: `_narrowed` then sees what is lost.
         array = np.array(flat, dtype=dtype if dtype in (*_INTEGERS, "bool") else np.float64)
     except OverflowError:
         _refuse_type(max(flat, key=abs), dtype)
@@ -242,9 +247,11 @@ def _narrowed(array: Array, flat: list[Any], spec: TensorSpec) -> Array:
     """Returns doubles as a narrower float type; whole numbers must survive it exactly."""
     with np.errstate(over="ignore"):
         narrow = array.astype(spec.dtype)
+    # 1e39 as float32 would be infinite.
     lossy = np.isfinite(array) & ~np.isfinite(narrow)
     if int in set(map(type, flat)):
         whole = np.fromiter((type(value) is int for value in flat), bool, len(flat))
+        # 16777217 has no float32; a fraction such as 0.1 is rounded in any case.
         lossy |= whole & (narrow.astype(np.float64) != array)
     if lossy.any():
         value = flat[int(np.flatnonzero(lossy)[0])]
@@ -310,10 +317,13 @@ def _shown(value: Any) -> str:
 def _values(name: str, array: Array) -> Any:
     """Returns nested lists; float32 in the fewest digits that give the same float32 again."""
     if array.dtype == np.float32 or array.dtype == np.float16:
+        # str of a float32 is the shortest text that reads back as it; 0.1f would else be
+        # 0.10000000149011612.
         digits = [float(str(value)) for value in array.reshape(-1)]
         return np.array(digits, dtype=np.float64).reshape(array.shape).tolist()
     if array.dtype.kind in "OSU":
         shown = np.empty(array.size, dtype=object)
+        # TF Serving's convention for outputs that are no text.
         as_bytes = name.endswith("_bytes")
         shown[:] = [_text(value, as_bytes) for value in array.reshape(-1).tolist()]
         return shown.reshape(array.shape).tolist()

@@ -124,6 +124,7 @@ class LoggingGateway:
             answered_time_ms=self._clock_ms(),
         )
         features = logged_features(signature, servable.signatures.get(COLUMNS_SIGNATURE), inputs)
+        # An output that is not one a row (a loss, a state) has no row to stand in.
         per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == rows}
         batch = make_batch(envelope, rows, features, per_row)
         try:

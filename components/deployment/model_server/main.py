@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tfx_loop.deployment.model_server.versions import Versions
 
 _LOG = logging.getLogger(PROGRAM)
+# For requests that run; Kubernetes by default kills after 30.
 _GRACE_SECONDS = 10
+# The port is bound already: this only ends a start that hangs.
 _START_SECONDS = 30
 
 
@@ -63,6 +65,7 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     grpc_server, grpc_port = _start_grpc(service, flags)
     rest_port = None if listener is None else listener.getsockname()[1]
     _announce(flags, versions, rest_port, grpc_port)
+    # Looked at once a second: signals are handled between the waits.
     while not stop.wait(1.0):
         if rest is not None and not rest[1].is_alive():
             raise RuntimeError("the REST server ended by itself; see the lines above")

@@ -27,6 +27,7 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
 _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
 _METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
+# Versions are int64 in TF Serving.
 _MAX_VERSION = 2**63 - 1
 # After a refusal, this many times the limit is read and thrown away, so that a client which sends
 # before it listens gets to the answer; then the connection is cut.
@@ -118,6 +119,7 @@ def _version(match: "re.Match[str]") -> int | None:
     text = match["version"]
     if text is None:
         return None
+    # 19 digits hold every int64; longer texts are not turned into numbers at all.
     if len(text) > 19 or int(text) > _MAX_VERSION:
         raise DataError(f"Failed to convert version: {text[:40]} to numeric.")
     return int(text)

@@ -66,6 +66,7 @@ class ModelService:
         return RequestIdentity(
             request_id=uuid.uuid4().hex if request_id is None else check_request_id(request_id),
             event_time_ms=(
+                # A clock that is far off must not make a log that cannot be partitioned.
                 min(self._clock_ms(), MAX_EVENT_TIME_MS)
                 if event_time is None
                 else check_event_time(event_time)

@@ -87,6 +87,7 @@ def _fit(name: str, values: Array, spec: TensorSpec) -> Array:
         )
     if spec.any_rank:
         return values
+    # Columns come as lists of numbers; which of the two the model declares is its author's taste.
     if values.ndim == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
         values = values[:, np.newaxis]
     elif values.ndim == 2 and len(spec.shape) == 1 and values.shape[1] == 1:

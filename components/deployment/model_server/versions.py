@@ -87,6 +87,7 @@ def list_versions(base_path: str | Path) -> dict[int, VersionFolder]:
         for entry in os.scandir(base_path):
             if entry.name.isascii() and entry.name.isdigit() and entry.is_dir():
                 stat = os.stat(entry.path)
+                # A folder that is replaced has another inode; one that gets files has another time.
                 identity = (stat.st_dev, stat.st_ino, stat.st_mtime_ns)
                 folders[int(entry.name)] = VersionFolder(path=Path(entry.path), identity=identity)
     except (FileNotFoundError, NotADirectoryError):
@@ -141,6 +142,7 @@ class Versions(Generic[ModelT]):
         Raises:
             ModelRejected: Nothing serves, or another version than the one asked for.
         """
+        # Read once: another thread may switch versions between two looks.
         serving = self._serving
         if serving is None or (version is not None and serving[0] != version):
             wanted = (
@@ -181,6 +183,7 @@ class Versions(Generic[ModelT]):
             self._failed(version, folder, error)
             return False
         old = self._serving
+        # One assignment switches: a request sees the old pair or the new one.
         self._serving = (version, model)
         self._failures.pop(version, None)
         self._set(VersionStatus(version=version, state=ServingState.AVAILABLE))

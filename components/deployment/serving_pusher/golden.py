@@ -26,7 +26,10 @@ from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
+# Another build of TensorFlow fuses and orders float32 sums otherwise; a wrong model is off by far
+# more than a thousandth.
 _RELATIVE_TOLERANCE = 1e-3
+# For answers near zero, where a relative tolerance allows nothing.
 _ABSOLUTE_TOLERANCE = 1e-5
 # Two steps of eight bits: where processors round differently, a quantised answer is a step off.
 _TFLITE_TOLERANCE = 0.02
@@ -151,6 +154,7 @@ def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) ->
         raise ModelRejected(
             f"Expected a TFLite model that answers the Examples in {file}, received: {error}"
         ) from error
+    # The steps of eight bits span the range of an output: the tolerance grows with it.
     largest = max(float(np.nan_to_num(np.abs(v)).max(initial=0)) for v in expected.values())
     rows: list[Any] = list(examples)
     if not as_examples:

@@ -31,6 +31,7 @@ from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
 from tfx_loop.deployment.model_server.client import VersionState
 from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
 
+# A fifth of the second after which servers look for versions by default.
 POLL_SECONDS = 0.2
 _FAILED_STATES = ("END", "UNLOADING")
 
@@ -113,6 +114,7 @@ def push(
     """
     base = Path(order.base_path)
     record = read_record(order.base_path, order.model_name)
+    # Asked before anything is written: without a server nothing is changed.
     server.status()
     base.mkdir(parents=True, exist_ok=True)
     digest = model_digest(order.model_dir)
@@ -123,6 +125,7 @@ def push(
         return started
     stable = record.stable
     deployment = started or Deployment(
+        # Above any folder too: one that somebody copied there by hand must not be written over.
         version=max(record.next_version, _highest_folder(base) + 1),
         model_digest=digest,
         model_uri=order.model_uri,
@@ -249,6 +252,7 @@ def _wait_until_available(
             if status.state == "AVAILABLE":
                 return
             last = f"state {status.state} {status.error}".strip()
+            # END without an error is a version that another one replaced; the wait goes on.
             if status.state in _FAILED_STATES and status.error:
                 break
         if now_ms() >= deadline_ms:

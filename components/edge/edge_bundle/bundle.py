@@ -89,6 +89,7 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     _copy(parts.cpu_model, folder / CPU_MODEL)
     golden = golden_answers(folder / CPU_MODEL, parts.golden_rows, parts.tolerance)
+    # The answers are those of the copy that ships, not of the file that was given.
     (folder / GOLDEN).write_bytes(golden.content)
     labels = tuple(parts.labels) or packed_labels(parts.cpu_model)
     if labels:
@@ -101,6 +102,7 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
     manifest = {
         "schema_version": on_device.SCHEMA_VERSION,
         "name": parts.name,
+        # Sorted: the manifest's digest is the bundle's, and is independent of the order here.
         "files": {name: _about(folder / name) for name in sorted(names)},
         "cpu_model": CPU_MODEL,
         "edge_tpu_model": EDGE_TPU_MODEL if parts.edge_tpu_model else None,

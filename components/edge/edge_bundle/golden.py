@@ -134,6 +134,7 @@ def _as_taken(rows: Mapping[str, Array], detail: Mapping[str, Any], called: str)
             "Edge TPU model takes one row at a time."
         )
     values = values.reshape(len(values), *shape)
+    # LiteRT gives (0.0, 0) where a tensor is not quantised.
     scale, zero_point = detail["quantization"]
     if scale and np.issubdtype(values.dtype, np.floating):
         limits = np.iinfo(detail["dtype"])
@@ -174,6 +175,8 @@ def _tolerances(
     step = float(detail["quantization"][0])
     if not step:
         largest = float(np.max(np.abs(expected), initial=0.0))
+        # The floors: float32 carries about 7 digits, and sums in another order move the last two;
+        # 1e-6 serves outputs that are zero for every golden row.
         step = max(float(np.ptp(expected)) / _STEPS, largest * 1e-5, 1e-6)
     # Half a step more: the limit itself must not depend on how a sum is rounded.
     return {
@@ -193,5 +196,6 @@ def _npz(inputs: list[Array], outputs: list[Array]) -> bytes:
         for name, values in arrays.items():
             written = io.BytesIO()
             np.save(written, values, allow_pickle=False)
+            # A ZipInfo of its own has no time of today: the digest must not depend on the clock.
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), written.getvalue())
     return content.getvalue()

@@ -33,17 +33,23 @@ import numpy as np
 
 POINTER = "latest.json"
 MANIFEST = "manifest.json"
+# Of pointer and manifest; raised when a device with the old file would misread them.
 SCHEMA_VERSION = 1
+# Coral's library by platform (coral.ai/docs/edgetpu/tflite-python).
 DELEGATES = {
     "linux": "libedgetpu.so.1",
     "darwin": "libedgetpu.1.dylib",
     "win32": "edgetpu.dll",
 }
+# No separator and no leading dot: a name from the network cannot leave its folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+# Pointer and manifest take some kB; anything larger is not them, and is not read to its end.
 _SMALL_FILE = 4_000_000
+# Hashing a model of any size takes this much memory.
 _CHUNK = 1 << 20
 _HTTP_SECONDS = 30
+# Scratch of a fetch that was killed is removed after a day: another may be at work until then.
 _LEFT_SECONDS = 86_400
 
 
@@ -61,6 +67,7 @@ def device_fraction(name: str, version: int, device_id: str) -> float:
     first.
     """
     digest = hashlib.sha256(f"{name}\0{version}\0{device_id}".encode()).digest()
+    # 48 bits: exact in a double, on any platform and in any language.
     return int.from_bytes(digest[:6], "big") / float(1 << 48)
 
 
@@ -86,6 +93,7 @@ def resolve(pointer: Mapping[str, Any], device_id: str, group: str) -> dict[str,
         if candidate is not None:
             share = float(candidate["percent"].get(group, 0.0)) / 100.0
             version = int(candidate["version"])
+            # Strictly below: a share of 0 takes nobody, one of 1 everybody.
             if device_fraction(str(pointer["name"]), version, device_id) < share:
                 chosen = candidate
         if chosen is None:
@@ -193,6 +201,7 @@ def _read(base: str, name: str, limit: int) -> bytes:
     if base.startswith(("http://", "https://")):
         address = f"{base.rstrip('/')}/{name}"
         with urllib.request.urlopen(address, timeout=_HTTP_SECONDS) as answer:
+            # One byte more than allowed tells "too large" from "just fits".
             content = bytes(answer.read(limit + 1))
     else:
         with open(Path(base) / name, "rb") as file:
@@ -314,6 +323,7 @@ def _quantised(values: Any, detail: Mapping[str, Any]) -> Any:
     if not scale:
         return values
     limits = np.iinfo(detail["dtype"])
+    # q = round(x / scale) + zero_point, saturated as the QUANTIZE kernel does.
     return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
 
 
@@ -352,6 +362,7 @@ def update(base: str, device_id: str, group: str, cache: Path) -> tuple[Model, i
     before = _current(cache)
     link = cache / f".current-{os.getpid()}"
     link.unlink(missing_ok=True)
+    # Made under another name and renamed: `current` is never absent.
     os.symlink(os.path.join("bundles", entry["digest"]), str(link))
     os.replace(str(link), str(cache / "current"))
     if before != entry["digest"]:

@@ -22,6 +22,7 @@ from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD, rollout_of
 from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, Rollout, Stage
 from tfx_loop.edge.edge_bundle.store import Store
 
+# Publishers of one place are few: so many collisions in a row mean that something else writes.
 _TRIES = 10
 _LOG = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ def _change(store: Store, name: str, change: Change) -> Rollout:
         after = change(before)
         if after == before:
             return after
+        # A bucket has no compare-and-swap through fileio: looked at again just before the write.
         if read_rollout(store, name) != before:
             continue
         store.write(ROLLOUT_RECORD.name, _content(ROLLOUT_RECORD.content(after)))
@@ -142,6 +144,7 @@ def _change(store: Store, name: str, change: Change) -> Rollout:
 
 def _point(store: Store, current: Rollout) -> None:
     content = _content(current.pointer())
+    # Devices poll it: an unchanged pointer keeps its time and its cached copies.
     if current.releases and store.read(POINTER) != content:
         store.write(POINTER, content)
 

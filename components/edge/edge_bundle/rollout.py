@@ -55,6 +55,8 @@ class Stage:
             )
 
 
+# A canary group whole, then growing shares of all others: 10 % is enough to see a fault, and few
+# enough to bear it.
 DEFAULT_STAGES = (
     Stage("canary", 100.0),
     Stage("default", 10.0),
@@ -99,6 +101,7 @@ class Release:
         """Returns the share of each group that the stages reached so far include."""
         reached: dict[str, float] = {}
         for stage in self.stages[: self.stage]:
+            # Never fewer devices at a later stage, whatever the stages say.
             reached[stage.group] = max(stage.percent, reached.get(stage.group, 0.0))
         return reached
 
@@ -216,10 +219,12 @@ def published(
     if not stages:
         raise ConfigError("Expected at least one stage for a roll-out, received none.")
     for known in reversed(rollout.releases):
+        # The same bundle again is the same version, unless it was taken back since.
         live = known.state in (RolloutState.CANDIDATE, RolloutState.STABLE)
         if known.digest == digest and (live or (run_id and known.run_id == run_id)):
             return rollout, known
     release = Release(
+        # Numbers are never used twice, so that a device's report of one is unambiguous.
         version=max((r.version for r in rollout.releases), default=0) + 1,
         digest=digest,
         model_uri=model_uri,

@@ -19,6 +19,7 @@ import h5py  # type: ignore[import-untyped,unused-ignore]
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import Format, ModelFile
 
+# Packages whose classes Keras files name themselves; `builtins` is checked name by name below.
 _TRUSTED_ROOTS = ("keras", "tf_keras", "builtins", "tensorflow_model_optimization")
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _LAMBDA = "Lambda"
@@ -88,6 +89,7 @@ def check(file: ModelFile, custom_objects: Sequence[str] = ()) -> KerasFile:
 def _read_zip(path: Path) -> KerasFile:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        # Without model.weights.h5 Keras would go on to an .npz, read with pickle allowed.
         for name in (_CONFIG, _METADATA, _WEIGHTS):
             if name not in names:
                 raise ValueError(f"no {name} in the archive")
@@ -138,6 +140,7 @@ def _check_subclassed(config: dict[str, Any], path: Path, named: set[str]) -> No
 
 
 def _check_lambda(entry: dict[str, Any], path: Path, named: set[str]) -> None:
+    # How Keras 3 and late Keras 2 write a function of the user's: marshalled bytecode.
     if entry["class_name"] == "__lambda__":
         raise _lambda_error(path, "a lambda")
     if entry["class_name"] != _LAMBDA:

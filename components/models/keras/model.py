@@ -99,6 +99,7 @@ def keras_specs(
             f"Expected a functional or Sequential Keras model with known inputs in {where}, "
             f"received {type(model).__name__} without. Build it with an Input layer."
         )
+    # input_names, not the tensors' names: those are what a SavedModel's signature is called by.
     sides = ((model.inputs, model.input_names), (model.outputs, model.output_names))
     inputs, outputs = (tuple(map(_spec, values, names)) for values, names in sides)
     return inputs, outputs
@@ -117,6 +118,7 @@ def concrete_function(
     }
 
     def answer(by_name: dict[str, Any]) -> dict[str, Any]:
+        # Packed as the model was built (list, dict or one tensor), so that nothing is reordered.
         ordered = [by_name[spec.name] for spec in inputs]
         given = model(tf.nest.pack_sequence_as(model.input, ordered), training=False)
         return dict(zip((s.name for s in outputs), tf.nest.flatten(given), strict=True))

@@ -27,6 +27,7 @@ def rows_from_table(
     Raises:
         DataError: A column is absent, has missing values or another shape.
     """
+    # Said before any column is converted: a misspelt name is the usual mistake.
     check_columns(table.column_names, [*([label] if label else []), *slice_columns])
     if table.num_rows == 0:
         raise DataError("Expected rows, received none. Name a file that has rows.")
@@ -38,6 +39,7 @@ def rows_from_table(
         if tensor.name in table.column_names and tensor.name != label
     }
     notes: list[str] = []
+    # A model of one wide input takes the table as a design matrix, and the notes say so.
     if not arrays and len(inputs) == 1:
         columns = _wide(table, inputs[0], label, slice_columns)
         arrays[inputs[0].name] = _stacked(table, columns)
@@ -74,6 +76,7 @@ def rows_from_arrays(
         DataError: An input has no array, or one of another shape or with missing values.
     """
     if len(inputs) == 1 and len(arrays) == 1:
+        # An .npz often calls its one array `x`; there is nothing it could be mixed up with.
         arrays = {inputs[0].name: next(iter(arrays.values()))}
     missing = [tensor.name for tensor in inputs if tensor.name not in arrays]
     if missing:
@@ -99,6 +102,7 @@ def _wide(
     lists = [f.name for f in table.schema if f.name != label and pa.types.is_list(f.type)]
     if not numeric and len(lists) == 1:
         return lists
+    # A slice column may be a feature or not: whichever makes the sizes agree.
     for columns in (numeric, [name for name in numeric if name not in slice_columns]):
         if size is None or len(columns) == size:
             return columns
@@ -112,6 +116,7 @@ def _wide(
 def _stacked(table: Any, columns: Sequence[str]) -> Array:
     if len(columns) == 1:
         return _array(table, columns[0])
+    # float64 holds int32 and float32 exactly; `_cast` then checks what the model's type loses.
     return np.stack([_array(table, name).astype(np.float64) for name in columns], axis=1)
 
 
@@ -123,9 +128,11 @@ def _array(table: Any, name: str) -> Array:
     if column.null_count:
         raise _missing(f"the column {name!r}", column.null_count)
     if pa.types.is_dictionary(column.type):
+        # How pandas' categories and repeated values of Parquet arrive; the model takes the values.
         column = column.dictionary_decode()
     depth: list[int] = []
     while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        # Ragged rows have no shape, and padding is a choice that only the training made.
         lengths = np.unique(pc.list_value_length(column).to_numpy(zero_copy_only=False))
         if len(lengths) != 1:
             raise DataError(
@@ -169,6 +176,7 @@ def _fitted(values: Array, tensor: TensorSpec, notes: list[str]) -> Array:
 def _reshaped(values: Array, tensor: TensorSpec, notes: list[str]) -> Array:
     """Adds or removes axes of length 1, or folds flattened rows; anything else is an error."""
     have, want = values.shape[1:], tensor.shape[1:]
+    # An axis of any length cannot be told from a missing one: then nothing is reshaped.
     full = tuple(length for length in want if length is not None)
     squeezed = tuple(length for length in have if length != 1)
     same_axes = len(full) == len(want) and squeezed == tuple(n for n in full if n != 1)
@@ -192,6 +200,7 @@ def _reshaped(values: Array, tensor: TensorSpec, notes: list[str]) -> Array:
 def _cast(values: Array, tensor: TensorSpec) -> Array:
     wanted = np.dtype(tensor.dtype)
     if np.issubdtype(wanted, np.integer):
+        # Compared after the cast: that finds fractions and overflow with one test.
         whole = values.astype(wanted)
         if not np.array_equal(whole, values):
             raise DataError(
@@ -200,6 +209,7 @@ def _cast(values: Array, tensor: TensorSpec) -> Array:
                 "training did."
             )
         return whole
+    # What overflows becomes infinite and is reported below, with the value.
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(values.astype(wanted, copy=False))
     if not np.isfinite(cast).all():
@@ -212,6 +222,7 @@ def _cast(values: Array, tensor: TensorSpec) -> Array:
 
 def _present(values: Array, what: str) -> Array:
     if np.issubdtype(values.dtype, np.inexact):
+        # NaN and infinity poison a whole batch in normalisation layers, and a metric after that.
         missing = int((~np.isfinite(values)).sum())
         if missing:
             raise _missing(what, missing)

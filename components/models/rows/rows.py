@@ -16,7 +16,9 @@ Array = npt.NDArray[Any]
 # Calibration fixes ranges and needs few rows (TensorFlow says 100 to 500); the metric needs many.
 CALIBRATION_FRACTION, MAX_CALIBRATION_ROWS = 0.2, 500
 CHOOSING_FRACTION = 0.7  # of what calibration leaves; the other rows only report
+# Of fewer, too few are left to choose with and to report on.
 MIN_ROWS = 30
+# More distinct labels than this are numbers rather than classes: strata are tenths then.
 _MAX_STRATA = 50
 
 
@@ -101,6 +103,7 @@ def split(rows: Rows, seed: int) -> RowSplit:
             f"{len(rows)}. Give more rows; some hundreds a class tell small losses apart."
         )
     order = _stratified_order(rows, seed)
+    # A fifth, so that small data keeps rows to choose and report with.
     calibrating = min(int(len(rows) * CALIBRATION_FRACTION), MAX_CALIBRATION_ROWS)
     # In stratified order every stretch has each class in proportion: positions spread evenly.
     calibration, rest = _spread(order, calibrating)
@@ -151,6 +154,7 @@ def _stratified_order(rows: Rows, seed: int) -> Array:
     strata = _strata(rows.labels)
     if strata is None:
         return shuffled
+    # Stable: within a stratum the shuffled order stays, so the seed decides which rows are drawn.
     return np.asarray(shuffled[np.argsort(strata[shuffled], kind="stable")])
 
 
@@ -166,6 +170,7 @@ def _strata(labels: Array | None) -> Array | None:
     values, strata = np.unique(labels, return_inverse=True)
     if len(values) <= _MAX_STRATA:
         return np.asarray(strata)
+    # The argsort of an argsort is the rank; tenths of ranks are equally full, those of values not.
     ranks = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
     return np.asarray(ranks * 10 // len(labels))
 
@@ -173,6 +178,7 @@ def _strata(labels: Array | None) -> Array | None:
 def _spread(order: Array, count: int) -> tuple[Array, Array]:
     """Returns `count` entries evenly spread over `order`, and the others, in its order."""
     chosen = np.zeros(len(order), dtype=bool)
+    # The middle of each of `count` equal stretches: no two positions coincide for count <= length.
     positions = ((np.arange(count) + 0.5) * len(order) / max(count, 1)).astype(np.int64)
     chosen[positions] = True
     return order[chosen], order[~chosen]

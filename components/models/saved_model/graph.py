@@ -12,6 +12,7 @@ from tfx_loop.models.formats import SAVED_MODEL_FILE
 from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, TensorSpec
 
 SERVE_TAG = "serve"
+# `__saved_model_init_op` and its like: no way of asking the model.
 _INTERNAL_PREFIX = "__saved_model"
 
 
@@ -76,6 +77,7 @@ def choose_signature(
     if wanted is not None and wanted in numeric:
         return wanted
     if wanted is None:
+        # TFX gives serving_default to tf.Examples; the columns then stand beside it.
         for name in (DEFAULT_SIGNATURE, COLUMNS_SIGNATURE):
             if name in numeric:
                 return name
@@ -112,6 +114,7 @@ def check_ops(graph: meta_graph_pb2.MetaGraphDef, folder: Path) -> None:
     functions = graph.graph_def.library.function
     own = {function.signature.name for function in functions}
     used = {node.op for node in graph.graph_def.node}
+    # In a TensorFlow 2 model nearly all operations stand in the functions of the library.
     used |= {node.op for function in functions for node in function.node_def}
     unknown = sorted(op for op in used - own if op_def_registry.get(op) is None)
     if unknown:

@@ -14,7 +14,7 @@ from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, SignatureDef, Tensor, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
-# Custom operators that every TFLite interpreter brings along.
+# Custom operators that every TFLite interpreter brings along (tensorflow/lite/kernels/register.cc).
 _COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
 _FLEX = "Flex"
 _QUANTIZED = ("INT8", "UINT8", "INT16")
@@ -63,6 +63,7 @@ class TFLitePredictor:
                 for name, index in self._output_ids.items()
             }
         except (RuntimeError, ValueError) as error:
+            # After a failure the arena is in no known state: the next call allocates afresh.
             self._allocated = {}
             raise ModelError(
                 f"Expected {self._path} to run, received: {first_line(error)} "
@@ -70,6 +71,7 @@ class TFLitePredictor:
             ) from error
 
     def _allocate(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        # Allocation plans the whole arena again: only where the number of rows changed.
         if shapes == self._allocated:
             return
         for name, shape in shapes.items():
@@ -82,6 +84,7 @@ class TFLitePredictor:
 
     def _spec(self, name: str, index: int) -> TensorSpec:
         tensor = self._tensor(index)
+        # Callers see floats; the file's own type stands beside it.
         dtype = "float32" if _is_quantized(tensor) else tensor.dtype
         return TensorSpec(name=name, shape=tensor.open_shape, dtype=dtype, file_dtype=tensor.dtype)
 
@@ -91,6 +94,7 @@ def plain_name(name: str) -> str:
 
     `serving_default_image:0` is the input `image` of the signature that was converted.
     """
+    # The converter writes `signature_name` and TensorFlow's output number `:0` around it.
     return re.sub(r":0$", "", re.sub(rf"^{DEFAULT_SIGNATURE}_", "", name)) or name
 
 
@@ -148,6 +152,7 @@ def _check_custom_ops(model: TFLiteModel, path: Path) -> None:
 
 
 def _interpreter(model: TFLiteModel, path: Path, threads: int) -> tuple[Any, str]:
+    # Flex operators are TensorFlow's kernels: LiteRT's wheel does not have them.
     flex = any(op.startswith(_FLEX) for op in model.custom_ops)
     made, runtime = _tf_lite() if flex else _runtime()
     try:
@@ -185,6 +190,8 @@ def _quantize(values: Array, tensor: Tensor) -> Array:
     if not _is_quantized(tensor):
         return values
     limits = np.iinfo(tensor.dtype)
+    # q = round(x / scale) + zero_point, saturated (Jacob et al. 2018, arXiv:1712.05877, eq. 1); in
+    # float32, as TFLite's QUANTIZE kernel divides.
     whole = np.rint(values / np.float32(tensor.scales[0]))
     whole += tensor.zero_points[0]
     stored: Array = np.clip(whole, limits.min, limits.max).astype(tensor.dtype)
@@ -194,6 +201,7 @@ def _quantize(values: Array, tensor: Tensor) -> Array:
 def _dequantize(values: Array, tensor: Tensor) -> Array:
     if not _is_quantized(tensor):
         return values
+    # x = (q - zero_point) * scale, the same equation the other way round.
     whole = values.astype(np.float32) - tensor.zero_points[0]
     real: Array = whole * np.float32(tensor.scales[0])
     return real

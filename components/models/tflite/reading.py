@@ -75,9 +75,11 @@ def read_model(source: str | Path | bytes) -> TFLiteModel:
 
 def _model(content: bytes) -> TFLiteModel:
     (root_offset,) = struct.unpack_from("<I", content, 0)
+    # Behind the offset itself and the identifier, and with room for the table's own offset.
     if not 8 <= root_offset <= len(content) - 4 or len(content) >= _MAX_FLATBUFFER_BYTES:
         raise ValueError(f"its root is at {root_offset} of {len(content)} bytes")
     root = schema().Model.GetRootAs(content, 0)
+    # interpreter_builder.cc refuses both, too.
     if root.SubgraphsLength() < 1 or root.Version() != SCHEMA_VERSION:
         raise ValueError(f"{root.SubgraphsLength()} subgraphs, version {root.Version()}")
     codes = [

@@ -71,6 +71,7 @@ def summarise(graph: Subgraph) -> CompiledSummary:
             for executable in executables
             if executable.type is not caching
         ),
+        # All packages have to run: the newest demand counts.
         minimum_runtime=max((package[0] for package in packages), default=0),
         compiler_label=packages[0][1] if packages else "",
     )
@@ -126,6 +127,7 @@ class _Table:
     def __init__(self, buffer: bytes, position: int) -> None:
         self._buffer = buffer
         self._position = position
+        # A table begins with the signed distance back to its vtable.
         self._vtable = position - _unpack(_INT, buffer, position)
         self._vtable_size = _unpack("<H", buffer, self._vtable)
 
@@ -154,14 +156,17 @@ class _Table:
             yield _vector(self._buffer, start + 4 + 4 * index)
 
     def _place(self, field: int) -> int:
+        # Behind the vtable's own size and the table's size, 2 bytes each, 2 bytes a field.
         entry = 4 + 2 * field
         if entry + 2 > self._vtable_size:
             return 0
+        # 0 stands for a field that is not written.
         offset = _unpack("<H", self._buffer, self._vtable + entry)
         return self._position + offset if offset else 0
 
 
 def _unpack(layout: str, buffer: bytes, position: int) -> int:
+    # struct would count a negative position from the end of the buffer.
     if position < 0:
         raise ValueError("an offset before the beginning")
     return int(struct.unpack_from(layout, buffer, position)[0])
@@ -169,6 +174,7 @@ def _unpack(layout: str, buffer: bytes, position: int) -> int:
 
 def _vector(buffer: bytes, place: int) -> bytes:
     """Returns the bytes of the vector that the offset at `place` leads to."""
+    # Offsets are relative to where they stand; a vector begins with its length.
     start = place + _unpack("<I", buffer, place)
     length = _unpack("<I", buffer, start)
     content = buffer[start + 4 : start + 4 + length]

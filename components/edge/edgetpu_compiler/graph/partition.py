@@ -39,8 +39,11 @@ def partition(graph: Subgraph, taken: Sequence[bool]) -> list[PartitionRun]:
         left: list[int] = []
         for index in waiting:
             operator = graph.operators[index]
+            # ABSENT (-1) counts as ready: an optional input holds nothing back.
             if not ready.issuperset(operator.inputs):
                 left.append(index)
+            # The first ready operator decides the kind of the run, which then takes all of that
+            # kind that get ready.
             elif kind is None or taken[index] == kind:
                 kind = taken[index]
                 members.append(index)

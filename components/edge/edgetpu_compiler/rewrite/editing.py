@@ -13,6 +13,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, enum_names, schema
 
+# PLACEHOLDER_FOR_GREATER_OP_CODES: what the old byte field says when the number does not fit.
 _LAST_BYTE_CODE = 127
 
 
@@ -146,6 +147,7 @@ class TFLiteEditor:
     ) -> int:
         """Adds a constant; with a scale it is quantised symmetrically."""
         buffer = schema().BufferT()
+        # The object API packs bytes fast from an array alone; a list is packed byte by byte.
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         tensor = schema().TensorT()
@@ -181,6 +183,7 @@ class TFLiteEditor:
     def set_interface(self, old: int, new: int, *, inputs: bool) -> None:
         """Makes another tensor an input or output of the model, in its signatures too."""
         side = "inputs" if inputs else "outputs"
+        # A tensor may be an input twice; each place follows.
         kept = [new if index == old else index for index in integers(getattr(self.graph, side))]
         setattr(self.graph, side, kept)
         for signature in self.model.signatureDefs or []:
@@ -200,6 +203,7 @@ class TFLiteEditor:
         import flatbuffers  # type: ignore[import-untyped]
 
         self._drop_unused_codes()
+        # Only where it begins: the builder grows as it needs.
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
         return bytes(builder.Output())

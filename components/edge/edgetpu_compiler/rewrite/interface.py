@@ -42,6 +42,7 @@ def _input(editor: TFLiteEditor, index: int, wanted: str | None) -> tuple[str, s
         _shift_input(editor, index, str(wanted))
         return name, f"{kind.lower()} is {str(wanted).lower()}"
     consumers = editor.consumers(index)
+    # With a second reader, or as an output, the float values themselves are still needed.
     if kind != "FLOAT32" or len(consumers) != 1 or index in integers(editor.graph.outputs):
         return None
     inner = _quantised_neighbour(editor, consumers[0], "QUANTIZE", integers(consumers[0].outputs))
@@ -65,6 +66,7 @@ def _output(editor: TFLiteEditor, index: int, wanted: str | None) -> tuple[str, 
             return None
         _shift_output(editor, index, str(wanted))
         return name, f"{kind.lower()} is {str(wanted).lower()}"
+    # An inner reader still needs the float values.
     if kind != "FLOAT32" or producer is None or editor.consumers(index):
         return None
     inner = _quantised_neighbour(editor, producer, "DEQUANTIZE", integers(producer.inputs))
@@ -79,6 +81,7 @@ def _output(editor: TFLiteEditor, index: int, wanted: str | None) -> tuple[str, 
         editor.set_interface(index, inner, inputs=False)
     else:
         _retype_other(editor, index, inner, target)
+        # A QUANTIZE between two 8-bit types requantises; of one scale it only moves the zero point.
         editor.set_operation(producer, "QUANTIZE", 1)
         editor.set_options(producer, None)
     return name, f"float32 is {target.lower()}"
@@ -97,6 +100,7 @@ def _quantised_neighbour(
 def _retype_other(editor: TFLiteEditor, index: int, inner: int, target: str) -> None:
     """Makes a float input or output the 8-bit type that is not inside; a QUANTIZE converts."""
     scales, zero_points = editor.quantization(inner)
+    # real = (q - zero_point) * scale: adding 128 to both leaves every real value as it is.
     shift = _SHIFT if target == "UINT8" else -_SHIFT
     editor.retype(index, target, zero_points[0] + shift, scales[0])
 

@@ -91,6 +91,7 @@ def prepare(content: bytes, *, interface: InterfaceType = InterfaceType.AS_INSID
             editor, None if interface is InterfaceType.AS_INSIDE else interface.value.upper()
         )
         obstacles = _obstacles(editor)
+        # Unchanged bytes, where nothing was done: packing again would reorder the file.
         prepared = editor.content() if rewrites else content
     except BROKEN as error:
         raise ModelError(
@@ -138,6 +139,7 @@ def _fix_batch(editor: TFLiteEditor) -> list[Rewrite]:
     opened = []
     for index, tensor in enumerate(editor.graph.tensors):
         signature, shape = integers(tensor.shapeSignature), editor.shape(index)
+        # Any other open size changes what is computed; closing it would be a guess.
         only_batch = -1 in signature[:1] and -1 not in signature[1:]
         if only_batch and shape[:1] == [1]:
             tensor.shapeSignature = None
@@ -181,6 +183,7 @@ def _obstacles(editor: TFLiteEditor) -> list[str]:
     return obstacles
 
 
+# Shapes first, as folding takes operators out; versions last, as the other steps put some in.
 _STEPS: tuple[tuple[RewriteKind, Callable[[TFLiteEditor], list[tuple[str, str]]]], ...] = (
     (RewriteKind.SHAPE_FOLDED, _fold),
     (RewriteKind.ACTIVATION_SEPARATED, separate_activations),

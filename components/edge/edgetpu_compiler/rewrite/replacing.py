@@ -32,6 +32,7 @@ def separate_activations(editor: TFLiteEditor) -> list[tuple[str, str]]:
         before = editor.add_like(output, "_before_activation")
         operator.outputs = [before]
         operator.builtinOptions.fusedActivationFunction = 0
+        # Version 2 of RELU and RELU6 brought int8 (tools/versioning/op_version.cc).
         version = 2 if editor.type(output) == "INT8" and activation != "RELU_N1_TO_1" else 1
         editor.insert(editor.position(operator) + 1, activation, version, [before], [output])
         detail = f"{activation} after {editor.op(operator)} is an operator of its own"

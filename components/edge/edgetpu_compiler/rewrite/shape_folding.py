@@ -26,6 +26,7 @@ def fold_shapes(editor: TFLiteEditor) -> list[str]:
         outputs = integers(operator.outputs)
         if len(outputs) != 1 or editor.type(outputs[0]) not in ("INT32", "INT64"):
             continue
+        # An output that is a constant would leave the model without an operator that writes it.
         if outputs[0] in integers(editor.graph.outputs):
             continue
         values = _evaluate(editor, operator)
@@ -44,6 +45,7 @@ def _evaluate(editor: TFLiteEditor, operator: Any) -> Array | None:
     if op == "SHAPE":
         source = integers(operator.inputs)[0]
         signature = integers(editor.tensor(source).shapeSignature)
+        # int64 here; `make_constant` writes the type that the graph declares.
         return None if -1 in signature else np.asarray(editor.shape(source), np.int64)
     function = _FUNCTIONS.get(op)
     if function is None:

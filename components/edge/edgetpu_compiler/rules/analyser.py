@@ -18,6 +18,7 @@ from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, RuleSource,
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
+# SRAM of the Edge TPU, "roughly 8 MB" (coral.ai/docs/edgetpu/compiler).
 ON_CHIP_BYTES = 8 * 2**20
 # The compiler's logs show 6.4 to 7.9 MiB for parameters; the rest goes to the executable.
 # The compiler stores 1.1 to 1.3 times what the source holds (the pairs in tests/benchmarks).
@@ -145,6 +146,7 @@ def _place(
             # A doubtful operator behind the break stays on the CPU whatever the doubt is about.
             certain = judgement.status is MappingStatus.UNKNOWN and not placed
             final.append(_after_break(rules) if certain else judgement)
+        # Whatever the doubts turn out to be, it maps.
         elif all(index in scenario for scenario in scenarios):
             final.append(judgement)
         elif not any(index in scenario for scenario in scenarios):
@@ -219,9 +221,11 @@ def parameter_bytes(graph: Subgraph, operators: Sequence[int]) -> int:
         operator = graph.operators[index]
         if operator.op in shaping:
             continue
+        # Its input 0 is the shape of the output, not a parameter.
         skipped = operator.inputs[0] if operator.op == "TRANSPOSE_CONV" else None
         for tensor in graph.tensors_at(operator.inputs):
             if tensor.data is not None and tensor.index != skipped:
+                # By index: weights that two operators share are stored once.
                 used[tensor.index] = len(tensor.data)
     return sum(used.values())
 

@@ -39,6 +39,7 @@ def not_grouped(subject: OperatorInGraph, settings: Settings) -> str | None:
     data, weights = subject.input(0), subject.input(1)
     if data is None or weights is None or not data.shape or not weights.shape:
         return None
+    # Weights are [filters, y, x, channels]; fewer channels than the data has are those of a group.
     if data.shape[-1] == weights.shape[-1]:
         return None
     return f"is a grouped convolution ({data.shape[-1]} channels in, {weights.shape[-1]} a filter)"
@@ -58,6 +59,7 @@ def concatenated_constant_is_padding(subject: OperatorInGraph, settings: Setting
     if len(tensors) != 2:
         return "concatenates a constant with more than one tensor"
     values = constants[0].integers()
+    # Padding with zeros means the zero point: that is what stands for 0.0.
     zero = constants[0].zero_points[0] if constants[0].zero_points else 0
     if values is None or any(value != zero for value in values):
         return "concatenates a constant that is not zero"
@@ -94,6 +96,7 @@ def axis_is_not_batch(subject: OperatorInGraph, settings: Settings) -> str | Non
         axis, rank = values[0], len(data.shape) if data is not None else 0
     else:
         axis, rank = subject.attribute("axis"), len(subject.output.shape)
+    # Axes may be counted from the end.
     return "works along the batch dimension" if axis in (0, -rank) else None
 
 
@@ -103,6 +106,7 @@ def pads_no_batch(subject: OperatorInGraph, settings: Settings) -> str | None:
     values = paddings.integers() if paddings is not None else None
     if values is None:
         return "its paddings are not constant"
+    # Paddings are pairs (before, after), the batch's first.
     return "pads the batch dimension" if any(values[:2]) else None
 
 
@@ -143,10 +147,13 @@ def plain_lstm(subject: OperatorInGraph, settings: Settings) -> str | None:
     """A unidirectional LSTM with all four gates and neither peepholes nor projection."""
     if subject.attribute("timeMajor"):
         return "is time major"
+    # Positions of unidirectional_sequence_lstm.cc: 1 to 4 weights of the input, 5 to 8 recurrent.
     if any(subject.input(position) is None for position in (1, 2, 3, 4, 5, 6, 7, 8)):
         return "has no weights for one of its gates"
+    # 9 to 11 peepholes, 16 and 17 projection and its bias.
     if any(subject.input(position) is not None for position in (9, 10, 11, 16, 17)):
         return "has peepholes or a projection"
+    # Coefficients of layer normalisation, one a gate.
     if any(subject.input(position) is not None for position in (20, 21, 22, 23)):
         return "has layer normalisation"
     return None

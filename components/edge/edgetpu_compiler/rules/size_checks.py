@@ -28,6 +28,7 @@ _WORD = 4
 
 def is_row(tensor: Tensor) -> bool:
     """Says whether a tensor has several positions, all of the same y."""
+    # Shapes of fewer than three dimensions count as if 1 stood before them.
     inner = (1, 1, 1, *tensor.shape)[-3:]
     return inner[0] == 1 and inner[1] > 1
 
@@ -70,6 +71,7 @@ def row_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     if tensor is None or not is_row(tensor):
         return None
     positions, depth = tensor.shape[-2:]
+    # -(-a // b) is a / b rounded up: each position takes whole words.
     padded = positions * -(-depth // _WORD) * _WORD
     if padded <= settings["limit"]:
         return None
@@ -91,6 +93,7 @@ def moves_at_most(subject: OperatorInGraph, settings: Settings) -> str | None:
     values = order.integers() if order is not None else None
     if source is None or values is None or len(values) != len(source.shape):
         return "its permutation is not constant"
+    # Dimensions of size 1 may stand anywhere without a byte being moved.
     moved = [axis for axis in values if source.shape[axis % len(source.shape)] != 1]
     if moved == sorted(moved) or source.size_bytes <= settings["limit"]:
         return None
@@ -114,6 +117,7 @@ def scaled_by_whole_steps(subject: OperatorInGraph, settings: Settings) -> str |
     source = subject.input(0)
     if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
         return None
+    # With aligned corners the steps are (out - 1) / (in - 1), else out / in.
     corner = 1 if subject.attribute("alignCorners") else 0
     for before, after in zip(source.shape[1:3], subject.output.shape[1:3], strict=True):
         if before != after and (before <= corner or (after - corner) % (before - corner)):

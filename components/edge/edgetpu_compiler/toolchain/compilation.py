@@ -25,6 +25,7 @@ from tfx_loop.edge.edgetpu_compiler.toolchain.output_check import CompilerOutput
 
 # Its own timer came with version 16; ours ends it in any case.
 _FIRST_WITH_TIMER = 16
+# What a person reads of a log; the whole one is the compiler's.
 _TAIL_LINES = 20
 _LOG = logging.getLogger(__name__)
 

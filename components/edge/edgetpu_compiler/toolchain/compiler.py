@@ -24,6 +24,7 @@ HOW_TO_GET = (
 )
 _ENGINES = ("podman", "docker")
 _MOUNT = "/work"
+# --version answers at once; a container engine may first have to set up its storage.
 _PROBE_SECONDS = 60.0
 
 

@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from tfx_loop.contracts.compiler_log import CompilerLog, CompilerOutcome, ModelLog
 from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import models_in, with_tables
 
+# Those whose logs were seen, see above.
 KNOWN_MAJOR_VERSIONS = (2, 14, 15, 16)
+# A search for a delegate repeats its errors many times.
 _MESSAGES_KEPT = 20
 _FAILURES = (
     "internal compiler error",
@@ -45,6 +47,7 @@ def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
         many times before it succeeds, and a compiler that has "compiled successfully" may still
         fail to write its file.
     """
+    # Progress may be written over itself with carriage returns.
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
     banner = _BANNER.search(text)
     version = banner.group(1) if banner else ""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from tfx_loop.contracts.compiler_log import ModelLog, OperatorRow
 
 _MAPPED = "mapped to edge tpu"
+# As the log prints them: two decimals, so the bytes are only near.
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _ROW = re.compile(r"^([A-Za-z][A-Za-z0-9_-]*)\s+(\d+)\s+(\S.*)$")
 _HEADER = re.compile(r"^operator\s+count\s+status$", re.IGNORECASE)
