@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from documents import TUTORIAL, fences, section
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.e2e]
 
@@ -80,6 +82,17 @@ def test_the_choice_is_the_smallest_variant_that_the_evaluator_blessed(run):
     sizes = {name: rungs[name]["size"]["raw_bytes"] for name in blessed}
     assert sizes[chosen] == min(sizes.values())
     assert sizes[chosen] * 3 < sizes["float"]
+
+
+def test_the_variants_are_as_large_as_the_tutorial_shows(run):
+    (shown,) = fences(section(TUTORIAL, "Images, from training to devices"), "text")
+    kilobytes = dict(re.findall(r"^(\w+) +([\d.]+)  \w+$", shown, re.MULTILINE))
+    rungs = {rung["name"]: rung for rung in run.report("VariantChooser")["rungs"]}
+    # The others are made from a distilled network there; this run has none.
+    for name in ("float", "float_quantized"):
+        size = rungs[name]["size"]["raw_bytes"] / 1000
+        # Another version of TensorFlow writes other file headers.
+        assert size == pytest.approx(float(kilobytes[name]), rel=0.1), name
 
 
 def test_the_chosen_tflite_file_answers_requests_and_is_logged_as_what_it_is(run):
