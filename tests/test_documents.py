@@ -23,7 +23,7 @@ from documents import (
 )
 
 import tfx_loop
-from tests.architecture_sheet import floors, graph_of
+from tests.architecture_sheet import graph_of
 from tfx_loop.deployment.model_server import flags
 from tfx_loop.pipelines import config
 from tfx_loop.pipelines.cli import main, reference
@@ -162,10 +162,16 @@ def test_the_rooms_that_are_described_are_those_on_disk():
     assert themes - {"components/pipelines"} <= described
 
 
-def test_the_floors_that_are_shown_are_those_of_the_imports():
-    built = reversed(list(enumerate(floors(graph_of()))))
-    lines = [f"{number}  {', '.join(rooms)}" for number, rooms in built]
-    assert "\n".join(lines) + "\n" in fences(ARCHITECTURE, "text")
+def test_a_room_imports_only_what_stands_on_lower_floors_of_the_picture():
+    (picture,) = (block for block in fences(ARCHITECTURE, "text") if "0  core" in block)
+    lines = re.findall(r"^(\d)  (.+)$", picture, re.MULTILINE)
+    floor = {room: int(number) for number, rooms in lines for room in rooms.split(", ")}
+    graph = graph_of()
+    assert set(floor) == set(graph)
+    wrong = [
+        (room, to) for room, below in graph.items() for to in below if floor[to] >= floor[room]
+    ]
+    assert wrong == []
 
 
 def test_the_reason_codes_that_are_explained_stand_in_the_code():
