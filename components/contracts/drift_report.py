@@ -181,6 +181,20 @@ class PastWindow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftProperties:
+    """What the artifact says of itself, for conditions and queries."""
+
+    verdict: str
+    reason: str
+    window: str
+    model_version: int
+    drifted_features: int
+    faulty_features: int
+    rows: int
+    estimated_auc: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriftResult:
     """What moved between a model's training rows and one window.
 
@@ -238,6 +252,21 @@ class DriftResult:
     def faulty(self) -> tuple[str, ...]:
         """Names of the broken features."""
         return tuple(feature.feature for feature in self.features if feature.fault)
+
+    @property
+    def properties(self) -> DriftProperties:
+        """What the artifact says of itself."""
+        auc = self.estimated.metrics.get("auc") if self.estimated else None
+        return DriftProperties(
+            verdict=self.verdict.value,
+            reason=self.reason,
+            window=self.window,
+            model_version=self.model_version,
+            drifted_features=len(self.drifted),
+            faulty_features=len(self.faulty),
+            rows=self.rows.current,
+            estimated_auc=auc.value if auc else None,
+        )
 
 
 DRIFT_REPORT = JsonFile(

@@ -237,6 +237,33 @@ class Rung:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OptimizationProperties:
+    """What the artifact says of itself, for conditions and queries; None where nobody knows.
+
+    Attributes:
+        technique: As in the report.
+        verdict: Whether a variant keeps to the budget.
+        kept: The same, for conditions of a pipeline.
+        reason: Why.
+        variant: Which variant goes on.
+        size_bytes: Of its files.
+        zipped_bytes: Of the same, zipped.
+        sparsity: Fraction of its weights that are zero.
+        metric_drop: What was lost on the reporting rows, in the metric's unit.
+    """
+
+    technique: str | None = None
+    verdict: str
+    kept: bool | None = None
+    reason: str | None = None
+    variant: str
+    size_bytes: int | None = None
+    zipped_bytes: int | None = None
+    sparsity: float | None = None
+    metric_drop: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizationResult:
     """What an optimiser did.
 

@@ -5,7 +5,7 @@ A model server is the deployment theme's own. Every other target is a class with
 module alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,11 +33,42 @@ class PushOrder:
     run_id: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PushedProperties:
+    """What PushedModel says of itself, for conditions, queries and lineage.
+
+    Attributes:
+        model_name: Name that the model is served under; None where nothing was pushed.
+        pushed: Whether the version serves, or is being rolled out.
+        reason: Why nothing was pushed.
+        pushed_destination: Where the server or the devices find it.
+        pushed_version: Its number.
+        model_digest: Digest of the served files.
+        variant: Which optimisation it is.
+        replaced_version: The version that served before; 0 for none.
+        pushed_at_ms: When, by the pusher's clock, milliseconds UTC.
+        rollout_state: State of the roll-out, of devices.
+        rollout_stage: How many stages the roll-out has reached.
+    """
+
+    model_name: str | None = None
+    pushed: bool
+    reason: str | None = None
+    pushed_destination: str | None = None
+    pushed_version: int | None = None
+    model_digest: str | None = None
+    variant: str | None = None
+    replaced_version: int | None = None
+    pushed_at_ms: int | None = None
+    rollout_state: str | None = None
+    rollout_stage: int | None = None
+
+
 class PushTarget(Protocol):
     """Somewhere other than a model server."""
 
     def check_stages(self, stages: Sequence[tuple[str, float]]) -> None:
         """Checks roll-out stages; raises ConfigError."""
 
-    def push(self, order: PushOrder) -> Mapping[str, int | float | str]:
+    def push(self, order: PushOrder) -> PushedProperties:
         """Returns what PushedModel says of the push; raises LoopError."""

@@ -103,6 +103,30 @@ class DecisionEvidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecisionProperties:
+    """What the artifact says of itself, for conditions and queries.
+
+    Attributes:
+        verdict: `RETRAIN` or `HOLD`.
+        reason: A constant of this module.
+        window: The window that just ended.
+        model_version: The champion's version.
+        retrain: The verdict, for conditions of a pipeline.
+        avoidable_loss: What a retraining would have saved, in units of one window's loss; 0 where
+            it was not measured.
+        accumulated: Savings that counted since the champion was trained, in the same units.
+    """
+
+    verdict: str
+    reason: str
+    window: str
+    model_version: int
+    retrain: bool
+    avoidable_loss: float
+    accumulated: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecisionRecord:
     """A verdict, its reason, and the numbers that it rests on.
 
@@ -129,6 +153,20 @@ class DecisionRecord:
     label_window: str
     evidence: DecisionEvidence
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def properties(self) -> DecisionProperties:
+        """What the artifact says of itself."""
+        measured = self.evidence.avoidable_loss
+        return DecisionProperties(
+            verdict=self.verdict.value,
+            reason=self.reason,
+            window=self.window,
+            model_version=self.model_version,
+            retrain=self.verdict is RetrainVerdict.RETRAIN,
+            avoidable_loss=measured.relative if measured else 0.0,
+            accumulated=self.evidence.accumulated,
+        )
 
 
 RETRAIN_DECISION = JsonFile(

@@ -53,6 +53,17 @@ class FeatureSkew:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkewProperties:
+    """What the artifact says of itself, for conditions and queries."""
+
+    verdict: str
+    reason: str
+    window: str
+    rows: int
+    skewed_features: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SkewResult:
     """Skew on the rows that both sides have.
 
@@ -95,6 +106,17 @@ class SkewResult:
         """Names of the features that differ or that one side lacks."""
         differ = [feature.feature for feature in self.features if feature.reason]
         return (*differ, *self.absent_in_serving, *self.absent_in_training)
+
+    @property
+    def properties(self) -> SkewProperties:
+        """What the artifact says of itself."""
+        return SkewProperties(
+            verdict=self.verdict.value,
+            reason=self.reason,
+            window=self.window,
+            rows=self.rows,
+            skewed_features=len(self.skewed),
+        )
 
 
 SKEW_REPORT = JsonFile(

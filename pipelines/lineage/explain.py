@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+from tfx_loop.contracts.model_properties import ModelProperties
+from tfx_loop.contracts.optimization_report import OptimizationProperties
+from tfx_loop.contracts.pushed_model import PushedProperties
+from tfx_loop.contracts.skew_report import SkewProperties
+from tfx_loop.core.custom_properties import from_properties, to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.type_names import RETRAIN_DECISION
 from tfx_loop.pipelines.control.ledger import Scalar, Store
@@ -14,8 +19,8 @@ CHOOSER = "VariantChooser"
 SKEW_MONITOR = "SkewMonitor"
 # Under which key an optimiser reads the model that it starts from.
 _SOURCES = ("model", "parent", "teacher")
-# What an OptimizationReport says of itself in properties, as far as a person wants to know.
-_TOLD = ("verdict", "reason", "variant", "mode", "size_bytes", "sparsity", "drop")
+# Properties of an OptimizationReport that a person wants to know (OptimizationProperties).
+_TOLD = ("verdict", "reason", "variant", "size_bytes", "sparsity", "metric_drop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,10 @@ def _unknown(graph: Graph, model_name: str, version: int, history: list[PushFact
     if history:
         known = ", ".join(str(number) for number in sorted({push.version for push in history}))
         return f"Version {version} of {model_name} was never pushed; known versions: {known}."
-    names = {a.text("model_name") for a in graph.artifacts_of_type("PushedModel")} - {""}
+    names = {
+        from_properties(PushedProperties, a.properties).model_name or ""
+        for a in graph.artifacts_of_type("PushedModel")
+    } - {""}
     others = f"known models: {', '.join(sorted(names))}" if names else "no model was pushed yet"
     return f"Model {model_name} has no version {version} in this store; {others}."
 
@@ -220,7 +228,8 @@ def _chosen(graph: Graph, model: Artifact) -> Artifact:
     maker = graph.maker(model)
     if maker is None or maker.type != CHOOSER:
         return model
-    variants = graph.inputs(maker, model.text("chosen_input") or "none")
+    said = from_properties(ModelProperties, model.properties)
+    variants = graph.inputs(maker, said.chosen_input or "none")
     return variants[0] if variants else model
 
 
@@ -232,8 +241,9 @@ def _optimised(graph: Graph, push: PushFact) -> tuple[OptimizationSummary, ...]:
         reports = graph.outputs(maker, "optimization_report")
         if not reports:
             break
-        told = reports[-1].properties
-        facts = {name: told[name] for name in _TOLD if name in told}
+        held = reports[-1].properties
+        said = to_properties(from_properties(OptimizationProperties, held))
+        facts = {name: said[name] for name in _TOLD if name in held}
         steps.append(OptimizationSummary(by=maker.node, facts=facts))
         chosen = _chosen(graph, model)
         sources = [source for key in _SOURCES for source in graph.inputs(maker, key)]
@@ -251,12 +261,13 @@ def _skew(graph: Graph, push: PushFact) -> SkewSummary | None:
     if not reports:
         return None
     newest = max(reports, key=lambda report: report.id)
+    said = from_properties(SkewProperties, newest.properties)
     return SkewSummary(
-        verdict=newest.text("verdict"),
-        reason=newest.text("reason"),
-        window=newest.text("window"),
-        rows=newest.integer("rows"),
-        skewed_features=newest.integer("skewed_features"),
+        verdict=said.verdict,
+        reason=said.reason,
+        window=said.window,
+        rows=said.rows,
+        skewed_features=said.skewed_features,
         uri=newest.uri,
     )
 

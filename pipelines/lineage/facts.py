@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
+from tfx_loop.contracts.pushed_model import PushedProperties
+from tfx_loop.contracts.retrain_decision import (
+    RETRAIN_DECISION,
+    DecisionProperties,
+    DecisionRecord,
+)
 from tfx_loop.core import type_names
+from tfx_loop.core.custom_properties import from_properties
 from tfx_loop.core.errors import LoopError
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.decisions import DECIDER
@@ -88,20 +94,22 @@ def pushes(graph: Graph, model_name: str) -> list[PushFact]:
     found = []
     for execution in graph.of_type(PUSHER):
         for artifact in graph.outputs(execution):
-            of_model = artifact.text("model_name") == model_name
-            if execution.done and of_model and artifact.integer("pushed_version"):
-                found.append(_push(graph, execution, artifact))
+            said = from_properties(PushedProperties, artifact.properties)
+            if execution.done and said.model_name == model_name and said.pushed_version:
+                found.append(_push(graph, execution, artifact, said))
     return sorted(found, key=lambda push: (push.pushed_at_ms, push.version))
 
 
-def _push(graph: Graph, execution: Execution, artifact: Artifact) -> PushFact:
+def _push(
+    graph: Graph, execution: Execution, artifact: Artifact, said: PushedProperties
+) -> PushFact:
     models = graph.inputs(execution, "model")
     return PushFact(
-        version=artifact.integer("pushed_version"),
-        pushed_at_ms=artifact.integer("pushed_at_ms") or execution.updated_at_ms,
-        replaced=artifact.integer("replaced_version"),
-        destination=artifact.text("pushed_destination"),
-        model_digest=artifact.text("model_digest"),
+        version=said.pushed_version or 0,
+        pushed_at_ms=said.pushed_at_ms or execution.updated_at_ms,
+        replaced=said.replaced_version or 0,
+        destination=said.pushed_destination or "",
+        model_digest=said.model_digest or "",
         model=models[0] if models else None,
         run_id=execution.run_id,
         artifact=artifact,
@@ -131,6 +139,7 @@ def decision_record(artifact: Artifact) -> DecisionRecord | None:
 def _decision(
     graph: Graph, execution: Execution, artifact: Artifact, record: DecisionRecord | None
 ) -> DecisionFact:
+    said = from_properties(DecisionProperties, artifact.properties)
     followed = [e for e in graph.readers(artifact) if e.type in ledger.EXECUTION_TYPES]
     admissions = [e for e in followed if e.type == ledger.ADMISSION]
     approvals = [e for e in followed if e.type == ledger.APPROVAL]
@@ -141,13 +150,13 @@ def _decision(
     run_id = claims[-1].text("run_id") if claims else ""
     return DecisionFact(
         decision_id=artifact.id,
-        window=artifact.text("window"),
-        model_version=artifact.integer("model_version"),
-        verdict=artifact.text("verdict"),
-        reason=artifact.text("reason"),
+        window=said.window,
+        model_version=said.model_version,
+        verdict=said.verdict,
+        reason=said.reason,
         explanation=record.explanation if record else "",
-        avoidable_loss=float(artifact.properties.get("avoidable_loss") or 0.0),
-        accumulated=float(artifact.properties.get("accumulated") or 0.0),
+        avoidable_loss=said.avoidable_loss,
+        accumulated=said.accumulated,
         decided_at_ms=execution.updated_at_ms,
         admission=last.text("verdict") if last else "",
         admission_reason=last.text("reason") if last else "",

@@ -16,8 +16,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx_bsl.coders import example_coder
 
+from tfx_loop.contracts.model_properties import ExamplesProperties
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.span_example_gen import spans as span_rows
 from tfx_loop.data.span_example_gen.settings import SpanExampleGenSettings
@@ -53,7 +55,8 @@ class Executor(base_executor.BaseExecutor):
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
         examples.span = spans[-1]
-        set_properties(examples, {"spans": span_rows.format_spans(spans), "rows": total})
+        properties = ExamplesProperties(spans=span_rows.format_spans(spans), rows=total)
+        set_properties(examples, to_properties(properties))
         logging.info("examples spans=%s rows=%d", settings.spans, total)
 
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tfx import types
@@ -15,9 +16,10 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts.deployment_record import read_record
-from tfx_loop.contracts.pushed_model import PushOrder
+from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.core import storage
-from tfx_loop.core.artifacts import Artifacts, Scalar, Scalars, set_properties
+from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
@@ -37,7 +39,8 @@ class Executor(base_executor.BaseExecutor):
         blessings = input_dict.get("model_blessing")
         if blessings and not model_utils.is_model_blessed(blessings[0]):
             logging.info("push model=%s held=not_blessed", settings.model_name)
-            set_properties(pushed, {"pushed": 0, "reason": "not_blessed"})
+            unblessed = PushedProperties(pushed=False, reason="not_blessed")
+            set_properties(pushed, to_properties(unblessed))
             return
         model = artifact_utils.get_single_instance(input_dict["model"])
         run_id = self._context.pipeline_run_id or "" if self._context else ""
@@ -55,8 +58,8 @@ class Executor(base_executor.BaseExecutor):
                     run_id=run_id,
                 )
                 variant = model.get_string_custom_property("variant")
-                properties = {**target.push(order), **({"variant": variant} if variant else {})}
-        _describe(pushed, settings.model_name, properties)
+                properties = replace(target.push(order), variant=variant or None)
+        _describe(pushed, properties)
 
 
 def _push_to_server(
@@ -65,7 +68,7 @@ def _push_to_server(
     input_dict: Artifacts,
     settings: ServingPusherSettings,
     run_id: str,
-) -> dict[str, Scalar]:
+) -> PushedProperties:
     """Pushes a version and returns what PushedModel says of it."""
     examples = artifact_utils.get_single_instance(input_dict["examples"])
     profiles = input_dict.get("reference_profile")
@@ -90,25 +93,24 @@ def _push_to_server(
         now_ms=lambda: int(time.time() * 1000),
         sleep=time.sleep,
     )
-    return {
-        "pushed": 1,
-        "pushed_destination": os.path.join(settings.base_path, str(deployment.version)),
-        "pushed_version": deployment.version,
-        "model_digest": deployment.model_digest,
-        "variant": deployment.variant,
-        "replaced_version": deployment.replaced or 0,
-        "pushed_at_ms": deployment.pushed_at_ms,
-    }
+    return PushedProperties(
+        model_name=settings.model_name,
+        pushed=True,
+        pushed_destination=os.path.join(settings.base_path, str(deployment.version)),
+        pushed_version=deployment.version,
+        model_digest=deployment.model_digest,
+        variant=deployment.variant,
+        replaced_version=deployment.replaced or 0,
+        pushed_at_ms=deployment.pushed_at_ms,
+    )
 
 
-def _describe(pushed: types.Artifact, model_name: str, properties: dict[str, Scalar]) -> None:
-    set_properties(pushed, {"model_name": model_name, **properties})
+def _describe(pushed: types.Artifact, properties: PushedProperties) -> None:
+    set_properties(pushed, to_properties(properties))
+    # As TFX's own Pusher leaves it, for people who look into the folder.
     storage.write_json(
         os.path.join(pushed.uri, "pushed.json"),
-        {
-            "version": properties["pushed_version"],
-            "destination": properties["pushed_destination"],
-        },
+        {"version": properties.pushed_version, "destination": properties.pushed_destination},
     )
 
 

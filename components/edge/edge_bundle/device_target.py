@@ -8,8 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from tfx_loop.contracts.pushed_model import PushOrder
-from tfx_loop.core.artifacts import Scalar
+from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.publish import publish
@@ -30,7 +29,7 @@ class DeviceTarget:
         """
         _stages(stages)
 
-    def push(self, order: PushOrder) -> dict[str, Scalar]:
+    def push(self, order: PushOrder) -> PushedProperties:
         """Publishes a bundle and returns what PushedModel says of it.
 
         Raises:
@@ -52,20 +51,21 @@ class DeviceTarget:
             run_id=order.run_id,
             now_ms=lambda: int(time.time() * 1000),
         )
-        return _properties(release, order.base_path)
+        return _properties(order, release)
 
 
-def _properties(release: Release, base_path: str) -> dict[str, Scalar]:
-    return {
-        "pushed": int(release.state in _LIVE),
-        "pushed_destination": os.path.join(base_path, BUNDLES, release.digest),
-        "pushed_version": release.version,
-        "model_digest": f"sha256:{release.digest}",
-        "replaced_version": release.replaced or 0,
-        "pushed_at_ms": release.published_at_ms,
-        "rollout_state": release.state.value,
-        "rollout_stage": release.stage,
-    }
+def _properties(order: PushOrder, release: Release) -> PushedProperties:
+    return PushedProperties(
+        model_name=order.model_name,
+        pushed=release.state in _LIVE,
+        pushed_destination=os.path.join(order.base_path, BUNDLES, release.digest),
+        pushed_version=release.version,
+        model_digest=f"sha256:{release.digest}",
+        replaced_version=release.replaced or 0,
+        pushed_at_ms=release.published_at_ms,
+        rollout_state=release.state.value,
+        rollout_stage=release.stage,
+    )
 
 
 def _stages(stages: Sequence[tuple[str, float]]) -> tuple[Stage, ...]:

@@ -34,22 +34,6 @@ class Comparison:
     settings: DriftSettings
 
 
-def properties_of(report: DriftResult) -> dict[str, int | float | str]:
-    """Returns a report in a few numbers, the custom properties of its artifact."""
-    properties: dict[str, int | float | str] = {
-        "verdict": report.verdict.value,
-        "reason": report.reason,
-        "window": report.window,
-        "model_version": report.model_version,
-        "drifted_features": len(report.drifted),
-        "faulty_features": len(report.faulty),
-        "rows": report.rows.current,
-    }
-    if report.estimated and "auc" in report.estimated.metrics:
-        properties["estimated_auc"] = report.estimated.metrics["auc"].value
-    return properties
-
-
 def page_of(comparison: Comparison, title: str = "") -> str:
     """Returns the comparison as one self-contained HTML page; the title is a line above it."""
     found = comparison.report

@@ -11,12 +11,12 @@ from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult, FeatureDr
 from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow
 from tfx_loop.monitoring.drift import page, telemetry
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.export import properties_of
 from tfx_loop.monitoring.drift.monitor import report_window
 from tfx_loop.monitoring.drift.quality import realised
 from tfx_loop.monitoring.drift.settings import DriftSettings
@@ -55,7 +55,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             realised=read_evaluation(input_dict.get("evaluation")),
         )
         write_report(output.uri, report)
-        publish(output, "drift_report", properties_of(report))
+        publish(output, "drift_report", to_properties(report.properties))
 
 
 def write_report(uri: str, result: DriftResult) -> None:

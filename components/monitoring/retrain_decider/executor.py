@@ -1,21 +1,18 @@
 """Runs RetrainDecider: a drift report, labels and a reference in, a decision out."""
 
-import logging
-
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord, RetrainVerdict
-from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.settings import (
     DecisionSettings,
     RetrainDeciderSettings,
 )
-
-_LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -48,23 +45,4 @@ class Executor(base_executor.BaseExecutor):
 
 def _write(decision: DecisionRecord, output: types.Artifact) -> None:
     RETRAIN_DECISION.write(decision, output.uri)
-    avoidable = decision.evidence.avoidable_loss
-    properties: dict[str, int | float | str] = {
-        "verdict": decision.verdict.value,
-        "reason": decision.reason,
-        "window": decision.window,
-        "model_version": decision.model_version,
-        "retrain": int(decision.verdict is RetrainVerdict.RETRAIN),
-        "avoidable_loss": avoidable.relative if avoidable else 0.0,
-        "accumulated": decision.evidence.accumulated,
-    }
-    set_properties(output, properties)
-    _LOG.info(
-        "decision window=%s model_version=%d verdict=%s reason=%s avoidable_loss=%.4f artifact=%s",
-        decision.window,
-        decision.model_version,
-        decision.verdict.value,
-        decision.reason,
-        properties["avoidable_loss"],
-        output.uri,
-    )
+    publish(output, "decision", to_properties(decision.properties))

@@ -7,7 +7,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.contracts.skew_report import SKEW_REPORT
-from tfx_loop.core.artifacts import Artifacts, Scalar, Scalars, publish
+from tfx_loop.core.artifacts import Artifacts, Scalars, publish
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
@@ -43,11 +44,4 @@ class Executor(base_executor.BaseExecutor):
         output = artifact_utils.get_single_instance(output_dict["skew_report"])
         write_bytes(os.path.join(output.uri, page.PAGE_FILE), page.render(found).encode())
         SKEW_REPORT.write(found, output.uri)
-        properties: dict[str, Scalar] = {
-            "verdict": found.verdict.value,
-            "reason": found.reason,
-            "window": found.window,
-            "rows": found.rows,
-            "skewed_features": len(found.skewed),
-        }
-        publish(output, "skew_report", properties)
+        publish(output, "skew_report", to_properties(found.properties))

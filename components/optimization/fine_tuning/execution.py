@@ -15,13 +15,16 @@ from tfx import types
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
+    OptimizationProperties,
     OptimizationResult,
     OptimizationVerdict,
 )
-from tfx_loop.core.artifacts import Artifacts, Scalar, set_properties
+from tfx_loop.core.artifacts import Artifacts, set_properties
 from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import is_remote
 from tfx_loop.data.tables.table_file import open_table
@@ -84,8 +87,8 @@ def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing:
     child = artifact_utils.get_single_instance(outputs["model"])
     artifact = artifact_utils.get_single_instance(outputs["optimization_report"])
     OPTIMIZATION_REPORT.write(report, artifact.uri)
-    set_properties(artifact, _properties(report, variant))
-    set_properties(child, {"variant": variant})
+    set_properties(artifact, to_properties(_properties(report, variant)))
+    set_properties(child, to_properties(ModelProperties(variant=variant)))
     _LOG.info(
         "%s verdict=%s reason=%s model=%s",
         doing,
@@ -95,23 +98,19 @@ def publish(report: OptimizationResult, outputs: Artifacts, variant: str, doing:
     )
 
 
-def _properties(report: OptimizationResult, variant: str) -> dict[str, Scalar]:
-    """Returns the scalars of a report that conditions and queries look at."""
-    properties: dict[str, Scalar] = {
-        "technique": report.technique,
-        "verdict": report.verdict.value,
-        "kept": int(report.verdict is OptimizationVerdict.KEPT),
-        "reason": report.reason.value,
-        "variant": variant,
-    }
-    if report.child is not None:
-        properties["size_bytes"] = report.child.size.raw_bytes
-        properties["zipped_bytes"] = report.child.size.zipped_bytes
-        if report.child.sparsity is not None:
-            properties["sparsity"] = report.child.sparsity
-    if report.overall is not None and report.overall.drop.value is not None:
-        properties["metric_drop"] = report.overall.drop.value
-    return properties
+def _properties(report: OptimizationResult, variant: str) -> OptimizationProperties:
+    child, overall = report.child, report.overall
+    return OptimizationProperties(
+        technique=report.technique,
+        verdict=report.verdict.value,
+        kept=report.verdict is OptimizationVerdict.KEPT,
+        reason=report.reason.value,
+        variant=variant,
+        size_bytes=child.size.raw_bytes if child else None,
+        zipped_bytes=child.size.zipped_bytes if child else None,
+        sparsity=child.sparsity if child else None,
+        metric_drop=overall.drop.value if overall else None,
+    )
 
 
 def _rows_of(examples: Sequence[types.Artifact], splits: Sequence[str]) -> pa.Table:

@@ -11,13 +11,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
+    OptimizationProperties,
     OptimizationResult,
     OptimizationVerdict,
 )
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
 from tfx_loop.optimization.quantizer.report import report_of
@@ -55,17 +58,15 @@ class Executor(base_executor.BaseExecutor):
                 _pass_on(settings, request, worker, source, folder)
         OPTIMIZATION_REPORT.write(told, written.uri)
         variant = result.chosen.mode if result.chosen else "float"
-        set_properties(model, {"variant": variant})
-        set_properties(
-            written,
-            {
-                "verdict": told.verdict.value,
-                "kept": int(told.verdict is OptimizationVerdict.KEPT),
-                "reason": told.reason.value,
-                "variant": variant,
-                "size_bytes": told.child.size.raw_bytes if told.child else 0,
-            },
+        set_properties(model, to_properties(ModelProperties(variant=variant)))
+        properties = OptimizationProperties(
+            verdict=told.verdict.value,
+            kept=told.verdict is OptimizationVerdict.KEPT,
+            reason=told.reason.value,
+            variant=variant,
+            size_bytes=told.child.size.raw_bytes if told.child else 0,
         )
+        set_properties(written, to_properties(properties))
         _LOG.info(
             "quantizer verdict=%s reason=%s variant=%s model=%s report=%s",
             told.verdict.value,

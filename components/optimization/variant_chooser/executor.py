@@ -10,13 +10,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
     ModelFacts,
+    OptimizationProperties,
     OptimizationResult,
     OptimizationVerdict,
 )
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
 from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose
@@ -54,18 +57,20 @@ class Executor(base_executor.BaseExecutor):
             )
         choice = choose(candidates, target)
         chosen = choice.chosen or names[0]
-        _pass_on(models[chosen], chosen, output_dict, blessed=choice.chosen is not None)
-        passed = artifact_utils.get_single_instance(output_dict["model"])
         # Lineage goes on from here to the variant that was evaluated.
-        set_properties(passed, {"chosen_input": f"model_{names.index(chosen) + 1}"})
+        properties = ModelProperties(
+            variant=models[chosen].get_string_custom_property("variant") or chosen,
+            chosen_from=chosen,
+            chosen_input=f"model_{names.index(chosen) + 1}",
+        )
+        _pass_on(models[chosen], properties, output_dict, blessed=choice.chosen is not None)
         result = artifact_utils.get_single_instance(output_dict["optimization_report"])
-        OPTIMIZATION_REPORT.write(report_of(choice, candidates, facts, target), result.uri)
-        properties = {
-            "verdict": "KEPT" if choice.chosen else "NOT_KEPT",
-            "variant": chosen,
-            "size_bytes": facts[chosen].size.raw_bytes,
-        }
-        set_properties(result, properties)
+        report = report_of(choice, candidates, facts, target)
+        OPTIMIZATION_REPORT.write(report, result.uri)
+        facts_of_choice = OptimizationProperties(
+            verdict=report.verdict.value, variant=chosen, size_bytes=facts[chosen].size.raw_bytes
+        )
+        set_properties(result, to_properties(facts_of_choice))
         _LOG.info("variant_choice chosen=%s target=%s", choice.chosen, target.value)
 
 
@@ -96,14 +101,13 @@ def _latency(facts: ModelFacts) -> float | None:
 
 def _pass_on(
     model: types.Artifact,
-    name: str,
+    properties: ModelProperties,
     output_dict: Artifacts,
     blessed: bool,
 ) -> None:
     output = artifact_utils.get_single_instance(output_dict["model"])
     io_utils.copy_dir(model.uri, output.uri)
-    variant = model.get_string_custom_property("variant") or name
-    set_properties(output, {"variant": variant, "chosen_from": name})
+    set_properties(output, to_properties(properties))
     blessing = artifact_utils.get_single_instance(output_dict["model_blessing"])
     file = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
     write_bytes(os.path.join(blessing.uri, file), b"")
