@@ -119,6 +119,14 @@ def test_whatever_happens_devices_find_a_published_version(todo):
         assert {e["digest"] for e in entries if e} <= {r.digest for r in current.releases}
 
 
+def test_a_later_stage_with_a_smaller_share_takes_the_version_from_nobody():
+    stages = [Stage("default", percent) for percent in (50.0, 10.0, 100.0)]
+    current = publish(to_the_end(publish(EMPTY, A), 1), B, stages=stages)
+    half = on(current, 2)
+    assert half
+    assert on(rollout.promoted(current, 2, now_ms=3), 2) == half
+
+
 def test_another_version_begins_with_other_devices():
     first = sorted(DEVICES, key=lambda d: device_fraction("digits", 1, d))[:40]
     second = sorted(DEVICES, key=lambda d: device_fraction("digits", 2, d))[:40]

@@ -101,6 +101,17 @@ def test_data_types(type_name: str, expected: MappingStatus) -> None:
     assert one("LOGISTIC", [1, 4], [1, 4], type_name=type_name)[0] is expected
 
 
+@pytest.mark.parametrize(
+    ("positions", "depth", "expected"),
+    # 188,416 bytes are 47,104 positions of a word; a depth of 3 is padded to a word.
+    [(47_104, 4, MAPPED), (47_105, 4, NOT_MAPPED), (47_104, 3, MAPPED), (47_105, 3, NOT_MAPPED)],
+)
+def test_one_row_maps_up_to_the_largest_that_is_known(
+    positions: int, depth: int, expected: MappingStatus
+) -> None:
+    assert one("LOGISTIC", [1, 1, positions, depth], [1, 1, positions, depth])[0] is expected
+
+
 def test_a_byte_without_a_scale_is_not_quantised() -> None:
     builder = TfliteBuilder()
     source = builder.input([1, 4], scale=None)

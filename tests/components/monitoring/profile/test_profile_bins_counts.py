@@ -19,7 +19,8 @@ from tfx_loop.monitoring.profile.bins import (
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts, count, merge
 
-FLOATS = st.one_of(st.none(), st.floats(width=32), st.sampled_from([0.0, 1.0, -1.0]))
+EDGES = st.sampled_from([0.0, 1.0, -1.0, np.inf, -np.inf])
+FLOATS = st.one_of(st.none(), st.floats(width=32), EDGES)
 INTEGERS = st.one_of(st.none(), st.integers(-(2**40), 2**40), st.integers(0, 5))
 TEXTS = st.one_of(st.none(), st.sampled_from("abcdefg"), st.text(max_size=3))
 COLUMNS = st.one_of(

@@ -136,6 +136,14 @@ def test_any_saving_counts_where_the_loss_has_risen() -> None:
     assert decided(GOOD, replace(small, expected_loss=0.49)).verdict is RetrainVerdict.HOLD
 
 
+def test_a_rise_is_measured_by_both_errors() -> None:
+    measured = loss(0.05, 0.5, champion=0.6, promised=0.5)
+    noisy = replace(measured, champion_loss_error=0.03, expected_loss_error=0.04)
+    assert noisy.risen_z == pytest.approx(0.1 / 0.05)
+    certain = replace(measured, champion_loss_error=0.0, expected_loss_error=0.0)
+    assert certain.risen_z == 0
+
+
 def test_a_risen_loss_without_a_saving_is_no_reason() -> None:
     decision = decided(GOOD, loss(-0.01, 1.0, champion=0.9, promised=0.2))
     assert (decision.verdict, decision.reason) == (RetrainVerdict.HOLD, d.NO_AVOIDABLE_LOSS)

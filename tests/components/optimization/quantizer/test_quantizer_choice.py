@@ -47,6 +47,13 @@ def test_fastest_is_as_fast_as_any_and_every_other_has_its_reason(variants):
             assert other.raw_bytes >= chosen.raw_bytes
 
 
+@pytest.mark.parametrize(("latency_ms", "chosen"), [(1.04, 1), (1.06, 0)])
+def test_of_two_about_as_fast_the_smaller_is_taken(latency_ms, chosen):
+    fast = VariantCost(raw_bytes=200, latency_ms=1.0)
+    small = VariantCost(raw_bytes=100, latency_ms=latency_ms)
+    assert best([fast, small], CompressionTarget.FASTEST) == chosen
+
+
 @given(VARIANTS)
 def test_edge_tpu_takes_what_maps_most(variants):
     chosen = variants[best(variants, CompressionTarget.EDGE_TPU)]
