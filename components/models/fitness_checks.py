@@ -7,6 +7,7 @@ from pathlib import Path
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
+from tfx_loop.models.kept_open import kept_keras
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.models.weights import check_finite, keras_weights, weights_of
 
@@ -55,9 +56,9 @@ def check_convertible(
         found = _convertible_saved_model(file, signature)
         weights = weights_of(file)
     else:
-        from tfx_loop.models.keras.model import keras_specs, load_keras
+        from tfx_loop.models.keras.model import keras_specs
 
-        model = load_keras(file, custom_objects=custom_objects)
+        model = kept_keras(file, custom_objects)
         inputs, outputs = keras_specs(model, str(file.path))
         hint = "Give the network that takes numbers, without the layers that read text."
         tensors.check_numeric((*inputs, *outputs), str(file.path), hint)

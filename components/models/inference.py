@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.fitness_checks import check_convertible
-from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.formats import detect
+from tfx_loop.models.kept_open import kept_predictor
 from tfx_loop.models.rows.arrays import load_arrays, save_arrays
 from tfx_loop.models.tensors import TensorSpec
 
@@ -108,8 +109,8 @@ def outputs_of(
 
 def answer(payload: Mapping[str, Any]) -> None:
     """Does what `outputs_of` asks, in the child."""
-    predictor = open_predictor(
-        payload["path"],
+    predictor = kept_predictor(
+        detect(payload["path"]),
         signature=payload["signature"],
         custom_objects=tuple(payload["custom_objects"]),
     )
@@ -119,7 +120,8 @@ def answer(payload: Mapping[str, Any]) -> None:
 
 def inputs(payload: Mapping[str, Any]) -> Any:
     """Does what `inputs_of` asks, in the child."""
-    predictor = open_predictor(payload["path"], custom_objects=tuple(payload["custom_objects"]))
+    file = detect(payload["path"])
+    predictor = kept_predictor(file, custom_objects=tuple(payload["custom_objects"]))
     return json_codec.to_json(predictor.inputs)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import Format, ModelFile, detect
+from tfx_loop.models.kept_open import kept_keras
 from tfx_loop.models.tensors import Array
 from tfx_loop.models.tflite.layers import layers_by_constant
 from tfx_loop.models.tflite.model import Tensor, TFLiteModel
@@ -72,9 +73,7 @@ def weights_of(
         return tuple(_tflite_weights(read_model(file.path)))
     if file.format is Format.SAVED_MODEL:
         return _saved_model_weights(file.path)
-    from tfx_loop.models.keras.model import load_keras
-
-    return keras_weights(load_keras(file, custom_objects=custom_objects))
+    return keras_weights(kept_keras(file, custom_objects))
 
 
 def keras_weights(model: Any) -> tuple[Weight, ...]:

@@ -60,11 +60,16 @@ class KerasPredictor:
         self._prepare(str(file.path))
 
     @classmethod
-    def of(cls, model: keras.Model) -> "KerasPredictor":
-        """Returns a predictor of a model in memory, which keeps its present weights."""
+    def of(cls, model: keras.Model, where: str = "the model") -> "KerasPredictor":
+        """Returns a predictor of a model in memory, which keeps its present weights.
+
+        Args:
+            model: The model.
+            where: What errors call it.
+        """
         made = cls.__new__(cls)
         made.model = model
-        made._prepare("the model")
+        made._prepare(where)
         return made
 
     def _prepare(self, where: str) -> None:
@@ -79,6 +84,12 @@ class KerasPredictor:
     ) -> dict[str, Array]:
         """Returns the outputs by name; raises as `Predictor.predict`."""
         return tensors.in_batches(self._answer, inputs, self.inputs, batch_size)
+
+    def traced(self, inputs: Sequence[TensorSpec]) -> Any:
+        """Returns the function from inputs to outputs by name, traced for these shapes."""
+        if tuple(inputs) == self.inputs:
+            return self._function
+        return concrete_function(self.model, inputs, self.outputs)
 
     def _answer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         with translated_errors():

@@ -52,6 +52,7 @@ from tfx_loop.optimization.reporting.page import render
 Array = npt.NDArray[Any]
 Progress = Callable[[str], None]
 _LATENCY_ROWS = 64
+_NUMBER = "number"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ class CompressionTask:
         source: The model.
         parts: Rows by use, labels as numbers.
         budget: What may be lost.
+        choosing_outputs: The parent's outputs for the rows that choose.
+        reporting_outputs: The parent's outputs for the rows that report.
         notes: What was assumed.
     """
 
@@ -72,6 +75,8 @@ class CompressionTask:
     source: ModelSource
     parts: RowSplit
     budget: Budget
+    choosing_outputs: Mapping[str, Array]
+    reporting_outputs: Mapping[str, Array]
     notes: tuple[str, ...]
 
 
@@ -133,7 +138,11 @@ def _task(request: CompressionRequest, worker: Worker, progress: Progress) -> Co
         notes.append(warning)
     for note in notes:
         progress(note)
-    parts = split(replace(rows, labels=labels), request.seed)
+    rows = replace(rows, labels=labels)
+    parts = split(rows, request.seed)
+    # The parent was asked once about all rows; row numbers that are split alike find its answers.
+    numbered = replace(rows, inputs={_NUMBER: np.arange(len(rows))}, slices={})
+    numbers = split(numbered, request.seed)
     counts = ", ".join(f"{count:,} {use}" for use, count in parts.counts().items())
     progress(f"rows: {counts}")
     return CompressionTask(
@@ -147,8 +156,14 @@ def _task(request: CompressionRequest, worker: Worker, progress: Progress) -> Co
             max_slice_drop=request.slice_budget,
             target=request.target,
         ),
+        choosing_outputs=_at(outputs, numbers.choosing),
+        reporting_outputs=_at(outputs, numbers.reporting),
         notes=tuple(notes),
     )
+
+
+def _at(outputs: Mapping[str, Array], numbered: Rows) -> dict[str, Array]:
+    return {name: values[numbered.inputs[_NUMBER]] for name, values in outputs.items()}
 
 
 def _read_as(metric: Metric, label: str) -> str:
@@ -169,6 +184,7 @@ def _search_request(task: CompressionTask) -> SearchRequest:
         search=settings,
         signature=task.source.signature,
         seed=task.request.seed,
+        parent_outputs=task.choosing_outputs,
     )
 
 
@@ -216,9 +232,10 @@ def _unseen(
     """Returns what the variant loses on the reporting rows and on all held-out rows, and parity."""
     rows = joined(task.parts.reporting, task.parts.choosing)
     reporting = len(task.parts.reporting)
-    parent = inference.outputs_of(
-        task.worker, task.source.path, rows.inputs, signature=task.source.signature
-    )
+    parent = {
+        name: np.concatenate([values, task.choosing_outputs[name]])
+        for name, values in task.reporting_outputs.items()
+    }
     child = inference.outputs_of(task.worker, str(variant), rows.inputs)
     first = [{name: values[:reporting] for name, values in x.items()} for x in (parent, child)]
     return (

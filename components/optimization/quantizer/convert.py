@@ -6,7 +6,7 @@ that says why.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.fitness_checks import check_convertible
+from tfx_loop.models.kept_open import kept_predictor
 from tfx_loop.models.rows.arrays import load_arrays
+from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.models.tflite.layers import computing_operators
 from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, QuantizationMode
@@ -46,17 +48,15 @@ def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
     if found.signature == _SIGNATURE and not payload.get("fixed_batch"):
         return {"saved_model": str(found.file.path), "signature": found.signature}
     batch = 1 if payload.get("fixed_batch") else None
-    inputs = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in found.inputs]
+    inputs = tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in found.inputs)
     module = tf.Module()
     if found.signature is not None:
         module.model = tf.saved_model.load(str(found.file.path))
         serve = _of_signature(module.model.signatures[found.signature], inputs)
     else:
-        from tfx_loop.models.keras.model import concrete_function, load_keras
-
-        model = load_keras(found.file)
-        module.weights = model.weights
-        serve = concrete_function(model, inputs, found.outputs)
+        predictor: Any = kept_predictor(found.file)
+        module.weights = predictor.model.weights
+        serve = predictor.traced(inputs)
     tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
     return {"saved_model": payload["folder"], "signature": _SIGNATURE}
 
@@ -203,7 +203,7 @@ def _take_and_give(converter: Any, io_type: IoType) -> None:
     converter.inference_input_type = converter.inference_output_type = dtype
 
 
-def _of_signature(function: Any, inputs: list[Any]) -> Any:
+def _of_signature(function: Any, inputs: Sequence[TensorSpec]) -> Any:
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
 
     def serve(*values: Any) -> Any:

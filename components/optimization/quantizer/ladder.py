@@ -94,13 +94,10 @@ def search(
         )
         # Before any rung: a model that is unfit for all of them is an error, not seven failures.
         builder.prepare()
-        parent = outputs_of(
-            worker,
-            str(request.source.path),
-            request.choosing.inputs,
-            signature=request.signature,
-            folder=folder,
-        )
+        parent = request.parent_outputs
+        if parent is None:
+            source, rows = str(request.source.path), request.choosing.inputs
+            parent = outputs_of(worker, source, rows, signature=request.signature, folder=folder)
         ladder = _Ladder(
             request=request,
             builder=builder,

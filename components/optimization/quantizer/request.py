@@ -1,6 +1,6 @@
 """What a search works on, and how the node Quantizer settles it: rows, metric, budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.formats import Format, ModelFile
-from tfx_loop.models.inference import ModelSource, outputs_of, source_of
+from tfx_loop.models.inference import outputs_of, source_of
 from tfx_loop.models.rows.fitting import rows_from_table
 from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.tensors import Array
 from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
 from tfx_loop.optimization.metrics.eval_config import EvaluatorSettings, from_eval_config
 from tfx_loop.optimization.metrics.labels import encode_labels
@@ -42,6 +43,7 @@ class SearchRequest:
         keras: The tf_keras file for quantisation-aware training; None takes the source when it is
             one.
         training: Rows with labels for that; None leaves that rung out.
+        parent_outputs: The parent's outputs for `choosing`; None where it has not been asked yet.
         mapped_share_fn: Import path of a function that says for the target `edge_tpu` which share
             of a file's operators maps.
         notes: What was assumed of the data.
@@ -56,6 +58,7 @@ class SearchRequest:
     seed: int = 0
     keras: Path | None = None
     training: Rows | None = None
+    parent_outputs: Mapping[str, Array] | None = None
     mapped_share_fn: str = MAPPED_SHARE
     notes: tuple[str, ...] = ()
 
@@ -121,7 +124,13 @@ def request_of(
         return rows_from_table(table, known.inputs, said.label, said.slice_columns)
 
     calibration, choosing = _apart(settings, read)
-    choosing, budget, told = _judged_by(settings, said, known, choosing, worker)
+    outputs = None
+    budget, told = None, None
+    if settings.max_metric_drop is not None and choosing.labels is not None:
+        outputs = outputs_of(worker, known.path, choosing.inputs, signature=known.signature)
+        choosing, budget, told = _judged_by(
+            settings, said, choosing, outputs, settings.max_metric_drop
+        )
     train = settings.fine_tuning is not None and keras is not None
     return SearchRequest(
         search=settings.search(),
@@ -133,6 +142,7 @@ def request_of(
         choosing=choosing,
         training=read(settings.training_splits) if train else None,
         budget=budget,
+        parent_outputs=outputs,
         notes=(
             *choosing.notes,
             *([told] if told else []),
@@ -187,20 +197,18 @@ def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -
 def _judged_by(
     settings: QuantizerSettings,
     said: EvaluatorSettings,
-    source: ModelSource,
     rows: Rows,
-    worker: Worker,
-) -> tuple[Rows, Budget | None, str | None]:
+    outputs: Mapping[str, Array],
+    max_metric_drop: float,
+) -> tuple[Rows, Budget, str | None]:
     """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
-    if settings.max_metric_drop is None or rows.labels is None:
-        return rows, None, None
-    answers = outputs_of(worker, source.path, rows.inputs, signature=source.signature)
-    scores = pick(answers, said.output)
+    assert rows.labels is not None
+    scores = pick(outputs, said.output)
     labels, told = encode_labels(rows.labels, scores, said.label or "label")
-    metric = infer_metric(labels, answers, said.metric_name or None, said.output)
+    metric = infer_metric(labels, outputs, said.metric_name or None, said.output)
     budget = Budget(
         metric=replace(metric, **said.metric_settings),
-        max_metric_drop=settings.max_metric_drop,
+        max_metric_drop=max_metric_drop,
         target=settings.target,
         max_slice_drop=settings.max_slice_drop,
     )

@@ -12,7 +12,7 @@ from tfx_loop.contracts.optimization_report import Layer, ModelFacts
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import detect
-from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.kept_open import kept_predictor
 from tfx_loop.models.rows.arrays import load_arrays
 from tfx_loop.models.weights import Weight, weights_of
 from tfx_loop.optimization.reporting import latency
@@ -80,8 +80,8 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
         for name, content in payload["models"].items()
     }
     opened = {
-        name: open_predictor(
-            model.path, signature=model.signature, custom_objects=model.custom_objects
+        name: kept_predictor(
+            detect(model.path), signature=model.signature, custom_objects=model.custom_objects
         )
         for name, model in models.items()
     }
