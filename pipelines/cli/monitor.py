@@ -14,6 +14,8 @@ from tfx_loop.presentation.terminal import TextTable
 HELP = "did a file move away from a reference file, or is it broken?"
 # As many as stand on one screen, the most drifted first.
 _ROWS_SHOWN = 15
+# Arguments that say how rows are read, which counted windows do not have any more.
+_OF_FILES = ("by", "schema", "missing_values", "decimal")
 _HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
 _ADVICE = {
     "STABLE": "Nothing to do.",
@@ -62,6 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PSI",
         help="smaller differences do not matter (default: 0.02)",
     )
+    parser.add_argument(
+        "--missing-values",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="stands for a missing value, as ?, None and the like do; repeatable",
+    )
+    parser.add_argument(
+        "--decimal",
+        default="",
+        choices=(".", ","),
+        help="mark of numbers that are written as text; told from them unless given",
+    )
     conventions.add_seed(parser, "draws the samples")
 
 
@@ -81,8 +96,9 @@ def run(args: argparse.Namespace) -> int:
         ignore_features=tuple(args.ignore),
     )
     if is_reference(args.reference):
-        if args.by or args.schema:
-            raise ConfigError("Expected files for --by and --schema, received counted windows.")
+        if given := [name for name in _OF_FILES if getattr(args, name)]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ConfigError(f"Expected files for {flags}, received counted windows.")
         comparison = compare_windows(args.reference, args.current, settings, args.multivariate)
         title = comparison.report.window
     else:
@@ -99,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
             by=args.by,
             multivariate=args.multivariate,
             seed=args.seed,
+            missing_values=args.missing_values,
+            decimal=args.decimal,
         )
         title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
     content = to_json(comparison)

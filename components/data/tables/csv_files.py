@@ -4,9 +4,8 @@ Read twice: once for the types, over every row, and once for the values. Types t
 from the first rows, as readers do, break on the first `12.5` after a million whole numbers.
 """
 
-import io
-from collections.abc import Iterator, Sequence
-from csv import Error, reader
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +13,12 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.csv_dialect import (
+    UTF_8,
+    CsvDialect,
+    in_windows_encoding,
+    read_dialect,
+)
 from tfx_loop.data.tables.opening import open_native, open_unpacked
 
 _TRUE = ["true", "True", "TRUE"]
@@ -38,25 +43,55 @@ class CsvFiles:
         Raises:
             DataError: There is no header, or the headers differ.
         """
-        self._paths = list(paths)
-        names = _same_header(self._paths)
+        self._dialects = {path: read_dialect(path) for path in paths}
+        names = _same_header(self._dialects)
         guesses = [_Guess() for _ in names]
         self.rows = 0
-        for path in self._paths:
-            for batch in _stream(path, dict.fromkeys(names, pa.string())):
-                self.rows += batch.num_rows
-                for guess, column in zip(guesses, batch.columns, strict=True):
-                    guess.look_at(column)
+        for path in paths:
+            found, rows = self._guessed(path)
+            self.rows += rows
+            for guess, other in zip(guesses, found, strict=True):
+                guess.merge(other)
         # Every row was looked at, so the second pass cannot meet a value that does not fit.
         types = [guess.type for guess in guesses]
         self.schema = pa.schema(list(zip(names, types, strict=True)))
+
+    def as_text(self, columns: Collection[str]) -> "CsvFiles":
+        """Returns the same files with some columns as text, however they look."""
+        other = copy(self)
+        other.schema = pa.schema(
+            [
+                field.with_type(pa.string())
+                if field.name in columns and not pa.types.is_null(field.type)
+                else field
+                for field in self.schema
+            ]
+        )
+        return other
+
+    def _guessed(self, path: str) -> tuple[list["_Guess"], int]:
+        """Returns which types a file's columns may have, and its rows."""
+        dialect = self._dialects[path]
+        guesses, rows = [_Guess() for _ in dialect.names], 0
+        try:
+            for batch in _stream(path, dialect, dict.fromkeys(dialect.names, pa.string())):
+                rows += batch.num_rows
+                for guess, column in zip(guesses, batch.columns, strict=True):
+                    guess.look_at(column)
+        except pa.ArrowInvalid as error:
+            if dialect.encoding != UTF_8 or "UTF8" not in str(error):
+                raise
+            # The first lines were ASCII, and the rest is no UTF-8.
+            self._dialects[path] = in_windows_encoding(dialect, path)
+            return self._guessed(path)
+        return guesses, rows
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
         """Yields record batches with the inferred types."""
         types = {field.name: field.type for field in self.schema}
         wanted = pa.schema([self.schema.field(name) for name in columns])
-        for path in self._paths:
-            for batch in _stream(path, types):
+        for path, dialect in self._dialects.items():
+            for batch in _stream(path, dialect, types):
                 chosen = [batch.column(self.schema.get_field_index(name)) for name in columns]
                 batch = pa.RecordBatch.from_arrays(chosen, schema=wanted)
                 for start in range(0, batch.num_rows, batch_rows):
@@ -79,6 +114,10 @@ class _Guess:
             column = pc.utf8_trim_whitespace(column.drop_null())
             self._fitting = [kind for kind in self._fitting if _is_all(column, kind)]
 
+    def merge(self, other: "_Guess") -> None:
+        self._empty &= other._empty
+        self._fitting = [kind for kind in self._fitting if kind in other._fitting]
+
     @property
     def type(self) -> Any:
         if self._empty:
@@ -97,13 +136,18 @@ def _is_all(column: Any, kind: Any) -> bool:
     return True
 
 
-def _stream(path: str, types: dict[str, Any]) -> Iterator[Any]:
-    with open_native(path) as file:
+def _stream(path: str, dialect: CsvDialect, types: dict[str, Any]) -> Iterator[Any]:
+    with _source(path, dialect) as file:
         yield from csv.open_csv(
             file,
-            read_options=csv.ReadOptions(block_size=_BLOCK_BYTES),
+            # Names are given, as the file's own may be empty.
+            read_options=csv.ReadOptions(
+                block_size=_BLOCK_BYTES,
+                column_names=list(dialect.names),
+                skip_rows=dialect.header_lines,
+            ),
             parse_options=csv.ParseOptions(
-                delimiter=_delimiter(path), newlines_in_values=True, ignore_empty_lines=True
+                delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=True
             ),
             convert_options=csv.ConvertOptions(
                 column_types=types,
@@ -114,43 +158,25 @@ def _stream(path: str, types: dict[str, Any]) -> Iterator[Any]:
         )
 
 
-def _same_header(paths: Sequence[str]) -> list[str]:
-    headers = {path: _header(path) for path in paths}
-    first = headers[paths[0]]
-    for path, header in headers.items():
-        if header != first:
-            raise DataError(f"Expected the header {first} of {paths[0]} in {path} too: {header}.")
-    return first
+def _source(path: str, dialect: CsvDialect) -> Any:
+    """Returns a file's text as UTF-8; another encoding is taken whole.
 
-
-def _header(path: str) -> list[str]:
+    Arrow would recode piece by piece, and call Python for it from its reading threads (opening.py
+    says why that must not be).
+    """
+    if dialect.encoding == UTF_8:
+        return open_native(path)
     with open_unpacked(path) as file:
-        # utf-8-sig: Excel writes a byte-order mark, which would become part of the first name.
-        text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-        lines = (line for line in reader(text, delimiter=_delimiter(path)) if line)
-        try:
-            names = next(lines, [])
-        except Error as error:
-            raise DataError(f"Expected CSV in {path}, received other bytes: {error}.") from error
-    if not names:
-        raise DataError(f"Expected a header with the columns' names in {path}, received none.")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"Expected each column once in {path}, received {twice} twice. Rename one.")
-    # A file without a header would else lose its first row, unnoticed.
-    if all(_is_number(name) for name in names):
-        raise DataError(
-            f"Expected a header with the columns' names in {path}, received {names}. Add one."
-        )
-    return names
+        return pa.BufferReader(file.read().decode(dialect.encoding).encode())
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text or "0")
-    except ValueError:
-        return False
-    return True
-
-
-def _delimiter(path: str) -> str:
-    return "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
+def _same_header(dialects: Mapping[str, CsvDialect]) -> list[str]:
+    first = next(iter(dialects))
+    names = dialects[first].names
+    for path, dialect in dialects.items():
+        if dialect.names != names:
+            raise DataError(
+                f"Expected the header {list(names)} of {first} in {path} too: "
+                f"{list(dialect.names)}."
+            )
+    return list(names)

@@ -15,6 +15,11 @@ from tfx_loop.data.tables.tfrecord import read_records
 from tfx_loop.data.tables.unified import common_schema, conformed
 
 _SCAN_ROWS = 16_384
+# Of a batch: one that a file of sequences begins with may have none.
+_LOOKED_AT = 100
+# https://protobuf.dev/programming-guides/encoding: wire type of strings and messages.
+_WITH_LENGTH = 2
+_FEATURE_LISTS = 2
 
 
 class ExampleFiles:
@@ -66,6 +71,7 @@ class ExampleFiles:
     def _decoded(self, batch_rows: int) -> Iterator[tuple[str, Any]]:
         for path in self._paths:
             for records in read_records(path, batch_rows):
+                _refuse_sequences(records, path)
                 try:
                     yield path, self._decoder.DecodeBatch(records)
                 except (RuntimeError, ValueError) as error:
@@ -73,6 +79,45 @@ class ExampleFiles:
                         f"Expected tf.Examples with one type a feature in {path}, received: "
                         f"{error}. Write the file again."
                     ) from error
+
+
+def _refuse_sequences(records: Sequence[bytes], path: str) -> None:
+    """Refuses tf.SequenceExamples, whose context would pass for an Example without the lists.
+
+    Both messages have features as field 1; field 2 of a SequenceExample, the feature lists, is one
+    that an Example does not have, and that its decoder leaves out without a word.
+    """
+    for record in records[:_LOOKED_AT]:
+        if _FEATURE_LISTS in _fields(record):
+            raise DataError(
+                f"Expected tf.Examples in {path}, received tf.SequenceExamples, with feature lists "
+                "beside the context. Write what is to be compared of both as tf.Examples."
+            )
+
+
+def _fields(message: bytes) -> set[int]:
+    """Returns the numbers of a message's fields, as far as they have a length."""
+    found, place = set(), 0
+    while place < len(message):
+        tag, place = _varint(message, place)
+        if tag & 7 != _WITH_LENGTH:
+            break
+        found.add(tag >> 3)
+        length, place = _varint(message, place)
+        place += length
+    return found
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """Returns the number at a place, seven bits a byte, the lowest first; and the next place."""
+    value = shift = 0
+    while place < len(message):
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            break
+    return value, place
 
 
 def _has_several(column: Any) -> bool:

@@ -1,6 +1,8 @@
 """Files opened for reading in pieces, on a disk or behind a remote URI."""
 
 import gzip
+import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from tfx_loop.core.storage import is_remote, read_bytes
 
 # RFC 1952; told by content, as names often lack .gz.
 _GZIP_MAGIC = b"\x1f\x8b"
+_PIECE_BYTES = 1 << 18
 
 
 def is_file(path: str) -> bool:
@@ -36,6 +39,44 @@ def open_unpacked(path: str) -> Any:
         packed = file.read(2) == _GZIP_MAGIC
     file = open_binary(path)
     return gzip.GzipFile(fileobj=file) if packed else file
+
+
+def open_inflated(path: str) -> Any:
+    """Returns a file's bytes without their gzip or zlib, if they are packed.
+
+    TensorFlow writes records with either, and neither into the name. A zlib stream begins with 0x78
+    and a check of two bytes (RFC 1950), which few other files do: ask only where the bytes as they
+    are make no sense.
+    """
+    with open_unpacked(path) as file:
+        head = file.read(2)
+    if len(head) == 2 and head[0] == 0x78 and int.from_bytes(head, "big") % 31 == 0:
+        return io.BufferedReader(_Inflated(open_binary(path)), _PIECE_BYTES)
+    return open_unpacked(path)
+
+
+class _Inflated(io.RawIOBase):
+    """A zlib stream's content, unpacked piece by piece."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._inflate = file, zlib.decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = b""
+        while not content and not self._inflate.eof:
+            packed = self._inflate.unconsumed_tail or self._file.read(_PIECE_BYTES)
+            if not packed:
+                raise EOFError("the zlib stream ends before its end mark")
+            content = self._inflate.decompress(packed, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def open_native(path: str) -> Any:

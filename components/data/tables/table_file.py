@@ -3,8 +3,8 @@
 The format is told by the suffix, else by the first bytes. A folder is one table of its files.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -83,6 +83,18 @@ class TableFile:
         except _BROKEN as error:
             raise _damaged(self.path, self.format, error) from error
 
+    def as_text(self, columns: Collection[str]) -> "TableFile":
+        """Returns the same table with some columns as they are written, where the format allows it.
+
+        A CSV file has no types of its own: codes such as `007` are whole numbers to whoever guesses
+        them, and text to whoever knows better.
+        """
+        known = set(columns) & set(self.schema.names)
+        if not isinstance(self._files, csv_files.CsvFiles) or not known:
+            return self
+        files = self._files.as_text(known)
+        return replace(self, schema=files.schema, _files=files)
+
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Returns all rows as one pyarrow table.
 
@@ -128,7 +140,12 @@ def _files_under(path: str) -> list[str]:
     if is_folder(path):
         names = [name for name in list_folder(path) if not name.startswith((".", "_"))]
         paths = [join(path, name) for name in names]
-        paths = [name for name in paths if not is_folder(name)]
+        if folders := [name for name in names if is_folder(join(path, name))]:
+            raise DataError(
+                f"Expected files alone in {path}, received folders too, such as {folders[0]!r}: "
+                "partitions and sub-folders are not read. Name one of them, or write their rows "
+                "with the partition as a column into one folder."
+            )
         if not paths:
             raise DataError(f"Expected {_FORMATS} files in {path}, received an empty folder.")
         return paths

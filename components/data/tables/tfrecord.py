@@ -6,14 +6,14 @@ without TensorFlow, whose import takes longer than most of these files.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.tables.opening import open_unpacked
+from tfx_loop.data.tables.opening import open_inflated, open_unpacked
 
 # Length and its masked checksum, then the record, then the record's.
 _HEAD = struct.Struct("<QI")
@@ -34,7 +34,7 @@ def read_records(path: str, batch_records: int) -> Iterator[list[bytes]]:
     checks: list[int] = []
     size, number = 0, 0
     try:
-        with open_unpacked(path) as file:
+        with _opened(path) as file:
             while record := _next(file, path, number + len(batch)):
                 batch.append(record[0])
                 checks.append(record[1])
@@ -53,8 +53,12 @@ def read_records(path: str, batch_records: int) -> Iterator[list[bytes]]:
 
 def is_tfrecord(path: str) -> bool:
     """Says whether a file starts as a TFRecord file does."""
+    return any(_begins_with_record(opened, path) for opened in (open_unpacked, open_inflated))
+
+
+def _begins_with_record(opened: Callable[[str], Any], path: str) -> bool:
     try:
-        with open_unpacked(path) as file:
+        with opened(path) as file:
             head = file.read(_HEAD.size)
     except (EOFError, zlib.error, OSError):
         return False
@@ -62,6 +66,12 @@ def is_tfrecord(path: str) -> bool:
         return False
     check: int = _HEAD.unpack(head)[1]
     return _crc_of_length(head[:8]) == check
+
+
+def _opened(path: str) -> Any:
+    """Returns the bytes of the records, unpacked where they are none as they are."""
+    plain = _begins_with_record(open_unpacked, path)
+    return open_unpacked(path) if plain else open_inflated(path)
 
 
 def masked_crc32c(records: list[bytes]) -> npt.NDArray[np.uint32]:

@@ -27,7 +27,8 @@ from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
-# Share of values of a wrong type from which the column, and not a few of its cells, is broken.
+# Rise of the share of values of a wrong type from which the column, and not a few of its cells, is
+# broken.
 _UNFIT_SHARE = 0.01
 
 
@@ -103,7 +104,8 @@ def _whole(
     if counts.absent == counts.rows and not (sparse and profile.counts.missing):
         return replace(blank, fault=ABSENT_FEATURE)
     unfit = f"{counts.unfit:,} values are not {profile.type.value}" if counts.unfit else ""
-    if counts.unfit > _UNFIT_SHARE * counts.rows:
+    before = profile.counts.unfit / max(profile.counts.rows, 1) * counts.rows
+    if counts.unfit - _UNFIT_SHARE * counts.rows > before:
         return replace(blank, fault=TYPE_CHANGED, note=unfit)
     seen = ObservedFeature(profile, counts, _sampled(profile, rows))
     found = _measured(blank, seen, settings, enough, _effective(window, profile, ""))

@@ -1,6 +1,6 @@
 """Comparison of two files without a pipeline or a model: one file is the reference of the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +20,20 @@ from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
+from tfx_loop.monitoring.file_comparison.cells import CellReader, CellTally
 from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
-from tfx_loop.monitoring.file_comparison.roles import EMPTY, is_index, plain_column
+from tfx_loop.monitoring.file_comparison.roles import (
+    EMPTY,
+    IDENTIFIER,
+    ROW_NUMBERS,
+    is_row_number,
+    plain_column,
+)
+from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.reference import FrozenProfile
-from tfx_loop.monitoring.profile.window_profile import WindowProfile, regrouped
+from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regrouped
 
 # The column that numbers a file's rows, which have no other identity and no other order.
 _ROW = "_loop_row"
@@ -65,6 +73,8 @@ def compare_files(
     schema: Any = None,
     multivariate: bool = False,
     seed: int = 0,
+    missing_values: Sequence[str] = (),
+    decimal: str = "",
 ) -> Comparison:
     """Compares a file with a reference file, column by column.
 
@@ -76,6 +86,10 @@ def compare_files(
         schema: TFDV's Schema message that the current file has to keep to; None for none.
         multivariate: Test all features together, too (multivariate.py).
         seed: Of the sample that bins are frozen on.
+        missing_values: Texts that stand for missing values, beside those that are known (cells.py);
+            numbers among them are missing in columns of numbers, too.
+        decimal: Decimal mark of numbers that are written as text, `.` or `,`; told from them unless
+            given.
 
     Raises:
         ConfigError: A setting names a column that is not there.
@@ -84,10 +98,17 @@ def compare_files(
     known = {*reference.schema.names, *current.schema.names}
     if unknown := sorted(set(settings.ignore_features) - known):
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
-    plan = make_plan(reference, settings.ignore_features, by, seed)
-    before = _counted(reference, plan, plan.reference)
+    if decimal not in ("", ".", ","):
+        raise ConfigError(f"decimal must be '.' or ',', got {decimal!r}.")
+    ignored, missing = settings.ignore_features, tuple(missing_values)
+    plan = make_plan(reference, ignored, by, seed, missing, decimal)
+    current = current.as_text(
+        [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
+    )
+    readers = CellReader(plan.cells, missing), CellReader(plan.cells, missing)
+    before = _counted(reference, plan, plan.reference, readers[0])
     profile = _with_counts(plan.reference, before)
-    now = _counted(current, plan, profile)
+    now = _counted(current, plan, profile, readers[1])
     findings = _not_in_plan(plan, current, settings)
     if schema is not None:
         findings += check_schema(current, schema, settings.ignore_features)
@@ -112,30 +133,57 @@ def compare_files(
         model_version=0,
         model_versions={},
         rows=judgement.rows,
-        features=tuple(_with_note(feature, profile, current) for feature in judgement.features),
+        features=tuple(
+            _with_note(feature, profile, current, readers[1].tallies)
+            for feature in judgement.features
+        ),
         settings=settings.to_json(),
     )
     return Comparison(report, profile, now, settings)
 
 
-def _counted(table: TableFile, plan: ComparisonPlan, reference: FrozenProfile) -> WindowProfile:
-    counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan))
-    # RowSlices under the names that the plan gave them, without the column that carries them.
+def _counted(
+    table: TableFile, plan: ComparisonPlan, reference: FrozenProfile, reader: CellReader
+) -> WindowProfile:
+    counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan, reader))
+    counts = _with_unfit(counts, reference, reader.tallies)
+    # Slices under the names that the plan gave them, without the column that carries them.
     prefix = f"{SLICE}="
     return regrouped(counts, lambda key: replace(key, slice=key.slice.removeprefix(prefix)))
 
 
-def _rows(table: TableFile, plan: ComparisonPlan) -> Iterator[Any]:
+def _with_unfit(
+    counts: WindowProfile, reference: FrozenProfile, tallies: Mapping[str, CellTally]
+) -> WindowProfile:
+    """Adds the cells that the reader found unfit: Profiler saw them as missing."""
+    columns = {profile.name: profile.column for profile in reference.features}
+
+    def added(cell: Cell) -> Cell:
+        features = {
+            name: replace(f, counts=replace(f.counts, unfit=f.counts.unfit + tally.unfit))
+            for name, f in cell.features.items()
+            if (tally := tallies.get(columns.get(name, "")))
+        }
+        return Cell(cell.rows, {**cell.features, **features})
+
+    cells = {key: cell if key.slice else added(cell) for key, cell in counts.cells.items()}
+    return replace(counts, cells=cells)
+
+
+def _rows(table: TableFile, plan: ComparisonPlan, reader: CellReader) -> Iterator[Any]:
     """Yields a file's planned columns as record batches, each row with its number and slice."""
     there = set(table.schema.names)
     names = [name for name in plan.columns if name in there]
     sliced = plan.slices if plan.slices and plan.slices.profile.column in there else None
     first = 0
     for batch in table.batches(names or table.schema.names[:1]):
-        columns = {name: plain_column(batch.column(place)) for place, name in enumerate(names)}
+        columns = {
+            name: reader.read(name, plain_column(batch.column(place)))
+            for place, name in enumerate(names)
+        }
         columns[_ROW] = pa.array(range(first, first + batch.num_rows), pa.int64())
         if sliced:
-            columns[SLICE] = sliced.of(batch)
+            columns[SLICE] = sliced.of(pa.RecordBatch.from_pydict(columns))
         first += batch.num_rows
         yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
@@ -146,16 +194,34 @@ def _with_counts(frozen: FrozenProfile, counted: WindowProfile) -> FrozenProfile
     return replace(frozen, rows_total=counted.rows, features=tuple(features))
 
 
-def _with_note(feature: FeatureDrift, reference: FrozenProfile, current: TableFile) -> FeatureDrift:
-    """Returns the feature with what a file's schema says of its fault."""
+def _with_note(
+    feature: FeatureDrift,
+    reference: FrozenProfile,
+    current: TableFile,
+    tallies: Mapping[str, CellTally],
+) -> FeatureDrift:
+    """Returns the feature with what a file's schema and cells say of it."""
+    if feature.type == BREACH or feature.slice:
+        return feature
     if feature.fault == ABSENT_FEATURE:
         return replace(feature, note="no such column in the current file")
-    if feature.fault == TYPE_CHANGED and feature.type != BREACH:
-        column = next((p.column for p in reference.features if p.name == feature.feature), "")
-        received = current.schema.field(column or feature.feature).type
-        note = f"{feature.type} in the reference, {received} in the current file"
-        return replace(feature, note=note)
-    return feature
+    column = next((p.column for p in reference.features if p.name == feature.feature), "")
+    column = column or feature.feature
+    tally = tallies.get(column, CellTally())
+    told = [feature.note]
+    if feature.fault == TYPE_CHANGED:
+        received = current.schema.field(column).type
+        told = [f"{feature.type} in the reference, {received} in the current file"]
+    if tally.unfit:
+        told[0] = "" if "values are not" in told[0] else told[0]
+        told.append(f"{tally.unfit:,} cells do not fit, such as {_listed(tally.examples)}")
+    if tally.missing:
+        told.append(f"{tally.missing:,} read as missing, such as {_listed(tally.markers)}")
+    return replace(feature, note="; ".join(filter(None, told)))
+
+
+def _listed(cells: Sequence[str]) -> str:
+    return ", ".join(repr(cell) for cell in cells)
 
 
 def _not_in_plan(
@@ -165,14 +231,18 @@ def _not_in_plan(
     planned = {profile.column for profile in plan.reference.features}
     untested = {entry.column: entry for entry in plan.untested}
     found = []
-    for name in current.schema.names:
-        if is_index(name) or name in settings.ignore_features or name in planned:
+    for field in current.schema:
+        name = field.name
+        if name in settings.ignore_features or name in planned:
             continue
         empty = name in untested and untested[name].role == EMPTY
-        if name not in untested or (empty and str(current.schema.field(name).type) != "null"):
-            kind = str(current.schema.field(name).type)
+        if name not in untested and is_row_number(name, field.type):
+            found.append(FeatureDrift(feature=name, type=IDENTIFIER, note=ROW_NUMBERS))
+        elif name not in untested or (empty and str(field.type) != "null"):
             note = "not in the reference, or without a value there"
-            found.append(FeatureDrift(feature=name, type=kind, fault=NOT_IN_REFERENCE, note=note))
+            found.append(
+                FeatureDrift(feature=name, type=str(field.type), fault=NOT_IN_REFERENCE, note=note)
+            )
     for name, entry in untested.items():
         if not any(feature.feature == name for feature in found):
             found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))

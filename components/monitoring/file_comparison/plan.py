@@ -5,8 +5,8 @@ are frozen on the sample.
 """
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile
+from tfx_loop.monitoring.file_comparison.cells import CellReader, ExpectedCells, expected_cells
 from tfx_loop.monitoring.file_comparison.roles import (
     UNSUPPORTED,
     ColumnView,
@@ -75,18 +76,22 @@ def _as_text(values: Any, kind: FeatureType) -> Any:
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """What is compared.
+    """What is compared, and how cells are read for it.
 
     Attributes:
         reference: The features with their frozen bins, in the order of the columns; the counts are
             those of the sample.
         untested: Columns that are not tested.
         slices: How rows are sliced; None for no slices.
+        cells: What the cells of each column are.
+        missing: Texts that stand for missing values, beside those that are known.
     """
 
     reference: FrozenProfile
     untested: tuple[UntestedColumn, ...]
     slices: RowSlices | None
+    cells: Mapping[str, ExpectedCells] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -95,8 +100,23 @@ class ComparisonPlan:
         return tuple(dict.fromkeys([*(f.column for f in self.reference.features), *sliced]))
 
 
-def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> ComparisonPlan:
+def make_plan(
+    table: TableFile,
+    ignore: Sequence[str],
+    by: str,
+    seed: int,
+    missing: tuple[str, ...] = (),
+    decimal: str = "",
+) -> ComparisonPlan:
     """Reads the reference once and decides how it is compared.
+
+    Args:
+        table: The reference.
+        ignore: Columns that are not compared.
+        by: Column that slices the rows; empty for none.
+        seed: Of the sample.
+        missing: Texts that stand for missing values, beside those that are known.
+        decimal: Decimal mark of numbers that are written as text; told from them unless given.
 
     Raises:
         DataError: The reference has no rows.
@@ -112,12 +132,20 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Co
             f"Expected a column of the reference to slice by, received {by!r}. "
             f"It has {table.schema.names}."
         )
-    read = sorted({*names, by} - {""}, key=table.schema.names.index)
+    read = sorted({*names, *([by] if by else [])}, key=table.schema.names.index)
     sample, rising = _sampled(table, read, seed)
     features: list[FeatureProfile] = []
     untested: list[UntestedColumn] = []
+    plain = {name: plain_column(sample.column(name)) for name in read}
+    cells = {
+        name: expected_cells(column, decimal, missing)
+        for name, column in plain.items()
+        if not pa.types.is_null(column.type)
+    }
+    reader = CellReader(cells, missing)
+    columns = {name: reader.read(name, column) for name, column in plain.items()}
     for name in names:
-        column = plain_column(sample.column(name))
+        column = columns[name]
         try:
             found = views_of(name, column, name in rising)
             if isinstance(found, UntestedColumn):
@@ -126,14 +154,14 @@ def make_plan(table: TableFile, ignore: Sequence[str], by: str, seed: int) -> Co
                 features += [_profiled(view, column) for view in found]
         except (DataError, pa.ArrowException) as error:
             untested.append(UntestedColumn(name, UNSUPPORTED, str(error).split(". ")[0]))
-    slices = _slices(by, plain_column(sample.column(by))) if by else None
+    slices = _slices(by, columns[by]) if by else None
     reference = FrozenProfile(
         rows_total=sample.num_rows,
         features=tuple(features),
         sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),
         slices={SLICE: dict.fromkeys(filter(None, slices.names), 0)} if slices else {},
     )
-    return ComparisonPlan(reference, tuple(untested), slices)
+    return ComparisonPlan(reference, tuple(untested), slices, cells, missing)
 
 
 def _profiled(view: ColumnView, column: Any) -> FeatureProfile:

@@ -16,6 +16,7 @@ from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE, un
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
 _TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
+_NO_NAME = re.compile(r"^(Unnamed: 0(\.\d+)?)?$")
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
 # Share of distinct texts from which they name rows, and are no categories.
 _ALL_DISTINCT = 0.95
@@ -32,6 +33,7 @@ IDENTIFIER = "identifier"
 TIME = "time"
 UNSUPPORTED = "unsupported"
 EMPTY = "empty"
+ROW_NUMBERS = "row numbers that pandas wrote"
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
         rises: Its values never fall from row to row, in all of the reference.
     """
     kind = sample.type
-    if is_index(name):
-        return UntestedColumn(name, IDENTIFIER, "row numbers that pandas wrote")
+    if is_row_number(name, kind):
+        return UntestedColumn(name, IDENTIFIER, ROW_NUMBERS)
     if pa.types.is_null(kind) or sample.null_count == len(sample):
         return UntestedColumn(name, EMPTY, "no value in the reference")
     if is_sequence(kind):
@@ -94,9 +96,15 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
     return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
 
 
-def is_index(name: str) -> bool:
-    """Says whether pandas wrote a column to keep its row numbers."""
-    return name.startswith("__index_level_")
+def is_row_number(name: str, kind: Any) -> bool:
+    """Says whether pandas wrote a column to keep its row numbers.
+
+    In Parquet they have a name of their own; in CSV a first column without a name, which the next
+    pandas that reads and writes it calls `Unnamed: 0`, and the one after that `Unnamed: 0.1`.
+    """
+    if name.startswith("__index_level_"):
+        return True
+    return bool(_NO_NAME.search(name)) and bool(pa.types.is_integer(kind))
 
 
 def is_sequence(kind: Any) -> bool:

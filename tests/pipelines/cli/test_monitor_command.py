@@ -361,3 +361,104 @@ def test_settings_that_cannot_work_are_refused(capsys, reference, wrong):
     arguments = ["monitor", "--reference", reference, "--current", reference, *wrong]
     assert main.main(arguments) == 1
     assert capsys.readouterr().err.startswith("loop: ")
+
+
+def entry_of(report, feature):
+    return next(entry for entry in report["features"] if entry["feature"] == feature)
+
+
+def test_row_numbers_that_pandas_writes_into_a_csv_are_named_and_not_tested(capsys, tmp_path):
+    content = frame(1)[["temperature", "plan"]]
+    content.to_csv(tmp_path / "a.csv")
+    content.sample(frac=1, random_state=0).to_csv(tmp_path / "b.csv")
+    content.to_csv(tmp_path / "plain.csv", index=False)
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv", "plain.csv")]
+    for reference, current in [(0, 1), (0, 2), (2, 0)]:
+        _, report = monitored(capsys, files[reference], files[current])
+        assert report["verdict"] == "STABLE"
+        numbers = entry_of(report, "Unnamed: 0")
+        assert (numbers["type"], numbers["p_value"]) == ("identifier", None)
+        assert numbers["note"] == "row numbers that pandas wrote"
+
+
+def measured_as_text(seed, scale=1.0, marker="?", decimal="."):
+    random = np.random.default_rng(seed)
+    texts = np.array([f"{value:.2f}" for value in random.normal(50, 10, ROWS) * scale], object)
+    texts = np.array([text.replace(".", decimal) for text in texts], object)
+    texts[random.random(ROWS) < 0.02] = marker
+    return pd.DataFrame({"temp": texts, "x": random.normal(size=ROWS)})
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("marker", ["?", "None", "-"])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_numbers_with_markers_and_commas_are_compared_as_numbers(
+    capsys, tmp_path, kind, marker, decimal
+):
+    style = {"marker": marker, "decimal": decimal}
+    reference = save(measured_as_text(1, **style), tmp_path, "reference", kind)
+    same = save(measured_as_text(2, **style), tmp_path, "same", kind)
+    scaled = save(measured_as_text(3, 1_000.0, **style), tmp_path, "scaled", kind)
+    _, report = monitored(capsys, reference, same)
+    temp = entry_of(report, "temp")
+    assert (report["verdict"], temp["type"], temp["fault"]) == ("STABLE", "numeric", None)
+    assert 0.01 < temp["missing_share"] < 0.03
+    assert temp["note"].endswith(f"read as missing, such as {marker!r}")
+    status, report = monitored(capsys, reference, scaled)
+    assert (status, report["verdict"]) == (3, "DATA_FAULT")
+    assert entry_of(report, "temp")["fault"] in ("out_of_range", "unit_changed")
+
+
+def test_cells_that_are_no_numbers_are_a_fault_once_they_are_many_and_are_shown(capsys, tmp_path):
+    reference = save(measured_as_text(1), tmp_path, "reference", "csv")
+    for share, verdict in [(0.002, "STABLE"), (0.05, "DATA_FAULT")]:
+        content = measured_as_text(2)
+        bad = np.random.default_rng(3).random(ROWS) < share
+        content.loc[bad, "temp"] = "ERR 17"
+        _, report = monitored(capsys, reference, save(content, tmp_path, "current", "csv"))
+        temp = entry_of(report, "temp")
+        assert report["verdict"] == verdict
+        assert f"{bad.sum():,} cells do not fit, such as 'ERR 17'" in temp["note"]
+        assert temp["fault"] == (None if verdict == "STABLE" else "type_changed")
+
+
+def test_missing_values_and_the_decimal_mark_can_be_given(capsys, tmp_path):
+    reference = save(measured_as_text(1, marker="nix"), tmp_path, "reference", "csv")
+    current = save(measured_as_text(2, marker="nix"), tmp_path, "current", "csv")
+    _, report = monitored(capsys, reference, current, "--missing-values", "nix")
+    assert entry_of(report, "temp")["note"].endswith("read as missing, such as 'nix'")
+    _, report = monitored(capsys, reference, current)
+    assert "cells do not fit, such as 'nix'" in entry_of(report, "temp")["note"]
+    _, report = monitored(capsys, reference, current, "--decimal", ",")
+    assert entry_of(report, "temp")["type"] != "numeric"
+
+
+def test_the_reference_decides_whether_codes_are_text(capsys, tmp_path):
+    def codes(seed, kind, rare=0.0):
+        random = np.random.default_rng(seed)
+        texts = np.where(random.random(ROWS) < rare, "U", random.choice(list("123456"), ROWS))
+        content = pd.DataFrame({"code": texts, "x": random.normal(size=ROWS)})
+        return save(content, tmp_path, f"{kind}{seed}", kind)
+
+    for reference, current in [
+        (codes(1, "parquet"), codes(2, "csv")),
+        (codes(3, "csv", 0.002), codes(4, "csv")),
+        (codes(5, "csv", 0.1), codes(6, "csv", 0.1)),
+    ]:
+        _, report = monitored(capsys, reference, current)
+        assert report["verdict"] == "STABLE", report["explanation"]
+
+
+def test_lists_of_another_length_are_a_fault(capsys, tmp_path):
+    def embedded(seed, size):
+        random = np.random.default_rng(seed)
+        content = frame(seed)[["temperature"]]
+        content["embedding"] = list(random.normal(size=(ROWS, size)))
+        return save(content, tmp_path, f"e{seed}")
+
+    reference = embedded(1, 8)
+    assert monitored(capsys, reference, embedded(2, 8))[1]["verdict"] == "STABLE"
+    _, report = monitored(capsys, reference, embedded(3, 5))
+    broken = entry_of(report, "embedding#value")
+    assert (report["verdict"], broken["fault"]) == ("DATA_FAULT", "type_changed")
+    assert "1,500 cells do not fit, such as 'a list of 5'" in broken["note"]

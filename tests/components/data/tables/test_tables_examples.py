@@ -1,4 +1,4 @@
-"""Are TFRecords of tf.Examples, as TensorFlow writes them, read as TensorFlow reads them?"""
+"""TFRecords of tf.Examples, as TensorFlow writes them, are read as TensorFlow reads them."""
 
 import numpy as np
 import pytest
@@ -25,10 +25,10 @@ def example(**values):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def write(path, records):
+def write(path, records, packed=""):
     import tensorflow as tf
 
-    packed = "GZIP" if str(path).endswith(".gz") else ""
+    packed = packed or ("GZIP" if str(path).endswith(".gz") else "")
     options = tf.io.TFRecordOptions(compression_type=packed)
     with tf.io.TFRecordWriter(str(path), options) as writer:
         for record in records:
@@ -96,4 +96,30 @@ def test_records_that_are_no_examples_and_cut_files_are_refused(tmp_path):
     whole = (tmp_path / "rows.tfrecord").read_bytes()
     (tmp_path / "rows.tfrecord").write_bytes(whole[:-3])
     with pytest.raises(DataError, match="record 4"):
+        open_table(path)
+
+
+def test_records_that_tensorflow_packed_with_zlib_are_read(tmp_path):
+    records = [example(x=float(number), word=b"w" * number) for number in range(2_000)]
+    path = write(tmp_path / "rows.tfrecord", records, "ZLIB")
+    found = open_table(path).read().to_pydict()
+    assert found["x"] == [float(number) for number in range(2_000)]
+    assert len(found["word"][-1]) == 1_999
+    assert open_table(write(tmp_path / "unnamed", records[:3], "ZLIB")).rows == 3
+    whole = (tmp_path / "rows.tfrecord").read_bytes()
+    (tmp_path / "rows.tfrecord").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cut or damaged"):
+        open_table(path)
+
+
+def test_sequences_are_refused_and_not_read_by_their_context_alone(tmp_path):
+    import tensorflow as tf
+
+    steps = tf.train.FeatureList(feature=[tf.train.Feature()])
+    sequence = tf.train.SequenceExample(
+        context=tf.train.Example.FromString(example(x=1.0)).features,
+        feature_lists=tf.train.FeatureLists(feature_list={"steps": steps}),
+    )
+    path = write(tmp_path / "rows.tfrecord", [sequence.SerializeToString()] * 5)
+    with pytest.raises(DataError, match=r"tf\.SequenceExamples.* Write what"):
         open_table(path)

@@ -145,6 +145,13 @@ def two_types(folder):
     return folder
 
 
+def with_a_sub_folder(folder):
+    write(folder / "a.csv", b"x\n1\n")
+    (folder / "day=2").mkdir()
+    write(folder / "day=2" / "b.csv", b"x\n1000\n")
+    return folder
+
+
 def twice_in_parquet(folder):
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
     pq.write_table(table, folder / "rows.parquet")
@@ -163,7 +170,7 @@ def twice_in_parquet(folder):
         (lambda folder: write(folder / "rows.csv", b"a,a\n1,2\n"), "'a'\\] twice"),
         (lambda folder: write(folder / "rows.csv", b"a,b\n1\n"), "Expected 2 columns, got 1"),
         (lambda folder: write(folder / "rows.csv", b"1,2\n3,4\n"), "a header"),
-        (lambda folder: write(folder / "rows.csv", b"a\n\xff\xfe\n"), "damaged"),
+        (lambda folder: write(folder / "rows.csv", b"a\n\x81\x9d\n"), "damaged"),
         (
             lambda folder: write(folder / "rows.csv.gz", gzip.compress(b"a\n1\n" * 99)[:-9]),
             "damaged",
@@ -172,6 +179,7 @@ def twice_in_parquet(folder):
         (lambda folder: folder / "absent.csv", "found none"),
         (lambda folder: folder, "an empty folder"),
         (two_formats, "of one format"),
+        (with_a_sub_folder, "folders too, such as 'day=2'"),
         (two_types, "one type of column 'x'"),
         (twice_in_parquet, "'x'\\] twice"),
     ],

@@ -1,0 +1,156 @@
+"""Dialect of a CSV file, told from its first lines: encoding, delimiter, comments and header.
+
+Files come from spreadsheets and databases of all countries: with semicolons where the comma is the
+decimal mark, with tabs, in the encoding of an older Windows, with a line above the header that says
+who wrote them. Read with commas and as UTF-8 such a file is one column, or damaged.
+"""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.opening import open_unpacked
+
+# With the byte-order mark that Excel writes, which would become part of the first name.
+UTF_8 = "utf-8-sig"
+# What is no UTF-8 is nearly always the encoding of Western Windows, which holds that of Unix too.
+WINDOWS = "cp1252"
+_DELIMITERS = (",", ";", "\t", "|")
+# Enough for a header of thousands of columns and some rows below it.
+_HEAD_BYTES = 1 << 18
+_HEAD_LINES = 50
+# Share of the first lines that have as many fields as the header: the rest may be notes.
+_ALIKE = 0.9
+
+
+@dataclass(frozen=True)
+class CsvDialect:
+    """How a file is read.
+
+    Attributes:
+        encoding: Python's name of it.
+        delimiter: Between fields.
+        names: The columns' names; one without a name is called `Unnamed: 0` by its place, as pandas
+            calls it.
+        header_lines: Lines up to the end of the header, comments among them.
+    """
+
+    encoding: str
+    delimiter: str
+    names: tuple[str, ...]
+    header_lines: int
+
+
+def read_dialect(path: str, encoding: str = "") -> CsvDialect:
+    """Returns the dialect of a file.
+
+    Args:
+        path: The file, packed or not.
+        encoding: Its encoding where that is known; told from the first bytes unless given.
+
+    Raises:
+        DataError: There is no header, or the file is no text.
+    """
+    with open_unpacked(path) as file:
+        head = file.read(_HEAD_BYTES)
+    encoding = encoding or _encoding(head, path)
+    text = codecs.getincrementaldecoder(encoding)("strict").decode(head)
+    # The last line may be cut off.
+    whole = text if len(head) < _HEAD_BYTES else text[: text.rfind("\n") + 1] or text
+    first = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
+    chosen = _parsed(whole, first)
+    if not chosen.fits:
+        others = (_parsed(whole, mark) for mark in _DELIMITERS if mark != first)
+        fitting = [found for found in others if found.fits]
+        chosen = max(fitting, key=lambda found: len(found.names), default=chosen)
+    if chosen.error:
+        raise DataError(f"Expected CSV in {path}, received other bytes: {chosen.error}.")
+    _check(chosen.names, path)
+    names = tuple(name or f"Unnamed: {place}" for place, name in enumerate(chosen.names))
+    return CsvDialect(encoding, chosen.delimiter, names, chosen.header_lines)
+
+
+def in_windows_encoding(dialect: CsvDialect, path: str) -> CsvDialect:
+    """Returns the dialect of a file whose later lines turned out to be no UTF-8."""
+    return replace(read_dialect(path, WINDOWS), delimiter=dialect.delimiter)
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """The first lines as one delimiter has them; it fits where it cuts them into several fields."""
+
+    delimiter: str
+    names: tuple[str, ...] = ()
+    header_lines: int = 0
+    fits: bool = False
+    error: str = ""
+
+
+def _parsed(text: str, delimiter: str) -> _Parsed:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[tuple[list[str], int]] = []
+    try:
+        for fields in lines:
+            if fields:
+                rows.append((fields, lines.line_num))
+            if len(rows) == _HEAD_LINES:
+                break
+    except csv.Error as error:
+        return _Parsed(delimiter, error=str(error))
+    header = _header_place(rows)
+    if header == len(rows):
+        return _Parsed(delimiter)
+    fields, line = rows[header]
+    counts = [len(row) for row, _ in rows[header:] if not row[0].startswith("#")]
+    alike = sum(count == len(fields) for count in counts) >= _ALIKE * len(counts)
+    return _Parsed(delimiter, tuple(fields), line, alike and len(fields) > 1)
+
+
+def _header_place(rows: Sequence[tuple[list[str], int]]) -> int:
+    """The first line that is no comment: one that begins with # and is not as wide as the rows."""
+    widths = Counter(len(fields) for fields, _ in rows if not fields[0].startswith("#"))
+    usual = widths.most_common(1)[0][0] if widths else 1
+    for place, (fields, _) in enumerate(rows):
+        if not fields[0].startswith("#") or len(fields) == usual:
+            return place
+    return len(rows)
+
+
+def _encoding(head: bytes, path: str) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head:
+        raise DataError(
+            f"Expected text in {path}, received bytes of 0, as UTF-16 without its mark or another "
+            "format has them. Write it as UTF-8."
+        )
+    try:
+        codecs.getincrementaldecoder(UTF_8)("strict").decode(head)
+    except UnicodeDecodeError:
+        return WINDOWS
+    return UTF_8
+
+
+def _check(names: Sequence[str], path: str) -> None:
+    if not names:
+        raise DataError(f"Expected a header with the columns' names in {path}, received none.")
+    given = [name for name in names if name]
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise DataError(f"Expected each column once in {path}, received {twice} twice. Rename one.")
+    # A file without a header would else lose its first row, unnoticed.
+    if all(_is_number(name) for name in names):
+        raise DataError(
+            f"Expected a header with the columns' names in {path}, received {list(names)}. Add one."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""CSV files as people have them: delimiters, encodings, comments and columns without a name."""
+
+import codecs
+
+import pyarrow as pa
+import pytest
+
+from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.table_file import open_table
+
+ROWS = [(number, f"São {number}") for number in range(60)]
+
+
+def read(path, content, encoding="utf-8"):
+    path.write_bytes(content.encode(encoding))
+    return open_table(str(path)).read().to_pydict()
+
+
+def written(delimiter, above=""):
+    lines = [f"number{delimiter}city", *(f"{a}{delimiter}{b}" for a, b in ROWS)]
+    return above + "\n".join(lines) + "\n"
+
+
+EXPECTED = {"number": [a for a, _ in ROWS], "city": [b for _, b in ROWS]}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_that_cuts_all_lines_alike(tmp_path, delimiter):
+    assert read(tmp_path / "rows.csv", written(delimiter)) == EXPECTED
+
+
+def test_marks_inside_of_quotes_and_of_decimals_are_no_delimiters(tmp_path):
+    content = 'price;note\n"1,5";"a;b|c"\n2,25;"d, e"\n'
+    assert read(tmp_path / "a.csv", content) == {
+        "price": ["1,5", "2,25"],
+        "note": ["a;b|c", "d, e"],
+    }
+
+
+def test_one_column_of_text_stays_one_column(tmp_path):
+    assert read(tmp_path / "a.csv", "note\nred; blue\ngreen\n") == {"note": ["red; blue", "green"]}
+
+
+@pytest.mark.parametrize(
+    "above", ["# exported by hand, 2024\n", "#one\n\n# two, three, four\n", "\n\n"]
+)
+def test_comments_above_the_header_are_left_out(tmp_path, above):
+    assert read(tmp_path / "rows.csv", written(";", above)) == EXPECTED
+
+
+def test_a_header_may_begin_with_the_mark_of_comments(tmp_path):
+    assert read(tmp_path / "a.csv", "#number,city\n1,x\n") == {"#number": [1], "city": ["x"]}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+def test_other_encodings_are_read(tmp_path, encoding):
+    assert read(tmp_path / "rows.csv", written(","), encoding) == EXPECTED
+
+
+def test_an_encoding_that_shows_late_is_read_from_the_first_line(tmp_path):
+    plain = "number,city\n" + "1,Berlin\n" * 60_000
+    found = read(tmp_path / "rows.csv", plain + "2,São\n", "cp1252")
+    assert found["city"][-1] == "São"
+    assert len(found["city"]) == 60_001
+
+
+def test_bytes_that_are_no_text_are_refused_with_what_to_do(tmp_path):
+    (tmp_path / "a.csv").write_bytes(written(",").encode("utf-16-le"))
+    assert not (tmp_path / "a.csv").read_bytes().startswith(codecs.BOM_UTF16_LE)
+    with pytest.raises(DataError, match=r"bytes of 0, as UTF-16 .* Write it as UTF-8"):
+        open_table(str(tmp_path / "a.csv"))
+
+
+def test_columns_without_a_name_are_called_by_their_place(tmp_path):
+    found = read(tmp_path / "a.csv", ",x,\n0,1.5,a\n1,2.5,b\n")
+    assert found == {"Unnamed: 0": [0, 1], "x": [1.5, 2.5], "Unnamed: 2": ["a", "b"]}
+
+
+def test_a_column_may_be_read_as_it_is_written(tmp_path):
+    (tmp_path / "a.csv").write_text("code,n\n007,1\n,2\n12,3\n")
+    table = open_table(str(tmp_path / "a.csv"))
+    assert table.read().column("code").to_pylist() == [7, None, 12]
+    text = table.as_text(["code", "elsewhere"])
+    assert text.schema.field("code").type == pa.string()
+    assert text.read().to_pydict() == {"code": ["007", None, "12"], "n": [1, 2, 3]}

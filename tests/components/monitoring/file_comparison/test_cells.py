@@ -1,0 +1,101 @@
+"""Cells that are read as the reference's type has them, and the tally of those that do not fit."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_loop.monitoring.file_comparison.cells import (
+    CellReader,
+    ExpectedCells,
+    expected_cells,
+    written_numbers,
+)
+from tfx_loop.monitoring.profile.columns import FeatureType
+
+NUMERIC, INTEGER = FeatureType.NUMERIC, FeatureType.INTEGER
+FEW = [str(number) for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([*FEW, "?"], ExpectedCells(INTEGER)),
+        ([*FEW, "None", "N/A", "-"], ExpectedCells(INTEGER)),
+        ([*FEW, "12.5"], ExpectedCells(NUMERIC)),
+        ([*FEW, "1,234"], ExpectedCells(INTEGER)),
+        ([*FEW, "1,5"], ExpectedCells(NUMERIC, ",")),
+        (["1.234,5", "12,25", "7"], ExpectedCells(NUMERIC, ",")),
+        ([*FEW, "a few bad cells"], ExpectedCells(INTEGER)),
+        ([*FEW, *"abc"], None),
+        (FEW, None),
+        (["red", "blue", "?"], None),
+        (["2023-01-01", "2023-01-02"], None),
+        ([], None),
+        (["?", "-"], None),
+    ],
+)
+def test_text_is_a_column_of_numbers_where_nearly_all_of_it_parses(texts, expected):
+    assert written_numbers(pa.array(texts, pa.string())) == expected
+
+
+def test_what_a_column_holds_is_told_from_its_type():
+    assert expected_cells(pa.array([1, 2])).kind is INTEGER
+    assert expected_cells(pa.array([1.5])).kind is NUMERIC
+    assert expected_cells(pa.array([True])).kind is FeatureType.BOOLEAN
+    assert expected_cells(pa.array(["a"])).kind is FeatureType.CATEGORICAL
+    assert expected_cells(pa.array([[1, 2], [3, 4]])).length == 2
+    assert expected_cells(pa.array([[1, 2], [3]])).length == 0
+
+
+def read(column, expected, missing=()):
+    reader = CellReader({"x": expected}, missing)
+    return reader.read("x", column).to_pylist(), reader.tallies.get("x")
+
+
+def test_markers_are_missing_and_what_is_no_number_is_unfit_and_shown():
+    texts = pa.array([" 1", "+2.5", "?", "", None, "4 kg", "none", "1e3"])
+    values, tally = read(texts, ExpectedCells(NUMERIC))
+    assert values == [1.0, 2.5, None, None, None, None, None, 1000.0]
+    assert (tally.missing, tally.markers) == (2, ["?", "none"])
+    assert (tally.unfit, tally.examples) == (1, ["4 kg"])
+
+
+def test_decimal_commas_and_thousands():
+    values, tally = read(pa.array(["1.234,5", "-0,25", "7"]), ExpectedCells(NUMERIC, ","))
+    assert values == [1234.5, -0.25, 7.0]
+    assert (tally.missing, tally.unfit) == (0, 0)
+    assert read(pa.array(["1,234", "2,345,678"]), ExpectedCells(INTEGER))[0] == [1234, 2345678]
+    wrong, tally = read(pa.array(["12,5", "3"]), ExpectedCells(NUMERIC))
+    assert (wrong, tally.examples) == ([None, 3], ["12,5"])
+
+
+def test_more_markers_can_be_named_and_numbers_among_them_count_in_numbers():
+    texts, tally = read(pa.array(["1", "nix"]), ExpectedCells(INTEGER), ["nix"])
+    assert (texts, tally.missing) == ([1, None], 1)
+    numbers, tally = read(pa.array([1, -999, 3]), ExpectedCells(INTEGER), ["-999"])
+    assert (numbers, tally.markers) == ([1, None, 3], ["-999"])
+
+
+def test_codes_that_the_reference_has_as_text_are_text():
+    assert read(pa.array([7, None]), ExpectedCells(FeatureType.CATEGORICAL))[0] == ["7", None]
+
+
+def test_words_of_a_boolean_column():
+    values, tally = read(pa.array(["true", "False", "yes"]), ExpectedCells(FeatureType.BOOLEAN))
+    assert values == [True, False, None]
+    assert tally.examples == ["yes"]
+
+
+def test_lists_of_another_length_do_not_fit():
+    lists = pa.array([[1, 2], [3], None, [4, 5]])
+    values, tally = read(lists, ExpectedCells(FeatureType.MULTIVALENT, length=2))
+    assert values == [[1, 2], None, None, [4, 5]]
+    assert (tally.unfit, tally.examples) == (1, ["a list of 1"])
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_every_float_that_python_writes_comes_back(values):
+    found, tally = read(pa.array([repr(value) for value in values]), ExpectedCells(NUMERIC))
+    assert found == values
+    assert tally.unfit == 0
