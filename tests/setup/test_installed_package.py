@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from time_limits import seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the package is built from; src/ and components/ hold links, which are kept as such.
@@ -26,7 +27,7 @@ def run(*command: object, cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=300,
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=seconds(300),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
