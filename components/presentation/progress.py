@@ -75,9 +75,14 @@ class Progress:
             yield self._line_counter(what, total, unit)
             return
         with self._running_bars() as bars:
-            task = bars.add_task(what, total=total, unit=unit)
+            task = bars.add_task(what, total=total, count="")
+
+            def on_count(done: int) -> None:
+                count = "" if total is None else f"{done} of {total} {unit}".rstrip()
+                bars.update(task, completed=done, count=count)
+
             try:
-                yield lambda done: bars.update(task, completed=done)
+                yield on_count
             finally:
                 # Bars are drawn ten times a second; quick work would end before its count is seen.
                 bars.refresh()
@@ -104,12 +109,13 @@ class Progress:
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
+        # Text is no markup: names of windows and models may hold brackets.
         console = Console(file=self._out, highlight=False, markup=False, emoji=False)
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:.0f} {task.fields[unit]}", markup=False),
+            TextColumn("{task.fields[count]}", markup=False),
             TimeElapsedColumn(),
         )
         with Bars(*columns, console=console, transient=True) as self._bars:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _GAP = "  "
+# Columns between two of a table's columns as rich draws it, and what a text needs to be readable
+# when it is broken into lines.
+_RICH_GAP = 3
+_LEAST_TEXT = 20
 # Verdicts and states as the reports spell them; a terminal shows them in colour.
 _WORDS = {
     "green": ("STABLE", "MATCHED", "KEPT", "RETRAIN", "PASSED"),
@@ -41,7 +45,7 @@ class TextTable:
         if not self.rows:
             return ""
         lines = [*([self.headings] if self.headings else []), *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        widths = _widths(self)
         names = self.headings or [""] * len(widths)
         shown = [
             _GAP.join(
@@ -86,12 +90,29 @@ def _draw(parts: Sequence[str | TextTable], out: TextIO) -> None:
     for place, part in enumerate(parts):
         if place:
             console.print()
-        console.print(_drawn(part) if isinstance(part, TextTable) else part)
-        if isinstance(part, TextTable) and part.below:
-            console.print(part.below)
+        if isinstance(part, TextTable) and _fits(part, console.width):
+            console.print(_drawn(part))
+            if part.below:
+                console.print(part.below)
+        else:
+            # Columns that are broken at every word read worse than lines that the window breaks.
+            console.print(str(part), soft_wrap=isinstance(part, TextTable))
+
+
+def _widths(table: TextTable) -> list[int]:
+    lines = [*([table.headings] if table.headings else []), *table.rows]
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _fits(table: TextTable, width: int) -> bool:
+    """Says whether there is room for all columns, the widest of them broken into lines."""
+    widths = _widths(table)
+    text = min(max(widths), _LEAST_TEXT)
+    return sum(widths) - max(widths) + _RICH_GAP * (len(widths) - 1) + text <= width
 
 
 def _drawn(table: TextTable) -> "Table":
+    """Returns the table as rich draws it: its widest column is broken where it has no room."""
     from rich import box
     from rich.table import Table
 
@@ -103,11 +124,14 @@ def _drawn(table: TextTable) -> "Table":
         pad_edge=False,
         highlight=True,
     )
-    columns = len(table.headings) or len(table.rows[0])
-    for name in table.headings or [""] * columns:
-        number = name in table.numbers
-        justify = "right" if number else "left"
-        drawn.add_column(name, justify=justify, no_wrap=number, overflow="fold")  # type: ignore[arg-type]
+    widths = _widths(table)
+    for place, name in enumerate(table.headings or [""] * len(widths)):
+        drawn.add_column(
+            name,
+            justify="right" if name in table.numbers else "left",
+            no_wrap=place != widths.index(max(widths)),
+            overflow="fold",
+        )
     for row in table.rows:
         drawn.add_row(*row)
     return drawn

@@ -66,7 +66,8 @@ def test_a_terminal_gets_bars_that_go_and_lines_that_stay(monkeypatch: pytest.Mo
             told.say("[bold] is no markup")
     told.say("after the bars")
     written = out.getvalue()
-    assert "77 flights" in written
+    assert "77 of 500 flights" in written
+    assert "1 of 10" in written
     assert "s] [bold] is no markup" in written
     assert written.rstrip().endswith("after the bars")
 

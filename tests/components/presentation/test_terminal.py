@@ -1,6 +1,7 @@
 """Tables and texts of the commands: plain in a pipe, drawn in a terminal."""
 
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,27 @@ def test_a_terminal_gets_colour_and_its_own_width(terminal: Terminal) -> None:
     assert "\x1b[32mSTABLE\x1b[0m" in written
     assert "… and 3 more" in written
     assert len(written.splitlines()[0]) <= 40 + len("\x1b[31m\x1b[0m")
+
+
+def rows_of(terminal: Terminal) -> list[str]:
+    return [
+        line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    ]
+
+
+def test_the_widest_column_gives_way_and_the_others_stay_whole(terminal: Terminal) -> None:
+    told = "moved far away from the reference in all of its quantiles"
+    show(TextTable(headings=("feature", "why"), rows=[("temperature", told)]), out=terminal)
+    lines = rows_of(terminal)
+    assert lines[2].startswith("temperature   moved far")
+    assert all(len(line) <= 40 for line in lines)
+    assert " ".join(line[14:] for line in lines[2:]) == told
+
+
+def test_a_window_too_narrow_for_the_columns_gets_the_plain_table(terminal: Terminal) -> None:
+    table = TextTable(headings=("a" * 20, "b" * 20, "why"), rows=[("1", "2", "moved " * 9)])
+    show(table, out=terminal)
+    assert "\n".join(rows_of(terminal)) == str(table)
 
 
 def test_brackets_of_a_name_are_no_markup(terminal: Terminal) -> None:
