@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.fitness_checks import check_convertible
 from tfx_loop.models.formats import detect
 from tfx_loop.models.kept_open import kept_predictor
 from tfx_loop.models.rows.arrays import load_arrays, save_arrays
-from tfx_loop.models.tensors import TensorSpec
+from tfx_loop.models.tensors import Array, TensorSpec
 
-Array = npt.NDArray[Any]
 _ANSWERS = "tfx_loop.models.inference:answer"
 _CONVERTIBLE = "tfx_loop.models.inference:convertible"
 _INPUTS = "tfx_loop.models.inference:inputs"

@@ -45,7 +45,7 @@ class CsvFiles:
         """
         self._dialects = {path: read_dialect(path) for path in paths}
         names = _same_header(self._dialects)
-        guesses = [_Guess() for _ in names]
+        guesses = [_ColumnTypeGuess() for _ in names]
         self.rows = 0
         for path in paths:
             found, rows = self._guessed(path)
@@ -69,10 +69,10 @@ class CsvFiles:
         )
         return other
 
-    def _guessed(self, path: str) -> tuple[list["_Guess"], int]:
+    def _guessed(self, path: str) -> tuple[list["_ColumnTypeGuess"], int]:
         """Returns which types a file's columns may have, and its rows."""
         dialect = self._dialects[path]
-        guesses, rows = [_Guess() for _ in dialect.names], 0
+        guesses, rows = [_ColumnTypeGuess() for _ in dialect.names], 0
         try:
             for batch in _stream(path, dialect, dict.fromkeys(dialect.names, pa.string())):
                 rows += batch.num_rows
@@ -98,7 +98,7 @@ class CsvFiles:
                     yield batch.slice(start, batch_rows)
 
 
-class _Guess:
+class _ColumnTypeGuess:
     """Which types still fit all values of a column seen so far."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class _Guess:
             column = pc.utf8_trim_whitespace(column.drop_null())
             self._fitting = [kind for kind in self._fitting if _is_all(column, kind)]
 
-    def merge(self, other: "_Guess") -> None:
+    def merge(self, other: "_ColumnTypeGuess") -> None:
         self._empty &= other._empty
         self._fitting = [kind for kind in self._fitting if kind in other._fitting]
 

@@ -22,7 +22,7 @@ _FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord), packed
 _BROKEN = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
 
 
-class Files(Protocol):
+class TableFiles(Protocol):
     """The files of one table in one format."""
 
     schema: Any
@@ -32,7 +32,7 @@ class Files(Protocol):
         """Yields record batches with the schema's types, columns as asked."""
 
 
-_READERS: dict[str, Callable[[Sequence[str]], Files]] = {
+_READERS: dict[str, Callable[[Sequence[str]], TableFiles]] = {
     "parquet": parquet_files.ParquetFiles,
     "csv": csv_files.CsvFiles,
     "tfrecord": example_files.ExampleFiles,
@@ -63,7 +63,7 @@ class TableFile:
     format: str
     schema: Any
     rows: int
-    _files: Files
+    _files: TableFiles
 
     def batches(
         self, columns: Sequence[str] | None = None, batch_rows: int = BATCH_ROWS

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError, ModelError
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array
 from tfx_loop.models.tflite.predictor import plain_name
 
-Array = npt.NDArray[Any]
 # A float output has no steps; its range over the golden rows stands for 255 of them.
 _STEPS = 255.0
-_DEFAULT = "serving_default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +152,9 @@ def _signature_names(interpreter: Any) -> dict[str, str]:
     names = {str(detail["name"]): plain_name(str(detail["name"])) for detail in details}
     signatures = interpreter.get_signature_list()
     if signatures:
-        runner = interpreter.get_signature_runner(min(signatures, key=lambda k: (k != _DEFAULT, k)))
+        runner = interpreter.get_signature_runner(
+            min(signatures, key=lambda k: (k != DEFAULT_SIGNATURE, k))
+        )
         for interface in (runner.get_input_details(), runner.get_output_details()):
             names |= {str(detail["name"]): called for called, detail in interface.items()}
     return names

@@ -3,12 +3,10 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tfx_loop.models.tensors import Array
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.rows.arrays import save_arrays
-
-Array = npt.NDArray[Any]
+from tfx_loop.models.tensors import Array
 
 # Calibration fixes ranges and needs few rows (TensorFlow says 100 to 500); the metric needs many.
 CALIBRATION_FRACTION, MAX_CALIBRATION_ROWS = 0.2, 500
