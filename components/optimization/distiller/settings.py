@@ -1,4 +1,4 @@
-"""Who learns from whom, and from what? Pure."""
+"""Settings of Distiller: the student, the softening, the weights of its losses. Pure."""
 
 from dataclasses import dataclass, field
 

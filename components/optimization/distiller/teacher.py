@@ -20,6 +20,7 @@ from tfx_loop.optimization.distiller.soft_targets import teacher_logits
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 from tfx_loop.optimization.metrics.scoring import Scoring, infer_scoring, pick
 
+# The teacher may be large: its activations, not its answers, limit the batch.
 _BATCH_ROWS = 256
 
 

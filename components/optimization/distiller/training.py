@@ -1,4 +1,4 @@
-"""How is a student taught? Runs in a child process."""
+"""Training of a student on its teacher's answers. Runs in a child process."""
 
 import logging
 import time
@@ -38,8 +38,10 @@ from tfx_loop.optimization.metrics.scoring import (
 _LOG = logging.getLogger(__name__)
 # Keras logs them as from_teacher_loss, and so on.
 _SOFT, _LABEL, _FEATURE = "from_teacher", "from_labels", "from_layer_{}"
+# Adam's default, for a student that brings no optimizer.
 _LEARNING_RATE = 1e-3
-_LOOKED_AT = 512
+# Rows from whose answers it is read whether a student gives logits.
+_SCORED_ROWS = 512
 
 
 def student_inputs(payload: dict[str, Any]) -> Any:
@@ -146,6 +148,7 @@ def _taught(
         outputs[name] = _matched(made, values, name, pair.student)
         wanted[name], asked[name] = values, losses.feature_loss
         weights[name] = settings.feature_weight
+    # Each lesson has an output of its own, for Keras gives every output one loss and one weight.
     taught = keras.Model(student.inputs, outputs)
     taught.compile(
         keras_model.fresh_optimizer(student, settings.fine_tuning.learning_rate),
@@ -169,7 +172,7 @@ def _matched(made: Any, values: Array, name: str, layer: str) -> Any:
 
 def _read(student: keras.Model, inputs: dict[str, Array], labels: Array, lesson: Lesson) -> Scoring:
     """Returns how the student's outputs are to be read; untrained ones show it as well."""
-    some = slice(0, _LOOKED_AT)
+    some = slice(0, _SCORED_ROWS)
     (outputs,) = KerasPredictor.of(student).predict(taken(inputs, some)).values()
     scoring = infer_scoring(labels[some], outputs)
     width = int(np.prod(outputs.shape[1:]))

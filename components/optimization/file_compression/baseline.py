@@ -32,4 +32,6 @@ def _of_one_answer(metric: Metric, labels: Array, outputs: Mapping[str, Array]) 
         truth, _ = metric.scoring.read(labels, outputs)
         _, counts = np.unique(truth, return_counts=True)
         return float(counts.max() / counts.sum())
+    # One answer for all rows: ties in AUC count half; the mean explains nothing (R2). What constant
+    # is best for other metrics depends on the labels, and no warning is given.
     return {"AUC": 0.5, "R2Score": 0.0}.get(metric.name)

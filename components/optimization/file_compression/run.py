@@ -51,6 +51,7 @@ from tfx_loop.optimization.reporting.page import render
 
 Array = npt.NDArray[Any]
 Progress = Callable[[str], None]
+# Rows that latency is measured with, cycled through: two batches of 32.
 _LATENCY_ROWS = 64
 _NUMBER = "number"
 

@@ -79,14 +79,17 @@ def _refutes(part: SliceResult, everywhere: SliceResult, budget: Budget) -> bool
     assert part.limit is not None
     if part.drop.value is None or everywhere.drop.value is None:
         return True
+    # The whole interval lies beyond the limit: that is no matter of few rows.
     if part.drop.low is not None and part.drop.low > part.limit:
         return True
     allowed = max(part.limit, one_row(budget.metric, everywhere.rows))
+    # 1e-9: a drop that is a fraction of rows equals its limit up to the last bit.
     return everywhere.drop.value > allowed + 1e-9
 
 
 def _kept(chosen: Rung, reporting: BudgetJudgement, budget: Budget, parent_bytes: int) -> str:
     size = chosen.size.raw_bytes if chosen.size else 0
+    # Below 1.05 the factor would be shown as "1.0 times smaller".
     smaller = parent_bytes >= 1.05 * size > 0
     gained = (
         f"{formatting.times(parent_bytes, size)} smaller" if smaller else formatting.size_text(size)

@@ -84,6 +84,7 @@ def _key(
     parent: Path | str,
 ) -> str:
     """Returns the entry that holds a weight: the same value, and where several have it the name."""
+    # Values first: names differ between the Keras file and what exported it, trained values do not.
     same = [
         key
         for key, (_, found) in stored.items()

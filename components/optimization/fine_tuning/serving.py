@@ -27,7 +27,7 @@ from tfx_loop.optimization.fine_tuning.keras_model import read
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 
 _LOG = logging.getLogger(__name__)
-# Rows on which what was written is compared.
+# Rows on which what was written is compared: enough to find wrong weights.
 _COMPARED = 64
 
 

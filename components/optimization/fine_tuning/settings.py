@@ -1,4 +1,4 @@
-"""How long, how fast and with whose loss is a model trained further? Pure."""
+"""Settings of further training: how long, how fast, with whose loss. Pure."""
 
 from dataclasses import dataclass
 

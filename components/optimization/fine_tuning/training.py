@@ -86,6 +86,8 @@ def fit(
     seed_everything(settings.seed)
     inputs = keras_inputs(model, rows.inputs)
     block = len(rows) // copies
+    # The rows of one block are drawn, and the same of every copy, so that no row that is held back
+    # is trained on in another guise.
     order = np.random.default_rng(settings.seed).permutation(block)
     held, kept = np.split(order, [_held_back(block, settings)])
     kept = np.concatenate([kept + block * copy for copy in range(copies)])

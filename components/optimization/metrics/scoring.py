@@ -64,14 +64,11 @@ class Scoring:
             scores = scores[..., 0]
         elif truth.ndim == scores.ndim + 1 and truth.shape[-1] == 1:
             truth = truth[..., 0]
-        if truth.shape != scores.shape:
-            raise DataError(
-                f"Expected labels of the outputs' shape {scores.shape}, received {truth.shape}. "
-                "Name the output that the label belongs to."
-            )
+        _check_same_shape(truth, scores)
         return truth.astype(np.float64), scores
 
     def _binary(self, truth: Array, scores: Array) -> tuple[Array, Array]:
+        # Two columns are the probabilities of no and yes.
         if scores.ndim > 1 and scores.shape[-1] == 2 and truth.shape != scores.shape:
             scores = (softmax(scores) if self.from_logits else scores)[..., 1]
         elif self.from_logits:
@@ -80,11 +77,7 @@ class Scoring:
             scores = scores[..., 0]
         if truth.ndim == scores.ndim + 1 and truth.shape[-1] == 1:
             truth = truth[..., 0]
-        if truth.shape != scores.shape:
-            raise DataError(
-                f"Expected labels of the outputs' shape {scores.shape}, received {truth.shape}. "
-                "Name the output that the label belongs to."
-            )
+        _check_same_shape(truth, scores)
         return truth, scores
 
     def describe(self) -> str:
@@ -132,8 +125,10 @@ def infer_scoring(labels: Array, outputs: Outputs, output: str | None = None) ->
             f"Expected finite outputs of the model, received {int((~np.isfinite(scores)).sum())} "
             "that are not. Look for NaN in the rows and in the weights."
         )
+    # Children may call their one output otherwise: TFLite names it after an operator.
     name = output if isinstance(outputs, Mapping) and len(outputs) > 1 else None
     width = scores.shape[-1] if scores.ndim > 1 else 1
+    # Labels of the outputs' shape that are not one-hot are maps, or several labels a row.
     if width == 1 or (truth.shape == scores.shape and not _one_hot(truth)):
         two = np.isin(truth, (0, 1)).all()
         kind = PredictionKind.BINARY if two else PredictionKind.NUMBER
@@ -186,6 +181,14 @@ def softmax(logits: Array) -> Array:
 def sigmoid(logits: Array) -> Array:
     """Returns the probability of yes; no overflow for large negative logits."""
     return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, dtype=np.float64) / 2)))
+
+
+def _check_same_shape(truth: Array, scores: Array) -> None:
+    if truth.shape != scores.shape:
+        raise DataError(
+            f"Expected labels of the outputs' shape {scores.shape}, received {truth.shape}. "
+            "Name the output that the label belongs to."
+        )
 
 
 def _outside(scores: Array) -> bool:

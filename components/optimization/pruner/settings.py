@@ -1,4 +1,4 @@
-"""Which weights are to go, and in which pattern? Pure."""
+"""Settings of Pruner: which weights become zero or share values, in which pattern. Pure."""
 
 from dataclasses import dataclass, field
 from enum import Enum

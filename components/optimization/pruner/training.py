@@ -1,4 +1,4 @@
-"""How is a network trained while it is pruned and clustered? Runs in a child process."""
+"""Training of a network while it is pruned and clustered. Runs in a child process."""
 
 import logging
 import time
@@ -57,6 +57,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         selection = eligible.to_cluster(kernels, settings)
         skipped["clustering"] = selection.skipped
         model, trainings["clustering"] = _clustered(model, source, selection.chosen, rows, settings)
+    # Stripping leaves a model without loss and optimizer; the child is saved as its parent was.
     keras_model.compile_like(model, source)
     child, sources = from_payload(payload)
     signatures = write_child(model, child, sources, keras_inputs(model, rows.inputs))

@@ -80,6 +80,8 @@ def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode is QuantizationMode.FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
+    # With rows and one set of operators alone, what cannot be quantised is an error; else the
+    # converter would leave it in float without a word.
     if mode in CALIBRATED:
         converter.representative_dataset = _rows_of(payload["calibration"])
         converter.target_spec.supported_ops = [_OPS[mode]]
@@ -219,6 +221,7 @@ def _rows_of(path: str) -> Callable[[], Iterator[dict[str, Any]]]:
 
     def rows() -> Iterator[dict[str, Any]]:
         for i in range(count):
+            # One row a call: a batch that is fixed to 1 takes no more, and any other takes it too.
             yield {name: values[i : i + 1] for name, values in arrays.items()}
 
     return rows
@@ -236,6 +239,7 @@ def _converted(make: Callable[[], bytes]) -> bytes:
 
 def essential_line(log: str) -> str:
     """Returns the line of a converter's log that says what is wrong, as a sentence."""
+    # Most clear first: a line that tells, and is no part of a traceback; then any that tells.
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if _ESSENTIAL.search(line)]
     quiet = [line for line in lines if not _NOISE.search(line)]

@@ -21,6 +21,7 @@ def size_of(path: str | Path) -> Size:
     files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
     if not files or not files[0].is_file():
         raise DataError(f"Expected a model's file or folder at {root}, found none.")
+    # Level 9: as small as DEFLATE gets, which is what a download would take.
     sink = _Counter()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for file in files:

@@ -1,1 +1,1 @@
-"""VariantChooser: which of the variants that passed the gate goes to the server?"""
+"""VariantChooser: the variant, of those that passed the gate, that goes to the server."""

@@ -1,4 +1,4 @@
-"""Which variant of a model is worth deploying? Pure: facts in, one choice with its reasons out.
+"""Choice of the variant that is deployed, and the report on it. Pure.
 
 Every variant passed, or failed, the same gate; among those that passed, the target decides. The
 first is the model that the others were made from. It is a variant like them, so there is always
@@ -9,6 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from tfx_loop.contracts.optimization_report import (
+    ModelFacts,
+    OptimizationReason,
+    OptimizationResult,
+    OptimizationVerdict,
+    Rung,
+    RungStatus,
+)
 from tfx_loop.core.errors import DataError
 
 
@@ -29,6 +37,18 @@ class ChoiceReason(str, Enum):
     LARGER = "larger_than_chosen"
     SLOWER = "slower_than_chosen"
     NOT_TIMED = "not_timed"
+
+
+# What the report calls each: a variant that was evaluated and refused is over budget.
+_STATUS = {
+    ChoiceReason.CHOSEN: RungStatus.CHOSEN,
+    ChoiceReason.NOT_BLESSED: RungStatus.OVER_BUDGET,
+    ChoiceReason.PARENT_NOT_BLESSED: RungStatus.OVER_BUDGET,
+    ChoiceReason.OVER_BUDGET: RungStatus.OVER_BUDGET,
+    ChoiceReason.LARGER: RungStatus.KEPT,
+    ChoiceReason.SLOWER: RungStatus.KEPT,
+    ChoiceReason.NOT_TIMED: RungStatus.SKIPPED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +117,39 @@ def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choi
         for name, reason in reasons.items()
     }
     return Choice(chosen=best.name, reasons=final, explanation=_sentence(best, candidates, target))
+
+
+def report_of(
+    choice: Choice,
+    candidates: Sequence[VariantCandidate],
+    facts: Mapping[str, ModelFacts],
+    target: ChoiceTarget,
+) -> OptimizationResult:
+    """Returns the report: the first variant as the parent, the chosen one as the child."""
+    found = choice.chosen is not None
+    reason = (
+        OptimizationReason.WITHIN_BUDGET if found else OptimizationReason.NO_VARIANT_KEEPS_BUDGET
+    )
+    return OptimizationResult(
+        technique="choice",
+        verdict=OptimizationVerdict.KEPT if found else OptimizationVerdict.NOT_KEPT,
+        reason=reason,
+        explanation=choice.explanation,
+        parent=facts[candidates[0].name],
+        child=facts[choice.chosen] if choice.chosen else None,
+        rungs=tuple(
+            Rung(
+                name=candidate.name,
+                mode=facts[candidate.name].mode,
+                status=_STATUS[choice.reasons[candidate.name]],
+                reason=choice.reasons[candidate.name].value,
+                size=facts[candidate.name].size,
+                latency_ms=candidate.latency_ms,
+            )
+            for candidate in candidates
+        ),
+        settings={"target": target.value},
+    )
 
 
 def _held_back(candidate: VariantCandidate, target: ChoiceTarget) -> ChoiceReason | None:

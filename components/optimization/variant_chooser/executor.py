@@ -1,4 +1,4 @@
-"""Unpacks the variants, chooses one, passes it on."""
+"""Runs VariantChooser: variants and their reports in, the chosen one and the reasons out."""
 
 import logging
 import os
@@ -22,8 +22,7 @@ from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
-from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose
-from tfx_loop.optimization.variant_chooser.record import report_of
+from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, report_of
 from tfx_loop.optimization.variant_chooser.settings import VariantChooserSettings
 
 _LOG = logging.getLogger(__name__)

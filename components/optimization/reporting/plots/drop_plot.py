@@ -40,6 +40,7 @@ def _scale(shown: Sequence[SliceResult]) -> tuple[Scale, list[float]]:
         values += [v for v in (item.drop.value, item.limit) if v is not None]
     values += [v for v in (shown[0].drop.low, shown[0].drop.high) if v is not None]
     spread = [v for item in shown for v in (item.drop.low, item.drop.high) if v is not None]
+    # Intervals of small slices are cut, that the values and the limits of the others stay readable.
     reach = 3 * max(abs(v) for v in values) or 0.01
     values += [min(max(v, -reach), reach) for v in spread]
     steps = ticks(min(values), max(values), 6)

@@ -42,6 +42,7 @@ def size_plot(report: OptimizationResult) -> str:
     y, y_ticks = _metric_scale(dots, parent, limit, sign)
     x_ticks = ticks(0, max(d.size for d in dots if d.size) * 1.04, 6)
     parent_size = report.parent.size.raw_bytes
+    # A parent many times larger would press the variants together; it stands at the edge then.
     if parent_size <= 4 * x_ticks[-1]:
         x_ticks = ticks(0, max(parent_size, x_ticks[-1]) * 1.04, 6)
     x = Scale(0, x_ticks[-1], _LEFT, WIDTH - _RIGHT)
@@ -190,6 +191,7 @@ def _labels(dots: Sequence[_Dot], x: Scale, y: Scale) -> list[str]:
         label = dot.label
         if _inside(dot.metric, y) != dot.metric:
             label, height = f"{dot.label}: {formatting.number(dot.metric)}", height - 8
+        # Width of a letter of the page's font at this size, on the wide side.
         width = 6.9 * len(label)
         box = _free_box(at, height, width, taken)
         taken.append(box)
