@@ -1,4 +1,7 @@
-"""What did TFMA measure, slice by slice, in plain numbers?"""
+"""TFMA's measurements in plain numbers, slice by slice.
+
+The one place that knows how TFMA nests them: by output, by sub key and by metric.
+"""
 
 from typing import Any
 
@@ -15,6 +18,7 @@ def metrics_by_slice(result: Any) -> dict[str, dict[str, float]]:
     slices = {}
     for key, outputs in result.slicing_metrics:
         name = ",".join(f"{feature}={value}" for feature, value in key) or OVERALL
+        # Models of one output, metrics of the whole: both keys are empty.
         values = outputs.get("", {}).get("", {})
         slices[name] = {
             metric: float(value["doubleValue"])

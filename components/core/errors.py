@@ -1,7 +1,7 @@
-"""Which errors does tfx-loop raise, and who catches them?
+"""The errors that tfx-loop raises, by who catches them.
 
     LoopError
-    ├── ConfigError         a setting is wrong; the caller mends it and starts again
+    ├── ConfigError         a setting is wrong; the caller corrects it and starts again
     ├── DataError           rows, files or labels are not what was expected
     ├── ModelError          a model file is not what was expected
     ├── ChildFailed         work in a child process aborted, timed out or ran out of memory
@@ -81,6 +81,7 @@ class PipelineFailed(LoopError):
 def first_line(error: BaseException) -> str:
     """Returns the first line of what an error says, as a sentence."""
     text = str(getattr(error, "message", "") or error).strip()
+    # What others raise may hold a whole protocol message; 300 characters are three lines of a log.
     line = text.splitlines()[0][:300].rstrip(". ") if text else type(error).__name__
     return f"{line}."
 

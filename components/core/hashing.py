@@ -1,4 +1,4 @@
-"""Where in [0, 1) does a key fall, for one seed and one purpose?
+"""Numbers in [0, 1) from the hash of a key, a seed and a purpose.
 
 A row chosen by the hash of its key is chosen in every later run, whatever the other rows are. The
 purpose keeps choices apart: were a fifth of the rows kept and a fifth held out by the same hash,
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+# A digest of 64 bits, of which a double below 1 can hold 53.
 _BYTES = 8
 
 
@@ -28,7 +29,7 @@ def hash_fractions(keys: Iterable[str], seed: int, purpose: str) -> npt.NDArray[
         digest = prefix.copy()
         digest.update(key.encode())
         numbers.append(int.from_bytes(digest.digest(), "big"))
-    # 53 bits, because a double holds no more below 1.
+    # The 11 lowest bits go: 53 are the precision of a double, so that no fraction rounds up to 1.
     integers = np.array(numbers, dtype=np.uint64) >> np.uint64(11)
     fractions: npt.NDArray[np.float64] = integers.astype(float) / 2.0**53
     return fractions

@@ -1,4 +1,8 @@
-"""Which function does the user name by its import path?"""
+"""Functions and classes named by their import path: the user's, or another theme's.
+
+A path is text, so it travels through pipelines and to other machines, and what it names is
+imported only where it is needed.
+"""
 
 import importlib
 from collections.abc import Callable

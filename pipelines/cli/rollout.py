@@ -10,7 +10,7 @@ from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation.terminal import TextTable, show
 
 if TYPE_CHECKING:
-    from tfx_loop.edge.edge_bundle.rollout import Release, Rollout, RolloutEvent
+    from tfx_loop.contracts.rollout_record import Release, Rollout, RolloutEvent
 
 HELP = "what devices run; promote a version to the next stage, or take it back"
 _SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
@@ -93,9 +93,10 @@ def _event(event: "RolloutEvent") -> tuple[str, ...]:
 
 
 def _of_device(current: "Rollout", device: str, group: str) -> str:
+    from tfx_loop.contracts.rollout_record import ROLLOUT_POINTER
     from tfx_loop.edge.edge_bundle.on_device import resolve
 
-    found = resolve(current.pointer(), device, group)
+    found = resolve(ROLLOUT_POINTER.content(current.pointer), device, group)
     version = f"version {found['version']}" if found else "no version yet"
     return f"device {device} of group {group}: {version}"
 

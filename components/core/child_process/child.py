@@ -1,4 +1,4 @@
-"""What does the child process do? It calls the functions that it is asked for, until told to stop.
+"""The child process: it calls the functions that it is asked for, until told to stop.
 
 A request is one JSON line on a pipe, a reply another. All that the work itself prints goes to the
 log. The child dies with its parent, even while it hangs in C code: the kernel signals the end of
@@ -52,6 +52,8 @@ def main(lifeline: int) -> None:
 
 
 def _die_with_parent(lifeline: int) -> None:
+    """Has the kernel kill this process group when the pipe ends, whatever runs in it then."""
+    # A negative owner is a process group; SIGKILL reaches threads that hang in C code, too.
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)

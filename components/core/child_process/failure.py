@@ -1,15 +1,16 @@
-"""What does a user read when work in a child process did not come to its end?"""
+"""The message about work in a child process that did not come to its end."""
 
 from typing import Protocol
 
 from tfx_loop.core.errors import ChildFailed
 
+# Lines of the log that the error carries, and those that its one-line message shows.
 TAIL_LINES = 20
 _SHOWN_LINES = 4
 _SHOWN_CHARACTERS = 600
 
 
-class Limits(Protocol):
+class ChildLimits(Protocol):
     """What a child may take."""
 
     timeout_seconds: float
@@ -31,7 +32,7 @@ class Failure(Exception):
 
 
 def child_failed(
-    failure: Failure, doing: str, seconds: float, log: str, limits: Limits
+    failure: Failure, doing: str, seconds: float, log: str, limits: ChildLimits
 ) -> ChildFailed:
     """Returns the error: what was done, how it ended, the last lines of its log, what to do."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
@@ -42,7 +43,7 @@ def child_failed(
     return ChildFailed(message, cause=failure.cause, log_tail="\n".join(lines[-TAIL_LINES:]))
 
 
-def _what_and_remedy(failure: Failure, seconds: float, limits: Limits) -> tuple[str, str]:
+def _what_and_remedy(failure: Failure, seconds: float, limits: ChildLimits) -> tuple[str, str]:
     if failure.cause == "timed_out":
         what = f"no answer in {seconds:.0f} s"
         return what, "Raise timeout_seconds, or give it less to do."
@@ -53,7 +54,7 @@ def _what_and_remedy(failure: Failure, seconds: float, limits: Limits) -> tuple[
         what = f"an abort of its process ({failure.detail}) after {seconds:.1f} s"
         killed = "Was memory short? The kernel kills then. "
         return what, (killed if failure.detail == "SIGKILL" else "") + "Try another mode."
-    return failure.detail.rstrip("."), "Mend what it names."
+    return failure.detail.rstrip("."), "Fix what it names."
 
 
 def _shown(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How is a foreign program run so that it can neither hang, fill memory nor flood the log?"""
+"""Foreign programs, run so that they can neither hang, fill memory nor flood the log."""
 
 import contextlib
 import subprocess
@@ -13,12 +13,14 @@ from typing import IO
 from tfx_loop.core.child_process import tree
 
 _CHUNK = 65_536
+# Short against the time in which a program can fill the memory of a machine.
 _POLL_SECONDS = 0.1
+# What a dead program left in the pipe, 64 KiB on Linux, is read in far less.
 _DRAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ProgramLimits:
     """What a program may take.
 
     Attributes:
@@ -33,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class ProgramResult:
     """How a program ended.
 
     Attributes:
@@ -50,7 +52,7 @@ class Finished:
     killed: str
 
 
-def run(arguments: Sequence[str], *, cwd: Path, limits: Limits) -> Finished:
+def run(arguments: Sequence[str], *, cwd: Path, limits: ProgramLimits) -> ProgramResult:
     """Runs a program in a process group of its own and returns how it ended.
 
     Nothing of it survives the call, also not a descendant that it left behind.
@@ -76,7 +78,7 @@ def run(arguments: Sequence[str], *, cwd: Path, limits: Limits) -> Finished:
         tree.kill(program.pid, alive=program.poll() is None)
         program.wait()
         output.close()
-    return Finished(
+    return ProgramResult(
         returncode=program.returncode,
         text=output.text(),
         seconds=time.monotonic() - started,
@@ -84,7 +86,7 @@ def run(arguments: Sequence[str], *, cwd: Path, limits: Limits) -> Finished:
     )
 
 
-def _wait(program: subprocess.Popen[bytes], started: float, limits: Limits) -> str:
+def _wait(program: subprocess.Popen[bytes], started: float, limits: ProgramLimits) -> str:
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             program.wait(_POLL_SECONDS)

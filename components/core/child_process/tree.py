@@ -1,4 +1,4 @@
-"""How much memory does a process take with all its children, and how do all of them end?"""
+"""Process trees: the memory that one takes, and its end."""
 
 import contextlib
 import os

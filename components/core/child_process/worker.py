@@ -1,4 +1,4 @@
-"""How is work done that may abort, hang or leak, without harm to the process that asks for it?
+"""Work that may abort, hang or leak, done without harm to the process that asks for it.
 
 TensorFlow's converter can abort the process, TFMOT flips variables of it, and conversions were
 reported to leak. So they run in a child: imported once, asked many times, watched for time and
@@ -29,8 +29,12 @@ _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from tfx_loop.core.child_process.child import main; main(int(sys.argv[2]))"
 )
+# Each look at memory walks the process tree: often enough to stop a leak, seldom enough to be
+# nothing beside the work.
 _POLL_SECONDS = 0.2
+# An idle child ends as soon as its pipe does; one that does not hangs and is killed.
 _STOP_SECONDS = 2.0
+# What a pipe takes at once on Linux.
 _CHUNK = 65_536
 _LOG = logging.getLogger(__name__)
 

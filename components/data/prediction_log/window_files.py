@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tfx_loop.core.json_codec import LEFT_OUT, none_as
 from tfx_loop.core.json_file import JsonFile
-from tfx_loop.core.storage import read_bytes, write_bytes, write_json
+from tfx_loop.core.storage import read_bytes, write_bytes
 from tfx_loop.data.prediction_log.files import join
 from tfx_loop.data.prediction_log.labels import LabelCounts
 from tfx_loop.data.prediction_log.reader import LogLosses
@@ -37,7 +38,7 @@ class LogWindow:
     model_name: str
     rows: int
     losses: LogLosses = field(default_factory=LogLosses)
-    labels: LabelCounts | None = None
+    labels: LabelCounts | None = field(default=None, metadata=none_as(LEFT_OUT))
 
 
 LOG_WINDOW = JsonFile(
@@ -53,11 +54,7 @@ def write_window(uri: str, window: LogWindow, rows: pa.Table) -> None:
     buffer = io.BytesIO()
     pq.write_table(rows, buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
     write_bytes(join(uri, ROWS_FILE), buffer.getvalue())
-    content = LOG_WINDOW.content(window)
-    if window.labels is None:
-        # A log without labels says nothing of them.
-        del content["labels"]
-    write_json(LOG_WINDOW.path(uri), content)
+    LOG_WINDOW.write(window, uri)
 
 
 def read_rows(uri: str, columns: list[str] | None = None) -> pa.Table:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from tfx_loop.core import storage
+from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST, BundledFile, BundleManifest
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.edge.edge_bundle import on_device
 from tfx_loop.edge.edge_bundle.golden import DEFAULT_TOLERANCE, Tolerance, golden_answers
@@ -76,7 +76,7 @@ class Bundle:
     digest: str
     name: str
     files: tuple[str, ...]
-    manifest: Mapping[str, Any]
+    manifest: BundleManifest
 
 
 def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
@@ -99,22 +99,21 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
     names = [CPU_MODEL, GOLDEN]
     names += [LABELS] if labels else []
     names += [EDGE_TPU_MODEL] if parts.edge_tpu_model else []
-    manifest = {
-        "schema_version": on_device.SCHEMA_VERSION,
-        "name": parts.name,
+    manifest = BundleManifest(
+        name=parts.name,
         # Sorted: the manifest's digest is the bundle's, and is independent of the order here.
-        "files": {name: _about(folder / name) for name in sorted(names)},
-        "cpu_model": CPU_MODEL,
-        "edge_tpu_model": EDGE_TPU_MODEL if parts.edge_tpu_model else None,
-        "labels": LABELS if labels else None,
-        "golden": GOLDEN,
-        "golden_rows": golden.rows,
-        "inputs": list(golden.inputs),
-        "outputs": list(golden.outputs),
-        "minimum_runtime": dict(parts.minimum_runtime),
-        "compiler_version": parts.compiler_version,
-    }
-    storage.write_json(str(folder / on_device.MANIFEST), manifest)
+        files={name: _about(folder / name) for name in sorted(names)},
+        cpu_model=CPU_MODEL,
+        edge_tpu_model=EDGE_TPU_MODEL if parts.edge_tpu_model else None,
+        labels=LABELS if labels else None,
+        golden=GOLDEN,
+        golden_rows=golden.rows,
+        inputs=golden.inputs,
+        outputs=golden.outputs,
+        minimum_runtime=parts.minimum_runtime,
+        compiler_version=parts.compiler_version,
+    )
+    BUNDLE_MANIFEST.write(manifest, folder)
     return open_bundle(folder)
 
 
@@ -125,15 +124,15 @@ def open_bundle(folder: Path, digest: str = "") -> Bundle:
         ModelError: It is not whole, or not the one with that digest.
     """
     try:
-        manifest = on_device.verify(folder, digest)
+        content = on_device.verify(folder, digest)
     except on_device.BundleError as error:
         raise ModelError(f"{error} Build the bundle again.") from error
-    content = (folder / on_device.MANIFEST).read_bytes()
+    manifest = BUNDLE_MANIFEST.value(content, BUNDLE_MANIFEST.path(folder))
     return Bundle(
         folder=folder,
-        digest=hashlib.sha256(content).hexdigest(),
-        name=str(manifest["name"]),
-        files=(*manifest["files"], on_device.MANIFEST),
+        digest=hashlib.sha256((folder / BUNDLE_MANIFEST.name).read_bytes()).hexdigest(),
+        name=manifest.name,
+        files=(*manifest.files, BUNDLE_MANIFEST.name),
         manifest=manifest,
     )
 
@@ -171,6 +170,6 @@ def _copy(source: Path, target: Path) -> None:
         raise ModelError(f"Expected a .tflite model in {source}, found none.") from error
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _about(path: Path) -> BundledFile:
     content = path.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return BundledFile(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 
 from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
+from tfx_loop.contracts.rollout_record import Release, RolloutState, Stage
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.publish import publish
-from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, RolloutState, Stage
+from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES
 from tfx_loop.edge.edge_bundle.store import BUNDLES, open_store
 
 _LIVE = (RolloutState.CANDIDATE, RolloutState.STABLE)

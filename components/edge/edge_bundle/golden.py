@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tfx_loop.contracts.bundle_manifest import BundledOutput, BundledTensor
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array
 from tfx_loop.models.tflite.predictor import plain_name
@@ -46,15 +47,14 @@ class GoldenAnswers:
     Attributes:
         content: An .npz file: `input_0`, … as the model takes them and `output_0`, … in real
             values, the rows along the first axis.
-        inputs: Name in the signature, tensor, shape and type of each input, in order.
-        outputs: The same of each output, with `cpu_tolerance` and `edge_tpu_tolerance` in real
-            values.
+        inputs: Of the model, in order.
+        outputs: Of the model, in order, with how far a device may be off.
         rows: How many requests.
     """
 
     content: bytes
-    inputs: tuple[dict[str, Any], ...]
-    outputs: tuple[dict[str, Any], ...]
+    inputs: tuple[BundledTensor, ...]
+    outputs: tuple[BundledOutput, ...]
     rows: int
 
 
@@ -97,9 +97,9 @@ def golden_answers(
             )
     return GoldenAnswers(
         content=_npz(given, expected),
-        inputs=tuple(_about(detail, names) for detail in interpreter.get_input_details()),
+        inputs=tuple(_input(detail, names) for detail in interpreter.get_input_details()),
         outputs=tuple(
-            {**_about(detail, names), **_tolerances(detail, values, tolerance)}
+            _output(detail, names, values, tolerance)
             for detail, values in zip(details, expected, strict=True)
         ),
         rows=count,
@@ -160,18 +160,18 @@ def _signature_names(interpreter: Any) -> dict[str, str]:
     return names
 
 
-def _about(detail: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "name": names[str(detail["name"])],
-        "tensor": str(detail["name"]),
-        "shape": [int(size) for size in detail["shape"]],
-        "dtype": detail["dtype"].__name__,
-    }
+def _input(detail: Mapping[str, Any], names: Mapping[str, str]) -> BundledTensor:
+    return BundledTensor(
+        name=names[str(detail["name"])],
+        tensor=str(detail["name"]),
+        shape=tuple(int(size) for size in detail["shape"]),
+        dtype=detail["dtype"].__name__,
+    )
 
 
-def _tolerances(
-    detail: Mapping[str, Any], expected: Array, tolerance: Tolerance
-) -> dict[str, float]:
+def _output(
+    detail: Mapping[str, Any], names: Mapping[str, str], expected: Array, tolerance: Tolerance
+) -> BundledOutput:
     step = float(detail["quantization"][0])
     if not step:
         largest = float(np.max(np.abs(expected), initial=0.0))
@@ -179,10 +179,11 @@ def _tolerances(
         # 1e-6 serves outputs that are zero for every golden row.
         step = max(float(np.ptp(expected)) / _STEPS, largest * 1e-5, 1e-6)
     # Half a step more: the limit itself must not depend on how a sum is rounded.
-    return {
-        "cpu_tolerance": (tolerance.cpu_steps + 0.5) * step,
-        "edge_tpu_tolerance": (tolerance.edge_tpu_steps + 0.5) * step,
-    }
+    return BundledOutput(
+        **vars(_input(detail, names)),
+        cpu_tolerance=(tolerance.cpu_steps + 0.5) * step,
+        edge_tpu_tolerance=(tolerance.edge_tpu_steps + 0.5) * step,
+    )
 
 
 def _npz(inputs: list[Array], outputs: list[Array]) -> bytes:

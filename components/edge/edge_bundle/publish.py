@@ -13,13 +13,19 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 
+from tfx_loop.contracts.rollout_record import (
+    ROLLOUT_POINTER,
+    ROLLOUT_RECORD,
+    Release,
+    Rollout,
+    Stage,
+)
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
 from tfx_loop.edge.edge_bundle import rollout
 from tfx_loop.edge.edge_bundle.bundle import Bundle, check_answers
 from tfx_loop.edge.edge_bundle.on_device import POINTER
-from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD, rollout_of
-from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES, Release, Rollout, Stage
+from tfx_loop.edge.edge_bundle.rollout import DEFAULT_STAGES
 from tfx_loop.edge.edge_bundle.store import Store
 
 # Publishers of one place are few: so many collisions in a row mean that something else writes.
@@ -116,7 +122,13 @@ def read_rollout(store: Store, name: str = "") -> Rollout:
         if not name:
             raise DataError(f"Expected {where}, found none. Publish a bundle there first.")
         return Rollout(name=name)
-    return rollout_of(storage.json_object(content, where), name, where)
+    found = ROLLOUT_RECORD.value(storage.json_object(content, where), where)
+    if name and found.name != name:
+        raise DataError(
+            f"Expected the roll-out of {name!r} in {where}, received that of {found.name!r}. "
+            "Give each model a base path of its own."
+        )
+    return found
 
 
 def _change(store: Store, name: str, change: Change) -> Rollout:
@@ -143,7 +155,7 @@ def _change(store: Store, name: str, change: Change) -> Rollout:
 
 
 def _point(store: Store, current: Rollout) -> None:
-    content = _content(current.pointer())
+    content = _content(ROLLOUT_POINTER.content(current.pointer))
     # Devices poll it: an unchanged pointer keeps its time and its cached copies.
     if current.releases and store.read(POINTER) != content:
         store.write(POINTER, content)

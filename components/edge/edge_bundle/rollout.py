@@ -12,189 +12,17 @@ the device: a hash of name, version and device id. A device that is in at 10 % i
 """
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, ClassVar
+from collections.abc import Sequence
 
-from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.edge.edge_bundle import on_device
+from tfx_loop.contracts.rollout_record import Release, Rollout, RolloutState, Stage
+from tfx_loop.core.errors import ConfigError
 
-SCHEMA_VERSION = 1
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class RolloutState(str, Enum):
-    """What became of a version."""
-
-    CANDIDATE = "candidate"
-    STABLE = "stable"
-    RETIRED = "retired"
-    SUPERSEDED = "superseded"
-    ROLLED_BACK = "rolled_back"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of a roll-out.
-
-    Attributes:
-        group: Group of devices that gets the version.
-        percent: Share of the group, above 0 to 100.
-    """
-
-    group: str
-    percent: float
-
-    def __post_init__(self) -> None:
-        if not self.group or not 0.0 < self.percent <= 100.0:
-            raise ConfigError(
-                f"Expected a group and a percentage above 0 to 100 for a stage, received "
-                f"{self.group!r} and {self.percent!r}."
-            )
-
-
-# A canary group whole, then growing shares of all others: 10 % is enough to see a fault, and few
-# enough to bear it.
 DEFAULT_STAGES = (
     Stage("canary", 100.0),
     Stage("default", 10.0),
     Stage("default", 50.0),
     Stage("default", 100.0),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """One version that was published.
-
-    Attributes:
-        version: Number that no other version has had.
-        digest: Digest of its bundle.
-        model_uri: The Model artifact that was pushed; empty when none is known.
-        run_id: Pipeline run that published it.
-        published_at_ms: When, milliseconds UTC.
-        stage: How many stages it has reached.
-        stages: The stages of its roll-out.
-        replaced: Version that was stable when it became stable; None for the first.
-        state: What became of it.
-        reason: Why it was rolled back; empty otherwise.
-    """
-
-    version: int
-    digest: str
-    model_uri: str
-    run_id: str
-    published_at_ms: int
-    stages: tuple[Stage, ...]
-    stage: int
-    replaced: int | None
-    state: RolloutState
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        if not _DIGEST.fullmatch(self.digest):
-            raise DataError(f"Expected a bundle's digest, received {self.digest!r}.")
-
-    def percent(self) -> dict[str, float]:
-        """Returns the share of each group that the stages reached so far include."""
-        reached: dict[str, float] = {}
-        for stage in self.stages[: self.stage]:
-            # Never fewer devices at a later stage, whatever the stages say.
-            reached[stage.group] = max(stage.percent, reached.get(stage.group, 0.0))
-        return reached
-
-
-@dataclass(frozen=True, kw_only=True)
-class RolloutEvent:
-    """One line of the history.
-
-    Attributes:
-        revision: Number of the change.
-        at_ms: When, milliseconds UTC.
-        action: `publish`, `promote`, `stable` or `roll_back`.
-        version: Of which version.
-        detail: The stage, or the reason.
-    """
-
-    revision: int
-    at_ms: int
-    action: str
-    version: int
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """All versions that were published to one place, oldest first, and what happened to them."""
-
-    # The record says the revision too, for people and for whoever watches the place.
-    JSON_KEYS: ClassVar[Mapping[str, str]] = {
-        key: key for key in ("name", "revision", "releases", "history")
-    }
-
-    name: str
-    releases: tuple[Release, ...] = ()
-    history: tuple[RolloutEvent, ...] = ()
-
-    @property
-    def revision(self) -> int:
-        """Number of changes so far."""
-        return len(self.history)
-
-    @property
-    def stable(self) -> Release | None:
-        """The version of devices that the candidate has not reached."""
-        return self._one(RolloutState.STABLE)
-
-    @property
-    def candidate(self) -> Release | None:
-        """The version that is being rolled out."""
-        return self._one(RolloutState.CANDIDATE)
-
-    def release(self, version: int) -> Release:
-        """Returns a version.
-
-        Raises:
-            ConfigError: It was never published here.
-        """
-        found = next((r for r in self.releases if r.version == version), None)
-        if found is None:
-            raise ConfigError(
-                f"Expected a published version of {self.name!r}, received {version}. Published: "
-                f"{[r.version for r in self.releases]}."
-            )
-        return found
-
-    def pointer(self) -> dict[str, Any]:
-        """Returns what devices read: `on_device.resolve` chooses from it."""
-        stable, candidate = self.stable, self.candidate
-        return {
-            "schema_version": on_device.SCHEMA_VERSION,
-            "name": self.name,
-            "revision": self.revision,
-            "stable": stable and {"version": stable.version, "digest": stable.digest},
-            "candidate": candidate
-            and {
-                "version": candidate.version,
-                "digest": candidate.digest,
-                "percent": candidate.percent(),
-            },
-        }
-
-    def _one(self, state: RolloutState) -> Release | None:
-        return next((r for r in reversed(self.releases) if r.state is state), None)
-
-    def _with(self, *changed: Release) -> "Rollout":
-        kept = {r.version: r for r in self.releases} | {r.version: r for r in changed}
-        return dataclasses.replace(self, releases=tuple(kept[v] for v in sorted(kept)))
-
-    def _noted(self, action: str, version: int, detail: str, now_ms: int) -> "Rollout":
-        event = RolloutEvent(
-            revision=self.revision + 1, at_ms=now_ms, action=action, version=version, detail=detail
-        )
-        return dataclasses.replace(self, history=(*self.history, event))
 
 
 def published(
@@ -235,13 +63,13 @@ def published(
         replaced=None,
         state=RolloutState.CANDIDATE,
     )
-    changed = rollout._with(release)
+    changed = rollout.with_releases(release)
     if rollout.candidate is not None:
         left = dataclasses.replace(
             rollout.candidate, state=RolloutState.SUPERSEDED, reason=f"by version {release.version}"
         )
-        changed = changed._with(left)
-    changed = changed._noted("publish", release.version, digest, now_ms)
+        changed = changed.with_releases(left)
+    changed = changed.with_event("publish", release.version, digest, now_ms)
     changed = _at_stage(changed, release, 1, now_ms)
     return changed, changed.release(release.version)
 
@@ -298,7 +126,7 @@ def rolled_back(rollout: Rollout, version: int, *, reason: str, now_ms: int) -> 
     gone = dataclasses.replace(
         release, state=RolloutState.ROLLED_BACK, reason=reason or "no reason given"
     )
-    changed = rollout._with(gone)
+    changed = rollout.with_releases(gone)
     if release.state is RolloutState.STABLE:
         before = next(
             (
@@ -312,15 +140,15 @@ def rolled_back(rollout: Rollout, version: int, *, reason: str, now_ms: int) -> 
             raise ConfigError(
                 f"Expected a version before {version} to go back to, found none. Publish another."
             )
-        changed = changed._with(dataclasses.replace(before, state=RolloutState.STABLE))
-    return changed._noted("roll_back", version, gone.reason, now_ms)
+        changed = changed.with_releases(dataclasses.replace(before, state=RolloutState.STABLE))
+    return changed.with_event("roll_back", version, gone.reason, now_ms)
 
 
 def _at_stage(rollout: Rollout, release: Release, stage: int, now_ms: int) -> Rollout:
     reached = dataclasses.replace(release, stage=stage)
     name = release.stages[stage - 1]
     detail = f"stage {stage} of {len(release.stages)}: {name.percent:g} % of {name.group}"
-    changed = rollout._with(reached)._noted("promote", release.version, detail, now_ms)
+    changed = rollout.with_releases(reached).with_event("promote", release.version, detail, now_ms)
     if stage < len(release.stages):
         return changed
     before = rollout.stable
@@ -328,4 +156,6 @@ def _at_stage(rollout: Rollout, release: Release, stage: int, now_ms: int) -> Ro
         reached, state=RolloutState.STABLE, replaced=before.version if before else None
     )
     retired = [] if before is None else [dataclasses.replace(before, state=RolloutState.RETIRED)]
-    return changed._with(stable, *retired)._noted("stable", release.version, "all devices", now_ms)
+    return changed.with_releases(stable, *retired).with_event(
+        "stable", release.version, "all devices", now_ms
+    )

@@ -86,8 +86,8 @@ def _write(bundle: Bundle, folder: str) -> None:
 def _describe(artifact: types.Artifact, bundle: Bundle, variant: str) -> None:
     properties: dict[str, int | float | str] = {
         "bundle_digest": f"sha256:{bundle.digest}",
-        "compiled": int(bundle.manifest["edge_tpu_model"] is not None),
-        "golden_rows": int(bundle.manifest["golden_rows"]),
+        "compiled": int(bundle.manifest.edge_tpu_model is not None),
+        "golden_rows": bundle.manifest.golden_rows,
     }
     if variant:
         properties["variant"] = variant

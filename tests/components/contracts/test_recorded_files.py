@@ -10,27 +10,34 @@ from pathlib import Path
 
 import pytest
 
+from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST
 from tfx_loop.contracts.deployment_record import DEPLOYMENT_RECORD, DeploymentState
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftVerdict
 from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, EdgeTpuSpeaker, MappingStatus
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
 from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, RetrainVerdict
+from tfx_loop.contracts.rollout_record import ROLLOUT_POINTER, ROLLOUT_RECORD
 from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.contracts.variant_note import VARIANT_NOTE
 from tfx_loop.core.errors import DataError
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW
 from tfx_loop.monitoring.quality_monitor.error_stream import SEQUENTIAL_STATE
 
 RECORDED = Path(__file__).parent / "recorded"
 FILES = {
     file.name: file
     for file in (
+        BUNDLE_MANIFEST,
         DEPLOYMENT_RECORD,
         DRIFT_REPORT,
         EDGETPU_REPORT,
         OPTIMIZATION_REPORT,
         QUALITY_REPORT,
+        LOG_WINDOW,
         RETRAIN_DECISION,
+        ROLLOUT_POINTER,
+        ROLLOUT_RECORD,
         SEQUENTIAL_STATE,
         SKEW_REPORT,
         VARIANT_NOTE,
@@ -117,3 +124,12 @@ def test_what_is_known_of_a_model_on_the_edge_tpu():
     assert analysed.compiler is None
     assert analysed.properties.minimum_runtime == 0
     assert {operator.status for operator in analysed.analysis.operators} <= set(MappingStatus)
+
+
+def test_what_a_roll_out_said():
+    rollout = read("rollout.json")
+    assert [r.state.value for r in rollout.releases] == ["stable", "superseded", "rolled_back"]
+    assert rollout.revision == len(rollout.history)
+    pointer = read("latest.json")
+    assert pointer.stable is None
+    assert pointer.candidate.percent == {"canary": 100.0}

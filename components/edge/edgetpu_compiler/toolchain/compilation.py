@@ -135,7 +135,7 @@ class _Job:
             # Names of our own: the user's may begin with a dash, hold a blank or be odd otherwise.
             shutil.copyfile(model, scratch / "in" / f"model_{index}.tflite")
 
-    def run(self) -> foreign_program.Finished:
+    def run(self) -> foreign_program.ProgramResult:
         options = ["--show_operations", "--out_dir", "out"]
         if self._settings.min_runtime_version:
             options += ["--min_runtime_version", str(self._settings.min_runtime_version)]
@@ -150,7 +150,7 @@ class _Job:
         logs = sorted((self._scratch / "out").glob("*.log"))
         return [path.read_text("utf-8", "replace") for path in logs if path.is_file()]
 
-    def check_end(self, finished: foreign_program.Finished, log: CompilerLog) -> None:
+    def check_end(self, finished: foreign_program.ProgramResult, log: CompilerLog) -> None:
         """Raises ChildFailed unless the run ended well and says so."""
         if finished.killed == "timed_out":
             raise self._failed(
@@ -218,9 +218,12 @@ class _Job:
         return said, output
 
     def _failed(
-        self, received: str, source: foreign_program.Finished | CompilerLog, cause: str = "failed"
+        self,
+        received: str,
+        source: foreign_program.ProgramResult | CompilerLog,
+        cause: str = "failed",
     ) -> ChildFailed:
-        text = source.text if isinstance(source, foreign_program.Finished) else ""
+        text = source.text if isinstance(source, foreign_program.ProgramResult) else ""
         lines = [line.strip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
         if isinstance(source, CompilerLog):
             lines = list(source.messages)

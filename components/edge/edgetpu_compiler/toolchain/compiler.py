@@ -137,8 +137,8 @@ def _probed(compiler: Compiler, settings: CompilerSettings) -> Compiler:
 
 def run(
     compiler: Compiler, options: Sequence[str], scratch: Path, settings: CompilerSettings
-) -> foreign_program.Finished:
-    limits = foreign_program.Limits(
+) -> foreign_program.ProgramResult:
+    limits = foreign_program.ProgramLimits(
         timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb
     )
     name = f"loop-edgetpu-{uuid.uuid4().hex}"
@@ -156,7 +156,9 @@ def run(
         # Killing docker's client leaves the container running.
         stop = [compiler.engine, "rm", "--force", name]
         foreign_program.run(
-            stop, cwd=scratch, limits=foreign_program.Limits(timeout_seconds=60, memory_mb=4096)
+            stop,
+            cwd=scratch,
+            limits=foreign_program.ProgramLimits(timeout_seconds=60, memory_mb=4096),
         )
     return finished
 

@@ -11,6 +11,7 @@ import tiny_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.edge.edge_bundle.bundle import (
     build_bundle,
@@ -32,12 +33,12 @@ def test_a_bundle_holds_what_a_device_needs(tmp_path):
     bundle = tiny_bundle.build(tmp_path / "b", compiler_version="16.0.384591198")
     assert set(bundle.files) == {"tflite", "labels.txt", "golden.npz", MANIFEST}
     assert (tmp_path / "b" / "tflite").read_bytes() == tiny_bundle.MODEL.read_bytes()
-    assert bundle.manifest["minimum_runtime"] == {"edge_tpu": 14}
-    assert bundle.manifest["compiler_version"] == "16.0.384591198"
-    assert bundle.manifest["golden_rows"] == 3
-    (output,) = bundle.manifest["outputs"]
-    assert (output["shape"], output["dtype"]) == ([1, 3], "int8")
-    assert output["cpu_tolerance"] < output["edge_tpu_tolerance"]
+    assert bundle.manifest.minimum_runtime == {"edge_tpu": 14}
+    assert bundle.manifest.compiler_version == "16.0.384591198"
+    assert bundle.manifest.golden_rows == 3
+    (output,) = bundle.manifest.outputs
+    assert (output.shape, output.dtype) == ((1, 3), "int8")
+    assert output.cpu_tolerance < output.edge_tpu_tolerance
     check_answers(bundle)
 
 
@@ -50,8 +51,8 @@ def test_the_golden_answers_are_the_model_s(tmp_path):
         assert golden["input_0"].dtype == np.int8
     clipped = np.clip(tiny_bundle.ROWS @ weights, answers.min(), answers.max())
     assert np.abs(answers - clipped).max() < 0.06
-    assert bundle.manifest["inputs"][0]["name"] == "x"
-    assert bundle.manifest["inputs"][0]["tensor"] == "serving_default_x:0"
+    assert bundle.manifest.inputs[0].name == "x"
+    assert bundle.manifest.inputs[0].tensor == "serving_default_x:0"
 
 
 def test_the_same_content_has_the_same_digest(tmp_path):
@@ -64,7 +65,7 @@ def test_a_compiled_model_goes_beside_the_cpu_model(tmp_path):
     compiled = tmp_path / "compiled.tflite"
     compiled.write_bytes(b"for the Edge TPU")
     bundle = tiny_bundle.build(tmp_path / "b", edge_tpu_model=compiled)
-    assert bundle.manifest["edge_tpu_model"] == "model_edgetpu.tflite"
+    assert bundle.manifest.edge_tpu_model == "model_edgetpu.tflite"
     assert "model_edgetpu.tflite" in bundle.files
 
 
@@ -119,7 +120,7 @@ def test_missing_files_and_links_are_refused(whole, tmp_path, name):
 def test_names_that_leave_the_folder_are_refused(whole, tmp_path, name):
     folder = tmp_path / "b"
     shutil.copytree(whole.folder, folder)
-    files = dict(whole.manifest["files"])
+    files = dict(BUNDLE_MANIFEST.content(whole.manifest)["files"])
     rewrite(folder, files={**files, name: {"sha256": "0" * 64, "bytes": 1}})
     with pytest.raises(ModelError, match="plain file names"):
         open_bundle(folder)

@@ -11,6 +11,7 @@ import pytest
 import tiny_bundle
 from time_limits import seconds
 
+from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST
 from tfx_loop.edge.edge_bundle.on_device import BundleError, Model
 
 CC = shutil.which("cc")
@@ -104,7 +105,7 @@ def test_a_cpu_model_that_answers_nonsense_is_refused(tmp_path):
     import json
 
     golden = (right.folder / "golden.npz").read_bytes()
-    manifest = dict(wrong.manifest)
+    manifest = BUNDLE_MANIFEST.content(wrong.manifest)
     manifest["files"]["golden.npz"] = {
         "sha256": hashlib.sha256(golden).hexdigest(),
         "bytes": len(golden),

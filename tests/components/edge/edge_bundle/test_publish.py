@@ -11,12 +11,11 @@ import pytest
 import tiny_bundle
 from time_limits import seconds
 
+from tfx_loop.contracts.rollout_record import ROLLOUT_POINTER, ROLLOUT_RECORD, RolloutState
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.edge.edge_bundle.bundle import open_bundle
 from tfx_loop.edge.edge_bundle.on_device import POINTER, Model, resolve
 from tfx_loop.edge.edge_bundle.publish import promote, publish, read_rollout, roll_back
-from tfx_loop.edge.edge_bundle.record import ROLLOUT_RECORD
-from tfx_loop.edge.edge_bundle.rollout import RolloutState
 from tfx_loop.edge.edge_bundle.store import FolderStore, open_store
 
 # A child that is forked runs one publication and may be killed in it; TensorFlow is not loaded.
@@ -187,7 +186,7 @@ def test_killed_at_any_point_devices_find_a_whole_bundle(tmp_path, bundles, kind
         action[kind]()
         check_devices(base)
         told = read_rollout(store, "tiny")
-        assert pointer_of(base) == json.loads(json.dumps(told.pointer()))
+        assert pointer_of(base) == ROLLOUT_POINTER.content(told.pointer)
         assert [r.version for r in told.releases] == [1, 2]
         assert names_below(base) == sorted(b.digest for b in bundles[:2])
         if not killed:
