@@ -4,11 +4,13 @@ What was counted comes from a prediction log or from a file; what is made of it,
 window or on two files, is the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tfx_loop.contracts.drift_report import ComparedRows, FeatureDrift, WindowHistory
 from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_flood
+from tfx_loop.monitoring.drift.data_faults.faults import Fault
 from tfx_loop.monitoring.drift.judgement import DriftJudgement, judge
 from tfx_loop.monitoring.drift.measurement import measure, watched
 from tfx_loop.monitoring.drift.settings import DriftSettings
@@ -25,6 +27,7 @@ def assess(
     baseline: WindowProfile | None = None,
     sample: Any = None,
     findings: Sequence[FeatureDrift] = (),
+    faults: Mapping[str, Fault] | None = None,
     past: Sequence[WindowHistory] = (),
     sparse: bool = True,
     sliced_by: str = "",
@@ -42,6 +45,7 @@ def assess(
             None not to.
         findings: Entries found by other means: a schema's breaches, a silent source, columns that
             are not tested.
+        faults: By feature, what the counts do not show of it.
         past: The windows before on the same reference, the newest last.
         sparse: Whether an absent column may be one whose values are all missing (measure).
         sliced_by: Column that makes the slices, which is not compared within them.
@@ -54,6 +58,7 @@ def assess(
         reference, current, settings, baseline=baseline, sparse=sparse, sliced_by=sliced_by
     )
     if current.rows:
+        features = [_with_fault(feature, faults or {}) for feature in features]
         features += findings
         if baseline:
             features += duplicate_flood(baseline.contents, current.contents, settings, features)
@@ -63,6 +68,14 @@ def assess(
             features += compared_together(profiles, sample, rows, seed)
     compared = ComparedRows(reference.rows_total, current.rows, current.failed_rows)
     return judge(features, compared, settings, past)
+
+
+def _with_fault(feature: FeatureDrift, faults: Mapping[str, Fault]) -> FeatureDrift:
+    """Returns the feature with the fault that is known of it, unless it has one already."""
+    fault = faults.get(feature.feature)
+    if fault is None or feature.fault or feature.slice:
+        return feature
+    return replace(feature, fault=fault.code, note=fault.note)
 
 
 def _whole(

@@ -21,6 +21,13 @@ from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
 from tfx_loop.monitoring.file_comparison.cells import CellReader, CellTally
+from tfx_loop.monitoring.file_comparison.known_values import (
+    KnownValues,
+    UnseenRows,
+    collected,
+    looked_up,
+    many_valued,
+)
 from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
 from tfx_loop.monitoring.file_comparison.roles import (
     EMPTY,
@@ -105,10 +112,12 @@ def compare_files(
     current = current.as_text(
         [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
     )
-    readers = CellReader(plan.cells, missing), CellReader(plan.cells, missing)
-    before = _counted(reference, plan, plan.reference, readers[0])
+    values = {name: KnownValues() for name in many_valued(plan.reference)}
+    before = _count_reference(reference, plan, values)
     profile = _with_counts(plan.reference, before)
-    now = _counted(current, plan, profile, readers[1])
+    reader, unseen = CellReader(plan.cells, missing), {name: UnseenRows() for name in values}
+    now = _counted(looked_up(_rows(current, plan, reader), values, unseen), profile, reader)
+    floods = {name: unseen[name].fault(values[name], settings.fault_settings) for name in values}
     findings = _not_in_plan(plan, current, settings)
     if schema is not None:
         findings += check_schema(current, schema, settings.ignore_features)
@@ -120,6 +129,7 @@ def compare_files(
         baseline=replace(before, reference=profile.digest()),
         sample=before.sample.answered() if multivariate else None,
         findings=findings,
+        faults={name: fault for name, fault in floods.items() if fault},
         sparse=False,
         sliced_by=by,
         seed=seed,
@@ -134,18 +144,23 @@ def compare_files(
         model_versions={},
         rows=judgement.rows,
         features=tuple(
-            _with_note(feature, profile, current, readers[1].tallies)
-            for feature in judgement.features
+            _with_note(feature, profile, current, reader.tallies) for feature in judgement.features
         ),
         settings=settings.to_json(),
     )
     return Comparison(report, profile, now, settings)
 
 
-def _counted(
-    table: TableFile, plan: ComparisonPlan, reference: FrozenProfile, reader: CellReader
+def _count_reference(
+    table: TableFile, plan: ComparisonPlan, values: Mapping[str, KnownValues]
 ) -> WindowProfile:
-    counts = Profiler(reference, _LAYOUT).profile_all(_rows(table, plan, reader))
+    """Counts the reference's rows, and takes the values of columns with many."""
+    reader = CellReader(plan.cells, plan.missing)
+    return _counted(collected(_rows(table, plan, reader), values), plan.reference, reader)
+
+
+def _counted(rows: Iterator[Any], reference: FrozenProfile, reader: CellReader) -> WindowProfile:
+    counts = Profiler(reference, _LAYOUT).profile_all(rows)
     counts = _with_unfit(counts, reference, reader.tallies)
     # Slices under the names that the plan gave them, without the column that carries them.
     prefix = f"{SLICE}="

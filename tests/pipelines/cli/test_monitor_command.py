@@ -462,3 +462,19 @@ def test_lists_of_another_length_are_a_fault(capsys, tmp_path):
     broken = entry_of(report, "embedding#value")
     assert (report["verdict"], broken["fault"]) == ("DATA_FAULT", "type_changed")
     assert "1,500 cells do not fit, such as 'a list of 5'" in broken["note"]
+
+
+def test_values_that_are_all_new_are_a_flood_though_most_have_no_bin(capsys, tmp_path):
+    def sold(seed, form):
+        numbers = np.random.default_rng(seed).integers(0, 4_000, 10_000)
+        content = pd.DataFrame({"sku": [form.format(number) for number in numbers]})
+        return save(content, tmp_path, f"{seed}")
+
+    reference = sold(1, "SKU-{:06d}")
+    assert monitored(capsys, reference, sold(2, "SKU-{:06d}"))[1]["verdict"] == "STABLE"
+    status, report = monitored(capsys, reference, sold(3, "sku_{:06d}"))
+    flood = entry_of(report, "sku")
+    assert (status, report["verdict"], flood["fault"]) == (3, "DATA_FAULT", "new_category_flood")
+    assert flood["note"].startswith(
+        "100% are values that the reference does not have, such as 'sku_"
+    )
