@@ -151,6 +151,7 @@ def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tupl
         "training_splits": (settings.train_split,),
         "reporting_splits": (settings.eval_split,),
     }
+    # Each network that can still be quantised: a TFLite file is an end.
     made: list[tuple[Any, str]] = []
     networks = [(PARENT, trained.model)]
     if settings.distillation is not None:
@@ -160,6 +161,7 @@ def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tupl
         made.append((distiller, "distilled"))
         networks.append(("distilled", distiller.outputs["model"]))
     if settings.pruning is not None:
+        # The student where there is one, else the trained model.
         pruner = Pruner(model=networks[-1][1], **vars(settings.pruning), **training, **common)
         made.append((pruner, "pruned"))
         networks.append(("pruned", pruner.outputs["model"]))

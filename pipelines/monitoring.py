@@ -80,12 +80,14 @@ def monitoring_pipeline(
         log_dir=settings.serving.prediction_log,
         model_name=model.name,
         window=request.label_window.name,
+        # A window before the end of the training data can be the newest with labels, at first.
         start_ms=min(request.labelled_since_ms, request.label_window.start_ms),
         end_ms=request.label_window.end_ms,
     ).with_id("LabelWindowLogGen")
     joiner = LabelJoiner(
         prediction_log=to_label.outputs["prediction_log"],
         labels_dir=settings.pipeline.labels,
+        # Labels that came later were not known when the window ended, though a replay has them.
         as_of_ms=request.window.end_ms,
     )
     quality = QualityMonitor(

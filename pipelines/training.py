@@ -82,7 +82,9 @@ def training_pipeline(
         examples=examples,
         schema=schema.outputs["result"],
         preprocessing_fn=model.preprocessing_fn,
+        # Held-out rows stay raw: Evaluator and the profile score them through the served signature.
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        # Statistics of transformed features are read by nobody and cost a pass over the rows.
         disable_statistics=True,
     )
     trainer = tfx.components.Trainer(
@@ -91,6 +93,7 @@ def training_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["result"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),
+        # Trainer demands eval files; run_fn holds rows of its own back for early stopping.
         eval_args=tfx.proto.EvalArgs(splits=["train"]),
         custom_config={"seed": model.seed},
     )
@@ -113,6 +116,7 @@ def training_pipeline(
         score_key=model.score,
         score_signature="serving_default",
         slice_features=[model.slice_feature],
+        # Keys of rows are in the data for SkewMonitor alone; each row has another value.
         ignore_features=(*model.ignore_features, *row_keys),
         seed=model.seed,
     )

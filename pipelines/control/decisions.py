@@ -114,6 +114,7 @@ def latest_decision(store: Store, model_name: str, before: str) -> RecordedDecis
     made = [
         artifact
         for artifact in ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION)
+        # By the property, so that only files of earlier windows are opened.
         if "" < str(ledger.properties(artifact).get("window", "")) < before
     ]
     decisions = [d for d in map(decision_from, made) if d.model_name == model_name]

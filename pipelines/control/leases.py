@@ -59,10 +59,13 @@ class Owner:
 
     def is_alive(self) -> bool:
         """Says whether the process runs; one on another machine counts as alive."""
+        # Nobody can look from here; taking over a live run would be worse than waiting for it.
         if self.host != socket.gethostname():
             return True
         try:
             process = psutil.Process(self.pid)
+            # The same pid may have been given to another process since. A zombie has ended, and
+            # only waits for its parent to notice.
             same = abs(process.create_time() - self.started) < _START_TOLERANCE_SECONDS
             return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.Error:
@@ -124,6 +127,7 @@ def latest(store: Store, run_id: str) -> Lease | None:
     """Returns the last start of a run, or None when it was never started."""
     found = None
     attempt = 1
+    # Attempts are numbered without a gap, so that a lookup by name finds the last.
     while artifact := store.get_artifact_by_type_and_name(ledger.LEASE, f"{run_id}#{attempt}"):
         found = artifact
         attempt += 1

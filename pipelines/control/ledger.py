@@ -53,6 +53,7 @@ def register_types(store: Store) -> dict[str, int]:
 def _register(put: Any, get: Any) -> int:
     try:
         return int(put())
+    # Two processes that register one type at once: SQLite tells the second of them either way.
     except (errors.AlreadyExistsError, errors.InternalError):
         return int(get())
 

@@ -118,10 +118,12 @@ class Loop:
         Raises:
             DataError: The window's decision cannot be read.
         """
+        # First what earlier steps left unfinished: its outcome may open or close a gate.
         self.reconcile()
         self._on_step(Step.RECONCILED)
         run_id = monitoring_run_id(self._settings.model_name, window)
         request = LaunchRequest(model_name=self._settings.model_name, window=window)
+        # Monitoring changes nothing and is tried again; a training that failed is an outcome.
         status = self._run(self._monitoring, run_id, request, Step.MONITORING_LEASED, retry=True)
         _LOG.info("window=%s run=%s monitoring=%s", window, run_id, status.state.value)
         if status.state is not RunState.SUCCEEDED:
@@ -229,7 +231,8 @@ class Loop:
                 self._log_admission(decision, answer)
                 self._on_step(Step.CLAIMED)
                 return answer, claim
-            # Another process claimed in between; its launch is in the history now.
+            # Another process claimed in between; its launch is in the history now, and the gates
+            # answer again. This ends: each turn means that one more launch was recorded.
 
     def _carry_on_if_claimed(self, claim: Claim | None) -> RetrainingOutcome | None:
         if claim is None:

@@ -37,6 +37,7 @@ def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
         return RunStatus(state=RunState.ABSENT)
     if lease is not None:
         return RunStatus(state=RunState.INTERRUPTED)
+    # A run of a foreign runner: its nodes are all that there is to go by.
     done = all(execution.last_known_state in _DONE for execution in nodes.values())
     return RunStatus(state=RunState.SUCCEEDED if done else RunState.RUNNING)
 

@@ -180,6 +180,7 @@ def _data(graph: Graph, push: PushFact) -> tuple[TrainingData, ...]:
     if push.model is None:
         return ()
     examples = [a for a in graph.upstream(push.model, push.run_id) if a.type == "Examples"]
+    # Transformed examples are examples, too; what they were made from says more.
     sources = [a for a in examples if not _made_from_examples(graph, a)]
     return tuple(TrainingData(uri=a.uri, spans=a.text("spans") or a.text("span")) for a in sources)
 
@@ -210,6 +211,7 @@ def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineC
     ]
     if not judged:
         return BaselineComparison(metrics={})
+    # The last counts: a resumed run may have evaluated the model twice.
     evaluator = judged[-1]
     baselines = graph.inputs(evaluator, "baseline_model")
     made_from = {artifact.id for artifact in graph.upstream(model, push.run_id)}

@@ -106,6 +106,7 @@ def _push(
     models = graph.inputs(execution, "model")
     return PushFact(
         version=said.pushed_version or 0,
+        # Without the property, the time of the execution is the nearest.
         pushed_at_ms=said.pushed_at_ms or execution.updated_at_ms,
         replaced=said.replaced_version or 0,
         destination=said.pushed_destination or "",
@@ -123,6 +124,7 @@ def decisions(graph: Graph, model_name: str) -> list[DecisionFact]:
         for artifact in graph.outputs(execution):
             if artifact.type == type_names.RETRAIN_DECISION and execution.done:
                 record = decision_record(artifact)
+                # Without its file nobody knows whose decision it is; better shown than lost.
                 if record is None or record.model_name == model_name:
                     found.append(_decision(graph, execution, artifact, record))
     return sorted(found, key=lambda fact: fact.decision_id)

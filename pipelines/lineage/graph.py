@@ -128,6 +128,8 @@ class Graph:
             for node in self.same(artifact)
             for execution_id in self._makers.get(node.id, [])
         ]
+        # The first that was no import: a cached node is recorded as a maker of the same artifact
+        # again, and an Importer only brings in what another run made.
         real = [execution for execution in made if execution.type != IMPORTER]
         return min(real, key=lambda execution: execution.id) if real else None
 
@@ -138,6 +140,8 @@ class Graph:
 
     def upstream(self, artifact: Artifact, run_id: str) -> Iterator[Artifact]:
         """Yields what an artifact was made from within one run, nearest first."""
+        # Breadth first, so that the nearest come first. Only makers of the same run count: behind
+        # an imported champion lies the lineage of another training.
         seen = {artifact.id}
         frontier = [artifact]
         while frontier:
@@ -147,6 +151,7 @@ class Graph:
                     execution = self.executions[execution_id]
                     if execution.run_id == run_id:
                         reached += [a for a in self.inputs(execution) if a.id not in seen]
+            # A dict and no set: the order in which they were reached stays.
             frontier = list({node.id: node for node in reached}.values())
             seen |= {node.id for node in frontier}
             yield from frontier
@@ -154,6 +159,7 @@ class Graph:
 
 def load(store: Store) -> Graph:
     """Reads the whole store into a graph."""
+    # Stores that earlier releases wrote know our types by their former names.
     types = {t.id: current_type_name(t.name) for t in store.get_artifact_types()}
     kinds = {t.id: t.name for t in store.get_execution_types()}
     runs = _by_context(store, ledger.PIPELINE_RUN)
@@ -212,6 +218,7 @@ def _artifact(source: Any, type_name: str) -> Artifact:
 
 
 def _execution(source: Any, type_name: str, run_id: str, node: str) -> Execution:
+    # The loop's own types hold a dot that belongs to their name; TFX's are import paths.
     own = type_name in ledger.EXECUTION_TYPES
     return Execution(
         id=int(source.id),
@@ -227,4 +234,5 @@ def _execution(source: Any, type_name: str, run_id: str, node: str) -> Execution
 
 
 def _place(uri: str) -> str:
+    # One folder may be written with and without the scheme or a slash at its end.
     return os.path.normpath(uri.removeprefix("file://")) if uri else ""

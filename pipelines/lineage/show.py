@@ -61,6 +61,7 @@ def _event(event: TimelineEvent) -> tuple[str, ...]:
     about = f"v{event.version}" if event.version else ""
     decision = f" [decision {event.decision_id}]" if event.kind in ("DECIDED", "HELD") else ""
     clock = ""
+    # A replay runs months in minutes: its own clock is told where it is more than a day off.
     if event.loop_clock_ms and abs(event.loop_clock_ms - event.at_ms) > 86_400_000:
         clock = f" (the loop's clock: {iso(event.loop_clock_ms)})"
     return iso(event.at_ms), event.kind, event.window, about, f"{event.text}{decision}{clock}"

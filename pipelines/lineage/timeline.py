@@ -167,9 +167,11 @@ def _ended(graph: Graph, model_name: str) -> Iterator[_Placed]:
 def _failed(graph: Graph, model_name: str) -> Iterator[_Placed]:
     """Failed runs without a claim: failed starts, and failed nodes of runs without leases."""
     claimed = {end.text("run_id") for end in graph.of_type(ledger.RETRAINING)}
+    # How a claimed run ended is an event of its claim already.
     told = set(claimed)
     for lease in graph.artifacts_of_type(ledger.LEASE):
         run_id = lease.text("run_id")
+        # A lease names no model, but the ids of our runs hold its name.
         own = model_name in run_id and run_id not in claimed
         if own and lease.text("end") == LeaseEnd.FAILED.value:
             told.add(run_id)

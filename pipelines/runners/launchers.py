@@ -88,11 +88,13 @@ class MonitoringLauncher(LocalLauncher):
     def pipeline(self, request: LaunchRequest) -> Any:
         """Returns the monitoring pipeline for the champion as the deployment record names it."""
         window = self._calendar.window(request.window)
+        # Labels are one window late: when a window ends, those of the window before have come.
         label_window = self._calendar.window_of_span(window.span - 1)
         champion = self._champion()
         profile = storage.read_json(
             os.path.join(champion.reference_profile_uri, "reference_profile.json")
         )
+        # Only rows after the champion's training data say what a retraining would gain.
         trained_until = self._calendar.window_of_span(max(profile["spans"])).end_ms
         spans = self._training_spans(label_window.span)
         previous = latest_decision(self._store, request.model_name, before=request.window)

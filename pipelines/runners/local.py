@@ -81,6 +81,7 @@ def run_pipeline(
     times = []
     for node in compiled.nodes:
         node_id = node.pipeline_node.node_info.id
+        # Complete in an earlier start of this run. Its outputs are found through ML Metadata.
         if node_id in recorded and execution_lib.is_execution_successful(recorded[node_id]):
             continue
         if node_id in recorded:
@@ -114,6 +115,7 @@ def _run_node(compiled: Any, node: Any, deployment: Any, connection: Any, run_id
     except Exception as error:
         logging.debug("node %s of run %s failed", node_id, run_id, exc_info=True)
         raise NodeFailed(run_id, node_id, f"{type(error).__name__}: {error}") from error
+    # No execution is recorded of a node that a condition skipped.
     if execution is None or not execution.execution_id:
         return
     with metadata.Metadata(connection) as handle:

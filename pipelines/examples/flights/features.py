@@ -90,6 +90,7 @@ class NumpyTransform:
         counts = pd.concat([f"{name}=" + rows[name] for name in CATEGORICAL_FEATURES])
         return cls(
             means=numbers.mean(axis=0).astype("float32"),
+            # As TensorFlow Transform scales a column that is constant.
             deviations=np.where(deviations > 0, deviations, 1.0).astype("float32"),
             vocabulary=tuple(counts.value_counts().index),
         )

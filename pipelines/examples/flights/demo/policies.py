@@ -41,6 +41,7 @@ def retrained_every_window(
     from tfx_loop.pipelines.examples.flights.features import NumpyTransform
 
     scores = {}
+    # The first two windows are served before any label of a replayed window has come.
     for served in replayed[2:]:
         spans = range(TRAINED_ON[0], served - 1)
         rows = training_rows(flights[flights["span"].isin(spans)])
@@ -87,6 +88,7 @@ def quality(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) ->
 
     return {
         "auc": float(roc_auc_score(labels, scores)),
+        # A score of exactly 0 or 1 that is wrong would make the loss infinite.
         "log_loss": float(log_loss(labels, np.clip(scores, 1e-7, 1 - 1e-7))),
     }
 
@@ -104,6 +106,7 @@ def gain_recovered(
     Returns:
         1 when the loop did as well as retraining every window; None when that gained nothing.
     """
+    # By rows, so that a short month counts for less, as it would for who bears the loss.
     weights = np.array([rows[window] for window in by_window], dtype=float)
     mean = {
         policy: float(np.average([v[policy] for v in by_window.values()], weights=weights))

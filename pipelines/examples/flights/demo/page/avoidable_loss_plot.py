@@ -50,6 +50,7 @@ def _bars(columns: Columns, scale: Scale, by_window: Mapping[str, WindowDecision
         decision = by_window.get(name)
         if decision is None or decision.accumulated is None:
             continue
+        # A new version starts from zero: what its predecessor would have saved is not owed.
         same_model = before is not None and before.model_version == decision.model_version
         carried = min(decision.accumulated, (before.accumulated or 0.0) if before else 0.0)
         carried = carried if same_model else 0.0
