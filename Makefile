@@ -73,8 +73,9 @@ docs: setup ## the site of README and docs/, links checked: out/site/index.html
 	@$(PYTHON) -m sphinx -W --keep-going -q -c docs -b html -d out/site/.doctrees . out/site
 	@echo out/site/index.html
 
-docs-components: setup ## docs/components.md, the reference of the nodes, from their declarations
-	@$(PYTHON) -m tfx_loop.pipelines.node_reference > docs/components.md.new && mv docs/components.md.new docs/components.md
+docs-components: setup ## docs/components.md and what editors read of the nodes, from their declarations
+	@$(PYTHON) -m tfx_loop.pipelines.node_reference.page > docs/components.md.new && mv docs/components.md.new docs/components.md
+	@$(PYTHON) -m tfx_loop.pipelines.node_reference.stub > components/__init__.pyi.new && mv components/__init__.pyi.new components/__init__.pyi
 
 docs-cli: setup ## docs/cli.md, the reference of the commands, from their parsers
 	@$(PYTHON) -m tfx_loop.pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

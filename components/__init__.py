@@ -2,11 +2,12 @@
 
 Importing this package is light: a name is loaded when it is first asked for. The artifact classes
 must be reachable here, because the Kubeflow V2 container imports the string `tfx_loop.ClassName`.
+Editors and type checkers read `__init__.pyi`, which is written from the nodes' declarations.
 """
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 # TFMOT and TensorFlow Transform know Keras 2 alone; whoever imports TensorFlow first decides.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -38,35 +39,6 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-if TYPE_CHECKING:  # Editors and type checkers find here what is loaded late; a test compares both.
-    from tfx_loop.core.artifacts import DriftReport as DriftReport
-    from tfx_loop.core.artifacts import EdgeTpuReport as EdgeTpuReport
-    from tfx_loop.core.artifacts import OptimizationReport as OptimizationReport
-    from tfx_loop.core.artifacts import PredictionLog as PredictionLog
-    from tfx_loop.core.artifacts import ReferenceProfile as ReferenceProfile
-    from tfx_loop.core.artifacts import RetrainDecision as RetrainDecision
-    from tfx_loop.core.artifacts import SkewReport as SkewReport
-    from tfx_loop.data.prediction_log.component import PredictionLogGen as PredictionLogGen
-    from tfx_loop.data.prediction_log.label_joiner import LabelJoiner as LabelJoiner
-    from tfx_loop.data.span_example_gen.component import SpanExampleGen as SpanExampleGen
-    from tfx_loop.deployment.serving_pusher.component import ServingPusher as ServingPusher
-    from tfx_loop.edge.edge_bundler.component import EdgeBundler as EdgeBundler
-    from tfx_loop.edge.edgetpu_compiler.component import EdgeTPUCompiler as EdgeTPUCompiler
-    from tfx_loop.monitoring.drift_monitor.component import DriftMonitor as DriftMonitor
-    from tfx_loop.monitoring.quality_monitor.component import QualityMonitor as QualityMonitor
-    from tfx_loop.monitoring.reference_profiler.component import (
-        ReferenceProfiler as ReferenceProfiler,
-    )
-    from tfx_loop.monitoring.retrain_decider.component import RetrainDecider as RetrainDecider
-    from tfx_loop.monitoring.skew_monitor.component import SkewMonitor as SkewMonitor
-    from tfx_loop.optimization.distiller.component import Distiller as Distiller
-    from tfx_loop.optimization.pruner.component import Pruner as Pruner
-    from tfx_loop.optimization.quantizer.component import Quantizer as Quantizer
-    from tfx_loop.optimization.variant_chooser.component import Variant as Variant
-    from tfx_loop.optimization.variant_chooser.component import VariantChooser as VariantChooser
-
-    __version__: str
 
 
 def __getattr__(name: str) -> Any:

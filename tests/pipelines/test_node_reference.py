@@ -1,22 +1,51 @@
 """docs/components.md is what the nodes declare, and its examples compile as they stand."""
 
+import subprocess
+import sys
+
 import pytest
+import time_limits
 from compiled_pipeline import compile_pipeline
-from documents import COMPONENTS
+from documents import COMPONENTS, ROOT
 
 import tfx_loop
-from tfx_loop.pipelines import node_reference
+from tfx_loop.pipelines.node_reference import page, stub
 
 pytestmark = pytest.mark.tensorflow
 
 
 def test_the_page_is_what_the_nodes_declare():
-    assert node_reference.render() == COMPONENTS, "Run `make docs-components`."
+    assert page.render() == COMPONENTS, "Run `make docs-components`."
+
+
+def test_editors_read_what_the_nodes_declare():
+    written = (ROOT / "components/__init__.pyi").read_text()
+    assert stub.render() == written, "Run `make docs-components`."
+
+
+def test_type_checkers_know_the_settings(tmp_path):
+    (tmp_path / "pipeline.py").write_text(
+        "from typing import Any\n"
+        "from tfx_loop import DriftMonitor\n"
+        "log: Any = None\n"
+        "DriftMonitor(prediction_log=log, reference_profile=log, fault_settings={'late': 1})\n"
+        "DriftMonitor(prediction_log=log, reference_profile=log, windw='2013')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", tmp_path / "pipeline.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=time_limits.seconds(120),
+        check=False,
+    )
+    (error,) = [line for line in done.stdout.splitlines() if " error: " in line]
+    assert 'pipeline.py:5: error: Unexpected keyword argument "windw" for "DriftMonitor"' in error
 
 
 def test_the_page_has_every_node_and_every_artifact():
-    named = {name for names in node_reference.THEMES.values() for name in names}
-    assert named | set(node_reference.ARTIFACTS) | {"Variant"} == set(tfx_loop.__all__)
+    named = {name for names in page.THEMES.values() for name in names}
+    assert named | set(page.ARTIFACTS) | {"Variant"} == set(tfx_loop.__all__)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +100,10 @@ def test_the_examples_compile_for_kubeflow_in_the_order_of_the_page(stock, tmp_p
     from tfx.dsl.components.base import base_node
 
     names, nodes = dict(stock), []
-    for example in node_reference.examples().values():
+    for example in page.examples().values():
         exec(example, names)
     for value in [*stock.values(), *names.values()]:
         if isinstance(value, base_node.BaseNode) and value not in nodes:
             nodes.append(value)
     tasks = compile_pipeline(tmp_path, nodes)["root"]["dag"]["tasks"]
-    assert set(node_reference.examples()) <= set(tasks)
+    assert set(page.examples()) <= set(tasks)

@@ -1,0 +1,1 @@
+"""References of the nodes, written from their declarations: a page, and types for editors."""
