@@ -3,6 +3,14 @@
 import copy
 from typing import Any
 
+from tfx_loop.contracts.drift_report import ComparedRows, DriftResult, DriftVerdict, FeatureDrift
+from tfx_loop.contracts.retrain_decision import (
+    DecisionEvidence,
+    DecisionRecord,
+    RetrainVerdict,
+    SavingState,
+)
+
 MONTHS = [f"2013-{month:02d}" for month in range(3, 13)]
 LOOP = [0.712, 0.701, 0.722, 0.719, 0.728, 0.731, 0.704, 0.726, 0.717, None]
 LEFT = [0.712, 0.701, 0.694, 0.699, 0.702, 0.697, 0.676, 0.690, 0.683, None]
@@ -43,41 +51,59 @@ def summary() -> dict[str, Any]:
     }
 
 
-def drift_reports() -> list[dict[str, Any]]:
+def drift_reports() -> list[DriftResult]:
     """Returns one drift report a window."""
     return [
-        {
-            "window": name,
-            "verdict": "DRIFT",
-            "features": [
-                {
-                    "feature": feature,
-                    "psi_corrected": _psi(feature, index),
-                    "drifted": _psi(feature, index) >= 0.1,
-                    "fault": "stuck_value" if (feature, index) == ("precip", 6) else None,
-                }
+        DriftResult(
+            verdict=DriftVerdict.DRIFT,
+            reason="features_drifted",
+            explanation="Some features drifted.",
+            window=name,
+            model_name="flights",
+            model_version=VERSIONS[index],
+            model_versions={VERSIONS[index]: 5400},
+            rows=ComparedRows(48_000, 5400),
+            features=tuple(
+                FeatureDrift(
+                    feature=feature,
+                    type="numeric",
+                    psi_corrected=_psi(feature, index),
+                    drifted=_psi(feature, index) >= 0.1,
+                    fault="stuck_value" if (feature, index) == ("precip", 6) else None,
+                )
                 for feature in FEATURES
-            ],
-        }
+            ),
+        )
         for index, name in enumerate(MONTHS)
     ]
 
 
-def decisions() -> list[dict[str, Any]]:
+def decisions() -> list[DecisionRecord]:
     """Returns one decision a window."""
     written = []
     for window, price, version in zip(summary()["windows"], PRICES, VERSIONS, strict=True):
+        saving = SavingState(accumulated=price or 0.0)
         written.append(
-            {
-                "window": window["window"],
-                "verdict": window["verdict"],
-                "reason": window["reason"],
-                "explanation": f"Retraining would save {price} of a window's loss; "
+            DecisionRecord(
+                verdict=RetrainVerdict(window["verdict"]),
+                reason=window["reason"],
+                explanation=f"Retraining would save {price} of a window's loss; "
                 "a training costs 0.02.",
-                "model_version": version,
-                "evidence": {"accumulated": price},
-                "settings": {"training_cost": 0.02},
-            }
+                policy_version="avoidable-loss/2",
+                model_name="flights",
+                model_version=version,
+                window=window["window"],
+                label_window="",
+                evidence=DecisionEvidence(
+                    avoidable_loss=None,
+                    accumulated=saving.accumulated,
+                    saving=saving,
+                    rows=5400,
+                    labelled_rows=5400,
+                    one_class=False,
+                ),
+                settings={"training_cost": 0.02},
+            )
         )
     return written
 

@@ -1,14 +1,16 @@
 """The results of a run: what was measured in each window, and the files that hold it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tfx_loop.core.storage import read_json, write_bytes, write_json
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
+from tfx_loop.contracts.retrain_decision import DecisionRecord, RetrainVerdict
+from tfx_loop.core.storage import write_bytes, write_json
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
@@ -30,8 +32,8 @@ class MonitoredWindow:
         version: The version that served it.
         served: Its labelled rows with the columns `score` (what was answered) and the label.
         rows: Rows that the server answered, labelled or not.
-        decision: Content of `retrain_decision.json`.
-        drift: Content of `drift_report.json`.
+        decision: What the decider wrote.
+        drift: What DriftMonitor wrote.
         verdict: What came of it: the decider's verdict, or the loop's where it held the decision.
         reason: Why.
     """
@@ -41,8 +43,8 @@ class MonitoredWindow:
     version: int
     served: pd.DataFrame
     rows: int
-    decision: dict[str, Any]
-    drift: dict[str, Any]
+    decision: DecisionRecord
+    drift: DriftResult
     verdict: str
     reason: str
 
@@ -71,16 +73,16 @@ def served_rows(
     return joined.rename(columns={output: "score"})
 
 
-def drift_report(settings: Settings, window: str) -> dict[str, Any]:
+def drift_report(settings: Settings, window: str) -> DriftResult:
     """Returns the newest drift report of a window."""
     root = Path(settings.pipeline.root)
     found = [
-        content
+        report
         for path in sorted(
-            root.glob("DriftMonitor/drift_report/*/drift_report.json"),
+            root.glob(f"DriftMonitor/drift_report/*/{DRIFT_REPORT.name}"),
             key=lambda path: int(path.parent.name),
         )
-        if (content := read_json(str(path)))["window"] == window
+        if (report := DRIFT_REPORT.load(path)).window == window
     ]
     return found[-1]
 
@@ -137,7 +139,11 @@ def write_results(
         summary,
         [monitored.drift for monitored in windows],
         [
-            {**monitored.decision, "verdict": monitored.verdict, "reason": monitored.reason}
+            replace(
+                monitored.decision,
+                verdict=RetrainVerdict(monitored.verdict),
+                reason=monitored.reason,
+            )
             for monitored in windows
         ],
         timings,
@@ -163,7 +169,7 @@ def _entry(
         "left_alone": policies.quality(labels, alone[known]),
         "every_window": policies.quality(labels, always[known]),
     }
-    loss = monitored.decision["evidence"].get("avoidable_loss") or {}
+    loss = monitored.decision.evidence.avoidable_loss
     return {
         "window": monitored.window.name,
         "rows": monitored.rows,
@@ -171,10 +177,8 @@ def _entry(
             metric: {policy: values[metric] for policy, values in measured.items()}
             for metric in METRICS
         },
-        "avoidable_loss": loss.get("relative"),
-        "drifted": list(
-            dict.fromkeys(f["feature"] for f in monitored.drift["features"] if f["drifted"])
-        ),
+        "avoidable_loss": loss.relative if loss else None,
+        "drifted": list(monitored.drift.drifted),
         "verdict": monitored.verdict,
         "reason": monitored.reason,
         "version": monitored.version,

@@ -17,8 +17,8 @@ import ml_metadata
 from ml_metadata.proto import metadata_store_pb2
 
 from tfx_loop.contracts.deployment_record import Deployment, read_record
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION
 from tfx_loop.core.errors import ConfigError, PipelineFailed
-from tfx_loop.core.storage import read_json
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
@@ -169,7 +169,7 @@ class Demo:
         monitored = self._read(window, version, settings, result)
         self._progress.say(
             f"{window.name}: {monitored.verdict} {monitored.reason}. "
-            f"{monitored.decision['explanation']}"
+            f"{monitored.decision.explanation}"
         )
         return monitored
 
@@ -205,7 +205,7 @@ class Demo:
             version=version,
             served=served[served[LABEL].notna()],
             rows=len(served),
-            decision=read_json(f"{result.decision.uri}/retrain_decision.json"),
+            decision=RETRAIN_DECISION.read(result.decision.uri),
             drift=drift_report(settings, window.name),
             verdict=AdmissionVerdict.HOLD.value if held else result.decision.verdict,
             reason=held.reason.value if held else result.decision.reason,

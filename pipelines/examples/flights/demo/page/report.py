@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
+from tfx_loop.contracts.retrain_decision import DecisionRecord
 from tfx_loop.presentation.heat_map import HeatCell
 
 POLICIES = ("loop", "left_alone", "every_window")
@@ -45,8 +47,8 @@ class WindowDecision:
     verdict: str
     reason: str
     explanation: str
-    model_version: int | None
-    accumulated: float | None
+    model_version: int
+    accumulated: float
     training_cost: float | None
 
 
@@ -67,8 +69,8 @@ class RunReport:
 
 def read_report(
     summary: Mapping[str, Any],
-    drift: Sequence[Mapping[str, Any]],
-    decisions: Sequence[Mapping[str, Any]],
+    drift: Sequence[DriftResult],
+    decisions: Sequence[DecisionRecord],
     timings: Iterable[tuple[str, float]],
     explanation: str,
 ) -> RunReport:
@@ -76,8 +78,8 @@ def read_report(
 
     Args:
         summary: The document `summary.json`.
-        drift: One `drift_report.json` per window.
-        decisions: One `retrain_decision.json` per window.
+        drift: DriftMonitor's result of each window.
+        decisions: What became of each window's decision.
         timings: Parts of the run and their seconds.
         explanation: What `loop explain` printed for the last version.
     """
@@ -90,7 +92,7 @@ def read_report(
             metric: _number(share)
             for metric, share in (summary.get("gain_recovered") or {}).items()
         },
-        drift={str(each["window"]): _cells(each.get("features") or ()) for each in drift},
+        drift={report.window: _cells(report.features) for report in drift},
         decisions=tuple(_decision(each) for each in decisions),
         timings=tuple((str(part), float(seconds)) for part, seconds in timings),
         explanation=explanation,
@@ -123,28 +125,25 @@ def _by_policy(values: Mapping[str, Any] | None) -> dict[str, float | None]:
     return {policy: _number((values or {}).get(policy)) for policy in POLICIES}
 
 
-def _cells(features: Iterable[Mapping[str, Any]]) -> dict[str, HeatCell]:
+def _cells(features: Iterable[FeatureDrift]) -> dict[str, HeatCell]:
     return {
-        str(each["feature"]): HeatCell(
-            psi=_number(each.get("psi_corrected")),
-            drifted=bool(each.get("drifted")),
-            fault=each.get("fault") or "",
+        feature.feature: HeatCell(
+            psi=feature.psi_corrected, drifted=feature.drifted, fault=feature.fault or ""
         )
-        for each in features
-        if not each.get("slice")
+        for feature in features
+        if not feature.slice
     }
 
 
-def _decision(document: Mapping[str, Any]) -> WindowDecision:
-    evidence = document.get("evidence") or {}
+def _decision(record: DecisionRecord) -> WindowDecision:
     return WindowDecision(
-        window=str(document["window"]),
-        verdict=str(document.get("verdict") or ""),
-        reason=str(document.get("reason") or ""),
-        explanation=str(document.get("explanation") or ""),
-        model_version=_whole(document.get("model_version")),
-        accumulated=_number(evidence.get("accumulated")),
-        training_cost=_number((document.get("settings") or {}).get("training_cost")),
+        window=record.window,
+        verdict=record.verdict.value,
+        reason=record.reason,
+        explanation=record.explanation,
+        model_version=record.model_version,
+        accumulated=record.evidence.accumulated,
+        training_cost=_number(record.settings.get("training_cost")),
     )
 
 

@@ -1,6 +1,7 @@
 """The page shows the numbers of the run, and nothing else."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from page_run import MONTHS, page_inputs
@@ -51,8 +52,10 @@ def test_text_from_outside_is_escaped() -> None:
     evil = '<script>alert("x")</script>'
     inputs["summary"]["windows"][0]["reason"] = evil
     inputs["summary"]["windows"][1]["drifted"] = [evil]
-    inputs["drift"][0]["features"][0]["feature"] = evil
-    inputs["decisions"][0]["explanation"] = evil
+    first, decision = inputs["drift"][0], inputs["decisions"][0]
+    odd = replace(first.features[0], feature=evil)
+    inputs["drift"][0] = replace(first, features=(odd, *first.features[1:]))
+    inputs["decisions"][0] = replace(decision, explanation=evil)
     inputs["timings"].append((evil, 1.0))
     inputs["explanation"] = evil
     assert "<script" not in render_page(read_report(**inputs))
@@ -83,7 +86,7 @@ def test_page_needs_no_network_and_stays_small() -> None:
 def test_drifted_cells_are_framed_and_faults_named() -> None:
     page = shown()
     inputs = page_inputs()["drift"]
-    drifted = sum(f["drifted"] and not f["fault"] for r in inputs for f in r["features"])
+    drifted = sum(f.drifted and not f.fault for r in inputs for f in r.features)
     in_legend = 1
     assert page.count('class="cell drifted"') == drifted + in_legend
     assert "precip, 2013-09: stuck value" in page
@@ -92,12 +95,18 @@ def test_drifted_cells_are_framed_and_faults_named() -> None:
 def test_the_map_is_of_all_rows_and_not_of_a_slice() -> None:
     drift = page_inputs()["drift"]
     sliced = [
-        {**report, "features": [*report["features"], *(
-            {**feature, "slice": "origin=JFK", "drifted": True, "psi_corrected": 9.9}
-            for feature in report["features"]
-        )]}
+        replace(
+            report,
+            features=(
+                *report.features,
+                *(
+                    replace(feature, slice="origin=JFK", drifted=True, psi_corrected=9.9)
+                    for feature in report.features
+                ),
+            ),
+        )
         for report in drift
-    ]  # fmt: skip
+    ]
     assert shown(drift=sliced) == shown()
 
 
