@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.common_schema import common_schema, conformed
 from tfx_loop.data.tables.tfrecord import read_records
-from tfx_loop.data.tables.unified import common_schema, conformed
 
 _SCAN_ROWS = 16_384
 # Of a batch: one that a file of sequences begins with may have none.

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tfx_loop.data.tables.common_schema import common_schema, conformed
 from tfx_loop.data.tables.opening import open_binary
-from tfx_loop.data.tables.unified import common_schema, conformed
 
 
 class ParquetFiles:

@@ -27,8 +27,8 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import is_remote
+from tfx_loop.data.tables.common_schema import common_schema, conformed
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.data.tables.unified import common_schema, conformed
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings

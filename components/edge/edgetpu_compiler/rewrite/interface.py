@@ -7,7 +7,7 @@ the same.
 
 from typing import Any
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers
+from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers
 
 _EIGHT_BIT = ("INT8", "UINT8")
 # int8 and uint8 of one scale differ by this in value and in zero point.

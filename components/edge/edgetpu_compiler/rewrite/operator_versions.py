@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers, option
+from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers, option
 from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
 
 

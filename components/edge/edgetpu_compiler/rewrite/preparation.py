@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers
+from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers
 from tfx_loop.edge.edgetpu_compiler.rewrite.interface import eight_bit_interface
 from tfx_loop.edge.edgetpu_compiler.rewrite.operator_versions import lower_versions
-from tfx_loop.edge.edgetpu_compiler.rewrite.replacing import (
+from tfx_loop.edge.edgetpu_compiler.rewrite.replacements import (
     replace_operations,
     separate_activations,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers
+from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus, OperatorStatus
-from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summarise
+from tfx_loop.edge.edgetpu_compiler.graph.compiled_packages import CompiledSummary, summarise
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement, judge, refusal

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.edge.edgetpu_compiler.graph.compiled import CompiledSummary, summarise
+from tfx_loop.edge.edgetpu_compiler.graph.compiled_packages import CompiledSummary, summarise
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 from tfx_loop.models.tflite.reading import read_model
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_loop.edge.edgetpu_compiler.rewrite.editing import TFLiteEditor, integers, option
+from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers, option
 from tfx_loop.models.tflite.schema import schema
 
 # Values of the schema's ActivationFunctionType that are operations of their own.
