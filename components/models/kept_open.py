@@ -26,7 +26,7 @@ def kept_predictor(
 
     TFLite files open in milliseconds and are not kept.
     """
-    state = _state(file)
+    state = state_of(file)
     if file.format is Format.TFLITE or state is None:
         return open_predictor(file, signature=signature, custom_objects=custom_objects)
     return _predictor(file, state, signature, tuple(custom_objects))
@@ -36,7 +36,7 @@ def kept_keras(file: ModelFile, custom_objects: Sequence[str] = ()) -> Any:
     """Returns the tf_keras model of a file; errors as of `load_keras`."""
     from tfx_loop.models.keras.model import load_keras
 
-    state = _state(file)
+    state = state_of(file)
     if state is None:
         return load_keras(file, custom_objects=custom_objects)
     return _keras(file, state, tuple(custom_objects))
@@ -60,8 +60,8 @@ def _keras(file: ModelFile, state: object, custom_objects: tuple[str, ...]) -> A
     return load_keras(file, custom_objects=custom_objects)
 
 
-def _state(file: ModelFile) -> tuple[tuple[str, int, int], ...] | None:
-    """Returns names, sizes and times of a model's files; None where it is too large to keep."""
+def state_of(file: ModelFile) -> tuple[tuple[str, int, int], ...] | None:
+    """Returns what tells a model from another at its path; None where it is too large to keep."""
     root = file.path
     found = []
     for path in sorted(root.rglob("*")) if root.is_dir() else [root]:

@@ -5,6 +5,8 @@ are files that it names. What the converter cannot do is a ModelError with the o
 that says why.
 """
 
+import copy
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +21,8 @@ from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.fitness_checks import check_convertible
-from tfx_loop.models.kept_open import kept_predictor
+from tfx_loop.models.formats import detect
+from tfx_loop.models.kept_open import kept_predictor, state_of
 from tfx_loop.models.rows.arrays import load_arrays
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.models.tflite.layers import computing_operators
@@ -195,9 +198,22 @@ def publish(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _converter(payload: Mapping[str, Any]) -> Any:
-    return tf.lite.TFLiteConverter.from_saved_model(
-        payload["saved_model"], signature_keys=[payload["signature"]]
-    )
+    """Returns a converter of its own settings; rungs in a row share the loaded SavedModel."""
+    folder, signature = payload["saved_model"], payload["signature"]
+    state = state_of(detect(folder))
+    found = _loaded(folder, signature, state) if state else _converter_of(folder, signature)
+    converter = copy.copy(found)
+    converter.target_spec = tf.lite.TargetSpec()  # The only setting that is changed in place.
+    return converter
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(folder: str, signature: str, state: object) -> Any:
+    return _converter_of(folder, signature)
+
+
+def _converter_of(folder: str, signature: str) -> Any:
+    return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
 
 
 def _take_and_give(converter: Any, io_type: IoType) -> None:
