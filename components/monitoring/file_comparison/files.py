@@ -1,7 +1,7 @@
 """Comparison of two files without a pipeline or a model: one file is the reference of the other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
     ABSENT_FEATURE,
     NOT_IN_REFERENCE,
     TYPE_CHANGED,
+    Fault,
 )
 from tfx_loop.monitoring.drift.data_faults.schema import BREACH, check_schema, read_schema
 from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
@@ -112,12 +113,8 @@ def compare_files(
     current = current.as_text(
         [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
     )
-    values = {name: KnownValues() for name in many_valued(plan.reference)}
-    before = _count_reference(reference, plan, values)
-    profile = _with_counts(plan.reference, before)
-    reader, unseen = CellReader(plan.cells, missing), {name: UnseenRows() for name in values}
-    now = _counted(looked_up(_rows(current, plan, reader), values, unseen), profile, reader)
-    floods = {name: unseen[name].fault(values[name], settings.fault_settings) for name in values}
+    sides = _count(reference, current, plan, settings)
+    profile, before, now = sides.profile, sides.before, sides.now
     findings = _not_in_plan(plan, current, settings)
     if schema is not None:
         findings += check_schema(current, schema, settings.ignore_features)
@@ -129,7 +126,7 @@ def compare_files(
         baseline=replace(before, reference=profile.digest()),
         sample=before.sample.answered() if multivariate else None,
         findings=findings,
-        faults={name: fault for name, fault in floods.items() if fault},
+        faults=sides.faults,
         sparse=False,
         sliced_by=by,
         seed=seed,
@@ -144,19 +141,45 @@ def compare_files(
         model_versions={},
         rows=judgement.rows,
         features=tuple(
-            _with_note(feature, profile, current, reader.tallies) for feature in judgement.features
+            _with_note(feature, profile, current, sides.tallies) for feature in judgement.features
         ),
         settings=settings.to_json(),
     )
     return Comparison(report, profile, now, settings)
 
 
-def _count_reference(
-    table: TableFile, plan: ComparisonPlan, values: Mapping[str, KnownValues]
-) -> WindowProfile:
-    """Counts the reference's rows, and takes the values of columns with many."""
+@dataclass(frozen=True)
+class _Sides:
+    """Both files, counted.
+
+    Attributes:
+        profile: The reference's, with the counts of all its rows.
+        before: The reference's counts by slice.
+        now: The current file's counts.
+        faults: By feature, what the current file's values showed beside its counts.
+        tallies: By column, cells of the current file that did not fit.
+    """
+
+    profile: FrozenProfile
+    before: WindowProfile
+    now: WindowProfile
+    faults: Mapping[str, Fault]
+    tallies: Mapping[str, CellTally]
+
+
+def _count(
+    reference: TableFile, current: TableFile, plan: ComparisonPlan, settings: DriftSettings
+) -> _Sides:
+    values = {name: KnownValues() for name in many_valued(plan.reference)}
     reader = CellReader(plan.cells, plan.missing)
-    return _counted(collected(_rows(table, plan, reader), values), plan.reference, reader)
+    before = _counted(collected(_rows(reference, plan, reader), values), plan.reference, reader)
+    profile = _with_counts(plan.reference, before)
+    unseen = {name: UnseenRows() for name in values}
+    reader = CellReader(plan.cells, plan.missing)
+    now = _counted(looked_up(_rows(current, plan, reader), values, unseen), profile, reader)
+    floods = {name: unseen[name].fault(values[name], settings.fault_settings) for name in values}
+    faults = {name: fault for name, fault in floods.items() if fault}
+    return _Sides(profile, before, now, faults, reader.tallies)
 
 
 def _counted(rows: Iterator[Any], reference: FrozenProfile, reader: CellReader) -> WindowProfile:

@@ -162,23 +162,8 @@ def measure_avoidable_loss(
     settings = settings or MeasureSettings()
     for rows in (champion.rows, kept.rows, newest):
         check_columns(champion.rows, rows, [*features, label])
-    if len(champion.rows) < 2 * _HELD_OUT:
-        raise DataError(
-            f"Expected a sample of at least {2 * _HELD_OUT} training rows, received "
-            f"{len(champion.rows)}."
-        )
-    if len(newest) < 2 * settings.blocks:
-        raise DataError(
-            f"Expected at least {2 * settings.blocks} labelled rows in the newest window, "
-            f"received {len(newest)}."
-        )
-    # Both sides keep one fraction of all the rows there were, so that more data is more here, too:
-    # what each would have in a training, scaled down until the larger fits max_rows.
-    half_newest = len(newest) // 2
-    whole_size = max(
-        len(champion.rows) / champion.fraction, len(kept.rows) / kept.fraction + half_newest
-    )
-    fraction = min(champion.fraction, kept.fraction, settings.max_rows / whole_size)
+    _check_rows(champion.rows, newest, settings)
+    fraction = _common_fraction(champion, kept, len(newest), settings.max_rows)
     # Equal runs of rows in order of time; even and odd ones are the two halves.
     block = np.arange(len(newest)) * settings.blocks // len(newest)
 
@@ -202,6 +187,31 @@ def measure_avoidable_loss(
         expected_loss_error=float(expected.std() / np.sqrt(max(1, len(expected)))),
         rows=len(newest),
     )
+
+
+def _check_rows(sample: pd.DataFrame, newest: pd.DataFrame, settings: MeasureSettings) -> None:
+    if len(sample) < 2 * _HELD_OUT:
+        raise DataError(
+            f"Expected a sample of at least {2 * _HELD_OUT} training rows, received {len(sample)}."
+        )
+    if len(newest) < 2 * settings.blocks:
+        raise DataError(
+            f"Expected at least {2 * settings.blocks} labelled rows in the newest window, "
+            f"received {len(newest)}."
+        )
+
+
+def _common_fraction(
+    champion: LabelledSample, kept: LabelledSample, newest_rows: int, max_rows: int
+) -> float:
+    """Returns which fraction of all the rows there were both sides keep.
+
+    One for both, so that more data is more here, too: what each would have in a training, scaled
+    down until the larger fits. A challenger learns from one half of the newest window.
+    """
+    champion_rows = len(champion.rows) / champion.fraction
+    kept_rows = len(kept.rows) / kept.fraction + newest_rows // 2
+    return min(champion.fraction, kept.fraction, max_rows / max(champion_rows, kept_rows))
 
 
 def column_faults(

@@ -140,6 +140,7 @@ def find_skew(
     report = replace(report, rows=len(same.training), repeated_rows=same.repeated)
     if report.rows < settings.min_rows:
         return _too_few(report, training_keys, served_keys, settings.min_rows)
+    ours, theirs = pa.array(same.training), pa.array(same.served)
     features = {
         name: column
         for name, column in _features(served.column_names).items()
@@ -147,27 +148,41 @@ def find_skew(
     }
     hidden = {*keys, *settings.ignore_features}
     left, right = {*training.column_names, *unseen} - hidden, set(features) - hidden
-    ours, theirs = pa.array(same.training), pa.array(same.served)
-    named = training_keys.take(ours)
-    found = {
-        name: compare(
-            name,
-            training[name].take(ours),
-            served[features[name]].take(theirs),
-            settings.tolerated,
-            lambda place: _row(named, place),
-        )
-        for name in sorted((left & right) - {*unseen})
-    }
-    compared = [feature for feature in found.values() if feature]
+    rows = training_keys.take(ours)
+    compared = _compared(
+        {
+            name: (training[name].take(ours), served[features[name]].take(theirs))
+            for name in sorted((left & right) - {*unseen})
+        },
+        settings.tolerated,
+        rows,
+    )
     report = replace(
         report,
-        features=tuple(sorted(compared, key=lambda f: (not f.reason, -f.differing, f.feature))),
+        features=compared,
         absent_in_serving=tuple(sorted(left - right)),
         absent_in_training=tuple(sorted(right - left)),
         not_compared=tuple(sorted((left & right) - {feature.feature for feature in compared})),
     )
     return _judged(report)
+
+
+def _compared(
+    sides: Mapping[str, tuple[Any, Any]], tolerated: float, rows: Any
+) -> tuple[FeatureSkew, ...]:
+    """Compares the columns of both sides, the same rows in the same order; the worst first.
+
+    Args:
+        sides: Training's and serving's column by feature.
+        tolerated: Share of the rows that may differ.
+        rows: The keys of the rows, for examples.
+    """
+    found = [
+        compare(name, *columns, tolerated, lambda place: _row(rows, place))
+        for name, columns in sides.items()
+    ]
+    comparable = [feature for feature in found if feature]
+    return tuple(sorted(comparable, key=lambda f: (not f.reason, -f.differing, f.feature)))
 
 
 def log_columns(names: Sequence[str], keys: Mapping[str, str]) -> list[str]:
