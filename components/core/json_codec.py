@@ -86,7 +86,7 @@ def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> A
 def _object(value: Any) -> dict[str, Any]:
     kind: Any = type(value)
     stand_ins, found = _stand_ins(kind), {}
-    for key, name in _keys(kind).items():
+    for key, name in json_keys(kind).items():
         held = getattr(value, name)
         content = stand_ins[name] if held is None and name in stand_ins else to_json(held)
         if content is not LEFT_OUT:
@@ -95,7 +95,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _union(options: tuple[Any, ...], content: Any, where: str, strict: bool) -> Any:
-    """An optional value, or one of several scalars."""
+    """An optional value, one of several scalars, or the dataclass whose keys are there."""
     if content is None and type(None) in options:
         return None
     others = [option for option in options if option is not type(None)]
@@ -103,6 +103,10 @@ def _union(options: tuple[Any, ...], content: Any, where: str, strict: bool) -> 
         return from_json(others[0], content, where, strict=strict)
     if type(content) in others:
         return content
+    for option in others:
+        required = _required(option)
+        if required is not None and isinstance(content, dict) and required <= set(content):
+            return from_json(option, content, where, strict=strict)
     names = " or ".join(option.__name__ for option in others)
     raise DataError(f"Expected {names} in {where}, received {content!r}.")
 
@@ -138,7 +142,7 @@ def _key(kind: Any, key: str, where: str) -> Any:
 
 def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
     _checked(content, dict, where)
-    hints, keys = _hints(kind), {name: key for key, name in _keys(kind).items()}
+    hints, keys = _hints(kind), {name: key for key, name in json_keys(kind).items()}
     if strict and (unknown := [key for key in content if key not in keys.values()]):
         raise DataError(
             f"Expected {', '.join(keys.values())} in {where}, received {unknown[0]!r}."
@@ -161,10 +165,24 @@ def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
 
 
 @functools.cache
-def _keys(kind: type[Any]) -> Mapping[str, str]:
+def json_keys(kind: Any) -> Mapping[str, str]:
     """Returns the attribute behind each JSON key, in the order in which they are written."""
     own: Mapping[str, str] | None = getattr(kind, "JSON_KEYS", None)
     return own or {part.name: part.name for part in dataclasses.fields(kind)}
+
+
+@functools.cache
+def _required(kind: Any) -> frozenset[str] | None:
+    """Returns the keys of fields without a default; None for what is no dataclass."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    names = {
+        part.name
+        for part in dataclasses.fields(kind)
+        if part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING
+    }
+    keys: Mapping[str, str] = json_keys(typing.cast(Any, kind))
+    return frozenset(key for key, name in keys.items() if name in names)
 
 
 @functools.cache

@@ -8,11 +8,11 @@ know are left out, so that a newer writer may add some; a field that older files
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError, LoopError
-from tfx_loop.core.json_codec import from_json, to_json
+from tfx_loop.core.json_codec import from_json, json_keys, to_json
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ class JsonFile(Generic[T]):
         remedy: What to do about a file that cannot be read; a sentence.
         version: Its `schema_version`, raised when a key changes its meaning; None for a file that
             carries none.
+        whole: Every key must be there, also those of fields with a default: for a file that no
+            release wrote without.
     """
 
     name: str
@@ -37,6 +39,7 @@ class JsonFile(Generic[T]):
     title: str
     remedy: str
     version: int | None = 1
+    whole: bool = False
 
     def content(self, value: T) -> dict[str, Any]:
         """Returns the JSON object of a value, its version first; NaN becomes None."""
@@ -56,6 +59,10 @@ class JsonFile(Generic[T]):
                 f"Expected {self.title} of {VERSION} {self.version} in {place}, received "
                 f"{found!r}. {self.remedy}"
             )
+        keys: Any = json_keys(cast(Any, self.kind)) if self.whole else ()
+        lacking = [key for key in keys if key not in content]
+        if lacking:
+            raise DataError(f"Expected the field {lacking[0]!r} in {place}. {self.remedy}")
         try:
             value: T = from_json(self.kind, content, place)
         except LoopError as error:

@@ -4,13 +4,12 @@ Imports and Beam are paid for once. The loop may be killed with the pipeline: th
 Metadata then names a dead owner, and the next start resumes the run under its id.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 from tfx_loop.contracts.deployment_record import Deployment, read_record
-from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
+from tfx_loop.monitoring.profile.profile_files import load_profile
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.calendar import Calendar, MonitoringWindow
@@ -91,11 +90,8 @@ class MonitoringLauncher(LocalLauncher):
         # Labels are one window late: when a window ends, those of the window before have come.
         label_window = self._calendar.window_of_span(window.span - 1)
         champion = self._champion()
-        profile = storage.read_json(
-            os.path.join(champion.reference_profile_uri, "reference_profile.json")
-        )
-        # Only rows after the champion's training data say what a retraining would gain.
-        trained_until = self._calendar.window_of_span(max(profile["spans"])).end_ms
+        profile = load_profile(champion.reference_profile_uri)
+        trained_until = self._calendar.window_of_span(max(profile.spans)).end_ms
         spans = self._training_spans(label_window.span)
         previous = latest_decision(self._store, request.model_name, before=request.window)
         before = evidence_uris(self._store, previous.artifact_id) if previous else {}

@@ -1,6 +1,5 @@
 """Writes what RetrainDecider reads: a drift report, a reference profile and a labelled log."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,10 @@ from tfx_loop.contracts.drift_report import (
     FeatureDrift,
 )
 from tfx_loop.monitoring.profile.reference import (
-    PROFILE_FILE,
+    REFERENCE_PROFILE,
     SAMPLE_FILE,
     FrozenProfile,
     SampleInfo,
-    to_json,
 )
 
 DAY_MS = 86_400_000
@@ -54,7 +52,7 @@ def write_profile(folder: Path, rows: pd.DataFrame, fraction: float = 1.0) -> Pa
         label="late",
         ignored=("late", "event_time_ms"),
     )
-    (folder / PROFILE_FILE).write_text(json.dumps(to_json(profile)))
+    REFERENCE_PROFILE.write(profile, folder)
     rows.to_parquet(folder / SAMPLE_FILE, index=False)
     return folder
 

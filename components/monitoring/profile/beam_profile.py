@@ -17,11 +17,10 @@ from apache_beam.metrics import Metrics
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.monitoring.profile import reference as reference_files
 from tfx_loop.monitoring.profile.distinct_rows import distinct, parts
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
-from tfx_loop.monitoring.profile.reference import FrozenProfile
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, FrozenProfile
 from tfx_loop.monitoring.profile.window_json import from_bytes, to_bytes
 from tfx_loop.monitoring.profile.window_profile import WindowProfile, empty, merge
 
@@ -102,7 +101,7 @@ class ProfileBatches(beam.DoFn):
         self._rows = Metrics.counter("profile", "rows")
 
     def setup(self) -> None:
-        self._profiler = Profiler(reference_files.from_json(self._reference), self._layout)
+        self._profiler = Profiler(REFERENCE_PROFILE.value(self._reference), self._layout)
 
     def process(self, batch: Any) -> Iterator[tuple[Key, WindowProfile]]:
         assert self._profiler is not None
@@ -169,7 +168,7 @@ class ProfileWindow(beam.PTransform):
                 | "Together" >> beam.GroupByKey()
                 | "EachOnce" >> beam.ParDo(_Distinct(layout)).with_output_types(pa.RecordBatch)
             )
-        content = reference_files.to_json(self._reference)
+        content = REFERENCE_PROFILE.content(self._reference)
         return (
             batches
             | "Profile"

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes, read_json, write_bytes, write_json
+from tfx_loop.core.storage import read_bytes, write_bytes, write_json
 from tfx_loop.data.tables.opening import is_file
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.monitoring.profile import reference as reference_json
-from tfx_loop.monitoring.profile.reference import SAMPLE_FILE, FrozenProfile
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, SAMPLE_FILE, FrozenProfile
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
 from tfx_loop.monitoring.profile.window_json import PROFILE_FILE, from_bytes, to_bytes, to_json
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
@@ -61,13 +60,12 @@ def load(folder: str, name: str = PACKED_FILE) -> WindowProfile:
 
 def is_reference(folder: str) -> bool:
     """Says whether a path is a ReferenceProfile artifact's folder."""
-    return is_file(os.path.join(folder, reference_json.PROFILE_FILE))
+    return is_file(REFERENCE_PROFILE.path(folder))
 
 
 def save_reference(reference: StoredReference, folder: str) -> None:
     """Writes a reference with its sample below a folder."""
-    content = reference_json.to_json(reference.profile)
-    write_json(os.path.join(folder, reference_json.PROFILE_FILE), content)
+    REFERENCE_PROFILE.write(reference.profile, folder)
     sink = pa.BufferOutputStream()
     pq.write_table(reference.sample, sink)
     write_bytes(os.path.join(folder, SAMPLE_FILE), bytes(sink.getvalue().to_pybytes()))
@@ -90,14 +88,13 @@ def load_profile(folder: str) -> FrozenProfile:
     Raises:
         DataError: It is not there, of another schema version, or not whole.
     """
-    path = os.path.join(folder, reference_json.PROFILE_FILE)
-    try:
-        return reference_json.from_json(read_json(path))
-    except FileNotFoundError as error:
+    profile = REFERENCE_PROFILE.find(folder)
+    if profile is None:
         raise DataError(
-            f"Expected a reference profile at {path}, found none. Name the folder of an artifact "
-            "of ReferenceProfiler."
-        ) from error
+            f"Expected a reference profile at {REFERENCE_PROFILE.path(folder)}, found none. Name "
+            "the folder of an artifact of ReferenceProfiler."
+        )
+    return profile
 
 
 def load_sample(folder: str) -> Any:

@@ -3,16 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, NumericBins
+from tfx_loop.core.json_file import JsonFile
+from tfx_loop.monitoring.profile.bins import Bins, BinSettings
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 
-SCHEMA_VERSION = 2
-PROFILE_FILE = "reference_profile.json"
 SAMPLE_FILE = "training_sample.parquet"
 
 
@@ -37,6 +36,11 @@ class FeatureProfile:
         aspect: What of the column is counted: "" for its values, else as in derived_columns.py.
         kind: What the column holds: `type`, or TEXT or MULTIVALENT.
     """
+
+    JSON_KEYS: ClassVar = {
+        "feature": "name",
+        **{name: name for name in ("type", "kind", "aspect", "bins", "counts", "moments")},
+    }
 
     name: str
     type: FeatureType
@@ -65,6 +69,8 @@ class FeatureProfile:
 class SkippedColumn:
     """A column that has no profile, and why (`no_values`)."""
 
+    JSON_KEYS: ClassVar = {"feature": "name", "reason": "reason"}
+
     name: str
     reason: str
 
@@ -90,13 +96,14 @@ class FrozenProfile:
 
     Attributes:
         rows_total: Training rows.
-        features: Profiles in order of name.
-        sample: What the training sample beside this profile holds.
+        spans: Spans of the data that the rows came from, rising.
         label: Name of the label column; empty when there is none.
         positive_rate: Share of ones among the labels; None when they are not 0 and 1.
-        spans: Spans of the data that the rows came from, rising.
+        sample: What the training sample beside this profile holds.
+        settings: How features were binned.
         ignored: Columns that are no features: the label, the calendar, what the user named.
         skipped: Columns that could not be profiled.
+        features: Profiles in order of name.
         score: The model's score on its training rows over 200 bins, when it was given.
         score_positives: Rows with label 1 in each bin of `score`, for the isotonic map that
             estimates quality without labels; empty where the scored rows had no label of 0 and 1.
@@ -104,25 +111,28 @@ class FrozenProfile:
             importance on held-out rows, in units of `importance_metric`.
         importance_metric: `log_loss` where there are labels, else `score_change`.
         slices: Training rows by value for each column that windows are sliced by.
-        settings: How features were binned.
     """
 
     rows_total: int
-    features: tuple[FeatureProfile, ...]
-    sample: SampleInfo
+    spans: tuple[int, ...] = ()
     label: str = ""
     positive_rate: float | None = None
-    spans: tuple[int, ...] = ()
+    sample: SampleInfo
+    settings: BinSettings = field(default_factory=BinSettings)
     ignored: tuple[str, ...] = ()
     skipped: tuple[SkippedColumn, ...] = ()
+    features: tuple[FeatureProfile, ...]
     score: FeatureProfile | None = None
     score_positives: tuple[int, ...] = ()
     importances: Mapping[str, float] = field(default_factory=dict)
     importance_metric: str = ""
     slices: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    settings: BinSettings = field(default_factory=BinSettings)
 
     def __post_init__(self) -> None:
+        # In order of name, so that equal profiles are written as equal files.
+        slices = {name: dict(sorted(rows.items())) for name, rows in sorted(self.slices.items())}
+        object.__setattr__(self, "importances", dict(sorted(self.importances.items())))
+        object.__setattr__(self, "slices", slices)
         names = [profile.name for profile in self.features]
         if len(set(names)) != len(names):
             raise DataError(f"Expected each feature once, received {sorted(names)}. Rename one.")
@@ -149,104 +159,15 @@ class FrozenProfile:
 
     def digest(self) -> str:
         """Returns `sha256:…` of the profile's content, which names this reference."""
-        text = json.dumps(to_json(self), sort_keys=True)
+        text = json.dumps(REFERENCE_PROFILE.content(self), sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def to_json(profile: FrozenProfile) -> dict[str, Any]:
-    """Returns the content of `reference_profile.json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rows_total": profile.rows_total,
-        "spans": list(profile.spans),
-        "label": profile.label,
-        "positive_rate": profile.positive_rate,
-        "sample": asdict(profile.sample),
-        "settings": asdict(profile.settings),
-        "ignored": list(profile.ignored),
-        "skipped": [
-            {"feature": skipped.name, "reason": skipped.reason} for skipped in profile.skipped
-        ],
-        "features": [_feature_to_json(feature) for feature in profile.features],
-        "score": _feature_to_json(profile.score) if profile.score else None,
-        "score_positives": list(profile.score_positives),
-        "importances": dict(sorted(profile.importances.items())),
-        "importance_metric": profile.importance_metric,
-        "slices": {
-            name: dict(sorted(values.items())) for name, values in sorted(profile.slices.items())
-        },
-    }
-
-
-def from_json(content: dict[str, Any]) -> FrozenProfile:
-    """Returns the profile that `to_json` wrote.
-
-    Raises:
-        DataError: The content is of another schema version, or not a whole profile.
-    """
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"Expected a reference profile of schema version {SCHEMA_VERSION}, received "
-            f"{version!r}. Run ReferenceProfiler of this release on the model's training data."
-        )
-    try:
-        return FrozenProfile(
-            rows_total=int(content["rows_total"]),
-            features=tuple(_feature_from_json(entry) for entry in content["features"]),
-            sample=SampleInfo(**content["sample"]),
-            label=content["label"],
-            positive_rate=content["positive_rate"],
-            spans=tuple(int(span) for span in content["spans"]),
-            ignored=tuple(content["ignored"]),
-            skipped=tuple(SkippedColumn(e["feature"], e["reason"]) for e in content["skipped"]),
-            score=_feature_from_json(content["score"]) if content["score"] else None,
-            score_positives=tuple(int(rows) for rows in content["score_positives"]),
-            importances={name: float(value) for name, value in content["importances"].items()},
-            importance_metric=content["importance_metric"],
-            slices={name: dict(values) for name, values in content["slices"].items()},
-            settings=BinSettings(**content["settings"]),
-        )
-    except DataError:
-        raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"Expected a whole reference profile, received one without or with a wrong "
-            f"{error}. Make the profile again."
-        ) from error
-
-
-def _feature_to_json(feature: FeatureProfile) -> dict[str, Any]:
-    bins = feature.bins
-    counts = asdict(feature.counts)
-    counts["bins"] = list(feature.counts.bins)
-    return {
-        "feature": feature.name,
-        "type": feature.type.value,
-        "kind": (feature.kind or feature.type).value,
-        "aspect": feature.aspect,
-        "bins": {"edges": list(bins.edges), "low": bins.low, "high": bins.high}
-        if isinstance(bins, NumericBins)
-        else {"categories": list(bins.categories)},
-        "counts": counts,
-        "moments": asdict(feature.moments) if feature.moments else None,
-    }
-
-
-def _feature_from_json(entry: dict[str, Any]) -> FeatureProfile:
-    frozen = entry["bins"]
-    bins: Bins = (
-        CategoryBins(tuple(frozen["categories"]))
-        if "categories" in frozen
-        else NumericBins(tuple(frozen["edges"]), frozen["low"], frozen["high"])
-    )
-    counts = entry["counts"]
-    return FeatureProfile(
-        name=entry["feature"],
-        type=FeatureType(entry["type"]),
-        bins=bins,
-        counts=ColumnCounts(**{**counts, "bins": tuple(counts["bins"])}),
-        moments=Moments(**entry["moments"]) if entry["moments"] else None,
-        aspect=entry["aspect"],
-        kind=FeatureType(entry["kind"]),
-    )
+REFERENCE_PROFILE = JsonFile(
+    name="reference_profile.json",
+    kind=FrozenProfile,
+    title="a reference profile",
+    remedy="Run ReferenceProfiler of this release on the model's training data.",
+    version=2,
+    whole=True,
+)

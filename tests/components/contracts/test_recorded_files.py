@@ -22,6 +22,7 @@ from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.contracts.variant_note import VARIANT_NOTE
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
 from tfx_loop.monitoring.quality_monitor.error_stream import SEQUENTIAL_STATE
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -34,6 +35,7 @@ FILES = {
         EDGETPU_REPORT,
         OPTIMIZATION_REPORT,
         QUALITY_REPORT,
+        REFERENCE_PROFILE,
         LOG_WINDOW,
         RETRAIN_DECISION,
         ROLLOUT_POINTER,
@@ -74,7 +76,9 @@ def test_another_version_is_refused_in_one_line(case, version):
     with pytest.raises(DataError) as raised:
         file_of(case).value({**content, "schema_version": version}, "here")
     message = str(raised.value)
-    assert message.startswith(f"Expected {file_of(case).title} of schema_version 1 in here")
+    assert message.startswith(
+        f"Expected {file_of(case).title} of schema_version {file_of(case).version} in here"
+    )
     assert message.endswith(file_of(case).remedy)
     assert "\n" not in message
 

@@ -13,6 +13,7 @@ from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile import profile_files, reference
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
 from tfx_loop.monitoring.profile.window_json import to_bytes
 from tfx_loop.pipelines.cli import main
@@ -30,7 +31,7 @@ def trained(folder, seed=0):
     table = pa.table(rows(seed, count=5_000))
     profile, sample = build(table, ProfileRequest())
     folder.mkdir()
-    (folder / reference.PROFILE_FILE).write_text(json.dumps(reference.to_json(profile)))
+    REFERENCE_PROFILE.write(profile, folder)
     (folder / COUNTS_FILE).write_bytes(to_bytes(training_counts(table, profile)))
     pq.write_table(sample, folder / reference.SAMPLE_FILE)
     return profile

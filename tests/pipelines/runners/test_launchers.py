@@ -12,7 +12,7 @@ from tfx_loop.contracts.deployment_record import (
     DeploymentState,
 )
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.core.storage import write_json
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, FrozenProfile, SampleInfo
 from tfx_loop.pipelines.control.launcher import LaunchRequest
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.settings import flights_settings
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture
 def settings(tmp_path):
     settings = flights_settings(tmp_path, "http://127.0.0.1:1")
-    write_json(str(tmp_path / "profile" / "reference_profile.json"), {"spans": [1, 2]})
+    sample = SampleInfo(rows=0, fraction=1.0, seed=0)
+    profile = FrozenProfile(rows_total=0, features=(), sample=sample, spans=(1, 2))
+    REFERENCE_PROFILE.write(profile, tmp_path / "profile")
     record = DeploymentRecord("flights")
     for version, state in (
         (1, DeploymentState.STABLE),

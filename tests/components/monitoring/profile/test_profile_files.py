@@ -5,7 +5,7 @@ import pytest
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
-from tfx_loop.monitoring.profile.reference import PROFILE_FILE, SAMPLE_FILE
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, SAMPLE_FILE
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
 
 
@@ -32,7 +32,7 @@ def test_a_folder_is_a_reference_once_it_has_a_profile(reference, tmp_path):
     assert profile_files.is_reference(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", [SAMPLE_FILE, PROFILE_FILE, COUNTS_FILE])
+@pytest.mark.parametrize("name", [SAMPLE_FILE, REFERENCE_PROFILE.name, COUNTS_FILE])
 def test_a_file_that_is_cut_off_is_a_clear_error(reference, tmp_path, name):
     profile_files.save_reference(reference, str(tmp_path))
     content = (tmp_path / name).read_bytes()

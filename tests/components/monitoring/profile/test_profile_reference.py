@@ -9,7 +9,7 @@ import pytest
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.columns import FeatureType
-from tfx_loop.monitoring.profile.reference import from_json, to_json
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
 
 REQUEST = ProfileRequest(label="late", ignore_features=("month",), score="score", sample_rows=100)
 
@@ -81,8 +81,8 @@ def test_given_spans_win_over_the_column(table):
 
 def test_json_round_trip(table):
     profile, _ = build(table, REQUEST)
-    text = json.dumps(to_json(profile), allow_nan=False)
-    again = from_json(json.loads(text))
+    text = json.dumps(REFERENCE_PROFILE.content(profile), allow_nan=False)
+    again = REFERENCE_PROFILE.value(json.loads(text))
     assert again == profile
     assert again.digest() == profile.digest()
 
@@ -97,24 +97,24 @@ def test_profile_does_not_depend_on_the_order_of_rows(table):
 
 @pytest.mark.parametrize("version", [0, 1, 3, None, "2"])
 def test_another_schema_version_is_refused(table, version):
-    content = {**to_json(build(table, REQUEST)[0]), "schema_version": version}
-    with pytest.raises(DataError, match="schema version 2, received"):
-        from_json(content)
+    content = {**REFERENCE_PROFILE.content(build(table, REQUEST)[0]), "schema_version": version}
+    with pytest.raises(DataError, match=r"schema_version 2 in .*, received"):
+        REFERENCE_PROFILE.value(content)
 
 
 @pytest.mark.parametrize("key", ["rows_total", "features", "sample", "skipped", "settings"])
 def test_a_profile_that_lacks_a_part_is_refused(table, key):
-    content = to_json(build(table, REQUEST)[0])
+    content = REFERENCE_PROFILE.content(build(table, REQUEST)[0])
     del content[key]
     with pytest.raises(DataError, match=key):
-        from_json(content)
+        REFERENCE_PROFILE.value(content)
 
 
 def test_tampered_counts_are_refused(table):
-    content = to_json(build(table, REQUEST)[0])
+    content = REFERENCE_PROFILE.content(build(table, REQUEST)[0])
     content["features"][0]["counts"]["bins"][0] += 1
     with pytest.raises(DataError, match="lost or counted twice"):
-        from_json(content)
+        REFERENCE_PROFILE.value(content)
 
 
 def test_no_rows_is_an_error():

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
+from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
@@ -124,8 +125,6 @@ def test_a_slice_feature_that_is_missing_in_a_row_does_not_fail_the_window(tmp_p
 def profile_artifact(folder, seed=2):
     """A profile whose held-out scores mean what they say."""
     from tfx_loop.core.artifacts import ReferenceProfile
-    from tfx_loop.core.storage import write_json
-    from tfx_loop.monitoring.profile import reference
     from tfx_loop.monitoring.profile.build import ProfileRequest, build
 
     random = np.random.default_rng(seed)
@@ -139,7 +138,7 @@ def profile_artifact(folder, seed=2):
     )
     artifact = ReferenceProfile()
     artifact.uri = str(folder / "profile")
-    write_json(str(folder / "profile" / reference.PROFILE_FILE), reference.to_json(profile))
+    REFERENCE_PROFILE.write(profile, folder / "profile")
     return artifact
 
 
