@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tfx_loop.presentation.svg import LEFT, RIGHT, WIDTH, Columns, drawing, tag, text, tooltip
+from tfx_loop.presentation.svg import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Columns,
+    drawing,
+    shortened,
+    tag,
+    text,
+    tooltip,
+)
 
 ROW = 25
 FOOT = 34
@@ -74,7 +84,7 @@ def heat_map(columns: Sequence[HeatColumn], label: str) -> str:
         ),
         *(
             text(
-                _cut(feature, _LONGEST),
+                shortened(feature, _LONGEST),
                 LEFT - 12,
                 head + ROW * row + 17,
                 "feature",
@@ -142,9 +152,9 @@ def _below(places: Columns, index: int, name: str, y: float) -> str:
     x = places.centre(index)
     if places.step >= _TURNED_BELOW:
         fits = max(6, int(places.step / 7))
-        return text(_cut(name, fits), x, y, "tick", text_anchor="middle")
+        return text(shortened(name, fits), x, y, "tick", text_anchor="middle")
     turn = f"rotate(-40 {x:.1f} {y:.1f})"
-    return text(_cut(name, _LONGEST), x + 3, y - 4, "tick", text_anchor="end", transform=turn)
+    return text(shortened(name, _LONGEST), x + 3, y - 4, "tick", text_anchor="end", transform=turn)
 
 
 def _legend(y: float, hidden: int) -> list[str]:
@@ -161,7 +171,3 @@ def _legend(y: float, hidden: int) -> list[str]:
     if hidden:
         drawn.append(text(f"and {hidden} features more", WIDTH - RIGHT + 10, y + 12, "side faint"))
     return drawn
-
-
-def _cut(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"

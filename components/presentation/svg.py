@@ -28,6 +28,11 @@ def text(content: str, x: float, y: float, class_: str = "", **attributes: objec
     return tag("text", escape(content), x=x, y=y, class_=class_ or None, **attributes)
 
 
+def shortened(name: str, most: int) -> str:
+    """Returns a name of at most `most` letters, an ellipsis in place of its end."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def tooltip(content: str) -> str:
     """Returns what a browser shows when the pointer rests on the element around it."""
     return tag("title", escape(content))

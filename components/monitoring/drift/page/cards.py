@@ -5,7 +5,7 @@ from html import escape
 
 from tfx_loop.contracts.drift_report import NUMBERS, OTHER, FeatureDrift, Shape
 from tfx_loop.monitoring.drift.page import formatting
-from tfx_loop.presentation.svg import Scale, tag, text, tooltip
+from tfx_loop.presentation.svg import Scale, shortened, tag, text, tooltip
 
 WIDTH, HEIGHT = 330, 150
 TOP, BOTTOM = 10, 128
@@ -157,7 +157,7 @@ def _categories(shape: Shape) -> list[str]:
     for place, name in enumerate(shape.names):
         then, now = shape.reference[place], shape.current[place]
         y = 2 + place * step
-        shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        shown = shortened(name, _LONGEST_NAME)
         middle = y + thick + 4
         drawn.append(
             tag(

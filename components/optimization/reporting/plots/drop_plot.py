@@ -4,12 +4,23 @@ from collections.abc import Sequence
 
 from tfx_loop.contracts.optimization_report import OptimizationResult, SliceResult, SliceStatus
 from tfx_loop.optimization.reporting import formatting
-from tfx_loop.presentation.svg import WIDTH, Scale, decimals, drawing, tag, text, ticks, tooltip
+from tfx_loop.presentation.svg import (
+    WIDTH,
+    Scale,
+    decimals,
+    drawing,
+    shortened,
+    tag,
+    text,
+    ticks,
+    tooltip,
+)
 
 _ROW, _TOP = 30, 46
 _LEFT, _RIGHT = 300, 200
 _CLASSES = {SliceStatus.WITHIN: "chosen", SliceStatus.OVER: "over"}
 MOST = 30
+_LONGEST = 30
 
 
 def drop_plot(report: OptimizationResult) -> str:
@@ -79,7 +90,7 @@ def _line(item: SliceResult, scale: Scale, top: float) -> list[str]:
         limit = tag("line", x1=at, x2=at, y1=top, y2=top + _ROW, class_="limit")
     style = "label" if item.slice == "overall" else "feature"
     return [
-        text(_shortened(item.slice), 0, middle + 4, style),
+        text(shortened(item.slice, _LONGEST), 0, middle + 4, style),
         text(f"{item.rows:,} rows", _LEFT - 24, middle + 4, "tick", text_anchor="end"),
         limit,
         tag(
@@ -96,7 +107,3 @@ def _line(item: SliceResult, scale: Scale, top: float) -> list[str]:
             "side",
         ),
     ]
-
-
-def _shortened(name: str, most: int = 30) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"

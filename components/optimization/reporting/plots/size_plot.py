@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tfx_loop.contracts.optimization_report import OptimizationResult, Rung, RungStatus
 from tfx_loop.optimization.reporting import formatting
-from tfx_loop.presentation.svg import WIDTH, Scale, decimals, drawing, tag, text, ticks, tooltip
+from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, ticks, tooltip, value_grid
 
 _TOP, _BOTTOM, _HEIGHT = 26, 330, 388
 _LEFT, _RIGHT = 84, 40
@@ -115,13 +115,10 @@ def _metric_scale(
 def _axes(
     x: Scale, y: Scale, x_ticks: Sequence[float], y_ticks: Sequence[float], name: str
 ) -> list[str]:
-    places = decimals(y_ticks)
-    shown = [text(name, _LEFT, _TOP - 14, "axis-title", text_anchor="start")]
-    for value in y_ticks:
-        at = y(value)
-        shown.append(tag("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="grid"))
-        label = f"{value:.{places}f}"
-        shown.append(text(label, _LEFT - 10, at + 4, "tick", text_anchor="end"))
+    shown = [
+        text(name, _LEFT, _TOP - 14, "axis-title", text_anchor="start"),
+        *value_grid(y_ticks, y, _LEFT, WIDTH - _RIGHT),
+    ]
     for value in x_ticks:
         label = "0" if not value else formatting.size_text(value)
         shown.append(text(label, x(value), _BOTTOM + 22, "tick", text_anchor="middle"))
