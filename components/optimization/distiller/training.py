@@ -74,9 +74,9 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
     lesson = teacher.ask(payload["teacher"], asked, labels, settings)
     teacher_seconds = time.perf_counter() - begin
     report_progress(f"teacher rows={len(rows)} seconds={teacher_seconds:.1f}")
-    inputs = _fitted(student, rows.inputs)
-    scoring = _read(student, inputs, labels, lesson)
-    training = _taught(student, TrainingRows(inputs, labels), lesson, scoring, settings)
+    inputs = _student_inputs(student, rows.inputs)
+    scoring = _student_scoring(student, inputs, labels, lesson)
+    training = _train_student(student, TrainingRows(inputs, labels), lesson, scoring, settings)
     signatures = write_child(student, *from_payload(payload), inputs)
     return {
         "training": training.to_json(),
@@ -120,12 +120,14 @@ def _augmented(
         # The same draws for both: they see the same row.
         for inputs, all_inputs in ((rows.inputs, seen), (asked, told)):
             rng = np.random.default_rng([settings.fine_tuning.seed, copy])
-            all_inputs.append(_checked(augment(dict(inputs), rng), inputs, settings.augment_fn))
+            all_inputs.append(
+                _of_same_shapes(augment(dict(inputs), rng), inputs, settings.augment_fn)
+            )
     labels = np.concatenate([_labels(rows)] * len(seen))
-    return TrainingRows(_joined(seen), labels), _joined(told)
+    return TrainingRows(_concatenated(seen), labels), _concatenated(told)
 
 
-def _taught(
+def _train_student(
     student: keras.Model,
     rows: TrainingRows,
     lesson: Lesson,
@@ -138,7 +140,7 @@ def _taught(
         student.compile(keras.optimizers.Adam(_LEARNING_RATE), losses.label_loss(scoring))
         if scoring.kind is PredictionKind.CLASSES:
             labels = class_numbers(labels, lesson.logits)
-    outputs = {name: _named(name)(student.output) for name in (_SOFT, _LABEL)}
+    outputs = {name: _output_named(name)(student.output) for name in (_SOFT, _LABEL)}
     wanted = {_SOFT: lesson.logits, _LABEL: labels}
     asked = {_SOFT: losses.soft_loss(scoring, settings.temperature), _LABEL: _own_loss(student)}
     weights = {_SOFT: settings.alpha, _LABEL: 1 - settings.alpha}
@@ -170,7 +172,9 @@ def _matched(made: Any, values: Array, name: str, layer: str) -> Any:
     return keras.layers.Dense(values.shape[-1], name=name)(made)
 
 
-def _read(student: keras.Model, inputs: dict[str, Array], labels: Array, lesson: Lesson) -> Scoring:
+def _student_scoring(
+    student: keras.Model, inputs: dict[str, Array], labels: Array, lesson: Lesson
+) -> Scoring:
     """Returns how the student's outputs are to be read; untrained ones show it as well."""
     some = slice(0, _SCORED_ROWS)
     (outputs,) = KerasPredictor.of(student).predict(taken(inputs, some)).values()
@@ -180,7 +184,7 @@ def _read(student: keras.Model, inputs: dict[str, Array], labels: Array, lesson:
     return scoring
 
 
-def _fitted(student: keras.Model, inputs: dict[str, Array]) -> dict[str, Array]:
+def _student_inputs(student: keras.Model, inputs: dict[str, Array]) -> dict[str, Array]:
     specs, _ = keras_specs(student)
     named = keras_inputs(student, inputs)
     return dict(rows_from_arrays(named, specs).inputs)
@@ -193,7 +197,7 @@ def _own_loss(student: keras.Model) -> Any:
     return loss
 
 
-def _named(name: str) -> keras.layers.Layer:
+def _output_named(name: str) -> keras.layers.Layer:
     return keras.layers.Activation("linear", name=name)
 
 
@@ -202,7 +206,7 @@ def _labels(rows: TrainingRows) -> Array:
     return rows.labels
 
 
-def _checked(made: Any, inputs: Mapping[str, Array], name: str) -> dict[str, Array]:
+def _of_same_shapes(made: Any, inputs: Mapping[str, Array], name: str) -> dict[str, Array]:
     shapes = {key: np.shape(values) for key, values in inputs.items()}
     found = {key: np.shape(values) for key, values in dict(made).items()}
     if found != shapes:
@@ -213,5 +217,5 @@ def _checked(made: Any, inputs: Mapping[str, Array], name: str) -> dict[str, Arr
     return {key: np.asarray(values) for key, values in made.items()}
 
 
-def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
+def _concatenated(parts: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -116,20 +116,20 @@ def request_of(
         DataError: The rows do not fit the model.
         ModelError: The model is unfit.
     """
-    said = _said(settings)
+    evaluation = _evaluation(settings)
     known = source_of(worker, str(source.path), signature=settings.signature or None)
 
     def read(splits: Sequence[str]) -> Rows:
         table = pa.concat_tables([open_table(split_uri(split)).read() for split in splits])
-        return rows_from_table(table, known.inputs, said.label, said.slice_columns)
+        return rows_from_table(table, known.inputs, evaluation.label, evaluation.slice_columns)
 
-    calibration, choosing = _apart(settings, read)
+    calibration, choosing = _calibration_and_choosing(settings, read)
     outputs = None
-    budget, told = None, None
+    budget, assumed = None, None
     if settings.max_metric_drop is not None and choosing.labels is not None:
         outputs = outputs_of(worker, known.path, choosing.inputs, signature=known.signature)
-        choosing, budget, told = _judged_by(
-            settings, said, choosing, outputs, settings.max_metric_drop
+        choosing, budget, assumed = _budget(
+            settings, evaluation, choosing, outputs, settings.max_metric_drop
         )
     train = settings.fine_tuning is not None and keras is not None
     return SearchRequest(
@@ -145,39 +145,41 @@ def request_of(
         parent_outputs=outputs,
         notes=(
             *choosing.notes,
-            *([told] if told else []),
+            *([assumed] if assumed else []),
             f"Numbers are of the rows of {', '.join(settings.measure_splits)}, which chose the "
             "variant; the Evaluator after this node judges it by rows of its own.",
         ),
     )
 
 
-def _said(settings: QuantizerSettings) -> EvaluatorSettings:
+def _evaluation(settings: QuantizerSettings) -> EvaluatorSettings:
     """Returns what the settings name, and for the rest what the eval_config names."""
-    said = EvaluatorSettings(metric_name="", metric_settings={})
+    evaluation = EvaluatorSettings(metric_name="", metric_settings={})
     if settings.eval_config:
-        said = from_eval_config(settings.eval_config, settings.metric or None)
-    said = replace(
-        said,
-        metric_name=said.metric_name or settings.metric,
-        label=settings.label_key or said.label,
-        output=settings.output or said.output,
-        slice_columns=settings.slice_features or said.slice_columns,
+        evaluation = from_eval_config(settings.eval_config, settings.metric or None)
+    evaluation = replace(
+        evaluation,
+        metric_name=evaluation.metric_name or settings.metric,
+        label=settings.label_key or evaluation.label,
+        output=settings.output or evaluation.output,
+        slice_columns=settings.slice_features or evaluation.slice_columns,
     )
-    if settings.max_metric_drop is not None and not said.label:
+    if settings.max_metric_drop is not None and not evaluation.label:
         raise ConfigError(
             "Expected label_key, or an eval_config that names it, beside max_metric_drop; "
             "received neither. A loss is measured on labels."
         )
-    if settings.max_slice_drop is not None and not said.slice_columns:
+    if settings.max_slice_drop is not None and not evaluation.slice_columns:
         raise ConfigError(
             "Expected slice_features, or an eval_config with slices, beside max_slice_drop; "
             "received neither. Name the features."
         )
-    return said
+    return evaluation
 
 
-def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -> tuple[Rows, Rows]:
+def _calibration_and_choosing(
+    settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]
+) -> tuple[Rows, Rows]:
     """Returns calibration and choosing rows; a split that is used for both is shared out."""
     shared = set(settings.calibration_splits) & set(settings.measure_splits)
     if shared and set(settings.calibration_splits) != set(settings.measure_splits):
@@ -194,22 +196,22 @@ def _apart(settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]) -
     return calibration, choosing
 
 
-def _judged_by(
+def _budget(
     settings: QuantizerSettings,
-    said: EvaluatorSettings,
+    evaluation: EvaluatorSettings,
     rows: Rows,
     outputs: Mapping[str, Array],
     max_metric_drop: float,
 ) -> tuple[Rows, Budget, str | None]:
     """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
     assert rows.labels is not None
-    scores = pick(outputs, said.output)
-    labels, told = encode_labels(rows.labels, scores, said.label or "label")
-    metric = infer_metric(labels, outputs, said.metric_name or None, said.output)
+    scores = pick(outputs, evaluation.output)
+    labels, assumed = encode_labels(rows.labels, scores, evaluation.label or "label")
+    metric = infer_metric(labels, outputs, evaluation.metric_name or None, evaluation.output)
     budget = Budget(
-        metric=replace(metric, **said.metric_settings),
+        metric=replace(metric, **evaluation.metric_settings),
         max_metric_drop=max_metric_drop,
         target=settings.target,
         max_slice_drop=settings.max_slice_drop,
     )
-    return replace(rows, labels=labels), budget, told
+    return replace(rows, labels=labels), budget, assumed
