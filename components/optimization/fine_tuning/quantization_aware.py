@@ -113,6 +113,8 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
         ModelError: No layer can be quantised.
     """
     kept = {layer.name: kept_of(layer) for layer in model.layers if _kernel(layer) is not None}
+    # TFMOT refuses a model for one layer and names that one; it is left in float, and the rest is
+    # tried again, until TFMOT knows all of it.
     left = [layer.name for layer in model.layers if _never(layer)]
     while len(left) < len(model.layers):
         try:

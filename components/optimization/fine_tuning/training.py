@@ -167,6 +167,7 @@ class _BestEpoch(keras.callbacks.Callback):
         said = f"epoch={epoch + 1}/{self._epochs} {losses}"
         _LOG.info("fine_tuning %s", said)
         report_progress(said)
+        # Without rows held back the last epoch stays: the training loss falls whatever is learned.
         loss = logs.get("val_loss")
         if loss is not None and epoch + 1 >= self._first and loss < self._loss:
             self.epoch, self._loss, self._weights = epoch + 1, loss, _values(self.model)

@@ -78,6 +78,7 @@ def _chosen_metric(config: Mapping[str, Any], name: str | None) -> Mapping[str, 
     known = [entry for entry in offered if _is_known(entry["class_name"])]
     if name is not None:
         known = [entry for entry in known if entry["class_name"] == name]
+    # A threshold is what blesses a model: its metric is the one that must not fall.
     judged = [e for e in known if any("threshold" in key for key in e)]
     if not known:
         raise ConfigError(

@@ -58,6 +58,7 @@ class RungCandidate:
             mapped_share: Returns the share of a file's operators that the Edge TPU runs.
         """
         assert self.variant is not None
+        # The Edge TPU's compiler would leave these, and all after the first of them, to the CPU.
         if floats := self.variant.float_operators:
             self.outcome = replace(
                 self.outcome,

@@ -128,6 +128,7 @@ class _Ladder:
         for mode in modes:
             if mode not in (QuantizationMode.SELECTIVE_INT8, QuantizationMode.QAT_INT8):
                 self._add(mode, lambda mode=mode: self.builder.make(mode))  # type: ignore[misc]
+        # The two other rungs of int8 cost more, and hardly give a smaller file than plain int8.
         int8 = next((c for c in self.candidates if c.mode is QuantizationMode.INT8), None)
         enough = int8 is not None and int8.outcome.keeps
         if QuantizationMode.SELECTIVE_INT8 in modes:
@@ -138,6 +139,7 @@ class _Ladder:
                 self._skip(QuantizationMode.QAT_INT8)
             else:
                 self._train(replace(fine_tuning, seed=self.request.seed))
+        # Reports list the rungs as the ladder has them, not as they were made.
         order = {mode: position for position, mode in enumerate(modes)}
         self.candidates.sort(key=lambda candidate: order[candidate.mode])
 
@@ -256,4 +258,5 @@ class _Ladder:
         found = facts.facts_of(self.worker, models, str(rows), seconds=seconds)
         for candidate in kept:
             timed = found[candidate.mode.value].latency
+            # One row: what a single request waits for.
             candidate.latency_ms = next(x.p50_ms for x in timed if x.batch_size == 1)
