@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the package is built from; src/ and components/ hold links, which are kept as such.
 SOURCES = ("components", "pipelines", "src", "pyproject.toml", "MANIFEST.in", "README.md",
            "CHANGELOG.md", "LICENSE")  # fmt: skip
-DATA = {".css", ".json", ".pbtxt", ".typed"}
+DATA = {".css", ".json", ".pbtxt", ".pyi", ".typed"}
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
@@ -131,7 +131,7 @@ from tfx import v1 as tfx
 from tfx_loop import DriftMonitor, PredictionLog, ReferenceProfiler, SpanExampleGen
 from tfx_loop.pipelines.config import LOCAL_BEAM_ARGS
 
-examples = SpanExampleGen(input_base="data", spans="[1]", key_column="trip")
+examples = SpanExampleGen(input_base="data", spans="1", key_column="trip")
 profiler = ReferenceProfiler(examples=examples.outputs["examples"], label_key=labels.KEY)
 log = tfx.dsl.Importer(source_uri="log", artifact_type=PredictionLog).with_id("log")
 monitor = DriftMonitor(
