@@ -203,6 +203,7 @@ def merge(left: ColumnCounts, right: ColumnCounts) -> ColumnCounts:
         rows=left.rows + right.rows,
         infinite=left.infinite + right.infinite,
         outside=left.outside + right.outside,
+        # None is the identity: a shard without numbers changes neither.
         minimum=min(_known(left.minimum, right.minimum), default=None),
         maximum=max(_known(left.maximum, right.maximum), default=None),
         unfit=left.unfit + right.unfit,

@@ -115,6 +115,7 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
     steps = isotonic_regression(
         ones[filled] / count[filled], sample_weight=count[filled], y_min=0.0, y_max=1.0
     )
+    # Pooled neighbours have one rate: a block each.
     rates, block = np.unique(steps, return_inverse=True)
     together = np.bincount(block, weights=count[filled])
     centres = np.bincount(block, weights=count[filled] * filled) / together

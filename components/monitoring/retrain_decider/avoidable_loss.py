@@ -253,6 +253,7 @@ def _thin(sample: LabelledSample, fraction: float, seed: int) -> pd.DataFrame:
     count = min(
         len(sample.rows), max(_HELD_OUT, round(len(sample.rows) * fraction / sample.fraction))
     )
+    # In the order that they came in: the rows stay in order of time.
     chosen = np.random.default_rng(seed).choice(len(sample.rows), count, replace=False)
     return sample.rows.iloc[np.sort(chosen)]
 
@@ -262,6 +263,7 @@ def _held_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     The challenger does without its share of rows too, so that both keep the same fraction.
     """
+    # Every tenth in order of time, so that no season is held out as a whole.
     held = np.arange(len(rows)) % _HELD_OUT == _HELD_OUT - 1
     return rows[~held], rows[held]
 

@@ -116,12 +116,14 @@ class _Encoder:
             if name in self.categories:
                 present = values.notna().to_numpy()
                 codes = self.categories[name].get_indexer(values.astype(str)).astype(np.float64)
+                # -1 is a category that was not kept; missing values became the text "nan".
                 codes[(codes < 0) | ~present] = np.nan
                 columns[:, position] = codes
             else:
                 columns[:, position] = pd.to_numeric(values, errors="coerce").to_numpy(
                     dtype=np.float64, na_value=np.nan
                 )
+        # Infinities have no place in a linear model; boosting takes missing values as they are.
         columns[~np.isfinite(columns)] = np.nan
         return columns
 

@@ -95,6 +95,7 @@ def all_missing(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     if seen.counts.present:
         return None
     trained = seen.profile.counts
+    # p^rows with the share of missing values that training had, as a logarithm.
     chance = seen.counts.rows * math.log(_share(trained.missing, trained.rows))
     return Fault(ALL_MISSING) if chance < math.log(settings.stuck_chance) else None
 
@@ -163,6 +164,7 @@ def _hardly_there(trained: ColumnCounts) -> int:
     frequencies of species"): values seen once, and where values compete for bins those that only
     just got one.
     """
+    # Where `other` has rows, values competed for bins: the last to get one had hardly more rows.
     alone = np.array(trained.bins[:-1], dtype=np.int64)
     if not len(alone):
         return trained.bins[-1]
@@ -185,6 +187,7 @@ def out_of_range(seen: ObservedFeature, settings: FaultSettings) -> Fault | None
     sure = surely_above(counts.outside, counts.present, trained.outside, trained.present)
     if share > settings.outside_share and sure:
         return Fault(OUT_OF_RANGE, f"{share:.0%} lie more than the reference's range beyond it")
+    # Fewer than that may still be one code for "nobody knows", such as -999.
     value, rows = _code(seen)
     if rows <= settings.outside_share * max(len(seen.sampled.values), 1):
         return None
