@@ -81,3 +81,15 @@ def test_the_layers_are_those_at_the_join_and_are_named(rescued):
     assert set(result.chosen.float_layers) <= set(worst)
     others = [error for name, error in errors.items() if name not in worst]
     assert min(errors[name] for name in worst) > 10 * max(others)
+
+
+def test_the_file_s_weights_are_of_the_layers_that_the_search_named(rescued):
+    """So a layer that stays in float has its mark in the report, whatever its tensors are named."""
+    from tfx_loop.models.weights import weights_of
+
+    _, result, _ = rescued
+    weights = weights_of(result.path)
+    assert {weight.layer for weight in weights} <= set(result.chosen.layer_errors)
+    in_float = {weight.layer for weight in weights if weight.dtype == "float32"}
+    assert in_float
+    assert in_float <= set(result.chosen.float_layers)
