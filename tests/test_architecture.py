@@ -1,6 +1,7 @@
 """Who may import whom, by folders, read from the syntax trees (tests/architecture_sheet.py)."""
 
 import ast
+import collections
 import re
 
 import pytest
@@ -262,8 +263,22 @@ def test_no_pipeline_builds_a_wheel_of_a_module_file():
     assert found == []
 
 
-def test_every_module_has_a_docstring():
-    assert [str(path) for path in SOURCES if not ast.get_docstring(tree_of(path))] == []
+def test_every_module_has_a_docstring_that_states_and_asks_nothing():
+    found = {str(path): ast.get_docstring(tree_of(path)) or "" for path in SOURCES}
+    assert [path for path, text in found.items() if not text] == []
+    assert [path for path, text in found.items() if "?" in text.split("\n\n")[0]] == []
+    assert [path for path, text in found.items() if text.endswith("?")] == []
+
+
+def test_a_class_name_stands_once():
+    """Private names may repeat, and TFX people look for `Executor` in each node's folder."""
+    places = collections.defaultdict(list)
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            executor = has_node(path) and getattr(node, "name", "") == "Executor"
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not executor:
+                places[node.name].append(str(path))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 def test_print_is_for_commands_and_processes_alone():
