@@ -43,7 +43,7 @@ def open_store(path: Path | str) -> Any:
 
 
 @dataclass
-class Output:
+class RecordedOutput:
     """An artifact that a node makes."""
 
     type_name: str
@@ -52,7 +52,7 @@ class Output:
 
 
 @dataclass
-class Node:
+class RecordedNode:
     """A node of a recorded pipeline.
 
     `inputs` name the producer and its output key (`"Trainer.model"`). `import_uri` makes it an
@@ -62,7 +62,7 @@ class Node:
     name: str
     type_name: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, Output] = field(default_factory=dict)
+    outputs: Mapping[str, RecordedOutput] = field(default_factory=dict)
     import_uri: str = ""
     work: Callable[[], None] = lambda: None
 
@@ -82,7 +82,7 @@ class RecordedRun:
         self.on_point = on_point
         self.made: dict[str, list[pb.Artifact]] = {}
 
-    def run(self, nodes: Sequence[Node]) -> None:
+    def run(self, nodes: Sequence[RecordedNode]) -> None:
         """Executes nodes that are not done, like LocalDagRunner under a fixed run id."""
         for node in nodes:
             self.on_point(f"before:{node.name}")
@@ -92,7 +92,7 @@ class RecordedRun:
                 self._execute(node)
         self.on_point("after_nodes")
 
-    def _contexts(self, node: Node) -> list[pb.Context]:
+    def _contexts(self, node: RecordedNode) -> list[pb.Context]:
         names = {
             "pipeline": self.pipeline,
             "pipeline_run": self.run_id,
@@ -128,7 +128,7 @@ class RecordedRun:
         type_id = self.store.put_execution_type(pb.ExecutionType(name=type_name))
         return pb.Execution(type_id=type_id, last_known_state=state)
 
-    def _execute(self, node: Node) -> None:
+    def _execute(self, node: RecordedNode) -> None:
         contexts = self._contexts(node)
         execution = self._existing(contexts)
         if execution is None:
@@ -157,7 +157,9 @@ class RecordedRun:
         self._put(execution, edges, contexts)
         self._remember(node, execution)
 
-    def _write(self, node: Node, key: str, output: Output, number: int) -> pb.Artifact:
+    def _write(
+        self, node: RecordedNode, key: str, output: RecordedOutput, number: int
+    ) -> pb.Artifact:
         uri = self.root / node.name / key / str(number)
         uri.mkdir(parents=True, exist_ok=True)
         for name, content in output.files.items():
@@ -167,7 +169,7 @@ class RecordedRun:
         set_properties(artifact, output.properties)
         return artifact
 
-    def _import(self, node: Node) -> None:
+    def _import(self, node: RecordedNode) -> None:
         contexts = self._contexts(node)
         execution = self._put(self._new(IMPORTER), [], contexts)
         self.on_point(f"running:{node.name}")
@@ -182,7 +184,7 @@ class RecordedRun:
         self._put(execution, [(artifact, _event(pb.Event.OUTPUT, "result", 0))], contexts)
         self._remember(node, execution)
 
-    def _remember(self, node: Node, execution: pb.Execution) -> None:
+    def _remember(self, node: RecordedNode, execution: pb.Execution) -> None:
         for event in self.store.get_events_by_execution_ids([execution.id]):
             if event.type == pb.Event.OUTPUT:
                 key = f"{node.name}.{event.path.steps[0].key}"
@@ -204,7 +206,7 @@ class RecordedLauncher:
         store: Any,
         pipeline: str,
         root: Path,
-        nodes: Callable[[str, LaunchRequest], Sequence[Node]],
+        nodes: Callable[[str, LaunchRequest], Sequence[RecordedNode]],
         on_point: Callable[[str], None] = lambda point: None,
     ) -> None:
         self.store, self.pipeline, self.root, self.nodes = store, pipeline, root, nodes
@@ -245,7 +247,7 @@ def decision_content(**told: Any) -> dict[str, Any]:
     return RETRAIN_DECISION.content(record) | told
 
 
-def under_former_names(nodes: Sequence[Node]) -> list[Node]:
+def under_former_names(nodes: Sequence[RecordedNode]) -> list[RecordedNode]:
     """Returns nodes whose artifacts have the type names of before the package was `tfx_loop`."""
     former = []
     for node in nodes:
@@ -259,7 +261,7 @@ def under_former_names(nodes: Sequence[Node]) -> list[Node]:
 
 def monitoring_nodes(
     decision: Mapping[str, Any], work: Callable[[], None] = lambda: None
-) -> list[Node]:
+) -> list[RecordedNode]:
     """Returns the monitoring pipeline that makes one decision (`window`, `verdict`, ...)."""
     content = decision_content(**decision)
     properties = {
@@ -273,18 +275,22 @@ def monitoring_nodes(
     }
     window = {"window": content["window"]}
     return [
-        Node("PredictionLogGen", outputs={"log": Output("tfx_loop.PredictionLog", window)}),
-        Node(
+        RecordedNode(
+            "PredictionLogGen", outputs={"log": RecordedOutput("tfx_loop.PredictionLog", window)}
+        ),
+        RecordedNode(
             "DriftMonitor",
             inputs={"prediction_log": "PredictionLogGen.log"},
-            outputs={"report": Output("tfx_loop.DriftReport", {**window, "verdict": "DRIFT"})},
+            outputs={
+                "report": RecordedOutput("tfx_loop.DriftReport", {**window, "verdict": "DRIFT"})
+            },
             work=work,
         ),
-        Node(
+        RecordedNode(
             "RetrainDecider",
             inputs={"drift_report": "DriftMonitor.report"},
             outputs={
-                "decision": Output(
+                "decision": RecordedOutput(
                     "tfx_loop.RetrainDecision", properties, {"retrain_decision.json": content}
                 )
             },
@@ -300,15 +306,15 @@ def training_nodes(
     pushed_at_ms: int = 0,
     work: Callable[[], None] = lambda: None,
     blessed: bool = True,
-) -> list[Node]:
+) -> list[RecordedNode]:
     """Returns the training pipeline that pushes one version."""
     imports = []
     if decision_uri:
-        result = {"result": Output("tfx_loop.RetrainDecision")}
-        imports.append(Node("decision", import_uri=decision_uri, outputs=result))
+        result = {"result": RecordedOutput("tfx_loop.RetrainDecision")}
+        imports.append(RecordedNode("decision", import_uri=decision_uri, outputs=result))
     if baseline_uri:
-        result = {"result": Output("Model")}
-        imports.append(Node("champion", import_uri=baseline_uri, outputs=result))
+        result = {"result": RecordedOutput("Model")}
+        imports.append(RecordedNode("champion", import_uri=baseline_uri, outputs=result))
     pushed = {
         "pushed_version": version,
         "pushed_destination": f"/serving/flights/{version}",
@@ -317,21 +323,21 @@ def training_nodes(
         "pushed_at_ms": pushed_at_ms,
         "model_name": "flights",
     }
-    pushes = {"pushed_model": Output("PushedModel", pushed)} if blessed else {}
+    pushes = {"pushed_model": RecordedOutput("PushedModel", pushed)} if blessed else {}
     return [
         *imports,
-        Node(
+        RecordedNode(
             "SpanExampleGen",
             inputs={"decision": "decision.result"} if decision_uri else {},
-            outputs={"examples": Output("Examples", {"spans": spans})},
+            outputs={"examples": RecordedOutput("Examples", {"spans": spans})},
         ),
-        Node(
+        RecordedNode(
             "Trainer",
             inputs={"examples": "SpanExampleGen.examples"},
-            outputs={"model": Output("Model")},
+            outputs={"model": RecordedOutput("Model")},
             work=work,
         ),
-        Node(
+        RecordedNode(
             "Evaluator",
             inputs={
                 "examples": "SpanExampleGen.examples",
@@ -339,11 +345,11 @@ def training_nodes(
                 **({"baseline_model": "champion.result"} if baseline_uri else {}),
             },
             outputs={
-                "evaluation": Output("ModelEvaluation", {"auc": 0.71}),
-                "blessing": Output("ModelBlessing", {"blessed": int(blessed)}),
+                "evaluation": RecordedOutput("ModelEvaluation", {"auc": 0.71}),
+                "blessing": RecordedOutput("ModelBlessing", {"blessed": int(blessed)}),
             },
         ),
-        Node(
+        RecordedNode(
             "ServingPusher",
             inputs={"model": "Trainer.model", "model_blessing": "Evaluator.blessing"},
             outputs=pushes,

@@ -20,7 +20,7 @@ from tfx_loop.pipelines.lineage.timeline import timeline
 WINDOWS = ("2013-03", "2013-04")
 
 
-class History:
+class RecordedHistory:
     """A loop over two windows; the nodes of the first `former` windows have the former names."""
 
     def __init__(self, folder, former, mode=LoopMode.ACT):
@@ -70,7 +70,7 @@ def test_lineage_tells_the_same_of_a_store_under_former_names(tmp_path, former):
     for count in (0, former):
         folder = tmp_path / str(count)
         folder.mkdir()
-        history = History(folder, count)
+        history = RecordedHistory(folder, count)
         for window in WINDOWS:
             history.step(window)
         told.append(facts(history.store))
@@ -82,7 +82,7 @@ def test_lineage_tells_the_same_of_a_store_under_former_names(tmp_path, former):
 
 def test_a_decision_under_its_former_name_is_approved_and_carried_out(tmp_path):
     """Monitored before the upgrade, trained after: the import makes a node of today's type."""
-    history = History(tmp_path, former=1, mode=LoopMode.SUGGEST)
+    history = RecordedHistory(tmp_path, former=1, mode=LoopMode.SUGGEST)
     asked = history.step("2013-03")
     assert asked.decision is not None
     assert asked.outcome is None
@@ -94,7 +94,7 @@ def test_a_decision_under_its_former_name_is_approved_and_carried_out(tmp_path):
 
 
 def test_the_latest_decision_is_found_under_either_name(tmp_path):
-    history = History(tmp_path, former=1)
+    history = RecordedHistory(tmp_path, former=1)
     first, second = (history.step(window).decision for window in WINDOWS)
     assert latest_decision(history.store, "flights", before="2013-04") == first
     assert latest_decision(history.store, "flights", before="2013-05") == second
@@ -102,7 +102,7 @@ def test_the_latest_decision_is_found_under_either_name(tmp_path):
 
 
 def test_another_artifact_is_no_decision_under_either_name(tmp_path):
-    history = History(tmp_path, former=1)
+    history = RecordedHistory(tmp_path, former=1)
     history.step("2013-03")
     [report] = history.store.get_artifacts_by_type("components.DriftReport")
     with pytest.raises(DataError, match="Expected the id of a RetrainDecision"):

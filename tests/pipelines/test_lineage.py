@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from recorder import (
-    Node,
-    Output,
     RecordedLauncher,
+    RecordedNode,
+    RecordedOutput,
     RecordedRun,
     monitoring_nodes,
     open_store,
@@ -100,10 +100,10 @@ class Story:
         )
         # As in the real pipeline: the trainer reads what Transform made of the examples.
         place = next(i for i, node in enumerate(nodes) if node.name == "Trainer")
-        transform = Node(
+        transform = RecordedNode(
             "Transform",
             inputs={"examples": "SpanExampleGen.examples"},
-            outputs={"transformed_examples": Output("Examples")},
+            outputs={"transformed_examples": RecordedOutput("Examples")},
         )
         nodes.insert(place, transform)
         nodes[place + 1].inputs = {"examples": "Transform.transformed_examples"}
@@ -281,7 +281,7 @@ def test_candidate_that_was_not_blessed_is_no_version(tmp_path):
     store = open_store(tmp_path / "metadata.db")
     RecordedRun(store, "flights-training", "a", tmp_path).run(training_nodes(1, pushed_at_ms=1000))
     refused = training_nodes(2, blessed=False)
-    refused[-1].outputs = {"pushed_model": Output("PushedModel", {"pushed": 0})}
+    refused[-1].outputs = {"pushed_model": RecordedOutput("PushedModel", {"pushed": 0})}
     RecordedRun(store, "flights-training", "b", tmp_path).run(refused)
     with pytest.raises(DataError, match="known versions: 1"):
         explain(store, "flights", 2)
@@ -305,30 +305,30 @@ def optimised_nodes():
     pusher.inputs = {"model": "VariantChooser.model"}
     return [
         *first,
-        Node(
+        RecordedNode(
             "Pruner",
             inputs={"model": "Trainer.model", "examples": "SpanExampleGen.examples"},
             outputs={
-                "model": Output("Model"),
-                "optimization_report": Output("tfx_loop.OptimizationReport", pruned),
+                "model": RecordedOutput("Model"),
+                "optimization_report": RecordedOutput("tfx_loop.OptimizationReport", pruned),
             },
         ),
-        Node(
+        RecordedNode(
             "Quantizer.small",
             "Quantizer",
             inputs={"model": "Pruner.model", "examples": "SpanExampleGen.examples"},
             outputs={
-                "model": Output("Model"),
-                "optimization_report": Output("tfx_loop.OptimizationReport", small),
+                "model": RecordedOutput("Model"),
+                "optimization_report": RecordedOutput("tfx_loop.OptimizationReport", small),
             },
         ),
         evaluator,
-        Node(
+        RecordedNode(
             "VariantChooser",
             inputs={"model_1": "Trainer.model", "model_2": "Quantizer.small.model"},
             outputs={
-                "model": Output("Model", {"chosen_input": "model_2", "variant": "int8"}),
-                "optimization_report": Output(
+                "model": RecordedOutput("Model", {"chosen_input": "model_2", "variant": "int8"}),
+                "optimization_report": RecordedOutput(
                     "tfx_loop.OptimizationReport", {"verdict": "KEPT", "variant": "quantized"}
                 ),
             },
@@ -360,15 +360,15 @@ def test_a_model_as_trained_says_nothing_of_optimisers(story):
 def skew_nodes(verdict, features):
     """A training whose profile was pushed, and then compared with what was served."""
     *nodes, pusher = training_nodes(1, pushed_at_ms=1)
-    profile = {"reference_profile": Output("tfx_loop.ReferenceProfile")}
+    profile = {"reference_profile": RecordedOutput("tfx_loop.ReferenceProfile")}
     pusher.inputs = {**pusher.inputs, "reference_profile": "ReferenceProfiler.reference_profile"}
     told = {"verdict": verdict, "reason": "why", "window": "2013-03", "rows": 1234}
-    report = Output("tfx_loop.SkewReport", {**told, "skewed_features": features})
+    report = RecordedOutput("tfx_loop.SkewReport", {**told, "skewed_features": features})
     return [
         *nodes,
-        Node("ReferenceProfiler", inputs={"model": "Trainer.model"}, outputs=profile),
+        RecordedNode("ReferenceProfiler", inputs={"model": "Trainer.model"}, outputs=profile),
         pusher,
-        Node(
+        RecordedNode(
             "SkewMonitor",
             inputs={"reference_profile": "ReferenceProfiler.reference_profile"},
             outputs={"skew_report": report},
@@ -397,8 +397,8 @@ def test_a_later_look_at_the_same_profile_from_another_run_counts(tmp_path):
     [profile] = store.get_artifacts_by_type("tfx_loop.ReferenceProfile")
     *_, monitor = skew_nodes("SKEWED", 1)
     monitor.inputs = {"reference_profile": "profile.result"}
-    result = {"result": Output("tfx_loop.ReferenceProfile")}
-    again = [Node("profile", import_uri=profile.uri, outputs=result), monitor]
+    result = {"result": RecordedOutput("tfx_loop.ReferenceProfile")}
+    again = [RecordedNode("profile", import_uri=profile.uri, outputs=result), monitor]
     RecordedRun(store, "flights-monitoring", "b", tmp_path).run(again)
     assert explain(store, "flights", 1).skew.verdict == "SKEWED"
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 
 import pytest
-from recorder import Node, Output, RecordedRun, open_store
+from recorder import RecordedNode, RecordedOutput, RecordedRun, open_store
 
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.launcher import RunState
@@ -30,8 +30,10 @@ def kill_at(wanted):
 
 
 NODES = [
-    Node("Gen", outputs={"examples": Output("Examples")}),
-    Node("Trainer", inputs={"examples": "Gen.examples"}, outputs={"model": Output("Model")}),
+    RecordedNode("Gen", outputs={"examples": RecordedOutput("Examples")}),
+    RecordedNode(
+        "Trainer", inputs={"examples": "Gen.examples"}, outputs={"model": RecordedOutput("Model")}
+    ),
 ]
 
 
@@ -115,7 +117,9 @@ def test_run_of_a_runner_without_leases(store, tmp_path):
 
 
 def test_importer_left_running_by_the_dead_process_does_not_count(store, tmp_path):
-    nodes = [Node("champion", import_uri="/m/1", outputs={"result": Output("Model")})]
+    nodes = [
+        RecordedNode("champion", import_uri="/m/1", outputs={"result": RecordedOutput("Model")})
+    ]
     with pytest.raises(Killed):
         RecordedRun(store, "training", "r1", tmp_path, kill_at("running:champion")).run(nodes)
     RecordedRun(store, "training", "r1", tmp_path).run(nodes)

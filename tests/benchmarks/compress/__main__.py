@@ -17,7 +17,7 @@ from tests.benchmarks.compress import budget, techniques
 from tests.benchmarks.compress.conditions import CONDITIONS, QUICK
 from tests.benchmarks.compress.counting import Case
 from tests.benchmarks.compress.tables import tabulate
-from tests.benchmarks.compress.techniques import VariantCost
+from tests.benchmarks.compress.techniques import TechniqueCost
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.storage import write_bytes, write_json
 
@@ -96,11 +96,11 @@ def _line(case: Case) -> str:
 
 def _typed(
     measured: list[dict[str, Any]], cases: list[dict[str, Any]]
-) -> tuple[list[VariantCost], list[Case]]:
+) -> tuple[list[TechniqueCost], list[Case]]:
     order = [condition.name for condition in (*CONDITIONS, *QUICK)]
     typed = [Case.from_json(one) for one in cases]
     typed.sort(key=lambda case: (order.index(case.condition), case.seed, case.budget))
-    return [VariantCost(**one) for one in measured], typed
+    return [TechniqueCost(**one) for one in measured], typed
 
 
 def _read(options: argparse.Namespace, part: str) -> list[dict[str, Any]]:

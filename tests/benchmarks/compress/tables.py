@@ -16,13 +16,13 @@ from tests.benchmarks.compress.published import (
     RESNET8_FLOAT_BYTES,
     RESNET8_INT8_BYTES,
 )
-from tests.benchmarks.compress.techniques import FLOAT, VariantCost
+from tests.benchmarks.compress.techniques import FLOAT, TechniqueCost
 
 # With fewer, one row is more than half of the smallest budget.
 TELLING_ROWS = 10_000
 
 
-def tabulate(measured: Sequence[VariantCost], cases: Sequence[Case]) -> str:
+def tabulate(measured: Sequence[TechniqueCost], cases: Sequence[Case]) -> str:
     """Returns all tables."""
     parts = []
     if measured:
@@ -39,7 +39,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str
     return ["", *("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines), ""]
 
 
-def _techniques(measured: Sequence[VariantCost]) -> Iterator[str]:
+def _techniques(measured: Sequence[TechniqueCost]) -> Iterator[str]:
     for network in dict.fromkeys(one.network for one in measured):
         rows = [one for one in measured if one.network == network]
         base = next(one for one in rows if one.technique == FLOAT)
@@ -75,7 +75,7 @@ def _techniques(measured: Sequence[VariantCost]) -> Iterator[str]:
         yield ""
 
 
-def _published(measured: Sequence[VariantCost]) -> Iterator[str]:
+def _published(measured: Sequence[TechniqueCost]) -> Iterator[str]:
     yield "### Published figures for the same techniques (not measured here, other data)"
     yield from table(
         ["technique", "network", "figure", "source"],

@@ -40,7 +40,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VariantCost:
+class TechniqueCost:
     """One technique on one network.
 
     Attributes:
@@ -88,7 +88,7 @@ class _Made:
 
 def measure(
     name: str, seed: int, worker: Worker, out: Path, progress: Progress, *, trainings: bool = True
-) -> list[VariantCost]:
+) -> list[TechniqueCost]:
     """Returns all techniques on one network.
 
     Args:
@@ -233,7 +233,7 @@ class _Maker:
 
 def _measured(
     network: Trained, made: _Made, worker: Worker, folder: Path, progress: Progress
-) -> list[VariantCost]:
+) -> list[TechniqueCost]:
     rows = network.reporting
     assert rows.labels is not None
     parent = outputs_of(worker, str(network.saved_model), rows.inputs)
@@ -249,7 +249,7 @@ def _measured(
         lost, known = drop(parent, child, rows.labels, metric), facts[technique]
         one = next(taken for taken in known.latency if taken.batch_size == 1)
         found.append(
-            VariantCost(
+            TechniqueCost(
                 network=network.network,
                 technique=technique,
                 raw_bytes=known.size.raw_bytes,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from tests.benchmarks.decide.champions import Losses
 from tests.benchmarks.decide.evidence import StreamEvidence
 from tests.benchmarks.decide.policies import (
-    Choice,
+    PolicyChoice,
     Rule,
     always,
     best_in_hindsight,
@@ -53,7 +53,7 @@ def avoidable_loss_rule(
     """Retrains as RetrainDecider does, by the same functions."""
     state, champion = SavingState(), None
 
-    def rule(choice: Choice) -> bool:
+    def rule(choice: PolicyChoice) -> bool:
         nonlocal state, champion
         if champion not in (None, choice.champion):
             state = SavingState()

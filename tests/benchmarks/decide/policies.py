@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Choice(NamedTuple):
+class PolicyChoice(NamedTuple):
     """One moment at which a policy may train.
 
     Attributes:
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     served_window: int
 
 
-Rule = Callable[[Choice], bool]
+Rule = Callable[[PolicyChoice], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def replay(mean_loss: np.ndarray, initial_windows: int, rule: Rule) -> Replay:
         loss += mean_loss[champion, window]
         if initial_windows < window < count - 1:
             number += 1
-            if rule(Choice(number, champion, window - 1, window)):
+            if rule(PolicyChoice(number, champion, window - 1, window)):
                 champion = window - 1
                 trained_after.append(champion)
     return Replay(
@@ -108,12 +108,12 @@ def unit_loss(mean_loss: np.ndarray, initial_windows: int) -> float:
     return float(mean_loss[initial_windows - 1, initial_windows:].mean())
 
 
-def never(choice: Choice) -> bool:
+def never(choice: PolicyChoice) -> bool:
     """Leaves the model alone."""
     return False
 
 
-def always(choice: Choice) -> bool:
+def always(choice: PolicyChoice) -> bool:
     """Trains after every window."""
     return True
 
@@ -133,7 +133,7 @@ def loss_rule(
 ) -> Rule:
     """Trains when the champion's loss rises significantly above that of its held-out rows."""
 
-    def rule(choice: Choice) -> bool:
+    def rule(choice: PolicyChoice) -> bool:
         champion, window = choice.champion, choice.label_window
         variance = deviation[champion, window] ** 2 / rows[window] + held_out_error[champion] ** 2
         risen = mean[champion, window] - held_out[champion]

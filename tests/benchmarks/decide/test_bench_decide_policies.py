@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.benchmarks.decide.policies import (
-    Choice,
+    PolicyChoice,
     always,
     best_in_hindsight,
     drift_rule,
@@ -64,15 +64,15 @@ def test_hindsight_is_never_dearer_than_a_policy(mean, cost, period) -> None:
 def test_labels_come_one_window_late() -> None:
     mean = np.full((6, 6), 9.0)
     mean[1, 2:], mean[2, 4:], mean[3, 5:] = 4.0, 2.0, 1.0
-    seen: list[Choice] = []
+    seen: list[PolicyChoice] = []
 
-    def rule(choice: Choice) -> bool:
+    def rule(choice: PolicyChoice) -> bool:
         seen.append(choice)
         return True
 
     replayed = replay(mean, 2, rule)
     # Windows 2 and 3 are served by the first champion; after 3 the labels of 2 are there.
-    assert seen == [Choice(1, 1, 2, 3), Choice(2, 2, 3, 4)]
+    assert seen == [PolicyChoice(1, 1, 2, 3), PolicyChoice(2, 2, 3, 4)]
     assert replayed.trained_after == (2, 3)
     assert replayed.loss == pytest.approx((4 + 4 + 2 + 1) / 4.0)
     assert replayed.total(0.5) == pytest.approx(replayed.loss + 1.0)
@@ -98,14 +98,14 @@ def test_loss_rule_needs_a_rise_beyond_noise() -> None:
     rule = loss_rule(
         mean, np.full((1, 3), 0.3), np.full(3, 400), np.array([0.5]), np.array([0.01]), 3.0
     )
-    assert not rule(Choice(1, 0, 1, 2))
-    assert rule(Choice(1, 0, 2, 3))
+    assert not rule(PolicyChoice(1, 0, 1, 2))
+    assert rule(PolicyChoice(1, 0, 2, 3))
 
 
 def test_drift_rule_looks_at_the_window_just_served() -> None:
     rule = drift_rule(np.array([[0.0, 0.0, 0.3]]), 0.1)
-    assert rule(Choice(1, 0, 1, 2))
-    assert not rule(Choice(1, 0, 0, 1))
+    assert rule(PolicyChoice(1, 0, 1, 2))
+    assert not rule(PolicyChoice(1, 0, 0, 1))
 
 
 def test_psi_finds_the_feature_that_moved() -> None:

@@ -14,7 +14,7 @@ from tfx_loop.models.rows.rows import Rows, joined, split, stratified_sample
 
 
 @dataclass(frozen=True)
-class Tensor:
+class BareTensor:
     name: str
     shape: tuple
     dtype: str = "float32"
@@ -85,7 +85,7 @@ def test_a_rare_class_is_drawn_too():
 
 def test_all_other_numeric_columns_make_up_one_wide_input():
     table = pa.table({"b": [1, 2], "id": ["u", "v"], "a": [0.5, 1.5], "y": ["no", "yes"]})
-    rows = rows_from_table(table, [Tensor("x", (None, 2))], "y")
+    rows = rows_from_table(table, [BareTensor("x", (None, 2))], "y")
     assert rows.inputs["x"].tolist() == [[1, 0.5], [2, 1.5]]
     assert rows.inputs["x"].dtype == np.float32
     assert rows.labels.tolist() == ["no", "yes"]
@@ -94,14 +94,14 @@ def test_all_other_numeric_columns_make_up_one_wide_input():
 
 def test_a_numeric_slice_column_is_left_out_where_the_input_is_too_narrow_for_it():
     table = pa.table({"a": [1.0], "shop": [3], "b": [2.0], "y": [0]})
-    rows = rows_from_table(table, [Tensor("x", (None, 2))], "y", ["shop"])
+    rows = rows_from_table(table, [BareTensor("x", (None, 2))], "y", ["shop"])
     assert rows.inputs["x"].tolist() == [[1, 2]]
     assert rows.slices["shop"].tolist() == [3]
 
 
 def test_columns_go_to_the_inputs_of_their_name():
     table = pa.table({"size": [1, 2], "y": [0, 1], "place": [[1.0, 2.0], [3.0, 4.0]]})
-    inputs = [Tensor("place", (None, 2, 1)), Tensor("size", (None, 1), "int64")]
+    inputs = [BareTensor("place", (None, 2, 1)), BareTensor("size", (None, 1), "int64")]
     rows = rows_from_table(table, inputs, "y")
     assert rows.inputs["place"].shape == (2, 2, 1)
     assert rows.inputs["size"].tolist() == [[1], [2]]
@@ -119,7 +119,7 @@ def test_columns_go_to_the_inputs_of_their_name():
     ],
 )
 def test_axes_of_length_one_and_flattened_rows_fit(have, want):
-    rows = rows_from_arrays({"x": np.zeros(have)}, [Tensor("input_1", want)])
+    rows = rows_from_arrays({"x": np.zeros(have)}, [BareTensor("input_1", want)])
     assert rows.inputs["input_1"].ndim == len(want)
 
 
@@ -128,7 +128,7 @@ def test_axes_of_length_one_and_flattened_rows_fit(have, want):
 )
 def test_other_shapes_are_refused(have, want):
     with pytest.raises(DataError, match=r"Expected rows of shape .* received \(rows, "):
-        rows_from_arrays({"x": np.zeros(have)}, [Tensor("x", want)])
+        rows_from_arrays({"x": np.zeros(have)}, [BareTensor("x", want)])
 
 
 @pytest.mark.parametrize(
@@ -145,19 +145,19 @@ def test_other_shapes_are_refused(have, want):
 )
 def test_a_table_that_does_not_fit_is_refused_in_one_line(columns, message):
     with pytest.raises(DataError, match=message) as caught:
-        rows_from_table(pa.table(columns), [Tensor("x", (None, 2))], "y")
+        rows_from_table(pa.table(columns), [BareTensor("x", (None, 2))], "y")
     assert "\n" not in str(caught.value)
 
 
 def test_several_inputs_must_all_be_named():
-    inputs = [Tensor("left", (None, 2)), Tensor("right", (None, 2))]
+    inputs = [BareTensor("left", (None, 2)), BareTensor("right", (None, 2))]
     with pytest.raises(DataError, match="missing: right"):
         rows_from_arrays({"left": np.zeros((3, 2))}, inputs)
 
 
 def test_fractions_do_not_become_whole_numbers():
     with pytest.raises(DataError, match="whole numbers of int64"):
-        rows_from_arrays({"x": np.array([[0.5]])}, [Tensor("x", (None, 1), "int64")])
+        rows_from_arrays({"x": np.array([[0.5]])}, [BareTensor("x", (None, 1), "int64")])
 
 
 def test_parts_of_different_lengths_are_refused():

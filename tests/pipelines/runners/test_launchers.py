@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from recorder import Node, Output, RecordedRun, decision_content, open_store
+from recorder import RecordedNode, RecordedOutput, RecordedRun, decision_content, open_store
 
 from tfx_loop.contracts.deployment_record import (
     DEPLOYMENT_RECORD,
@@ -112,15 +112,19 @@ def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(
     settings, tmp_path, package
 ):
     decision = decision_content(verdict="HOLD", window="2013-04", model_version=2)
-    made = Output(f"{package}.RetrainDecision", {"window": "2013-04"}, {})
+    made = RecordedOutput(f"{package}.RetrainDecision", {"window": "2013-04"}, {})
     made.files = {"retrain_decision.json": decision}
     read = {"drift_report": "DriftMonitor.drift_report", "evaluation": "QualityMonitor.evaluation"}
     run = RecordedRun(open_store(tmp_path / "metadata.sqlite"), "monitoring", "1", tmp_path / "run")
     run.run(
         [
-            Node("DriftMonitor", outputs={"drift_report": Output(f"{package}.DriftReport")}),
-            Node("QualityMonitor", outputs={"evaluation": Output("ModelEvaluation")}),
-            Node("RetrainDecider", inputs=read, outputs={"decision": made}),
+            RecordedNode(
+                "DriftMonitor", outputs={"drift_report": RecordedOutput(f"{package}.DriftReport")}
+            ),
+            RecordedNode(
+                "QualityMonitor", outputs={"evaluation": RecordedOutput("ModelEvaluation")}
+            ),
+            RecordedNode("RetrainDecider", inputs=read, outputs={"decision": made}),
         ]
     )
     nodes = pipeline_of("MonitoringLauncher", settings, tmp_path)

@@ -99,7 +99,7 @@ def model_artifact(folder):
     import tensorflow as tf
     from tfx.types import standard_artifacts
 
-    class Scorer(tf.Module):
+    class SigmoidOfTemp(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def serve(self, examples):
             spec = {"temp": tf.io.FixedLenFeature([], tf.float32, 0.0)}
@@ -107,7 +107,7 @@ def model_artifact(folder):
             pair = tf.stack([temp, -temp], axis=1)
             return {"probability": tf.sigmoid(temp)[:, None], "logit": temp, "pair": pair}
 
-    scorer = Scorer()
+    scorer = SigmoidOfTemp()
     target = str(folder / "model" / "Format-Serving")
     tf.saved_model.save(scorer, target, signatures={"serving_default": scorer.serve})
     artifact = standard_artifacts.Model()
