@@ -6,6 +6,7 @@ properties are int, float or str; a 0 comes back as None after a round trip thro
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -66,12 +67,17 @@ class EdgeTpuReport(artifact.Artifact):
 def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) -> None:
     """Writes scalar custom properties, for conditions and queries.
 
+    A number that is not finite is left out, as a metric that is not defined on the rows at hand:
+    protobuf 6 refuses to write it as JSON, in which the V2 entrypoint hands properties on.
+
     Raises:
         TypeError: A value is not int, float or str (a bool is refused by the V2 entrypoint).
     """
     for name, value in properties.items():
         if isinstance(value, bool):
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
+        if isinstance(value, float) and not math.isfinite(value):
+            continue
         if isinstance(value, int):
             target.set_int_custom_property(name, value)
         elif isinstance(value, float):

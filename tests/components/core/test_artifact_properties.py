@@ -23,3 +23,16 @@ def test_other_values_are_refused(value, kind):
 
     with pytest.raises(TypeError, match=f"'x' must be int, float or str, got {kind}"):
         set_properties(DriftReport(), {"x": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_left_out(value):
+    """Protobuf 6 refuses it in JSON; a metric that is not defined is absent instead."""
+    from google.protobuf import json_format
+
+    from tfx_loop.core.artifacts import DriftReport, set_properties
+
+    report = DriftReport()
+    set_properties(report, {"auc": value, "rows": 3})
+    written = json_format.MessageToDict(report.mlmd_artifact)
+    assert written["customProperties"] == {"rows": {"intValue": "3"}}
