@@ -2,15 +2,13 @@
 
 Importing this package is light: a name is loaded when it is first asked for. The artifact classes
 must be reachable here, because the Kubeflow V2 container imports the string `tfx_loop.ClassName`.
+It leaves the process of whoever imports it alone: which Keras `tf.keras` is there is theirs to
+choose. What needs Keras 2 runs in child processes (core/child_process), which set it themselves.
 Editors and type checkers read `__init__.pyi`, which is written from the nodes' declarations.
 """
 
 import importlib
-import os
 from typing import Any
-
-# TFMOT and TensorFlow Transform know Keras 2 alone; whoever imports TensorFlow first decides.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
     "Distiller": "tfx_loop.optimization.distiller.component",

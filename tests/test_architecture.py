@@ -249,7 +249,7 @@ def test_entries_only_set_defaults_of_tensorflow_s_variables():
         if (uses := environment_uses(path)) and not within(path, ENVIRONMENT_READERS):
             calls = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call)]
             assert sum(bool(defaults.match(ast.unparse(n))) for n in calls) == len(uses), path
-            assert is_process_entry(path) or str(path) == "components/__init__.py", path
+            assert is_process_entry(path), path
 
 
 def test_no_pipeline_builds_a_wheel_of_a_module_file():

@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code, one of those in `conventions`."""
     args = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The pipelines of the examples use TensorFlow Transform, which knows Keras 2 alone.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     try:
         with redirect_stdout(_PatientOutput(sys.stdout)):
             code = int(args.run(args))

@@ -1,6 +1,7 @@
 """`tfx_loop` offers its names without loading what is behind them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,9 +20,24 @@ print(json.dumps({"seconds": seconds, "heavy": heavy, "names": dir(tfx_loop)}))
 """
 
 
-def imported():
+# As a user's process is: nothing chosen for Keras.
+PLAIN = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+KERAS = """
+import json, os
+before = dict(os.environ)
+import tfx_loop
+changed = {n for n in before.keys() | os.environ.keys() if before.get(n) != os.environ.get(n)}
+for name in NAMES:
+    getattr(tfx_loop, name)
+import tensorflow as tf
+keras = getattr(tf.keras, "__version__", "2")
+print(json.dumps({"changed": sorted(changed), "keras": keras}))
+"""
+
+
+def imported(script=IMPORT):
     output = subprocess.run(
-        [sys.executable, "-c", IMPORT], capture_output=True, check=True, text=True
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True, env=PLAIN
     )
     return json.loads(output.stdout)
 
@@ -48,6 +64,14 @@ def test_every_public_name_loads_and_is_documented(name):
     found = getattr(tfx_loop, name)
     assert found.__name__ == name
     assert found.__doc__.strip()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("names", [[], tfx_loop.__all__], ids=["package", "all names"])
+def test_keras_of_the_user_s_process_stays_what_it_was(names):
+    found = imported(KERAS.replace("NAMES", repr(names)))
+    assert found["changed"] == []
+    assert found["keras"].startswith("3."), "TensorFlow's own choice"
 
 
 @pytest.mark.tensorflow
