@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
         ],
         numbers=("KB",),
     )
-    mapped = f"{edge['mapped_share']:.0%} of its operators map to the Edge TPU"
+    mapped = f"{edge.mapped_share:.0%} of its operators map to the Edge TPU"
     show(
         variants,
         f"{choice.explanation}\n"
-        f"For devices: {mapped}, says the {edge['speaker']}.\n"
+        f"For devices: {mapped}, says the {edge.speaker.value}.\n"
         f"Pages: {out}/compression/pages/. Bundles: {out}/edge/bundles/.",
     )
     return conventions.SUCCESS

@@ -6,10 +6,13 @@ counted of several windows, which are judged as one without reading a row again.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation.terminal import TextTable
+
+if TYPE_CHECKING:
+    from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
 
 HELP = "did a file move away from a reference file, or is it broken?"
 # As many as stand on one screen, the most drifted first.
@@ -119,54 +122,55 @@ def run(args: argparse.Namespace) -> int:
             decimal=args.decimal,
         )
         title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
-    content = to_json(comparison)
+    report = comparison.report
     if args.page:
         conventions.write_file(args.page, page_of(comparison, title), "--page")
     if args.prometheus:
         conventions.write_file(args.prometheus, prometheus_of(comparison), "--prometheus")
-    conventions.answer(args, lambda: content, lambda: parts(content))
-    alarm = content["verdict"] in ("DRIFT", "DATA_FAULT")
+    conventions.answer(args, lambda: to_json(comparison), lambda: parts(report))
+    alarm = report.verdict.value in ("DRIFT", "DATA_FAULT")
     return conventions.ATTENTION if alarm else conventions.SUCCESS
 
 
-def parts(content: dict[str, Any]) -> list[str | TextTable]:
+def parts(report: "DriftResult") -> list[str | TextTable]:
     """Returns the report for a terminal: a sentence, a ranked table, what to do."""
-    rows = content["rows"]
-    entries = content["features"] + [entry for entry in content["slices"] if entry["drifted"]]
+    rows = report.rows
+    entries = [entry for entry in report.features if not entry.slice]
+    entries += [entry for entry in report.features if entry.slice and entry.drifted]
     more = len(entries) - _ROWS_SHOWN
     return [
-        f"{content['verdict']}: {content['explanation']}\n"
-        f"{rows['current']:,} rows against {rows['reference']:,} of the reference.",
+        f"{report.verdict.value}: {report.explanation}\n"
+        f"{rows.current:,} rows against {rows.reference:,} of the reference.",
         TextTable(
             headings=_HEADINGS,
             rows=[_cells(entry) for entry in entries[:_ROWS_SHOWN]],
             numbers=_HEADINGS[2:6],
             below=f"… and {more} more; --json has all." if more > 0 else "",
         ),
-        _ADVICE[content["verdict"]],
+        _ADVICE[report.verdict.value],
     ]
 
 
-def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
-    name = f"{entry['feature']} [{entry['slice']}]" if entry["slice"] else entry["feature"]
+def _cells(entry: "FeatureDrift") -> tuple[str, ...]:
+    name = f"{entry.feature} [{entry.slice}]" if entry.slice else entry.feature
     said = ""
-    if entry["fault"]:
-        said = f"FAULT {entry['fault']}"
-    elif entry["drifted"]:
+    if entry.fault:
+        said = f"FAULT {entry.fault}"
+    elif entry.drifted:
         said = "DRIFT"
-    elif entry["held_by"]:
-        said = f"moved, held by {entry['held_by']}"
-    elif entry["p_value"] is None:
+    elif entry.held_by:
+        said = f"moved, held by {entry.held_by}"
+    elif entry.p_value is None:
         said = "not tested"
-    if entry["note"]:
-        said += f": {entry['note']}"
+    if entry.note:
+        said += f": {entry.note}"
     return (
         name,
-        entry["type"],
-        _number(entry["psi"], ".3f"),
-        _number(entry["ks"], ".3f"),
-        _number(entry["q_value"], ".1e"),
-        _number(entry["missing_share"], ".1%"),
+        entry.type,
+        _number(entry.psi, ".3f"),
+        _number(entry.ks, ".3f"),
+        _number(entry.q_value, ".1e"),
+        _number(entry.missing_share, ".1%"),
         said,
     )
 

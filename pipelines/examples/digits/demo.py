@@ -1,13 +1,13 @@
 """The digits example as it runs: both of its pipelines, and what comes of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tfx import v1 as tfx
 
+from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, EdgeTpuResult
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationResult
-from tfx_loop.core.storage import read_json, write_bytes
+from tfx_loop.core.storage import write_bytes
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.optimization.reporting import page
 from tfx_loop.pipelines.config import PipelineSettings, ServingSettings
@@ -49,7 +49,7 @@ def run_compression(folder: Path, say: Say) -> OptimizationResult:
     return _reports(folder)["VariantChooser"]
 
 
-def run_edge(folder: Path, say: Say) -> Mapping[str, Any]:
+def run_edge(folder: Path, say: Say) -> EdgeTpuResult:
     """Brings an int8 student to devices; returns the report of what maps to the Edge TPU.
 
     Args:
@@ -58,8 +58,8 @@ def run_edge(folder: Path, say: Say) -> Mapping[str, Any]:
     """
     edge = EdgeSettings(base_path=str(folder / "bundles"), distillation=STUDENT)
     _run(edge_pipeline(_settings(folder), edge), say)
-    (report,) = sorted(folder.glob("artifacts/EdgeTPUCompiler/edgetpu_report/*/*.json"))[-1:]
-    return read_json(str(report))
+    (report,) = sorted(folder.glob("artifacts/EdgeTPUCompiler/edgetpu_report/*"))[-1:]
+    return EDGETPU_REPORT.read(report)
 
 
 def _settings(folder: Path) -> PipelineSettings:
