@@ -654,6 +654,8 @@ class ReferenceProfiler(tfx_loop.monitoring.reference_profiler.component.Referen
             empty runs no model.
         score_splits: Splits to score with the model; held out from training by default.
         ignore_features: Columns to keep in the sample and not to profile.
+        profile_features: Columns to profile though they read as dates, times or keys, which differ
+            between any two windows and are left out.
         splits: Splits that the model was trained on.
         sample_rows: Most rows of the sample, at most 20,000.
         seed: Seed of the sample.
@@ -690,6 +692,7 @@ class ReferenceProfiler(tfx_loop.monitoring.reference_profiler.component.Referen
         score_signature: str | _Later = '',
         score_splits: Sequence[str] | _Later = ('eval',),
         ignore_features: Sequence[str] | _Later = (),
+        profile_features: Sequence[str] | _Later = (),
         splits: Sequence[str] | _Later = ('train',),
         sample_rows: int | _Later = 20000,
         seed: int | _Later = 0,

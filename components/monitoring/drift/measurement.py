@@ -73,7 +73,7 @@ def measure(
     if baseline:
         compared = [profile for profile in profiles if profile.column != sliced_by]
         features += _slices(compared, baseline, window, settings)
-    ignored = {*settings.ignore_features, *reference.ignored}
+    ignored = {*settings.ignore_features, *reference.unwatched}
     features += [
         FeatureDrift(feature=name, type="unknown", fault=NOT_IN_REFERENCE)
         for name in sorted(window.unknown)

@@ -11,13 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.monitoring.profile.calendar_columns import (
+    CALENDAR_NOTE,
+    KEY_NOTE,
+    calendar_note,
+    is_key,
+)
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
 from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE, unchunked
 
-_KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
-_TIME_NAME = re.compile(r"(time|date|timestamp|_ts|_ms|_at)$", re.IGNORECASE)
 _NO_NAME = re.compile(r"^(Unnamed: 0(\.\d+)?)?$")
-_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)|^\d{1,2}[/.]\d{1,2}[/.]\d{4}"
 # Share of distinct texts from which they name rows, and are no categories.
 _ALL_DISTINCT = 0.95
 # Fewer rows may be distinct by chance.
@@ -26,7 +29,6 @@ _LEAST_ROWS = 100
 _WORDS = 4
 # As many as have a bin of their own (plan.py).
 _MANY_CATEGORIES = 255
-_EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
 
 # Roles of columns that are not tested.
 IDENTIFIER = "identifier"
@@ -79,18 +81,20 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
         return UntestedColumn(name, EMPTY, "no value in the reference")
     if is_sequence(kind):
         return _list_views(name, sample)
+    if pa.types.is_dictionary(kind):
+        return views_of(name, flat(sample), rises)
     if pa.types.is_temporal(kind):
-        return UntestedColumn(name, TIME, "dates and times differ between any two files")
+        return UntestedColumn(name, TIME, CALENDAR_NOTE)
+    if note := calendar_note(name, sample, rises):
+        return UntestedColumn(name, TIME, note)
     if pa.types.is_boolean(kind):
         return [_view(name, FeatureType.BOOLEAN)]
     if pa.types.is_floating(kind):
-        if _is_epoch(name, sample):
-            return UntestedColumn(name, TIME, "reads as seconds or milliseconds since 1970")
         return [_view(name, FeatureType.NUMERIC)]
     if pa.types.is_integer(kind):
-        return _integer(name, sample, rises)
-    if pa.types.is_dictionary(kind):
-        return views_of(name, flat(sample), rises)
+        if is_key(name, sample, rises):
+            return UntestedColumn(name, IDENTIFIER, KEY_NOTE)
+        return [_view(name, FeatureType.INTEGER)]
     if is_text_type(kind):
         return _text(name, sample)
     return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
@@ -112,39 +116,9 @@ def is_sequence(kind: Any) -> bool:
     return bool(is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _as_float(column: Any) -> Any:
-    column = flat(column)
-    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
-
-
-def _integer(name: str, sample: Any, rises: bool) -> list[ColumnView] | UntestedColumn:
-    if _is_epoch(name, sample):
-        return UntestedColumn(name, TIME, "reads as seconds or milliseconds since 1970")
-    present = sample.drop_null()
-    distinct = len(present) >= _LEAST_ROWS and len(pc.unique(present)) == len(present)
-    limits = pc.min_max(present)
-    # No measurement takes twelve digits: these are random numbers or hashes.
-    wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
-    if distinct and (rises or wide or _KEY_NAME.search(name)):
-        return UntestedColumn(
-            name, IDENTIFIER, "another whole number in each row: a key, no feature"
-        )
-    return [_view(name, FeatureType.INTEGER)]
-
-
-def _is_epoch(name: str, sample: Any) -> bool:
-    if not _TIME_NAME.search(name):
-        return False
-    limits = pc.min_max(sample.drop_null())
-    low, high = float(limits["min"].as_py()), float(limits["max"].as_py())
-    return any(_EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
-
-
 def _text(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     present = strings(sample).drop_null()
     different = len(pc.unique(present))
-    if pc.all(pc.match_substring_regex(present, _DATE)).as_py():
-        return UntestedColumn(name, TIME, "dates and times differ between any two files")
     if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
         plain = _view(name, FeatureType.CATEGORICAL)
         # Rare values share a bin; hashed into buckets they are compared all the same.

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, freeze, score_bins
+from tfx_loop.monitoring.profile.calendar_columns import calendar_note, is_key
 from tfx_loop.monitoring.profile.columns import (
     FeatureType,
     flat,
@@ -28,6 +29,9 @@ from tfx_loop.monitoring.profile.derived_columns import (
     unchunked,
 )
 from tfx_loop.monitoring.profile.reference import (
+    KEY,
+    NO_VALUES,
+    TIME,
     FeatureProfile,
     FrozenProfile,
     Moments,
@@ -54,6 +58,7 @@ class ProfileRequest:
         sample_rows: Most rows of the training sample.
         seed: Seed of the sample.
         slices: Columns by whose values windows are sliced; text or few whole numbers each.
+        profile_features: Columns to profile though they read as dates, times or keys.
         bins: How features are binned.
     """
 
@@ -63,6 +68,7 @@ class ProfileRequest:
     sample_rows: int = 20_000
     seed: int = 0
     slices: tuple[str, ...] = ()
+    profile_features: tuple[str, ...] = ()
     bins: BinSettings = field(default_factory=BinSettings)
 
     def __post_init__(self) -> None:
@@ -100,8 +106,8 @@ def build(
     features: list[FeatureProfile] = []
     skipped = []
     for name in sorted({*columns, *lists} - ignored):
-        if name in columns and not _has_value(columns[name]):
-            skipped.append(SkippedColumn(name, "no_values"))
+        if reason := _skipped_for(name, columns.get(name), request):
+            skipped.append(SkippedColumn(name, reason))
         else:
             features.extend(profile_column(name, columns.get(name, lists.get(name)), request.bins))
     rows = sample(pa.table(_sample_columns(columns, request)), request.sample_rows, request.seed)
@@ -125,6 +131,19 @@ def build(
         ),
         rows,
     )
+
+
+def _skipped_for(name: str, column: Any, request: ProfileRequest) -> str:
+    """Returns why a column has no profile; empty where it has one, as a column of lists does."""
+    if column is None:
+        return ""
+    if not _has_value(column):
+        return NO_VALUES
+    if name in {*request.profile_features, *request.slices}:
+        return ""
+    if calendar_note(name, column):
+        return TIME
+    return KEY if is_key(name, column) else ""
 
 
 def _require(columns: dict[str, Any], request: ProfileRequest, score_column: str) -> None:

@@ -12,6 +12,10 @@ from tfx_loop.monitoring.profile.bins import Bins, BinSettings
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 
+# Why a column has no profile: none of its values is there, or it differs between any two tables.
+NO_VALUES = "no_values"
+TIME = "time"
+KEY = "key"
 SAMPLE_FILE = "training_sample.parquet"
 
 
@@ -67,7 +71,7 @@ class FeatureProfile:
 
 @dataclass(frozen=True)
 class SkippedColumn:
-    """A column that has no profile, and why (`no_values`)."""
+    """A column that has no profile, and why: NO_VALUES, TIME or KEY."""
 
     JSON_KEYS: ClassVar = {"feature": "name", "reason": "reason"}
 
@@ -156,6 +160,12 @@ class FrozenProfile:
                 "Expected at most as many positives as rows in each bin of the score, received "
                 "others. Make the profile again."
             )
+
+    @property
+    def unwatched(self) -> frozenset[str]:
+        """Columns that windows may have and that are not compared: ignored, times and keys."""
+        moving = {skipped.name for skipped in self.skipped if skipped.reason != NO_VALUES}
+        return frozenset({*self.ignored, *moving})
 
     def digest(self) -> str:
         """Returns `sha256:…` of the profile's content, which names this reference."""

@@ -20,6 +20,8 @@ class ReferenceProfilerSettings(BinSettings, NodeSettings):
             score; empty runs no model.
         score_splits: Splits to score with the model; held out from training by default.
         ignore_features: Columns to keep in the sample and not to profile.
+        profile_features: Columns to profile though they read as dates, times or keys, which differ
+            between any two windows and are left out.
         splits: Splits that the model was trained on.
         sample_rows: Most rows of the sample, at most 20,000.
         seed: Seed of the sample.
@@ -35,6 +37,7 @@ class ReferenceProfilerSettings(BinSettings, NodeSettings):
     score_signature: str = ""
     score_splits: tuple[str, ...] = ("eval",)
     ignore_features: tuple[str, ...] = ()
+    profile_features: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("train",)
     sample_rows: int = 20_000
     seed: int = 0
@@ -61,6 +64,7 @@ class ReferenceProfilerSettings(BinSettings, NodeSettings):
             label=self.label_key,
             score=self.score_key,
             ignore_features=self.ignore_features,
+            profile_features=self.profile_features,
             sample_rows=self.sample_rows,
             seed=self.seed,
             slices=self.slice_features,

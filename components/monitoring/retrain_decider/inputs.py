@@ -92,7 +92,7 @@ def read_inputs(
             f"received {len(sample)} rows with {sorted(sample.columns)}. Run ReferenceProfiler on "
             "labelled examples."
         )
-    ignored = {label, *_CALENDAR, *profile.ignored}
+    ignored = {label, *_CALENDAR, *profile.unwatched}
     features = [name for name in sample.columns if name not in ignored]
     sample = sample[sample[label].notna()].astype({label: float})
     log = _labelled_rows(labelled_log_uris, label)

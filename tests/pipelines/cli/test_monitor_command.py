@@ -478,3 +478,29 @@ def test_values_that_are_all_new_are_a_flood_though_most_have_no_bin(capsys, tmp
     assert flood["note"].startswith(
         "100% are values that the reference does not have, such as 'sku_"
     )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_columns_that_only_move_forward_are_named_and_not_tested(capsys, tmp_path, kind):
+    def table(seed, year):
+        days = pd.date_range(f"{year}-01-01", periods=ROWS, freq="2h")
+        unknown = days.strftime("%Y-%m-%d").to_numpy(dtype=object)
+        unknown[-2:] = "unknown", ""
+        return pd.DataFrame(
+            {
+                "x": np.random.default_rng(seed).normal(size=ROWS),
+                "year": year,
+                "created": days.astype("int64") // 10**9,
+                "period": days.strftime("%Y-%m"),
+                "day": days.strftime("%Y%m%d").astype(int),
+                "week": days.strftime("%d %b %Y"),
+                "at": unknown,
+            }
+        )
+
+    files = [save(table(seed, 2022 + seed), tmp_path, str(seed), kind) for seed in (0, 1)]
+    status, report = monitored(capsys, *files)
+    assert (status, report["verdict"]) == (0, "STABLE")
+    types = {entry["feature"]: entry["type"] for entry in report["features"]}
+    assert types.pop("x") == "numeric"
+    assert types == dict.fromkeys(["year", "created", "period", "day", "week", "at"], "time")

@@ -223,6 +223,26 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
     assert fault_of(appeared, "never") == "not_in_reference"
 
 
+def test_times_and_keys_are_named_and_differ_without_a_fault():
+    def moving(first, seed):
+        shuffled = np.random.default_rng(seed).permutation(1_000)
+        return {
+            **rows(1_000, seed),
+            "trip_id": pa.array(first + shuffled),
+            "started": pa.array(1_672_531_200 + 60 * (first + shuffled)),
+            "quarter": pa.array([f"{2020 + first // 1_000}Q1"] * 1_000),
+        }
+
+    reference, sample = build(pa.table(moving(0, 0)), ProfileRequest())
+    current = moving(90_000, 1)
+    result = judged(reference, current)
+    assert result.verdict is DriftVerdict.STABLE
+    assert result.skipped == {"trip_id": "key", "started": "time", "quarter": "time"}
+    assert {"trip_id", "started", "quarter"} <= set(sample.column_names)
+    asked, _ = build(pa.table(moving(0, 0)), ProfileRequest(profile_features=("trip_id",)))
+    assert fault_of(judged(asked, current), "trip_id") == "out_of_range"
+
+
 def test_an_empty_window_is_not_enough_data(reference):
     result = monitor(reference, counted_window(reference, {}, failed=5), DriftSettings())
     assert (result.verdict, result.reason) == (

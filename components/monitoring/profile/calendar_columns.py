@@ -1,0 +1,148 @@
+"""Columns that only move forward: calendar values in the spellings that files have, and keys.
+
+Years, months, dates and epochs of two tables differ because time has passed, and row keys because
+the rows are others: neither is drift, and no test of them says anything.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfx_loop.monitoring.profile.columns import is_text_type, strings
+
+CALENDAR_NOTE = "dates and times differ between any two files"
+EPOCH_NOTE = "reads as seconds or milliseconds since 1970"
+KEY_NOTE = "another whole number in each row: a key, no feature"
+
+_KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
+_TIME_NAME = re.compile(r"(time|date|timestamp|(^|_)ts|_ms|_at)$", re.IGNORECASE)
+_YEAR_NAME = re.compile(r"(^|[_\s.-])(year|years|yr|yyyy|jahr|fy)([_\s.-]|$)", re.IGNORECASE)
+# Years of something that is no event of the row: such a column is a measurement, and may drift.
+_NO_EVENT = re.compile(r"built|birth|born|model|made|manufact|construct|renov|vintage", re.I)
+# Share of the values that must read as calendar: a few cells may hold anything.
+_NEARLY_ALL = 0.95
+# Fewer rows may all be distinct by chance.
+_LEAST_ROWS = 100
+_EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
+_EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)
+# Largest over smallest value of an epoch that its name does not tell: 1990 to 2025 is 2.8, and most
+# tables span far less. Amounts of that size span more.
+_EPOCH_SPAN = 2.0
+
+_YEAR = r"(1[89]|2[01])\d\d"
+_MONTH = r"(0?[1-9]|1[0-2])"
+_DAY = r"(0?[1-9]|[12]\d|3[01])"
+_NAMED = (
+    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
+    r"|oct(ober)?|nov(ember)?|dec(ember)?)\.?"
+)
+_CLOCK = r"([T ,]+\d{1,2}:?\d{2}.*|T\d{2}.*)?"
+_SPELLINGS = (
+    rf"{_YEAR}[-/.]{_MONTH}([-/.]{_DAY}{_CLOCK})?",
+    rf"{_YEAR}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]){_CLOCK}",
+    rf"{_DAY}[-/.]{_MONTH}[-/.]{_YEAR}{_CLOCK}",
+    rf"{_MONTH}[-/.]{_DAY}[-/.]{_YEAR}{_CLOCK}",
+    rf"{_MONTH}[-/]{_YEAR}",
+    rf"{_DAY}/{_MONTH}/\d\d{_CLOCK}",
+    rf"{_MONTH}/{_DAY}/\d\d{_CLOCK}",
+    rf"{_YEAR}[- ]?[qh][1-4]",
+    rf"[qh][1-4][- /]?{_YEAR}",
+    rf"{_YEAR}-?w\d\d(-?\d)?",
+    rf"fy[- ]?'?({_YEAR}|\d\d)",
+    rf"{_DAY}[-/. ]*{_NAMED}[-/., ]*({_YEAR}|\d\d){_CLOCK}",
+    rf"{_NAMED} *{_DAY},? +{_YEAR}{_CLOCK}",
+    rf"{_NAMED} *{_DAY} \d\d:\d\d(:\d\d)? ([a-z]+ )?{_YEAR}",
+    rf"{_NAMED}[-/ ']*({_YEAR}|\d\d)",
+    rf"{_YEAR}[-/ ]{_NAMED}([-/ ]{_DAY})?{_CLOCK}",
+)
+_CALENDAR_TEXT = (
+    rf"(?i)^((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?,? +)?({'|'.join(_SPELLINGS)})$"
+)
+
+
+def calendar_note(name: str, column: Any, rises: bool = False) -> str:
+    """Returns why a flat column reads as calendar values; empty where it does not.
+
+    Args:
+        name: The column's name, which tells a year from another number of four digits.
+        column: Its values, a pyarrow array.
+        rises: They never fall from row to row.
+    """
+    kind = column.type
+    present = column.drop_null()
+    if not len(present):
+        return ""
+    if is_text_type(kind):
+        return _text_note(name, strings(present), rises)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = present.to_numpy(zero_copy_only=False)
+        return _number_note(name, values[np.isfinite(values)], rises)
+    return ""
+
+
+def is_key(name: str, column: Any, rises: bool = False) -> bool:
+    """Says whether a flat column of whole numbers names rows: another one in each.
+
+    Args:
+        name: The column's name.
+        column: Its values, a pyarrow array.
+        rises: They never fall from row to row.
+    """
+    if not pa.types.is_integer(column.type):
+        return False
+    present = column.drop_null()
+    if len(present) < _LEAST_ROWS or len(pc.unique(present)) < len(present):
+        return False
+    limits = pc.min_max(present)
+    # No measurement takes twelve digits: these are random numbers or hashes.
+    wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
+    return bool(rises or wide or _KEY_NAME.search(name))
+
+
+def _text_note(name: str, texts: Any, rises: bool) -> str:
+    tally = pc.value_counts(pc.utf8_trim_whitespace(texts))
+    words, rows = tally.field("values"), tally.field("counts").to_numpy()
+    # A blank tells nothing; nor does a word for it, which is among the few cells that may differ.
+    some = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
+    if not rows[some].sum():
+        return ""
+    fitting = pc.match_substring_regex(words, _CALENDAR_TEXT).to_numpy(zero_copy_only=False)
+    if rows[fitting & some].sum() >= _NEARLY_ALL * rows[some].sum():
+        return CALENDAR_NOTE
+    # No number of more digits fits what holds an epoch.
+    digits = pc.all(pc.match_substring_regex(words, r"^\d{4,18}$")).as_py()
+    return _number_note(name, words.cast(pa.int64()).to_numpy(), rises) if digits else ""
+
+
+def _number_note(name: str, values: npt.NDArray[Any], rises: bool) -> str:
+    if not len(values):
+        return ""
+    low, high = float(values.min()), float(values.max())
+    named = bool(_TIME_NAME.search(name))
+    whole = bool(np.all(values == np.floor(values)))
+    if any(_EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit for unit in _EPOCH_UNITS) and (
+        named or (whole and high <= _EPOCH_SPAN * low)
+    ):
+        return EPOCH_NOTE
+    if not whole:
+        return ""
+    if 1800 <= low <= high <= 2200:
+        event = _YEAR_NAME.search(name) and not _NO_EVENT.search(name)
+        return CALENDAR_NOTE if event or (rises and not _NO_EVENT.search(name)) else ""
+    return CALENDAR_NOTE if _is_compact(values, low, high) else ""
+
+
+def _is_compact(values: npt.NDArray[Any], low: float, high: float) -> bool:
+    """Says whether whole numbers are written dates or months: 20230114, 202301."""
+    if 19_000_101 <= low <= high <= 21_001_231:
+        values = values.astype(np.int64)
+        days, months = values % 100, values // 100 % 100
+        return bool(((days >= 1) & (days <= 31) & (months >= 1) & (months <= 12)).all())
+    if 190_001 <= low <= high <= 210_012:
+        months = values.astype(np.int64) % 100
+        return bool(((months >= 1) & (months <= 12)).all())
+    return False

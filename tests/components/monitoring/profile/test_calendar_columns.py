@@ -1,0 +1,89 @@
+"""Columns that only move forward are told by their values; measurements are not among them."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tfx_loop.monitoring.profile.calendar_columns import calendar_note, is_key
+
+DAYS = pd.date_range("2022-11-20", periods=400, freq="7h")
+SECONDS = DAYS.astype("int64").to_numpy() // 10**9
+TEXT_FORMS = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.123+02:00",
+    "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m", "%Y%m%d", "%Y%m%dT%H%M%S", "%d-%m-%Y", "%d/%m/%Y",
+    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%m/%d/%y", "%m/%d/%Y %I:%M %p", "%d %b %Y",
+    "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y", "%b %Y", "%b-%y", "%Y-W%V",
+    "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%Y-%b-%d", "%m/%Y",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", TEXT_FORMS)
+def test_dates_are_calendar_in_every_spelling(form):
+    assert calendar_note("x", pa.array(DAYS.strftime(form)))
+
+
+@pytest.mark.parametrize("text", ["2023Q1", "2023-Q4", "Q2 2023", "2023H1", "FY2023", "FY23"])
+def test_quarters_and_financial_years_are_calendar(text):
+    assert calendar_note("x", pa.array([text] * 200))
+
+
+@pytest.mark.parametrize("odd", ["", "unknown", "n/a", "31.13."])
+def test_a_few_cells_may_be_anything(odd):
+    texts = [*DAYS.strftime("%Y-%m-%d")[:-2], odd, odd]
+    assert calendar_note("x", pa.array(texts))
+    assert not calendar_note("x", pa.array([*texts[:200], *["somewhere"] * 100]))
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("name", ["x", "created", "ts", "event_time"])
+def test_epochs_are_calendar_under_any_name(unit, name):
+    assert calendar_note(name, pa.array(SECONDS * unit))
+    assert calendar_note(name, pa.array([*(SECONDS * unit).tolist(), None]))
+    assert calendar_note(name, pa.array(SECONDS * float(unit)))
+
+
+def test_whole_numbers_that_are_written_dates_are_calendar():
+    assert calendar_note("x", pa.array(DAYS.strftime("%Y%m%d").astype(int)))
+    assert calendar_note("x", pa.array(DAYS.strftime("%Y%m").astype(int)))
+
+
+def test_a_year_is_calendar_by_its_name_or_where_it_rises():
+    years = pa.array([2015] * 300 + [2016] * 300)
+    assert calendar_note("year", years)
+    assert calendar_note("fiscal_year", years)
+    assert calendar_note("x", years, rises=True)
+    assert not calendar_note("x", years)
+    assert not calendar_note("year_built", years, rises=True)
+    assert not calendar_note("birth_year", years)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(1e9, 3e8, 500),  # amounts of the size of an epoch
+        np.random.default_rng(0).integers(0, 1 << 32, 500),
+        np.random.default_rng(0).integers(19_000_000, 21_000_000, 500),  # no days of months
+        np.random.default_rng(0).integers(1, 13, 500),
+        ["1.2.34", "10.4.1"] * 100,
+        ["May", "June"] * 100,  # a season comes back
+        ["Marvel 2000", "Decimal 10"] * 100,
+        ["12:30", "08:15"] * 100,
+        ["75001", "75020"] * 100,
+        [None, None],
+        ["", ""],
+    ],
+)  # fmt: skip
+def test_measurements_and_categories_are_not_calendar(values):
+    assert not calendar_note("x", pa.array(values))
+
+
+def test_keys_have_another_whole_number_in_each_row():
+    shuffled = np.random.default_rng(0).permutation(1_000)
+    assert is_key("trip_id", pa.array(shuffled))
+    assert not is_key("x", pa.array(shuffled))
+    assert is_key("x", pa.array(np.sort(shuffled)), rises=True)
+    assert is_key("x", pa.array(np.random.default_rng(0).integers(0, 1 << 60, 1_000)))
+    assert not is_key("trip_id", pa.array([*shuffled[:-1], shuffled[0]]))
+    assert not is_key("trip_id", pa.array(shuffled[:50]))
+    assert not is_key("trip_id", pa.array(shuffled.astype(float)))
