@@ -4,6 +4,7 @@
     ├── ConfigError         a setting is wrong; the caller corrects it and starts again
     ├── DataError           rows, files or labels are not what was expected
     ├── ModelError          a model file is not what was expected
+    │   └── ModelUnsafe         opening it would read, write or run what it should not
     ├── ChildFailed         work in a child process aborted, timed out or ran out of memory
     ├── ServingError        the model server did not do what it was asked
     │   ├── ServerUnavailable   it does not answer
@@ -24,6 +25,7 @@ __all__ = [
     "LoopError",
     "ModelError",
     "ModelRejected",
+    "ModelUnsafe",
     "PipelineFailed",
     "ServerUnavailable",
     "ServingError",
@@ -46,6 +48,10 @@ class DataError(LoopError, ValueError):
 
 class ModelError(LoopError, ValueError):
     """A model file is not what was expected."""
+
+
+class ModelUnsafe(ModelError):
+    """Opening a model file would read, write or run what it should not."""
 
 
 class ChildFailed(LoopError):

@@ -1,4 +1,4 @@
-"""Copies of single files of a Model artifact on this machine."""
+"""Copies of files of a Model artifact on this machine."""
 
 import os
 from collections.abc import Sequence
@@ -20,3 +20,17 @@ def fetch(model_uri: str, names: Sequence[str], target: Path) -> Path | None:
         return None
     target.write_bytes(storage.read_bytes(found))
     return target
+
+
+def local_folder(uri: str, scratch: Path) -> Path:
+    """Returns a model's folder on this machine: itself, or a copy of a remote one in `scratch`."""
+    if not storage.is_remote(uri):
+        return Path(uri.removeprefix("file://"))
+    from tfx.dsl.io import fileio
+
+    for folder, _, names in fileio.walk(uri):
+        place = scratch / os.path.relpath(folder, uri)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (place / name).write_bytes(storage.read_bytes(os.path.join(folder, name)))
+    return scratch

@@ -57,7 +57,7 @@ def open_predictor(
     """
     file = path if isinstance(path, ModelFile) else detect(path)
     if file.format is Format.TFLITE:
-        from tfx_loop.models.tflite.predictor import TFLitePredictor
+        from tfx_loop.models.tflite_predictor import TFLitePredictor
 
         return TFLitePredictor(file.path, signature=signature, threads=threads)
     if file.format is Format.SAVED_MODEL:

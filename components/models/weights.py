@@ -9,6 +9,7 @@ import numpy as np
 
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import Format, ModelFile, detect
+from tfx_loop.models.guard import guard
 from tfx_loop.models.kept_open import kept_keras
 from tfx_loop.models.tensors import Array
 from tfx_loop.models.tflite.layers import layers_by_constant
@@ -102,6 +103,7 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
 
     from tfx_loop.models.saved_model.graph import read_graph
 
+    guard.check(ModelFile(folder, Format.SAVED_MODEL))
     read_graph(folder)
     if not (folder / "variables" / "variables.index").is_file():
         return ()

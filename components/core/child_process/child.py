@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from tfx_loop.core import errors
+from tfx_loop.core.child_process import inherited
 from tfx_loop.core.errors import ChildFailed, ConfigError, LoopError
 
 _replies: TextIO | None = None
@@ -73,6 +74,7 @@ def _die_before_parent() -> None:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
+        inherited.take_over(request["settings"])
         value = _function(request["function"])(request["payload"])
         json.dumps(value)
         return {"value": value}

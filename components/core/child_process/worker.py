@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from tfx_loop.core import errors
-from tfx_loop.core.child_process import tree
+from tfx_loop.core.child_process import inherited, tree
 from tfx_loop.core.child_process.failure import Failure, child_failed
 from tfx_loop.core.errors import ChildFailed, ConfigError, LoopError
 
@@ -121,7 +121,12 @@ class Worker:
             LoopError: The function raised it; the same class and message.
             ChildFailed: It aborted, took too long or too much memory, or raised another error.
         """
-        request = json.dumps({"function": function, "payload": payload}).encode() + b"\n"
+        asked = {
+            "function": function,
+            "payload": payload,
+            "settings": inherited.all_settings(),
+        }
+        request = json.dumps(asked).encode() + b"\n"
         limit = self.timeout_seconds if timeout_seconds is None else timeout_seconds
         with self._lock:
             child = self._living_child()

@@ -12,7 +12,8 @@ from tfx_loop.contracts.variant_note import FLOAT
 from tfx_loop.core.errors import DataError, ServingError, first_line
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import is_saved_model
-from tfx_loop.models.saved_model.graph import SERVE_TAG, public_signatures, read_graph, specs
+from tfx_loop.models.saved_model.graph import public_signatures, read_graph, specs
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import Array
 
 
@@ -29,6 +30,7 @@ class SavedModelServable:
 
         Raises:
             DataError: There is no SavedModel, or one without signatures.
+            ModelUnsafe: Loading or asking it would do what it should not.
             ModelError: It is damaged, or has no graph to serve.
         """
         self.version = version
@@ -47,7 +49,7 @@ class SavedModelServable:
         }
         if not self.signatures:
             raise DataError(f"Expected a SavedModel with signatures in {path}, found none.")
-        self._loaded = tf.saved_model.load(str(path), tags=[SERVE_TAG])
+        self._loaded = load_saved_model(path)
         self._functions: Mapping[str, Any] = self._loaded.signatures
 
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -18,12 +18,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_loop.contracts.variant_note import TFLITE, read_note
-from tfx_loop.core.errors import DataError, ModelError, ModelRejected, first_line
+from tfx_loop.core.errors import DataError, ModelError, ModelRejected, ModelUnsafe, first_line
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.saved_model.graph import read_graph
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 # Another build of TensorFlow fuses and orders float32 sums otherwise; a wrong model is off by far
@@ -105,10 +106,12 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt
         ModelRejected: It does not load, or has no signature for serialized tf.Examples.
     """
     try:
-        model = tf.saved_model.load(model_dir)
+        model = load_saved_model(Path(model_dir))
         signature = model.signatures[DEFAULT_SIGNATURE]
         _, inputs = signature.structured_input_signature
         answers = signature(**{next(iter(inputs)): tf.constant(list(examples))})
+    except ModelUnsafe:
+        raise
     except Exception as error:
         raise ModelRejected(
             f"Expected a SavedModel whose signature {DEFAULT_SIGNATURE!r} takes serialized "
@@ -150,6 +153,8 @@ def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) ->
         predictor = open_predictor(ModelFile(file, Format.TFLITE))
         columns = columns_of(predictor.inputs, examples)
         expected = predictor.predict(columns)
+    except ModelUnsafe:
+        raise
     except (DataError, ModelError) as error:
         raise ModelRejected(
             f"Expected a TFLite model that answers the Examples in {file}, received: {error}"

@@ -22,6 +22,8 @@ from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST, BundledFile, Bun
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.edge.edge_bundle import on_device
 from tfx_loop.edge.edge_bundle.golden import DEFAULT_TOLERANCE, Tolerance, golden_answers
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 
 CPU_MODEL = "tflite"
 EDGE_TPU_MODEL = "model_edgetpu.tflite"
@@ -83,11 +85,13 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
     """Writes a bundle into a folder and returns it verified.
 
     Raises:
+        ModelUnsafe: Running a model would do what it should not.
         ModelError: The CPU model does not run, or a model is missing.
         DataError: The golden rows do not fit the model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _copy(parts.cpu_model, folder / CPU_MODEL)
+    guard.check(ModelFile(folder / CPU_MODEL, Format.TFLITE))
     golden = golden_answers(folder / CPU_MODEL, parts.golden_rows, parts.tolerance)
     # The answers are those of the copy that ships, not of the file that was given.
     (folder / GOLDEN).write_bytes(golden.content)
@@ -96,6 +100,7 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
         (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
     if parts.edge_tpu_model is not None:
         _copy(parts.edge_tpu_model, folder / EDGE_TPU_MODEL)
+        guard.check(ModelFile(folder / EDGE_TPU_MODEL, Format.TFLITE))
     names = [CPU_MODEL, GOLDEN]
     names += [LABELS] if labels else []
     names += [EDGE_TPU_MODEL] if parts.edge_tpu_model else []

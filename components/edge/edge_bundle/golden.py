@@ -18,7 +18,7 @@ import numpy as np
 from tfx_loop.contracts.bundle_manifest import BundledOutput, BundledTensor
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array
-from tfx_loop.models.tflite.predictor import plain_name
+from tfx_loop.models.tflite_predictor import plain_name
 
 # A float output has no steps; its range over the golden rows stands for 255 of them.
 _STEPS = 255.0

@@ -11,7 +11,10 @@ import tf_keras as keras
 from tfx_loop.core.errors import ConfigError, ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
-from tfx_loop.models.keras import file as keras_file
+from tfx_loop.models.guard import guard
+from tfx_loop.models.guard.guard import Admitted
+from tfx_loop.models.guard.keras_file import KerasContent
+from tfx_loop.models.keras.file import check_loadable
 from tfx_loop.models.saved_model.predictor import translated_errors
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
@@ -27,7 +30,8 @@ def load_keras(
         compiled: Whether to bring its loss, optimizer and metrics back too.
 
     Raises:
-        ModelError: It is damaged, of Keras 3, subclassed, or would run code that nobody named.
+        ModelUnsafe: It would run code, or read files, that nobody named.
+        ModelError: It is damaged, of Keras 3, or subclassed.
         ConfigError: A custom object cannot be imported.
     """
     file = path if isinstance(path, ModelFile) else detect(path)
@@ -36,19 +40,31 @@ def load_keras(
             f"Expected a .keras or .h5 file, received {file.path} in the form {file.format.value}. "
             "Give the Keras model that it was exported from."
         )
-    keras_file.check(file, custom_objects)
+
+    def fits(content: KerasContent) -> None:
+        check_loadable(content, file.path, custom_objects)
+
+    with guard.admitted(file, custom_objects, fits) as admitted:
+        return _load(admitted, file.path, custom_objects, compiled)
+
+
+def _load(
+    admitted: Admitted, where: Path, custom_objects: Sequence[str], compiled: bool
+) -> keras.Model:
     objects = {name.rpartition(":")[2]: _import(name) for name in custom_objects}
     try:
-        model = keras.models.load_model(
-            file.path, custom_objects=objects, compile=compiled, safe_mode=True
+        return keras.models.load_model(
+            admitted.file.path,
+            custom_objects=objects,
+            compile=compiled,
+            safe_mode=not admitted.runs_code,
         )
     except Exception as error:  # Whatever a damaged file makes Keras raise.
         raise ModelError(
-            f"Expected a Keras model that loads in {file.path}, received {type(error).__name__}: "
+            f"Expected a Keras model that loads in {where}, received {type(error).__name__}: "
             f"{first_line(error)} If it names a layer or function of yours, give it in "
             "custom_objects as 'module:Name'; else save it again."
         ) from error
-    return model
 
 
 class KerasPredictor:

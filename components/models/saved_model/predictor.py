@@ -10,12 +10,12 @@ import tensorflow as tf
 from tfx_loop.core.errors import DataError, ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.saved_model.graph import (
-    SERVE_TAG,
     check_ops,
     choose_signature,
     read_graph,
     specs,
 )
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array
 
 
@@ -26,6 +26,7 @@ class SavedModelPredictor:
         """Loads it.
 
         Raises:
+            ModelUnsafe: Opening it would do what it should not.
             ModelError: It has no such signature, or cannot be loaded.
         """
         graph = read_graph(folder)
@@ -35,14 +36,8 @@ class SavedModelPredictor:
         tensors.check_batched(self.inputs, where)
         check_ops(graph, folder)
         self.runtime = f"SavedModel on TensorFlow {tf.__version__}"
-        try:
-            self._loaded = tf.saved_model.load(str(folder), tags=[SERVE_TAG])
-            self._function = self._loaded.signatures[self.signature]
-        except Exception as error:  # Whatever a damaged folder makes TensorFlow raise.
-            raise ModelError(
-                f"Expected a whole SavedModel in {folder}, received {type(error).__name__}: "
-                f"{first_line(error)} Export it again."
-            ) from error
+        self._loaded = load_saved_model(folder)
+        self._function = self._loaded.signatures[self.signature]
 
     def predict(
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS

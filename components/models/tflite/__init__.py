@@ -1,1 +1,1 @@
-"""TensorFlow Lite files: the one reader, names of layers, and opened for prediction."""
+"""TensorFlow Lite files: the one reader, and names of layers."""

@@ -50,14 +50,18 @@ def load(path: str | Path) -> bytes:
         ) from error
 
 
-def read_model(source: str | Path | bytes) -> TFLiteModel:
+def read_model(source: str | Path | bytes, *, where: str = "") -> TFLiteModel:
     """Reads a model from a file or from its bytes.
+
+    Args:
+        source: The file, or its bytes.
+        where: What messages call it; its path unless given.
 
     Raises:
         ModelError: It is absent, no TensorFlow Lite model, truncated or corrupt.
     """
     content = source if isinstance(source, bytes) else load(source)
-    where = "these bytes" if isinstance(source, bytes) else str(source)
+    where = where or ("these bytes" if isinstance(source, bytes) else str(source))
     if len(content) < 8 or content[4:8] != IDENTIFIER:
         raise ModelError(
             f"Expected a TensorFlow Lite model (identifier TFL3) in {where}, received something "

@@ -1,8 +1,10 @@
 """Scores that a model gives to rows of Examples splits, and which columns matter to it."""
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from tfx.utils import path_utils
 from tfx_bsl.coders import example_coder
 
 from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.models.fetching import local_folder
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_records
@@ -46,9 +50,13 @@ class Scorer:
         """Loads the model of a TFX Model artifact's folder.
 
         Raises:
+            ModelUnsafe: Loading or asking it would do what it should not.
+            ModelError: It is damaged.
             ConfigError: It has no such signature.
         """
-        self._model = tf.saved_model.load(path_utils.serving_model_path(model_uri))
+        with tempfile.TemporaryDirectory(prefix="loop-scorer-") as scratch:
+            folder = local_folder(path_utils.serving_model_path(model_uri), Path(scratch))
+            self._model = load_saved_model(folder)
         if signature not in self._model.signatures:
             raise ConfigError(
                 f"Expected a signature {signature!r} in the model, received "

@@ -21,9 +21,11 @@ from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.fitness_checks import check_convertible
-from tfx_loop.models.formats import detect
+from tfx_loop.models.formats import Format, ModelFile, detect
+from tfx_loop.models.guard import guard
 from tfx_loop.models.kept_open import kept_predictor, state_of
 from tfx_loop.models.rows.arrays import load_arrays
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.models.tflite.layers import computing_operators
 from tfx_loop.models.tflite.reading import read_model
@@ -54,7 +56,7 @@ def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
     inputs = tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in found.inputs)
     module = tf.Module()
     if found.signature is not None:
-        module.model = tf.saved_model.load(str(found.file.path))
+        module.model = load_saved_model(found.file.path)
         serve = _of_signature(module.model.signatures[found.signature], inputs)
     else:
         predictor: Any = kept_predictor(found.file)
@@ -213,6 +215,8 @@ def _loaded(folder: str, signature: str, state: object) -> Any:
 
 
 def _converter_of(folder: str, signature: str) -> Any:
+    # The converter runs initialisers and folds constants by computing them.
+    guard.check(ModelFile(Path(folder), Format.SAVED_MODEL))
     return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
 
 

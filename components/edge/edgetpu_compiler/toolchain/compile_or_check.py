@@ -13,6 +13,8 @@ from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import report_of_analy
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import HOW_TO_GET, CompilerSettings, find
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_report import report_of_compilation
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 from tfx_loop.models.tflite.reading import read_model
 
 _EIGHT_BITS = ("INT8", "UINT8")
@@ -107,6 +109,7 @@ def _prepared(content: bytes, prepared: bool) -> tuple[bytes, tuple[str, ...]]:
 
 def _checked(path: Path) -> bytes:
     """Returns the bytes of an int8 model."""
+    guard.check(ModelFile(path, Format.TFLITE))
     model = read_model(path)
     if model.compiled:
         raise ModelError(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.compiled_packages import CompiledSummary, summarise
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 from tfx_loop.models.tflite.reading import read_model
 
@@ -35,6 +37,7 @@ def check_output(source: Path, written: Path) -> CompilerOutput:
     Raises:
         ModelError: The file is cut off or damaged, or its inputs and outputs are not the source's.
     """
+    guard.check(ModelFile(written, Format.TFLITE))
     _verify(written)
     before, after = read_model(source).main, read_model(written).main
     for kind in ("inputs", "outputs"):

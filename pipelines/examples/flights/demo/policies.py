@@ -66,9 +66,10 @@ def scores_of_saved_model(folder: Path, flights: pd.DataFrame) -> npt.NDArray[np
     """Returns one score a flight, from a SavedModel with the signature for raw columns."""
     import tensorflow as tf
 
+    from tfx_loop.models.saved_model.loading import load_saved_model
     from tfx_loop.pipelines.examples.flights.model import SCORE, SERVING_COLUMNS
 
-    signature = tf.saved_model.load(str(folder)).signatures[SERVING_COLUMNS]
+    signature = load_saved_model(folder).signatures[SERVING_COLUMNS]
     _, inputs = signature.structured_input_signature
     columns = {
         name: tf.constant(

@@ -10,13 +10,13 @@ import numpy as np
 
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models import tensors
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
+from tfx_loop.models.guard.tflite import COMMON_CUSTOM_OPS, FLEX
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array, TensorSpec
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, SignatureDef, Tensor, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
-# Custom operators that every TFLite interpreter brings along (tensorflow/lite/kernels/register.cc).
-_COMMON_CUSTOM_OPS = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
-_FLEX = "Flex"
 _QUANTIZED = ("INT8", "UINT8", "INT16")
 
 
@@ -27,9 +27,15 @@ class TFLitePredictor:
         """Reads and checks the file, then hands it to the runtime.
 
         Raises:
+            ModelUnsafe: Running it would do what it should not.
             ModelError: It is damaged, or has an operator that the runtime does not know.
         """
-        self._model = read_model(path)
+        # The runtime maps the file, and keeps the bytes when its name is gone.
+        with guard.admitted(ModelFile(path, Format.TFLITE)) as admitted:
+            self._open(admitted.file.path, path, signature, threads)
+
+    def _open(self, content: Path, path: Path, signature: str | None, threads: int) -> None:
+        self._model = read_model(content, where=str(path))
         _check_runnable(self._model, path)
         _check_custom_ops(self._model, path)
         names = _names(self._model, path, signature)
@@ -42,7 +48,7 @@ class TFLitePredictor:
         self._path = path
         self._lock = threading.Lock()
         self._allocated: dict[str, tuple[int, ...]] = {}
-        self._interpreter, self.runtime = _interpreter(self._model, path, threads)
+        self._interpreter, self.runtime = _interpreter(self._model, content, path, threads)
 
     def predict(
         self, inputs: Mapping[str, Any], batch_size: int = DEFAULT_BATCH_ROWS
@@ -142,7 +148,7 @@ def _check_custom_ops(model: TFLiteModel, path: Path) -> None:
             "TPU. Give the model that was compiled."
         )
     others = [
-        op for op in model.custom_ops if op not in _COMMON_CUSTOM_OPS and not op.startswith(_FLEX)
+        op for op in model.custom_ops if op not in COMMON_CUSTOM_OPS and not op.startswith(FLEX)
     ]
     if others:
         raise ModelError(
@@ -151,12 +157,12 @@ def _check_custom_ops(model: TFLiteModel, path: Path) -> None:
         )
 
 
-def _interpreter(model: TFLiteModel, path: Path, threads: int) -> tuple[Any, str]:
+def _interpreter(model: TFLiteModel, content: Path, path: Path, threads: int) -> tuple[Any, str]:
     # Flex operators are TensorFlow's kernels: LiteRT's wheel does not have them.
-    flex = any(op.startswith(_FLEX) for op in model.custom_ops)
+    flex = any(op.startswith(FLEX) for op in model.custom_ops)
     made, runtime = _tf_lite() if flex else _runtime()
     try:
-        interpreter = made(model_path=str(path), num_threads=threads)
+        interpreter = made(model_path=str(content), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ModelError(

@@ -1,0 +1,161 @@
+"""What loading and asking a SavedModel would run: its folder, and the operations of its graphs."""
+
+import math
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tfx_loop.core.errors import ModelError
+from tfx_loop.models.formats import SAVED_MODEL_FILE
+from tfx_loop.models.guard import limits
+from tfx_loop.models.guard.asset_origins import Origins
+from tfx_loop.models.guard.findings import Finding, Harm
+from tfx_loop.models.guard.graph import Graph, text
+from tfx_loop.models.guard.messages import parse
+from tfx_loop.models.guard.operations import (
+    ASSET_READERS,
+    CHECKPOINTING,
+    FILE_ATTRIBUTES,
+    PRINT_STREAMS,
+    harm_of,
+)
+
+# Of the other forms of the same file, TensorFlow reads one where this one is missing, or both.
+_OTHER_FORMS = ("saved_model.pbtxt", "saved_model.cpb")
+_ASSETS_FOLDER = "assets"
+_ASSETS_COLLECTION = b"saved_model_assets"
+_EXPORT = "Export the model without it"
+# Bytes of one element by tensorflow/core/framework/types.proto; strings and handles have none.
+_ELEMENT_BYTES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 14: 2, 17: 2, 18: 16,
+                  19: 2, 22: 4, 23: 8}  # fmt: skip
+
+
+def scan_saved_model(folder: Path) -> Iterator[Finding]:
+    """Yields what makes a SavedModel's folder unsafe.
+
+    Raises:
+        ModelError: It is damaged, or there is none.
+    """
+    folder_findings = list(_folder(folder))
+    yield from folder_findings
+    if any(finding.harm is Harm.AMBIGUOUS for finding in folder_findings):
+        return
+    file = folder / SAVED_MODEL_FILE
+    size = file.stat().st_size
+    if size > limits.MAX_GRAPH_BYTES:
+        raise ModelError(
+            f"Expected a SavedModel below 2 GiB in {file}, received {size} bytes. Export it again, "
+            "with its weights as variables."
+        )
+    for meta_graph in parse("SavedModel", file.read_bytes(), file).meta_graphs:
+        assets = list(_assets(meta_graph, file))
+        yield from _asset_files(folder, assets)
+        yield from _operations(Graph(meta_graph), [text(a.tensor.name) for a in assets])
+
+
+def _folder(folder: Path) -> Iterator[Finding]:
+    """Yields what is no plain file in the folder, and a second graph."""
+    seen = 0
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            seen += 1
+            path = Path(place) / name
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                what = f"a link to {os.readlink(path)}" if stat.S_ISLNK(mode) else "no plain file"
+                yield Finding(
+                    part=str(path.relative_to(folder)),
+                    found=what,
+                    harm=Harm.LEAVES,
+                    remedy="Copy the folder with its links followed (cp -rL), if you know them",
+                )
+        if seen > limits.MAX_PARTS:
+            yield Finding(
+                part=folder.name,
+                found=f"more than {limits.MAX_PARTS} files",
+                harm=Harm.EXHAUSTS,
+                remedy="Export the model into a folder of its own",
+            )
+            return
+    for name in _OTHER_FORMS:
+        if (folder / name).exists():
+            yield Finding(
+                part=name,
+                found=f"another form of the graph than {SAVED_MODEL_FILE}",
+                harm=Harm.AMBIGUOUS,
+                remedy=f"Export the model again, as {SAVED_MODEL_FILE} alone",
+            )
+
+
+def _assets(meta_graph: Any, file: Path) -> Iterator[Any]:
+    yield from meta_graph.assets
+    for entry in meta_graph.collections:
+        if entry.key == _ASSETS_COLLECTION:
+            for packed in entry.value.any_list.value:
+                yield parse("Asset", packed.value, file)
+
+
+def _asset_files(folder: Path, assets: Iterable[Any]) -> Iterator[Finding]:
+    for asset in assets:
+        name = text(asset.filename)
+        pure = PurePosixPath(name)
+        inside = not pure.is_absolute() and ".." not in pure.parts and "\0" not in name
+        if not inside:
+            yield Finding(
+                part=f"{_ASSETS_FOLDER} of {SAVED_MODEL_FILE}",
+                found=f"the file {name!r}",
+                harm=Harm.LEAVES,
+                remedy="Export the model again, with its own copy of the file",
+            )
+
+
+def _operations(graph: Graph, asset_tensors: list[str]) -> Iterator[Finding]:
+    origins = Origins(graph, asset_tensors)
+    for scope, node in graph.nodes_that_run():
+        yield from _operation(graph, origins, scope, node)
+    for scope, node in graph.checkpoint_nodes():
+        if text(node.op) not in CHECKPOINTING:
+            yield from _operation(graph, origins, scope, node)
+    for scope, node in graph.constants():
+        yield from _constant(scope, node)
+
+
+def _operation(graph: Graph, origins: Origins, scope: str, node: Any) -> Iterator[Finding]:
+    op = text(node.op)
+    if node.op in graph.functions:
+        return
+    part = f"operation {text(node.name)!r} of {scope}"
+    harm, found = harm_of(op), op
+    if op == "PrintV2":
+        stream = _attribute(node, b"output_stream") or "stderr"
+        if stream not in PRINT_STREAMS:
+            harm, found = Harm.WRITES, f"PrintV2 to {stream}"
+    elif op in FILE_ATTRIBUTES and (name := _attribute(node, FILE_ATTRIBUTES[op].encode())):
+        harm, found = Harm.READS, f"{op} of {name!r}"
+    elif op in ASSET_READERS:
+        others = origins.foreign(scope, node, ASSET_READERS[op])
+        if not others:
+            return
+        found = f"{op} of {', '.join(sorted(others)[:3])} where an asset of the model is expected"
+    if harm is not None:
+        yield Finding(part=part, found=found, harm=harm, remedy=_EXPORT, allow=op)
+
+
+def _attribute(node: Any, key: bytes) -> str:
+    return next((text(entry.value.s) for entry in node.attr if entry.key == key), "")
+
+
+def _constant(scope: str, node: Any) -> Iterator[Finding]:
+    for entry in node.attr:
+        for tensor in (entry.value.tensor, *entry.value.list.tensor):
+            elements = math.prod(max(dim.size, 0) for dim in tensor.shape.dim)
+            size = elements * _ELEMENT_BYTES.get(tensor.dtype, 16)
+            if size > limits.MAX_CONSTANT_BYTES and size > limits.MAX_RATIO * len(tensor.content):
+                yield Finding(
+                    part=f"constant {text(node.name)!r} of {scope}",
+                    found=f"{size >> 20} MiB from {len(tensor.content)} bytes",
+                    harm=Harm.EXHAUSTS,
+                    remedy=_EXPORT,
+                )

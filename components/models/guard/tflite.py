@@ -1,0 +1,140 @@
+"""What running a .tflite file takes: custom operators, memory, and graphs that call each other.
+
+`tflite.reading` has checked offsets, sizes and indices before.
+"""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tfx_loop.models.guard import limits
+from tfx_loop.models.guard.archive import scan_directory
+from tfx_loop.models.guard.findings import Finding, Harm
+from tfx_loop.models.guard.graph import text
+from tfx_loop.models.guard.messages import parse
+from tfx_loop.models.guard.operations import harm_of
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, TFLiteModel
+from tfx_loop.models.tflite.reading import read_model
+
+# Custom operators that every TFLite interpreter brings along (tensorflow/lite/kernels/register.cc).
+COMMON_CUSTOM_OPS = frozenset(
+    {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
+)
+# Of the Edge TPU's runtime (coral/posenet/posenet_decoder_op.cc).
+_CORAL_CUSTOM_OPS = frozenset({EDGETPU_CUSTOM_OP, "PosenetDecoderOp"})
+FLEX = "Flex"
+_CONVERT = "Convert the model without it"
+
+
+def scan_tflite(path: Path, where: Path) -> Iterator[Finding]:
+    """Yields what makes a .tflite file unsafe.
+
+    Args:
+        path: The file.
+        where: Its name for messages.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    model = read_model(path, where=str(where))
+    if zipfile.is_zipfile(path):
+        # Labels and other files of TensorFlow Lite's metadata stand behind the model.
+        yield from scan_directory(path, appended=True)
+    for name in model.custom_ops:
+        if name not in COMMON_CUSTOM_OPS | _CORAL_CUSTOM_OPS:
+            yield from _custom(name, f"operator {name!r}", name.removeprefix(FLEX))
+    for number, graph in enumerate(model.subgraphs):
+        for operator in graph.operators:
+            if operator.custom.startswith(FLEX):
+                yield from _flex(number, operator)
+        arena = sum(t.size_bytes for t in graph.tensors if not t.is_constant)
+        if arena > limits.MAX_ARENA_BYTES:
+            yield Finding(
+                part=f"subgraph {number}",
+                found=f"tensors of {arena >> 20} MiB",
+                harm=Harm.EXHAUSTS,
+                remedy="Convert the model with smaller inputs",
+            )
+    yield from _calls(model)
+
+
+def _custom(name: str, part: str, operation: str) -> Iterator[Finding]:
+    """Yields a custom operator that is not TFLite's; Flex ones are operations of TensorFlow."""
+    harm = harm_of(operation) if name.startswith(FLEX) else Harm.UNKNOWN
+    if harm is not None:
+        yield Finding(
+            part=part, found=f"the custom op {name}", harm=harm, remedy=_CONVERT, allow=name
+        )
+
+
+def _flex(number: int, operator: Operator) -> Iterator[Finding]:
+    """Yields what a Flex operator runs: the node in its options, whatever it is called."""
+    part = f"operator {operator.index} of subgraph {number}"
+    try:
+        named, operation = _flex_node(operator.custom_options)
+    except ValueError as error:
+        yield Finding(
+            part=part,
+            found=f"{operator.custom} with options that cannot be read ({error})",
+            harm=Harm.UNKNOWN,
+            remedy=_CONVERT,
+        )
+        return
+    if {named, operation} != {operator.custom.removeprefix(FLEX)}:
+        yield Finding(
+            part=part,
+            found=f"{operator.custom} that runs {operation!r}",
+            harm=Harm.AMBIGUOUS,
+            remedy=_CONVERT,
+        )
+
+
+def _flex_node(options: bytes) -> tuple[str, str]:
+    """Returns the operation's name and that of its node (tensorflow/lite/delegates/flex/kernel.cc).
+
+    Raises:
+        ValueError: The options hold no such thing.
+    """
+    from flatbuffers import flexbuffers  # type: ignore[import-untyped,unused-ignore]
+
+    try:
+        held = flexbuffers.Loads(options)
+        name, node = held
+        node = node if isinstance(node, bytes) else node.encode("utf-8", "surrogateescape")
+    except Exception as error:  # The reader checks nothing and fails in many ways.
+        raise ValueError(type(error).__name__) from error
+    return str(name), text(parse("Node", node, "a Flex operator").op)
+
+
+def _calls(model: TFLiteModel) -> Iterator[Finding]:
+    """Yields graphs that are not there, and those that call themselves: neither run ends well."""
+    calls = [
+        {
+            int(value)
+            for operator in graph.operators
+            for key, value in operator.attributes.items()
+            if "subgraph" in key.lower() and isinstance(value, int)
+        }
+        for graph in model.subgraphs
+    ]
+    for number, called in enumerate(calls):
+        absent = [each for each in called if not 0 <= each < len(calls)]
+        if absent or _reaches(calls, number):
+            yield Finding(
+                part=f"subgraph {number}",
+                found=f"a call of subgraph {absent[0]}" if absent else "a call of itself",
+                harm=Harm.EXHAUSTS,
+                remedy="Convert the model again",
+            )
+
+
+def _reaches(calls: Sequence[set[int]], start: int) -> bool:
+    pending, seen = list(calls[start]), set[int]()
+    while pending:
+        each = pending.pop()
+        if each == start:
+            return True
+        if each not in seen and 0 <= each < len(calls):
+            seen.add(each)
+            pending += calls[each]
+    return False
