@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from tflite_builder import TfliteBuilder
 
 from tfx_loop.edge.edge_bundle.bundle import BundleParts, build_bundle
+from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP
 
 MODEL = Path(__file__).with_name("tiny_int8.tflite")
 ROWS = np.random.default_rng(2).uniform(-1, 1, (3, 4)).astype(np.float32)
@@ -24,3 +26,11 @@ def parts(label="a", **changed):
 
 def build(folder, label="a", **changed):
     return build_bundle(parts(label, **changed), folder)
+
+
+def compiled_model():
+    """Returns a .tflite file of one operator for the Edge TPU."""
+    builder = TfliteBuilder()
+    given = builder.input((1, 4))
+    output = builder.tensor((1, 4))
+    return builder.content(builder.op(EDGETPU_CUSTOM_OP, [given], output))

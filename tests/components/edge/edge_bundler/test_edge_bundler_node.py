@@ -79,11 +79,11 @@ def test_a_bundle_is_a_model_that_evaluator_can_judge(node, tmp_path):
 
 
 def test_the_compiled_model_comes_with_its_runtime(node):
-    artifact = node(compiled=b"compiled", speaker="compiled")
+    artifact = node(compiled=tiny_bundle.compiled_model(), speaker="compiled")
     bundle = open_bundle(Path(artifact.uri) / "Format-Serving")
     assert bundle.manifest.minimum_runtime == {"edge_tpu": 13}
     assert bundle.manifest.compiler_version == "16.0.384591198"
-    assert (bundle.folder / "model_edgetpu.tflite").read_bytes() == b"compiled"
+    assert (bundle.folder / "model_edgetpu.tflite").read_bytes() == tiny_bundle.compiled_model()
 
 
 def test_without_compiled_model_no_runtime_is_asked_for(node):

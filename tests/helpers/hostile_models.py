@@ -1,0 +1,612 @@
+"""Model files that do harm when they are opened: each writes, reads or runs what it should not.
+
+Every maker takes a folder and returns the model's path; a file called `harm` beside it is what the
+harm leaves, where it leaves anything. Loading one without the guard does its harm: the tests show
+it for those that are safe to show.
+"""
+
+import io
+import json
+import zipfile
+
+import h5py
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from ai_edge_litert import schema_py_generated as tables
+from flatbuffers import flexbuffers
+from model_files import digits_model
+from tflite_builder import TfliteBuilder
+
+from tfx_loop.models.write import save_saved_model
+
+SECRET = "nobody should read this"
+
+
+def harm_of(folder):
+    """Returns the file that a hostile model of this folder writes."""
+    return folder / "harm"
+
+
+def _keras_model(layer_config, class_name="TFOpLambda", arguments=None):
+    """Returns the JSON of a model with one hostile layer."""
+    layer_config = {"name": "bad", "trainable": True, "dtype": "float32", **layer_config}
+    inputs = {
+        "class_name": "InputLayer",
+        "name": "x",
+        "inbound_nodes": [],
+        "config": {
+            "batch_input_shape": [None, 3],
+            "dtype": "float32",
+            "sparse": False,
+            "name": "x",
+        },
+    }
+    bad = {
+        "class_name": class_name,
+        "name": "bad",
+        "config": layer_config,
+        "inbound_nodes": arguments or [[["x", 0, 0, {}]]],
+    }
+    config = {
+        "name": "model",
+        "layers": [inputs, bad],
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [["bad", 0, 0]],
+    }
+    return {"class_name": "Functional", "config": config}
+
+
+def write_h5(path, config):
+    """Writes an HDF5 model of a configuration, without weights."""
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["keras_version"] = keras.__version__
+        file.attrs["backend"] = "tensorflow"
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = np.array([b"x", b"bad"])
+        for name in ("x", "bad"):
+            weights.create_group(name).attrs["weight_names"] = np.array([], "S1")
+    return path
+
+
+def write_keras(path, config, compression=zipfile.ZIP_STORED, **members):
+    """Writes a .keras archive of a configuration; more members by name."""
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_group("_layer_checkpoint_dependencies")
+    parts = {
+        "metadata.json": json.dumps({"keras_version": keras.__version__}),
+        "config.json": json.dumps(config),
+        "model.weights.h5": weights.getvalue(),
+        **members,
+    }
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+def _call(symbol, *arguments):
+    """Returns a model whose layer calls a function of TensorFlow's API with constants."""
+    first, *others = arguments
+    keywords = {name: value for name, value in others}
+    return _keras_model({"function": symbol}, arguments=[["_CONSTANT_VALUE", -1, first, keywords]])
+
+
+def h5_writes(folder):
+    """tf.io.write_file as a layer."""
+    return write_h5(
+        folder / "m.h5", _call("io.write_file", str(harm_of(folder)), ("contents", "harm"))
+    )
+
+
+def h5_removes(folder):
+    """tf.io.gfile.rmtree as a layer."""
+    victim = folder / "victim"
+    victim.mkdir(exist_ok=True)
+    (victim / "file").write_text("kept")
+    return write_h5(folder / "m.h5", _call("io.gfile.rmtree", str(victim)))
+
+
+def h5_loads_library(folder):
+    """tf.load_library as a layer."""
+    return write_h5(folder / "m.h5", _call("load_library", str(folder / "none.so")))
+
+
+def h5_fetches(folder):
+    """keras.utils.get_file as a layer; to an address that nobody answers."""
+    return write_h5(
+        folder / "m.h5",
+        _call("keras.utils.get_file", "x", ("origin", "http://127.0.0.1:9/x")),
+    )
+
+
+def h5_loads_model(folder):
+    """keras.models.load_model as a layer."""
+    return write_h5(folder / "m.h5", _call("keras.models.load_model", str(folder / "other.h5")))
+
+
+def keras_writes(folder):
+    """tf.io.write_file as a layer of a .keras archive."""
+    config = _call("io.write_file", str(harm_of(folder)), ("contents", "harm"))
+    modules = ("keras.layers", "tf_keras.src.layers.core.tf_op_layer")
+    for layer, module in zip(config["config"]["layers"], modules, strict=True):
+        layer |= {"module": module, "registered_name": layer["class_name"]}
+    config |= {"module": "tf_keras.src.engine.functional", "registered_name": "Functional"}
+    return write_keras(folder / "m.keras", config)
+
+
+def keras_lambda(folder):
+    """A Lambda layer with Python bytecode."""
+    target = str(harm_of(folder))
+    layer = keras.layers.Lambda(lambda x: (open(target, "w").close(), x)[1], name="bad")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    path = folder / "m.keras"
+    model.save(path)
+    harm_of(folder).unlink()
+    return path
+
+
+def keras_module(folder):
+    """A function of any module as an activation."""
+    config = _keras_model(
+        {
+            "activation": {
+                "module": "os",
+                "class_name": "function",
+                "config": "system",
+                "registered_name": "function",
+            }
+        },
+        class_name="Activation",
+    )
+    return write_keras(folder / "m.keras", config)
+
+
+def keras_instance_method(folder):
+    """A method of the tensor, by name."""
+    return write_h5(folder / "m.h5", _keras_model({"method_name": "numpy"}, "InstanceMethod"))
+
+
+def keras_class_method(folder):
+    """A class method of TensorFlow, by name."""
+    config = _keras_model({"cls_symbol": "io.gfile.GFile", "method_name": "read"}, "ClassMethod")
+    return write_h5(folder / "m.h5", config)
+
+
+def keras_foreign_model(folder):
+    """A layer that loads a SavedModel from a path."""
+    return write_keras(folder / "m.keras", _keras_model({"filepath": "/etc"}, "TFSMLayer"))
+
+
+def keras_reads_vocabulary(folder):
+    """A lookup layer whose vocabulary is a file of this machine."""
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET + "\n")
+    layer = {"vocabulary": str(secret), "max_tokens": None, "num_oov_indices": 1}
+    return write_h5(folder / "m.h5", _keras_model(layer, "StringLookup"))
+
+
+def two_forms(folder):
+    """HDF5 with a ZIP archive behind it."""
+    path = h5_writes(folder)
+    archive = write_keras(folder / "inner.zip", _keras_model({"units": 1}, "Dense"))
+    path.write_bytes(path.read_bytes() + archive.read_bytes())
+    archive.unlink()
+    return path
+
+
+def zip_bomb(folder):
+    """An archive whose member unpacks to 1 GiB."""
+    path = write_keras(
+        folder / "m.keras", _keras_model({"units": 1}, "Dense"), zipfile.ZIP_DEFLATED
+    )
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("assets/zeros", "w", force_zip64=True) as member,
+    ):
+        for _ in range(64):
+            member.write(bytes(1 << 24))
+    return path
+
+
+def zip_twice(folder):
+    """An archive with two configurations."""
+    path = write_keras(folder / "m.keras", _keras_model({"units": 1}, "Dense"))
+    with zipfile.ZipFile(path, "a") as archive:
+        # ZipFile warns of it only.
+        archive.NameToInfo.pop("config.json")
+        archive.writestr("config.json", json.dumps(_call("io.write_file", "x")))
+    return path
+
+
+def zip_leaves(folder):
+    """An archive with a member outside its folder."""
+    return write_keras(
+        folder / "m.keras", _keras_model({"units": 1}, "Dense"), **{"../harm": "harm"}
+    )
+
+
+def zip_absolute(folder):
+    """An archive with a member of an absolute name."""
+    return write_keras(
+        folder / "m.keras",
+        _keras_model({"units": 1}, "Dense"),
+        **{str(harm_of(folder)): "harm"},
+    )
+
+
+def zip_link(folder):
+    """An archive with a link."""
+    path = write_keras(folder / "m.keras", _keras_model({"units": 1}, "Dense"))
+    link = zipfile.ZipInfo("assets/link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    return path
+
+
+def _digits_h5(folder):
+    path = folder / "m.h5"
+    digits_model().save(path)
+    return path
+
+
+def hdf5_external(folder):
+    """Weights that are the bytes of another file."""
+    path = _digits_h5(folder)
+    secret = folder / "secret.txt"
+    secret.write_bytes(bytes(4096))
+    with h5py.File(path, "a") as file:
+        name = "model_weights/conv/conv/bias:0"
+        shape, dtype = file[name].shape, file[name].dtype
+        del file[name]
+        file.create_dataset(name, shape, dtype, external=[(str(secret), 0, 4096)])
+    return path
+
+
+def hdf5_external_link(folder):
+    """Weights that are a dataset of another file."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        del file["model_weights/conv/conv/bias:0"]
+        link = h5py.ExternalLink(str(folder / "other.h5"), "/secret")
+        file["model_weights/conv/conv/bias:0"] = link
+    return path
+
+
+def hdf5_virtual(folder):
+    """Weights put together of other files."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        name = "model_weights/conv/conv/bias:0"
+        shape, dtype = file[name].shape, file[name].dtype
+        del file[name]
+        layout = h5py.VirtualLayout(shape, dtype)
+        layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "secret", shape)
+        file.create_virtual_dataset(name, layout)
+    return path
+
+
+def hdf5_soft_link(folder):
+    """A group that is a name for another."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        file["model_weights/again"] = h5py.SoftLink("/model_weights")
+    return path
+
+
+def hdf5_bomb(folder):
+    """A dataset of 64 GiB that is not there."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        del file["model_weights/conv/conv/bias:0"]
+        file.create_dataset(
+            "model_weights/conv/conv/bias:0", (1 << 34,), "float32", chunks=(1 << 20,)
+        )
+    return path
+
+
+def hdf5_endless(folder):
+    """A heap whose objects have no size: libhdf5 walks it forever."""
+    path = _digits_h5(folder)
+    content = bytearray(path.read_bytes())
+    # A global heap (HDF5 format specification, III.E) has a header of 16 bytes, then objects, each
+    # with 16 of its own. Number 0 is the free space, and its size leads to the next.
+    heap = content.index(b"GCOL")
+    while heap >= 0:
+        content[heap + 16 : heap + 32] = bytes(16)
+        heap = content.find(b"GCOL", heap + 1)
+    path.write_bytes(content)
+    return path
+
+
+class _Bad(tf.Module):
+    """A module whose signature does harm beside its work."""
+
+    def __init__(self, harm):
+        super().__init__()
+        self.harm = harm
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])
+    def serve(self, x):
+        with tf.control_dependencies([self.harm(x)]):
+            return {"y": tf.reduce_sum(x, axis=1)}
+
+
+def _saved(folder, harm):
+    module = _Bad(harm)
+    tf.saved_model.save(module, str(folder / "m"), signatures={"serving_default": module.serve})
+    return folder / "m"
+
+
+def saved_model_writes(folder):
+    """A signature that writes a file."""
+    target = str(harm_of(folder))
+    return _saved(folder, lambda x: tf.io.write_file(target, "harm"))
+
+
+def saved_model_reads(folder):
+    """A signature that reads a file by its path."""
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET)
+    return _saved(folder, lambda x: tf.strings.length(tf.io.read_file(str(secret))))
+
+
+def saved_model_prints(folder):
+    """A signature that prints to a file."""
+    stream = f"file://{harm_of(folder)}"
+    return _saved(folder, lambda x: tf.print("harm", output_stream=stream))
+
+
+def saved_model_python(folder):
+    """A signature that calls Python."""
+    return _saved(folder, lambda x: tf.numpy_function(lambda y: y, [x], tf.float32))
+
+
+def saved_model_aborts(folder):
+    """A signature that ends the process."""
+    return _saved(folder, lambda x: tf.raw_ops.Abort(error_msg="bye", exit_without_error=True))
+
+
+def saved_model_initializer(folder):
+    """A table whose initialiser writes a file: loading is enough."""
+    target = str(harm_of(folder))
+
+    class Table(tf.saved_model.experimental.TrackableResource):
+        def _create_resource(self):
+            return tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+
+        def _initialize(self):
+            tf.io.write_file(target, "harm")
+
+    module = _Bad(lambda x: tf.no_op())
+    module.table = Table()
+    tf.saved_model.save(module, str(folder / "m"), signatures={"serving_default": module.serve})
+    harm_of(folder).unlink(missing_ok=True)
+    return folder / "m"
+
+
+def _lookup(folder, name="words.txt"):
+    """Returns a SavedModel with a vocabulary as its asset."""
+    words = folder / name
+    words.write_text("a\nb\n")
+    table = tf.lookup.StaticVocabularyTable(
+        tf.lookup.TextFileInitializer(
+            str(words), tf.string, 0, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        ),
+        1,
+    )
+    module = _Bad(lambda x: table.lookup(tf.constant(["a"])))
+    module.table = table
+    word = tf.TensorSpec([None], tf.string, name="word")
+    serve = tf.function(lambda word: {"index": table.lookup(word)}, autograph=False)
+    signatures = {"serving_default": module.serve, "words": serve.get_concrete_function(word)}
+    tf.saved_model.save(module, str(folder / "m"), signatures=signatures)
+    return folder / "m"
+
+
+def vocabulary(folder):
+    """No hostile one: a SavedModel that reads an asset of its own."""
+    return _lookup(folder)
+
+
+def saved_model_asset_leaves(folder):
+    """An asset called ../../secret.txt."""
+    model = _lookup(folder)
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET + "\n")
+    _edit(model, lambda proto: _rename_assets(proto, "../../secret.txt"))
+    return model
+
+
+def saved_model_asset_link(folder):
+    """An asset that is a link to another file."""
+    model = _lookup(folder)
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET + "\n")
+    asset = model / "assets" / "words.txt"
+    asset.unlink()
+    asset.symlink_to(secret)
+    return model
+
+
+def saved_model_literal_path(folder):
+    """A table that reads a path which stands in the graph, and no asset."""
+    model = _lookup(folder)
+
+    def edit(proto):
+        graph = proto.meta_graphs[0]
+        for thing in graph.object_graph_def.nodes:
+            if thing.HasField("asset"):
+                name = graph.asset_file_def[0].tensor_info.name.split(":")[0]
+                thing.ClearField("asset")
+                thing.constant.operation = name
+
+    _edit(model, edit)
+    return model
+
+
+def saved_model_variables_link(folder):
+    """Variables that are a link."""
+    model = folder / "m"
+    save_saved_model(digits_model(), str(model))
+    data = next((model / "variables").glob("variables.data*"))
+    moved = folder / "elsewhere"
+    data.rename(moved)
+    data.symlink_to(moved)
+    return model
+
+
+def saved_model_text(folder):
+    """A second graph as text beside the first."""
+    model = folder / "m"
+    save_saved_model(digits_model(), str(model))
+    (model / "saved_model.pbtxt").write_text("saved_model_schema_version: 1\n")
+    return model
+
+
+def saved_model_unknown(folder):
+    """An operation that TensorFlow does not know."""
+    model = saved_model_writes(folder)
+
+    def edit(proto):
+        for function in proto.meta_graphs[0].graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "WriteFile":
+                    node.op = "MyOwnOp"
+
+    _edit(model, edit)
+    return model
+
+
+def saved_model_inflated(folder):
+    """A constant of 16 TiB that stands as one number."""
+    model = _saved(folder, lambda x: tf.identity(tf.constant(1.0)))
+
+    def edit(proto):
+        for function in proto.meta_graphs[0].graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum:
+                    shape = node.attr["value"].tensor.tensor_shape
+                    for size in (1 << 21, 1 << 21):
+                        shape.dim.add(size=size)
+
+    _edit(model, edit)
+    return model
+
+
+def _edit(model, change):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = model / "saved_model.pb"
+    proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    change(proto)
+    file.write_bytes(proto.SerializeToString())
+
+
+def _rename_assets(proto, name):
+    for asset in proto.meta_graphs[0].asset_file_def:
+        asset.filename = name
+
+
+def _one_operator(folder, name, custom_options=None, shape=(1, 4), options=None):
+    builder = TfliteBuilder()
+    given = builder.input(shape, "FLOAT32")
+    output = builder.tensor(shape, "FLOAT32")
+    builder.op(name, [given], output, custom_options=custom_options, options=options)
+    path = folder / "m.tflite"
+    path.write_bytes(builder.content(output))
+    return path
+
+
+def harmless_tflite(folder):
+    """Returns a .tflite file that does no harm."""
+    good = folder / "good"
+    good.mkdir(exist_ok=True)
+    return _one_operator(good, "RELU")
+
+
+def tflite_custom_op(folder):
+    """An operator that no runtime brings along."""
+    return _one_operator(folder, "RunThis")
+
+
+def _flex(folder, name, operation):
+    """Returns a .tflite file with an operator that runs an operation of TensorFlow."""
+    node = tf.compat.v1.NodeDef(name="n", op=operation).SerializeToString()
+    options = flexbuffers.Dumps([operation, node])
+    return _one_operator(folder, name, custom_options=bytes(options))
+
+
+def tflite_flex_writes(folder):
+    """WriteFile of TensorFlow as an operator."""
+    return _flex(folder, "FlexWriteFile", "WriteFile")
+
+
+def tflite_flex_disguised(folder):
+    """WriteFile of TensorFlow as an operator that is called Relu."""
+    return _flex(folder, "FlexRelu", "WriteFile")
+
+
+def tflite_arena(folder):
+    """A tensor of 16 TiB that a run allocates."""
+    return _one_operator(folder, "RELU", shape=(1, 1 << 21, 1 << 21))
+
+
+def tflite_calls_itself(folder):
+    """A loop whose body is the graph that it stands in."""
+    options = tables.WhileOptionsT()
+    options.condSubgraphIndex = options.bodySubgraphIndex = 0
+    return _one_operator(folder, "WHILE", options=options)
+
+
+KERAS = (
+    h5_writes,
+    h5_removes,
+    h5_loads_library,
+    h5_fetches,
+    h5_loads_model,
+    keras_writes,
+    keras_lambda,
+    keras_module,
+    keras_instance_method,
+    keras_class_method,
+    keras_foreign_model,
+    keras_reads_vocabulary,
+    two_forms,
+    zip_bomb,
+    zip_twice,
+    zip_leaves,
+    zip_absolute,
+    zip_link,
+    hdf5_external,
+    hdf5_external_link,
+    hdf5_virtual,
+    hdf5_soft_link,
+    hdf5_bomb,
+    hdf5_endless,
+)
+SAVED_MODEL = (
+    saved_model_writes,
+    saved_model_reads,
+    saved_model_prints,
+    saved_model_python,
+    saved_model_aborts,
+    saved_model_initializer,
+    saved_model_asset_leaves,
+    saved_model_asset_link,
+    saved_model_literal_path,
+    saved_model_variables_link,
+    saved_model_text,
+    saved_model_unknown,
+    saved_model_inflated,
+)
+TFLITE = (
+    tflite_custom_op,
+    tflite_flex_writes,
+    tflite_flex_disguised,
+    tflite_arena,
+    tflite_calls_itself,
+)
