@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from tfx_loop.models.guard.graph import MAIN, Graph, called_by, node_of, text
+from tfx_loop.models.guard.graph import MAIN, ModelGraph, called_by, node_of, text
 
 # Operations that hand their first inputs on; a list may hold several file names.
 _PASSING = {b"Identity": 1, b"Reshape": 1, b"ExpandDims": 1, b"Pack": None, b"Squeeze": 1}
@@ -27,7 +27,7 @@ _USES = (_ASSIGN, b"ReadVariableOp", b"VarIsInitializedOp")
 class Origins:
     """File names of one graph, followed to where they come from."""
 
-    def __init__(self, graph: Graph, asset_tensors: Iterable[str]) -> None:
+    def __init__(self, graph: ModelGraph, asset_tensors: Iterable[str]) -> None:
         """Indexes who calls which function.
 
         Args:

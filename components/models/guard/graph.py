@@ -34,7 +34,7 @@ def called_by(node: Any) -> Iterator[bytes]:
                 pending += [entry.value for entry in called.attr]
 
 
-class Graph:
+class ModelGraph:
     """One graph of a SavedModel with its functions.
 
     Attributes:

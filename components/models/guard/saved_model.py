@@ -12,7 +12,7 @@ from tfx_loop.models.formats import SAVED_MODEL_FILE
 from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.asset_origins import Origins
 from tfx_loop.models.guard.findings import Finding, Harm
-from tfx_loop.models.guard.graph import Graph, text
+from tfx_loop.models.guard.graph import ModelGraph, text
 from tfx_loop.models.guard.messages import parse
 from tfx_loop.models.guard.operations import (
     ASSET_READERS,
@@ -52,7 +52,7 @@ def scan_saved_model(folder: Path) -> Iterator[Finding]:
     for meta_graph in parse("SavedModel", file.read_bytes(), file).meta_graphs:
         assets = list(_assets(meta_graph, file))
         yield from _asset_files(folder, assets)
-        yield from _operations(Graph(meta_graph), [text(a.tensor.name) for a in assets])
+        yield from _operations(ModelGraph(meta_graph), [text(a.tensor.name) for a in assets])
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _asset_files(folder: Path, assets: Iterable[Any]) -> Iterator[Finding]:
             )
 
 
-def _operations(graph: Graph, asset_tensors: list[str]) -> Iterator[Finding]:
+def _operations(graph: ModelGraph, asset_tensors: list[str]) -> Iterator[Finding]:
     origins = Origins(graph, asset_tensors)
     for scope, node in graph.nodes_that_run():
         yield from _operation(graph, origins, scope, node)
@@ -122,7 +122,7 @@ def _operations(graph: Graph, asset_tensors: list[str]) -> Iterator[Finding]:
         yield from _constant(scope, node)
 
 
-def _operation(graph: Graph, origins: Origins, scope: str, node: Any) -> Iterator[Finding]:
+def _operation(graph: ModelGraph, origins: Origins, scope: str, node: Any) -> Iterator[Finding]:
     op = text(node.op)
     if node.op in graph.functions:
         return

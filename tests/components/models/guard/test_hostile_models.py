@@ -70,7 +70,7 @@ def of_edge_compiler(model):
 
 def of_bundle(model):
     build_bundle(
-        BundleParts(name="m", cpu_model=model, golden_rows={"x": np.ones((1, 4))}),
+        BundleParts(name="m", cpu_model=model, golden_rows={"t0": np.ones((1, 4))}),
         model.parent / "bundle",
     )
 
@@ -81,7 +81,7 @@ def of_bundle_s_second_model(model):
         name="m",
         cpu_model=good,
         edge_tpu_model=model,
-        golden_rows={"x": np.ones((1, 4), np.float32)},
+        golden_rows={"t0": np.ones((1, 4), np.float32)},
     )
     build_bundle(parts, model.parent / "bundle")
 
