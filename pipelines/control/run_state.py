@@ -1,6 +1,7 @@
 """The state of a pipeline run, from what TFX and the leases recorded in ML Metadata alone."""
 
 import json
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
@@ -12,6 +13,10 @@ from tfx_loop.pipelines.control.ledger import Store
 _DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 # The custom property in which TFX keeps the error of a node.
 _EXECUTION_RESULT = "__execution_result__"
+_RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+# What TFX writes of a Resolver that found nothing, as codes of gRPC: UNKNOWN where its strategy
+# returned None, FAILED_PRECONDITION where its inputs could not be filled.
+_FOUND_NOTHING = (2, 9)
 
 
 def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
@@ -26,7 +31,7 @@ def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
     nodes = last_executions(store, run_id)
     if lease is not None and lease.end is LeaseEnd.SUCCEEDED:
         return RunStatus(state=RunState.SUCCEEDED)
-    failed = next((n for n, e in nodes.items() if e.last_known_state == pb.Execution.FAILED), "")
+    failed = next((node for node, execution in nodes.items() if has_failed(execution)), "")
     if lease is not None and lease.end is LeaseEnd.FAILED:
         return _failure(nodes, lease.node or failed, lease.reason)
     if lease is not None and lease.end is LeaseEnd.OPEN and lease.owner.is_alive():
@@ -38,7 +43,7 @@ def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
     if lease is not None:
         return RunStatus(state=RunState.INTERRUPTED)
     # A run of a foreign runner: its nodes are all that there is to go by.
-    done = all(execution.last_known_state in _DONE for execution in nodes.values())
+    done = all(e.last_known_state in _DONE or found_nothing(e) for e in nodes.values())
     return RunStatus(state=RunState.SUCCEEDED if done else RunState.RUNNING)
 
 
@@ -62,13 +67,35 @@ def node_name(store: Store, execution: pb.Execution) -> str:
     return ledger.short_type(execution.type)
 
 
+def has_failed(execution: pb.Execution) -> bool:
+    """Says whether an execution ends its run."""
+    failed = execution.last_known_state == pb.Execution.FAILED
+    return failed and not found_nothing(execution)
+
+
+def found_nothing(execution: pb.Execution) -> bool:
+    """Says whether this is a Resolver that found nothing, which TFX records as FAILED.
+
+    In the first run of a pipeline that is the rule. Optional inputs then stay empty, and the run
+    goes on; a node that cannot do without fails by itself.
+    """
+    if execution.type != _RESOLVER or execution.last_known_state != pb.Execution.FAILED:
+        return False
+    return _execution_result(execution).get("code") in _FOUND_NOTHING
+
+
 def execution_message(execution: pb.Execution) -> str:
     """Returns the error message that TFX stored with an execution; empty where there is none."""
+    return str(_execution_result(execution).get("resultMessage", ""))
+
+
+def _execution_result(execution: pb.Execution) -> dict[str, Any]:
+    """Returns what TFX stored of an execution's end; text that is no JSON counts as its message."""
     text = execution.custom_properties[_EXECUTION_RESULT].string_value
     try:
-        return str(json.loads(text).get("resultMessage", "")) if text else ""
+        return dict(json.loads(text)) if text else {}
     except ValueError:
-        return str(text)
+        return {"resultMessage": text}
 
 
 def _failure(nodes: dict[str, pb.Execution], node: str, reason: str) -> RunStatus:

@@ -2,7 +2,8 @@
 
 TFX's LocalDagRunner names each run by the clock and returns normally when a node could not resolve
 its inputs. Here the caller names the run: started again under the same id, nodes that are complete
-are skipped and the one that was cut off runs again. A run with a failed execution raises.
+are skipped and the one that was cut off runs again. A run with a failed execution raises; a
+Resolver that found nothing is none, as it is for TFX's runner.
 """
 
 import logging
@@ -21,7 +22,13 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from tfx_loop.core.errors import PipelineFailed
-from tfx_loop.pipelines.control.run_state import last_executions
+from tfx_loop.pipelines.control.run_state import (
+    execution_message,
+    found_nothing,
+    last_executions,
+)
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,18 +120,16 @@ def _run_node(compiled: Any, node: Any, deployment: Any, connection: Any, run_id
     try:
         execution = node_launcher.launch()
     except Exception as error:
-        logging.debug("node %s of run %s failed", node_id, run_id, exc_info=True)
+        _LOG.debug("node %s of run %s failed", node_id, run_id, exc_info=True)
         raise NodeFailed(run_id, node_id, f"{type(error).__name__}: {error}") from error
     # No execution is recorded of a node that a condition skipped.
     if execution is None or not execution.execution_id:
         return
     with metadata.Metadata(connection) as handle:
         [written] = handle.store.get_executions_by_id([execution.execution_id])
-    if not execution_lib.is_execution_successful(written):
-        raise NodeFailed(run_id, node_id, _recorded_reason(written))
-
-
-def _recorded_reason(execution: Any) -> str:
-    result = execution.custom_properties.get("__execution_result__")
-    state = execution.State.Name(execution.last_known_state)
-    return (result.string_value if result else "") or f"its execution is {state}"
+    if found_nothing(written):
+        _LOG.info("resolver found=nothing node=%s run=%s", node_id, run_id)
+    elif not execution_lib.is_execution_successful(written):
+        state = written.State.Name(written.last_known_state)
+        reason = execution_message(written) or f"its execution is {state}"
+        raise NodeFailed(run_id, node_id, reason)
