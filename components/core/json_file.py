@@ -79,8 +79,15 @@ class JsonFile(Generic[T]):
         self.save(value, self.path(folder))
 
     def save(self, value: T, path: str | Path) -> None:
-        """Writes the file under a name of the caller's choice, whole."""
-        storage.write_json(str(path), self.content(value))
+        """Writes the file under a name of the caller's choice, whole.
+
+        Raises:
+            DataError: A field holds what it is not declared with, such as NaN in a float.
+        """
+        content = self.content(value)
+        # Here the field is known and its maker runs; a reader would find a null days later.
+        self.value(content, str(path))
+        storage.write_json(str(path), content)
 
     def read(self, folder: str | Path) -> T:
         """Returns what the file in a folder holds.

@@ -159,3 +159,10 @@ def test_files_are_written_found_and_missed(tmp_path):
     (tmp_path / "whole.json").write_text("{")
     with pytest.raises(DataError, match="Expected a JSON object"):
         WHOLE.find(tmp_path)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    odd = Whole(name="w", colour=Colour.RED, bins=Edges(edges=()), share=float("nan"))
+    with pytest.raises(DataError, match=r"Expected number in .*whole\.json, share, received None"):
+        WHOLE.write(odd, tmp_path)
+    assert not (tmp_path / "whole.json").exists()
