@@ -18,7 +18,7 @@ HELP = "did a file move away from a reference file, or is it broken?"
 # As many as stand on one screen, the most drifted first.
 _ROWS_SHOWN = 15
 # Arguments that say how rows are read, which counted windows do not have any more.
-_OF_FILES = ("by", "schema", "missing_values", "decimal")
+_OF_FILES = ("by", "schema", "missing_values", "decimal", "label")
 _HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
 _ADVICE = {
     "STABLE": "Nothing to do.",
@@ -80,6 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(".", ","),
         help="mark of numbers that are written as text; told from them unless given",
     )
+    parser.add_argument(
+        "--label",
+        default="",
+        metavar="COLUMN",
+        help="comes later than the rest: no fault while it lacks",
+    )
     conventions.add_seed(parser, "draws the samples")
 
 
@@ -120,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             missing_values=args.missing_values,
             decimal=args.decimal,
+            label=args.label,
         )
         title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
     report = comparison.report

@@ -23,13 +23,15 @@ from tfx_loop.monitoring.drift.data_faults.sample_statistics import (
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.comparison import compare
 from tfx_loop.monitoring.profile.columns import fits
-from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
+from tfx_loop.monitoring.profile.reference import NO_VALUES, FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 # Rise of the share of values of a wrong type from which the column, and not a few of its cells, is
 # broken.
 _UNFIT_SHARE = 0.01
+# Nothing that the reference is about uses such a column.
+NEW_COLUMN = "new: the reference has no such column"
 
 
 def measure(
@@ -74,8 +76,15 @@ def measure(
         compared = [profile for profile in profiles if profile.column != sliced_by]
         features += _slices(compared, baseline, window, settings)
     ignored = {*settings.ignore_features, *reference.unwatched}
+    empty = {skipped.name for skipped in reference.skipped if skipped.reason == NO_VALUES}
     features += [
-        FeatureDrift(feature=name, type="unknown", fault=NOT_IN_REFERENCE)
+        # The model takes a feature that training had without a value: what came of it is unknown.
+        FeatureDrift(
+            feature=name,
+            type="unknown",
+            fault=NOT_IN_REFERENCE if name in empty else None,
+            note="" if name in empty else NEW_COLUMN,
+        )
         for name in sorted(window.unknown)
         if name not in ignored
     ]

@@ -59,19 +59,26 @@ class CellTally:
     Attributes:
         missing: Cells with a marker of a missing value.
         unfit: Cells that are something else.
+        fractions: Cells with a fraction in a column of whole numbers; they count as rounded.
         markers: Some of the markers.
         examples: Some of the unfit cells.
+        fractional: Some of the cells with a fraction.
     """
 
     missing: int = 0
     unfit: int = 0
+    fractions: int = 0
     markers: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    fractional: list[str] = field(default_factory=list)
 
-    def add(self, missing: Iterable[Any], unfit: Iterable[Any]) -> None:
+    def add(
+        self, missing: Iterable[Any], unfit: Iterable[Any], fractions: Iterable[Any] = ()
+    ) -> None:
         """Counts the texts of some cells."""
         self.missing += _noted(list(missing), self.markers)
         self.unfit += _noted(list(unfit), self.examples)
+        self.fractions += _noted(list(fractions), self.fractional)
 
 
 def _noted(texts: list[Any], kept: list[str]) -> int:
@@ -106,11 +113,13 @@ class CellReader:
         if is_list(column.type):
             return column
         if expected.kind in (*_NUMBERS, FeatureType.BOOLEAN) and is_text_type(column.type):
-            return self._parsed(name, column, expected)
+            column = self._parsed(name, column, expected)
         if expected.kind is FeatureType.CATEGORICAL and not is_text_type(column.type):
             return _as_text(column)
         if expected.kind in _NUMBERS and self._numbers:
-            return self._without_markers(name, column)
+            column = self._without_markers(name, column)
+        if expected.kind is FeatureType.INTEGER and pa.types.is_floating(column.type):
+            return self._rounded(name, column)
         return column
 
     def _tally(self, name: str) -> CellTally:
@@ -141,6 +150,15 @@ class CellReader:
         unfit = pc.and_not(pc.invert(fitting), pc.or_(blank, marker))
         self._tally(name).add(texts.filter(marker).to_pylist(), texts.filter(unfit).to_pylist())
         return _kept_where(fitting, values)
+
+    def _rounded(self, name: str, column: Any) -> Any:
+        """Returns floats with fractions rounded: 30.5 among ages is one more age, and told."""
+        values = column.to_numpy(zero_copy_only=False)
+        fraction = np.isfinite(values) & (values != np.floor(values))
+        if not fraction.any():
+            return column
+        self._tally(name).add((), (), [f"{value:g}" for value in values[fraction].tolist()])
+        return pa.array(np.where(fraction, np.rint(values), values), column.type, from_pandas=True)
 
     def _without_markers(self, name: str, column: Any) -> Any:
         marker = pc.is_in(column.cast(pa.float64(), safe=False), pa.array(self._numbers))

@@ -6,17 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
+from tfx_loop.contracts.drift_report import DriftResult
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile, open_table
 from tfx_loop.monitoring.drift.assessment import assess
-from tfx_loop.monitoring.drift.data_faults.faults import (
-    ABSENT_FEATURE,
-    NOT_IN_REFERENCE,
-    TYPE_CHANGED,
-    Fault,
-)
-from tfx_loop.monitoring.drift.data_faults.schema import BREACH, check_schema, read_schema
+from tfx_loop.monitoring.drift.data_faults.faults import Fault
+from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
 from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
 from tfx_loop.monitoring.drift.settings import DriftSettings
@@ -29,14 +24,9 @@ from tfx_loop.monitoring.file_comparison.known_values import (
     looked_up,
     many_valued,
 )
+from tfx_loop.monitoring.file_comparison.notes import awaited_label, not_in_plan, with_note
 from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
-from tfx_loop.monitoring.file_comparison.roles import (
-    EMPTY,
-    IDENTIFIER,
-    ROW_NUMBERS,
-    is_row_number,
-    plain_column,
-)
+from tfx_loop.monitoring.file_comparison.roles import plain_column
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
@@ -45,6 +35,8 @@ from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regr
 
 # The column that numbers a file's rows, which have no other identity and no other order.
 _ROW = "_loop_row"
+# Share of cells with a fraction from which a column of whole numbers is none any more.
+_MOST_FRACTIONS = 0.5
 # Two files have no envelope: each column but the row's number and its slice is a feature.
 _LAYOUT = Layout(
     identity=(_ROW,),
@@ -83,6 +75,7 @@ def compare_files(
     seed: int = 0,
     missing_values: Sequence[str] = (),
     decimal: str = "",
+    label: str = "",
 ) -> Comparison:
     """Compares a file with a reference file, column by column.
 
@@ -98,6 +91,8 @@ def compare_files(
             numbers among them are missing in columns of numbers, too.
         decimal: Decimal mark of numbers that are written as text, `.` or `,`; told from them unless
             given.
+        label: Column whose values come later: no fault and not tested while they lack; empty for
+            none.
 
     Raises:
         ConfigError: A setting names a column that is not there.
@@ -106,6 +101,8 @@ def compare_files(
     known = {*reference.schema.names, *current.schema.names}
     if unknown := sorted(set(settings.ignore_features) - known):
         raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
+    if label and label not in reference.schema.names:
+        raise ConfigError(f"Expected a column of the reference as label, received {label!r}.")
     if decimal not in ("", ".", ","):
         raise ConfigError(f"decimal must be '.' or ',', got {decimal!r}.")
     ignored, missing = settings.ignore_features, tuple(missing_values)
@@ -115,14 +112,17 @@ def compare_files(
     )
     sides = _count(reference, current, plan, settings)
     profile, before, now = sides.profile, sides.before, sides.now
-    findings = _not_in_plan(plan, current, settings)
+    findings = not_in_plan(plan, current, settings)
+    waiting = awaited_label(label, profile, now, settings)
+    if waiting:
+        findings.append(waiting)
     if schema is not None:
         findings += check_schema(current, schema, settings.ignore_features)
     judgement = assess(
         profile,
         now,
         # Columns to ignore may be there to slice by: they are no features of the plan already.
-        replace(settings, ignore_features=()),
+        replace(settings, ignore_features=(label,) if waiting else ()),
         baseline=replace(before, reference=profile.digest()),
         sample=before.sample.answered() if multivariate else None,
         findings=findings,
@@ -141,7 +141,7 @@ def compare_files(
         model_versions={},
         rows=judgement.rows,
         features=tuple(
-            _with_note(feature, profile, current, sides.tallies) for feature in judgement.features
+            with_note(feature, profile, current, sides.tallies) for feature in judgement.features
         ),
         settings=settings.to_json(),
     )
@@ -198,14 +198,19 @@ def _with_unfit(
 
     def added(cell: Cell) -> Cell:
         features = {
-            name: replace(f, counts=replace(f.counts, unfit=f.counts.unfit + tally.unfit))
+            name: replace(f, counts=replace(f.counts, unfit=f.counts.unfit + unfit))
             for name, f in cell.features.items()
-            if (tally := tallies.get(columns.get(name, "")))
+            if (tally := tallies.get(columns.get(name, ""))) and (unfit := _unfit(tally, cell.rows))
         }
         return Cell(cell.rows, {**cell.features, **features})
 
     cells = {key: cell if key.slice else added(cell) for key, cell in counts.cells.items()}
     return replace(counts, cells=cells)
+
+
+def _unfit(tally: CellTally, rows: int) -> int:
+    """Cells that do not fit: those with fractions, too, once they are most of a column."""
+    return tally.unfit + (tally.fractions if tally.fractions > _MOST_FRACTIONS * rows else 0)
 
 
 def _rows(table: TableFile, plan: ComparisonPlan, reader: CellReader) -> Iterator[Any]:
@@ -230,58 +235,3 @@ def _with_counts(frozen: FrozenProfile, counted: WindowProfile) -> FrozenProfile
     """Returns the profile with the counts of all rows in place of the sample's."""
     features = [replace(f, counts=counted.total(f.name).counts) for f in frozen.features]
     return replace(frozen, rows_total=counted.rows, features=tuple(features))
-
-
-def _with_note(
-    feature: FeatureDrift,
-    reference: FrozenProfile,
-    current: TableFile,
-    tallies: Mapping[str, CellTally],
-) -> FeatureDrift:
-    """Returns the feature with what a file's schema and cells say of it."""
-    if feature.type == BREACH or feature.slice:
-        return feature
-    if feature.fault == ABSENT_FEATURE:
-        return replace(feature, note="no such column in the current file")
-    column = next((p.column for p in reference.features if p.name == feature.feature), "")
-    column = column or feature.feature
-    tally = tallies.get(column, CellTally())
-    told = [feature.note]
-    if feature.fault == TYPE_CHANGED:
-        received = current.schema.field(column).type
-        told = [f"{feature.type} in the reference, {received} in the current file"]
-    if tally.unfit:
-        told[0] = "" if "values are not" in told[0] else told[0]
-        told.append(f"{tally.unfit:,} cells do not fit, such as {_listed(tally.examples)}")
-    if tally.missing:
-        told.append(f"{tally.missing:,} read as missing, such as {_listed(tally.markers)}")
-    return replace(feature, note="; ".join(filter(None, told)))
-
-
-def _listed(cells: Sequence[str]) -> str:
-    return ", ".join(repr(cell) for cell in cells)
-
-
-def _not_in_plan(
-    plan: ComparisonPlan, current: TableFile, settings: DriftSettings
-) -> list[FeatureDrift]:
-    """Returns what there is to say of columns that are not compared."""
-    planned = {profile.column for profile in plan.reference.features}
-    untested = {entry.column: entry for entry in plan.untested}
-    found = []
-    for field in current.schema:
-        name = field.name
-        if name in settings.ignore_features or name in planned:
-            continue
-        empty = name in untested and untested[name].role == EMPTY
-        if name not in untested and is_row_number(name, field.type):
-            found.append(FeatureDrift(feature=name, type=IDENTIFIER, note=ROW_NUMBERS))
-        elif name not in untested or (empty and str(field.type) != "null"):
-            note = "not in the reference, or without a value there"
-            found.append(
-                FeatureDrift(feature=name, type=str(field.type), fault=NOT_IN_REFERENCE, note=note)
-            )
-    for name, entry in untested.items():
-        if not any(feature.feature == name for feature in found):
-            found.append(FeatureDrift(feature=name, type=entry.role, note=entry.note))
-    return found

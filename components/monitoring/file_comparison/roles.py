@@ -77,7 +77,7 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
     kind = sample.type
     if is_row_number(name, kind):
         return UntestedColumn(name, IDENTIFIER, ROW_NUMBERS)
-    if pa.types.is_null(kind) or sample.null_count == len(sample):
+    if pa.types.is_null(kind) or pc.all(sample.is_null(nan_is_null=True)).as_py():
         return UntestedColumn(name, EMPTY, "no value in the reference")
     if is_sequence(kind):
         return _list_views(name, sample)

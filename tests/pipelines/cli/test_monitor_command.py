@@ -78,7 +78,6 @@ CHANGES = {
         "DRIFT", "plan", None,
     ),
     "dropped": (lambda d: d.drop(columns="price"), "DATA_FAULT", "price", "absent_feature"),
-    "added": (lambda d: d.assign(extra=1.0), "DATA_FAULT", "extra", "not_in_reference"),
     "constant": (lambda d: d.assign(price=9.9), "DATA_FAULT", "price", "constant_value"),
     "stuck": (
         lambda d: d.assign(price=d.price.where(d.index < ROWS // 2, 9.9)),
@@ -183,7 +182,9 @@ def test_slices_are_of_all_other_features(capsys, tmp_path, reference):
 
 def test_the_alarm_stands_though_nobody_reads_on(tmp_path, reference):
     """As in `loop monitor … | head -1` with pipefail."""
-    wide = pd.concat([frame(1)] + [frame(1).add_suffix(f"_{i}") for i in range(60)], axis=1)
+    wide = pd.concat(
+        [frame(1).drop(columns="price")] + [frame(1).add_suffix(f"_{i}") for i in range(60)], axis=1
+    )
     current = save(wide, tmp_path, "b")
     command = ["monitor", "--reference", reference, "--current", current, "--json"]
     code = f"import sys; from tfx_loop.pipelines.cli import main; sys.exit(main.main({command!r}))"
@@ -504,3 +505,62 @@ def test_columns_that_only_move_forward_are_named_and_not_tested(capsys, tmp_pat
     types = {entry["feature"]: entry["type"] for entry in report["features"]}
     assert types.pop("x") == "numeric"
     assert types == dict.fromkeys(["year", "created", "period", "day", "week", "at"], "time")
+
+
+def test_a_new_column_is_named_and_no_fault(capsys, tmp_path, reference):
+    current = frame(1, first=ROWS).assign(ingested=pd.Timestamp("2024-01-01"))
+    status, report = monitored(capsys, reference, save(current, tmp_path, "b"))
+    assert (status, report["verdict"]) == (0, "STABLE")
+    told = {entry["feature"]: entry["note"] for entry in report["features"]}
+    assert told["ingested"] == "new: the reference has no such column"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_column_without_values_is_stable_beside_itself_and_told_once_filled(
+    capsys, tmp_path, kind
+):
+    empty = frame(0)[["price"]].assign(comment=np.nan)
+    path = save(empty, tmp_path, "a", kind)
+    status, report = monitored(capsys, path, path)
+    assert (status, report["verdict"]) == (0, "STABLE")
+    filled = frame(1)[["price"]].assign(comment=1.0)
+    filled.loc[:9, "comment"] = np.nan
+    status, report = monitored(capsys, path, save(filled, tmp_path, "b", kind))
+    assert (status, report["verdict"]) == (0, "STABLE")
+    (entry,) = [entry for entry in report["features"] if entry["feature"] == "comment"]
+    expected = f"no value in the reference, {ROWS - 10:,} in the current file"
+    assert (entry["type"], entry["note"]) == ("empty", expected)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_whole_numbers_may_have_a_few_fractions(capsys, tmp_path, kind):
+    path = save(frame(0)[["age", "price"]], tmp_path, "a", kind)
+    current = frame(1)[["age", "price"]]
+    some = current.assign(age=current.age + np.where(current.index % 33 == 0, 0.3, 0))
+    status, report = monitored(capsys, path, save(some, tmp_path, "b", kind))
+    assert (status, report["verdict"]) == (0, "STABLE")
+    note = next(entry["note"] for entry in report["features"] if entry["feature"] == "age")
+    assert "46 are no whole numbers" in note
+    all_of_them = save(current.assign(age=current.age + 0.3), tmp_path, "c", kind)
+    status, report = monitored(capsys, path, all_of_them)
+    assert (status, report["features"][0]["fault"]) == (3, "type_changed")
+
+
+def test_a_label_may_come_later(capsys, tmp_path):
+    def table(seed):
+        return frame(seed)[["price", "member"]]
+
+    path = save(table(0), tmp_path, "a")
+    absent = save(table(1)[["price"]], tmp_path, "b")
+    status, report = monitored(capsys, path, absent, "--label", "member")
+    assert (status, report["verdict"]) == (0, "STABLE")
+    (entry,) = [entry for entry in report["features"] if entry["feature"] == "member"]
+    assert (entry["type"], entry["note"]) == ("label", f"0 of {ROWS:,} rows have one yet")
+    partly = table(1).astype({"member": object})
+    partly.loc[400:, "member"] = None
+    assert monitored(capsys, path, save(partly, tmp_path, "c"), "--label", "member")[0] == 0
+    assert monitored(capsys, path, absent)[0] == 3
+    turned = save(table(1).assign(member=lambda d: ~d.member), tmp_path, "d")
+    assert monitored(capsys, path, turned, "--label", "member")[1]["verdict"] == "DRIFT"
+    assert main.main(["monitor", "--reference", path, "--current", path, "--label", "no"]) == 1
+    assert "as label" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 
 FAULTS = {
     faults.ABSENT_FEATURE: "is not there any more",
-    faults.NOT_IN_REFERENCE: "is new: the reference does not know it",
+    faults.NOT_IN_REFERENCE: "has values, and none in the reference",
     faults.TYPE_CHANGED: "has another type",
     faults.SCHEMA_ANOMALY: "breaks its schema",
     faults.INFINITE_VALUES: "has infinite values",

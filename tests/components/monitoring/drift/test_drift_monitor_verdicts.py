@@ -132,7 +132,6 @@ def broken(name, change):
         ("dest", lambda c: pa.array(range(len(c))), "type_changed"),
         ("hour", lambda c: pa.array(np.linspace(0, 23, len(c))), "type_changed"),
         ("x1", lambda c: pa.array([[1.0, 2.0]] * len(c)), "type_changed"),
-        ("extra", lambda c: pa.array([1.0] * 1_000), "not_in_reference"),
     ],
 )
 def test_a_broken_feature_is_a_fault_and_no_drift(reference, name, change, fault):
@@ -221,6 +220,13 @@ def test_what_the_profile_ignored_or_skipped_is_no_fault_in_the_window():
     assert result.skipped == {"never": "no_values"}
     appeared = judged(reference, {**current, "never": pa.array([1.0] * 1_000)})
     assert fault_of(appeared, "never") == "not_in_reference"
+
+
+def test_a_column_that_the_reference_never_had_is_told_and_no_fault(reference):
+    result = judged(reference, {**rows(1_000, 1), "extra": pa.array([1.0] * 1_000)})
+    assert result.verdict is DriftVerdict.STABLE
+    (extra,) = [feature for feature in result.features if feature.feature == "extra"]
+    assert extra.note == "new: the reference has no such column"
 
 
 def test_times_and_keys_are_named_and_differ_without_a_fault():
