@@ -5,6 +5,7 @@ The one place that knows how TFMA nests them: by output, by sub key and by metri
 
 from typing import Any
 
+# Name of the slice of all rows, here and in every report.
 OVERALL = "overall"
 
 

@@ -11,8 +11,6 @@ from typing import Any
 
 from tfx_loop.core.json_file import JsonFile
 
-OVERALL = "overall"
-
 
 class OptimizationVerdict(str, Enum):
     """Whether a variant keeps to the budget."""

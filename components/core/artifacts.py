@@ -13,8 +13,8 @@ from typing import TypeAlias
 from tfx.types import artifact
 
 from tfx_loop.core import type_names
+from tfx_loop.core.custom_properties import Scalar
 
-Scalar: TypeAlias = int | float | str
 # What TFX hands to an executor: artifacts by input or output, execution properties by name.
 Artifacts: TypeAlias = dict[str, list[artifact.Artifact]]
 Scalars: TypeAlias = dict[str, Scalar]
@@ -95,8 +95,3 @@ def publish(target: artifact.Artifact, event: str, properties: Mapping[str, Scal
     set_properties(target, properties)
     facts = " ".join(f"{name}={value}" for name, value in properties.items())
     _LOG.info("%s %s uri=%s", event, facts, target.uri)
-
-
-def int_property(source: artifact.Artifact, name: str) -> int:
-    """Returns an int custom property; 0 where it is absent, as Vertex drops zeros."""
-    return int(source.get_int_custom_property(name) or 0)

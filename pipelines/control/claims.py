@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.admission import (
     Admission,
@@ -202,7 +203,7 @@ class ClaimBook:
             external_id=f"{self._model_name}/launch/{launches + 1}",
             state=pb.Artifact.LIVE,
         )
-        values: dict[str, ledger.Scalar] = {
+        values: dict[str, Scalar] = {
             "run_id": training_run_id(decision, name),
             "model_name": decision.model_name,
             "model_version": decision.model_version,
@@ -226,7 +227,7 @@ class ClaimBook:
     def record_approval(self, decision: RecordedDecision, name: str, by: str, now_ms: int) -> None:
         """Records that somebody approved a decision; the first approval counts."""
         execution = self._execution(ledger.APPROVAL, name)
-        values: dict[str, ledger.Scalar] = {
+        values: dict[str, Scalar] = {
             "claim_name": name,
             "decision_id": decision.artifact_id,
             "model_name": decision.model_name,
@@ -253,7 +254,7 @@ class ClaimBook:
             claim.name,
             pb.Execution.COMPLETE if succeeded else pb.Execution.FAILED,
         )
-        values: dict[str, ledger.Scalar] = {
+        values: dict[str, Scalar] = {
             "claim_name": claim.name,
             "run_id": claim.run_id,
             "model_name": claim.model_name,
@@ -294,7 +295,7 @@ class ClaimBook:
         now_ms: int,
     ) -> pb.Execution:
         execution = self._execution(ledger.ADMISSION, key)
-        values: dict[str, ledger.Scalar] = {
+        values: dict[str, Scalar] = {
             "verdict": admission.verdict.value,
             "reason": admission.reason.value,
             "policy_version": policy_version,

@@ -18,6 +18,7 @@ import psutil
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.core.errors import LoopError
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.ledger import Store
@@ -153,7 +154,7 @@ def take(store: Store, run_id: str, attempt: int) -> Lease | None:
     artifact = pb.Artifact(
         type_id=ledger.register_types(store)[ledger.LEASE], name=f"{run_id}#{attempt}"
     )
-    values: dict[str, ledger.Scalar] = {
+    values: dict[str, Scalar] = {
         "run_id": run_id,
         "attempt": attempt,
         "host": owner.host,

@@ -7,14 +7,13 @@ dies between two facts leaves nothing half-written, and its successor sees where
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.core.type_names import known_type_names
-
-Scalar: TypeAlias = int | float | str
 
 CLAIM = "loop.RetrainClaim"
 LEASE = "loop.RunLease"

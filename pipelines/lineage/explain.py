@@ -6,10 +6,10 @@ from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import OptimizationProperties
 from tfx_loop.contracts.pushed_model import PushedProperties
 from tfx_loop.contracts.skew_report import SkewProperties
-from tfx_loop.core.custom_properties import from_properties, to_properties
+from tfx_loop.core.custom_properties import Scalar, from_properties, to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.type_names import RETRAIN_DECISION
-from tfx_loop.pipelines.control.ledger import Scalar, Store
+from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.lineage import facts
 from tfx_loop.pipelines.lineage.facts import DecisionFact, PushFact
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load

@@ -13,9 +13,10 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.core.type_names import current_type_name
 from tfx_loop.pipelines.control import ledger
-from tfx_loop.pipelines.control.ledger import Scalar, Store
+from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.run_state import execution_message
 
 IMPORTER = "Importer"

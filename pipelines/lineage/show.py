@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from tfx_loop.pipelines.control.ledger import Scalar
+from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.pipelines.lineage.explain import (
     BaselineComparison,
     Explanation,

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
+from tfx_loop.contracts.model_evaluation import OVERALL
 from tfx_loop.contracts.optimization_report import (
-    OVERALL,
     MetricUsed,
     ModelFacts,
     OptimizationReason,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.contracts.optimization_report import OVERALL, SliceResult, SliceStatus
+from tfx_loop.contracts.model_evaluation import OVERALL
+from tfx_loop.contracts.optimization_report import SliceResult, SliceStatus
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.metrics.drops import drop, own_interval
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs

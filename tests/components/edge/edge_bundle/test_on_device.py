@@ -15,6 +15,8 @@ import pytest
 import tiny_bundle
 from time_limits import seconds
 
+from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST
+from tfx_loop.contracts.rollout_record import ROLLOUT_POINTER
 from tfx_loop.edge.edge_bundle import on_device
 from tfx_loop.edge.edge_bundle.bundle import build_bundle
 from tfx_loop.edge.edge_bundle.on_device import BundleError, Model, fetch, update
@@ -191,3 +193,9 @@ def test_the_file_stands_alone_on_old_pythons():
     }
     allowed = {"numpy", "ai_edge_litert", "tflite_runtime"}
     assert {name.split(".")[0] for name in imported} <= allowed | set(sys.stdlib_module_names)
+
+
+def test_what_devices_read_is_what_the_contracts_write():
+    """The file on a device imports nothing of ours, so names and schemas stand in it again."""
+    assert (ROLLOUT_POINTER.name, BUNDLE_MANIFEST.name) == (on_device.POINTER, on_device.MANIFEST)
+    assert on_device.SCHEMA_VERSION == ROLLOUT_POINTER.version == BUNDLE_MANIFEST.version
