@@ -33,9 +33,11 @@ _HEAVY = {"apache_beam", "tensorflow", "tfx"}
 
 _ROOT = Path(__file__).resolve().parents[1]
 # Tests that share what takes long to make go to one worker: those of a folder, and those that
-# name a fixture or a helper which runs or trains it once a process. All others go by file.
+# name a fixture or a helper which runs, trains or parses it once a process. All others go by file.
 _SHARED_FOLDERS = ("tests/pipelines/examples/flights/",)
-_SHARED_NAMES = re.compile(r"\b(demo_run|quantizable)\b|\bdigit_(networks|artifacts)\b")
+_SHARED_NAMES = re.compile(
+    r"\b(demo_run|quantizable|architecture_sheet)\b|\bdigit_(networks|artifacts)\b"
+)
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,5 @@
 """Declared dependencies beside imports: each import is declared, each declaration needed."""
 
-import ast
 import functools
 import re
 import sys
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture_sheet import ROOT, imports_of
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 
@@ -97,24 +97,18 @@ def imports() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {scope: set() for scope in SCOPES}
     for room in ("components", "pipelines", "tests"):
         for path in (ROOT / room).rglob("*.py"):
-            inside = path.relative_to(ROOT).as_posix()
-            if inside.startswith("components/pipelines/"):
+            inside = path.relative_to(ROOT)
+            if inside.is_relative_to("components/pipelines"):
                 continue
-            scope = max((s for s in SCOPES if inside.startswith(f"{s}/")), key=len)
-            found[scope] |= imports_of(path)
+            scope = max((s for s in SCOPES if inside.is_relative_to(s)), key=len)
+            found[scope] |= foreign_imports_of(inside)
     return {scope: frozenset(names) for scope, names in found.items()}
 
 
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+def foreign_imports_of(path: Path) -> set[str]:
     # tomllib is the standard library's from 3.11 on.
     known = {*sys.stdlib_module_names, "tomllib", *OURS}
-    return {name for name in found if name.split(".")[0] not in known}
+    return {name for name in imports_of(path) if name.split(".")[0] not in known}
 
 
 @pytest.mark.parametrize("scope", SCOPES)
