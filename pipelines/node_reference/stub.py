@@ -56,12 +56,13 @@ def render() -> str:
 
 def _node(node: type[Node]) -> str:
     parameters = map(_parameter, inspect.signature(node).parameters.values())
-    text = inspect.cleandoc(node.__doc__ or "")
+    # The first sentence alone: the rest stands in the node, and is shown by help().
+    text = inspect.cleandoc(node.__doc__ or "").partition("\n\n")[0]
     return "\n".join(
         [
             "",
             f"class {node.__name__}({node.__module__}.{node.__name__}):",
-            textwrap.indent(f'"""{text}\n"""', "    "),
+            textwrap.indent(f'"""{text}"""', "    "),
             "",
             "    def __init__(",
             "        self,",
