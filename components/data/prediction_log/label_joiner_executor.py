@@ -7,6 +7,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.core.inputs import single
 from tfx_loop.data.prediction_log.labels import join_labels, read_labels
 from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows, write_window
@@ -19,7 +20,7 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `labelled_log` artifact."""
-        log = artifact_utils.get_single_instance(input_dict["prediction_log"])
+        log = single(input_dict, "prediction_log")
         settings = LabelJoinerSettings.from_properties(exec_properties)
         labels = read_labels(settings.labels_dir)
         for path, reason in labels.unusable.items():

@@ -20,13 +20,12 @@ from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import sampled_split_uris, single, single_or_none
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
 from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings
 from tfx_loop.deployment.serving_pusher.targets import target_named
-
-_GOLDEN_SPLITS = ("eval", "train")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -36,13 +35,13 @@ class Executor(base_executor.BaseExecutor):
         """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
         settings = ServingPusherSettings.from_properties(exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        blessings = input_dict.get("model_blessing")
-        if blessings and not model_utils.is_model_blessed(blessings[0]):
+        blessing = single_or_none(input_dict, "model_blessing")
+        if blessing and not model_utils.is_model_blessed(blessing):
             logging.info("push model=%s held=not_blessed", settings.model_name)
             unblessed = PushedProperties(pushed=False, reason="not_blessed")
             set_properties(pushed, to_properties(unblessed))
             return
-        model = artifact_utils.get_single_instance(input_dict["model"])
+        model = single(input_dict, "model")
         run_id = self._context.pipeline_run_id or "" if self._context else ""
         target = target_named(settings.target)
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_dir:
@@ -70,10 +69,9 @@ def _push_to_server(
     run_id: str,
 ) -> PushedProperties:
     """Pushes a version and returns what PushedModel says of it."""
-    examples = artifact_utils.get_single_instance(input_dict["examples"])
-    profiles = input_dict.get("reference_profile")
+    profile = single_or_none(input_dict, "reference_profile")
     client = ModelClient(settings.server_url, settings.model_name)
-    rows = golden.first_examples(_split_uri(examples), settings.golden_rows)
+    rows = golden.first_examples(sampled_split_uris(input_dict["examples"]), settings.golden_rows)
     examples_input = _examples_input(settings)
     requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
     deployment = push(
@@ -82,7 +80,7 @@ def _push_to_server(
             model_dir=model_dir,
             base_path=settings.base_path,
             model_uri=model.uri,
-            reference_profile_uri=profiles[0].uri if profiles else "",
+            reference_profile_uri=profile.uri if profile else "",
             variant=model.get_string_custom_property("variant"),
             examples_input=examples_input,
             run_id=run_id,
@@ -122,12 +120,6 @@ def _examples_input(settings: ServingPusherSettings) -> str:
     stable = read_record(base_path, settings.model_name).stable
     folder = Path(base_path) / str(stable.version) if stable else None
     return golden.examples_input(folder) if folder is not None and folder.is_dir() else ""
-
-
-def _split_uri(examples: types.Artifact) -> str:
-    names = artifact_utils.decode_split_names(examples.split_names)
-    split = next((name for name in _GOLDEN_SPLITS if name in names), names[0])
-    return str(artifact_utils.get_split_uri([examples], split))
 
 
 @contextmanager

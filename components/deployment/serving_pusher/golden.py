@@ -60,13 +60,14 @@ class PredictClient(Protocol):
         """Returns outputs by name."""
 
 
-def first_examples(split_uri: str, rows: int) -> list[bytes]:
-    """Returns the first serialized tf.Examples of a split's gzipped TFRecords."""
-    files = sorted(tf.io.gfile.glob(os.path.join(split_uri, "*")))
+def first_examples(split_uris: Sequence[str], rows: int) -> list[bytes]:
+    """Returns the first serialized tf.Examples of splits of gzipped TFRecords."""
+    files = [f for uri in split_uris for f in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))]
     dataset = tf.data.TFRecordDataset(files, compression_type="GZIP").take(rows)
     records = [bytes(record) for record in dataset.as_numpy_iterator()]
     if not records:
-        raise DataError(f"Expected tf.Examples in {split_uri} for golden requests, found none.")
+        where = ", ".join(split_uris)
+        raise DataError(f"Expected tf.Examples in {where} for golden requests, found none.")
     return records
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import pyarrow as pa
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -16,7 +15,8 @@ from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, CompilerRun
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.errors import ModelError
-from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.core.inputs import sampled_split_uris, single, single_or_none
+from tfx_loop.data.tables.several import read_first
 from tfx_loop.edge.edge_bundle.bundle import EDGE_TPU_MODEL, Bundle, BundleParts, build_bundle
 from tfx_loop.edge.edge_bundle.golden import Tolerance
 from tfx_loop.edge.edge_bundler.settings import EdgeBundlerSettings
@@ -25,8 +25,6 @@ from tfx_loop.models.formats import TFLITE_NAMES
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.fitting import rows_from_table
 
-_GOLDEN_SPLITS = ("eval", "train")
-
 
 class Executor(base_executor.BaseExecutor):
     """Reads models, rows and report, writes the bundle."""
@@ -34,10 +32,9 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Packs one bundle; see EdgeBundler."""
         settings = EdgeBundlerSettings.from_properties(exec_properties)
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        model = single(input_dict, "model")
         output = artifact_utils.get_single_instance(output_dict["bundle"])
-        compiler = _compiler_run(input_dict.get("edgetpu_report"))
+        compiler = _compiler_run(single_or_none(input_dict, "edgetpu_report"))
         with tempfile.TemporaryDirectory(prefix="loop-bundle-") as scratch:
             cpu_model = fetch(model.uri, TFLITE_NAMES, Path(scratch) / "model.tflite")
             if cpu_model is None:
@@ -47,7 +44,7 @@ class Executor(base_executor.BaseExecutor):
                 )
             compiled = fetch(model.uri, (EDGE_TPU_MODEL,), Path(scratch) / EDGE_TPU_MODEL)
             runtime = compiler.minimum_runtime if compiler else 0
-            rows = _golden_rows(cpu_model, examples, settings.golden_rows)
+            rows = _golden_rows(cpu_model, input_dict["examples"], settings.golden_rows)
             parts = BundleParts(
                 name=settings.name,
                 cpu_model=cpu_model,
@@ -63,18 +60,17 @@ class Executor(base_executor.BaseExecutor):
         _describe(output, bundle, model.get_string_custom_property("variant"))
 
 
-def _compiler_run(reports: list[types.Artifact] | None) -> CompilerRun | None:
+def _compiler_run(report: types.Artifact | None) -> CompilerRun | None:
     """Returns what came of the compiler; None where the analyser spoke or there is no report."""
-    return EDGETPU_REPORT.read(reports[0].uri).compiler if reports else None
+    return EDGETPU_REPORT.read(report.uri).compiler if report else None
 
 
-def _golden_rows(model: Path, examples: types.Artifact, count: int) -> dict[str, npt.NDArray[Any]]:
-    names = artifact_utils.decode_split_names(examples.split_names)
-    split = next((name for name in _GOLDEN_SPLITS if name in names), names[0])
-    table = open_table(str(artifact_utils.get_split_uri([examples], split)))
-    first = next(iter(table.batches(batch_rows=count)))
+def _golden_rows(
+    model: Path, examples: list[types.Artifact], count: int
+) -> dict[str, npt.NDArray[Any]]:
+    first = read_first(sampled_split_uris(examples), count)
     inputs = open_predictor(model).inputs
-    return dict(rows_from_table(pa.Table.from_batches([first]), inputs, None).inputs)
+    return dict(rows_from_table(first, inputs, None).inputs)
 
 
 def _write(bundle: Bundle, folder: str) -> None:

@@ -13,6 +13,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish, set_properties
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import ModelError
+from tfx_loop.core.inputs import single
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import EdgeTpuModel, compile_or_check
 from tfx_loop.models.fetching import fetch
@@ -28,7 +29,7 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Compiles or checks one model; see EdgeTPUCompiler."""
         settings = EdgeTPUCompilerSettings.from_properties(exec_properties)
-        model = artifact_utils.get_single_instance(input_dict["model"])
+        model = single(input_dict, "model")
         output = artifact_utils.get_single_instance(output_dict["edgetpu_model"])
         report = artifact_utils.get_single_instance(output_dict["edgetpu_report"])
         with tempfile.TemporaryDirectory(prefix="loop-edgetpu-node-") as scratch:

@@ -13,6 +13,7 @@ from tfx_loop.contracts.window_quality import RealisedQuality
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.inputs import single, single_or_none
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow
 from tfx_loop.monitoring.drift import page, telemetry
@@ -31,8 +32,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Monitors one window; see DriftMonitor."""
-        log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
-        reference_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
+        log_uri = single(input_dict, "prediction_log").uri
+        reference_uri = single(input_dict, "reference_profile").uri
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
         chosen = DriftMonitorSettings.from_properties(exec_properties)
         about = named_window(log_uri, chosen)
@@ -50,9 +51,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             reference,
             window,
             settings,
-            read_report(input_dict.get("previous_report")),
-            breaches=breaches(input_dict.get("schema"), log_uri, reference.profile, settings),
-            realised=read_evaluation(input_dict.get("evaluation")),
+            read_report(single_or_none(input_dict, "previous_report")),
+            breaches=breaches(
+                single_or_none(input_dict, "schema"), log_uri, reference.profile, settings
+            ),
+            realised=read_evaluation(single_or_none(input_dict, "evaluation")),
         )
         write_report(output.uri, report)
         publish(output, "drift_report", to_properties(report.properties))
@@ -68,13 +71,13 @@ def write_report(uri: str, result: DriftResult) -> None:
     telemetry.record(found)
 
 
-def read_report(given: list[types.Artifact] | None) -> DriftResult | None:
+def read_report(given: types.Artifact | None) -> DriftResult | None:
     """Returns the report of the window before; None where there is none."""
-    return DRIFT_REPORT.read(artifact_utils.get_single_uri(given)) if given else None
+    return DRIFT_REPORT.read(given.uri) if given else None
 
 
 def breaches(
-    given: list[types.Artifact] | None,
+    given: types.Artifact | None,
     log_uri: str,
     profile: FrozenProfile,
     settings: DriftSettings,
@@ -82,17 +85,16 @@ def breaches(
     """Returns the log's breaches of the data's schema; none where no schema is given."""
     if not given:
         return []
-    schema = read_schema(io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(given)))
+    schema = read_schema(io_utils.get_only_uri_in_dir(given.uri))
     ignored = {*settings.ignore_features, *profile.ignored}
     return check_schema(LogFeatures(log_uri), schema, ignored)
 
 
-def read_evaluation(given: list[types.Artifact] | None) -> RealisedQuality | None:
+def read_evaluation(given: types.Artifact | None) -> RealisedQuality | None:
     """Returns the quality that QualityMonitor measured; None where there is none."""
     if not given:
         return None
-    uri = artifact_utils.get_single_uri(given)
-    return realised.realised_quality(QUALITY_REPORT.read(uri))
+    return realised.realised_quality(QUALITY_REPORT.read(given.uri))
 
 
 def named_window(uri: str, settings: DriftMonitorSettings) -> LogWindow:

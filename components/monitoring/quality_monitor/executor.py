@@ -15,6 +15,7 @@ from tfx_loop.contracts.model_evaluation import metrics_by_slice
 from tfx_loop.contracts.quality_report import QUALITY_REPORT, QualityResult
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import single, single_or_none
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows
 from tfx_loop.monitoring.profile.profile_files import load_profile
 from tfx_loop.monitoring.quality_monitor import error_stream, quality
@@ -27,7 +28,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes TFMA's result and `quality.json`; a window without labels has no metrics."""
-        log = artifact_utils.get_single_instance(input_dict["labelled_log"])
+        log = single(input_dict, "labelled_log")
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         settings = QualityMonitorSettings.from_properties(exec_properties)
         config = json_format.Parse(settings.eval_config, config_pb2.EvalConfig())
@@ -48,7 +49,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         arrivals = label_arrivals(
             labelled.event_times_ms,
             labelled.label_times_ms,
-            _answered_rows(input_dict.get("prediction_log"), window),
+            _answered_rows(single_or_none(input_dict, "prediction_log"), window),
         )
         stream = _error_stream(input_dict, labelled, settings)
         report = QualityResult(
@@ -76,11 +77,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         return metrics_by_slice(tfma.load_eval_result(uri))
 
 
-def _answered_rows(given: list[types.Artifact] | None, window: quality.JudgedWindow) -> int | None:
+def _answered_rows(given: types.Artifact | None, window: quality.JudgedWindow) -> int | None:
     """Returns the window's rows with a score, labelled or not; None without the log."""
     if not given:
         return None
-    uri = artifact_utils.get_single_uri(given)
+    uri = given.uri
     if not LOG_WINDOW.read(uri).rows:
         return 0
     log = read_rows(uri, ["event_time_ms", f"output.{window.score}"])
@@ -93,15 +94,15 @@ def _error_stream(
     settings: QualityMonitorSettings,
 ) -> error_stream.ErrorStream | None:
     """Returns the error stream after this window; None without a reference."""
-    given = input_dict.get("reference_profile")
+    given = single_or_none(input_dict, "reference_profile")
     if not given:
         return None
-    profile = load_profile(artifact_utils.get_single_uri(given))
-    previous = _previous_stream(input_dict.get("previous_evaluation"))
+    profile = load_profile(given.uri)
+    previous = _previous_stream(single_or_none(input_dict, "previous_evaluation"))
     return error_stream.follow_window(profile, previous, rows, settings)
 
 
-def _previous_stream(given: list[types.Artifact] | None) -> error_stream.ErrorStream | None:
+def _previous_stream(given: types.Artifact | None) -> error_stream.ErrorStream | None:
     """Returns the state of the window before; None where that window had none."""
     file = error_stream.SEQUENTIAL_STATE
-    return file.find(artifact_utils.get_single_uri(given)) if given else None
+    return file.find(given.uri) if given else None

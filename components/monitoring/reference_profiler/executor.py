@@ -12,6 +12,7 @@ from tfx.utils import io_utils
 
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.inputs import single, single_or_none, split_uris
 from tfx_loop.monitoring.profile.build import build, flat_table
 from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
 from tfx_loop.monitoring.profile.training_counts import training_counts
@@ -33,11 +34,11 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Profiles the examples given; see ReferenceProfiler."""
         examples = input_dict["examples"]
-        schema = _read_schema(input_dict.get("schema"))
+        schema = _read_schema(single_or_none(input_dict, "schema"))
         settings = ReferenceProfilerSettings.from_properties(exec_properties)
         table = _read_examples(examples, settings.splits, schema)
         request = settings.request()
-        scorer, scored = _scored(examples, input_dict.get("model"), settings)
+        scorer, scored = _scored(input_dict, settings)
         profile, sample = build(table, request, spans_of(examples), scored.scores, scored.labels)
         profile = with_importances(profile, scorer, scored, request.seed)
         counts = training_counts(flat_table(table), profile, settings.count_windows)
@@ -74,39 +75,14 @@ def spans_of(examples: list[types.Artifact]) -> list[int]:
     return spans
 
 
-def split_uris(examples: list[types.Artifact], splits: Sequence[str]) -> list[str]:
-    """Returns the folders of the splits of all artifacts.
-
-    Raises:
-        DataError: An artifact lacks a split, or holds something other than tf.Examples.
-    """
-    uris = []
-    for artifact in examples:
-        payload = artifact.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
-        if payload != "FORMAT_TF_EXAMPLE":
-            raise DataError(f"Expected examples of FORMAT_TF_EXAMPLE, received {payload}.")
-        known = artifact_utils.decode_split_names(artifact.split_names)
-        for split in splits:
-            if split not in known:
-                raise DataError(
-                    f"Expected a split {split!r} in the examples, received {known}. "
-                    "Correct the setting splits or score_splits."
-                )
-            uris.append(artifact_utils.get_split_uri([artifact], split))
-    return uris
-
-
 def _scored(
-    examples: list[types.Artifact],
-    model: list[types.Artifact] | None,
-    settings: ReferenceProfilerSettings,
+    input_dict: Artifacts, settings: ReferenceProfilerSettings
 ) -> tuple[Scorer | None, ScoredRows]:
     """Returns the model and what it scored; neither where no signature is named."""
     if not settings.score_signature:
         return None, ScoredRows()
-    uri = artifact_utils.get_single_uri(model or [])
-    scorer = Scorer(uri, settings.score_signature, settings.score_key)
-    splits = split_uris(examples, settings.score_splits)
+    scorer = Scorer(single(input_dict, "model").uri, settings.score_signature, settings.score_key)
+    splits = split_uris(input_dict["examples"], settings.score_splits)
     rows = score_splits(splits, scorer, settings.label_key, settings.importance_rows)
     return scorer, rows
 
@@ -116,8 +92,7 @@ def _read_examples(examples: list[types.Artifact], splits: Sequence[str], schema
     return joined([batch for table in tables for batch in table.to_batches()])
 
 
-def _read_schema(artifacts: list[types.Artifact] | None) -> schema_pb2.Schema | None:
-    if not artifacts:
+def _read_schema(given: types.Artifact | None) -> schema_pb2.Schema | None:
+    if given is None:
         return None
-    folder = artifact_utils.get_single_uri(artifacts)
-    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(folder))
+    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(given.uri))

@@ -7,6 +7,7 @@ from tfx.types import artifact_utils
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import single, single_or_none
 from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.settings import (
@@ -20,13 +21,13 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `decision` artifact."""
-        previous = input_dict.get("previous_decision") or []
+        previous = single_or_none(input_dict, "previous_decision")
         settings = RetrainDeciderSettings.from_properties(exec_properties)
         inputs: DeciderInputs = read_inputs(
-            drift_report_uri=artifact_utils.get_single_uri(input_dict["drift_report"]),
+            drift_report_uri=single(input_dict, "drift_report").uri,
             labelled_log_uris=[log.uri for log in input_dict["labelled_log"]],
-            reference_profile_uri=artifact_utils.get_single_uri(input_dict["reference_profile"]),
-            previous_decision_uri=previous[-1].uri if previous else None,
+            reference_profile_uri=single(input_dict, "reference_profile").uri,
+            previous_decision_uri=previous.uri if previous else None,
             model_name=settings.model_name,
             window=settings.window,
             label_window=settings.label_window,

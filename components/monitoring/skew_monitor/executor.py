@@ -9,6 +9,7 @@ from tfx.types import artifact_utils
 from tfx_loop.contracts.skew_report import SKEW_REPORT
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import single
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
@@ -27,8 +28,8 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Compares the rows that both sides have; see SkewMonitor."""
-        profile_uri = artifact_utils.get_single_uri(input_dict["reference_profile"])
-        log_uri = artifact_utils.get_single_uri(input_dict["prediction_log"])
+        profile_uri = single(input_dict, "reference_profile").uri
+        log_uri = single(input_dict, "prediction_log").uri
         settings = SkewMonitorSettings.from_properties(exec_properties)
         keys = parse_keys(settings.keys)
         window = LOG_WINDOW.read(log_uri)

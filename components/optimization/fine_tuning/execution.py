@@ -6,12 +6,10 @@ and the model that it starts from, and the outputs `model` and `optimization_rep
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-from tfx import types
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
@@ -25,10 +23,9 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.core.artifacts import Artifacts, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.inputs import single, single_or_none, split_uris
 from tfx_loop.core.storage import is_remote
-from tfx_loop.data.tables.common_schema import common_schema, conformed
-from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.data.tables.several import read_all
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
@@ -59,11 +56,11 @@ def opened(
         ConfigError: Nothing names the label.
         DataError: The examples lack a split, or cannot be read.
     """
-    parent = artifact_utils.get_single_instance(inputs[parent_key])
+    parent = single(inputs, parent_key)
     child = artifact_utils.get_single_instance(outputs["model"])
-    training = _rows_of(inputs["examples"], settings.training_splits)
-    reporting = _rows_of(inputs["examples"], settings.reporting_splits)
-    graph = inputs.get("transform_graph")
+    training = read_all(split_uris(inputs["examples"], settings.training_splits))
+    reporting = read_all(split_uris(inputs["examples"], settings.reporting_splits))
+    graph = single_or_none(inputs, "transform_graph")
     worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
     with worker, _local_copy(parent.uri) as source, _published(child.uri) as out:
         answers, deployed = files(source)
@@ -75,7 +72,7 @@ def opened(
             reporting=reporting,
             acceptance=Acceptance.of(settings),
             export_fn=settings.export_fn or "",
-            transform_output=artifact_utils.get_single_uri(graph) if graph else None,
+            transform_output=graph.uri if graph else None,
             shown_parent=parent.uri,
             shown_child=child.uri,
         )
@@ -111,28 +108,6 @@ def _properties(report: OptimizationResult, variant: str) -> OptimizationPropert
         sparsity=child.sparsity if child else None,
         metric_drop=overall.drop.value if overall else None,
     )
-
-
-def _rows_of(examples: Sequence[types.Artifact], splits: Sequence[str]) -> pa.Table:
-    """Returns the rows of some splits of all artifacts.
-
-    Raises:
-        DataError: An artifact lacks a split, its rows cannot be read, or two disagree on the type
-            of a column.
-    """
-    files = []
-    for artifact in examples:
-        known = artifact_utils.decode_split_names(artifact.split_names)
-        for split in splits:
-            if split not in known:
-                raise DataError(
-                    f"Expected a split {split!r} in the examples, received {known}. "
-                    "Correct training_splits or reporting_splits."
-                )
-            files.append(open_table(artifact_utils.get_split_uri([artifact], split)))
-    schema = common_schema((file.path, file.schema) for file in files)
-    batches = [conformed(batch, schema, schema.names) for file in files for batch in file.batches()]
-    return pa.Table.from_batches(batches, schema=schema)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import single, split_uris
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
 from tfx_loop.optimization.quantizer.report import report_of
@@ -38,7 +39,7 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Quantises the model given; see Quantizer."""
         settings = QuantizerSettings.from_properties(exec_properties)
-        source = artifact_utils.get_single_instance(input_dict["parent"])
+        source = single(input_dict, "parent")
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])
         folder = Path(path_utils.serving_model_dir(model.uri))
@@ -49,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
                 settings,
                 source=detect(source.uri),
                 keras=keras_model_of(source.uri),
-                split_uri=lambda split: artifact_utils.get_split_uri(input_dict["examples"], split),
+                split_uris=lambda splits: split_uris(input_dict["examples"], splits),
                 worker=worker,
             )
             result = search(request, worker, folder / TFLITE_FILE, _progress)

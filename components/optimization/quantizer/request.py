@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.data.tables.several import read_all
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.inference import outputs_of, source_of
 from tfx_loop.models.rows.fitting import rows_from_table
@@ -99,7 +97,7 @@ def request_of(
     *,
     source: ModelFile,
     keras: Path | None,
-    split_uri: Callable[[str], str],
+    split_uris: Callable[[Sequence[str]], Sequence[str]],
     worker: Worker,
 ) -> SearchRequest:
     """Reads the rows and settles metric and budget.
@@ -108,7 +106,7 @@ def request_of(
         settings: Of the node.
         source: The model.
         keras: Its tf_keras file.
-        split_uri: Says where a split of the Examples lies.
+        split_uris: Says where some splits of all Examples lie.
         worker: Asks the model.
 
     Raises:
@@ -120,7 +118,7 @@ def request_of(
     known = source_of(worker, str(source.path), signature=settings.signature or None)
 
     def read(splits: Sequence[str]) -> Rows:
-        table = pa.concat_tables([open_table(split_uri(split)).read() for split in splits])
+        table = read_all(split_uris(splits))
         return rows_from_table(table, known.inputs, evaluation.label, evaluation.slice_columns)
 
     calibration, choosing = _calibration_and_choosing(settings, read)

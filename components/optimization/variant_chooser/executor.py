@@ -20,6 +20,7 @@ from tfx_loop.contracts.optimization_report import (
 )
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.inputs import single, single_or_none
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.optimization.reporting.sizes import size_of
 from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, report_of
@@ -36,21 +37,21 @@ class Executor(base_executor.BaseExecutor):
         settings = VariantChooserSettings.from_properties(exec_properties)
         names, target = settings.names, settings.target
         models = {
-            name: artifact_utils.get_single_instance(input_dict[f"model_{number}"])
+            name: single(input_dict, f"model_{number}")
             for number, name in enumerate(names, start=1)
         }
         facts: dict[str, ModelFacts] = {}
         candidates = []
         for number, name in enumerate(names, start=1):
-            report = _report(input_dict.get(f"report_{number}"))
+            report = _report(single_or_none(input_dict, f"report_{number}"))
             facts[name] = _facts(models[name], name, report)
-            blessing = input_dict.get(f"blessing_{number}")
+            blessing = single_or_none(input_dict, f"blessing_{number}")
             candidates.append(
                 VariantCandidate(
                     name=name,
                     size_bytes=facts[name].size.raw_bytes,
                     latency_ms=_latency(facts[name]),
-                    blessed=model_utils.is_model_blessed(blessing[0]) if blessing else None,
+                    blessed=model_utils.is_model_blessed(blessing) if blessing else None,
                     kept=None if report is None else report.verdict is OptimizationVerdict.KEPT,
                 )
             )
@@ -73,10 +74,8 @@ class Executor(base_executor.BaseExecutor):
         _LOG.info("variant_choice chosen=%s target=%s", choice.chosen, target.value)
 
 
-def _report(given: list[types.Artifact] | None) -> OptimizationResult | None:
-    if not given:
-        return None
-    return OPTIMIZATION_REPORT.read(given[0].uri)
+def _report(given: types.Artifact | None) -> OptimizationResult | None:
+    return OPTIMIZATION_REPORT.read(given.uri) if given else None
 
 
 def _facts(model: types.Artifact, name: str, report: OptimizationResult | None) -> ModelFacts:

@@ -83,4 +83,4 @@ def test_a_split_without_examples_is_a_data_error(tmp_path):
     from tfx_loop.deployment.serving_pusher.golden import first_examples
 
     with pytest.raises(DataError, match=r"Expected tf\.Examples in .* for golden requests"):
-        first_examples(str(tmp_path), 3)
+        first_examples([str(tmp_path)], 3)

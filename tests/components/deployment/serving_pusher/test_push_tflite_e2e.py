@@ -101,7 +101,7 @@ class Deployed:
     def answers_to_examples(self, rows):
         from tfx_loop.deployment.serving_pusher.golden import first_examples
 
-        serialized = first_examples(f"{self.examples.uri}/Split-eval", rows)
+        serialized = first_examples([f"{self.examples.uri}/Split-eval"], rows)
         found = self.server.client().predict(instances=serialized, event_time_ms=8)
         return np.asarray(found["probabilities"])
 

@@ -35,7 +35,7 @@ def node(tmp_path):
     from tfx_loop.data.span_example_gen.executor import write_examples
     from tfx_loop.edge.edge_bundler.executor import Executor
 
-    def run(compiled=None, speaker="analysed", width=4, **settings):
+    def run(compiled=None, speaker="analysed", width=4, window=1, **settings):
         model, bundle = standard_artifacts.Model(), standard_artifacts.Model()
         examples, report = standard_artifacts.Examples(), EdgeTpuReport()
         for artifact, name in (
@@ -58,7 +58,7 @@ def node(tmp_path):
         recorded = RECORDED / f"edgetpu_report.{speaker}.json"
         shutil.copyfile(recorded, tmp_path / "report" / "edgetpu_report.json")
         Executor().Do(
-            {"model": [model], "examples": [examples], "edgetpu_report": [report]},
+            {"model": [model], "examples": [examples] * window, "edgetpu_report": [report]},
             {"bundle": [bundle]},
             {**SETTINGS, **settings},
         )
@@ -90,6 +90,11 @@ def test_without_compiled_model_no_runtime_is_asked_for(node):
     artifact = node()
     manifest = open_bundle(Path(artifact.uri) / "Format-Serving").manifest
     assert (manifest.minimum_runtime, manifest.edge_tpu_model) == ({}, None)
+
+
+def test_golden_rows_come_from_all_examples_of_a_window(node):
+    artifact = node(window=2, golden_rows=30)
+    assert artifact.get_int_custom_property("golden_rows") == 30, "each of the two has 20"
 
 
 def test_examples_that_are_not_the_model_s_inputs(node):

@@ -45,8 +45,11 @@ def write_examples(folder, images, labels):
             writer.write(example.SerializeToString())
 
 
-def run_node(trained, folder, eval_config="", **settings):
-    """Runs the executor alone; returns the two output artifacts."""
+def run_node(trained, folder, eval_config="", window=(), **settings):
+    """Runs the executor alone; returns the two output artifacts.
+
+    `window` are Examples beside those of `trained`, as a rolling window has them.
+    """
     from tfx.types import standard_artifacts
 
     from tfx_loop.core.artifacts import OptimizationReport
@@ -57,7 +60,7 @@ def run_node(trained, folder, eval_config="", **settings):
     quantized, report = standard_artifacts.Model(), OptimizationReport()
     quantized.uri, report.uri = str(folder / "quantized"), str(folder / "report")
     Executor().Do(
-        {"parent": [model], "examples": [examples]},
+        {"parent": [model], "examples": [examples, *window]},
         {"model": [quantized], "optimization_report": [report]},
         QuantizerSettings.of({**settings, "eval_config": eval_config}).to_properties(),
     )
@@ -107,6 +110,18 @@ def test_float_goes_on_when_no_variant_keeps_to_the_budget(trained, tmp_path):
     assert quantized.get_string_custom_property("variant") == "float"
     passed_on = open_predictor(f"{quantized.uri}/Format-Serving/tflite")
     assert passed_on.inputs[0].file_dtype == "float32"
+
+
+def test_a_rolling_window_of_examples_is_read_whole(trained, tmp_path):
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
+
+    settings = {"mode": "float16", "label_key": "digit", "max_metric_drop": 0.02}
+    rows = []
+    for number, window in enumerate(((), (trained[0],))):
+        run_node(trained, tmp_path / str(number), window=window, **settings)
+        report = OPTIMIZATION_REPORT.read(str(tmp_path / str(number) / "report"))
+        rows.append(report.rows["choosing"])
+    assert rows == [897, 1794]
 
 
 @pytest.mark.parametrize(
