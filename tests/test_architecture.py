@@ -54,7 +54,11 @@ TENSORFLOW_ROOMS = (
 )
 # What TFX itself loads, in whichever room; what runs in Beam begins with `beam_`.
 NODE_FILES = re.compile(r"component|executor|\w+_executor|beam_\w+")
-NODE_FOUNDATION = ("components/core/artifacts.py", "components/core/node.py")
+NODE_FOUNDATION = (
+    "components/core/artifacts.py",
+    "components/core/inputs.py",
+    "components/core/node.py",
+)
 # Commands and libraries that answer in a second what TFX would take 15 s to import for.
 STARTS_LIGHT = (
     "components/contracts/",
