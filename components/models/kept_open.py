@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 from tfx_loop.models.predictor import Predictor, open_predictor
 
 # A parent and its child.
@@ -67,4 +68,6 @@ def state_of(file: ModelFile) -> tuple[tuple[str, int, int], ...] | None:
     for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
         known = path.stat()
         found.append((str(path), known.st_size, known.st_mtime_ns))
+    # A model that was let pass is not kept for when its exception no longer holds.
+    found += [(name, 0, 0) for name in guard.excepted()]
     return None if sum(size for _, size, _ in found) > _MOST_BYTES else tuple(found)

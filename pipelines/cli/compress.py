@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     _add_task(parser)
     _add_search(parser)
+    conventions.add_allow(parser)
     conventions.add_json(parser)
 
 
@@ -125,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
     from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
+    from tfx_loop.models.guard import guard
     from tfx_loop.optimization.file_compression.request import CompressionRequest
     from tfx_loop.optimization.file_compression.run import compress
     from tfx_loop.optimization.metrics.budget import CompressionTarget
@@ -151,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     )
     progress = Progress(sys.stderr)
     try:
-        with progress.counted("compressing"):
+        with guard.exceptions(args.allow), progress.counted("compressing"):
             report = compress(request, progress.say)
     except ChildFailed as error:
         said = str(error).replace("timeout_seconds", "--timeout").replace("memory_mb", "--memory")

@@ -29,6 +29,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """Declares --allow: exceptions to the guard in front of models, by name."""
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="OP",
+        help="let a model have this operation or layer, named as the refusal names it; repeatable",
+    )
+
+
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Declares --page: the answer as an HTML file, too."""
     parser.add_argument("--page", metavar="FILE", help="write the answer as an HTML page, too")

@@ -20,6 +20,7 @@ from tfx_loop.pipelines.cli import (
     monitor,
     report,
     rollout,
+    scan,
     skew,
     timeline,
 )
@@ -31,6 +32,7 @@ _COMMANDS = {
     "timeline": timeline,
     "compress": compress,
     "report": report,
+    "scan": scan,
     "monitor": monitor,
     "skew": skew,
     "edge": edge,

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="folder of loop compress, report file, OptimizationReport artifact, or a model",
     )
+    conventions.add_allow(parser)
     conventions.add_json(parser)
     conventions.add_page(parser)
     parser.add_argument(
@@ -63,13 +64,14 @@ def _show_model(args: argparse.Namespace) -> int:
     from tfx_loop.core import json_codec
     from tfx_loop.core.child_process.worker import Worker
     from tfx_loop.models.formats import detect
+    from tfx_loop.models.guard import guard
     from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
     from tfx_loop.optimization.reporting.page import render_model
     from tfx_loop.optimization.reporting.terminal import model_parts
 
     file = detect(args.model)
     asked = MeasuredModel(path=str(file.path), signature=args.signature, shown_path=str(args.model))
-    with Worker() as worker:
+    with guard.exceptions(args.allow), Worker() as worker:
         facts = facts_of(worker, {"model": asked}, doing=f"reading {args.model}")["model"]
     if args.page is not None:
         conventions.write_file(args.page, render_model(facts), "--page")

@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="where a version has both, serve model.tflite, not saved_model.pb (default: false)",
     )
+    add(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="OP",
+        help="let models have this operation, named as the refusal names it; repeatable",
+    )
     add("--prediction_log", metavar="DIR", help="log every answer below this folder")
     add(
         "--max_request_bytes",

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
+from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
@@ -36,7 +37,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         signal.signal(number, lambda *_: stop.set())
     code = 0
     try:
-        _serve(flags, stop)
+        with guard.exceptions(flags.allow):
+            _serve(flags, stop)
     except (OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         code = 1

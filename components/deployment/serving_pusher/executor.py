@@ -26,11 +26,13 @@ from tfx_loop.deployment.serving_pusher import golden
 from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
 from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings
 from tfx_loop.deployment.serving_pusher.targets import target_named
+from tfx_loop.models.guard.settings import allowing
 
 
 class Executor(base_executor.BaseExecutor):
     """Executor of ServingPusher."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
         settings = ServingPusherSettings.from_properties(exec_properties)

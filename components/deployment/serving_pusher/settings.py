@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
 from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
+from tfx_loop.models.guard.settings import GuardSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServingPusherSettings(NodeSettings):
+class ServingPusherSettings(GuardSettings):
     """Where a model is pushed, and how long that may take.
 
     Attributes:

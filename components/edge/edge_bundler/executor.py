@@ -22,6 +22,7 @@ from tfx_loop.edge.edge_bundle.golden import Tolerance
 from tfx_loop.edge.edge_bundler.settings import EdgeBundlerSettings
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.fitting import rows_from_table
 
@@ -29,6 +30,7 @@ from tfx_loop.models.rows.fitting import rows_from_table
 class Executor(base_executor.BaseExecutor):
     """Reads models, rows and report, writes the bundle."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Packs one bundle; see EdgeBundler."""
         settings = EdgeBundlerSettings.from_properties(exec_properties)

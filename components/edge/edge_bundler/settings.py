@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
 from tfx_loop.edge.edge_bundle.golden import Tolerance
+from tfx_loop.models.guard.settings import GuardSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class EdgeBundlerSettings(Tolerance, NodeSettings):
+class EdgeBundlerSettings(Tolerance, GuardSettings):
     """What a bundle is called, what it carries, and how far a device may be off.
 
     Attributes:

@@ -18,6 +18,7 @@ from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import EdgeTpuModel, compile_or_check
 from tfx_loop.models.fetching import fetch
 from tfx_loop.models.formats import TFLITE_NAMES
+from tfx_loop.models.guard.settings import allowing
 
 COMPILED_NAME = "model_edgetpu.tflite"
 COMPANIONS = "companions"
@@ -26,6 +27,7 @@ COMPANIONS = "companions"
 class Executor(base_executor.BaseExecutor):
     """Reads the model, writes the models and the report."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Compiles or checks one model; see EdgeTPUCompiler."""
         settings = EdgeTPUCompilerSettings.from_properties(exec_properties)

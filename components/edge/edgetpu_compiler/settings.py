@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from tfx_loop.core.settings import NodeSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings
+from tfx_loop.models.guard.settings import GuardSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class EdgeTPUCompilerSettings(CompilerSettings, NodeSettings):
+class EdgeTPUCompilerSettings(CompilerSettings, GuardSettings):
     """How the compiler is found and run, and what is done around it.
 
     Attributes:

@@ -52,6 +52,17 @@ def exceptions(names: Sequence[str]) -> AbstractContextManager[None]:
     return inherited.made(_ALLOW, names)
 
 
+def excepted() -> tuple[str, ...]:
+    """Returns the names of the exceptions that hold now."""
+    return inherited.setting(_ALLOW)
+
+
+def notes() -> tuple[str, ...]:
+    """Returns a sentence for reports about the exceptions of this process; none without."""
+    names = excepted()
+    return (f"Allowed past the guard of model files: {', '.join(names)}",) if names else ()
+
+
 def scan(
     path: str | Path | ModelFile,
     *,
@@ -92,7 +103,7 @@ def admitted(
         ModelUnsafe: It may not; one line says why.
         ModelError: It is damaged.
     """
-    allow = inherited.setting(_ALLOW)
+    allow = excepted()
     with tempfile.TemporaryDirectory(prefix="loop-model-") as folder:
         taken = _copy(file, Path(folder))
         content = _content(taken, file.path, Vouched.of(custom_objects), None)

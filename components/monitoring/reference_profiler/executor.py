@@ -13,6 +13,7 @@ from tfx.utils import io_utils
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.inputs import single, single_or_none, split_uris
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.monitoring.profile.build import build, flat_table
 from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
 from tfx_loop.monitoring.profile.training_counts import training_counts
@@ -31,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Reads the splits, builds the profile, writes the reference's files."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Profiles the examples given; see ReferenceProfiler."""
         examples = input_dict["examples"]

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.monitoring.profile.bins import BinSettings
 from tfx_loop.monitoring.profile.build import ProfileRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceProfilerSettings(BinSettings, NodeSettings):
+class ReferenceProfilerSettings(BinSettings, GuardSettings):
     """What is profiled of the training rows, and by which slices and windows it is counted.
 
     Attributes:

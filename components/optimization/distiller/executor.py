@@ -8,6 +8,7 @@ from tfx.utils import path_utils
 
 from tfx_loop.core.artifacts import Artifacts, Scalars
 from tfx_loop.models.formats import detect, keras_model_of
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.optimization.distiller import distiller
 from tfx_loop.optimization.distiller.settings import DistillationSettings, DistillerSettings
 from tfx_loop.optimization.fine_tuning import execution
@@ -18,6 +19,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Distiller."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Teaches a student; see Distiller."""
         settings = DistillerSettings.from_properties(exec_properties)

@@ -24,6 +24,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
+from tfx_loop.models.guard import guard
 from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows, RowSplit, joined, split, stratified_sample
@@ -208,7 +209,7 @@ def _report(
         rungs=found.rungs,
         rows=task.parts.counts(),
         settings=task.request.settings(),
-        notes=task.notes,
+        notes=(*guard.notes(), *task.notes),
     )
     if found.chosen is None or found.path is None:
         return report

@@ -20,6 +20,7 @@ from tfx_loop.contracts.optimization_report import (
 )
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.models.guard import guard
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.rows import Rows
@@ -147,7 +148,7 @@ def comparison_report(
         parity=compare({"scores": before}, {"scores": after}),
         rows={"reporting": len(parent.rows)},
         settings=settings,
-        notes=(*notes, *parent.rows.notes),
+        notes=(*guard.notes(), *notes, *parent.rows.notes),
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.models.guard.settings import GuardSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class FineTuningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuningNodeSettings(NodeSettings):
+class FineTuningNodeSettings(GuardSettings):
     """What the nodes that train further are told alike.
 
     Attributes:

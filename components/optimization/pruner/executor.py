@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 from tfx_loop.core.artifacts import Artifacts, Scalars
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import keras_model_of
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.optimization.fine_tuning import execution
 from tfx_loop.optimization.pruner import pruner
 from tfx_loop.optimization.pruner.settings import PrunerSettings, PruningSettings
@@ -19,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Pruner."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Prunes the model given; see Pruner."""
         settings = PrunerSettings.from_properties(exec_properties)

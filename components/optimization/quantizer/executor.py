@@ -23,6 +23,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, split_uris
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.optimization.quantizer.ladder import SearchResult, search
 from tfx_loop.optimization.quantizer.report import report_of
 from tfx_loop.optimization.quantizer.request import SearchRequest, request_of
@@ -36,6 +37,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Quantizer."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Quantises the model given; see Quantizer."""
         settings = QuantizerSettings.from_properties(exec_properties)

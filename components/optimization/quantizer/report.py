@@ -12,6 +12,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationVerdict,
     Rung,
 )
+from tfx_loop.models.guard import guard
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.quantizer.ladder import SearchResult
 
@@ -57,7 +58,7 @@ def report_of(
         rungs=result.rungs,
         rows=rows,
         settings=settings,
-        notes=tuple(notes),
+        notes=(*guard.notes(), *notes),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.json_codec import to_json
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode, SearchSettings
@@ -14,7 +14,7 @@ SEARCH = "search"
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizerSettings(NodeSettings):
+class QuantizerSettings(GuardSettings):
     """What Quantizer is told: what may be lost, what for, and on which rows that is judged.
 
     Attributes:

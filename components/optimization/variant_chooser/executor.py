@@ -22,6 +22,7 @@ from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, single_or_none
 from tfx_loop.core.storage import write_bytes
+from tfx_loop.models.guard.settings import allowing
 from tfx_loop.optimization.reporting.sizes import size_of
 from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, report_of
 from tfx_loop.optimization.variant_chooser.settings import VariantChooserSettings
@@ -32,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of VariantChooser."""
 
+    @allowing
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Copies the best variant to the output, with its blessing and the reasons."""
         settings = VariantChooserSettings.from_properties(exec_properties)

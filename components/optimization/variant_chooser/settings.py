@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.optimization.variant_chooser.choice import ChoiceTarget
 
 MOST_VARIANTS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class VariantChooserSettings(NodeSettings):
+class VariantChooserSettings(GuardSettings):
     """Which variants there are, and what the chosen one is to be.
 
     Attributes:
