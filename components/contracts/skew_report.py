@@ -13,6 +13,7 @@ FEATURE_ABSENT = "feature_absent"
 FEATURE_MISSING = "feature_missing"
 VALUES_DIFFER = "values_differ"
 NO_SKEW = "no_skew"
+COLUMNS_NOT_COMPARED = "columns_not_compared"
 NO_COMMON_ROWS = "no_common_rows"
 TOO_FEW_COMMON_ROWS = "too_few_common_rows"
 NO_COMMON_FEATURES = "no_common_features"
@@ -23,6 +24,7 @@ class SkewVerdict(str, Enum):
 
     CONSISTENT = "CONSISTENT"
     SKEWED = "SKEWED"
+    PARTLY_COMPARED = "PARTLY_COMPARED"
     NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
 
 
@@ -78,7 +80,7 @@ class SkewResult:
         features: The most skewed first.
         absent_in_serving: Features that only training has.
         absent_in_training: Features that only serving has.
-        not_compared: Columns of both sides that do not hold one number or text a row.
+        not_compared: Columns of both sides of kinds that cannot be compared.
         keys: Training's name of each key, and serving's.
         window: Name of the log's window; empty for files.
         model_name: Whose predictions these are; empty for files.

@@ -5,7 +5,7 @@ differs beyond rounding is a fault in one of two feature pipelines. Exit status:
 """
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation.terminal import TextTable
@@ -39,29 +39,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of rows that may differ in a feature (default: 0.001)",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit status 3 where columns could not be compared, too",
+    )
     conventions.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compares the rows; returns 0 without skew and 3 with it."""
     from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
+    from tfx_loop.monitoring.skew_monitor.files import read_sides
     from tfx_loop.monitoring.skew_monitor.skew import SkewSettings, find_skew, parse_keys
 
+    keys = parse_keys(args.key)
     report = find_skew(
-        _rows(args.training),
-        _rows(args.served),
-        parse_keys(args.key),
+        *read_sides(args.training, args.served, keys),
+        keys,
         SkewSettings(ignore_features=tuple(args.ignore), tolerated=args.tolerated),
     )
     conventions.answer(args, lambda: SKEW_REPORT.content(report), lambda: parts(report))
-    skewed = report.verdict is SkewVerdict.SKEWED
-    return conventions.ATTENTION if skewed else conventions.SUCCESS
-
-
-def _rows(path: str) -> Any:
-    from tfx_loop.data.tables.table_file import open_table
-
-    return open_table(path).read()
+    alarming = {SkewVerdict.SKEWED, *((SkewVerdict.PARTLY_COMPARED,) if args.strict else ())}
+    return conventions.ATTENTION if report.verdict in alarming else conventions.SUCCESS
 
 
 def parts(report: "SkewResult") -> list[str | TextTable]:
@@ -72,7 +72,7 @@ def parts(report: "SkewResult") -> list[str | TextTable]:
     for told, names in (
         ("In training alone", report.absent_in_serving),
         ("In serving alone", report.absent_in_training),
-        ("Not compared, no number or text", report.not_compared),
+        ("Not compared, of kinds that cannot be", report.not_compared),
     ):
         lines += [f"{told}: {', '.join(names)}."] if names else []
     if report.repeated_rows:

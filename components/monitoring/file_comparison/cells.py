@@ -91,14 +91,22 @@ def _noted(texts: list[Any], kept: list[str]) -> int:
 class CellReader:
     """Reads the cells of one table, and keeps the tally of those that do not fit."""
 
-    def __init__(self, expected: Mapping[str, ExpectedCells], missing: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        expected: Mapping[str, ExpectedCells],
+        missing: Iterable[str] = (),
+        *,
+        rounds: bool = True,
+    ) -> None:
         """Takes what each column holds.
 
         Args:
             expected: By column; others are left as they are.
             missing: Texts that stand for missing values, beside MARKERS.
+            rounds: Fractions in a column of whole numbers are rounded, and told.
         """
         self._expected = expected
+        self._rounds = rounds
         self._markers = tuple(dict.fromkeys([*missing, *MARKERS]))
         self._numbers = [float(text) for text in missing if _is_number(text)]
         self.tallies: dict[str, CellTally] = {}
@@ -118,7 +126,8 @@ class CellReader:
             return _as_text(column)
         if expected.kind in _NUMBERS and self._numbers:
             column = self._without_markers(name, column)
-        if expected.kind is FeatureType.INTEGER and pa.types.is_floating(column.type):
+        whole = expected.kind is FeatureType.INTEGER and self._rounds
+        if whole and pa.types.is_floating(column.type):
             return self._rounded(name, column)
         return column
 
@@ -182,6 +191,8 @@ def expected_cells(column: Any, decimal: str = "", missing: Iterable[str] = ()) 
         fixed = lengths["min"] == lengths["max"] and (lengths["max"] or 0) > 1
         return ExpectedCells(FeatureType.MULTIVALENT, length=lengths["max"] if fixed else 0)
     if is_text_type(kind):
+        if _are_booleans(column, missing):
+            return ExpectedCells(FeatureType.BOOLEAN)
         numbers = written_numbers(column, decimal, missing)
         return numbers or ExpectedCells(FeatureType.CATEGORICAL)
     if pa.types.is_boolean(kind):
@@ -218,6 +229,16 @@ def written_numbers(
         return None
     whole = pc.all(pc.match_substring_regex(numbers, _WHOLE)).as_py() and mark == "."
     return ExpectedCells(FeatureType.INTEGER if whole else FeatureType.NUMERIC, mark)
+
+
+def _are_booleans(column: Any, missing: Iterable[str]) -> bool:
+    """Says whether nearly all of a sample of text is true or false, markers apart."""
+    tally = pc.value_counts(strings(flat(column)).drop_null())
+    words, rows = pc.utf8_trim_whitespace(tally.field("values")), tally.field("counts").to_numpy()
+    others = pa.array(["", *missing, *MARKERS])
+    some = ~pc.is_in(words, value_set=others).to_numpy(zero_copy_only=False)
+    fitting = pc.is_in(words, value_set=pa.array([*_TRUE, *_FALSE])).to_numpy(zero_copy_only=False)
+    return bool(rows[fitting].sum() >= max(_NEARLY_ALL * rows[some].sum(), 1))
 
 
 def _decimal_mark(texts: Any) -> str:

@@ -21,7 +21,7 @@ class SkewMonitor(Node):
 
     Reasons: `no_skew`; `type_changed`, `feature_absent` (one side lacks it), `feature_missing` (one
     side never has a value), `values_differ`; `no_common_rows`, `too_few_common_rows`,
-    `no_common_features`.
+    `no_common_features`; `columns_not_compared`, where the rest agrees.
 
     Inputs:
         reference_profile: The frozen profile of a model, with the keys in its training sample:
@@ -30,9 +30,9 @@ class SkewMonitor(Node):
         prediction_log: A log of a time that was trained on, of any model with these features.
 
     Outputs:
-        skew_report: `SkewReport` (CONSISTENT, SKEWED or NOT_ENOUGH_DATA): `skew_report.json`, the
-            same as a page (`skew_report.html`), and the custom properties `verdict`, `reason`,
-            `window`, `rows` and `skewed_features`.
+        skew_report: `SkewReport` (CONSISTENT, PARTLY_COMPARED, SKEWED or NOT_ENOUGH_DATA):
+            `skew_report.json`, the same as a page (`skew_report.html`), and the custom properties
+            `verdict`, `reason`, `window`, `rows` and `skewed_features`.
 
     Example:
         skew = SkewMonitor(

@@ -49,7 +49,7 @@ def _row(feature: FeatureSkew) -> tuple[str, ...]:
 def _others(report: SkewResult) -> str:
     told = [(name, "only training has it") for name in report.absent_in_serving]
     told += [(name, "only serving has it") for name in report.absent_in_training]
-    told += [(name, "not compared: not one number or text a row") for name in report.not_compared]
+    told += [(name, "not compared: of kinds that cannot be") for name in report.not_compared]
     if report.repeated_rows:
         told.append((f"{report.repeated_rows:,} rows", "served again; the first of each counts"))
     return section("Beside these", "", table(("what", "why"), told)) if told else ""

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.contracts.skew_report import (
+    COLUMNS_NOT_COMPARED,
     FEATURE_ABSENT,
     FEATURE_MISSING,
     NO_COMMON_FEATURES,
@@ -143,7 +144,7 @@ def find_skew(
     ours, theirs = pa.array(same.training), pa.array(same.served)
     features = {
         name: column
-        for name, column in _features(served.column_names).items()
+        for name, column in feature_columns(served.column_names).items()
         if column not in places.values()
     }
     hidden = {*keys, *settings.ignore_features}
@@ -187,11 +188,11 @@ def _compared(
 
 def log_columns(names: Sequence[str], keys: Mapping[str, str]) -> list[str]:
     """Returns those columns of a log or a table that `find_skew` looks at."""
-    wanted = {*keys.values(), *_features(names).values(), "status"}
+    wanted = {*keys.values(), *feature_columns(names).values(), "status"}
     return [name for name in names if name in wanted]
 
 
-def _features(names: Sequence[str]) -> dict[str, str]:
+def feature_columns(names: Sequence[str]) -> dict[str, str]:
     """Returns the columns of features by name; of a log those alone."""
     logged = {n.removeprefix(FEATURE_PREFIX): n for n in names if n.startswith(FEATURE_PREFIX)}
     return logged or {name: name for name in names}
@@ -261,6 +262,14 @@ def _judged(report: SkewResult) -> SkewResult:
         why = "Both sides have the rows, and no feature that could be compared. Check the columns."
         return replace(report, reason=NO_COMMON_FEATURES, explanation=why)
     why = f"{len(report.features)} features agree on the {report.rows:,} rows of both sides."
+    if report.not_compared:
+        why += f" Not compared: {', '.join(report.not_compared)}."
+        return replace(
+            report,
+            verdict=SkewVerdict.PARTLY_COMPARED,
+            reason=COLUMNS_NOT_COMPARED,
+            explanation=why,
+        )
     return replace(report, verdict=SkewVerdict.CONSISTENT, reason=NO_SKEW, explanation=why)
 
 

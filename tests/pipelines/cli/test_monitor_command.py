@@ -564,3 +564,20 @@ def test_a_label_may_come_later(capsys, tmp_path):
     assert monitored(capsys, path, turned, "--label", "member")[1]["verdict"] == "DRIFT"
     assert main.main(["monitor", "--reference", path, "--current", path, "--label", "no"]) == 1
     assert "as label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [(["true", "false"], "unknown"), (["1", "2", "3"], "U"), (["0.5", "2.25"], "x")],
+)
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("kinds", [("csv", "csv"), ("parquet", "csv"), ("csv", "parquet")])
+def test_one_odd_cell_on_either_side_leaves_the_type(capsys, tmp_path, usual, odd, side, kinds):
+    files = []
+    for place, kind in enumerate(kinds):
+        values = np.random.default_rng(place).choice(usual, ROWS).astype(object)
+        if place == side:
+            values[7] = odd
+        files.append(save(pd.DataFrame({"f": values}), tmp_path, str(place), kind))
+    status, report = monitored(capsys, *files)
+    assert (status, report["verdict"]) == (0, "STABLE")

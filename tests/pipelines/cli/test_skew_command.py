@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tfx_loop.pipelines.cli import main
@@ -80,3 +82,45 @@ def test_bad_input_is_one_line(training, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("loop: Expected key columns ['no'] in the training rows")
     assert error.count("\n") == 1
+
+
+def skewed(capsys, training, served, *options):
+    status = main.main(
+        ["skew", "--training", training, "--served", served, "--key", "id", "--json", *options]
+    )
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_the_training_file_decides_what_the_served_cells_are(capsys, tmp_path):
+    rows = 200
+    codes = ["1", "02", "3", "U"] * (rows // 4)
+    training = pa.table(
+        {"id": range(rows), "code": codes, "flag": ["True", "False"] * 100, "x": [0.5] * rows}
+    )
+    pq.write_table(training, tmp_path / "a.parquet")
+    lines = [f"{i},{code},{i % 2 == 0},?" for i, code in enumerate(codes)]
+    lines[1:] = [line.replace("?", "0.50") for line in lines[1:]]
+    (tmp_path / "b.csv").write_text("\n".join(["id,code,flag,x", *lines]))
+    files = str(tmp_path / "a.parquet"), str(tmp_path / "b.csv")
+    status, report = skewed(capsys, *files, "--tolerated", "0.01")
+    assert (status, report["verdict"]) == (0, "CONSISTENT")
+    differing = {feature["feature"]: feature["differing"] for feature in report["features"]}
+    assert differing == {"x": 1 / rows, "code": 0, "flag": 0}
+
+
+def test_a_fraction_where_training_has_whole_numbers_is_skew(capsys, tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(["id,n", *(f"{i},{i}" for i in range(100))]))
+    (tmp_path / "b.csv").write_text("\n".join(["id,n", *(f"{i},{i}.25" for i in range(100))]))
+    status, report = skewed(capsys, str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert (status, report["reason"]) == (3, "values_differ")
+
+
+def test_strict_alarms_where_columns_were_not_compared(capsys, tmp_path):
+    for name, key in (("a", "p"), ("b", "q")):
+        column = pa.array([{key: i} for i in range(100)])
+        content = pa.table({"id": range(100), "x": range(100), "odd": column})
+        pq.write_table(content, tmp_path / name)
+    files = str(tmp_path / "a"), str(tmp_path / "b")
+    assert skewed(capsys, *files)[0] == 0
+    status, report = skewed(capsys, *files, "--strict")
+    assert (status, report["verdict"], report["not_compared"]) == (3, "PARTLY_COMPARED", ["odd"])

@@ -99,3 +99,16 @@ def test_every_float_that_python_writes_comes_back(values):
     found, tally = read(pa.array([repr(value) for value in values]), ExpectedCells(NUMERIC))
     assert found == values
     assert tally.unfit == 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["true", "false"] * 50 + ["unknown"], FeatureType.BOOLEAN),
+        (["True", "False", "?", None] * 50, FeatureType.BOOLEAN),
+        (["true", "false", "maybe"] * 50, FeatureType.CATEGORICAL),
+        (["unknown"] * 50, FeatureType.CATEGORICAL),
+    ],
+)
+def test_text_is_true_or_false_where_nearly_all_of_it_is(texts, kind):
+    assert expected_cells(pa.array(texts)).kind is kind
