@@ -16,8 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints why a version exists."""
     store = metadata.open_readonly(args.metadata)
+    from tfx_loop.core.json_codec import to_json
     from tfx_loop.pipelines.lineage.explain import explain
-    from tfx_loop.pipelines.lineage.show import render_explanation, to_json
+    from tfx_loop.pipelines.lineage.show import render_explanation
 
     found = explain(store, args.model, args.version)
     conventions.answer(args, lambda: to_json(found), lambda: [render_explanation(found)])

@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints what happened to a model."""
     store = metadata.open_readonly(args.metadata)
-    from tfx_loop.pipelines.lineage.show import timeline_table, to_json
+    from tfx_loop.core.json_codec import to_json
+    from tfx_loop.pipelines.lineage.show import timeline_table
     from tfx_loop.pipelines.lineage.timeline import timeline
 
     found = timeline(store, args.model)

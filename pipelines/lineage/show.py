@@ -1,10 +1,8 @@
 """Explanations and timelines as text, and as JSON."""
 
-import dataclasses
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
 
 from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.pipelines.lineage.explain import (
@@ -25,13 +23,6 @@ _LABEL = 12
 def iso(at_ms: int) -> str:
     """Returns a time as UTC in ISO 8601, to the second."""
     return datetime.fromtimestamp(at_ms / 1000, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def to_json(found: Any) -> Any:
-    """Returns a dataclass, or a list of them, as JSON has it; times stay integers named `*_ms`."""
-    if isinstance(found, list):
-        return [dataclasses.asdict(one) for one in found]
-    return dataclasses.asdict(found)
 
 
 def render_explanation(explanation: Explanation) -> str:

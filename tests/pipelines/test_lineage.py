@@ -18,13 +18,14 @@ from recorder import (
 )
 
 from tfx_loop.core.errors import DataError, PipelineFailed
+from tfx_loop.core.json_codec import to_json
 from tfx_loop.pipelines.cli import main
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import Loop
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.graph import load
-from tfx_loop.pipelines.lineage.show import iso, render_explanation, timeline_table, to_json
+from tfx_loop.pipelines.lineage.show import iso, render_explanation, timeline_table
 from tfx_loop.pipelines.lineage.timeline import timeline
 
 DAY = 86_400_000

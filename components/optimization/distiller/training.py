@@ -79,7 +79,7 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
     training = _train_student(student, TrainingRows(inputs, labels), lesson, scoring, settings)
     signatures = write_child(student, *from_payload(payload), inputs)
     return {
-        "training": training.to_json(),
+        "training": json_codec.to_json(training),
         "predicts": scoring.describe(),
         "signatures": signatures.value,
         "teacher_seconds": teacher_seconds,

@@ -6,7 +6,7 @@ Runs where TensorFlow may be imported: in a child process.
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,6 @@ class TrainingRecord:
     loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the record as JSON."""
-        return asdict(self)
 
 
 def seed_everything(seed: int) -> None:

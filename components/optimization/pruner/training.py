@@ -69,7 +69,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
             step: {layer: reason.value for layer, reason in reasons.items()}
             for step, reasons in skipped.items()
         },
-        "trainings": {name: training.to_json() for name, training in trainings.items()},
+        "trainings": json_codec.to_json(trainings),
         "signatures": signatures.value,
         "seconds": time.perf_counter() - begin,
     }
