@@ -324,7 +324,9 @@ class ServingPusher(tfx_loop.deployment.serving_pusher.component.ServingPusher):
         allow: Sequence[str] | _Later = (),
         server_url: str | _Later = '',
         load_timeout_seconds: int | _Later = 120,
+        lock_timeout_seconds: int | _Later = 600,
         golden_rows: int | _Later = 8,
+        max_latency_ms: int | _Later = 5000,
         target: str | _Later = 'server',
         rollout_stages: Sequence[tuple[str, float]] | _Later = (),
     ) -> None: ...

@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
+from tfx_loop.core import storage
+from tfx_loop.core.conditional_files import ConditionalFiles
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.json_file import JsonFile
 
@@ -115,6 +117,36 @@ def read_record(base_path: str, model_name: str) -> DeploymentRecord:
         DataError: The file is of another model, another schema, or damaged.
     """
     record = DEPLOYMENT_RECORD.find(base_path)
+    return _of_model(record, base_path, model_name)
+
+
+class SharedRecord:
+    """A record that one writer changes while others may try to: no change of theirs is lost."""
+
+    def __init__(self, files: ConditionalFiles, base_path: str, model_name: str) -> None:
+        """Reads it; raises as `read_record`."""
+        self._files = files
+        found = files.read(DEPLOYMENT_RECORD.name)
+        self._tag = found.tag
+        path = DEPLOYMENT_RECORD.path(base_path)
+        record = None
+        if found.content is not None:
+            content = storage.json_object(found.content, path)
+            record = DEPLOYMENT_RECORD.value(content, path)
+        self.content = _of_model(record, base_path, model_name)
+
+    def write(self, record: DeploymentRecord) -> None:
+        """Replaces the record that was read, or written by this object last.
+
+        Raises:
+            WriteConflict: Another writer replaced it meanwhile; nothing was changed.
+        """
+        text = storage.json_text(DEPLOYMENT_RECORD.content(record))
+        self._tag = self._files.replace(DEPLOYMENT_RECORD.name, text, self._tag)
+        self.content = record
+
+
+def _of_model(record: DeploymentRecord | None, base_path: str, model_name: str) -> DeploymentRecord:
     if record is None:
         return DeploymentRecord(model_name)
     if record.model_name != model_name:

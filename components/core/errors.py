@@ -9,6 +9,7 @@
     ├── ServingError        the model server did not do what it was asked
     │   ├── ServerUnavailable   it does not answer
     │   └── ModelRejected       it answers, and will not serve this version
+    ├── WriteConflict       another writer was faster; what was to be written rests on old content
     └── PipelineFailed      a node of a pipeline run failed
 
 Every message says what was expected, what came, and what to do; what others raised stands in it as
@@ -29,6 +30,7 @@ __all__ = [
     "PipelineFailed",
     "ServerUnavailable",
     "ServingError",
+    "WriteConflict",
     "did_you_mean",
     "first_line",
 ]
@@ -78,6 +80,10 @@ class ServerUnavailable(ServingError):
 
 class ModelRejected(ServingError):
     """The model server answers, and will not serve this version."""
+
+
+class WriteConflict(LoopError):
+    """Another writer was faster; what was to be written rests on old content."""
 
 
 class PipelineFailed(LoopError):

@@ -91,5 +91,9 @@ def json_object(text: bytes, where: str) -> dict[str, Any]:
 
 def write_json(uri: str, content: dict[str, Any]) -> None:
     """Writes a JSON object whole, keys in the order given; NaN is refused."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_bytes(uri, text.encode())
+    write_bytes(uri, json_text(content))
+
+
+def json_text(content: dict[str, Any]) -> bytes:
+    """Returns what `write_json` writes."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()

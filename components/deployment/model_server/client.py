@@ -3,7 +3,9 @@
 import base64
 import http.client
 import json
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 # What a kept connection raises that the server closed meanwhile. Asking again is safe: the request
 # keeps its id.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_PIECE_BYTES = 256 * 1024
 
 Columns = Mapping[str, Any]
 Outputs = dict[str, list[Any]]
@@ -65,7 +68,7 @@ class ModelClient:
         self._timeout = timeout
         # http.client's connections are for one thread at a time: each gets its own.
         self._local = threading.local()
-        self._output_names: dict[str, list[str]] = {}
+        self._output_names: dict[tuple[str, int | None], list[str]] = {}
         self.base_url = base_url.rstrip("/")
         self.model_name = model_name
 
@@ -90,9 +93,17 @@ class ModelClient:
         ]
         return sorted(states, key=lambda state: -state.version)
 
-    def metadata(self, timeout: float | None = None) -> dict[str, Any]:
-        """Returns the signatures of the serving version, as TF Serving's metadata shows them."""
-        code, content = self._request("GET", f"{self._path}/metadata", None, {}, timeout)
+    def metadata(
+        self, timeout: float | None = None, *, version: int | None = None
+    ) -> dict[str, Any]:
+        """Returns the signatures of a version, as TF Serving's metadata shows them.
+
+        Args:
+            timeout: Seconds; by default the client's own.
+            version: By default the one that serves.
+        """
+        path = f"{self._path_of(version)}/metadata"
+        code, content = self._request("GET", path, None, {}, timeout)
         self._expect_ok(code, content)
         return content
 
@@ -133,10 +144,10 @@ class ModelClient:
         headers = {"x-request-id": request_id or uuid.uuid4().hex}
         if event_time_ms is not None:
             headers["x-event-time-ms"] = str(int(event_time_ms))
-        path = self._path + (f"/versions/{version}" if version is not None else "") + ":predict"
+        path = f"{self._path_of(version)}:predict"
         code, content = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
         self._expect_ok(code, content)
-        return self._named_outputs(content, signature_name)
+        return self._named_outputs(content, signature_name, version)
 
     def close(self) -> None:
         """Closes the connection of this thread."""
@@ -145,26 +156,32 @@ class ModelClient:
             connection.close()
         self._local.connection = None
 
-    def _named_outputs(self, content: dict[str, Any], signature_name: str) -> Outputs:
+    def _path_of(self, version: int | None) -> str:
+        return self._path if version is None else f"{self._path}/versions/{version}"
+
+    def _named_outputs(
+        self, content: dict[str, Any], signature_name: str, version: int | None
+    ) -> Outputs:
         if "outputs" in content:
             outputs = content["outputs"]
             if isinstance(outputs, dict):
                 return outputs
-            return {self._single_output(signature_name): outputs}
+            return {self._single_output(signature_name, version): outputs}
         rows = content.get("predictions")
         if not isinstance(rows, list):
             raise ServingError(f"Expected predictions from {self.base_url}, received: {content}.")
         if rows and isinstance(rows[0], dict) and set(rows[0]) != {"b64"}:
             return {name: [row[name] for row in rows] for name in rows[0]}
-        return {self._single_output(signature_name): rows}
+        return {self._single_output(signature_name, version): rows}
 
-    def _single_output(self, signature_name: str) -> str:
+    def _single_output(self, signature_name: str, version: int | None) -> str:
         """Returns the name that TF Serving leaves out when a signature has one output only."""
-        name = signature_name or "serving_default"
-        if name not in self._output_names:
-            signatures = self.metadata()["metadata"]["signature_def"]["signature_def"]
-            self._output_names[name] = sorted(signatures[name]["outputs"])
-        return self._output_names[name][0]
+        key = (signature_name or "serving_default", version)
+        if key not in self._output_names:
+            metadata = self.metadata(version=version)
+            signatures = metadata["metadata"]["signature_def"]["signature_def"]
+            self._output_names[key] = sorted(signatures[key[0]]["outputs"])
+        return self._output_names[key][0]
 
     def _expect_ok(self, code: int, content: dict[str, Any]) -> None:
         if code == http.client.OK:
@@ -211,10 +228,29 @@ class ModelClient:
         elif connection.sock is not None:
             connection.sock.settimeout(seconds)
         connection.timeout = seconds
+        deadline = time.monotonic() + seconds
         sent = {"Content-Type": "application/json", **headers}
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
-        return response.status, response.read()
+        return response.status, _read_until(deadline, response, connection.sock)
+
+
+def _read_until(
+    deadline: float, response: http.client.HTTPResponse, kept: socket.socket | None
+) -> bytes:
+    """Reads a body to its end; a socket's own time-out starts anew with every piece."""
+    parts: list[bytes] = []
+    while part := response.read1(_PIECE_BYTES):
+        parts.append(part)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer came in pieces, and not to its end")
+        # A server that closes after its answer has left no socket to set.
+        if kept is not None and kept.fileno() >= 0:
+            kept.settimeout(left)
+    # read1 leaves a response open at the end of its body, and the connection with it.
+    response.close()
+    return b"".join(parts)
 
 
 def _json_object(raw: bytes, code: int, base_url: str) -> dict[str, Any]:

@@ -76,6 +76,13 @@ def _push_to_server(
     rows = golden.first_examples(sampled_split_uris(input_dict["examples"]), settings.golden_rows)
     examples_input = _examples_input(settings)
     requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
+    stable = read_record(settings.base_path, settings.model_name).stable
+    check = golden.AnswerCheck(
+        client=client,
+        golden=requests,
+        parent_version=stable.version if stable else None,
+        max_latency_ms=settings.max_latency_ms,
+    )
     deployment = push(
         ServerPushOrder(
             model_name=settings.model_name,
@@ -87,10 +94,12 @@ def _push_to_server(
             examples_input=examples_input,
             run_id=run_id,
             load_timeout_seconds=float(settings.load_timeout_seconds),
+            lock_wait_seconds=float(settings.lock_timeout_seconds),
         ),
         client,
-        check=lambda version: golden.check_answers(client, version, requests),
+        check=check,
         now_ms=lambda: int(time.time() * 1000),
+        clock=time.monotonic,
         sleep=time.sleep,
     )
     return PushedProperties(

@@ -7,8 +7,11 @@ version that is asked with them: its clients need not know. Rows asked for this 
 request ids that begin with `golden-`, which keeps them out of monitoring.
 """
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +21,16 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_loop.contracts.variant_note import TFLITE, read_note
-from tfx_loop.core.errors import DataError, ModelError, ModelRejected, ModelUnsafe, first_line
+from tfx_loop.core.errors import (
+    DataError,
+    ModelError,
+    ModelRejected,
+    ModelUnsafe,
+    ServingError,
+    first_line,
+)
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
+from tfx_loop.deployment.serving_pusher.answers import Answers, difference, not_finite
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
@@ -27,13 +38,12 @@ from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
-# Another build of TensorFlow fuses and orders float32 sums otherwise; a wrong model is off by far
-# more than a thousandth.
-_RELATIVE_TOLERANCE = 1e-3
-# For answers near zero, where a relative tolerance allows nothing.
-_ABSOLUTE_TOLERANCE = 1e-5
+_LOG = logging.getLogger(__name__)
 # Two steps of eight bits: where processors round differently, a quantised answer is a step off.
-_TFLITE_TOLERANCE = 0.02
+# They span the range of an output, so the tolerance grows with its largest value.
+_TFLITE_SHARE_OF_LARGEST = 0.02
+# The first answer pays for what a model sets up once; of those after it the median counts.
+_TIMED_REQUESTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +53,13 @@ class GoldenRequests:
     Attributes:
         instances: Rows as a client sends them.
         expected: Outputs by name.
-        tolerance: Largest absolute difference that passes, beside a thousandth of the value.
+        share_of_largest: The share of an output's largest value that an answer may be off, beside
+            what `answers.difference` allows any number.
     """
 
     instances: Sequence[Any]
     expected: Mapping[str, npt.NDArray[Any]]
-    tolerance: float = _ABSOLUTE_TOLERANCE
+    share_of_largest: float = 0.0
 
 
 class PredictClient(Protocol):
@@ -121,30 +132,76 @@ def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt
     return {name: value.numpy() for name, value in answers.items()}
 
 
-def check_answers(client: PredictClient, version: int, golden: GoldenRequests) -> None:
-    """Asks the server for one version's answers and compares.
+@dataclass(frozen=True, kw_only=True)
+class AnswerCheck:
+    """What a version must show before it counts as pushed.
 
-    Raises:
-        ModelRejected: An answer differs.
-        ServingError: There is no answer.
+    Attributes:
+        client: Asks the server.
+        golden: What is asked, and what the answer should be.
+        parent_version: The version that serves now; None for the first.
+        max_latency_ms: How long an answer to all golden rows may take, in milliseconds; the median
+            of a few, after one that warms up.
+        clock: Seconds that only grow.
     """
-    answers = client.predict(
-        instances=list(golden.instances),
-        signature_name=DEFAULT_SIGNATURE,
-        version=version,
-        request_id=f"{GOLDEN_PREFIX}{version}",
-    )
-    for name, values in golden.expected.items():
-        if not np.issubdtype(values.dtype, np.number):
-            continue
-        served = _numbers(answers.get(name))
-        if served.shape != values.shape or not np.allclose(
-            served, values, rtol=_RELATIVE_TOLERANCE, atol=golden.tolerance, equal_nan=True
-        ):
+
+    client: PredictClient
+    golden: GoldenRequests
+    parent_version: int | None = None
+    max_latency_ms: float = float("inf")
+    clock: Callable[[], float] = time.monotonic
+
+    def __call__(self, version: int) -> None:
+        """Asks the server for one version's answers, compares them and takes the time.
+
+        Raises:
+            ModelRejected: An answer differs, is not finite, or comes late.
+            ServingError: There is no answer.
+        """
+        served = self._ask(version)
+        differs = difference(
+            self.golden.expected,
+            served,
+            parent=self._parent_answers(),
+            share_of_largest=self.golden.share_of_largest,
+        )
+        if differs:
             raise ModelRejected(
-                f"Expected version {version} to answer {values.ravel()[:4].tolist()} for output "
-                f"{name!r}, received {served.ravel()[:4].tolist()}. The version was withdrawn."
+                f"Expected version {version} to answer {differs}. The version was withdrawn."
             )
+        latency_ms = statistics.median(self._timed(version) for _ in range(_TIMED_REQUESTS))
+        if latency_ms > self.max_latency_ms:
+            raise ModelRejected(
+                f"Expected version {version} to answer {len(self.golden.instances)} rows within "
+                f"{self.max_latency_ms:g} ms, received the answer after {latency_ms:.1f} ms. The "
+                "version was withdrawn. Push a faster model, or raise max_latency_ms."
+            )
+
+    def _ask(self, version: int) -> Mapping[str, Sequence[Any]]:
+        return self.client.predict(
+            instances=list(self.golden.instances),
+            signature_name=DEFAULT_SIGNATURE,
+            version=version,
+            request_id=f"{GOLDEN_PREFIX}{version}",
+        )
+
+    def _timed(self, version: int) -> float:
+        started = self.clock()
+        self._ask(version)
+        return (self.clock() - started) * 1000
+
+    def _parent_answers(self) -> Answers:
+        """Returns what serves now for the same rows, as far as it answers them; empty if not."""
+        values = self.golden.expected.values()
+        if self.parent_version is None or not any(not_finite(v).any() for v in values):
+            return {}
+        try:
+            answers = self._ask(self.parent_version)
+            return {name: np.asarray(answer, dtype=float) for name, answer in answers.items()}
+        except (ServingError, TypeError, ValueError) as error:
+            # It takes other inputs, or gave way already: then it excuses nothing.
+            _LOG.info("parent version=%s answers=none %s", self.parent_version, first_line(error))
+            return {}
 
 
 def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) -> GoldenRequests:
@@ -160,17 +217,9 @@ def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) ->
         raise ModelRejected(
             f"Expected a TFLite model that answers the Examples in {file}, received: {error}"
         ) from error
-    # The steps of eight bits span the range of an output: the tolerance grows with it.
-    largest = max(float(np.nan_to_num(np.abs(v)).max(initial=0)) for v in expected.values())
     rows: list[Any] = list(examples)
     if not as_examples:
         rows = [{n: v[i].tolist() for n, v in columns.items()} for i in range(len(examples))]
-    return GoldenRequests(instances=rows, expected=expected, tolerance=_TFLITE_TOLERANCE * largest)
-
-
-def _numbers(answer: Any) -> npt.NDArray[Any]:
-    """Returns an answer as an array; what is not numbers has no shape that fits."""
-    try:
-        return np.asarray(answer, dtype=float)
-    except (TypeError, ValueError):
-        return np.array(np.nan)
+    return GoldenRequests(
+        instances=rows, expected=expected, share_of_largest=_TFLITE_SHARE_OF_LARGEST
+    )

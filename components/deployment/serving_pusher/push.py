@@ -12,27 +12,33 @@ import dataclasses
 import logging
 import os
 import shutil
+import socket
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tfx_loop.contracts.deployment_record import (
-    DEPLOYMENT_RECORD,
     Deployment,
     DeploymentRecord,
     DeploymentState,
+    SharedRecord,
     model_digest,
     read_record,
 )
 from tfx_loop.contracts.variant_note import FLOAT, TFLITE, VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core import storage
-from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
+from tfx_loop.core.conditional_files import FolderFiles
+from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, WriteConflict
+from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
 from tfx_loop.deployment.model_server.client import VersionState
 from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
 
 # A fifth of the second after which servers look for versions by default.
 POLL_SECONDS = 0.2
+# The lock of a base path: one push at a time.
+PUSH_LOCK = ".push.json"
 _FAILED_STATES = ("END", "UNLOADING")
 
 
@@ -59,6 +65,8 @@ class ServerPushOrder:
             version before does; empty where it takes columns alone.
         run_id: Pipeline run that pushes; a run that is resumed continues its own push.
         load_timeout_seconds: How long the version may take to become available.
+        lock_wait_seconds: How long another push to the base path is waited for.
+        token: What only this push knows and writes into its lock.
     """
 
     model_name: str
@@ -70,6 +78,8 @@ class ServerPushOrder:
     load_timeout_seconds: float
     variant: str = ""
     examples_input: str = ""
+    lock_wait_seconds: float = 600.0
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
         if storage.is_remote(self.base_path):
@@ -90,12 +100,19 @@ class ServerPushOrder:
         default = FLOAT if is_saved_model(self.model_dir) else TFLITE
         return self.variant or read_note(self.model_dir, default).variant
 
+    @property
+    def holder(self) -> str:
+        """Who pushes, for another push that waits."""
+        run = f"run {self.run_id}" if self.run_id else "a run without a name"
+        return f"{run} (process {os.getpid()} on {socket.gethostname()})"
+
 
 def push(
     order: ServerPushOrder,
     server: StatusClient,
     check: Callable[[int], None],
     now_ms: Callable[[], int],
+    clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Deployment:
     """Returns the version that is now stable.
@@ -105,58 +122,102 @@ def push(
         server: The server that watches `order.base_path`.
         check: Asks the version given its golden requests; raises LoopError when an answer is
             missing or wrong.
-        now_ms: Clock, milliseconds UTC.
+        now_ms: The time, milliseconds UTC; it may jump, and is only written down.
+        clock: Seconds that only grow, for every wait.
         sleep: Waits, in seconds.
 
     Raises:
         ServerUnavailable: The server does not answer; nothing was changed, or all was withdrawn.
         ModelRejected: The server does not serve the version; it was withdrawn.
+        WriteConflict: Another push took over, because this one stood still for too long.
     """
     base = Path(order.base_path)
-    record = read_record(order.base_path, order.model_name)
-    # Asked before anything is written: without a server nothing is changed.
+    # Refused before anything is written: the base path of another model, a server that is away.
+    read_record(order.base_path, order.model_name)
     server.status()
     base.mkdir(parents=True, exist_ok=True)
-    digest = model_digest(order.model_dir)
-    started = _own_entry(record, order.run_id, digest)
-    record = _without_interrupted(record, base, kept=started)
-    if started is not None and started.state is DeploymentState.STABLE:
-        DEPLOYMENT_RECORD.write(record, order.base_path)
-        return started
-    stable = record.stable
-    deployment = started or Deployment(
-        # Above any folder too: one that somebody copied there by hand must not be written over.
-        version=max(record.next_version, _highest_folder(base) + 1),
-        model_digest=digest,
-        model_uri=order.model_uri,
-        reference_profile_uri=order.reference_profile_uri,
-        variant=order.variant_name,
-        run_id=order.run_id,
-        pushed_at_ms=now_ms(),
-        replaced=stable.version if stable else None,
-        state=DeploymentState.PUSHING,
-    )
-    DEPLOYMENT_RECORD.write(record.with_version(deployment), order.base_path)
-    try:
-        _publish(order, base, deployment)
-        _wait_until_available(server, deployment.version, order, now_ms, sleep)
+    files = FolderFiles(base)
+    terms = LockTerms(name=PUSH_LOCK, holder=order.holder, token=order.token)
+    with ExpiringLock(files, terms, clock, sleep).held(order.lock_wait_seconds) as lock:
+        record = SharedRecord(files, order.base_path, order.model_name)
+        return _Push(order, base, lock, record, server, clock, sleep).run(check, now_ms)
+
+
+@dataclass(frozen=True)
+class _Push:
+    """A push that has the base path for itself."""
+
+    order: ServerPushOrder
+    base: Path
+    lock: ExpiringLock
+    record: SharedRecord
+    server: StatusClient
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def run(self, check: Callable[[int], None], now_ms: Callable[[], int]) -> Deployment:
+        order = self.order
+        digest = model_digest(order.model_dir)
+        started = _own_entry(self.record.content, order.run_id, digest)
+        self._withdraw_interrupted(kept=started)
+        if started is not None and started.state is DeploymentState.STABLE:
+            return started
+        stable = self.record.content.stable
+        deployment = started or Deployment(
+            # Above any folder too: one that somebody copied there by hand must not be written over.
+            version=max(self.record.content.next_version, _highest_folder(self.base) + 1),
+            model_digest=digest,
+            model_uri=order.model_uri,
+            reference_profile_uri=order.reference_profile_uri,
+            variant=order.variant_name,
+            run_id=order.run_id,
+            pushed_at_ms=now_ms(),
+            replaced=stable.version if stable else None,
+            state=DeploymentState.PUSHING,
+        )
+        self._note(deployment)
+        try:
+            self._prove(deployment, check)
+        except WriteConflict:
+            # Another push took over, and with it what is to become of this version.
+            raise
+        except Exception as error:
+            # Whatever it was: a version that was not proven does not stay.
+            self._fail(deployment, str(error) or type(error).__name__)
+            raise
+        deployment = dataclasses.replace(deployment, state=DeploymentState.STABLE)
+        self._note(deployment)
+        logging.info(
+            "push model=%s version=%d replaced=%s",
+            order.model_name,
+            deployment.version,
+            deployment.replaced,
+        )
+        return deployment
+
+    def _prove(self, deployment: Deployment, check: Callable[[int], None]) -> None:
+        _publish(self.order, self.base, deployment)
+        _wait_until_available(self.server, deployment.version, self.order, self.clock, self.sleep)
         check(deployment.version)
-    except Exception as error:
-        # Whatever it was: a version that was not proven does not stay.
-        _withdraw(base, deployment.version)
-        reason = str(error) or type(error).__name__
+
+    def _note(self, deployment: Deployment) -> None:
+        self.lock.check()
+        self.record.write(self.record.content.with_version(deployment))
+
+    def _fail(self, deployment: Deployment, reason: str) -> None:
+        self.lock.check()
+        _withdraw(self.base, deployment.version)
         failed = dataclasses.replace(deployment, state=DeploymentState.FAILED, reason=reason)
-        DEPLOYMENT_RECORD.write(record.with_version(failed), order.base_path)
-        raise
-    deployment = dataclasses.replace(deployment, state=DeploymentState.STABLE)
-    DEPLOYMENT_RECORD.write(record.with_version(deployment), order.base_path)
-    logging.info(
-        "push model=%s version=%d replaced=%s",
-        order.model_name,
-        deployment.version,
-        deployment.replaced,
-    )
-    return deployment
+        self._note(failed)
+
+    def _withdraw_interrupted(self, kept: Deployment | None) -> None:
+        """Withdraws what killed pushes left half-way, except the one to continue.
+
+        No push of another process is under way: this one holds the lock.
+        """
+        for version in self.record.content.versions:
+            if version.state is DeploymentState.PUSHING and version != kept:
+                self._fail(version, "interrupted")
 
 
 def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment | None:
@@ -172,20 +233,6 @@ def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment
         ),
         None,
     )
-
-
-def _without_interrupted(
-    record: DeploymentRecord, base: Path, kept: Deployment | None
-) -> DeploymentRecord:
-    """Withdraws what was left half-way by pushes that were killed, except the one to continue."""
-    for version in record.versions:
-        if version.state is DeploymentState.PUSHING and version != kept:
-            _withdraw(base, version.version)
-            failed = dataclasses.replace(
-                version, state=DeploymentState.FAILED, reason="interrupted"
-            )
-            record = record.with_version(failed)
-    return record
 
 
 def _publish(order: ServerPushOrder, base: Path, deployment: Deployment) -> None:
@@ -229,7 +276,7 @@ def _wait_until_available(
     server: StatusClient,
     version: int,
     order: ServerPushOrder,
-    now_ms: Callable[[], int],
+    clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
     """Waits for the server to load a version.
@@ -240,7 +287,7 @@ def _wait_until_available(
     """
     last = f"the server never named version {version}"
     unavailable: ServerUnavailable | None = None
-    deadline_ms = now_ms() + order.load_timeout_seconds * 1000
+    deadline = clock() + order.load_timeout_seconds
     while True:
         try:
             states = {status.version: status for status in server.status()}
@@ -255,7 +302,7 @@ def _wait_until_available(
             # END without an error is a version that another one replaced; the wait goes on.
             if status.state in _FAILED_STATES and status.error:
                 break
-        if now_ms() >= deadline_ms:
+        if clock() >= deadline:
             break
         sleep(POLL_SECONDS)
     if unavailable is not None:

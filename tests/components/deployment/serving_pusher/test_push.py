@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from watching_server import Status, WatchingServer
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote, read_note
@@ -14,44 +14,6 @@ from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUn
 from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
 
 NAME = "flights"
-
-
-@dataclass(frozen=True)
-class Status:
-    version: int
-    state: str
-    error: str = ""
-
-
-class WatchingServer:
-    """Serves the highest version below the base path, as TF Serving's `latest` policy does.
-
-    A model whose `saved_model.pb` says `broken` fails to load; then the one before serves on.
-    """
-
-    def __init__(self, base: Path) -> None:
-        self.base = base
-        self.down = False
-        self.asked = 0
-        self.on_status = lambda: None
-
-    def status(self):
-        self.asked += 1
-        self.on_status()
-        if self.down:
-            raise ServerUnavailable("No answer from http://server within 10 s.")
-        folders = self.base.glob("[0-9]*")
-        found, serving = [], False
-        for folder in sorted(folders, key=lambda p: -int(p.name)):
-            broken = (folder / "saved_model.pb").read_text() == "broken"
-            state = "END" if broken or serving else "AVAILABLE"
-            found.append(Status(int(folder.name), state, "cannot parse" if broken else ""))
-            serving = serving or not broken
-        return found
-
-    @property
-    def serving(self):
-        return next((s.version for s in self.status() if s.state == "AVAILABLE"), None)
 
 
 class Clock:
@@ -63,6 +25,9 @@ class Clock:
 
     def now_ms(self):
         return int(self.now)
+
+    def monotonic(self):
+        return self.now / 1000
 
     def sleep(self, seconds):
         self.slept += 1
@@ -105,6 +70,7 @@ class Desk:
             self.server,
             check or self.checked.append,
             self.clock.now_ms,
+            self.clock.monotonic,
             self.clock.sleep,
         )
 
@@ -118,7 +84,9 @@ class Desk:
 
     @property
     def folders(self):
-        return sorted(p.name for p in self.base.iterdir()) if self.base.exists() else []
+        # The lock's file stays, and is nothing of a model.
+        found = self.base.iterdir() if self.base.exists() else ()
+        return sorted(p.name for p in found if p.name != ".lock")
 
     def files(self):
         return {p: p.read_bytes() for p in self.base.rglob("*") if p.is_file()}
@@ -146,7 +114,7 @@ def kill_a_push(desk, when, content="good", run_id="run-1"):
         desk.server.on_status = lambda: DeploymentState.PUSHING in desk.states.values() and kill()
     try:
         with pytest.raises(Killed):
-            push(order, desk.server, check, desk.clock.now_ms, sleep)
+            push(order, desk.server, check, desk.clock.now_ms, desk.clock.monotonic, sleep)
     finally:
         desk.server.on_status = lambda: None
 
@@ -359,6 +327,14 @@ def test_waiting_ends_when_the_time_is_up_even_if_each_answer_takes_long(desk):
     with pytest.raises(ServerUnavailable):
         desk.push("better", "run-2")
     assert desk.clock.now - start <= 15_000
+
+
+def test_wall_clock_that_jumps_ahead_does_not_end_the_wait(desk, monkeypatch):
+    states = iter(["LOADING"] * 4 + ["AVAILABLE"] * 9)
+    monkeypatch.setattr(desk.server, "status", lambda: [Status(1, next(states))])
+    jumping = iter([1000, *range(3_601_000, 3_602_000)])
+    monkeypatch.setattr(desk.clock, "now_ms", lambda: next(jumping))
+    assert desk.push().state is DeploymentState.STABLE
 
 
 def test_a_version_that_never_loads_is_rejected_after_the_time_given(desk, monkeypatch):

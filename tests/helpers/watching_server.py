@@ -1,0 +1,44 @@
+"""A stand-in for a server that watches a base path; what it serves is what lies there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx_loop.core.errors import ServerUnavailable
+
+
+@dataclass(frozen=True)
+class Status:
+    version: int
+    state: str
+    error: str = ""
+
+
+class WatchingServer:
+    """Serves the highest version below the base path, as TF Serving's `latest` policy does.
+
+    A model whose `saved_model.pb` says `broken` fails to load; then the one before serves on.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.down = False
+        self.asked = 0
+        self.on_status = lambda: None
+
+    def status(self):
+        self.asked += 1
+        self.on_status()
+        if self.down:
+            raise ServerUnavailable("No answer from http://server within 10 s.")
+        folders = self.base.glob("[0-9]*")
+        found, serving = [], False
+        for folder in sorted(folders, key=lambda p: -int(p.name)):
+            broken = (folder / "saved_model.pb").read_text() == "broken"
+            state = "END" if broken or serving else "AVAILABLE"
+            found.append(Status(int(folder.name), state, "cannot parse" if broken else ""))
+            serving = serving or not broken
+        return found
+
+    @property
+    def serving(self):
+        return next((s.version for s in self.status() if s.state == "AVAILABLE"), None)
