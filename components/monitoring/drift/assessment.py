@@ -60,9 +60,11 @@ def assess(
     if current.rows:
         features = [_with_fault(feature, faults or {}) for feature in features]
         features += findings
-        if baseline:
-            features += duplicate_flood(baseline.contents, current.contents, settings, features)
         rows = current.sample.answered()
+        if baseline:
+            features += duplicate_flood(
+                baseline.contents, current.contents, settings, features, reference.features, rows
+            )
         if sample is not None and rows is not None:
             profiles = _whole(features, reference, settings)
             features += compared_together(profiles, sample, rows, seed)

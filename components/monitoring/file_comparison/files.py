@@ -27,20 +27,24 @@ from tfx_loop.monitoring.file_comparison.known_values import (
 from tfx_loop.monitoring.file_comparison.notes import awaited_label, not_in_plan, with_note
 from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
 from tfx_loop.monitoring.file_comparison.roles import plain_column
+from tfx_loop.monitoring.profile.calendar_columns import order_of
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regrouped
 
-# The column that numbers a file's rows, which have no other identity and no other order.
+# The column that numbers a file's rows, which have no other identity.
 _ROW = "_loop_row"
+# The column that orders them, where the file has times. How rows lie in a file is no order: a
+# query's ORDER BY changes it, and nothing in the data.
+_TIME = "_loop_time"
 # Share of cells with a fraction from which a column of whole numbers is none any more.
 _MOST_FRACTIONS = 0.5
 # Two files have no envelope: each column but the row's number and its slice is a feature.
 _LAYOUT = Layout(
     identity=(_ROW,),
-    event_time=_ROW,
+    event_time=_TIME,
     model_version="",
     sampling_rate="",
     status="",
@@ -219,12 +223,16 @@ def _rows(table: TableFile, plan: ComparisonPlan, reader: CellReader) -> Iterato
     names = [name for name in plan.columns if name in there]
     sliced = plan.slices if plan.slices and plan.slices.profile.column in there else None
     first = 0
-    for batch in table.batches(names or table.schema.names[:1]):
+    time = plan.time_column if plan.time_column in there else ""
+    read = [*names, *([time] if time else [])]
+    for batch in table.batches(read or table.schema.names[:1]):
         columns = {
             name: reader.read(name, plain_column(batch.column(place)))
             for place, name in enumerate(names)
         }
         columns[_ROW] = pa.array(range(first, first + batch.num_rows), pa.int64())
+        if time:
+            columns[_TIME] = order_of(plain_column(batch.column(len(names))))
         if sliced:
             columns[SLICE] = sliced.of(pa.RecordBatch.from_pydict(columns))
         first += batch.num_rows

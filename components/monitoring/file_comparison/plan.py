@@ -18,6 +18,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import TableFile
 from tfx_loop.monitoring.file_comparison.cells import CellReader, ExpectedCells, expected_cells
 from tfx_loop.monitoring.file_comparison.roles import (
+    TIME,
     UNSUPPORTED,
     ColumnView,
     UntestedColumn,
@@ -92,6 +93,11 @@ class ComparisonPlan:
     slices: RowSlices | None
     cells: Mapping[str, ExpectedCells] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+    @property
+    def time_column(self) -> str:
+        """The first column of times, which orders the rows; empty for none."""
+        return next((entry.column for entry in self.untested if entry.role == TIME), "")
 
     @property
     def columns(self) -> tuple[str, ...]:

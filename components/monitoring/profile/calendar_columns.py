@@ -59,6 +59,7 @@ _SPELLINGS = (
     rf"{_NAMED}[-/ ']*({_YEAR}|\d\d)",
     rf"{_YEAR}[-/ ]{_NAMED}([-/ ]{_DAY})?{_CLOCK}",
 )
+_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?)?$"
 _CALENDAR_TEXT = (
     rf"(?i)^((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?,? +)?({'|'.join(_SPELLINGS)})$"
 )
@@ -82,6 +83,31 @@ def calendar_note(name: str, column: Any, rises: bool = False) -> str:
         values = present.to_numpy(zero_copy_only=False)
         return _number_note(name, values[np.isfinite(values)], rises)
     return ""
+
+
+def order_of(column: Any) -> Any:
+    """Returns what rows are ordered by, as whole numbers: of times the milliseconds since 1970.
+
+    Args:
+        column: A flat column of dates and times, of whole numbers, or of text, of which what is
+            written as ISO 8601 has a place in the order. Anything else has none and is null.
+    """
+    kind = column.type
+    if is_text_type(kind):
+        texts = strings(column)
+        fitting = pc.match_substring_regex(texts, _ISO)
+        column = pc.if_else(fitting, texts, pa.scalar(None, texts.type))
+        try:
+            column = column.cast(pa.timestamp("ms"))
+        except pa.ArrowInvalid:  # 2023-02-30
+            return pa.nulls(len(texts), pa.int64())
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+    elif pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("ms", kind.tz), safe=False)
+    elif not pa.types.is_integer(kind):
+        return pa.nulls(len(column), pa.int64())
+    return column.cast(pa.int64())
 
 
 def is_key(name: str, column: Any, rises: bool = False) -> bool:

@@ -581,3 +581,58 @@ def test_one_odd_cell_on_either_side_leaves_the_type(capsys, tmp_path, usual, od
         files.append(save(pd.DataFrame({"f": values}), tmp_path, str(place), kind))
     status, report = monitored(capsys, *files)
     assert (status, report["verdict"]) == (0, "STABLE")
+
+
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize("years", [1, 8, 25])
+def test_an_older_public_is_drift_though_ages_are_few_whole_numbers(capsys, tmp_path, kind, years):
+    def ages(seed, shift):
+        drawn = np.random.default_rng(seed).integers(18, 50, 3_000) + shift
+        return pd.DataFrame({"age": drawn.astype(kind)})
+
+    files = save(ages(0, 0), tmp_path, "a"), save(ages(1, years), tmp_path, "b")
+    status, report = monitored(capsys, *files)
+    assert (status, report["verdict"]) == (3, "DRIFT")
+
+
+def test_a_sixth_store_is_drift_and_a_code_for_no_store_is_a_fault(capsys, tmp_path):
+    stores = np.random.default_rng(0).integers(1, 6, 3_000)
+    path = save(pd.DataFrame({"store": stores}), tmp_path, "a")
+    for odd, verdict in ((6, "DRIFT"), (99, "DATA_FAULT"), (-1, "DATA_FAULT")):
+        current = pd.DataFrame({"store": np.where(np.arange(3_000) % 4 == 0, odd, stores)})
+        assert monitored(capsys, path, save(current, tmp_path, "b"))[1]["verdict"] == verdict
+
+
+def test_the_order_of_rows_does_not_matter_where_no_time_orders_them(capsys, tmp_path):
+    def table(seed, shares):
+        random = np.random.default_rng(seed)
+        stores = random.choice(list("ABCDE"), 3_000, p=shares)
+        return pd.DataFrame({"store": stores, "x": random.normal(size=3_000)})
+
+    path = save(table(0, [0.2] * 5), tmp_path, "a")
+    current = table(1, [0.3, 0.2, 0.2, 0.15, 0.15])
+    for name, rows in (("as they came", current), ("sorted", current.sort_values("store"))):
+        status, report = monitored(capsys, path, save(rows, tmp_path, name))
+        assert (status, report["verdict"]) == (3, "DRIFT")
+        assert report["features"][0]["feature"] == "store"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("form", ["time", "text", "epoch"])
+def test_a_stuck_sensor_shows_in_the_order_of_time_however_rows_lie(capsys, tmp_path, kind, form):
+    def table(seed):
+        at = pd.date_range("2024-01-01", periods=ROWS, freq="min")
+        forms = {"time": at, "text": at.strftime("%Y-%m-%d %H:%M"), "epoch": at.astype("int64")}
+        values = np.random.default_rng(seed).normal(size=ROWS)
+        return pd.DataFrame({"at": forms[form], "x": values})
+
+    path = save(table(0), tmp_path, "a", kind)
+    stuck = table(1)
+    stuck.loc[300:599, "x"] = 0.25
+    shuffled = stuck.sample(frac=1, random_state=0)
+    for name, rows in (("as they came", stuck), ("shuffled", shuffled)):
+        _, report = monitored(capsys, path, save(rows, tmp_path, name, kind))
+        assert report["features"][0]["fault"] == "stuck_value"
+    no_time = save(stuck[["x"]], tmp_path, "without", kind)
+    _, report = monitored(capsys, path, no_time, "--ignore", "at")
+    assert report["verdict"] == "DRIFT"

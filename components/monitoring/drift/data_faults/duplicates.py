@@ -1,8 +1,11 @@
 """Flood of repeated rows: many more than the training rows had."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.data_faults.faults import (
@@ -16,9 +19,16 @@ from tfx_loop.monitoring.drift.data_faults.faults import (
     TYPE_CHANGED,
 )
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.profile.profiler import MOST_TELLING
+from tfx_loop.monitoring.profile.reference import FeatureProfile
 from tfx_loop.monitoring.profile.row_contents import RowContents
+from tfx_loop.monitoring.profile.row_sample import sampled_column
 
 WHOLE_ROWS = "(rows)"
+# Share of the rows from which one content is common.
+_COMMON_SHARE = 0.01
+# Columns of one table depend on each other a little: twice as many pairs are still theirs.
+_SLACK = 2.0
 _MAKES_ALIKE = {
     *(ABSENT_FEATURE, TYPE_CHANGED, ALL_MISSING, MISSING_FLOOD),
     *(CONSTANT_VALUE, STUCK_VALUE, INFINITE_VALUES),
@@ -30,20 +40,61 @@ def duplicate_flood(
     current: RowContents,
     settings: DriftSettings,
     features: Iterable[FeatureDrift],
+    profiles: Sequence[FeatureProfile] = (),
+    sample: Any = None,
 ) -> list[FeatureDrift]:
     """Returns an entry of its own for a flood of repeated rows; none where there is none.
 
-    A feature that lost its values makes rows alike: then its own fault says enough.
+    A feature that lost its values makes rows alike: then its own fault says enough. So does a value
+    that became common in a table of few columns, and that is drift.
+
+    Args:
+        reference: Which of its rows repeat.
+        current: The same of the rows that came since.
+        settings: How many more are a flood.
+        features: What was found of each feature.
+        profiles: The features by which rows are told apart.
+        sample: Sampled current rows as a pyarrow table; None where there are none.
     """
     if min(reference.rows, current.rows) < settings.min_rows:
         return []
     if any(feature.fault in _MAKES_ALIKE for feature in features):
         return []
-    rise = duplicate_rise(reference, current)
-    if rise <= settings.fault_settings.duplicate_rise:
+    rise, most = duplicate_rise(reference, current), settings.fault_settings.duplicate_rise
+    if rise > most and _common_by_chance(current, profiles, sample):
+        rise = duplicate_rise(_without_common(reference), _without_common(current))
+    if rise <= most:
         return []
     note = f"{rise:.0%} more of the rows repeat another row than in the reference"
     return [FeatureDrift(feature=WHOLE_ROWS, type="rows", fault=DUPLICATE_FLOOD, note=note)]
+
+
+def _common_by_chance(
+    current: RowContents, profiles: Sequence[FeatureProfile], sample: Any
+) -> bool:
+    """Says whether rows are alike as often as columns that know nothing of each other make them.
+
+    That is the product of the columns' own shares of equal pairs. It explains what is common, and
+    not contents that are there twice or thrice each: these are rows that were written anew.
+    """
+    most = int(current.counts.max(initial=0))
+    if sample is None or most < _COMMON_SHARE * current.rows or len(profiles) > MOST_TELLING:
+        return False
+    alike = 1.0
+    for profile in profiles:
+        column = None if profile.aspect else sampled_column(sample, profile)
+        if column is None or len(column) < 2:
+            return False
+        counts = pc.value_counts(column).field("counts").to_numpy().astype(float)
+        alike *= float((counts * (counts - 1)).sum()) / (len(column) * (len(column) - 1))
+    found = current.equal_pairs() / (current.rows * (current.rows - 1) / 2)
+    return found <= _SLACK * alike
+
+
+def _without_common(contents: RowContents) -> RowContents:
+    rare = contents.counts < _COMMON_SHARE * contents.rows
+    left = contents.rows - int(contents.counts[~rare].sum())
+    return replace(contents, rows=left, keys=contents.keys[rare], counts=contents.counts[rare])
 
 
 def duplicate_rise(reference: RowContents, current: RowContents) -> float:

@@ -17,6 +17,7 @@ from tfx_loop.monitoring.drift.data_faults.sample_statistics import FloatArray, 
 from tfx_loop.monitoring.drift.data_faults.units import unit_change
 from tfx_loop.monitoring.drift.settings import FaultSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins
+from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 from tfx_loop.monitoring.profile.reference import FeatureProfile
 
@@ -116,7 +117,7 @@ def missing_flood(seen: ObservedFeature, settings: FaultSettings) -> Fault | Non
 def constant_value(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
     """One value all window long, where training had several."""
     profile, counts = seen.profile, seen.counts
-    if isinstance(profile.bins, CategoryBins):
+    if isinstance(profile.bins, CategoryBins) and profile.type is not FeatureType.INTEGER:
         single = max(counts.bins) == counts.present and not counts.bins[-1]
     else:
         single = counts.minimum == counts.maximum and not counts.infinite
@@ -144,9 +145,15 @@ def stuck_value(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
 
 
 def new_category_flood(seen: ObservedFeature, settings: FaultSettings) -> Fault | None:
-    """Many values that training did not have, or hardly."""
+    """Many values that training did not have, or hardly.
+
+    Not of whole numbers: a year more of age is a neighbour of the others, and how far it lies from
+    them is for out_of_range to say.
+    """
     profile, counts = seen.profile, seen.counts
-    if not isinstance(profile.bins, CategoryBins) or not counts.present:
+    if not isinstance(profile.bins, CategoryBins) or profile.type is FeatureType.INTEGER:
+        return None
+    if not counts.present:
         return None
     rare = _hardly_there(profile.counts)
     before, now = rare / max(profile.counts.present, 1), counts.bins[-1] / counts.present
@@ -183,8 +190,9 @@ def out_of_range(seen: ObservedFeature, settings: FaultSettings) -> Fault | None
     trained, counts = seen.profile.counts, seen.counts
     if not counts.present:
         return None
-    share = counts.outside / counts.present
-    sure = surely_above(counts.outside, counts.present, trained.outside, trained.present)
+    beyond, rows = _far_beyond(seen)
+    share = beyond / max(rows, 1)
+    sure = surely_above(beyond, rows, trained.outside, trained.present)
     if share > settings.outside_share and sure:
         return Fault(OUT_OF_RANGE, f"{share:.0%} lie more than the reference's range beyond it")
     # Fewer than that may still be one code for "nobody knows", such as -999.
@@ -199,6 +207,22 @@ def out_of_range(seen: ObservedFeature, settings: FaultSettings) -> Fault | None
     return Fault(OUT_OF_RANGE, f"{value:g} again and again, outside of the reference's range")
 
 
+def _far_beyond(seen: ObservedFeature) -> tuple[int, int]:
+    """Values more than the training range beyond it, and of how many.
+
+    Bins of whole numbers keep no count of them: they are looked for among the sampled values.
+    """
+    trained, counts = seen.profile.counts, seen.counts
+    if not isinstance(seen.profile.bins, CategoryBins):
+        return counts.outside, counts.present
+    low, high = trained.minimum, trained.maximum
+    if low is None or high is None or seen.profile.type is not FeatureType.INTEGER:
+        return 0, counts.present
+    width, values = high - low, seen.sampled.values
+    far = (values < low - width) | (values > high + width)
+    return int(np.count_nonzero(far)), len(values)
+
+
 def _code(seen: ObservedFeature) -> tuple[float, int]:
     """The most frequent sampled value outside of the training range, and how often it is there."""
     found, times = np.unique(_beyond(seen), return_counts=True)
@@ -209,12 +233,18 @@ def _code(seen: ObservedFeature) -> tuple[float, int]:
 
 
 def _beyond(seen: ObservedFeature) -> FloatArray:
-    """The sampled values outside of the training range."""
+    """The sampled values outside of the training range.
+
+    Of few whole numbers the next one, a sixth store after five, is no odder than the others.
+    """
     low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
-    values = seen.sampled.values
-    if low is None or high is None or isinstance(seen.profile.bins, CategoryBins):
+    values, bins = seen.sampled.values, seen.profile.bins
+    if low is None or high is None or seen.profile.type is FeatureType.BOOLEAN:
         return np.zeros(0)
-    return values[(values < low) | (values > high)]
+    step = 0.0
+    if isinstance(bins, CategoryBins):
+        step = float(np.diff(np.sort(np.array(bins.categories, dtype=float))).max(initial=0))
+    return values[(values < low - step) | (values > high + step)]
 
 
 def _share(part: int, whole: int) -> float:

@@ -5,17 +5,20 @@ import pyarrow as pa
 import pytest
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.monitoring.drift.assessment import assess
 from tfx_loop.monitoring.drift.data_faults import faults
 from tfx_loop.monitoring.drift.data_faults.arrivals import judge_arrivals
 from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_rise
 from tfx_loop.monitoring.drift.data_faults.faults import ObservedFeature, find_fault, surely_above
 from tfx_loop.monitoring.drift.data_faults.sample_statistics import sample_statistics
 from tfx_loop.monitoring.drift.data_faults.units import unit_change
-from tfx_loop.monitoring.drift.settings import ArrivalSettings, FaultSettings
+from tfx_loop.monitoring.drift.settings import ArrivalSettings, DriftSettings, FaultSettings
 from tfx_loop.monitoring.profile.bins import BinSettings
-from tfx_loop.monitoring.profile.build import profile_feature
+from tfx_loop.monitoring.profile.build import ProfileRequest, build, profile_feature
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import count
+from tfx_loop.monitoring.profile.layout import Layout
+from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.row_contents import (
     RowContents,
     content_keys,
@@ -205,3 +208,43 @@ def test_a_summer_after_a_winter_is_drift_and_no_code():
     summer = np.rint(random.normal(76, 3, 4_000))
     assert np.bincount(summer.astype(int)).max() > 0.1 * len(summer)
     assert fault(winter, summer) is None
+
+
+def flood(reference, current):
+    """The fault of whole rows, of two tables counted as files are."""
+    layout = Layout(identity=("row",), event_time="", sample_rows=5_000)
+    profile, _ = build(pa.table(reference), ProfileRequest())
+    profiler = Profiler(profile, layout)
+    sides = [
+        profiler.profile(
+            pa.RecordBatch.from_pydict({**side, "row": range(len(next(iter(side.values()))))})
+        )
+        for side in (reference, current)
+    ]
+    found = assess(profile, sides[1], DriftSettings(), baseline=sides[0])
+    return next((f.fault for f in found.features if f.feature == "(rows)"), None)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_a_value_that_becomes_common_in_a_narrow_table_is_no_flood_of_rows(columns):
+    def table(seed, zeros):
+        random = np.random.default_rng(seed)
+        values = np.where(random.random(3_000) < zeros, 0.0, random.lognormal(size=3_000))
+        others = {name: random.choice(["a", "b"], 3_000, p=[0.7, 0.3]) for name in "gh"}
+        return dict(list({"x": values, **others}.items())[:columns])
+
+    reference, current = table(0, 0.1), table(1, 0.5)
+    assert flood(reference, current) is None
+    twice = {name: np.concatenate([values[:1_500]] * 2) for name, values in current.items()}
+    assert flood(table(0, 0.5), twice) == faults.DUPLICATE_FLOOD
+
+
+def test_one_row_again_and_again_is_a_flood_though_its_values_are_common():
+    def table(seed):
+        random = np.random.default_rng(seed)
+        return {name: random.choice(20, 2_000) for name in "abcd"}
+
+    current = table(1)
+    for values in current.values():
+        values[:600] = 3
+    assert flood(table(0), current) == faults.DUPLICATE_FLOOD
