@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import typing
 
 import pytest
 import time_limits
@@ -9,6 +10,7 @@ from compiled_pipeline import compile_pipeline
 from documents import COMPONENTS, ROOT
 
 import tfx_loop
+from tfx_loop.core import settings
 from tfx_loop.pipelines.node_reference import page, stub
 
 pytestmark = pytest.mark.tensorflow
@@ -46,6 +48,24 @@ def test_type_checkers_know_the_settings(tmp_path):
 def test_the_page_has_every_node_and_every_artifact():
     named = {name for names in page.THEMES.values() for name in names}
     assert named | set(page.ARTIFACTS) | {"Variant"} == set(tfx_loop.__all__)
+
+
+@pytest.mark.parametrize("name", [name for names in page.THEMES.values() for name in names])
+def test_the_defaults_of_every_node_survive_their_way_to_the_executor(name):
+    node = getattr(tfx_loop, name)
+    stand_ins = {str: "1", int: 1, tuple: ["a"]}
+    given = {
+        field: stand_ins[typing.get_origin(kind) or kind]
+        for field, kind in settings.field_types(node.SETTINGS).items()
+        if field not in settings.defaults(node.SETTINGS)
+    }
+    if name == "ServingPusher":
+        given["server_url"] = "http://127.0.0.1:8501"
+    made = node.SETTINGS.of(given)
+    properties = made.to_properties()
+    types = {name: parameter.type for name, parameter in node.SPEC_CLASS.PARAMETERS.items()}
+    assert {field: type(value) for field, value in properties.items()}.items() <= types.items()
+    assert node.SETTINGS.from_properties(properties) == made
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,9 @@ class PredictionLogGenSettings(NodeSettings):
     end_ms: int
 
     def __post_init__(self) -> None:
-        if not self.start_ms < self.end_ms:
+        if not 0 <= self.start_ms <= self.end_ms:
             raise ConfigError(
-                f"Expected start_ms before end_ms, received {self.start_ms} and {self.end_ms}."
+                f"Expected 0 <= start_ms <= end_ms, received {self.start_ms} and {self.end_ms}."
             )
 
 

@@ -1,14 +1,18 @@
 """Settings of nodes: what is given, written as execution properties and read back is the same."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tfx_loop
 from tfx_loop.core.docstrings import attributes, entries, sections
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings, typed_values
@@ -204,3 +208,17 @@ def test_sections_of_a_docstring():
     assert found == {"": "First.\n\nMore.", "Args": "a: One\n    two.\nb: Three."}
     assert entries(found["Args"]) == {"a": "One two.", "b": "Three."}
     assert sections(None) == {"": ""}
+
+
+def test_settings_are_read_without_tfx_and_tensorflow():
+    """A script that only prepares or checks settings starts in a second."""
+    sources = Path(tfx_loop.__file__).parent
+    modules = [
+        ".".join(("tfx_loop", *path.relative_to(sources).with_suffix("").parts))
+        for path in sorted(sources.glob("*/**/settings.py"))
+        if "pipelines" not in path.parts
+    ]
+    assert len(modules) >= 15
+    code = f"import sys, {', '.join(modules)}; print(*{{n.split('.')[0] for n in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"tfx", "tensorflow", "apache_beam"} & set(done.stdout.split()) == set()
