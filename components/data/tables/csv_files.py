@@ -23,6 +23,8 @@ from tfx_loop.data.tables.opening import open_native, open_unpacked
 
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
+# Cells that Arrow reads as missing, apart from empty ones.
+MISSING_WORDS = tuple(word for word in csv.ConvertOptions().null_values if word)
 # Arrow parses block by block; a row longer than a block is an error, so not much smaller.
 _BLOCK_BYTES = 4 << 20
 

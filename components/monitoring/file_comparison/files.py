@@ -121,7 +121,9 @@ def compare_files(
     if waiting:
         findings.append(waiting)
     if schema is not None:
-        findings += check_schema(current, schema, settings.ignore_features)
+        # Codes that the schema has as text (1 is its BYTES) are text, whatever a reader guesses.
+        texts = [feature.name for feature in schema.feature if feature.type == 1]
+        findings += check_schema(current.as_text(texts), schema, settings.ignore_features)
     judgement = assess(
         profile,
         now,

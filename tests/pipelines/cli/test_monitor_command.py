@@ -636,3 +636,39 @@ def test_a_stuck_sensor_shows_in_the_order_of_time_however_rows_lie(capsys, tmp_
     no_time = save(stuck[["x"]], tmp_path, "without", kind)
     _, report = monitored(capsys, path, no_time, "--ignore", "at")
     assert report["verdict"] == "DRIFT"
+
+
+INFERRED = """
+feature { name: "flag" type: BYTES domain: "flag" presence { min_fraction: 1.0 min_count: 1 } }
+feature { name: "lower" type: BYTES bool_domain { true_value: "true" false_value: "false" } }
+feature { name: "truth" type: INT int_domain { min: 0 max: 1 } }
+feature { name: "digit" type: INT bool_domain { } }
+feature { name: "plan" type: BYTES domain: "plan" presence { min_fraction: 1.0 min_count: 1 } }
+string_domain { name: "flag" value: "False" value: "True" }
+string_domain { name: "plan" value: "NA" value: "EU" }
+"""
+
+
+def test_what_tfdv_infers_of_a_csv_that_csv_keeps_to(capsys, tmp_path):
+    """As tfdv.infer_schema writes it for what pandas and others call true and false."""
+    random = np.random.default_rng(0)
+    truths = random.random(ROWS) < 0.3
+    table = pd.DataFrame(
+        {
+            "flag": truths,
+            "lower": np.where(truths, "true", "false"),
+            "truth": truths[::-1],
+            "digit": truths.astype(int),
+            "plan": random.choice(["NA", "EU"], ROWS),
+        }
+    )
+    path = save(table, tmp_path, "a", "csv")
+    (tmp_path / "schema.pbtxt").write_text(INFERRED)
+    schema = str(tmp_path / "schema.pbtxt")
+    assert monitored(capsys, path, path, "--schema", schema)[1]["verdict"] == "STABLE"
+    (tmp_path / "schema.pbtxt").write_text(
+        INFERRED.replace('value: "True"', "").replace("max: 1", "max: 0")
+    )
+    status, report = monitored(capsys, path, path, "--schema", schema)
+    broken = {entry["feature"] for entry in report["features"] if entry["fault"]}
+    assert (status, broken) == (3, {"flag", "truth"})

@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.storage import read_bytes
+from tfx_loop.data.tables.csv_files import MISSING_WORDS
 from tfx_loop.monitoring.drift.data_faults.faults import SCHEMA_ANOMALY, TYPE_CHANGED
 from tfx_loop.monitoring.profile.columns import strings
 
 SERVING = "SERVING"
+_MISSING_WORDS = frozenset(MISSING_WORDS)
 # The type of an entry that a schema, and no comparison with the reference, made.
 BREACH = "schema"
 
@@ -95,7 +97,7 @@ def check_schema(
         for place, name in enumerate(checked):
             _read(found[name], batch.column(place), known[name], domains)
     for name in checked:
-        if note := _breach(found[name], known[name]):
+        if note := _breach(found[name], known[name], _named_missing(known[name], domains)):
             anomalies[name] = (SCHEMA_ANOMALY, note)
     return [
         FeatureDrift(feature=name, type=BREACH, fault=fault, note=note)
@@ -143,18 +145,36 @@ def _read(found: _ColumnTally, column: Any, feature: Any, domains: dict[str, set
         found.examples = found.examples or outside[:3].to_pylist()
 
 
+def _allowed(feature: Any, domains: dict[str, set[str]]) -> set[str]:
+    """The words of a feature's domain; none where it has no such domain."""
+    which = feature.WhichOneof("domain_info")
+    if which == "domain":
+        return domains.get(feature.domain, set())
+    return set(feature.string_domain.value) if which == "string_domain" else set()
+
+
+def _named_missing(feature: Any, domains: dict[str, set[str]]) -> bool:
+    """Says whether the domain has a word that readers of CSV take for a missing value.
+
+    TFDV takes `NA` for a text, and infers that it is in every row.
+    """
+    return bool(_allowed(feature, domains) & _MISSING_WORDS)
+
+
 def _outside(column: Any, feature: Any, domains: dict[str, set[str]]) -> Any:
     which = feature.WhichOneof("domain_info")
-    if which in ("domain", "string_domain"):
-        allowed = (
-            domains.get(feature.domain, set())
-            if which == "domain"
-            else set(feature.string_domain.value)
-        )
-        inside = pc.is_in(strings(column), value_set=pa.array(sorted(allowed), pa.string()))
-        return column.filter(pc.invert(inside)) if allowed else None
+    truths = pa.types.is_boolean(column.type)
+    if allowed := _allowed(feature, domains):
+        words = strings(column.cast(pa.string()) if truths else column)
+        if truths:
+            # pandas writes True, Arrow true.
+            allowed = {word.lower() for word in allowed}
+        inside = pc.is_in(words, value_set=pa.array(sorted(allowed), pa.string()))
+        return column.filter(pc.invert(inside))
     if which in ("int_domain", "float_domain"):
         domain = getattr(feature, which)
+        if truths:
+            column = column.cast(pa.int8())
         inside = pa.array([True] * len(column))
         if domain.HasField("min"):
             inside = pc.and_(inside, pc.greater_equal(column, pa.scalar(domain.min)))
@@ -164,9 +184,9 @@ def _outside(column: Any, feature: Any, domains: dict[str, set[str]]) -> Any:
     return None
 
 
-def _breach(found: _ColumnTally, feature: Any) -> str:
+def _breach(found: _ColumnTally, feature: Any, named_missing: bool) -> str:
     """The first breach in words; empty for none."""
-    there = 1 - found.missing / max(found.rows, 1)
+    there = 1.0 if named_missing else 1 - found.missing / max(found.rows, 1)
     if there < feature.presence.min_fraction:
         return f"in {there:.1%} of the rows, at least {feature.presence.min_fraction:.1%} expected"
     most = feature.value_count.max
