@@ -102,6 +102,8 @@ class DeploymentRecord:
         return dataclasses.replace(self, versions=tuple(versions))
 
 
+# The lock of a base path, in it: one push at a time.
+PUSH_LOCK = ".push.json"
 DEPLOYMENT_RECORD = JsonFile(
     name="deployment.json",
     kind=DeploymentRecord,

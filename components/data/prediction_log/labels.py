@@ -125,7 +125,7 @@ def join_labels(
     """Returns the log rows that have a label, with `label` and `label_time_ms` added, and counts.
 
     Args:
-        rows: Prediction records, each instance once.
+        rows: Prediction records. Of requests that share an id, all rows get its label.
         labels: What `read_labels` returned.
         as_of_ms: Labels with a later label_time_ms have not arrived yet.
     """
@@ -153,7 +153,7 @@ def join_labels(
         labelled = labelled.append_column(field, taken.column(field.name))
     counts = LabelCounts(
         matched=len(matched_rows),
-        unknown_ids=len(first) - len(matched_rows),
+        unknown_ids=len(first) - len(np.unique(matched_labels)),
         duplicates=len(label_keys) - len(first),
         conflicting=conflicting,
         wrong_type=labels.wrong_type,

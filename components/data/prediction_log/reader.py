@@ -13,10 +13,13 @@ from tfx_loop.data.prediction_log.files import is_folder, join, list_folder, wal
 from tfx_loop.data.prediction_log.record import (
     ANSWERED_TIME,
     ENVELOPE,
+    GOLDEN,
     GOLDEN_PREFIX,
     IDENTITY,
     MAX_EVENT_TIME_MS,
     MS_PER_DAY,
+    REQUEST_KEY,
+    SEGMENT_FIELDS,
     Array,
     check_model_name,
     day_of,
@@ -35,7 +38,8 @@ class LogLosses:
     """What of the log did not become rows.
 
     Attributes:
-        duplicate_rows: Repeated answers to the same request and instance.
+        duplicate_rows: Repeated answers to the same request and instance. Requests that share an id
+            and ask something else, as those that a mesh hands on, are none.
         golden_rows: Rows of golden requests, which are no traffic.
         unidentified_rows: Rows without request id, instance index or event time.
         truncated_segments: Files that end in the middle of a batch.
@@ -89,8 +93,10 @@ def read_window(
     table, conflicts = unify(tables)
     identified = _identified(table)
     kept, duplicates = _first_answers(identified, start_ms, end_ms)
-    golden = pc.starts_with(kept.column("request_id"), pattern=GOLDEN_PREFIX)
-    asked = kept.filter(pc.invert(golden))
+    # Servers of earlier releases marked nothing (null): there, and only there, the id tells.
+    by_id = pc.starts_with(kept.column("request_id"), pattern=GOLDEN_PREFIX)
+    golden = pc.coalesce(kept.column(GOLDEN.name), by_id)
+    asked = kept.filter(pc.invert(golden)).drop([field.name for field in SEGMENT_FIELDS])
     losses = LogLosses(
         duplicate_rows=duplicates,
         golden_rows=len(kept) - len(asked),
@@ -118,7 +124,7 @@ def unify(tables: Iterable[pa.Table]) -> tuple[pa.Table, int]:
             kinds = types.setdefault(field.name, [])
             if field.type not in kinds:
                 kinds.append(field.type)
-    common = {field.name: field.type for field in (*ENVELOPE, ANSWERED_TIME)}
+    common = {field.name: field.type for field in (*ENVELOPE, *SEGMENT_FIELDS)}
     conflicts = 0
     for name in (*sorted(feature_columns(list(types))), *sorted(output_columns(list(types)))):
         common[name] = _common_type(types[name])
@@ -199,17 +205,18 @@ def identity_keys(request_ids: pa.ChunkedArray, instance_indices: pa.ChunkedArra
 def _first_answers(table: pa.Table, start_ms: int, end_ms: int) -> tuple[pa.Table, int]:
     """Keeps the first answer to each instance, inside the window; counts the others there."""
     if len(table) == 0:
-        return table.drop([ANSWERED_TIME.name]), 0
+        return table, 0
     event_time = table.column("event_time_ms").to_numpy()
     answered = table.column(ANSWERED_TIME.name).to_numpy()
     inside = (event_time >= start_ms) & (event_time < end_ms)
     # An answer without a time (null, here 0) counts as the earliest.
     order = np.argsort(np.nan_to_num(answered.astype(np.float64)), kind="stable")
-    keys = identity_keys(table.column("request_id"), table.column("instance_index"))
+    request = pc.coalesce(table.column(REQUEST_KEY.name), table.column("request_id"))
+    keys = identity_keys(request, table.column("instance_index"))
     _, first_in_order = np.unique(keys[order], return_index=True)
     is_first = np.zeros(len(keys), dtype=bool)
     is_first[order[first_in_order]] = True
     duplicates = int(np.count_nonzero(inside & ~is_first))
-    kept = table.filter(pa.array(inside & is_first)).drop([ANSWERED_TIME.name])
+    kept = table.filter(pa.array(inside & is_first))
     by = [("event_time_ms", "ascending"), *((name, "ascending") for name in IDENTITY)]
     return kept.take(pc.sort_indices(kept, sort_keys=by)).combine_chunks(), duplicates

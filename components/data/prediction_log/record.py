@@ -42,6 +42,11 @@ ENVELOPE = pa.schema(
 LABEL_COLUMNS = pa.schema([("label", pa.float64()), ("label_time_ms", pa.int64())])
 # Only in segment files: which of two answers to the same request came first.
 ANSWERED_TIME = pa.field("answered_time_ms", pa.int64())
+# Only there, too: which requests are one and the same (null: those of one id), and which only saw
+# whether a model answers right, so that they are no traffic.
+REQUEST_KEY = pa.field("request_key", pa.string())
+GOLDEN = pa.field("golden", pa.bool_())
+SEGMENT_FIELDS = (ANSWERED_TIME, REQUEST_KEY, GOLDEN)
 
 # Taken apart once: making a batch is on the way of every request.
 _ENVELOPE_FIELDS = tuple((field, field.name, field.type) for field in ENVELOPE)
@@ -71,6 +76,8 @@ class Envelope:
         answered_time_ms: When it was answered, UTC.
         sampling_rate: The share of requests that is logged.
         status: `ok` for an answer.
+        request_key: The same for a request and its repeats; empty where the id says so.
+        golden: Whether the pusher asked, to see whether the model answers right.
     """
 
     request_id: str
@@ -82,6 +89,8 @@ class Envelope:
     answered_time_ms: int
     sampling_rate: float = 1.0
     status: str = STATUS_OK
+    request_key: str = ""
+    golden: bool = False
 
 
 def check_model_name(name: str) -> str:
@@ -98,19 +107,19 @@ def check_model_name(name: str) -> str:
     return name
 
 
-# Requests that only see whether a model answers right; they are logged, and no traffic.
+# How the ids of golden requests begin. Logs of releases that did not mark them have nothing else.
 GOLDEN_PREFIX = "golden-"
 
 
-def check_request_id(text: str) -> str:
-    """Returns a request id that is fit for headers and columns.
+def check_request_id(text: str, header: str = "x-request-id") -> str:
+    """Returns a request id, or another key of requests, that is fit for headers and columns.
 
     Raises:
         DataError: It is empty, longer than 256, or holds blanks or non-ASCII characters.
     """
     if not _REQUEST_ID.fullmatch(text):
         raise DataError(
-            "x-request-id must be 1 to 256 printable ASCII characters without blanks, "
+            f"{header} must be 1 to 256 printable ASCII characters without blanks, "
             f"got: {text[:64]!r}."
         )
     return text
@@ -163,8 +172,10 @@ def make_batch(
             column = to_arrow(group[name])
             fields.append(pa.field(prefix + name, column.type))
             columns.append(column)
-    fields.append(ANSWERED_TIME)
-    columns.append(pa.array([envelope.answered_time_ms] * rows, type=ANSWERED_TIME.type))
+    own = (envelope.answered_time_ms, envelope.request_key or None, envelope.golden)
+    for field, value in zip(SEGMENT_FIELDS, own, strict=True):
+        fields.append(field)
+        columns.append(pa.array([value] * rows, type=field.type))
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tfx_loop.data.prediction_log.record import (
-    ANSWERED_TIME,
     ENVELOPE,
     FEATURE_PREFIX,
     IDENTITY,
     OUTPUT_PREFIX,
+    SEGMENT_FIELDS,
 )
 from tfx_loop.data.prediction_log.writer import END_OF_STREAM
 
@@ -116,7 +116,7 @@ def _canonical(table: pa.Table) -> pa.Table:
     if missing := [name for name in _REQUIRED if name not in names]:
         raise ValueError(f"no columns {missing}")
     columns: dict[str, pa.ChunkedArray] = {}
-    for field in (*ENVELOPE, ANSWERED_TIME):
+    for field in (*ENVELOPE, *SEGMENT_FIELDS):
         if field.name in names:
             column = table.column(field.name)
             columns[field.name] = column if column.type == field.type else column.cast(field.type)

@@ -116,6 +116,8 @@ class ModelClient:
         version: int | None = None,
         request_id: str | None = None,
         event_time_ms: int | None = None,
+        request_key: str | None = None,
+        golden_token: str = "",
         timeout: float | None = None,
     ) -> Outputs:
         """Returns the outputs by name, each a list with one item per row.
@@ -125,7 +127,10 @@ class ModelClient:
             instances: The rows instead, one object or value each.
             signature_name: Empty for `serving_default`.
             version: A version to insist on; by default the one that serves.
-            request_id: Identity of the request in the log; a repeat with it counts once.
+            request_id: Id of the request in the log; a repeat of the same inputs with it counts
+                once.
+            request_key: What makes requests one and the same instead, whatever they ask.
+            golden_token: Token of the push that asks to see whether the model answers right.
             event_time_ms: When it happened, in milliseconds UTC; by default the server's clock.
             timeout: Seconds; a request that lasts longer raises ServerUnavailable.
 
@@ -144,6 +149,10 @@ class ModelClient:
         headers = {"x-request-id": request_id or uuid.uuid4().hex}
         if event_time_ms is not None:
             headers["x-event-time-ms"] = str(int(event_time_ms))
+        if request_key is not None:
+            headers["x-loop-request-key"] = request_key
+        if golden_token:
+            headers["x-loop-golden"] = golden_token
         path = f"{self._path_of(version)}:predict"
         code, content = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
         self._expect_ok(code, content)

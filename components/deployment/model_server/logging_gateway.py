@@ -58,12 +58,16 @@ class PredictCall:
         inputs: Tensors by name.
         request_id: Its identity in the log.
         event_time_ms: When it happened, UTC.
+        request_key: The same for the request and its repeats; empty where the id says so.
+        golden: Whether the pusher asked it.
     """
 
     signature_name: str
     inputs: Mapping[str, Array]
     request_id: str
     event_time_ms: int
+    request_key: str = ""
+    golden: bool = False
 
 
 class LoggingGateway:
@@ -122,6 +126,8 @@ class LoggingGateway:
             variant=servable.variant,
             latency_ms=latency_ms,
             answered_time_ms=self._clock_ms(),
+            request_key=call.request_key,
+            golden=call.golden,
         )
         features = logged_features(signature, servable.signatures.get(COLUMNS_SIGNATURE), inputs)
         # An output that is not one a row (a loss, a state) has no row to stand in.

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
@@ -62,7 +63,7 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     )
     _poll(versions)
     poller.start()
-    service = _make_service(flags.model_name, versions, writer)
+    service = _make_service(flags, versions, writer)
     rest = _start_rest(service, flags, listener) if listener is not None else None
     grpc_server, grpc_port = _start_grpc(service, flags)
     rest_port = None if listener is None else listener.getsockname()[1]
@@ -125,13 +126,23 @@ def _make_versions(flags: argparse.Namespace) -> "Versions[Servable]":
 
 
 def _make_service(
-    model_name: str, versions: "Versions[Servable]", writer: "PredictionLogWriter | None"
+    flags: argparse.Namespace, versions: "Versions[Servable]", writer: "PredictionLogWriter | None"
 ) -> "ModelService":
+    from tfx_loop.contracts.deployment_record import PUSH_LOCK
+    from tfx_loop.core.conditional_files import FolderFiles
+    from tfx_loop.core.expiring_lock import lock_token
     from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway
     from tfx_loop.deployment.model_server.service import ModelService
 
-    gateway = LoggingGateway(model_name, writer, _clock_ms)
-    return ModelService(model_name, versions, gateway, _clock_ms)
+    gateway = LoggingGateway(flags.model_name, writer, _clock_ms)
+    files = FolderFiles(Path(flags.model_base_path))
+    return ModelService(
+        flags.model_name,
+        versions,
+        gateway,
+        _clock_ms,
+        push_token=lambda: lock_token(files.read(PUSH_LOCK)),
+    )
 
 
 def _poll_forever(versions: "Versions[Servable]", seconds: float, stop: threading.Event) -> None:

@@ -15,7 +15,7 @@ from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
 from tfx_loop.deployment.model_server.service import (
-    EVENT_TIME_HEADER,
+    IDENTITY_HEADERS,
     REQUEST_ID_HEADER,
     VERSION_HEADER,
     ModelService,
@@ -103,9 +103,7 @@ def _predict(
     headers: Headers,
 ) -> bytes:
     given = request.headers
-    identity = service.identify(
-        {key: given[key] for key in (REQUEST_ID_HEADER, EVENT_TIME_HEADER) if key in given}
-    )
+    identity = service.identify({key: given[key] for key in IDENTITY_HEADERS if key in given})
     headers[REQUEST_ID_HEADER] = identity.request_id
     servable = service.servable(name, version)
     headers[VERSION_HEADER] = str(servable.version)

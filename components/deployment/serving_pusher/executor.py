@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -77,11 +78,13 @@ def _push_to_server(
     examples_input = _examples_input(settings)
     requests = golden.golden_requests(model_dir, rows, as_examples=bool(examples_input))
     stable = read_record(settings.base_path, settings.model_name).stable
+    token = uuid.uuid4().hex
     check = golden.AnswerCheck(
         client=client,
         golden=requests,
         parent_version=stable.version if stable else None,
         max_latency_ms=settings.max_latency_ms,
+        token=token,
     )
     deployment = push(
         ServerPushOrder(
@@ -93,6 +96,7 @@ def _push_to_server(
             variant=model.get_string_custom_property("variant"),
             examples_input=examples_input,
             run_id=run_id,
+            token=token,
             load_timeout_seconds=float(settings.load_timeout_seconds),
             lock_wait_seconds=float(settings.lock_timeout_seconds),
         ),

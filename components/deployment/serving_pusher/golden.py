@@ -3,14 +3,15 @@
 A few rows of the Examples are answered by the model in this process, then by the server; TF
 Serving's own warm-up throws the answers away. A SavedModel is asked with the serialized Examples, a
 TFLite model with the columns that its inputs name, or with the Examples too where it replaces a
-version that is asked with them: its clients need not know. Rows asked for this purpose carry
-request ids that begin with `golden-`, which keeps them out of monitoring.
+version that is asked with them: its clients need not know. The requests carry the token of the
+push, by which our server marks their rows; that keeps them out of monitoring.
 """
 
 import logging
 import os
 import statistics
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,13 @@ class PredictClient(Protocol):
     """The part of a model client that golden requests need."""
 
     def predict(
-        self, *, instances: Sequence[Any], signature_name: str, version: int, request_id: str
+        self,
+        *,
+        instances: Sequence[Any],
+        signature_name: str,
+        version: int,
+        request_id: str,
+        golden_token: str,
     ) -> Mapping[str, Sequence[Any]]:
         """Returns outputs by name."""
 
@@ -143,6 +150,7 @@ class AnswerCheck:
         max_latency_ms: How long an answer to all golden rows may take, in milliseconds; the median
             of a few, after one that warms up.
         clock: Seconds that only grow.
+        token: The push's own, by which our server knows these requests from traffic.
     """
 
     client: PredictClient
@@ -150,6 +158,7 @@ class AnswerCheck:
     parent_version: int | None = None
     max_latency_ms: float = float("inf")
     clock: Callable[[], float] = time.monotonic
+    token: str = ""
 
     def __call__(self, version: int) -> None:
         """Asks the server for one version's answers, compares them and takes the time.
@@ -182,7 +191,9 @@ class AnswerCheck:
             instances=list(self.golden.instances),
             signature_name=DEFAULT_SIGNATURE,
             version=version,
-            request_id=f"{GOLDEN_PREFIX}{version}",
+            # An id of its own each time: none is a repeat of the one before.
+            request_id=f"{GOLDEN_PREFIX}{version}-{uuid.uuid4().hex}",
+            golden_token=self.token,
         )
 
     def _timed(self, version: int) -> float:

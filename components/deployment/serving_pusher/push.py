@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tfx_loop.contracts.deployment_record import (
+    PUSH_LOCK,
     Deployment,
     DeploymentRecord,
     DeploymentState,
@@ -37,8 +38,6 @@ from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_f
 
 # A fifth of the second after which servers look for versions by default.
 POLL_SECONDS = 0.2
-# The lock of a base path: one push at a time.
-PUSH_LOCK = ".push.json"
 _FAILED_STATES = ("END", "UNLOADING")
 
 

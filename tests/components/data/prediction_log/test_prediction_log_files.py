@@ -294,6 +294,20 @@ def test_a_month_in_small_batches_reads_in_seconds(tmp_path):
     assert time.process_time() - started < 2
 
 
+def test_golden_rows_are_those_marked_and_in_older_logs_those_of_the_prefix(tmp_path):
+    log = PredictionLogWriter(tmp_path)
+    append(log, batch_of("golden-1"))
+    older = batch_of("golden-2")
+    names = older.schema.names[:-2]
+    append(log, pa.RecordBatch.from_arrays(older.columns[:-2], names=names))
+    marked = batch_of("r1")
+    columns = [*marked.columns[:-1], pa.array([True])]
+    append(log, pa.RecordBatch.from_arrays(columns, schema=marked.schema))
+    window = read(tmp_path)
+    assert window.table.column("request_id").to_pylist() == ["golden-1"]
+    assert window.losses.golden_rows == 2
+
+
 def test_a_window_file_of_earlier_releases_is_read_and_written_the_same(tmp_path):
     losses = {
         "duplicate_rows": 1,

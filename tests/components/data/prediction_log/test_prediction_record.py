@@ -26,6 +26,8 @@ def test_batch_has_envelope_features_outputs_in_this_order():
         "feature.temp",
         "output.probability",
         "answered_time_ms",
+        "request_key",
+        "golden",
     ]
 
 

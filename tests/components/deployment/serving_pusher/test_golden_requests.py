@@ -61,6 +61,7 @@ def test_the_same_answers_pass_and_are_asked_of_that_version_under_a_golden_id()
     assert asked[0]["request_id"].startswith("golden-")
     assert asked[0]["instances"] == [b"one", b"two"]
     assert asked[0]["signature_name"] == "serving_default"
+    assert {each["golden_token"] for each in check(EXPECTED, token="t")} == {"t"}
 
 
 def test_what_another_machine_rounds_differently_passes():

@@ -13,10 +13,14 @@ import pytest
 from push_process import push_once
 from time_limits import seconds
 
-from tfx_loop.contracts.deployment_record import DeploymentState, SharedRecord, read_record
+from tfx_loop.contracts.deployment_record import (
+    PUSH_LOCK,
+    DeploymentState,
+    SharedRecord,
+    read_record,
+)
 from tfx_loop.core.conditional_files import FolderFiles
 from tfx_loop.core.errors import WriteConflict
-from tfx_loop.deployment.serving_pusher.push import PUSH_LOCK
 
 HELPERS = Path(__file__).resolve().parents[3] / "helpers"
 

@@ -188,5 +188,36 @@ def test_golden_requests_stay_out_of_monitoring(deployed, models):
     deployed.server.client().predict(
         COLUMNS, signature_name="serving_columns", request_id="real", event_time_ms=5
     )
-    rows = read_window(str(deployed.server.log_dir), "flights", 0, 10**14).table
-    assert set(rows.column("request_id").to_pylist()) == {"real"}
+    # What anybody can send: the beginning of the id, and a token of no push.
+    deployed.server.client().predict(
+        COLUMNS,
+        signature_name="serving_columns",
+        request_id="golden-1",
+        event_time_ms=5,
+        golden_token="0" * 32,
+    )
+    window = read_window(str(deployed.server.log_dir), "flights", 0, 10**14)
+    assert sorted(window.table.column("request_id").to_pylist()) == ["golden-1"] * 3 + ["real"] * 3
+    # Three rows, asked once for the answers and three times for the time they take.
+    assert window.losses.golden_rows == 12
+    assert "golden" not in window.table.schema.names
+
+
+def test_requests_of_one_id_count_once_a_content_or_key(deployed, models):
+    from tfx_loop.data.prediction_log.reader import read_window
+
+    deployed.push(models / "low")
+    client = deployed.server.client()
+    row = {"hour": [1], "origin": ["JFK"]}
+    asked = [(1.0, None), (2.0, None), (1.0, None), (3.0, None), (4.0, "k"), (5.0, "k")]
+    for delay, key in asked:
+        client.predict(
+            {**row, "delay": [delay]},
+            signature_name="serving_columns",
+            request_id="handed-on",
+            request_key=key,
+            event_time_ms=5,
+        )
+    window = read_window(str(deployed.server.log_dir), "flights", 0, 6)
+    assert sorted(window.table.column("feature.delay").to_pylist()) == [1.0, 2.0, 3.0, 4.0]
+    assert window.losses.duplicate_rows == 2
