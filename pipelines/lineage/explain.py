@@ -14,7 +14,7 @@ from tfx_loop.pipelines.lineage import facts
 from tfx_loop.pipelines.lineage.facts import DecisionFact, PushFact
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
-EVALUATOR = "Evaluator"
+EVALUATORS = ("Evaluator", "VariantEvaluator")
 CHOOSER = "VariantChooser"
 SKEW_MONITOR = "SkewMonitor"
 # Under which key an optimiser reads the model that it starts from.
@@ -204,15 +204,9 @@ def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineC
     if push.model is None:
         return BaselineComparison(metrics={})
     model = _chosen(graph, push.model)
-    judged = [
-        execution
-        for execution in graph.readers(model)
-        if execution.type == EVALUATOR and model in graph.inputs(execution, "model")
-    ]
-    if not judged:
+    evaluator = _evaluator(graph, push, model)
+    if evaluator is None:
         return BaselineComparison(metrics={})
-    # The last counts: a resumed run may have evaluated the model twice.
-    evaluator = judged[-1]
     baselines = graph.inputs(evaluator, "baseline_model")
     made_from = {artifact.id for artifact in graph.upstream(model, push.run_id)}
     blessings = graph.outputs(evaluator, "blessing")
@@ -220,9 +214,36 @@ def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineC
         baseline_version=_version_of(graph, baselines[0], history) if baselines else 0,
         baseline_uri=baselines[0].uri if baselines else "",
         baseline_is_parent=bool(baselines) and baselines[0].id in made_from,
-        blessed=bool(blessings[-1].integer("blessed")) if blessings else None,
+        blessed=_is_blessed(blessings[-1]) if blessings else None,
         metrics=_metrics(graph, evaluator),
     )
+
+
+def _evaluator(graph: Graph, push: PushFact, model: Artifact) -> Execution | None:
+    """Returns the evaluation that let the model pass: the one whose blessing the pusher read.
+
+    A pusher without a blessing says nothing of it. Then the last evaluation of the model counts: a
+    resumed run may have evaluated it twice.
+    """
+    pusher = graph.maker(push.artifact)
+    given = graph.inputs(pusher, "model_blessing") if pusher else []
+    maker = graph.maker(given[-1]) if given else None
+    if maker is not None and maker.type == CHOOSER and push.model is not None:
+        said = from_properties(ModelProperties, push.model.properties)
+        given = graph.inputs(maker, (said.chosen_input or "none").replace("model_", "blessing_"))
+        maker = graph.maker(given[-1]) if given else None
+    if maker is not None and maker.type in EVALUATORS:
+        return maker
+    judged = [
+        execution
+        for execution in graph.readers(model)
+        if execution.type in EVALUATORS and model in graph.inputs(execution, "model")
+    ]
+    return judged[-1] if judged else None
+
+
+def _is_blessed(blessing: Artifact) -> bool:
+    return bool(blessing.integer("blessed") or blessing.integer("variant_blessed"))
 
 
 def _chosen(graph: Graph, model: Artifact) -> Artifact:

@@ -303,6 +303,12 @@ def optimised_nodes():
     pruned = {"verdict": "KEPT", "sparsity": 0.5}
     small = {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000, "report_path": "hidden"}
     evaluator.inputs = {"model": "Quantizer.small.model", "baseline_model": "Trainer.model"}
+    evaluator.type_name = "VariantEvaluator"
+    verdict = {"blessed": 0, "variant_blessed": 1}
+    evaluator.outputs = {
+        **evaluator.outputs,
+        "blessing": RecordedOutput("ModelBlessing", verdict),
+    }
     pusher.inputs = {"model": "VariantChooser.model"}
     return [
         *first,
@@ -345,6 +351,7 @@ def test_what_optimisers_did_is_told_and_the_variant_that_was_evaluated_is_found
     assert [step.by for step in found.optimised] == ["VariantChooser", "Quantizer.small", "Pruner"]
     assert found.optimised[1].facts == {"verdict": "KEPT", "variant": "int8", "size_bytes": 9000}
     assert found.contest.metrics == {"auc": 0.71}
+    assert found.contest.blessed is True, "under the property of variants"
     assert [data.spans for data in found.trained_on] == ["1,2"]
     text = " ".join(render_explanation(found).split())
     assert "Quantizer.small: verdict KEPT, variant int8, size_bytes 9,000" in text
@@ -452,3 +459,38 @@ def test_commands_import_nothing_heavy():
         check=True,
     )
     assert told.stdout.strip() == "[]"
+
+
+def another_evaluation(model):
+    """An Evaluator of the same model by other rules; no pusher reads its blessing."""
+    return RecordedNode(
+        "Evaluator.other",
+        "Evaluator",
+        inputs={"model": model},
+        outputs={
+            "evaluation": RecordedOutput("ModelEvaluation", {"auc": 0.99}),
+            "blessing": RecordedOutput("ModelBlessing", {"blessed": 0}),
+        },
+    )
+
+
+def test_the_evaluation_that_is_told_is_the_one_whose_blessing_the_pusher_read(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    *first, pusher = training_nodes(1, pushed_at_ms=1)
+    nodes = [*first, another_evaluation("Trainer.model"), pusher]
+    RecordedRun(store, "flights-training", "a", tmp_path).run(nodes)
+    contest = explain(store, "flights", 1).contest
+    assert (contest.metrics, contest.blessed) == ({"auc": 0.71}, True)
+
+
+def test_behind_a_chooser_it_is_the_one_of_the_variant_passed_on(tmp_path):
+    store = open_store(tmp_path / "metadata.db")
+    *first, chooser, pusher = optimised_nodes()
+    (evaluator,) = [node for node in first if node.type_name == "VariantEvaluator"]
+    chooser.inputs = {**chooser.inputs, "blessing_2": f"{evaluator.name}.blessing"}
+    chooser.outputs = {**chooser.outputs, "model_blessing": RecordedOutput("ModelBlessing")}
+    pusher.inputs = {**pusher.inputs, "model_blessing": "VariantChooser.model_blessing"}
+    nodes = [*first, another_evaluation("Quantizer.small.model"), chooser, pusher]
+    RecordedRun(store, "flights-training", "a", tmp_path).run(nodes)
+    contest = explain(store, "flights", 1).contest
+    assert (contest.metrics, contest.blessed) == ({"auc": 0.71}, True)
