@@ -17,7 +17,7 @@ from tfx_loop.optimization.pruner.settings import PruningSettings
 from tfx_loop.optimization.quantizer.component import Quantizer
 from tfx_loop.optimization.variant_chooser.component import Variant, VariantChooser
 from tfx_loop.pipelines.evaluation.configs import variant_config
-from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
+from tfx_loop.pipelines.evaluation.variant_evaluator import VariantEvaluator
 
 # Name of the trained model among the variants.
 PARENT = "float"
@@ -111,7 +111,7 @@ def compression(trained: TrainedModel, settings: CompressionSettings) -> Compres
     nodes: list[Any] = [node for node, _ in made]
     variants = [Variant(name=PARENT, model=trained.model, blessing=trained.blessing)]
     for node, name in made:
-        evaluator = Evaluator(
+        evaluator = VariantEvaluator(
             examples=trained.examples,
             model=node.outputs["model"],
             baseline_model=trained.model,

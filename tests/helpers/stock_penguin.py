@@ -1,7 +1,7 @@
 """TFX's own penguin pipeline, as its wheel has it: `module_file`, Transform, Trainer, Evaluator.
 
 The rows are the irises of scikit-learn under the names of the penguins' columns: four measures and
-three species, and no download. `python stock_penguin.py FOLDER [--tuner]` runs it in a process of
+three species, and no download. `python stock_penguin.py FOLDER` runs it in a process of
 its own, as a user would who has also imported `tfx_loop`.
 """
 
@@ -56,14 +56,80 @@ def pipeline(folder: Path, *, tuner: bool = False):
     )
 
 
-def executions(folder: Path) -> dict[str, str]:
-    """Returns the state of each node's last execution, by the name of its type's last part."""
+def with_variants(stock):
+    """Returns the pipeline with a variant of its model, judged and chosen by our nodes.
+
+    The variant is a copy under another name, so that it passes its gate in every run: what counts
+    is which of the two the stock resolver takes for the next baseline.
+    """
+    import tensorflow_model_analysis as tfma
+    from copy_model import CopyModel
+    from google.protobuf import json_format
+    from tfx import v1 as tfx
+
+    from tfx_loop import Variant, VariantChooser
+    from tfx_loop.pipelines.evaluation.variant_evaluator import VariantEvaluator
+
+    nodes = {node.id: node for node in stock.components}
+    trainer, gate = nodes["Trainer"], nodes["Evaluator"]
+    copy = CopyModel(model=trainer.outputs["model"])
+    config = json_format.Parse(gate.exec_properties["eval_config"], tfma.EvalConfig())
+    judge = VariantEvaluator(
+        examples=nodes["CsvExampleGen"].outputs["examples"],
+        model=copy.outputs["variant"],
+        baseline_model=trainer.outputs["model"],
+        eval_config=config,
+    ).with_id("Evaluator.copied")
+    chooser = VariantChooser(
+        variants=[
+            Variant(
+                name="float", model=trainer.outputs["model"], blessing=gate.outputs["blessing"]
+            ),
+            Variant(
+                name="copied", model=copy.outputs["variant"], blessing=judge.outputs["blessing"]
+            ),
+        ]
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=stock.pipeline_info.pipeline_name,
+        pipeline_root=stock.pipeline_info.pipeline_root,
+        components=[*stock.components, copy, judge, chooser],
+        enable_cache=stock.enable_cache,
+        metadata_connection_config=stock.metadata_connection_config,
+        beam_pipeline_args=stock.beam_pipeline_args,
+    )
+
+
+def open_store(folder: Path):
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(folder / "metadata.sqlite")
-    store = ml_metadata.MetadataStore(config)
+    return ml_metadata.MetadataStore(config)
+
+
+def baselines(folder: Path) -> list[list[str]]:
+    """Returns which nodes made the models that the stock resolver found, run by run."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    store = open_store(folder)
+    models = {model.id: model for model in store.get_artifacts_by_type("Model")}
+    output = metadata_store_pb2.Event.INTERNAL_OUTPUT
+    return [
+        [
+            Path(models[event.artifact_id].uri).parts[-3]
+            for event in store.get_events_by_execution_ids([resolved.id])
+            if event.type == output and event.artifact_id in models
+        ]
+        for resolved in store.get_executions()
+        if resolved.type.endswith(".Resolver")
+    ]
+
+
+def executions(folder: Path) -> dict[str, str]:
+    """Returns the state of each node's last execution, by the name of its type's last part."""
+    store = open_store(folder)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
     return {
         types[found.type_id].rpartition(".")[2]: found.State.Name(found.last_known_state)
@@ -80,10 +146,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tuner", action="store_true")
+    parser.add_argument("--variants", action="store_true", help="add our nodes")
+    parser.add_argument("--runs", type=int, default=1)
     args = parser.parse_args()
     write_rows(args.folder / "data")
-    tfx.orchestration.LocalDagRunner().run(pipeline(args.folder, tuner=args.tuner))
-    print(json.dumps(executions(args.folder)))
+    for _ in range(args.runs):
+        stock = pipeline(args.folder, tuner=args.tuner)
+        tfx.orchestration.LocalDagRunner().run(with_variants(stock) if args.variants else stock)
+    print(json.dumps([executions(args.folder), baselines(args.folder)]))
 
 
 if __name__ == "__main__":

@@ -62,12 +62,12 @@ def models(folder):
     return saved, lite
 
 
-def evaluate(folder, examples, candidate, baseline, specs):
+def evaluate(folder, examples, candidate, baseline, specs, executor=None):
     import tensorflow_model_analysis as tfma
     from tfx.types import standard_artifacts
     from tfx.utils import json_utils, proto_utils
 
-    from tfx_loop.pipelines.evaluation.recording_evaluator import Executor
+    from tfx_loop.pipelines.evaluation import recording_evaluator
 
     change = tfma.GenericChangeThreshold(
         direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -0.02}
@@ -84,7 +84,7 @@ def evaluate(folder, examples, candidate, baseline, specs):
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     inputs = {"examples": [examples], "model": [candidate]}
-    Executor().Do(
+    (executor or recording_evaluator.Executor)().Do(
         inputs | ({"baseline_model": [baseline]} if baseline else {}),
         {"evaluation": [evaluation], "blessing": [blessing]},
         {
@@ -128,6 +128,30 @@ def test_a_tflite_variant_is_judged_against_the_float_savedmodel(tmp_path, examp
     assert measured == pytest.approx(counted, abs=1e-6)
     assert champion > 0.85
     assert blessing.get_int_custom_property("blessed") == int(measured > champion - 0.02)
+
+
+def test_a_variant_is_blessed_so_that_no_resolver_makes_it_a_baseline(tmp_path, examples, models):
+    import tensorflow_model_analysis as tfma
+    from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
+
+    from tfx_loop.contracts.model_properties import is_blessed
+    from tfx_loop.pipelines.evaluation import recording_evaluator, variant_evaluator
+
+    saved, lite = models
+    saved.id, lite.id = 1, 2
+    specs = [
+        tfma.ModelSpec(name="candidate", model_type="tf_lite", label_key="digit"),
+        tfma.ModelSpec(name="baseline", is_baseline=True, label_key="digit"),
+    ]
+    resolver = latest_blessed_model_strategy.LatestBlessedModelStrategy()
+    found = {}
+    for executor in (recording_evaluator.Executor, variant_evaluator.VariantExecutor):
+        name = executor.__name__
+        _, blessing = evaluate(tmp_path / name, examples, lite, saved, specs, executor)
+        assert is_blessed(blessing), "the same judgement"
+        given = {"model": [saved, lite], "model_blessing": [blessing]}
+        found[name] = resolver.resolve_artifacts(None, given)["model"]
+    assert found == {"Executor": [lite], "VariantExecutor": []}
 
 
 def test_a_variant_is_judged_alone_when_there_is_nothing_to_compare(tmp_path, examples, models):

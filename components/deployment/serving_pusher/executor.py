@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfx import types
-from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts.deployment_record import read_record
+from tfx_loop.contracts.model_properties import is_blessed
 from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
@@ -39,7 +39,7 @@ class Executor(base_executor.BaseExecutor):
         settings = ServingPusherSettings.from_properties(exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         blessing = single_or_none(input_dict, "model_blessing")
-        if blessing and not model_utils.is_model_blessed(blessing):
+        if blessing and not is_blessed(blessing):
             logging.info("push model=%s held=not_blessed", settings.model_name)
             unblessed = PushedProperties(pushed=False, reason="not_blessed")
             set_properties(pushed, to_properties(unblessed))

@@ -49,13 +49,16 @@ class VariantChooser(Node):
 
     `tfx_loop.pipelines.compression.compression` puts Distiller, Pruner, Quantizer, an Evaluator for
     each variant and the chooser together, any of the optimisers left out.
-    `tfx_loop.pipelines.evaluation.variant_extractors` (Evaluator's `module_path`) lets TFMA judge a
-    TFLite variant beside the float SavedModel, which stock TFMA refuses.
+    `tfx_loop.pipelines.evaluation.variant_evaluator.VariantEvaluator` judges a variant as Evaluator
+    does, and blesses it so that no LatestBlessedModel resolver takes it for the next baseline; with
+    `module_path="tfx_loop.pipelines.evaluation.variant_extractors"` it judges a TFLite variant
+    beside the float SavedModel, which stock TFMA refuses.
 
     Outputs:
         model: A copy of the chosen one; custom properties `variant` and `chosen_from`.
         model_blessing: `ModelBlessing`, not blessed when nothing passed, so that a pusher holds
-            back.
+            back; its `current_model_id` is that of the first, which stays the baseline of
+            LatestBlessedModel, and `variant_model_id` that of a variant that is passed on.
         optimization_report: `OptimizationReport` with a reason for every variant.
 
     Example:

@@ -5,12 +5,11 @@ import os
 
 from tfx import types
 from tfx.components.evaluator import constants
-from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from tfx_loop.contracts.model_properties import ModelProperties
+from tfx_loop.contracts.model_properties import BlessingProperties, ModelProperties, is_blessed
 from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
     ModelFacts,
@@ -53,7 +52,7 @@ class Executor(base_executor.BaseExecutor):
                     name=name,
                     size_bytes=facts[name].size.raw_bytes,
                     latency_ms=_latency(facts[name]),
-                    blessed=model_utils.is_model_blessed(blessing) if blessing else None,
+                    blessed=is_blessed(blessing) if blessing else None,
                     kept=None if report is None else report.verdict is OptimizationVerdict.KEPT,
                 )
             )
@@ -65,7 +64,18 @@ class Executor(base_executor.BaseExecutor):
             chosen_from=chosen,
             chosen_input=f"model_{names.index(chosen) + 1}",
         )
-        _pass_on(models[chosen], properties, output_dict, blessed=choice.chosen is not None)
+        _pass_on(models[chosen], properties, output_dict)
+        passed, is_variant = choice.chosen is not None, chosen != names[0]
+        trained = models[names[0]] if candidates[0].blessed or not is_variant else None
+        blessing = BlessingProperties(
+            blessed=passed,
+            variant_blessed=passed if is_variant else None,
+            current_model=models[chosen].uri,
+            # The next baseline is the model that a variant was made from: see BlessingProperties.
+            current_model_id=trained.id if trained else None,
+            variant_model_id=models[chosen].id if is_variant else None,
+        )
+        _bless(artifact_utils.get_single_instance(output_dict["model_blessing"]), passed, blessing)
         result = artifact_utils.get_single_instance(output_dict["optimization_report"])
         report = report_of(choice, candidates, facts, target)
         OPTIMIZATION_REPORT.write(report, result.uri)
@@ -99,22 +109,13 @@ def _latency(facts: ModelFacts) -> float | None:
     return next((entry.p50_ms for entry in facts.latency if entry.batch_size == 1), None)
 
 
-def _pass_on(
-    model: types.Artifact,
-    properties: ModelProperties,
-    output_dict: Artifacts,
-    blessed: bool,
-) -> None:
+def _pass_on(model: types.Artifact, properties: ModelProperties, output_dict: Artifacts) -> None:
     output = artifact_utils.get_single_instance(output_dict["model"])
     io_utils.copy_dir(model.uri, output.uri)
     set_properties(output, to_properties(properties))
-    blessing = artifact_utils.get_single_instance(output_dict["model_blessing"])
-    file = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+
+
+def _bless(blessing: types.Artifact, passed: bool, properties: BlessingProperties) -> None:
+    file = constants.BLESSED_FILE_NAME if passed else constants.NOT_BLESSED_FILE_NAME
     write_bytes(os.path.join(blessing.uri, file), b"")
-    set_properties(
-        blessing,
-        {
-            constants.ARTIFACT_PROPERTY_BLESSED_KEY: int(blessed),
-            constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY: output.uri,
-        },
-    )
+    set_properties(blessing, to_properties(properties))

@@ -23,6 +23,7 @@ def run(tmp_path):
         inputs = {}
         for number, name in enumerate(SIZES, start=1):
             inputs[f"model_{number}"] = made(standard_artifacts.Model, f"model-{name}")
+            inputs[f"model_{number}"][0].id = 10 + number
             serving = tmp_path / f"model-{name}" / "Format-Serving"
             serving.mkdir(parents=True, exist_ok=True)
             (serving / "saved_model.pb").write_bytes(bytes(SIZES[name]))
@@ -41,6 +42,11 @@ def run(tmp_path):
     return run
 
 
+def blessing_of(outputs):
+    names = ("current_model_id", "variant_model_id", "blessed")
+    return {name: outputs["model_blessing"].get_int_custom_property(name) or 0 for name in names}
+
+
 def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
     from tfx.components.util import model_utils
 
@@ -51,6 +57,7 @@ def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
     assert len(copied.read_bytes()) == SIZES["int8"]
     assert outputs["model"].get_string_custom_property("variant") == "int8"
     assert model_utils.is_model_blessed(outputs["model_blessing"])
+    assert blessing_of(outputs) == {"current_model_id": 11, "variant_model_id": 13, "blessed": 1}
     report = OPTIMIZATION_REPORT.load(tmp_path / "report" / "optimization_report.json")
     assert [rung.reason for rung in report.rungs] == [
         "larger_than_chosen",
@@ -63,6 +70,7 @@ def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
 def test_the_float_model_stays_when_the_variants_fail_the_gate(run):
     outputs = run(blessed={"float"})
     assert outputs["model"].get_string_custom_property("variant") == "float"
+    assert blessing_of(outputs) == {"current_model_id": 11, "variant_model_id": 0, "blessed": 1}
 
 
 def test_nothing_is_blessed_when_nothing_passed(run, tmp_path):
