@@ -10,7 +10,8 @@ import pytest
 import stock_penguin
 from time_limits import seconds
 
-pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
+# Three runs of a pipeline: two minutes on two free cores, nine on cores that eight share.
+pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ def run(folder, *flags):
         capture_output=True,
         text=True,
         env=environment,
-        timeout=seconds(550),
+        timeout=seconds(1100),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
