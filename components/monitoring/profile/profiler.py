@@ -13,9 +13,16 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.bins import CategoryBins
 from tfx_loop.monitoring.profile.build import slice_values
-from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings, type_of
+from tfx_loop.monitoring.profile.columns import (
+    FeatureType,
+    flat,
+    is_list,
+    numbers,
+    strings,
+    type_of,
+)
 from tfx_loop.monitoring.profile.counts import BinCounter, BinPlacement, ColumnCounts
-from tfx_loop.monitoring.profile.derived_columns import aspect_of, value_keys
+from tfx_loop.monitoring.profile.derived_columns import TOKEN, aspect_of, unchunked, value_keys
 from tfx_loop.monitoring.profile.layout import PLAIN, Layout, RowGroup, answered, column_of, groups
 from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_contents import RowContents, content_keys, contents_of
@@ -136,12 +143,14 @@ class Profiler:
         column = column_of(rows, feature.column)
         if column is None:
             return _nothing(feature, rows.num_rows, absent=rows.num_rows)
+        column, several = _single(column, feature.profile.aspect)
         try:
             column = aspect_of(column, feature.profile.aspect)
         except DataError:
             return _nothing(feature, rows.num_rows, unfit=rows.num_rows - column.null_count)
         placed = feature.counter.place(column)
         counts = feature.counter.tally(placed)
+        counts = replace(counts, unfit=counts.unfit + several) if several else counts
         first, second = _deviations(feature.profile, placed, counts)
         registers, unseen = _beyond(feature, column, placed, counts, keys)
         return FeatureCounts(counts, first, second, registers, unseen)
@@ -180,7 +189,7 @@ class Profiler:
         keys = self._keys(rows) if most else None
         if keys is None:
             return RowSample()
-        found = lowest(keys, most, limit)
+        found = _with_repeated(keys, lowest(keys, most, limit), most)
         if not len(found):
             return RowSample(most)
         places = pa.array(found)
@@ -205,6 +214,33 @@ class Profiler:
 def profile_batch(batch: Any, reference: FrozenProfile, layout: Layout = PLAIN) -> WindowProfile:
     """Returns the counts of one record batch; for many batches make a Profiler."""
     return Profiler(reference, layout).profile(batch)
+
+
+def _single(column: Any, aspect: str) -> tuple[Any, int]:
+    """Returns a column in which rows of several values are missing, and how many these are.
+
+    Where one value a row is counted such a row is unfit, and says nothing of the others: however
+    rows come in batches, the counts are the same.
+    """
+    column = unchunked(column)
+    if aspect not in ("", TOKEN) or not is_list(column.type):
+        return column, 0
+    several = pc.fill_null(pc.greater(pc.list_value_length(column), 1), False)
+    found = pc.sum(several).as_py() or 0
+    if not found:
+        return column, 0
+    places = pa.array(np.arange(len(column)), mask=several.to_numpy(zero_copy_only=False))
+    return column.take(places), found
+
+
+def _with_repeated(keys: KeyArray, places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """Returns the places of the `most` smallest keys with all rows of each, whatever the batch."""
+    once = len(np.unique(keys[places])) == len(places)
+    # A row that was not taken may repeat an id of those that were.
+    if once and (len(places) < most or np.sum(keys <= keys[places].max()) == len(places)):
+        return places
+    distinct = np.unique(keys)
+    return np.flatnonzero(keys <= distinct[min(most, len(distinct)) - 1])
 
 
 def _nothing(feature: _Feature, rows: int, unfit: int = 0, absent: int = 0) -> FeatureCounts:
@@ -256,7 +292,7 @@ def _beyond(
         values = pa.array(numbers(values, feature.profile.type))
         hashes = value_keys(values)
     drawn = hashes if keys is None else keys[rows]
-    some = _first_distinct(drawn)
+    some = _first_distinct(drawn) if keys is None else _distinct_pairs(drawn, hashes)
     texts = values.take(pa.array(some)).to_pylist()
     pairs = [(int(key), _text(text)) for key, text in zip(drawn[some], texts, strict=True)]
     return distinct_values.registers_of(hashes).tobytes(), smallest(pairs)
@@ -271,6 +307,13 @@ def _first_distinct(keys: KeyArray) -> npt.NDArray[np.intp]:
     return some
 
 
+def _distinct_pairs(keys: KeyArray, hashes: KeyArray) -> npt.NDArray[np.intp]:
+    """Returns the places of the smallest keys, each once with each value that comes with it."""
+    some = _with_repeated(keys, lowest(keys, UNSEEN_KEPT, None), UNSEEN_KEPT)
+    pairs = np.stack([keys[some], hashes[some]])
+    return np.asarray(some[np.unique(pairs, axis=1, return_index=True)[1]])
+
+
 def _text(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
@@ -283,7 +326,7 @@ def _kept(column: Any, profile: FeatureProfile, aspect: str, places: Any) -> Any
     if column is None:
         return nothing
     try:
-        column = aspect_of(column.take(places), aspect)
+        column = aspect_of(_single(column.take(places), aspect)[0], aspect)
         received = type_of(column)
     except DataError:
         return nothing

@@ -35,7 +35,7 @@ class RowSample:
 
     @property
     def limit(self) -> int | None:
-        """Key from which on a further row would not be kept; None while there is room."""
+        """Key beyond which a further row would not be kept; None while there is room."""
         if self.rows is None or self.rows.num_rows < self.most:
             return None
         return int(self.rows.column(KEY)[-1].as_py())
@@ -69,8 +69,9 @@ def sampled_column(rows: Any, profile: FeatureProfile) -> Any:
 
 
 def lowest(keys: npt.NDArray[np.uint64], most: int, limit: int | None) -> npt.NDArray[np.intp]:
-    """Returns the places of at most `most` smallest keys, those at `limit` and above left out."""
-    places = np.arange(len(keys)) if limit is None else np.flatnonzero(keys < np.uint64(limit))
+    """Returns the places of at most `most` smallest keys, those above `limit` left out."""
+    # At the limit a row may repeat the id of one that is kept, and come before it by its content.
+    places = np.arange(len(keys)) if limit is None else np.flatnonzero(keys <= np.uint64(limit))
     if len(places) > most:
         # Linear: which keys are smallest is needed, not their order.
         places = places[np.argpartition(keys[places], most - 1)[:most]]

@@ -391,3 +391,39 @@ def test_versions_can_be_taken_together():
 def test_layouts_say_what_they_allow(wrong):
     with pytest.raises(ConfigError, match="must be"):
         Layout(**wrong)
+
+
+def counted_in_pieces(table, size, layout):
+    reference, _ = build(
+        pa.table({"x": np.arange(500) % 97 / 7, "g": ["a", "b"] * 250}), ProfileRequest()
+    )
+    profiler = Profiler(reference, layout)
+    return profiler.profile_all(table.combine_chunks().to_batches(max_chunksize=size))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_999, 2_000])
+def test_a_row_of_several_values_is_unfit_alone_however_rows_are_sharded(size):
+    lists = [[float(row % 13)] for row in range(2_000)]
+    lists[700] = [1.0, 2.0]
+    table = pa.table({"row": range(2_000), "x": pa.array(lists), "g": ["a"] * 2_000})
+    found = counted_in_pieces(table, size, Layout(identity=("row",), event_time=""))
+    counts = found.total("x").counts
+    assert (counts.unfit, counts.missing, counts.present) == (1, 1, 1_999)
+    others = counted_in_pieces(table, 500, Layout(identity=("row",), event_time=""))
+    assert to_bytes(found) == to_bytes(others)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 600])
+def test_repeated_ids_within_a_batch_give_the_same_bits(size):
+    random = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "row": random.integers(0, 60, 600),
+            "x": random.normal(size=600),
+            "g": [f"new{i}" for i in random.integers(0, 9, 600)],
+        }
+    )
+    layout = Layout(identity=("row",), event_time="", sample_rows=20)
+    found = counted_in_pieces(table, size, layout)
+    assert to_bytes(found) == to_bytes(counted_in_pieces(table, 45, layout))
+    assert found.sample.rows.num_rows == 20
