@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the package is built from; src/ and components/ hold links, which are kept as such.
 SOURCES = ("components", "pipelines", "src", "pyproject.toml", "MANIFEST.in", "README.md",
            "CHANGELOG.md", "LICENSE")  # fmt: skip
-DATA = {".css", ".json", ".pbtxt", ".pyi", ".typed"}
+DATA = {".css", ".json", ".pbtxt", ".pyi", ".txt", ".typed"}
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
