@@ -102,6 +102,8 @@ class DeploymentRecord:
         return dataclasses.replace(self, versions=tuple(versions))
 
 
+# A version that is being proven: servers that look at numbered folders alone do not see it.
+CANDIDATE_PREFIX = ".candidate-"
 # The lock of a base path, in it: one push at a time.
 PUSH_LOCK = ".push.json"
 DEPLOYMENT_RECORD = JsonFile(

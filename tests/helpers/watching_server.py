@@ -11,6 +11,7 @@ class Status:
     version: int
     state: str
     error: str = ""
+    candidate: bool = False
 
 
 class WatchingServer:
@@ -22,6 +23,7 @@ class WatchingServer:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.down = False
+        self.knows_candidates = False
         self.asked = 0
         self.on_status = lambda: None
 
@@ -37,8 +39,18 @@ class WatchingServer:
             state = "END" if broken or serving else "AVAILABLE"
             found.append(Status(int(folder.name), state, "cannot parse" if broken else ""))
             serving = serving or not broken
+        for folder in self.base.glob(".candidate-*") if self.knows_candidates else ():
+            version = int(folder.name.removeprefix(".candidate-"))
+            broken = (folder / "saved_model.pb").read_text() == "broken"
+            state, error = ("END", "cannot parse") if broken else ("AVAILABLE", "")
+            found.append(Status(version, state, error, candidate=True))
         return found
+
+    def loads_candidates(self):
+        return self.knows_candidates
 
     @property
     def serving(self):
-        return next((s.version for s in self.status() if s.state == "AVAILABLE"), None)
+        return next(
+            (s.version for s in self.status() if s.state == "AVAILABLE" and not s.candidate), None
+        )

@@ -20,6 +20,7 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 # What a kept connection raises that the server closed meanwhile. Asking again is safe: the request
 # keeps its id.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_CANDIDATE_HEADER = "x-loop-candidate"
 _PIECE_BYTES = 256 * 1024
 
 Columns = Mapping[str, Any]
@@ -34,11 +35,13 @@ class VersionState:
         version: The number of the version's folder.
         state: START, LOADING, AVAILABLE, UNLOADING or END.
         error: Why it is not served, empty when nothing failed.
+        candidate: Whether it is loaded to be proven, and takes no traffic; our server's word.
     """
 
     version: int
     state: str
     error: str
+    candidate: bool = False
 
 
 class ModelClient:
@@ -79,7 +82,8 @@ class ModelClient:
             ServerUnavailable: The server does not answer.
             ServingError: It answers with an error.
         """
-        code, content = self._request("GET", self._path, None, {}, timeout)
+        code, content, headers = self._request("GET", self._path, None, {}, timeout)
+        candidate = headers.get(_CANDIDATE_HEADER, "")
         if code == http.client.NOT_FOUND:
             return []
         self._expect_ok(code, content)
@@ -88,10 +92,19 @@ class ModelClient:
                 version=int(item["version"]),
                 state=str(item["state"]),
                 error=str(item.get("status", {}).get("error_message", "")),
+                candidate=str(item["version"]) == candidate,
             )
             for item in content.get("model_version_status", [])
         ]
         return sorted(states, key=lambda state: -state.version)
+
+    def loads_candidates(self) -> bool:
+        """Says whether the server loads a version to be proven before it takes traffic.
+
+        Raises:
+            ServerUnavailable: The server does not answer.
+        """
+        return _CANDIDATE_HEADER in self._request("GET", self._path, None, {}, None)[2]
 
     def metadata(
         self, timeout: float | None = None, *, version: int | None = None
@@ -103,7 +116,7 @@ class ModelClient:
             version: By default the one that serves.
         """
         path = f"{self._path_of(version)}/metadata"
-        code, content = self._request("GET", path, None, {}, timeout)
+        code, content, _ = self._request("GET", path, None, {}, timeout)
         self._expect_ok(code, content)
         return content
 
@@ -154,7 +167,7 @@ class ModelClient:
         if golden_token:
             headers["x-loop-golden"] = golden_token
         path = f"{self._path_of(version)}:predict"
-        code, content = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
+        code, content, _ = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
         self._expect_ok(code, content)
         return self._named_outputs(content, signature_name, version)
 
@@ -209,26 +222,26 @@ class ModelClient:
         body: bytes | None,
         headers: dict[str, str],
         timeout: float | None,
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         seconds = self._timeout if timeout is None else timeout
         try:
             try:
-                code, raw = self._exchange(method, path, body, headers, seconds)
+                code, raw, got = self._exchange(method, path, body, headers, seconds)
             except _STALE:
                 # The server may close a kept connection at any time: once more, on a new one.
                 self.close()
-                code, raw = self._exchange(method, path, body, headers, seconds)
+                code, raw, got = self._exchange(method, path, body, headers, seconds)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise ServerUnavailable(
                 f"No answer from {self.base_url} within {seconds:g} s "
                 f"({type(error).__name__}: {error}). Is the model server running?"
             ) from error
-        return code, _json_object(raw, code, self.base_url)
+        return code, _json_object(raw, code, self.base_url), got
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
@@ -241,7 +254,8 @@ class ModelClient:
         sent = {"Content-Type": "application/json", **headers}
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
-        return response.status, _read_until(deadline, response, connection.sock)
+        body_read = _read_until(deadline, response, connection.sock)
+        return response.status, body_read, {k.lower(): v for k, v in response.getheaders()}
 
 
 def _read_until(

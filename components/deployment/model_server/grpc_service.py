@@ -110,7 +110,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         sent = {item.key: item.value for item in context.invocation_metadata()}
         identity = self._service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
-        name, version = _model_spec(request)
+        name, version = _model_spec(self._service, request)
         servable = self._service.servable(name, version)
         context.send_initial_metadata(
             [(REQUEST_ID_HEADER, identity.request_id), (VERSION_HEADER, str(servable.version))]
@@ -129,7 +129,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     def _metadata(self, request: Any) -> Any:
-        name, version = _model_spec(request)
+        name, version = _model_spec(self._service, request)
         check_metadata_fields(list(request.metadata_field))
         return metadata_response(name, self._service.servable(name, version))
 
@@ -157,7 +157,7 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
         )
 
     def _status(self, request: Any) -> Any:
-        name, version = _model_spec(request)
+        name, version = _model_spec(self._service, request)
         response = get_model_status_pb2.GetModelStatusResponse()
         for status in self._service.statuses(name, version):
             shown = response.model_version_status.add()
@@ -200,12 +200,12 @@ def fill_proto(proto: Any, values: Array) -> None:
     getattr(proto, field).extend(values.reshape(-1).tolist())
 
 
-def _model_spec(request: Any) -> tuple[str, int | None]:
+def _model_spec(service: ModelService, request: Any) -> tuple[str, int | None]:
     spec = request.model_spec
     if not spec.name:
         raise DataError("Missing ModelSpec")
     if spec.WhichOneof("version_choice") == "version_label":
-        raise DataError(f"Unrecognized servable version label: {spec.version_label}")
+        return spec.name, service.version_of(spec.version_label)
     return spec.name, spec.version.value if spec.HasField("version") else None
 
 

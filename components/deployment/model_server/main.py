@@ -110,12 +110,14 @@ def _listen(host: str, port: int) -> socket.socket | None:
 
 def _make_versions(flags: argparse.Namespace) -> "Versions[Servable]":
     # TensorFlow takes seconds to import: only now that all else is known to be right.
+    from tfx_loop.contracts.deployment_record import CANDIDATE_PREFIX
     from tfx_loop.deployment.model_server.loading import load_version
     from tfx_loop.deployment.model_server.versions import LoadRetries, Versions, list_versions
 
     return Versions(
         flags.model_name,
         list_folders=lambda: list_versions(flags.model_base_path),
+        list_candidates=lambda: list_versions(flags.model_base_path, CANDIDATE_PREFIX),
         load=lambda version, folder: load_version(version, folder, flags.prefer_tflite_model),
         clock=time.monotonic,
         retries=LoadRetries(
@@ -210,7 +212,7 @@ def _announce(
 ) -> None:
     from tfx_loop.core.storage import write_json
 
-    known = versions.statuses()
+    known = [status for status in versions.statuses() if status.version != versions.candidate]
     serving = [status.version for status in known if status.state.name == "AVAILABLE"]
     state = f"version {serving[0]}" if serving else f"no version yet in {flags.model_base_path}"
     log = f", logging to {flags.prediction_log}" if flags.prediction_log else ""

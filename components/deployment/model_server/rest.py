@@ -15,6 +15,7 @@ from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
 from tfx_loop.deployment.model_server.service import (
+    CANDIDATE_HEADER,
     IDENTITY_HEADERS,
     REQUEST_ID_HEADER,
     VERSION_HEADER,
@@ -23,7 +24,7 @@ from tfx_loop.deployment.model_server.service import (
 from tfx_loop.deployment.model_server.versions import VersionStatus
 
 _LOG = logging.getLogger(__name__)
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
 _METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
@@ -84,11 +85,15 @@ def _dispatch(
     if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
         if match["method"].lower() != "predict":
             return 501, _error_body(f"{match['method']} is not served here: use :predict.")
-        return 200, _predict(service, match["name"], _version(match), request, body, headers)
+        return 200, _predict(
+            service, match["name"], _version(service, match), request, body, headers
+        )
     if request.method == "GET" and (match := _STATUS.fullmatch(path)):
-        return 200, _status_body(service.statuses(match["name"], _version(match)))
+        candidate = service.candidate
+        headers[CANDIDATE_HEADER] = "" if candidate is None else str(candidate)
+        return 200, _status_body(service.statuses(match["name"], _version(service, match)))
     if request.method == "GET" and (match := _METADATA.fullmatch(path)):
-        servable = service.servable(match["name"], _version(match))
+        servable = service.servable(match["name"], _version(service, match))
         return 200, metadata_json(service.model_name, servable)
     code = 400 if path.lower().startswith("/v1/") else 404
     return code, _error_body(f"Malformed request: {request.method} {path}")
@@ -113,7 +118,9 @@ def _predict(
     return to_json(outputs, parsed.row_format)
 
 
-def _version(match: "re.Match[str]") -> int | None:
+def _version(service: ModelService, match: "re.Match[str]") -> int | None:
+    if match["label"] is not None:
+        return service.version_of(match["label"])
     text = match["version"]
     if text is None:
         return None

@@ -26,6 +26,9 @@ REQUEST_KEY_HEADER = "x-loop-request-key"
 # The token of the push that holds the base path: whoever cannot write there cannot send it.
 GOLDEN_HEADER = "x-loop-golden"
 IDENTITY_HEADERS = (REQUEST_ID_HEADER, EVENT_TIME_HEADER, REQUEST_KEY_HEADER, GOLDEN_HEADER)
+# On the status: which version is being proven; there, and empty, where none is.
+CANDIDATE_HEADER = "x-loop-candidate"
+STABLE_LABEL, CANARY_LABEL = "stable", "canary"
 VERSION_HEADER = "x-model-version"
 
 
@@ -108,6 +111,24 @@ class ModelService:
             )
             raise ModelRejected(f"Servable not found for request: {wanted}")
         return self._versions.get(version)[1]
+
+    @property
+    def candidate(self) -> int | None:
+        """The version that is being proven and takes no traffic, if there is one."""
+        return self._versions.candidate
+
+    def version_of(self, label: str) -> int | None:
+        """Returns the version of a label; None for the one that serves.
+
+        Raises:
+            DataError: No version has it; in the words of TF Serving.
+        """
+        if label == STABLE_LABEL:
+            return None
+        candidate = self.candidate
+        if label != CANARY_LABEL or candidate is None:
+            raise DataError(f"Unrecognized servable version label: {label[:200]}")
+        return candidate
 
     def predict(
         self,

@@ -2,6 +2,8 @@
 
 The newest loadable version serves. A new version is loaded first, then takes over, then the old one
 is let go; a version that fails to load leaves the old one serving, and is given up after its tries.
+A candidate is loaded and takes no traffic; it answers only requests for its number. When its folder
+gets that number as a name, it serves as it is, without loading again.
 """
 
 import logging
@@ -80,16 +82,31 @@ class _LoadFailure:
     identity: tuple[int, ...]
 
 
-def list_versions(base_path: str | Path) -> dict[int, VersionFolder]:
-    """Returns the numbered folders of a base path; other names are none of ours."""
+@dataclass(frozen=True)
+class _LoadedModel(Generic[ModelT]):
+    version: int
+    model: ModelT
+    identity: tuple[int, ...]
+
+
+def list_versions(base_path: str | Path, prefix: str = "") -> dict[int, VersionFolder]:
+    """Returns the numbered folders of a base path; other names are none of ours.
+
+    Args:
+        base_path: Where they are.
+        prefix: What stands before their numbers.
+    """
     folders = {}
     try:
         for entry in os.scandir(base_path):
-            if entry.name.isascii() and entry.name.isdigit() and entry.is_dir():
+            number = entry.name.removeprefix(prefix)
+            if not entry.name.startswith(prefix):
+                continue
+            if number.isascii() and number.isdigit() and entry.is_dir():
                 stat = os.stat(entry.path)
                 # A folder that is replaced has another inode; one that gets files has another time.
                 identity = (stat.st_dev, stat.st_ino, stat.st_mtime_ns)
-                folders[int(entry.name)] = VersionFolder(path=Path(entry.path), identity=identity)
+                folders[int(number)] = VersionFolder(path=Path(entry.path), identity=identity)
     except (FileNotFoundError, NotADirectoryError):
         # Not there yet, or a version went away while it was looked at: the next poll sees more.
         return folders
@@ -106,6 +123,7 @@ class Versions(Generic[ModelT]):
         load: Callable[[int, Path], ModelT],
         clock: Callable[[], float],
         retries: LoadRetries | None = None,
+        list_candidates: Callable[[], Mapping[int, VersionFolder]] = dict,
     ) -> None:
         """Knows no version before the first poll.
 
@@ -115,6 +133,8 @@ class Versions(Generic[ModelT]):
             load: Makes a servable model of a folder, or raises.
             clock: Seconds that only grow.
             retries: What to do about a version that fails to load.
+            list_candidates: Returns the folders that are to be proven: loaded, and asked by none
+                but those who name the version.
         """
         self._model_name = model_name
         self._list_folders = list_folders
@@ -123,18 +143,25 @@ class Versions(Generic[ModelT]):
         self._retries = retries or LoadRetries()
         self._lock = threading.Lock()
         self._serving: tuple[int, ModelT] | None = None
+        self._list_candidates = list_candidates
+        self._candidate: _LoadedModel[ModelT] | None = None
         self._statuses: dict[int, VersionStatus] = {}
         self._failures: dict[int, _LoadFailure] = {}
 
     def poll(self) -> None:
-        """Looks at the folders once, and loads what should serve."""
+        """Looks at the folders once, and loads what should serve and what is to be proven."""
+        # In this order: a candidate that gets its number meanwhile is seen twice, never not at all.
+        candidates = self._list_candidates()
         folders = self._list_folders()
-        self._forget_fixed(folders)
-        for version in sorted(folders, reverse=True):
-            if self._serving is not None and self._serving[0] == version:
-                return
-            if self._is_due(version) and self._try(version, folders[version]):
-                return
+        self._forget_fixed({**candidates, **folders})
+        self._serve_newest(folders)
+        self._hold_candidate({v: f for v, f in candidates.items() if v not in folders})
+
+    @property
+    def candidate(self) -> int | None:
+        """The version that is loaded and serves only those who ask for it."""
+        candidate = self._candidate
+        return None if candidate is None else candidate.version
 
     def get(self, version: int | None = None) -> tuple[int, ModelT]:
         """Returns the serving version and its model.
@@ -143,7 +170,9 @@ class Versions(Generic[ModelT]):
             ModelRejected: Nothing serves, or another version than the one asked for.
         """
         # Read once: another thread may switch versions between two looks.
-        serving = self._serving
+        candidate, serving = self._candidate, self._serving
+        if candidate is not None and version == candidate.version:
+            return candidate.version, candidate.model
         if serving is None or (version is not None and serving[0] != version):
             wanted = (
                 f"Latest({self._model_name})"
@@ -175,17 +204,55 @@ class Versions(Generic[ModelT]):
             return True
         return failure.tries <= self._retries.max_retries and self._clock() >= failure.next_try
 
-    def _try(self, version: int, folder: VersionFolder) -> bool:
+    def _serve_newest(self, folders: Mapping[int, VersionFolder]) -> None:
+        for version in sorted(folders, reverse=True):
+            if self._serving is not None and self._serving[0] == version:
+                return
+            if self._is_due(version) and self._try(version, folders[version]):
+                return
+
+    def _hold_candidate(self, candidates: Mapping[int, VersionFolder]) -> None:
+        """Loads the newest candidate, and lets go of one that went away or was replaced."""
+        newest = max(candidates, default=None)
+        held = self._candidate
+        if held is not None and (
+            newest != held.version or candidates[newest].identity != held.identity
+        ):
+            self._candidate = None
+            self._set(VersionStatus(version=held.version, state=ServingState.END))
+        if newest is not None and self._candidate is None and self._is_due(newest):
+            self._candidate = self._loaded(newest, candidates[newest])
+            if self._candidate is not None:
+                self._set(VersionStatus(version=newest, state=ServingState.AVAILABLE))
+                _LOG.info("candidate model=%s version=%d", self._model_name, newest)
+
+    def _loaded(self, version: int, folder: VersionFolder) -> "_LoadedModel[ModelT] | None":
+        """Returns a version's model, the candidate's own if it is the same; None if it fails."""
+        candidate = self._candidate
+        if candidate is not None and (candidate.version, candidate.identity) == (
+            version,
+            folder.identity,
+        ):
+            # Its folder got its number: it was loaded and proven as it is.
+            return candidate
         self._set(VersionStatus(version=version, state=ServingState.LOADING))
         try:
             model = self._load(version, folder.path)
         except Exception as error:  # Whatever a folder may hold, the old version serves on.
             self._failed(version, folder, error)
+            return None
+        self._failures.pop(version, None)
+        return _LoadedModel(version, model, folder.identity)
+
+    def _try(self, version: int, folder: VersionFolder) -> bool:
+        loaded = self._loaded(version, folder)
+        if loaded is None:
             return False
         old = self._serving
         # One assignment switches: a request sees the old pair or the new one.
-        self._serving = (version, model)
-        self._failures.pop(version, None)
+        self._serving = (version, loaded.model)
+        if self.candidate == version:
+            self._candidate = None
         self._set(VersionStatus(version=version, state=ServingState.AVAILABLE))
         _LOG.info("version model=%s version=%d state=AVAILABLE", self._model_name, version)
         if old is not None:

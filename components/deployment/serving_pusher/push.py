@@ -1,8 +1,12 @@
 """The push of a new version to a running server, which never takes the service down.
 
-    preflight ─▶ stage beside ─▶ rename ─▶ wait for AVAILABLE ─▶ golden requests ─▶ stable
-        │              │                        │                     │
-        └──────────────┴────────────────────────┴─────────────────────┴─▶ withdraw, serve the old
+    preflight ─▶ stage ─▶ candidate ─▶ golden requests ─▶ numbered ─▶ serves ─▶ stable
+        │          │          │               │               │
+        └──────────┴──────────┴───────────────┴───────────────┴─▶ withdraw, serve the old
+
+Our server loads a candidate beside the version that serves and gives it no traffic: what is not
+proven answers nobody, whatever becomes of the push. A server that knows no candidates (TF Serving)
+sees the number first, and is asked the golden requests then.
 
 The base path is a file system that the server watches (a disk, NFS, a mounted volume): a version
 becomes visible by one rename, so no reader ever sees half a model. A bucket has no such rename.
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tfx_loop.contracts.deployment_record import (
+    CANDIDATE_PREFIX,
     PUSH_LOCK,
     Deployment,
     DeploymentRecord,
@@ -46,6 +51,9 @@ class StatusClient(Protocol):
 
     def status(self) -> Sequence[VersionState]:
         """Returns the state of each version; raises ServerUnavailable."""
+
+    def loads_candidates(self) -> bool:
+        """Says whether it loads `.candidate-N` beside what serves, without traffic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +203,24 @@ class _Push:
         return deployment
 
     def _prove(self, deployment: Deployment, check: Callable[[int], None]) -> None:
-        _publish(self.order, self.base, deployment)
-        _wait_until_available(self.server, deployment.version, self.order, self.clock, self.sleep)
-        check(deployment.version)
+        version = deployment.version
+        target = self.base / str(version)
+        candidate = self.base / f"{CANDIDATE_PREFIX}{version}"
+        # A push that is continued may have come as far as its number.
+        apart = not target.exists() and self.server.loads_candidates()
+        _publish(self.order, candidate if apart else target, deployment)
+        self._wait(version, routed=not apart)
+        check(version)
+        if apart:
+            self.lock.check()
+            os.rename(candidate, target)
+            storage.sync(self.base)
+            self._wait(version, routed=True)
+
+    def _wait(self, version: int, *, routed: bool) -> None:
+        _wait_until_available(
+            self.server, version, self.order, self.clock, self.sleep, routed=routed
+        )
 
     def _note(self, deployment: Deployment) -> None:
         self.lock.check()
@@ -234,11 +257,11 @@ def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment
     )
 
 
-def _publish(order: ServerPushOrder, base: Path, deployment: Deployment) -> None:
+def _publish(order: ServerPushOrder, target: Path, deployment: Deployment) -> None:
     """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
-    target = base / str(deployment.version)
     if target.exists():
         return
+    base = target.parent
     staged = base / f".staging-{deployment.version}"
     shutil.rmtree(staged, ignore_errors=True)
     try:
@@ -259,12 +282,13 @@ def _publish(order: ServerPushOrder, base: Path, deployment: Deployment) -> None
 
 def _withdraw(base: Path, version: int) -> None:
     """Takes a version away whole, so that the server goes back to the one before."""
-    target, removed = base / str(version), base / f".withdrawn-{version}"
+    removed = base / f".withdrawn-{version}"
     for left in (removed, base / f".staging-{version}"):
         shutil.rmtree(left, ignore_errors=True)
-    if target.exists():
-        os.rename(target, removed)
-        shutil.rmtree(removed)
+    for shown in (base / str(version), base / f"{CANDIDATE_PREFIX}{version}"):
+        if shown.exists():
+            os.rename(shown, removed)
+            shutil.rmtree(removed)
 
 
 def _highest_folder(base: Path) -> int:
@@ -277,8 +301,10 @@ def _wait_until_available(
     order: ServerPushOrder,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    *,
+    routed: bool,
 ) -> None:
-    """Waits for the server to load a version.
+    """Waits for the server to load a version, and with `routed` to give it the traffic.
 
     Raises:
         ModelRejected: It failed to load, or did not load in time.
@@ -295,7 +321,7 @@ def _wait_until_available(
             states, unavailable = {}, error
         status = states.get(version)
         if status is not None:
-            if status.state == "AVAILABLE":
+            if status.state == "AVAILABLE" and not (routed and status.candidate):
                 return
             last = f"state {status.state} {status.error}".strip()
             # END without an error is a version that another one replaced; the wait goes on.

@@ -23,8 +23,14 @@ class Folders:
         self.broken = {}
         self.loads = []
         self.now = 0.0
+        self.candidates = {}
         self.versions = Versions(
-            "m", lambda: dict(self.there), self.load, lambda: self.now, retries
+            "m",
+            lambda: dict(self.there),
+            self.load,
+            lambda: self.now,
+            retries,
+            lambda: dict(self.candidates),
         )
 
     def load(self, version, path):
@@ -168,3 +174,55 @@ def test_only_numbered_folders_are_versions(tmp_path):
     (tmp_path / "7").write_text("a file")
     assert sorted(list_versions(tmp_path)) == [1, 20]
     assert list_versions(tmp_path / "missing") == {}
+
+
+def test_candidate_answers_only_for_its_number_and_serves_later_without_loading_again():
+    folders = Folders()
+    folders.add(1)
+    folders.candidates[2] = VersionFolder(path=Path("c2"), identity=(7,))
+    assert folders.poll() == 1
+    assert folders.versions.get(2) == (2, "model-2")
+    assert folders.versions.candidate == 2
+    assert folders.states() == {1: ServingState.AVAILABLE, 2: ServingState.AVAILABLE}
+    folders.there[2] = folders.candidates.pop(2)
+    assert folders.poll() == 2
+    assert folders.loads == [1, 2]
+    assert folders.versions.candidate is None
+
+
+def test_candidate_that_goes_away_ends_and_another_content_is_loaded_anew():
+    folders = Folders()
+    folders.candidates[2] = VersionFolder(path=Path("c2"), identity=(7,))
+    assert folders.poll() is None
+    folders.candidates[2] = VersionFolder(path=Path("c2"), identity=(8,))
+    folders.poll()
+    assert folders.loads == [2, 2]
+    folders.candidates.clear()
+    folders.poll()
+    assert folders.states() == {2: ServingState.END}
+    with pytest.raises(ModelRejected):
+        folders.versions.get(2)
+
+
+def test_candidate_that_fails_to_load_is_told_and_changes_nothing():
+    folders = Folders()
+    folders.add(1)
+    folders.broken[2] = "damaged"
+    folders.candidates[2] = VersionFolder(path=Path("c2"), identity=(7,))
+    assert folders.poll() == 1
+    assert folders.poll() == 1
+    assert folders.loads == [1, 2]
+    status = folders.versions.status(2)
+    assert (status.state, status.error) == (ServingState.END, "RuntimeError: damaged")
+    # It gets its number with another content: nothing of the candidate is taken for it.
+    folders.broken.clear()
+    folders.there[2] = VersionFolder(path=Path("2"), identity=(9,))
+    folders.candidates.clear()
+    assert folders.poll() == 2
+
+
+def test_candidates_are_found_by_their_prefix_alone(tmp_path):
+    for name in ("1", ".candidate-2", ".candidate-x", ".staging-3", "candidate-4"):
+        (tmp_path / name).mkdir()
+    assert set(list_versions(tmp_path)) == {1}
+    assert set(list_versions(tmp_path, ".candidate-")) == {2}

@@ -210,6 +210,51 @@ def test_wrong_answers_withdraw_the_version_whatever_the_error(desk, error):
     assert desk.record.versions[1].reason == str(error)
 
 
+def test_candidate_takes_no_traffic_before_it_is_proven(desk):
+    desk.push()
+    desk.server.knows_candidates = True
+    seen = []
+
+    def check(version):
+        seen.append((version, desk.server.serving, (desk.base / str(version)).exists()))
+
+    desk.push("better", "run-2", check=check)
+    assert seen == [(2, 1, False)]
+    assert desk.server.serving == 2
+    assert desk.folders == ["1", "2", "deployment.json"]
+
+
+@pytest.mark.parametrize("content", ["better", "broken"])
+def test_candidate_that_fails_never_serves(desk, content):
+    desk.push()
+    desk.server.knows_candidates = True
+    served = []
+    desk.server.on_status = lambda: served.append((desk.base / "2").exists())
+
+    def check(version):
+        raise ModelRejected("wrong")
+
+    with pytest.raises(ModelRejected):
+        desk.push(content, "run-2", check=check)
+    assert served
+    assert not any(served)
+    assert desk.folders == ["1", "deployment.json"]
+    assert desk.states == {1: DeploymentState.STABLE, 2: DeploymentState.FAILED}
+
+
+@pytest.mark.parametrize("when", ["waiting", "checking"])
+def test_candidate_of_a_killed_push_serves_nobody_and_is_continued_or_withdrawn(desk, when):
+    desk.push()
+    desk.server.knows_candidates = True
+    kill_a_push(desk, when, "better", "run-2")
+    assert (desk.server.serving, (desk.base / "2").exists()) == (1, False)
+    assert desk.push("better", "run-2").version == 2
+    kill_a_push(desk, when, "good", "run-3")
+    assert desk.server.serving == 2
+    assert desk.push("best", "run-4").version == 4
+    assert desk.folders == ["1", "2", "4", "deployment.json"]
+
+
 def test_a_failed_number_is_not_used_again(desk):
     with pytest.raises(ModelRejected):
         desk.push("broken")
