@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 
 
 def number(text: str) -> float:
@@ -53,3 +54,35 @@ def whole_above_zero(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text}")
     return value
+
+
+def between_zero_and_one(text: str) -> float:
+    """Reads a number above 0 and below 1."""
+    value = number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, received {text}")
+    return value
+
+
+def share_below_one(text: str) -> float:
+    """Reads a share: a number of at least 0 and below 1."""
+    value = number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a share of at least 0 and below 1, received {text}"
+        )
+    return value
+
+
+def whole_at_least(least: int) -> Callable[[str], int]:
+    """Returns what reads a whole number with a lower bound."""
+
+    def read(text: str) -> int:
+        value = whole_number(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of at least {least}, received {text}"
+            )
+        return value
+
+    return read

@@ -14,7 +14,8 @@ from tfx_loop.presentation import arguments
 from tfx_loop.presentation.progress import Progress
 
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
-# Spelled out here, as the enums that hold them take seconds to import.
+# Spelled out here, as the modules that hold them take seconds to import.
+_FEWEST_ROWS = 30
 _TARGETS = ("smallest", "fastest", "edge_tpu")
 _RUNGS = (
     "int8",
@@ -102,7 +103,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rows",
-        type=arguments.whole_above_zero,
+        type=arguments.whole_at_least(_FEWEST_ROWS),
         metavar="N",
         help="use at most N rows, drawn with the seed",
     )
@@ -124,6 +125,10 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compresses; returns 0 when a variant keeps to the budget, else 3."""
+    from tfx_loop.models.formats import detect
+
+    # A wrong path is told before seconds go into importing TensorFlow.
+    detect(args.model)
     from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
     from tfx_loop.models.guard import guard

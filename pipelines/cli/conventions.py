@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.presentation import arguments
 from tfx_loop.presentation.terminal import TextTable, show
 
 SUCCESS = 0
@@ -42,12 +43,23 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
 
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Declares --page: the answer as an HTML file, too."""
-    parser.add_argument("--page", metavar="FILE", help="write the answer as an HTML page, too")
+    parser.add_argument(
+        "--page",
+        type=file_to_write,
+        metavar="FILE",
+        help="write the answer as an HTML page, too",
+    )
 
 
 def add_seed(parser: argparse.ArgumentParser, use: str) -> None:
     """Declares --seed; `use` says what it decides."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"{use} (default: 0)")
+    parser.add_argument(
+        "--seed",
+        type=arguments.whole_at_least_zero,
+        default=0,
+        metavar="N",
+        help=f"{use} (default: 0)",
+    )
 
 
 def add_out(parser: argparse.ArgumentParser, default: Path, shown: str) -> None:
@@ -100,6 +112,16 @@ def _finite(content: Any) -> Any:
     if isinstance(content, (list, tuple)):
         return [_finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def file_to_write(text: str) -> str:
+    """Reads the path of a file to write: a mistyped folder is told before the work, not made."""
+    folder = Path(text.removeprefix("file://")).parent
+    if "://" not in text.removeprefix("file://") and not folder.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"expected a file in a folder that exists, received {text}: make {folder} first"
+        )
+    return text
 
 
 def write_file(path: str, content: str, flag: str) -> None:

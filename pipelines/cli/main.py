@@ -43,7 +43,10 @@ _COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code, one of those in `conventions`."""
-    args = _parser().parse_args(argv)
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        # argparse's parse_args would show the usage of `loop`, which has none of the flags.
+        args.command.error(f"unrecognized arguments: {' '.join(unknown)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # The pipelines of the examples use TensorFlow Transform, which knows Keras 2 alone.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -103,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, module in _COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, command=command)
     return parser
 
 

@@ -7,11 +7,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import DataError, first_line
 from tfx_loop.pipelines.cli import conventions, demo
 
 # What `loop demo` serves its model as.
 _MODEL = "flights"
+# What SQLite says of files that are no store, told without the statement that found it out: ML
+# Metadata makes the tables that it misses, which a file opened for reading refuses.
+_NO_STORE = {
+    "file is not a database": "a file that is no SQLite database",
+    "attempt to write a readonly database": "a database without the tables of ML Metadata",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,5 +58,13 @@ def open_readonly(path: str) -> Any:
         return ml_metadata.MetadataStore(config)
     except RuntimeError as error:
         raise DataError(
-            f"Expected a store of ML Metadata at {path}, received: {str(error).splitlines()[0]}"
+            f"Expected a store of ML Metadata at {path}, received {_cause(error)}. "
+            "Name the file that the pipelines write with --metadata."
         ) from error
+
+
+def _cause(error: RuntimeError) -> str:
+    """Returns why a store did not open, without the SQL behind it."""
+    said = first_line(error).removeprefix("Error when executing query: ")
+    cause = said.split(" query:")[0].strip().rstrip(".")
+    return _NO_STORE.get(cause, cause)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation import arguments
 from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 HELP = "did a file move away from a reference file, or is it broken?"
 # As many as stand on one screen, the most drifted first.
 _ROWS_SHOWN = 15
+# As DriftSettings has it, whose module takes a second to import.
+_FEWEST_ROWS = 50
 # Arguments that say how rows are read, which counted windows do not have any more.
 _OF_FILES = ("by", "schema", "missing_values", "decimal", "label")
 _HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
@@ -44,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conventions.add_json(parser)
     conventions.add_page(parser)
     parser.add_argument(
-        "--prometheus", metavar="FILE", help="write the numbers as Prometheus gauges, too"
+        "--prometheus",
+        type=conventions.file_to_write,
+        metavar="FILE",
+        help="write the numbers as Prometheus gauges, too",
     )
     parser.add_argument("--schema", metavar="FILE", help="TFDV's schema.pbtxt, checked as well")
     parser.add_argument(
@@ -52,17 +58,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-rows",
-        type=int,
+        type=arguments.whole_at_least(_FEWEST_ROWS),
         default=100,
         metavar="N",
         help="rows it takes to judge (default: 100)",
     )
     parser.add_argument(
-        "--q", type=float, default=0.025, metavar="RATE", help="of false alarms (default: 0.025)"
+        "--q",
+        type=arguments.between_zero_and_one,
+        default=0.025,
+        metavar="RATE",
+        help="of false alarms (default: 0.025)",
     )
     parser.add_argument(
         "--psi-floor",
-        type=float,
+        type=arguments.at_least_zero,
         default=0.02,
         metavar="PSI",
         help="smaller differences do not matter (default: 0.02)",
@@ -147,7 +157,8 @@ def parts(report: "DriftResult") -> list[str | TextTable]:
     more = len(entries) - _ROWS_SHOWN
     return [
         f"{report.verdict.value}: {report.explanation}\n"
-        f"{rows.current:,} rows against {rows.reference:,} of the reference.",
+        f"{rows.current:,} row{'s' if rows.current != 1 else ''} against {rows.reference:,} of the "
+        "reference.",
         TextTable(
             headings=_HEADINGS,
             rows=[_cells(entry) for entry in entries[:_ROWS_SHOWN]],

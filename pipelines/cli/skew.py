@@ -8,6 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
+from tfx_loop.presentation import arguments
 from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conventions.add_ignore(parser)
     parser.add_argument(
         "--tolerated",
-        type=float,
+        type=arguments.share_below_one,
         default=0.001,
         metavar="SHARE",
         help="of rows that may differ in a feature (default: 0.001)",

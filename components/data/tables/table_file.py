@@ -17,7 +17,7 @@ from tfx_loop.data.tables.tfrecord import is_tfrecord
 
 # What pyarrow's ParquetFile.iter_batches takes by default.
 BATCH_ROWS = 65_536
-_FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord), packed with gzip or not"
+_FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord)"
 # What pyarrow and the codecs raise on a damaged file.
 _BROKEN = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
 
@@ -170,7 +170,7 @@ def _format_of(path: str) -> str:
         return "tfrecord"
     raise DataError(
         f"Expected a {_FORMATS} file, received {path}, which is neither by name nor by content. "
-        "Give it the suffix of its format."
+        "Give it the suffix of its format, and .gz behind it if it is packed."
     )
 
 

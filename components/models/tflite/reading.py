@@ -43,9 +43,13 @@ def load(path: str | Path) -> bytes:
     """
     try:
         return Path(path).read_bytes()
+    except IsADirectoryError as error:
+        raise ModelError(
+            f"Expected a .tflite file at {path}, received a folder. Name the file in it."
+        ) from error
     except OSError as error:
         raise ModelError(
-            f"Expected a .tflite file at {path}, received {error.strerror or error}. "
+            f"Expected a .tflite file at {path}, received: {error.strerror or error}. "
             "Check the path."
         ) from error
 

@@ -52,7 +52,8 @@ def explain(judgement: DriftJudgement, wording: Wording) -> str:
 
 
 def _too_few(whose: str, rows: int, needed: int) -> str:
-    return f"{whose.capitalize()} has {rows} rows; {needed} are needed to test for drift."
+    counted = f"{rows} row{'s' if rows != 1 else ''}"
+    return f"{whose.capitalize()} has {counted}; {needed} are needed to test for drift."
 
 
 def _drifted(judgement: DriftJudgement) -> str:

@@ -104,7 +104,10 @@ def compare_files(
     """
     known = {*reference.schema.names, *current.schema.names}
     if unknown := sorted(set(settings.ignore_features) - known):
-        raise ConfigError(f"Expected columns to ignore, received {unknown}. There are none such.")
+        raise ConfigError(
+            f"Expected columns to ignore out of {sorted(known)}, received {unknown}. "
+            "Correct the names."
+        )
     if label and label not in reference.schema.names:
         raise ConfigError(f"Expected a column of the reference as label, received {label!r}.")
     if decimal not in ("", ".", ","):

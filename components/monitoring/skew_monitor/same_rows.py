@@ -77,8 +77,8 @@ def _refuse_twins(training: Sequence[Any], ours: Places, named: Places) -> None:
         return
     place = int(named[first[int(np.argmax(counts))]])
     raise DataError(
-        f"Expected keys that name one training row, received twins: {counts.max()} rows of "
-        f"{[column[place].as_py() for column in training]}. Name one more key."
+        f"Expected keys that are unique in training, received {counts.max()} rows with "
+        f"{[column[place].as_py() for column in training]}: not unique. Name one more key."
     )
 
 

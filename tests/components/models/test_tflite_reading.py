@@ -166,3 +166,8 @@ def test_custom_operators_are_named_also_where_the_text_is_none():
     model = read_model(builder.content(end))
     assert model.custom_ops == (model.main.operators[-1].custom,)
     assert not model.compiled
+
+
+def test_a_folder_in_place_of_a_file_is_told(tmp_path):
+    with pytest.raises(ModelError, match=r"received a folder\. Name the file in it"):
+        read_model(tmp_path)

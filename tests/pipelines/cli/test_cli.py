@@ -94,10 +94,13 @@ def test_a_file_that_is_no_store_is_one_line(tmp_path, content):
     else:
         path.write_text("rubbish" * 100 if content == "rubbish" else "")
     before = path.read_bytes()
-    result = loop("explain", "1", "--metadata", path)
+    result = loop("timeline", "--metadata", path)
     assert result.returncode == 1, result.stderr
-    assert len([line for line in lines(result.stderr) if line.startswith("loop: Expected")]) == 1
-    assert "Traceback" not in result.stderr
+    [told] = [line for line in lines(result.stderr) if line.startswith("loop: Expected")]
+    tables = "a database without the tables of ML Metadata"
+    received = "a file that is no SQLite database" if content == "rubbish" else tables
+    assert f"at {path}, received {received}. Name the file" in told
+    assert not any(word in result.stderr for word in ("Traceback", "query", "CREATE"))
     assert path.read_bytes() == before
 
 
@@ -131,4 +134,4 @@ def test_the_default_store_is_below_the_output_folder(tmp_path):
 def test_a_seed_that_is_no_number_is_told():
     result = loop("demo", "--seed", "x")
     assert result.returncode == 2
-    assert "invalid int value: 'x'" in lines(result.stderr)[-1]
+    assert "--seed: expected a whole number, received 'x'" in lines(result.stderr)[-1]

@@ -4,11 +4,16 @@ import argparse
 import json
 import math
 import sqlite3
+import subprocess
+import sys
 
 import pytest
+from time_limits import seconds
 
-from tfx_loop.core.errors import DataError
-from tfx_loop.pipelines.cli import conventions, main, timeline
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.models.rows.rows import MIN_ROWS
+from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.pipelines.cli import compress, conventions, main, monitor, timeline
 from tfx_loop.presentation.terminal import TextTable
 
 
@@ -54,6 +59,87 @@ def test_other_errors_are_errors_of_the_code_and_keep_their_traceback(monkeypatc
     monkeypatch.setattr(timeline, "run", broken)
     with pytest.raises(sqlite3.ProgrammingError):
         main.main(["timeline"])
+
+
+_MONITOR = ("monitor", "--reference", "a.csv", "--current", "b.csv")
+_SKEW = ("skew", "--training", "a.csv", "--served", "b.csv", "--key", "id")
+_COMPRESS = ("compress", "m.keras", "--data", "a.csv", "--budget", "0", "--out", "out")
+
+
+def usage_error(capsys, *arguments):
+    """Returns what standard error says of arguments that make no sense."""
+    with pytest.raises(SystemExit) as ended:
+        main.main(list(arguments))
+    assert ended.value.code == conventions.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+@pytest.mark.parametrize("command", [_MONITOR, _SKEW, _COMPRESS, ("timeline",)])
+def test_an_unknown_flag_shows_the_usage_of_its_command(capsys, command):
+    told = usage_error(capsys, *command, "--bogus", "7")
+    assert told.startswith(f"usage: loop {command[0]} ")
+    assert told.endswith(f"loop {command[0]}: error: unrecognized arguments: --bogus 7\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "allowed"),
+    [
+        (_MONITOR, "--q", "5", "a number between 0 and 1"),
+        (_MONITOR, "--min-rows", "-1", "a whole number of at least 50"),
+        (_MONITOR, "--psi-floor", "-1", "a number of at least 0"),
+        (_MONITOR, "--seed", "-1", "a whole number of at least 0"),
+        (_SKEW, "--tolerated", "7", "a share of at least 0 and below 1"),
+        (_COMPRESS, "--rows", "5", "a whole number of at least 30"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_flag_and_the_range(
+    capsys, command, flag, value, allowed
+):
+    told = usage_error(capsys, *command, flag, value)
+    assert told.endswith(f"argument {flag}: expected {allowed}, received {value}\n")
+
+
+def test_bounds_of_flags_are_those_of_the_settings():
+    DriftSettings(min_rows=monitor._FEWEST_ROWS)
+    with pytest.raises(ConfigError, match="min_rows"):
+        DriftSettings(min_rows=monitor._FEWEST_ROWS - 1)
+    assert compress._FEWEST_ROWS == MIN_ROWS
+
+
+@pytest.mark.parametrize(
+    "command", [(*_MONITOR, "--page"), (*_MONITOR, "--prometheus"), ("report", "m.keras", "--page")]
+)
+def test_a_folder_that_is_absent_is_told_and_not_made(capsys, tmp_path, command):
+    told = usage_error(capsys, *command, str(tmp_path / "none" / "page.html"))
+    assert told.splitlines()[-1].endswith(f"page.html: make {tmp_path}/none first")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["page.html", "gs://bucket/new/page.html"])
+def test_a_file_beside_others_and_a_remote_one_can_be_named(path):
+    assert conventions.file_to_write(path) == path
+
+
+def test_a_wrong_model_is_told_before_tensorflow_is_imported(tmp_path):
+    code = (
+        "import sys\nfrom tfx_loop.pipelines.cli import main\n"
+        "codes = [main.main(sys.argv[1:10]), main.main(['report', sys.argv[2]]), "
+        "main.main(['edge', sys.argv[2]])]\n"
+        "print(codes, 'tensorflow' in sys.modules)"
+    )
+    model = str(tmp_path / "none")
+    command = ["compress", model, *_COMPRESS[2:]]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=seconds(120),
+    )
+    assert result.stdout == "[1, 1, 1] False\n"
+    assert [line.count(model) for line in result.stderr.splitlines()] == [1, 1, 1]
 
 
 def test_the_version_is_printed(capsys):

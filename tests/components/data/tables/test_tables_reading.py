@@ -177,7 +177,10 @@ def twice_in_parquet(folder):
         ),
         (lambda folder: write(folder / "rows.xlsx", b"PK\x03\x04rest"), "by name nor by content"),
         (lambda folder: folder / "absent.csv", "found none"),
-        (lambda folder: folder, "an empty folder"),
+        (
+            lambda folder: folder,
+            r"or TFRecord \(\.tfrecord\) files in .*, received an empty folder",
+        ),
         (two_formats, "of one format"),
         (with_a_sub_folder, "folders too, such as 'day=2'"),
         (two_types, "one type of column 'x'"),

@@ -62,9 +62,9 @@ def test_many_keys_do_not_overflow():
     assert found.training.tolist() == found.served.tolist() == list(range(rows))
 
 
-def test_twins_among_the_training_rows_are_shown():
+def test_keys_that_are_not_unique_in_training_are_shown():
     keys = [pa.array(["a", "b", "b"]), pa.array([1, 2, 2])]
-    with pytest.raises(DataError, match=r"2 rows of \['b', 2\]. Name one more key"):
+    with pytest.raises(DataError, match=r"2 rows with \['b', 2\]: not unique. Name one more"):
         same_rows(keys, keys)
 
 

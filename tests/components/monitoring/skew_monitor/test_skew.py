@@ -98,7 +98,7 @@ def test_skew_needs_common_rows_and_keys_that_name_one():
     assert (none.verdict.value, none.reason) == ("NOT_ENOUGH_DATA", "no_common_rows")
     assert "such as id=0" in none.explanation
     assert "Check the keys" in none.explanation
-    with pytest.raises(DataError, match="twins"):
+    with pytest.raises(DataError, match="not unique"):
         found_in(training.assign(id=1), served)
     with pytest.raises(DataError, match=r"key columns \['request_id'\] in the training rows"):
         found_in(training, served, {"request_id": "id"})
