@@ -21,7 +21,7 @@ _ROWS_SHOWN = 15
 # As DriftSettings has it, whose module takes a second to import.
 _FEWEST_ROWS = 50
 # Arguments that say how rows are read, which counted windows do not have any more.
-_OF_FILES = ("by", "schema", "missing_values", "decimal", "label")
+_OF_FILES = ("by", "schema", "missing_values", "decimal", "label", "numeric")
 _HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
 _ADVICE = {
     "STABLE": "Nothing to do.",
@@ -29,6 +29,8 @@ _ADVICE = {
     "DATA_FAULT": "Fix the data before anybody retrains on it; `--ignore` what is meant to be so.",
     "NOT_ENOUGH_DATA": "Wait for more rows, or lower --min-rows.",
 }
+_NOTHING_LEFT = "Leave fewer columns out, or name those that do hold numbers with --numeric COLUMN."
+_DECIMAL_COMMAS = "Columns of numbers came with decimal commas: read them with `--decimal ,`."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mark of numbers that are written as text; told from them unless given",
     )
     parser.add_argument(
+        "--numeric",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="holds numbers to test, though it reads as times or keys; repeatable",
+    )
+    parser.add_argument(
         "--label",
         default="",
         metavar="COLUMN",
@@ -137,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
             missing_values=args.missing_values,
             decimal=args.decimal,
             label=args.label,
+            numeric=args.numeric,
         )
         title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
     report = comparison.report
@@ -165,8 +175,21 @@ def parts(report: "DriftResult") -> list[str | TextTable]:
             numbers=_HEADINGS[2:6],
             below=f"… and {more} more; --json has all." if more > 0 else "",
         ),
-        _ADVICE[report.verdict.value],
+        _advice(report),
     ]
+
+
+def _advice(report: "DriftResult") -> str:
+    """What to do, by the verdict or, where that says more, by what brought it about."""
+    from tfx_loop.contracts.drift_report import NO_FEATURES
+    from tfx_loop.monitoring.file_comparison.notes import DECIMAL_COMMAS
+
+    if report.reason == NO_FEATURES:
+        return _NOTHING_LEFT
+    advice = _ADVICE[report.verdict.value]
+    if any(entry.fault and DECIMAL_COMMAS in entry.note for entry in report.features):
+        return f"{_DECIMAL_COMMAS} {advice}"
+    return advice
 
 
 def _cells(entry: "FeatureDrift") -> tuple[str, ...]:

@@ -31,6 +31,7 @@ _HAS_DIGIT = r"\d"
 _WHOLE = r"^[+-]?(\d+|\d{1,3}([,.]\d{3})+)$"
 # A comma that no thousands are behind: two digits or four, or a second mark.
 _SURELY_DECIMAL_COMMA = r"^[+-]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{1,3}(\.\d{3})+,\d+)$"
+_DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?$"
 _TRUE = ("true", "True", "TRUE")
 _FALSE = ("false", "False", "FALSE")
 _EXAMPLES = 3
@@ -60,6 +61,7 @@ class CellTally:
         missing: Cells with a marker of a missing value.
         unfit: Cells that are something else.
         fractions: Cells with a fraction in a column of whole numbers; they count as rounded.
+        commas: Unfit cells that are numbers with a decimal comma.
         markers: Some of the markers.
         examples: Some of the unfit cells.
         fractional: Some of the cells with a fraction.
@@ -68,6 +70,7 @@ class CellTally:
     missing: int = 0
     unfit: int = 0
     fractions: int = 0
+    commas: int = 0
     markers: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     fractional: list[str] = field(default_factory=list)
@@ -158,6 +161,9 @@ class CellReader:
             values = _numbers_of(_kept_where(fitting, texts), expected.decimal)
         unfit = pc.and_not(pc.invert(fitting), pc.or_(blank, marker))
         self._tally(name).add(texts.filter(marker).to_pylist(), texts.filter(unfit).to_pylist())
+        if expected.kind in _NUMBERS and expected.decimal == ".":
+            with_comma = pc.match_substring_regex(texts.filter(unfit), _DECIMAL_COMMA)
+            self._tally(name).commas += pc.sum(with_comma).as_py() or 0
         return _kept_where(fitting, values)
 
     def _rounded(self, name: str, column: Any) -> Any:

@@ -80,6 +80,7 @@ def compare_files(
     missing_values: Sequence[str] = (),
     decimal: str = "",
     label: str = "",
+    numeric: Sequence[str] = (),
 ) -> Comparison:
     """Compares a file with a reference file, column by column.
 
@@ -97,6 +98,7 @@ def compare_files(
             given.
         label: Column whose values come later: no fault and not tested while they lack; empty for
             none.
+        numeric: Columns of numbers that are tested though they read as times or keys.
 
     Raises:
         ConfigError: A setting names a column that is not there.
@@ -113,7 +115,7 @@ def compare_files(
     if decimal not in ("", ".", ","):
         raise ConfigError(f"decimal must be '.' or ',', got {decimal!r}.")
     ignored, missing = settings.ignore_features, tuple(missing_values)
-    plan = make_plan(reference, ignored, by, seed, missing, decimal)
+    plan = make_plan(reference, ignored, by, seed, missing, decimal, numeric)
     current = current.as_text(
         [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
     )
@@ -143,7 +145,7 @@ def compare_files(
     report = DriftResult(
         verdict=judgement.verdict,
         reason=judgement.reason,
-        explanation=explain(judgement, FILE_WORDING),
+        explanation=explain(judgement, FILE_WORDING, ignored),
         window=current.path,
         model_name="",
         model_version=0,

@@ -24,6 +24,8 @@ from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 # Role of the column that comes later than the others.
 LABEL = "label"
+# What a fault is where every cell that does not fit is a number with a decimal comma.
+DECIMAL_COMMAS = "all of them are numbers with a decimal comma (--decimal ,)"
 
 
 def awaited_label(
@@ -63,6 +65,8 @@ def with_note(
     if tally.unfit:
         told[0] = "" if "values are not" in told[0] else told[0]
         told.append(f"{tally.unfit:,} cells do not fit, such as {_listed(tally.examples)}")
+        if feature.fault == TYPE_CHANGED and tally.commas == tally.unfit:
+            told.append(DECIMAL_COMMAS)
     if tally.fractions:
         shown = _listed(tally.fractional)
         told.append(

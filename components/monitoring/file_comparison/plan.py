@@ -23,6 +23,7 @@ from tfx_loop.monitoring.file_comparison.roles import (
     ColumnView,
     UntestedColumn,
     is_sequence,
+    numeric_view,
     plain_column,
     views_of,
 )
@@ -113,6 +114,7 @@ def make_plan(
     seed: int,
     missing: tuple[str, ...] = (),
     decimal: str = "",
+    numeric: Sequence[str] = (),
 ) -> ComparisonPlan:
     """Reads the reference once and decides how it is compared.
 
@@ -123,10 +125,11 @@ def make_plan(
         seed: Of the sample.
         missing: Texts that stand for missing values, beside those that are known.
         decimal: Decimal mark of numbers that are written as text; told from them unless given.
+        numeric: Columns of numbers that are tested whatever they read as.
 
     Raises:
         DataError: The reference has no rows.
-        ConfigError: There is no column `by`, or it cannot slice.
+        ConfigError: There is no column `by`, or it cannot slice; or `numeric` names no numbers.
     """
     if not table.rows:
         raise DataError(
@@ -138,8 +141,14 @@ def make_plan(
             f"Expected a column of the reference to slice by, received {by!r}. "
             f"It has {table.schema.names}."
         )
+    if unknown := sorted(set(numeric) - set(names)):
+        raise ConfigError(
+            f"Expected columns of the reference that are not ignored as --numeric, "
+            f"received {unknown}."
+        )
     read = sorted({*names, *([by] if by else [])}, key=table.schema.names.index)
     sample, rising = _sampled(table, read, seed)
+    found: list[ColumnView] | UntestedColumn
     features: list[FeatureProfile] = []
     untested: list[UntestedColumn] = []
     plain = {name: plain_column(sample.column(name)) for name in read}
@@ -153,7 +162,10 @@ def make_plan(
     for name in names:
         column = columns[name]
         try:
-            found = views_of(name, column, name in rising)
+            if name in numeric:
+                found = numeric_view(name, column.type)
+            else:
+                found = views_of(name, column, name in rising)
             if isinstance(found, UntestedColumn):
                 untested.append(found)
             else:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.profile.calendar_columns import (
     CALENDAR_NOTE,
     KEY_NOTE,
@@ -98,6 +99,23 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
     if is_text_type(kind):
         return _text(name, sample)
     return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
+
+
+def numeric_view(name: str, kind: Any) -> list[ColumnView]:
+    """Returns how a column is tested that is said to hold numbers, whatever it reads as.
+
+    Args:
+        name: The column's name.
+        kind: The pyarrow type of its cells as they are read.
+
+    Raises:
+        ConfigError: Its cells are no numbers.
+    """
+    if pa.types.is_integer(kind):
+        return [_view(name, FeatureType.INTEGER)]
+    if pa.types.is_floating(kind):
+        return [_view(name, FeatureType.NUMERIC)]
+    raise ConfigError(f"Expected numbers in the column {name!r} of --numeric, received {kind}.")
 
 
 def is_row_number(name: str, kind: Any) -> bool:

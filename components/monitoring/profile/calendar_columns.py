@@ -15,11 +15,22 @@ import pyarrow.compute as pc
 from tfx_loop.monitoring.profile.columns import is_text_type, strings
 
 CALENDAR_NOTE = "dates and times differ between any two files"
-EPOCH_NOTE = "reads as seconds or milliseconds since 1970"
+EPOCH_NOTE = "reads as a time since 1970, by its name or as it rises with the rows"
 KEY_NOTE = "another whole number in each row: a key, no feature"
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
-_TIME_NAME = re.compile(r"(time|date|timestamp|(^|_)ts|_ms|_at)$", re.IGNORECASE)
+_TIME_NAME = re.compile(
+    r"((?<!candi)(?<!man)date|time|timestamp"
+    r"|(^|[_\s.-])(ts|at|epoch|created|updated|modified|started|ended|finished)"
+    r"|(?-i:(?<=[a-z])(At|Ts)))([_\s.-](utc|gmt|local|unix|epoch|s|secs?|seconds))?$",
+    re.IGNORECASE,
+)
+# Times that are amounts: of 1.4e9 nanoseconds nobody can say that they are a date.
+_DURATION_NAME = re.compile(
+    r"duration|latency|elapsed|delay"
+    r"|(run|life|up|down|over|cpu|wall|wait|response|process(ing)?)[_\s.-]?time",
+    re.IGNORECASE,
+)
 _YEAR_NAME = re.compile(r"(^|[_\s.-])(year|years|yr|yyyy|jahr|fy)([_\s.-]|$)", re.IGNORECASE)
 # Years of something that is no event of the row: such a column is a measurement, and may drift.
 _NO_EVENT = re.compile(r"built|birth|born|model|made|manufact|construct|renov|vintage", re.I)
@@ -28,10 +39,15 @@ _NEARLY_ALL = 0.95
 # Fewer rows may all be distinct by chance.
 _LEAST_ROWS = 100
 _EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
+# No measurement is finer than a float can hold: these are random numbers or hashes.
+_EXACT = 2**53
 _EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)
-# Largest over smallest value of an epoch that its name does not tell: 1990 to 2025 is 2.8, and most
-# tables span far less. Amounts of that size span more.
-_EPOCH_SPAN = 2.0
+_UNIT_NAMES = {1e3: "_ms", 1e6: "_us", 1e9: "_ns"}
+# An epoch that its name does not tell rises with the rows: of two neighbours that differ, the later
+# one is larger in this share at least, as some events arrive late. Of amounts it is half, and the
+# chance that eleven of them lie in such an order is below one in a hundred thousand.
+_RISING = 0.9
+_LEAST_STEPS = 10
 
 _YEAR = r"(1[89]|2[01])\d\d"
 _MONTH = r"(0?[1-9]|1[0-2])"
@@ -124,8 +140,7 @@ def is_key(name: str, column: Any, rises: bool = False) -> bool:
     if len(present) < _LEAST_ROWS or len(pc.unique(present)) < len(present):
         return False
     limits = pc.min_max(present)
-    # No measurement takes twelve digits: these are random numbers or hashes.
-    wide = limits["max"].as_py() - limits["min"].as_py() > 2**40
+    wide = limits["max"].as_py() - limits["min"].as_py() > _EXACT
     return bool(rises or wide or _KEY_NAME.search(name))
 
 
@@ -148,18 +163,33 @@ def _number_note(name: str, values: npt.NDArray[Any], rises: bool) -> str:
     if not len(values):
         return ""
     low, high = float(values.min()), float(values.max())
-    named = bool(_TIME_NAME.search(name))
     whole = bool(np.all(values == np.floor(values)))
-    if any(_EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit for unit in _EPOCH_UNITS) and (
-        named or (whole and high <= _EPOCH_SPAN * low)
-    ):
-        return EPOCH_NOTE
+    for unit in _EPOCH_UNITS:
+        # Amounts of money and keys lie in these ranges, too: a range alone tells nothing.
+        if _EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit and (
+            _is_named_time(name, unit) or (whole and _mostly_rises(values))
+        ):
+            return EPOCH_NOTE
     if not whole:
         return ""
     if 1800 <= low <= high <= 2200:
         event = _YEAR_NAME.search(name) and not _NO_EVENT.search(name)
         return CALENDAR_NOTE if event or (rises and not _NO_EVENT.search(name)) else ""
     return CALENDAR_NOTE if _is_compact(values, low, high) else ""
+
+
+def _is_named_time(name: str, unit: float) -> bool:
+    """Says whether a name tells a time; a unit does, too, of which as much is no duration."""
+    if name.lower().endswith(_UNIT_NAMES.get(unit, "\0")):
+        return True
+    return bool(_TIME_NAME.search(name)) and not _DURATION_NAME.search(name)
+
+
+def _mostly_rises(values: npt.NDArray[Any]) -> bool:
+    """Says whether values rise from row to row, but for a few."""
+    steps = values[1:].astype(np.float64) - values[:-1].astype(np.float64)
+    steps = steps[steps != 0]
+    return len(steps) >= _LEAST_STEPS and bool(np.mean(steps > 0) >= _RISING)
 
 
 def _is_compact(values: npt.NDArray[Any], low: float, high: float) -> bool:

@@ -315,7 +315,7 @@ def test_the_terminal_gets_a_sentence_a_table_and_what_to_do(capsys, tmp_path, r
     after = save(CHANGES["shift"][0](frame(1)), tmp_path, "b")
     assert main.main(["monitor", "--reference", reference, "--current", after]) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "DRIFT: 1 of 7 features drifted: temperature."
+    assert lines[0] == "DRIFT: 1 of 7 features drifted: temperature; 3 columns were not tested."
     assert lines[3].split()[:2] == ["feature", "type"]
     assert lines[5].split()[0] == "temperature"
     assert lines[5].endswith("DRIFT")
@@ -518,6 +518,91 @@ def test_columns_that_only_move_forward_are_named_and_not_tested(capsys, tmp_pat
     types = {entry["feature"]: entry["type"] for entry in report["features"]}
     assert types.pop("x") == "numeric"
     assert types == dict.fromkeys(["year", "created", "period", "day", "week", "at"], "time")
+
+
+def sized(seed, change=1.0, rows=ROWS, **more):
+    random = np.random.default_rng(seed)
+    amounts = random.normal(1.4e9, 5e7, rows) * change
+    return pd.DataFrame({"market_cap": np.rint(amounts).astype("int64"), **more})
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("form", ["int64", "float64"])
+def test_amounts_of_the_size_of_an_epoch_are_tested(capsys, tmp_path, kind, form):
+    path = save(sized(0).astype(form), tmp_path, "a", kind)
+    same, moved = (sized(1, change).astype(form) for change in (1.0, 1.25))
+    assert monitored(capsys, path, save(same, tmp_path, "b", kind))[1]["verdict"] == "STABLE"
+    status, report = monitored(capsys, path, save(moved, tmp_path, "c", kind))
+    assert (status, report["features"][0]["feature"]) == (3, "market_cap")
+    assert report["verdict"] in ("DRIFT", "DATA_FAULT")
+
+
+def test_a_column_said_to_be_numeric_is_tested_whatever_it_reads_as(capsys, tmp_path, reference):
+    def table(seed, change=1.0):
+        return sized(seed, change).sort_values("market_cap")  # as a query returns the largest last
+
+    path = save(table(0), tmp_path, "a")
+    current = save(table(1, 1.25), tmp_path, "b")
+    status, report = monitored(capsys, path, current)
+    assert (status, report["features"][0]["type"]) == (0, "time")
+    status, report = monitored(capsys, path, current, "--numeric", "market_cap")
+    assert (status, report["features"][0]["type"]) == (3, "integer")
+    same = save(table(2), tmp_path, "c")
+    assert monitored(capsys, path, same, "--numeric", "market_cap")[1]["verdict"] == "STABLE"
+    for column in ("plan", "at", "nobody"):
+        given = ["--reference", reference, "--current", reference, "--numeric", column]
+        assert main.main(["monitor", *given]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("loop: Expected")
+        assert column in said
+
+
+def test_the_verdict_says_how_many_columns_were_not_tested(capsys, tmp_path, reference):
+    same = save(frame(1, first=ROWS), tmp_path, "b")
+    _, report = monitored(capsys, reference, same)
+    assert report["explanation"] == "None of 7 features drifted; 3 columns were not tested."
+    left_out = ("--ignore", "row", "--ignore", "at")
+    _, report = monitored(capsys, reference, same, *left_out)
+    assert report["explanation"] == "None of 7 features drifted; 1 column was not tested."
+    _, report = monitored(capsys, reference, same, *left_out, "--ignore", "request_id")
+    assert report["explanation"] == "None of 7 features drifted."
+
+
+def test_where_nothing_is_left_to_compare_the_answer_names_what_was_left_out(capsys, tmp_path):
+    path = save(frame(0)[["row", "at", "price", "age"]], tmp_path, "a")
+    files = ["monitor", "--reference", path, "--current", path]
+    assert main.main([*files, "--ignore", "price", "--ignore", "age"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "NOT_ENOUGH_DATA: There is nothing left to compare; left out: price, age (--ignore); "
+        "at (time: dates and times differ between any two files); "
+        "row (identifier: another whole number in each row: a key, no feature)."
+    )
+    assert "--numeric COLUMN" in lines[-1]
+    assert "more rows" not in lines[-1]
+    everything = [text for name in ("row", "at", "price", "age") for text in ("--ignore", name)]
+    assert main.main([*files, *everything]) == 0
+    out = capsys.readouterr().out
+    assert "left out: row, at, price, age (--ignore)." in out
+    assert "more rows" not in out
+
+
+def test_a_fault_of_decimal_commas_names_the_option_that_reads_them(capsys, tmp_path):
+    path = save(measured_as_text(1, marker=""), tmp_path, "a", "csv")
+    commas = measured_as_text(2, marker="", decimal=",")
+    current = tmp_path / "b.csv"
+    commas.to_csv(current, index=False, sep=";")
+    files = ["monitor", "--reference", path, "--current", str(current)]
+    assert main.main(files) == 3
+    out = capsys.readouterr().out
+    assert "type_changed" in out
+    assert "`--decimal ,`" in out.splitlines()[-1]
+    _, report = monitored(capsys, path, str(current), "--decimal", ",")
+    assert entry_of(report, "temp")["fault"] is None
+    commas.loc[5, "temp"] = "ERR 17"
+    commas.to_csv(current, index=False, sep=";")
+    assert main.main(files) == 3
+    assert "--decimal" not in capsys.readouterr().out
 
 
 def test_a_new_column_is_named_and_no_fault(capsys, tmp_path, reference):

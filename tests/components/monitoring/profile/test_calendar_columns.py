@@ -43,6 +43,40 @@ def test_epochs_are_calendar_under_any_name(unit, name):
     assert calendar_note(name, pa.array(SECONDS * float(unit)))
 
 
+@pytest.mark.parametrize("unit", [1, 10**3])
+@pytest.mark.parametrize(
+    "name", ["ts", "at", "event_time", "createdAt", "created_utc", "date_created", "started"]
+)
+def test_a_name_tells_an_epoch_however_rows_lie(name, unit):
+    shuffled = np.random.default_rng(0).permutation(SECONDS) * unit
+    assert calendar_note(name, pa.array(shuffled))
+    assert calendar_note(name, pa.array(shuffled + 0.5))
+    assert calendar_note("logged_ms", pa.array(shuffled)) == (
+        "" if unit == 1 else calendar_note(name, pa.array(shuffled))
+    )
+
+
+def test_an_epoch_of_another_name_rises_with_the_rows_but_for_a_few():
+    late = SECONDS.copy()
+    late[::20] -= 100_000
+    assert calendar_note("x", pa.array(late))
+    assert not calendar_note("x", pa.array(np.random.default_rng(0).permutation(SECONDS)))
+    assert not calendar_note("x", pa.array(late + 0.5))
+    assert not calendar_note("x", pa.array([1_400_000_000] * 400))
+    assert not calendar_note("x", pa.array(SECONDS[:10]))
+
+
+@pytest.mark.parametrize("middle", [1.4e9, 1.4e12])
+@pytest.mark.parametrize(
+    "name", ["market_cap", "x", "candidate", "runtime", "response_time", "lifetime_value", "format"]
+)
+def test_amounts_of_the_size_of_an_epoch_are_numbers(name, middle):
+    amounts = np.random.default_rng(0).normal(middle, middle / 28, 2_000)
+    for values in (amounts, np.rint(amounts), np.rint(amounts).astype(np.int64)):
+        assert not calendar_note(name, pa.array(values))
+        assert not is_key(name, pa.array(values))
+
+
 def test_whole_numbers_that_are_written_dates_are_calendar():
     assert calendar_note("x", pa.array(DAYS.strftime("%Y%m%d").astype(int)))
     assert calendar_note("x", pa.array(DAYS.strftime("%Y%m").astype(int)))
