@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu docs docs-cli docs-components picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard docs docs-cli docs-components picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-drift-spark: setup ## the window profile on a real Spark cluster (Java 17 
 
 bench-edgetpu: setup ## the analyser against what the real compiler did
 	@$(PYTHON) -m tests.benchmarks.edgetpu
+
+bench-guard: setup ## 50,000 mutated model files through the guard: no crash, no hang, bounded memory
+	@$(PYTHON) -m tests.benchmarks.guard
 
 docs: setup ## the site of README and docs/, links checked: out/site/index.html
 	@$(PYTHON) -m sphinx -W --keep-going -q -c docs -b html -d out/site/.doctrees . out/site

@@ -63,6 +63,7 @@ CHANGELOG
 
 docs/benchmarks
 docs/limits
+docs/security
 Results: decisions <tests/benchmarks/decide/RESULTS>
 Results: drift <tests/benchmarks/drift/RESULTS>
 Results: optimisation <tests/benchmarks/compress/RESULTS>
