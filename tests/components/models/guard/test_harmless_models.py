@@ -1,0 +1,84 @@
+"""No false refusal: models that people have pass the guard."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import hostile_models as hostile
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from edgetpu_pairs import FOLDER, needs_pairs
+
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard.guard import scan
+from tfx_loop.models.guard.keras_config import Vouched, scan_config
+
+# All families of keras.applications, each by its smallest.
+APPLICATIONS = [
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "RegNetX002",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNetRS50",
+    "VGG16",
+    "Xception",
+]
+TFX_MODELS = sorted(
+    file.parent
+    for file in (Path(importlib.util.find_spec("tfx").origin).parent / "components").rglob(
+        "saved_model.pb"
+    )
+)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_applications(name):
+    model = getattr(keras.applications, name)(weights=None)
+    config = json.loads(model.to_json())
+    assert list(scan_config(config, Vouched())) == []
+    # As .keras files write it, with modules.
+    config = keras.saving.serialize_keras_object(model)
+    assert list(scan_config(json.loads(json.dumps(config)), Vouched())) == []
+    keras.backend.clear_session()
+
+
+def test_models_that_call_tensorflow(tmp_path):
+    taken = keras.Input((8,))
+    hidden = tf.nn.softmax(tf.reshape(taken * 2 + 1, [-1, 8]))
+    hidden = tf.concat([hidden, tf.cast(taken > 0, tf.float32)], 1)[:, :5]
+    hidden = tf.where(hidden > 0, hidden, tf.zeros_like(hidden))
+    given = tf.reduce_mean(tf.einsum("ij,ij->ij", hidden, hidden), axis=1, keepdims=True)
+    model = keras.Model(taken, tf.clip_by_value(given, 0, 1) / 3.0)
+    model.compile("adam", "mse", metrics=["mae"])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        assert scan(tmp_path / name).findings == ()
+
+
+@pytest.mark.parametrize("folder", TFX_MODELS, ids=lambda folder: "-".join(folder.parts[-3:]))
+def test_tfx_s_own_test_models(folder):
+    assert scan(ModelFile(folder, Format.SAVED_MODEL)).findings == ()
+
+
+def test_there_are_tfx_models():
+    assert TFX_MODELS
+
+
+@needs_pairs
+def test_edge_tpu_pairs():
+    for path in sorted(FOLDER.glob("*.tflite")):
+        assert scan(path).findings == (), path.name
+
+
+def test_vocabulary_among_the_assets(tmp_path):
+    assert scan(hostile.vocabulary(tmp_path)).findings == ()
