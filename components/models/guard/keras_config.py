@@ -18,6 +18,8 @@ LAMBDA, _LAMBDA_FUNCTION = "Lambda", "__lambda__"
 _FOREIGN_MODEL = ("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper")
 # Roots of the modules that an entry may name; `builtins` holds Keras' own functions by name.
 _ROOTS = ("keras", "tf_keras", "tensorflow_model_optimization", "builtins")
+# TensorFlow's initialisers, which keras.applications use; their classes are held to the list too.
+_MODULES = ("tensorflow.python.ops.init_ops_v2",)
 _KERAS_3_OPERATIONS = re.compile(r"keras\.(src\.)?(ops|layers)\b[\w.]*")
 # Keys whose text Keras opens as a file.
 _PATH_KEYS = (
@@ -168,7 +170,7 @@ def _class(layer: str, entry: dict[str, Any], name: str, vouched: Vouched) -> It
 
 def _module(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
     module = entry.get("module")
-    if module is None or module in vouched.modules:
+    if module is None or module in vouched.modules or module in _MODULES:
         return
     fits = isinstance(module, str) and re.fullmatch(r"\w+(\.\w+)*", module)
     if not fits or str(module).split(".")[0] not in _ROOTS:
