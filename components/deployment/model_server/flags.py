@@ -87,7 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--allow",
         action="append",
-        default=[],
         metavar="OP",
         help="let models have this operation, named as the refusal names it; repeatable",
     )

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         signal.signal(number, lambda *_: stop.set())
     code = 0
     try:
-        with guard.exceptions(flags.allow):
+        with guard.exceptions(flags.allow or ()):
             _serve(flags, stop)
     except (OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)

@@ -68,7 +68,8 @@ def parse(kind: str, content: bytes, where: object) -> Any:
             # Protobuf 3.20 only warns of a message that ends early.
             warnings.simplefilter("error", RuntimeWarning)
             return _classes()[kind].FromString(content)
-    except (message.DecodeError, RecursionError, RuntimeWarning, ValueError) as error:
+    except (message.DecodeError, RecursionError, RuntimeWarning, SystemError, ValueError) as error:
+        # SystemError is how 3.20's C++ code passes a warning on that became an error.
         raise ModelError(
             f"Expected a SavedModel in {where}, received a damaged file ({first_line(error)}). "
             "Was it copied to the end? Export it again."
