@@ -14,7 +14,7 @@ from tfx_loop.data.span_example_gen.spans import format_spans
 from tfx_loop.deployment.serving_pusher.component import ServingPusher
 from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
 from tfx_loop.monitoring.skew_monitor.component import SkewMonitor
-from tfx_loop.monitoring.skew_monitor.skew import parse_keys
+from tfx_loop.monitoring.skew_monitor.settings import parse_keys
 from tfx_loop.pipelines.assembly import assemble, imported
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control.calendar import MonitoringWindow

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Compares the rows; returns 0 without skew and 3 with it."""
     from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
     from tfx_loop.monitoring.skew_monitor.files import read_sides
-    from tfx_loop.monitoring.skew_monitor.skew import SkewSettings, find_skew, parse_keys
+    from tfx_loop.monitoring.skew_monitor.settings import SkewSettings, parse_keys
+    from tfx_loop.monitoring.skew_monitor.skew import find_skew
 
     keys = parse_keys(args.key)
     report = find_skew(

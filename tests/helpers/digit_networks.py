@@ -10,7 +10,7 @@ import numpy as np
 import tf_keras as keras
 from sklearn.datasets import load_digits
 
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.fine_tuning.training import fit

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tf_keras as keras
 from sklearn.datasets import load_digits
 
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring

@@ -24,13 +24,12 @@ from tfx_loop.contracts.retrain_decision import (
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.policy import (
-    PolicySettings,
     better_than_expected,
     lost,
     observe,
     pays,
 )
-from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
+from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 
 POLICY_VERSION = "avoidable-loss/2"
 

@@ -15,12 +15,8 @@ from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.skew_monitor import page
-from tfx_loop.monitoring.skew_monitor.settings import SkewMonitorSettings
-from tfx_loop.monitoring.skew_monitor.skew import (
-    find_skew_of_reference,
-    log_columns,
-    parse_keys,
-)
+from tfx_loop.monitoring.skew_monitor.settings import SkewMonitorSettings, parse_keys
+from tfx_loop.monitoring.skew_monitor.skew import find_skew_of_reference, log_columns
 
 
 class Executor(base_executor.BaseExecutor):

@@ -1,9 +1,49 @@
 """Settings of SkewMonitor: what may differ, and by which columns rows are found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings
-from tfx_loop.monitoring.skew_monitor.skew import SkewSettings, parse_keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkewSettings:
+    """What may differ, and how much must be seen.
+
+    Attributes:
+        ignore_features: Columns that are not compared, besides those that the reference ignores.
+        tolerated: Share of the rows that may differ in a feature, in [0, 1).
+        min_rows: Common rows needed, at least 1.
+    """
+
+    ignore_features: tuple[str, ...] = ()
+    tolerated: float = 0.001
+    min_rows: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerated < 1:
+            raise ConfigError(
+                f"tolerated must be a share of rows, from 0 to below 1, got {self.tolerated}."
+            )
+        if self.min_rows < 1:
+            raise ConfigError(f"min_rows must be at least 1, got {self.min_rows}.")
+
+
+def parse_keys(texts: Sequence[str]) -> dict[str, str]:
+    """Returns training's name of each key and serving's, from texts such as `trip=request_id`.
+
+    Raises:
+        ConfigError: No key is given, one has no name, or one is given twice.
+    """
+    pairs = [text.partition("=") for text in texts]
+    keys = {ours: theirs if sign else ours for ours, sign, theirs in pairs}
+    if not keys or len(set(keys.values())) < len(pairs) or "" in (*keys, *keys.values()):
+        raise ConfigError(
+            "Expected keys such as 'trip' or 'trip=request_id' (TRAINING=SERVED), each once, "
+            f"received {list(texts)}."
+        )
+    return keys
 
 
 @dataclass(frozen=True, kw_only=True)

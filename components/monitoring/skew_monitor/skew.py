@@ -8,7 +8,7 @@ on a busy machine of two cores.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,53 +28,15 @@ from tfx_loop.contracts.skew_report import (
     SkewResult,
     SkewVerdict,
 )
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.skew_monitor.same_rows import same_rows
+from tfx_loop.monitoring.skew_monitor.settings import SkewSettings
 from tfx_loop.monitoring.skew_monitor.values import compare
 
 _WORST_FIRST = (TYPE_CHANGED, FEATURE_ABSENT, FEATURE_MISSING, VALUES_DIFFER)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SkewSettings:
-    """What may differ, and how much must be seen.
-
-    Attributes:
-        ignore_features: Columns that are not compared, besides those that the reference ignores.
-        tolerated: Share of the rows that may differ in a feature, in [0, 1).
-        min_rows: Common rows needed, at least 1.
-    """
-
-    ignore_features: tuple[str, ...] = ()
-    tolerated: float = 0.001
-    min_rows: int = 50
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.tolerated < 1:
-            raise ConfigError(
-                f"tolerated must be a share of rows, from 0 to below 1, got {self.tolerated}."
-            )
-        if self.min_rows < 1:
-            raise ConfigError(f"min_rows must be at least 1, got {self.min_rows}.")
-
-
-def parse_keys(texts: Sequence[str]) -> dict[str, str]:
-    """Returns training's name of each key and serving's, from texts such as `trip=request_id`.
-
-    Raises:
-        ConfigError: No key is given, one has no name, or one is given twice.
-    """
-    pairs = [text.partition("=") for text in texts]
-    keys = {ours: theirs if sign else ours for ours, sign, theirs in pairs}
-    if not keys or len(set(keys.values())) < len(pairs) or "" in (*keys, *keys.values()):
-        raise ConfigError(
-            "Expected keys such as 'trip' or 'trip=request_id' (TRAINING=SERVED), each once, "
-            f"received {list(texts)}."
-        )
-    return keys
 
 
 def find_skew_of_reference(

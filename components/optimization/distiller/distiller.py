@@ -10,7 +10,7 @@ from tfx_loop.contracts.optimization_report import OptimizationResult
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.inference import inputs_of
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.fine_tuning.comparison import comparison_report

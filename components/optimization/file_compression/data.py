@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.rows.fitting import check_columns, rows_from_arrays, rows_from_table
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 
 Array = npt.NDArray[Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.models.rows.rows import MIN_ROWS
+from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 
 IO_TYPES = ("float", "int8", "uint8")

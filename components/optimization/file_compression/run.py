@@ -27,7 +27,7 @@ from tfx_loop.models.formats import detect
 from tfx_loop.models.guard import guard
 from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows.rows import Rows, RowSplit, joined, split, stratified_sample
+from tfx_loop.models.rows.splits import Rows, RowSplit, joined, split, stratified_sample
 from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
 from tfx_loop.optimization.file_compression.data import check_file, read_rows
 from tfx_loop.optimization.file_compression.folder import (

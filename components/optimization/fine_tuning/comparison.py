@@ -23,7 +23,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.guard import guard
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
 from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
 from tfx_loop.optimization.metrics.eval_config import from_eval_config

@@ -13,7 +13,7 @@ from typing import Any
 from tfx_loop.core import json_codec
 from tfx_loop.models.formats import KERAS_FOLDER, SERVING_FOLDER
 from tfx_loop.models.rows.fitting import rows_from_table
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance, ComparedModel
 from tfx_loop.optimization.reporting.facts import MeasuredModel

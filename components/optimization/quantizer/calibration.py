@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.rows.rows import Rows, stratified_sample
+from tfx_loop.models.rows.splits import Rows, stratified_sample
 
 _POSITION = "position"
 

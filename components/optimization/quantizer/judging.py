@@ -26,7 +26,7 @@ from tfx_loop.contracts.optimization_report import (
     SliceStatus,
 )
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics import budget as budgets
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import MetricDrop

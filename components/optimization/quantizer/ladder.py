@@ -20,7 +20,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.inference import outputs_of
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidate import UNTRIED, RungCandidate, failed

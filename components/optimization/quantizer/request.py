@@ -10,7 +10,7 @@ from tfx_loop.data.tables.several import read_all
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.inference import outputs_of, source_of
 from tfx_loop.models.rows.fitting import rows_from_table
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import Array
 from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
 from tfx_loop.optimization.metrics.eval_config import EvaluatorSettings, from_eval_config

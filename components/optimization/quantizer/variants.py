@@ -14,7 +14,7 @@ from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.models.formats import ModelFile
 from tfx_loop.models.rows.arrays import save_arrays
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import Array
 from tfx_loop.models.tflite.layers import layer_name
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows

@@ -16,7 +16,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.inference import outputs_of
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric

@@ -23,7 +23,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models.formats import detect
 from tfx_loop.models.inference import outputs_of
-from tfx_loop.models.rows.rows import joined
+from tfx_loop.models.rows.splits import joined
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import Metric, metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring

@@ -10,7 +10,7 @@ import numpy as np
 from tests.benchmarks.compress.conditions import NETWORKS, SIZES, dataset
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.storage import write_json
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.rows_file import read_rows, write_rows
 
 _TRAIN = "tests.benchmarks.compress.trained:train"

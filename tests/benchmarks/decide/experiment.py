@@ -17,7 +17,8 @@ from tests.benchmarks.decide.policies import (
 )
 from tfx_loop.contracts.retrain_decision import SavingState
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
-from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, observe, pays
+from tfx_loop.monitoring.retrain_decider.policy import observe, pays
+from tfx_loop.monitoring.retrain_decider.settings import PolicySettings
 
 OURS = "avoidable loss"
 HINDSIGHT = "best in hindsight"

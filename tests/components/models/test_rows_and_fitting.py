@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.rows.fitting import rows_from_arrays, rows_from_table
-from tfx_loop.models.rows.rows import Rows, joined, split, stratified_sample
+from tfx_loop.models.rows.splits import Rows, joined, split, stratified_sample
 
 
 @dataclass(frozen=True)

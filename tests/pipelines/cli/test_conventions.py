@@ -11,7 +11,7 @@ import pytest
 from time_limits import seconds
 
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.models.rows.rows import MIN_ROWS
+from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.pipelines.cli import compress, conventions, main, monitor, timeline
 from tfx_loop.presentation.terminal import TextTable

@@ -19,8 +19,9 @@ from tfx_loop.contracts.compiler_log import CompilerLog, CompilerOutcome, ModelL
 from tfx_loop.core.child_process import foreign_program
 from tfx_loop.core.errors import ChildFailed, ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.graph.compiled_packages import CompiledSummary
+from tfx_loop.edge.edgetpu_compiler.settings import CompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import Compiler, CompilerSettings, run
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import Compiler, run
 from tfx_loop.edge.edgetpu_compiler.toolchain.output_check import CompilerOutput, check_output
 
 # Its own timer came with version 16; ours ends it in any case.

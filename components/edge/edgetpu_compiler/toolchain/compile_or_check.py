@@ -10,8 +10,9 @@ from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.edge.edgetpu_compiler.rewrite.preparation import prepare
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.analysis_report import report_of_analysis
+from tfx_loop.edge.edgetpu_compiler.settings import CompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import HOW_TO_GET, CompilerSettings, find
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import HOW_TO_GET, find
 from tfx_loop.edge.edgetpu_compiler.toolchain.compiler_report import report_of_compilation
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.guard import guard

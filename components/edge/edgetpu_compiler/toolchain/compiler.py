@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tfx_loop.core.child_process import foreign_program
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.edge.edgetpu_compiler.settings import CompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain import compiler_log
 
 NAME = "edgetpu_compiler"
@@ -26,41 +27,6 @@ _ENGINES = ("podman", "docker")
 _MOUNT = "/work"
 # --version answers at once; a container engine may first have to set up its storage.
 _PROBE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompilerSettings:
-    """How the compiler is found and run, and what counts as success.
-
-    Attributes:
-        executable: Path of `edgetpu_compiler`; empty looks on the PATH.
-        container_image: Image to run it in where no executable is found; empty for none.
-        timeout_seconds: Wall time of one compilation.
-        memory_mb: Memory that it may take, MiB.
-        min_mapped_share: Least share of a model's operators that must run on the Edge TPU, 0 to
-            1; whatever it is, one operator has to. A compiler that maps fewer fails; an analyser
-            that expects fewer says so in the report.
-        min_runtime_version: Oldest Edge TPU runtime to compile for; 0 leaves it to the compiler.
-        search_delegate: Lets the compiler search for a smaller part of the graph when the whole
-            one fails.
-    """
-
-    executable: str = ""
-    container_image: str = ""
-    timeout_seconds: float = 600.0
-    memory_mb: float = 8192.0
-    min_mapped_share: float = 0.9
-    min_runtime_version: int = 0
-    search_delegate: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.min_mapped_share <= 1.0:
-            raise ConfigError(
-                f"Expected min_mapped_share from 0 to 1, received {self.min_mapped_share}."
-            )
-        for name in ("timeout_seconds", "memory_mb"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"Expected {name} above 0, received {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from edgetpu_pairs import needs_pairs, source, twin
 from fake_compiler import copying, write_compiler
 
 from tfx_loop.core.errors import ChildFailed, ConfigError
+from tfx_loop.edge.edgetpu_compiler.settings import CompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compilation import compile_models
-from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import CompilerSettings, find
+from tfx_loop.edge.edgetpu_compiler.toolchain.compiler import find
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, RetrainVerdict
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss, MeasureSettings
 from tfx_loop.monitoring.retrain_decider.decision import Evidence, carried_state, decide
-from tfx_loop.monitoring.retrain_decider.policy import PolicySettings, observe, pays
-from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
+from tfx_loop.monitoring.retrain_decider.policy import observe, pays
+from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings
 
 

@@ -15,13 +15,8 @@ from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.skew_monitor.page import render
-from tfx_loop.monitoring.skew_monitor.skew import (
-    SkewSettings,
-    find_skew,
-    find_skew_of_reference,
-    log_columns,
-    parse_keys,
-)
+from tfx_loop.monitoring.skew_monitor.settings import SkewSettings, parse_keys
+from tfx_loop.monitoring.skew_monitor.skew import find_skew, find_skew_of_reference, log_columns
 
 ID = {"id": "id"}
 DAYS = [dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 2)]

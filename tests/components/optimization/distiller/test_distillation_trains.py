@@ -9,7 +9,7 @@ from time_limits import seconds
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.write import save_saved_model
 from tfx_loop.optimization.distiller.distiller import distill, student_inputs
 from tfx_loop.optimization.distiller.losses import label_loss, soft_loss

@@ -11,7 +11,7 @@ from time_limits import seconds
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.job import SignatureSource
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner import wrapping

@@ -19,7 +19,7 @@ def rescued(tmp_path_factory):
     from tfx_loop.core.child_process.worker import Worker
     from tfx_loop.models.formats import detect
     from tfx_loop.models.inference import outputs_of
-    from tfx_loop.models.rows.rows import split
+    from tfx_loop.models.rows.splits import split
     from tfx_loop.optimization.quantizer.ladder import search
     from tfx_loop.optimization.quantizer.modes import QuantizationMode, SearchSettings
     from tfx_loop.optimization.quantizer.request import SearchRequest

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.calibration import draw
 from tfx_loop.optimization.quantizer.choice import VariantCost, best, why_left

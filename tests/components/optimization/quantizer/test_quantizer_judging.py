@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfx_loop.contracts.optimization_report import RungStatus, SliceStatus
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring

@@ -11,7 +11,7 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, LoopError, ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
-from tfx_loop.models.rows.rows import Rows
+from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.ladder import search
