@@ -93,14 +93,16 @@ def _shared_group(file: str) -> str | None:
 
 
 def _turn(item: pytest.Item) -> int:
-    """Returns 0 for what takes minutes, then 1, then 2 for what takes no time worth ordering.
+    """Returns 0 for whole pipelines, which take minutes, and 3 for what takes no time.
 
     No worker may begin a long group when the other has nothing left.
     """
-    if "e2e" in item.keywords:
+    if item.path.is_relative_to(_ROOT / "tests/e2e"):
         return 0
-    long = {"tensorflow", "slow"} & set(item.keywords) or _shared_group(item.nodeid.split("::")[0])
-    return 1 if long else 2
+    if "e2e" in item.keywords:
+        return 1
+    file = item.nodeid.split("::")[0]
+    return 2 if {"tensorflow", "slow"} & set(item.keywords) or _shared_group(file) else 3
 
 
 @pytest.hookimpl(optionalhook=True)
