@@ -21,6 +21,7 @@ def start(name):
         f"open({name!r}, 'w').write(str(p.pid)); time.sleep(600)"
     )
     child = subprocess.Popen([sys.executable, "-c", code])
+    Path(f"{name}.parent").write_text(str(child.pid))
     while not (Path(name).exists() and Path(name).read_text()):
         time.sleep(0.01)
     return child
@@ -61,7 +62,7 @@ def ended(pid_file):
 
 def test_what_a_test_started_ends_with_its_time_limit(tmp_path):
     code = """
-@pytest.mark.timeout(1)
+@pytest.mark.timeout(2)
 def test_hangs():
     start("grandchild").wait()
 
@@ -71,6 +72,7 @@ def test_next():
     done = run_tests(tmp_path, code)
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert ended(tmp_path / "grandchild")
+    assert ended(tmp_path / "grandchild.parent")
 
 
 def test_what_a_fixture_started_ends_when_it_fails_and_shared_servers_live_on(tmp_path):
@@ -88,7 +90,6 @@ def test_fails_in_its_fixture(shared, failing):
     pass
 
 def test_fails_itself(shared):
-    time.sleep(0.05)
     start("own")
     raise AssertionError
 
@@ -99,6 +100,8 @@ def test_shared_lives_and_what_others_started_does_not(shared):
         pid = int(Path(name).read_text())
         return psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"
     assert [alive(name) for name in ("shared", "failing", "own")] == [True, False, False]
+    assert not alive("own.parent")
+    assert not alive("failing.parent")
 """
     done = run_tests(tmp_path, code)
     assert "1 failed, 1 passed, 1 error" in done.stdout, done.stdout + done.stderr

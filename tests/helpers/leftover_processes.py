@@ -7,7 +7,8 @@ process marks its environment, which all its descendants inherit, orphans too.
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,49 @@ os.environ[_VARIABLE] = _MARK
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-def kill_descendants(since: float) -> list[int]:
-    """Kills what this process started, however indirectly, since a time in seconds from boot."""
+@dataclass(frozen=True)
+class Moment:
+    """When a fixture or a test began.
+
+    Attributes:
+        seconds: Time from boot, in the kernel's ticks.
+        running: Descendants that were there: one shared since before may be of the same tick.
+    """
+
+    seconds: float
+    running: frozenset[int]
+
+
+def now() -> Moment:
+    """Returns the present; asked at every test and fixture, so it must cost next to nothing."""
+    # Rounded down as the kernel rounds the start of a process.
+    ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_A_SECOND)
+    return Moment(ticks / _TICKS_A_SECOND, frozenset(_family(os.getpid())))
+
+
+def _family(pid: int) -> Iterator[int]:
+    # What psutil finds by reading every process of the machine, in a hundredth of the time; a
+    # kernel without these files leaves the ticks alone to tell.
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for child in map(int, children):
+        yield child
+        yield from _family(child)
+
+
+def kill_descendants(since: Moment) -> list[int]:
+    """Kills what this process started since a moment, however indirectly."""
     killed = []
     for process in _descendants():
         try:
-            # Not in the same tick: that may be a server shared since before. What is missed here
-            # ends with the session.
-            if _started(process.pid) > since:
+            if _started(process.pid) >= since.seconds and process.pid not in since.running:
                 process.kill()
                 killed.append(process.pid)
         except (psutil.Error, FileNotFoundError, ProcessLookupError):
             continue
     return killed
-
-
-def _now() -> float:
-    # In the kernel's ticks, rounded down as it rounds the start of a process.
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_A_SECOND) / _TICKS_A_SECOND
 
 
 def _started(pid: int) -> float:
@@ -59,7 +85,7 @@ def _descendants() -> list[psutil.Process]:
     return list(found.values())
 
 
-def _end_what_failed(outcome: Any, started: float) -> None:
+def _end_what_failed(outcome: Any, started: Moment) -> None:
     error = outcome.excinfo
     if error and not issubclass(error[0], pytest.skip.Exception | pytest.xfail.Exception):
         kill_descendants(started)
@@ -68,7 +94,7 @@ def _end_what_failed(outcome: Any, started: float) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_fixture_setup() -> Generator[None, Any, None]:
     """Ends what a fixture started before it failed; nobody else knows of it."""
-    started = _now()
+    started = now()
     outcome = yield
     _end_what_failed(outcome, started)
 
@@ -76,7 +102,7 @@ def pytest_fixture_setup() -> Generator[None, Any, None]:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call() -> Generator[None, Any, None]:
     """Ends what the body of a failed test started; fixtures end what is theirs."""
-    started = _now()
+    started = now()
     outcome = yield
     _end_what_failed(outcome, started)
 
@@ -84,4 +110,4 @@ def pytest_runtest_call() -> Generator[None, Any, None]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     """Ends what is left when all fixtures have been torn down."""
-    kill_descendants(since=-1.0)
+    kill_descendants(Moment(0.0, frozenset()))
