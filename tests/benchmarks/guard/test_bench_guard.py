@@ -4,6 +4,8 @@ import pytest
 
 from tests.benchmarks.guard.mutants import make_sources, run
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):

@@ -8,6 +8,8 @@ import pytest
 
 from tfx_loop.pipelines.cli.main import main
 
+pytestmark = pytest.mark.tensorflow
+
 
 def test_findings_as_a_table(tmp_path, capsys):
     assert main(["scan", str(hostile.saved_model_writes(tmp_path))]) == 3

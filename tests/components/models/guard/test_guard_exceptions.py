@@ -11,6 +11,8 @@ from tfx_loop.models.guard import guard
 from tfx_loop.models.guard.settings import GuardSettings, allowing
 from tfx_loop.models.predictor import open_predictor
 
+pytestmark = pytest.mark.tensorflow
+
 
 def test_named_operation_runs_and_others_do_not(tmp_path):
     model = hostile.saved_model_writes(tmp_path)

@@ -14,6 +14,8 @@ from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.guard.guard import scan
 from tfx_loop.models.guard.keras_config import Vouched, scan_config
 
+pytestmark = pytest.mark.tensorflow
+
 # All families of keras.applications, each by its smallest.
 APPLICATIONS = [
     "ConvNeXtTiny",

@@ -24,6 +24,8 @@ from tfx_loop.models.weights import weights_of
 from tfx_loop.monitoring.reference_profiler.scoring import Scorer
 from tfx_loop.optimization.quantizer.convert import convert, prepare
 
+pytestmark = pytest.mark.tensorflow
+
 # A cold child process and a GiB of zeros included.
 MAX_SECONDS = 20
 
