@@ -64,6 +64,18 @@ class EdgeTpuReport(artifact.Artifact):
     TYPE_NAME = type_names.EDGETPU_REPORT
 
 
+class MembershipReport(artifact.Artifact):
+    """What a model tells of the rows it was trained on: `privacy_report.json`."""
+
+    TYPE_NAME = type_names.MEMBERSHIP_REPORT
+
+
+class FaultReport(artifact.Artifact):
+    """Whether a training went wrong, and by how much: `fault_report.json`."""
+
+    TYPE_NAME = type_names.FAULT_REPORT
+
+
 def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) -> None:
     """Writes scalar custom properties, for conditions and queries.
 
@@ -74,6 +86,7 @@ def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) 
         TypeError: A value is not int, float or str (a bool is refused by the V2 entrypoint).
     """
     for name, value in properties.items():
+        # Asked first: a bool is an int to isinstance, and would be written as one.
         if isinstance(value, bool):
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
         if isinstance(value, float) and not math.isfinite(value):

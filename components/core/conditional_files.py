@@ -17,6 +17,7 @@ from typing import Protocol
 from tfx_loop.core import storage
 from tfx_loop.core.errors import WriteConflict
 
+# No digest and no ETag is empty.
 ABSENT = ""
 # It stays: between looking at a lock's file and removing it, another process may take the lock.
 _LOCK = ".lock"
@@ -76,7 +77,8 @@ class FolderFiles:
             if content is None:
                 (self._folder / name).unlink(missing_ok=True)
                 return ABSENT
-            storage.write_bytes(str(self._folder / name), content)
+            # What begins with a dot is a note between processes; a lock's holds its token.
+            storage.write_bytes(str(self._folder / name), content, private=name.startswith("."))
             return _tag(content)
 
     @contextlib.contextmanager

@@ -100,5 +100,27 @@ def first_line(error: BaseException) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns a sentence with the known name that is closest; empty where none is close."""
-    closest = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {closest[0]!r}?" if closest else ""
+    # Columns are renamed from `TripMiles` to `trip_miles`: only letters and digits are compared.
+    plain = {_letters(other): other for other in known}
+    closest = difflib.get_close_matches(_letters(name), plain, n=1)
+    return f" Did you mean {plain[closest[0]]!r}?" if closest else ""
+
+
+def check_columns(names: Iterable[str], known: Iterable[str], use: str) -> None:
+    """Raises ConfigError where a name is none of the columns.
+
+    Args:
+        names: What somebody wrote.
+        known: The columns.
+        use: What the columns are for, such as "to ignore".
+    """
+    columns = list(dict.fromkeys(known))
+    if unknown := sorted(set(names) - set(columns)):
+        raise ConfigError(
+            f"Expected columns {use} out of {sorted(columns)}, received {unknown}."
+            f"{did_you_mean(unknown[0], columns) or ' Correct the names.'}"
+        )
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower() or name

@@ -3,7 +3,8 @@
 The holder renews its note every third of the time that it is good for. Who waits takes the lock
 when it has not seen the note change for that time, by its own monotonic clock; so no two machines'
 clocks are compared, and a clock that jumps takes nothing from anybody (as Kubernetes' leader
-election does it). A holder that could not renew in time has lost the lock and is told so.
+election does it). A holder that could not renew in time has lost the lock and is told so. One that
+is known to have ended, as it ran on this machine, is waited for no longer.
 """
 
 import contextlib
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 
 from tfx_loop.core.conditional_files import ABSENT, ConditionalFiles, TaggedContent
 from tfx_loop.core.errors import ServerUnavailable, WriteConflict
+from tfx_loop.core.process_identity import has_ended, this_process
 
 # Two renewals may fail before a lock is lost.
 _RENEWALS_PER_TERM = 3
+# Unseen beside a push of seconds, and five reads a second at most where the lock lies in a bucket.
 _POLL_SECONDS = 0.2
 
 
@@ -99,7 +102,7 @@ class ExpiringLock:
         seen, since = self._files.read(self._terms.name), self._clock()
         while True:
             expired = self._clock() - since >= _good_for(seen, self._terms.seconds)
-            if seen.content is None or expired:
+            if seen.content is None or expired or has_ended(_text(seen, "process")):
                 with contextlib.suppress(WriteConflict):
                     self._write(seen.tag)
                     return
@@ -118,6 +121,7 @@ class ExpiringLock:
         content = {
             "holder": self._terms.holder,
             "token": self._terms.token,
+            "process": this_process(),
             "seconds": self._terms.seconds,
             "renewals": self._renewals,
         }

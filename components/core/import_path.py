@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.errors import ConfigError, first_line
 
 
 def user_function(path: str, setting: str) -> Callable[..., Any]:
@@ -19,7 +19,7 @@ def user_function(path: str, setting: str) -> Callable[..., Any]:
         setting: Name of the setting that holds the path, for errors.
 
     Raises:
-        ConfigError: There is no such module or function.
+        ConfigError: There is no such module or function, or the module cannot be imported.
     """
     module_name, _, name = path.replace(":", ".").rpartition(".")
     if not module_name:
@@ -30,6 +30,11 @@ def user_function(path: str, setting: str) -> Callable[..., Any]:
         raise ConfigError(
             f"Expected {setting} to name an importable module, received {path!r}: {error}. "
             "Install its package or put its folder on PYTHONPATH."
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"Expected {setting} to name an importable module, received {path!r}, which raises "
+            f"{type(error).__name__}: {first_line(error)} Correct the module."
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

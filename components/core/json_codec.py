@@ -7,7 +7,8 @@ JSON says more (a value derived from the others) or uses another name lists its 
     JSON_KEYS: ClassVar[Mapping[str, str]] = {"name": "name", "stable": "stable_version"}
 
 maps each key to the attribute it holds. Attributes that are no fields are written and not read. A
-field declared with `metadata=none_as(...)` has something else than null in place of None.
+field declared with `metadata=none_as(...)` has something else than null in place of None; one with
+`metadata=default_left_out()` is written only where it holds something else than its default.
 """
 
 import dataclasses
@@ -21,8 +22,10 @@ from typing import Any
 
 from tfx_loop.core.errors import DataError, did_you_mean
 
+# An object of its own: any JSON value may be what a field really holds.
 LEFT_OUT = object()
 _NONE_AS = "none_as"
+_DEFAULT_LEFT_OUT = "default_left_out"
 
 
 def none_as(stand_in: Any) -> dict[str, Any]:
@@ -33,8 +36,24 @@ def none_as(stand_in: Any) -> dict[str, Any]:
     return {_NONE_AS: stand_in}
 
 
+def default_left_out() -> dict[str, Any]:
+    """Returns metadata of a field that is not written while it holds its default.
+
+    For fields that came after a file's first release, so that what it wrote stays as it was.
+    """
+    return {_DEFAULT_LEFT_OUT: True}
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def to_json(value: Any) -> Any:
     """Returns `value` as JSON values; a number that is not finite becomes None."""
+    # First what a profile has thousands of; an Enum of texts or numbers is none of these types.
+    if type(value) in _PLAIN:
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _object(value)
     if isinstance(value, Enum):
@@ -48,7 +67,7 @@ def to_json(value: Any) -> Any:
         return to_json(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, (int, float, str)):
         return value
     raise TypeError(f"Expected a JSON value or a dataclass, received {type(value).__name__}.")
 
@@ -85,9 +104,11 @@ def from_json(kind: Any, content: Any, where: str, *, strict: bool = False) -> A
 
 def _object(value: Any) -> dict[str, Any]:
     kind: Any = type(value)
-    stand_ins, found = _stand_ins(kind), {}
+    stand_ins, defaults, found = _stand_ins(kind), _defaults_left_out(kind), {}
     for key, name in json_keys(kind).items():
         held = getattr(value, name)
+        if name in defaults and held == defaults[name]:
+            continue
         content = stand_ins[name] if held is None and name in stand_ins else to_json(held)
         if content is not LEFT_OUT:
             found[key] = content
@@ -101,6 +122,7 @@ def _union(options: tuple[Any, ...], content: Any, where: str, strict: bool) -> 
     others = [option for option in options if option is not type(None)]
     if len(others) == 1:
         return from_json(others[0], content, where, strict=strict)
+    # Exactly: a bool is an int to isinstance, and would be read as 1.
     if type(content) in others:
         return content
     for option in others:
@@ -172,6 +194,13 @@ def json_keys(kind: Any) -> Mapping[str, str]:
 
 
 @functools.cache
+def written_keys(kind: Any) -> frozenset[str]:
+    """Returns the keys that stand in each file: those that are not left out for None."""
+    left_out = {name for name, content in _stand_ins(kind).items() if content is LEFT_OUT}
+    return frozenset(key for key, name in json_keys(kind).items() if name not in left_out)
+
+
+@functools.cache
 def _required(kind: Any) -> frozenset[str] | None:
     """Returns the keys of fields without a default; None for what is no dataclass."""
     if not dataclasses.is_dataclass(kind):
@@ -190,6 +219,18 @@ def _stand_ins(kind: type[Any]) -> Mapping[str, Any]:
     """Returns what stands for None, by field."""
     fields = dataclasses.fields(kind)
     return {part.name: part.metadata[_NONE_AS] for part in fields if _NONE_AS in part.metadata}
+
+
+@functools.cache
+def _defaults_left_out(kind: type[Any]) -> Mapping[str, Any]:
+    """Returns the defaults of the fields that are not written while they hold them."""
+    return {
+        part.name: (
+            part.default if part.default_factory is dataclasses.MISSING else part.default_factory()
+        )
+        for part in dataclasses.fields(kind)
+        if _DEFAULT_LEFT_OUT in part.metadata
+    }
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError, LoopError
-from tfx_loop.core.json_codec import from_json, json_keys, to_json
+from tfx_loop.core.json_codec import from_json, to_json, written_keys
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class JsonFile(Generic[T]):
             carries none.
         whole: Every key must be there, also those of fields with a default: for a file that no
             release wrote without.
+        private: It is its owner's alone.
     """
 
     name: str
@@ -40,6 +41,7 @@ class JsonFile(Generic[T]):
     remedy: str
     version: int | None = 1
     whole: bool = False
+    private: bool = False
 
     def content(self, value: T) -> dict[str, Any]:
         """Returns the JSON object of a value, its version first; NaN becomes None."""
@@ -59,7 +61,7 @@ class JsonFile(Generic[T]):
                 f"Expected {self.title} of {VERSION} {self.version} in {place}, received "
                 f"{found!r}. {self.remedy}"
             )
-        keys: Any = json_keys(cast(Any, self.kind)) if self.whole else ()
+        keys: Any = written_keys(cast(Any, self.kind)) if self.whole else ()
         lacking = [key for key in keys if key not in content]
         if lacking:
             raise DataError(f"Expected the field {lacking[0]!r} in {place}. {self.remedy}")
@@ -87,7 +89,7 @@ class JsonFile(Generic[T]):
         content = self.content(value)
         # Here the field is known and its maker runs; a reader would find a null days later.
         self.value(content, str(path))
-        storage.write_json(str(path), content)
+        storage.write_bytes(str(path), storage.json_text(content), private=self.private)
 
     def read(self, folder: str | Path) -> T:
         """Returns what the file in a folder holds.

@@ -75,11 +75,13 @@ class Node(base_component.BaseComponent):
         SETTINGS: Dataclass of the parameters.
         INPUTS: Inputs by name.
         OUTPUTS: Artifact types of the outputs by name.
+        CONSTANTS: Execution properties that no author sets, for runners to see.
     """
 
     SETTINGS: ClassVar[type[NodeSettings]]
     INPUTS: ClassVar[dict[str, Input]] = {}
     OUTPUTS: ClassVar[dict[str, Any]] = {}
+    CONSTANTS: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -102,6 +104,7 @@ class Node(base_component.BaseComponent):
         inputs = {given.argument or name: name for name, given in cls.INPUTS.items()}
         _check_names(owner, [*inputs, *field_types(cls.SETTINGS)], positional, arguments)
         given = {name: value for name, value in arguments.items() if name not in inputs}
+        given = {**cls.settings_of(arguments), **given}
         channels = {
             inputs[name]: value
             for name, value in arguments.items()
@@ -110,7 +113,16 @@ class Node(base_component.BaseComponent):
         properties = _properties(cls, given, channels)
         _check_channels(cls, channels)
         outputs = {name: channel.Channel(type=kind) for name, kind in cls.OUTPUTS.items()}
-        super().__init__(spec=cls.SPEC_CLASS(**properties, **channels, **outputs))
+        super().__init__(spec=cls.SPEC_CLASS(**properties, **cls.CONSTANTS, **channels, **outputs))
+
+    @classmethod
+    def settings_of(cls, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Returns settings that the nodes behind the inputs tell, where the author gives none.
+
+        Args:
+            inputs: The constructor's arguments, channels among them.
+        """
+        return {}
 
     @classmethod
     def check(cls, settings: Any, inputs: Collection[str]) -> None:
@@ -204,6 +216,7 @@ def _spec_class(cls: type[Node]) -> type[Any]:
         name: component_spec.ExecutionParameter(type=property_type(kind), optional=or_none(kind))
         for name, kind in field_types(cls.SETTINGS).items()
     }
+    parameters |= {name: component_spec.ExecutionParameter(type=str) for name in cls.CONSTANTS}
     outputs = {
         name: component_spec.ChannelParameter(type=kind) for name, kind in cls.OUTPUTS.items()
     }

@@ -165,7 +165,9 @@ def _content(kind: Any, value: Any) -> Any:
         try:
             return json.loads(value)
         except ValueError:
-            return value
+            # A group that people write as a word or two reads it itself.
+            read = getattr(declared, "of_text", None)
+            return to_json(read(value)) if read else value
     try:
         return to_json(value)
     except TypeError:

@@ -2,6 +2,9 @@
 
 Local paths use the standard library. A URI with a scheme (`gs://`, `hdfs://`) goes through TFX's
 fileio, which is imported only then.
+
+Files that hold rows of people are private: they are their owner's alone (0600), and so are the
+folders that hold nothing else (0700). Who else is to read them gets a copy, not a looser mode.
 """
 
 import errno
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import DataError
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 def is_remote(uri: str) -> bool:
@@ -36,8 +41,14 @@ def read_bytes(uri: str) -> bytes:
     return Path(uri.removeprefix("file://")).read_bytes()
 
 
-def write_bytes(uri: str, content: bytes) -> None:
-    """Writes a file whole: a reader sees the old content or the new one, never a part."""
+def write_bytes(uri: str, content: bytes, *, private: bool = False) -> None:
+    """Writes a file whole: a reader sees the old content or the new one, never a part.
+
+    Args:
+        uri: Where to.
+        content: What of.
+        private: For the owner's eyes alone; of a remote file its bucket's rights decide.
+    """
     if is_remote(uri):
         from tfx.dsl.io import fileio
 
@@ -53,11 +64,28 @@ def write_bytes(uri: str, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
+        # mkstemp makes files that the owner alone may read: other users read artifacts and reports.
+        os.chmod(scratch, PRIVATE_FILE if private else 0o644)
         os.replace(scratch, path)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def private_folder(uri: str | Path) -> None:
+    """Makes a folder for private files; one that is there already loses the rights of others.
+
+    A folder that belongs to somebody else stays as its owner set it, as does a remote one.
+    """
+    if is_remote(str(uri)):
+        return
+    path = Path(str(uri).removeprefix("file://"))
+    for folder in (*reversed(path.parents), path):
+        # Each by itself: with `parents`, mkdir gives its mode to the last one alone.
+        if not folder.is_dir():
+            folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    if path.stat().st_uid == os.geteuid():
+        path.chmod(PRIVATE_FOLDER)
 
 
 def sync(path: Path) -> None:

@@ -12,6 +12,8 @@ SKEW_REPORT = "tfx_loop.SkewReport"
 RETRAIN_DECISION = "tfx_loop.RetrainDecision"
 OPTIMIZATION_REPORT = "tfx_loop.OptimizationReport"
 EDGETPU_REPORT = "tfx_loop.EdgeTpuReport"
+MEMBERSHIP_REPORT = "tfx_loop.MembershipReport"
+FAULT_REPORT = "tfx_loop.FaultReport"
 
 _PACKAGE = "tfx_loop."
 _FORMER_PACKAGES = ("components.",)
@@ -23,6 +25,8 @@ _TODAY = (
     RETRAIN_DECISION,
     OPTIMIZATION_REPORT,
     EDGETPU_REPORT,
+    MEMBERSHIP_REPORT,
+    FAULT_REPORT,
 )
 # By the full name: a user's own `components.Something` is none of ours.
 _FORMER = {

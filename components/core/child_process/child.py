@@ -14,11 +14,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from tfx_loop.core import errors
-from tfx_loop.core.child_process import inherited
+from tfx_loop.core.child_process import inherited, sandbox
 from tfx_loop.core.errors import ChildFailed, ConfigError, LoopError
 
 _replies: TextIO | None = None
@@ -30,21 +30,24 @@ def report_progress(text: str) -> None:
         _send({"progress": text})
 
 
-def main(lifeline: int) -> None:
+def main(lifeline: int, folders: Sequence[str]) -> None:
     """Serves requests until the parent closes the pipe.
 
     Args:
         lifeline: File descriptor of a pipe that ends when the parent does.
+        folders: Where the work may write.
     """
     global _replies
     _die_with_parent(lifeline)
     _die_before_parent()
+    refused = sandbox.confine(folders)
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     _replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)  # What the work prints is log, never a reply.
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    _send({"refused": refused})
     for line in requests:
         _send(_answer(json.loads(line)))
     sys.stdout.flush()
@@ -69,6 +72,7 @@ def _die_with_parent(lifeline: int) -> None:
 def _die_before_parent() -> None:
     """Where memory runs out faster than the parent can look, the kernel takes this process."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        # The highest score there is (proc(5)): it goes first, whatever the others hold.
         file.write("1000")
 
 
@@ -85,6 +89,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"failed": "MemoryError", "cause": "out_of_memory"}
     except BaseException as error:
         traceback.print_exc()
+        # The first line says what; TensorFlow's messages go on with whole graphs, which the log
+        # has.
         text = (str(error).strip().splitlines() or ["no message"])[0][:500]
         return {"failed": f"{type(error).__name__}: {text}", "cause": "failed"}
     finally:

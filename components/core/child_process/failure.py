@@ -6,6 +6,8 @@ from tfx_loop.core.errors import ChildFailed
 
 # Lines of the log that the error carries, and those that its one-line message shows.
 TAIL_LINES = 20
+# TensorFlow ends a failure with the error and up to three lines of where; more would push the
+# remedy off the screen. Chosen, not measured.
 _SHOWN_LINES = 4
 _SHOWN_CHARACTERS = 600
 

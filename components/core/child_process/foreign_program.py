@@ -1,6 +1,9 @@
 """Foreign programs, run so that they can neither hang, fill memory nor flood the log."""
 
 import contextlib
+import errno
+import os
+import shutil
 import subprocess
 import threading
 import time
@@ -10,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tfx_loop.core.child_process import tree
+from tfx_loop.core.child_process import sandbox, tree
 
+# What a pipe takes at once on Linux: a read never waits for more than is there.
 _CHUNK = 65_536
 # Short against the time in which a program can fill the memory of a machine.
 _POLL_SECONDS = 0.1
@@ -31,6 +35,7 @@ class ProgramLimits:
 
     timeout_seconds: float
     memory_mb: float
+    # Some 10,000 lines: the whole log of a compiler, and nothing beside a model in memory.
     output_bytes: int = 1_000_000
 
 
@@ -52,29 +57,35 @@ class ProgramResult:
     killed: str
 
 
-def run(arguments: Sequence[str], *, cwd: Path, limits: ProgramLimits) -> ProgramResult:
+def run(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    limits: ProgramLimits,
+    writable: Sequence[str] | None = None,
+) -> ProgramResult:
     """Runs a program in a process group of its own and returns how it ended.
 
     Nothing of it survives the call, also not a descendant that it left behind.
+
+    Args:
+        arguments: The program and what it is given.
+        cwd: Its working folder.
+        limits: What it may take.
+        writable: Where the kernel lets it write, without a network; unconfined unless given.
 
     Raises:
         OSError: It cannot be started.
     """
     started = time.monotonic()
-    program = subprocess.Popen(
-        list(arguments),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    program = _start(arguments, cwd) if writable is None else _confined(arguments, cwd, writable)
     assert program.stdout is not None
     output = _Output(program.stdout, limits.output_bytes)
     killed = ""
     try:
         killed = _wait(program, started, limits)
     finally:
+        # Also after a normal end: a descendant that it left would hold the pipe open for ever.
         tree.kill(program.pid, alive=program.poll() is None)
         program.wait()
         output.close()
@@ -84,6 +95,42 @@ def run(arguments: Sequence[str], *, cwd: Path, limits: ProgramLimits) -> Progra
         seconds=time.monotonic() - started,
         killed=killed,
     )
+
+
+def _start(
+    command: Sequence[str], cwd: Path, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=inherited,
+        # A group of its own, so that a signal to it reaches all that it starts, and none of ours.
+        start_new_session=True,
+    )
+
+
+def _confined(
+    command: Sequence[str], cwd: Path, writable: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """Starts a program in a sandbox; raises OSError as Popen does where it cannot be started."""
+    if (found := shutil.which(command[0])) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as told:
+        try:
+            confined = sandbox.confined_command(
+                [os.path.abspath(found), *command[1:]], writable, write_end
+            )
+            program = _start(confined, cwd, [write_end])
+        finally:
+            os.close(write_end)
+        if number := told.read():
+            program.communicate()
+            raise OSError(int(number), os.strerror(int(number)), command[0])
+    return program
 
 
 def _wait(program: subprocess.Popen[bytes], started: float, limits: ProgramLimits) -> str:
@@ -122,6 +169,8 @@ class _Output:
             chunk = chunk[room:]
         self._tail.append(chunk)
         self._tail_bytes += len(chunk)
+        # A whole chunk is dropped only where what is left still fills the half: at least as much as
+        # promised is kept.
         while self._tail and self._tail_bytes - len(self._tail[0]) >= self._half:
             self._left_out += len(self._tail[0])
             self._tail_bytes -= len(self._tail.popleft())

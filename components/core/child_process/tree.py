@@ -13,6 +13,7 @@ def rss_mb(pid: int) -> float:
     for process in _tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss
+    # psutil counts bytes, limits are in MiB.
     return total / 2**20
 
 

@@ -2,7 +2,8 @@
 
 TensorFlow's converter can abort the process, TFMOT flips variables of it, and conversions were
 reported to leak. So they run in a child: imported once, asked many times, watched for time and
-memory, replaced by a fresh one after every failure.
+memory, replaced by a fresh one after every failure. It has no network and writes below `folder`
+and what `may_write` names alone, as far as the kernel can see to that.
 """
 
 import contextlib
@@ -27,8 +28,10 @@ from tfx_loop.core.errors import ChildFailed, ConfigError, LoopError
 
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from tfx_loop.core.child_process.child import main; main(int(sys.argv[2]))"
+    "from tfx_loop.core.child_process.child import main; "
+    "main(int(sys.argv[2]), json.loads(sys.argv[3]))"
 )
+_COMMAND = (sys.executable, "-c", _BOOTSTRAP)
 # Each look at memory walks the process tree: often enough to stop a leak, seldom enough to be
 # nothing beside the work.
 _POLL_SECONDS = 0.2
@@ -37,6 +40,8 @@ _STOP_SECONDS = 2.0
 # What a pipe takes at once on Linux.
 _CHUNK = 65_536
 _LOG = logging.getLogger(__name__)
+# What the kernel refused to children of this process, told once.
+_told: set[str] = set()
 
 Progress = Callable[[str], None]
 
@@ -56,6 +61,8 @@ class Worker:
     def __init__(
         self,
         *,
+        # Ten minutes and 8 GiB: room for a conversion or a model call on a machine of CI, and an
+        # end to what hangs. Chosen, not measured.
         timeout_seconds: float = 600,
         memory_mb: float = 8192,
         restart_mb: float | None = None,
@@ -75,6 +82,8 @@ class Worker:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._lifeline: BinaryIO | None = None
+        self._home = tempfile.TemporaryDirectory(prefix="loop-child-")
+        self._writable = [os.path.realpath(self._home.name)]
         self._log = tempfile.NamedTemporaryFile(prefix="loop-child-", suffix=".log")  # noqa: SIM115
 
     def __enter__(self) -> "Worker":
@@ -87,6 +96,19 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def folder(self) -> str:
+        """A folder for what goes to the child and comes back; it is gone with this object."""
+        return self._home.name
+
+    def may_write(self, folder: str | os.PathLike[str]) -> None:
+        """Makes a folder, and lets the child write there, too; one that runs already is ended."""
+        path = os.path.realpath(folder)
+        os.makedirs(path, exist_ok=True)
+        if not any(os.path.commonpath((path, known)) == known for known in self._writable):
+            self._writable.append(path)
+            self.close()
 
     @property
     def pid(self) -> int | None:
@@ -163,11 +185,11 @@ class Worker:
         with open(self._log.name, "ab") as log:
             try:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-c", _BOOTSTRAP, path, str(read_end)],
+                    [*_COMMAND, path, str(read_end), json.dumps(self._writable)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=_environment(),
+                    env={**_environment(), "TMPDIR": self.folder},
                     pass_fds=[read_end],
                     start_new_session=True,
                 )
@@ -208,6 +230,9 @@ class Worker:
                         reply = json.loads(line)
                         if "failed" in reply:
                             raise Failure(reply["cause"], reply["failed"])
+                        if "refused" in reply:
+                            _tell_once(reply["refused"])
+                            continue
                         if "progress" not in reply:
                             return dict(reply)
                         if progress is not None:
@@ -270,6 +295,12 @@ def run(
 def _environment() -> dict[str, str]:
     """Returns the environment of this process, with what TFMOT needs of TensorFlow."""
     return {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "1"}
+
+
+def _tell_once(refused: str) -> None:
+    if refused and refused not in _told:
+        _told.add(refused)
+        _LOG.warning("child confined=partly kernel_refused=%s", refused)
 
 
 def _write(pipe: int, content: bytes) -> int:

@@ -1,5 +1,7 @@
 """The lock with expiry, and the conditional files that it stands on."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ import pytest
 from tfx_loop.core.conditional_files import ABSENT, FolderFiles
 from tfx_loop.core.errors import ServerUnavailable, WriteConflict
 from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
+from tfx_loop.core.process_identity import has_ended, this_process
 
 NAME = "lock.json"
 
@@ -77,6 +80,7 @@ def test_of_many_threads_one_holds_the_lock(files):
     assert files.read(NAME).content is None
 
 
+@pytest.mark.slow
 def test_waiting_for_a_holder_who_renews_ends_with_its_name(files):
     with (
         lock(files, "a", seconds=0.3).held(1) as held,
@@ -119,3 +123,46 @@ def test_renewing_ends_with_the_lock(files):
             time.sleep(0.02)
         assert files.read(NAME).tag != first
     assert not [t for t in threading.enumerate() if t.name == "lock"]
+
+
+def test_a_holder_of_this_machine_that_ended_is_waited_for_no_longer(files, tmp_path):
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tfx_loop.core.conditional_files import FolderFiles\n"
+        "from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms\n"
+        f"terms = LockTerms(name={NAME!r}, holder='killed', token='k', seconds=600)\n"
+        "files = FolderFiles(Path(sys.argv[1]))\n"
+        "with ExpiringLock(files, terms, time.monotonic, time.sleep).held(0):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(ServerUnavailable, match="held by killed"),
+            lock(files, "early").held(0.5),
+        ):
+            pass
+        holder.kill()
+        # Ten minutes are what its note is good for. It is a zombie: nobody waited for it.
+        began = time.monotonic()
+        with lock(files, "next").held(120):
+            assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("change", "ended"),
+    [
+        (lambda where, pid, started: f"{where} {pid} {started}", False),
+        (lambda where, pid, started: f"{where} {pid} 1{started}", True),
+        (lambda where, pid, started: f"{where} 4194305 {started}", True),
+        (lambda where, pid, started: f"another-boot/1 {pid} 1{started}", False),
+        (lambda where, pid, started: f"{where} {pid}", False),
+        (lambda where, pid, started: f"{where} .. 1", False),
+        (lambda where, pid, started: "", False),
+    ],
+)
+def test_only_what_is_sure_to_have_ended_counts_as_that(change, ended):
+    assert has_ended(change(*this_process().split())) is ended

@@ -210,6 +210,7 @@ def test_sections_of_a_docstring():
     assert sections(None) == {"": ""}
 
 
+@pytest.mark.slow
 def test_settings_are_read_without_tfx_and_tensorflow():
     """A script that only prepares or checks settings starts in a second."""
     sources = Path(tfx_loop.__file__).parent

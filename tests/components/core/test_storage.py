@@ -10,6 +10,7 @@ from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_half_a_file(tmp_path):
     path = str(tmp_path / "record.json")
     contents = [{"number": number, "padding": "x" * 200_000} for number in range(2)]
@@ -58,6 +59,26 @@ def test_folders_are_made_and_others_may_read(tmp_path):
     assert list(json.loads(path.read_text())) == ["z", "a"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert storage.read_json(f"file://{path}") == storage.read_json(str(path))
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_private_file_is_its_owner_s_alone_also_where_an_open_one_stood(tmp_path):
+    path = tmp_path / "rows"
+    storage.write_bytes(str(path), b"public")
+    storage.write_bytes(str(path), b"private", private=True)
+    assert mode(path) == 0o600
+
+
+def test_private_folders_are_closed_with_those_made_above_them(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "open").mkdir(mode=0o755)
+    storage.private_folder(f"file://{tmp_path}/a/b")
+    storage.private_folder(tmp_path / "open")
+    folders = (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "open")
+    assert [mode(folder) for folder in folders] == [0o755, 0o700, 0o700, 0o700]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"3"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import time_limits
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +51,8 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=30)
+@pytest.mark.slow
+@settings(max_examples=scaled(30))
 @given(value=json_values)
 def test_json_goes_there_and_back(worker, value):
     assert worker.call(f"{WORK}:echo", value, doing="an echo") == value
@@ -103,13 +105,14 @@ def test_child_killed_while_idle_is_replaced():
         assert worker.call(f"{WORK}:echo", 1, doing="work") == 1
 
 
-def test_hang_times_out_and_takes_its_own_children_along(worker, tmp_path):
-    pid_file = tmp_path / "pid"
+@pytest.mark.slow
+def test_hang_times_out_and_takes_its_own_children_along(worker):
+    pid_file = Path(worker.folder) / "pid"
     started = time.monotonic()
     with pytest.raises(ChildFailed, match="no answer in 2 s") as caught:
         worker.call(f"{WORK}:hang_with_grandchild", str(pid_file), doing="work", timeout_seconds=2)
     assert caught.value.cause == "timed_out"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < time_limits.seconds(10)
     assert gone(int(pid_file.read_text()))
     assert worker.call(f"{WORK}:echo", 1, doing="work") == 1
 
@@ -134,13 +137,15 @@ def test_child_that_keeps_memory_is_replaced_after_its_answer():
 
 @pytest.mark.parametrize("function", ["data_error", "special_data_error"])
 def test_loop_errors_come_back_as_they_were_raised(worker, function):
+    # A test before may have ended the child.
+    worker.call(f"{WORK}:echo", 1, doing="work")
     starts = worker.starts
     with pytest.raises(DataError) as caught:
         worker.call(f"{WORK}:{function}", "Expected a, received b. Do c.", doing="work")
     assert type(caught.value) is DataError
     assert str(caught.value) == "Expected a, received b. Do c."
     worker.call(f"{WORK}:echo", 1, doing="work")
-    assert worker.starts == max(starts, 1)
+    assert worker.starts == starts
 
 
 def test_other_errors_name_themselves_and_leave_a_trace(worker):

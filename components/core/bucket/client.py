@@ -1,0 +1,219 @@
+"""Buckets of S3 and Google Cloud Storage, with writes under a condition.
+
+A write names the tag that it replaces: an ETag (S3's If-Match and If-None-Match) or a generation
+(GCS's ifGenerationMatch). The store compares and replaces in one step, so no lock of the machine is
+needed, and writers on many hosts exclude each other.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tfx_loop.core.bucket.files import Bucket
+from tfx_loop.core.conditional_files import ABSENT
+from tfx_loop.core.errors import ConfigError, WriteConflict, first_line
+
+# What S3 answers where a condition does not hold, also while another write is under way.
+_S3_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_S3_ABSENT = ("NoSuchKey", "404")
+
+
+def open_bucket(uri: str) -> Bucket:
+    """Returns the bucket of an `s3://` or `gs://` address.
+
+    Raises:
+        ConfigError: It is another address, or its library is not installed.
+    """
+    parts = urlsplit(uri)
+    kinds: dict[str, type[S3Bucket] | type[GcsBucket]] = {"s3": S3Bucket, "gs": GcsBucket}
+    if parts.scheme not in kinds or not parts.netloc:
+        raise ConfigError(f"Expected s3://BUCKET/PATH or gs://BUCKET/PATH, received {uri!r}.")
+    prefix = parts.path.strip("/")
+    made: Bucket = kinds[parts.scheme](parts.netloc, f"{prefix}/" if prefix else "")
+    return made
+
+
+class S3Bucket:
+    """Objects of S3, or of a store that speaks its language (AWS_ENDPOINT_URL_S3)."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        """Connects with the credentials that boto3 finds.
+
+        Raises:
+            ConfigError: boto3 is not installed.
+        """
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise ConfigError(
+                "Expected boto3 for an s3:// address, found none. Install tfx-loop[s3]."
+            ) from error
+        # Standard retries give up after three tries, as a push that waits can try again.
+        self._client: Any = boto3.client("s3", config=Config(retries={"mode": "standard"}))
+        self._bucket, self._prefix = bucket, prefix
+
+    def get(self, name: str) -> tuple[bytes, str] | None:
+        """Returns an object's content and ETag."""
+        with self._os_errors(name):
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
+                return found["Body"].read(), found["ETag"]
+            except self._client.exceptions.NoSuchKey:
+                return None
+
+    def put(self, name: str, content: bytes, expected: str) -> str:
+        """Writes under a condition on the ETag."""
+        from botocore.exceptions import ClientError
+
+        condition = {"IfMatch": expected} if expected != ABSENT else {"IfNoneMatch": "*"}
+        key = self._prefix + name
+        with self._os_errors(name):
+            try:
+                written = self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=content, **condition
+                )
+                return str(written["ETag"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] in (*_S3_CONFLICTS, *_S3_ABSENT):
+                    raise _conflict(f"s3://{self._bucket}/{key}") from error
+                raise
+
+    def upload(self, name: str, path: Path) -> None:
+        """Copies a file, in parts where it is large."""
+        with self._os_errors(name):
+            self._client.upload_file(str(path), self._bucket, self._prefix + name)
+
+    def copy(self, name: str, to: str) -> None:
+        """Copies an object within the bucket, in parts where it is large."""
+        source = {"Bucket": self._bucket, "Key": self._prefix + name}
+        with self._os_errors(name):
+            self._client.copy(source, self._bucket, self._prefix + to)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yields names, whatever their number."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._os_errors(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for held in page.get("Contents", ()):
+                    yield held["Key"][len(self._prefix) :]
+
+    def remove(self, name: str) -> None:
+        """Removes an object."""
+        with self._os_errors(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+
+    @contextlib.contextmanager
+    def _os_errors(self, name: str) -> Iterator[None]:
+        """Raises what the client raises as OSError, as a disk does: whoever waits tries again."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise OSError(f"s3://{self._bucket}/{self._prefix}{name}: {error}") from error
+
+
+class GcsBucket:
+    """Objects of Google Cloud Storage, or of a server that speaks its language."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        """Connects with the credentials that Google's client finds.
+
+        Raises:
+            ConfigError: google-cloud-storage is not installed, or finds no credentials.
+        """
+        try:
+            from google.cloud import storage
+        except ImportError as error:
+            raise ConfigError(
+                "Expected google-cloud-storage for a gs:// address, found none. Install "
+                "tfx-loop[gcs]."
+            ) from error
+        from google.auth.exceptions import DefaultCredentialsError
+
+        try:
+            client = storage.Client()
+        except (DefaultCredentialsError, OSError) as error:
+            # OSError: credentials without a project.
+            raise ConfigError(
+                f"Expected credentials for gs://{bucket}, found none that can be used: "
+                f"{first_line(error)}"
+            ) from error
+        self._bucket: Any = client.bucket(bucket)
+        self._prefix = prefix
+
+    def get(self, name: str) -> tuple[bytes, str] | None:
+        """Returns an object's content and generation."""
+        from google.api_core.exceptions import NotFound
+
+        blob = self._bucket.blob(self._prefix + name)
+        with self._os_errors(name):
+            try:
+                # The generation is that of the content which came, not of a later one.
+                return blob.download_as_bytes(), str(blob.generation)
+            except NotFound:
+                return None
+
+    def put(self, name: str, content: bytes, expected: str) -> str:
+        """Writes under a condition on the generation; 0 is that of no object."""
+        from google.api_core.exceptions import PreconditionFailed
+
+        blob = self._bucket.blob(self._prefix + name)
+        generation = int(expected) if expected != ABSENT else 0
+        with self._os_errors(name):
+            try:
+                blob.upload_from_string(content, if_generation_match=generation)
+            except PreconditionFailed as error:
+                raise _conflict(f"gs://{self._bucket.name}/{self._prefix}{name}") from error
+        return str(blob.generation)
+
+    def upload(self, name: str, path: Path) -> None:
+        """Copies a file."""
+        with self._os_errors(name):
+            self._bucket.blob(self._prefix + name).upload_from_filename(str(path))
+
+    def copy(self, name: str, to: str) -> None:
+        """Copies an object within the bucket, in steps where it is large."""
+        source, target = (self._bucket.blob(self._prefix + one) for one in (name, to))
+        token = None
+        with self._os_errors(name):
+            while True:
+                token, _, _ = target.rewrite(source, token=token)
+                if token is None:
+                    return
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yields names, whatever their number."""
+        with self._os_errors(prefix):
+            for blob in self._bucket.client.list_blobs(self._bucket, prefix=self._prefix + prefix):
+                yield blob.name[len(self._prefix) :]
+
+    def remove(self, name: str) -> None:
+        """Removes an object."""
+        from google.api_core.exceptions import NotFound
+
+        with self._os_errors(name), contextlib.suppress(NotFound):
+            self._bucket.blob(self._prefix + name).delete()
+
+    @contextlib.contextmanager
+    def _os_errors(self, name: str) -> Iterator[None]:
+        """Raises what the client raises as OSError, as a disk does: whoever waits tries again."""
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            yield
+        except (GoogleAPIError, GoogleAuthError) as error:
+            where = f"gs://{self._bucket.name}/{self._prefix}{name}"
+            raise OSError(f"{where}: {first_line(error)}") from error
+
+
+def _conflict(where: str) -> WriteConflict:
+    return WriteConflict(
+        f"Expected {where} as it was read, received another content: somebody else wrote it "
+        "meanwhile. Read it again."
+    )
