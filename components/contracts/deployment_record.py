@@ -7,24 +7,34 @@ stable; never "the latest blessed".
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
+from tfx_loop.contracts.rollout_record import RolloutEvent
 from tfx_loop.core import storage
-from tfx_loop.core.conditional_files import ConditionalFiles
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.bucket.files import conditional_files
+from tfx_loop.core.conditional_files import ConditionalFiles, TaggedContent
+from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.json_codec import default_left_out
 from tfx_loop.core.json_file import JsonFile
 
 
 class DeploymentState(str, Enum):
-    """What became of a version."""
+    """What became of a version.
+
+    A server that reads the record gives all traffic to the STABLE version, save the share of a
+    CANARY. A version that no record knows, as another pusher's, serves by its number.
+    """
 
     PUSHING = "pushing"
+    CANARY = "canary"
     STABLE = "stable"
     RETIRED = "retired"
     FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,7 @@ class Deployment:
         pushed_at_ms: When the push began, milliseconds UTC.
         replaced: Version that was stable before; None for the first.
         state: What became of it.
-        reason: Why it failed; empty otherwise.
+        reason: Why it failed or was rolled back; empty otherwise.
     """
 
     version: int
@@ -58,17 +68,38 @@ class Deployment:
 
 @dataclass(frozen=True)
 class DeploymentRecord:
-    """All versions that were ever pushed to one base path, oldest first."""
+    """All versions that were ever pushed to one base path, oldest first.
+
+    Attributes:
+        model_name: Name that they are served under.
+        versions: The versions.
+        canary_share: The share of requests that a CANARY gets, 0 to 1.
+        labels: Names that clients may ask for, beside `stable` and `canary`, with their versions.
+        history: Promotions and roll-backs, oldest first.
+        routes: Whether the server's traffic goes by this record, and not by the numbers of folders.
+        pinned_at: gRPC address of the TF Serving that is told which versions to serve; empty where
+            none is.
+    """
 
     # Readers without the library take the stable version's number from the file.
     JSON_KEYS: ClassVar = {
         "model_name": "model_name",
         "stable": "stable_version",
+        "canary_share": "canary_share",
+        "labels": "labels",
         "versions": "versions",
+        "history": "history",
+        "routes": "routes",
+        "pinned_at": "pinned_at",
     }
 
     model_name: str
     versions: tuple[Deployment, ...] = ()
+    canary_share: float = dataclasses.field(default=0.0, metadata=default_left_out())
+    labels: Mapping[str, int] = dataclasses.field(default_factory=dict, metadata=default_left_out())
+    history: tuple[RolloutEvent, ...] = dataclasses.field(default=(), metadata=default_left_out())
+    routes: bool = dataclasses.field(default=False, metadata=default_left_out())
+    pinned_at: str = dataclasses.field(default="", metadata=default_left_out())
 
     @property
     def stable(self) -> Deployment | None:
@@ -79,6 +110,40 @@ class DeploymentRecord:
     def stable_version(self) -> int | None:
         """Number of the champion; None where nothing serves."""
         return self.stable.version if self.stable else None
+
+    @property
+    def canary(self) -> Deployment | None:
+        """The version that gets a share of the traffic beside the champion."""
+        return next((v for v in self.versions if v.state is DeploymentState.CANARY), None)
+
+    def version(self, number: int) -> Deployment:
+        """Returns a version.
+
+        Raises:
+            ConfigError: It was never pushed here.
+        """
+        found = next((v for v in self.versions if v.version == number), None)
+        if found is None:
+            raise ConfigError(
+                f"Expected a version of {self.model_name!r} that was pushed, received {number}. "
+                f"Pushed: {', '.join(str(v.version) for v in self.versions) or 'none'}."
+            )
+        return found
+
+    def in_state(self, *states: DeploymentState) -> frozenset[int]:
+        """Returns the numbers of the versions in some states."""
+        return frozenset(v.version for v in self.versions if v.state in states)
+
+    def with_event(self, action: str, version: int, detail: str, now_ms: int) -> "DeploymentRecord":
+        """Returns the record with one more line of its history."""
+        event = RolloutEvent(
+            revision=len(self.history) + 1,
+            at_ms=now_ms,
+            action=action,
+            version=version,
+            detail=detail,
+        )
+        return dataclasses.replace(self, history=(*self.history, event))
 
     @property
     def next_version(self) -> int:
@@ -104,6 +169,8 @@ class DeploymentRecord:
 
 # A version that is being proven: servers that look at numbered folders alone do not see it.
 CANDIDATE_PREFIX = ".candidate-"
+# What a version may be in requests and in the log; TF Serving passes over larger ones, too.
+_LARGEST_VERSION = 2**63 - 1
 # The lock of a base path, in it: one push at a time.
 PUSH_LOCK = ".push.json"
 DEPLOYMENT_RECORD = JsonFile(
@@ -114,14 +181,36 @@ DEPLOYMENT_RECORD = JsonFile(
 )
 
 
+def version_number(name: str) -> int | None:
+    """Returns the version that a folder of this name holds; None for one that holds none."""
+    if not (name.isascii() and name.isdecimal()) or int(name) > _LARGEST_VERSION:
+        return None
+    return int(name)
+
+
 def read_record(base_path: str, model_name: str) -> DeploymentRecord:
     """Returns the record beside the versions; an empty one before the first push.
 
     Raises:
         DataError: The file is of another model, another schema, or damaged.
     """
-    record = DEPLOYMENT_RECORD.find(base_path)
-    return _of_model(record, base_path, model_name)
+    return _of_model(find_record(base_path), base_path, model_name)
+
+
+def find_record(base_path: str) -> DeploymentRecord | None:
+    """Returns the record of a folder or bucket, whichever model it is of; None if there is none.
+
+    Raises:
+        DataError: The file has another schema, or is damaged.
+    """
+    return _record_in(conditional_files(base_path).read(DEPLOYMENT_RECORD.name), base_path)
+
+
+def _record_in(found: TaggedContent, base_path: str) -> DeploymentRecord | None:
+    path = DEPLOYMENT_RECORD.path(base_path)
+    if found.content is None:
+        return None
+    return DEPLOYMENT_RECORD.value(storage.json_object(found.content, path), path)
 
 
 class SharedRecord:
@@ -132,12 +221,7 @@ class SharedRecord:
         self._files = files
         found = files.read(DEPLOYMENT_RECORD.name)
         self._tag = found.tag
-        path = DEPLOYMENT_RECORD.path(base_path)
-        record = None
-        if found.content is not None:
-            content = storage.json_object(found.content, path)
-            record = DEPLOYMENT_RECORD.value(content, path)
-        self.content = _of_model(record, base_path, model_name)
+        self.content = _of_model(_record_in(found, base_path), base_path, model_name)
 
     def write(self, record: DeploymentRecord) -> None:
         """Replaces the record that was read, or written by this object last.

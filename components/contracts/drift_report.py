@@ -4,11 +4,12 @@ DriftMonitor writes it, and reads its own of the window before; RetrainDecider, 
 `loop monitor` read it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tfx_loop.contracts.feature_change import FeatureChange
 from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.core.json_file import JsonFile
 
@@ -26,10 +27,9 @@ TOO_FEW_ROWS = "too_few_rows"
 TOO_FEW_REFERENCE_ROWS = "too_few_reference_rows"
 NO_FEATURES = "no_features"
 
-# Kinds of shapes, and the bar of all categories without one of their own.
+# Kinds of shapes.
 NUMBERS = "numbers"
 CATEGORIES = "categories"
-OTHER = "other"
 
 
 class DriftVerdict(str, Enum):
@@ -39,6 +39,10 @@ class DriftVerdict(str, Enum):
     DRIFT = "DRIFT"
     DATA_FAULT = "DATA_FAULT"
     NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
+
+
+# The entry of the test of all features together, which is no feature.
+TOGETHER = "(all features)"
 
 
 def named(feature: str, slice_name: str) -> str:
@@ -72,19 +76,25 @@ class FeatureDrift:
         psi_corrected: PSI less its mean without drift.
         ks: Largest distance of the cumulative shares; None where values have no order.
         js: Jensen-Shannon divergence, in nats.
-        p_value: Chance of a difference as large without drift (comparison.py says by which tests).
+        p_value: Chance of a difference as large without drift (tests: single_feature.py).
         q_value: The p-value after Benjamini-Hochberg over the features and slices.
         missing_share: Share of the window's rows without a value.
         exceeded: The q-value and the effect floor agree in this window.
         drifted: `exceeded` in k of the last n windows, this one among them.
         fault: What is broken (faults.py); a broken feature has not drifted.
-        psi_bound: Largest PSI that the counts allow with 99 % confidence; the effect floor.
+        psi_bound: Largest corrected PSI that the counts allow with 99 % confidence: what is
+            compared with the effect floor.
         hellinger: Hellinger distance, in [0, 1].
         l_infinity: Largest difference of a bin's share, in [0, 1].
         wasserstein: Earth mover's distance in the feature's unit; None where values have no order.
         held_by: Why a significant difference is no alarm: `effect_floor`, `season` or `k_of_n`.
+        design_effect: Rows of the window that one independent row stands for in this feature, where
+            rows come in groups or depend on those before; None where they were taken for
+            independent.
         note: What else there is to say, such as why it was not tested or which unit it seems to be.
         slice: Of which rows, as `column=value`; empty for all.
+        change: What changed, in means, quantiles, categories and bins; None of slices, and where
+            one side was not counted.
     """
 
     feature: str
@@ -104,13 +114,32 @@ class FeatureDrift:
     l_infinity: float | None = None
     wasserstein: float | None = None
     held_by: str | None = None
+    design_effect: float | None = None
     note: str = ""
     slice: str = ""
+    change: FeatureChange | None = None
 
     @property
     def title(self) -> str:
         """What the feature is called among those of all rows and of slices."""
         return named(self.feature, self.slice)
+
+    @property
+    def effect(self) -> float | None:
+        """The PSI that people are told: corrected, and 0 where it is below that by chance."""
+        return None if self.psi_corrected is None else max(self.psi_corrected, 0.0) + 0.0
+
+
+def tested_features(features: Iterable[FeatureDrift]) -> tuple[str, ...]:
+    """Returns the features that were tested, in all rows or in a slice, each once."""
+    named_once = dict.fromkeys(f.feature for f in features if f.p_value is not None and not f.fault)
+    return tuple(name for name in named_once if name != TOGETHER)
+
+
+def moved_features(features: Iterable[FeatureDrift]) -> tuple[str, ...]:
+    """Returns the features that drifted, in all rows or in a slice, each once."""
+    named_once = dict.fromkeys(f.feature for f in features if f.drifted)
+    return tuple(name for name in named_once if name != TOGETHER)
 
 
 @dataclass(frozen=True)
@@ -220,6 +249,7 @@ class DriftResult:
         estimated: Quality of this window without labels; None where there are no scores.
         realised: Quality of an earlier window whose labels have come; None without one.
         past: The last windows and this one in a few numbers each, the newest last.
+        warnings: What the verdict may owe to what nobody named, such as rows that belong together.
     """
 
     verdict: DriftVerdict
@@ -242,6 +272,7 @@ class DriftResult:
     estimated: EstimatedQuality | None = None
     realised: RealisedQuality | None = None
     past: tuple[PastWindow, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> tuple[str, ...]:

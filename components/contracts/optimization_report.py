@@ -23,7 +23,7 @@ class OptimizationReason(str, Enum):
     """Why the verdict is what it is."""
 
     WITHIN_BUDGET = "within_budget"
-    # The reporting rows are too few to refute it, and with those that chose it stays within.
+    # Of earlier releases, which kept a variant over the budget on few reporting rows.
     WITHIN_ON_ALL_HELD_OUT = "within_budget_on_all_held_out_rows"
     NO_VARIANT_KEEPS_BUDGET = "no_variant_keeps_budget"
     # The rows that chose said yes, the rows that nobody had seen said no.
@@ -162,6 +162,23 @@ class Parity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputResult:
+    """One output of a model with several.
+
+    Attributes:
+        output: Its name.
+        parity: How far the child's answers are from the parent's.
+        metric: What was measured; None without a budget.
+        overall: The metric of both, against the budget; None without one.
+    """
+
+    output: str
+    parity: Parity
+    metric: MetricUsed | None = None
+    overall: SliceResult | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """What is known of one model file.
 
@@ -175,6 +192,8 @@ class ModelFacts:
         sparsity: Fraction of the weights that are zero, None when unknown.
         layers: Weights by layer.
         latency: By batch size.
+        weight_bytes: Bytes of its weights alone, without the optimizer's memory that Keras files
+            keep; 0 where nobody counted.
         inputs: `name shape dtype`, one a tensor.
         outputs: The same for outputs.
     """
@@ -188,6 +207,7 @@ class ModelFacts:
     sparsity: float | None = None
     layers: tuple[Layer, ...] = ()
     latency: tuple[Latency, ...] = ()
+    weight_bytes: int = 0
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
@@ -272,10 +292,14 @@ class OptimizationResult:
         explanation: One sentence for people.
         parent: The model that came in.
         child: The model that went out; None when none keeps to the budget.
+        baseline: The parent as a float .tflite, which a variant is smaller and faster than: the
+            parent's own file may hold an optimizer, and runs in another runtime; None where it
+            was not made.
         metric: What was measured, None without labels.
         overall: Parent and child on the reporting rows, which nothing was chosen on.
         slices: The same by slice.
         parity: The same for the outputs.
+        outputs: Each output on the reporting rows, of a model with several.
         rungs: All that was tried, in the order of the ladder.
         rows: Rows by use: `calibration`, `choosing`, `reporting`.
         settings: What was asked for; JSON values.
@@ -288,10 +312,12 @@ class OptimizationResult:
     explanation: str
     parent: ModelFacts
     child: ModelFacts | None = None
+    baseline: ModelFacts | None = None
     metric: MetricUsed | None = None
     overall: SliceResult | None = None
     slices: tuple[SliceResult, ...] = ()
     parity: Parity | None = None
+    outputs: tuple[OutputResult, ...] = ()
     rungs: tuple[Rung, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ A model server is the deployment theme's own. Every other target is a class with
 module alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ class PushOrder:
             own.
         model_uri: The Model artifact.
         run_id: Pipeline run that pushes.
+        sign: Signs a folder under a name; None leaves it as it is.
     """
 
     model_dir: Path
@@ -31,6 +32,7 @@ class PushOrder:
     stages: Sequence[tuple[str, float]]
     model_uri: str
     run_id: str
+    sign: Callable[[Path, str], object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,10 @@ class PushedProperties:
         pushed_version: Its number.
         model_digest: Digest of the served files.
         variant: Which optimisation it is.
+        signature: The signature that golden rows were asked of; None where none were.
         replaced_version: The version that served before; 0 for none.
         pushed_at_ms: When, by the pusher's clock, milliseconds UTC.
-        rollout_state: State of the roll-out, of devices.
+        rollout_state: State of the roll-out: `stable` or `canary` of a server.
         rollout_stage: How many stages the roll-out has reached.
     """
 
@@ -58,6 +61,7 @@ class PushedProperties:
     pushed_version: int | None = None
     model_digest: str | None = None
     variant: str | None = None
+    signature: str | None = None
     replaced_version: int | None = None
     pushed_at_ms: int | None = None
     rollout_state: str | None = None

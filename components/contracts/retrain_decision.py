@@ -9,10 +9,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tfx_loop.contracts.measured_loss import FaultyWindow, MeasuredLoss, SavingState
+from tfx_loop.contracts.quality_report import PromiseTest
+from tfx_loop.contracts.version_contest import VersionContest
+from tfx_loop.core.json_codec import LEFT_OUT, none_as
 from tfx_loop.core.json_file import JsonFile
 
 # Reasons, one for each way to a verdict.
 DATA_FAULT = "data_fault"
+QUARANTINED = "quarantined"
+LABEL_FAULT = "label_fault"
+LOG_DISAGREES = "log_disagrees"
+CHAMPION_IS_NEW = "champion_is_new"
 TOO_FEW_ROWS = "too_few_rows"
 TOO_FEW_LABELS = "too_few_labels"
 LABELS_OF_ONE_CLASS = "labels_of_one_class"
@@ -20,6 +28,9 @@ NO_AVOIDABLE_LOSS = "no_avoidable_loss"
 BETTER_THAN_PROMISED = "better_than_promised"
 SAVING_BELOW_COST = "saving_below_training_cost"
 RETRAINING_PAYS = "retraining_pays"
+WORSE_THAN_STAND_IN = "worse_than_stand_in"
+PROMISE_WAS_WRONG = "promise_was_wrong"
+OTHER_VERSION_FITS = "other_version_fits_better"
 
 
 class RetrainVerdict(str, Enum):
@@ -27,52 +38,33 @@ class RetrainVerdict(str, Enum):
 
     RETRAIN = "RETRAIN"
     HOLD = "HOLD"
+    MODEL_FAULT = "MODEL_FAULT"
+    REINSTATE = "REINSTATE"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredLoss:
-    """What a retraining would have saved in one window, as it was measured.
+class DecisionAction(str, Enum):
+    """What the loop is to carry out, whatever the verdict calls it."""
 
-    Attributes:
-        mean: Loss saved per row (nats, or squared units of the label).
-        standard_error: Of the mean, over blocks of time.
-        z: The mean in standard errors.
-        relative: The mean in units of the window's loss.
-        relative_standard_error: The standard error in those units.
-        champion_loss: Mean loss per row of the champion's stand-in.
-        champion_loss_error: Standard error of that.
-        promised_loss: Mean loss per row on rows held out of the champion's training sample.
-        promised_loss_error: Standard error of that.
-        risen_z: How far the champion's loss exceeds the promised one, in standard errors.
-        rows: Labelled rows that both stand-ins were compared on.
-    """
+    NONE = "none"
+    RETRAIN = "retrain"
+    ROLL_BACK = "roll_back"
+    ALARM = "alarm"
+    REINSTATE = "reinstate"
+    REINSTATE_AND_RETRAIN = "reinstate_and_retrain"
 
-    mean: float
-    standard_error: float
-    z: float
-    relative: float
-    relative_standard_error: float
-    champion_loss: float
-    champion_loss_error: float
-    promised_loss: float
-    promised_loss_error: float
-    risen_z: float
-    rows: int
+    @property
+    def retrains(self) -> bool:
+        """Whether a retraining is asked for."""
+        return self in (DecisionAction.RETRAIN, DecisionAction.REINSTATE_AND_RETRAIN)
 
-
-@dataclass(frozen=True, kw_only=True)
-class SavingState:
-    """What is believed about the champion after some windows; savings in windows' losses.
-
-    Attributes:
-        accumulated: Savings that counted, up to the label window.
-        latest: The last window's saving if it counted, else 0.
-        label_window: The last window that was observed; empty before the first.
-    """
-
-    accumulated: float = 0.0
-    latest: float = 0.0
-    label_window: str = ""
+    @property
+    def moves(self) -> bool:
+        """Whether a version that served before is to serve again."""
+        return self in (
+            DecisionAction.ROLL_BACK,
+            DecisionAction.REINSTATE,
+            DecisionAction.REINSTATE_AND_RETRAIN,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +81,11 @@ class DecisionEvidence:
         drifted: Features that drifted.
         faults: Features that are broken, as `feature: fault`.
         quality: Metrics of the champion on the label window, for the record.
+        faulty_windows: Windows that this decision found to be broken; None where no release of that
+            time looked.
+        left_out: Windows whose rows were kept from this measurement and from a retraining.
+        contest: Versions that served before, beside the champion; None where none was asked.
+        promise: How the champion did beside its promise; None where QualityMonitor did not say.
     """
 
     avoidable_loss: MeasuredLoss | None
@@ -100,6 +97,12 @@ class DecisionEvidence:
     drifted: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     quality: Mapping[str, float] = field(default_factory=dict)
+    faulty_windows: tuple[FaultyWindow, ...] | None = field(
+        default=None, metadata=none_as(LEFT_OUT)
+    )
+    left_out: tuple[FaultyWindow, ...] | None = field(default=None, metadata=none_as(LEFT_OUT))
+    contest: VersionContest | None = field(default=None, metadata=none_as(LEFT_OUT))
+    promise: PromiseTest | None = field(default=None, metadata=none_as(LEFT_OUT))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +110,18 @@ class DecisionProperties:
     """What the artifact says of itself, for conditions and queries.
 
     Attributes:
-        verdict: `RETRAIN` or `HOLD`.
+        verdict: `RETRAIN`, `HOLD`, `MODEL_FAULT` or `REINSTATE`.
         reason: A constant of this module.
         window: The window that just ended.
         model_version: The champion's version.
-        retrain: The verdict, for conditions of a pipeline.
+        retrain: Whether a retraining is asked for, for conditions of a pipeline.
         avoidable_loss: What a retraining would have saved, in units of one window's loss; 0 where
             it was not measured.
         accumulated: Savings that counted since the champion was trained, in the same units.
+        model_name: Name that the model is served under; empty in earlier releases.
+        label_window: The newest window whose labels had come; empty in earlier releases.
+        faulty_windows: Names of the windows that were found to be broken, comma-separated.
+        reinstate: The version that is to serve again; 0 for none.
     """
 
     verdict: str
@@ -124,6 +131,10 @@ class DecisionProperties:
     retrain: bool
     avoidable_loss: float
     accumulated: float
+    model_name: str = ""
+    label_window: str = ""
+    faulty_windows: str = ""
+    reinstate: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +152,8 @@ class DecisionRecord:
         label_window: The newest window whose labels had come.
         evidence: What was seen and measured.
         settings: What was decided with.
+        action: What the loop is to do; None in records of releases that knew two verdicts.
+        reinstate: The version that is to serve again; None for none.
     """
 
     verdict: RetrainVerdict
@@ -153,6 +166,16 @@ class DecisionRecord:
     label_window: str
     evidence: DecisionEvidence
     settings: Mapping[str, Any] = field(default_factory=dict)
+    action: DecisionAction | None = field(default=None, metadata=none_as(LEFT_OUT))
+    reinstate: int | None = field(default=None, metadata=none_as(LEFT_OUT))
+
+    @property
+    def asks_for(self) -> DecisionAction:
+        """What the loop is to do."""
+        if self.action is not None:
+            return self.action
+        asks = self.verdict is RetrainVerdict.RETRAIN
+        return DecisionAction.RETRAIN if asks else DecisionAction.NONE
 
     @property
     def properties(self) -> DecisionProperties:
@@ -163,9 +186,13 @@ class DecisionRecord:
             reason=self.reason,
             window=self.window,
             model_version=self.model_version,
-            retrain=self.verdict is RetrainVerdict.RETRAIN,
+            retrain=self.asks_for.retrains,
             avoidable_loss=measured.relative if measured else 0.0,
             accumulated=self.evidence.accumulated,
+            model_name=self.model_name,
+            label_window=self.label_window,
+            faulty_windows=",".join(w.window for w in self.evidence.faulty_windows or ()),
+            reinstate=self.reinstate or 0,
         )
 
 

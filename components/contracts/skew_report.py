@@ -36,7 +36,8 @@ class FeatureSkew:
         feature: Name.
         reason: `type_changed`, `feature_missing` (one side never has a value), `values_differ`;
             empty while no more rows differ than are tolerated.
-        differing: Share of the rows that differ, in [0, 1]: another value, or one on one side only.
+        differing: Share of the served rows that differ, in [0, 1]: another value, or one on one
+            side only.
         missing_in_serving: Share of the rows where only training has a value.
         missing_in_training: Share of the rows where only serving has one.
         mean_difference: Of serving less training, in the feature's unit; None for text.
@@ -76,11 +77,12 @@ class SkewResult:
         rows: Rows that both sides have.
         training_rows: Rows as trained on that were looked for.
         served_rows: Rows that were served.
-        repeated_rows: Served rows beyond the first of each; the first counts.
+        repeated_rows: Served rows beyond the first of each; all of them are compared.
         features: The most skewed first.
         absent_in_serving: Features that only training has.
         absent_in_training: Features that only serving has.
         not_compared: Columns of both sides of kinds that cannot be compared.
+        row_numbers: Columns of either side in which pandas keeps its row numbers; left out.
         keys: Training's name of each key, and serving's.
         window: Name of the log's window; empty for files.
         model_name: Whose predictions these are; empty for files.
@@ -98,6 +100,7 @@ class SkewResult:
     absent_in_serving: tuple[str, ...] = ()
     absent_in_training: tuple[str, ...] = ()
     not_compared: tuple[str, ...] = ()
+    row_numbers: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     window: str = ""
     model_name: str = ""

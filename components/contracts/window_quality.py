@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tfx_loop.core.json_codec import LEFT_OUT, none_as
+
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatedMetric:
@@ -18,6 +20,8 @@ class EstimatedMetric:
             labels have taught more than the held-out rows did.
         from_scores: The value before the correction.
         chance: Standard deviation that chance in the window's labels alone gives.
+        unit: Of a loss, the held-out loss that its corrections are told in; None of a share, which
+            is from 0 to 1.
     """
 
     reference: float
@@ -27,6 +31,7 @@ class EstimatedMetric:
     factor: float = 1.0
     from_scores: float | None = None
     chance: float = 0.0
+    unit: float | None = field(default=None, metadata=none_as(LEFT_OUT))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,8 @@ class EstimatedQuality:
         rows: Rows of the window with a score.
         held_out_rows: Labelled rows that said what the scores mean.
         threshold: Score above which a row is answered with 1.
-        metrics: By name: auc, accuracy, precision, recall, f1, positive_rate.
+        metrics: By name: auc, accuracy, precision, recall, f1, positive_rate; of several classes
+            the accuracy, of numbers the task's loss, such as `squared_error`.
         unseen: What this estimate cannot see, or could not count; sentences.
     """
 

@@ -16,7 +16,10 @@ from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftVerdict
 from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, EdgeTpuSpeaker, MappingStatus
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
 from tfx_loop.contracts.quality_report import QUALITY_REPORT
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, RetrainVerdict
+from tfx_loop.contracts.retrain_decision import (
+    RETRAIN_DECISION,
+    RetrainVerdict,
+)
 from tfx_loop.contracts.rollout_record import ROLLOUT_POINTER, ROLLOUT_RECORD
 from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.contracts.variant_note import VARIANT_NOTE
@@ -57,10 +60,23 @@ def read(case):
     return file_of(case).load(RECORDED / case)
 
 
+def without_added_keys(written, recorded):
+    """What was written, without the keys of fields that came after the recording."""
+    if isinstance(recorded, dict) and isinstance(written, dict):
+        kept = [key for key in written if key in recorded]
+        return {key: without_added_keys(written[key], recorded[key]) for key in kept}
+    if isinstance(recorded, list) and isinstance(written, list) and len(written) == len(recorded):
+        return [without_added_keys(*pair) for pair in zip(written, recorded, strict=True)]
+    return written
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_a_recorded_file_is_written_again_to_the_letter(case, tmp_path):
+def test_a_recorded_file_is_written_again_with_all_that_it_said(case, tmp_path):
     file_of(case).save(read(case), tmp_path / case)
-    assert (tmp_path / case).read_text() == (RECORDED / case).read_text()
+    recorded = json.loads((RECORDED / case).read_text())
+    written = without_added_keys(json.loads((tmp_path / case).read_text()), recorded)
+    # As text: 1 and 1.0, True and 1, and the order of keys are told apart.
+    assert json.dumps(written) == json.dumps(recorded)
 
 
 @pytest.mark.parametrize("case", CASES)
