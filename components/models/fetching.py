@@ -1,4 +1,4 @@
-"""Copies of files of a Model artifact on this machine."""
+"""Files of a Model artifact on this machine."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,13 @@ from tfx_loop.core import storage
 
 
 def fetch(model_uri: str, names: Sequence[str], target: Path) -> Path | None:
-    """Copies the first file of these names from a Model's serving folder; None without one."""
+    """Returns the first file of these names in a Model's serving folder, under another name.
+
+    Args:
+        model_uri: The Model.
+        names: Of the file; None is returned where there is none.
+        target: What it is called then: a copy of a remote file, a link to one of this machine.
+    """
     # Imported late: models/ is read by commands that start without TFX.
     from tfx.dsl.io import fileio
     from tfx.utils import path_utils
@@ -18,8 +24,30 @@ def fetch(model_uri: str, names: Sequence[str], target: Path) -> Path | None:
     found = next((uri for uri in uris if fileio.exists(uri)), None)
     if found is None:
         return None
-    target.write_bytes(storage.read_bytes(found))
+    if storage.is_remote(found):
+        target.write_bytes(storage.read_bytes(found))
+    else:
+        # The guard looks at it first: it may be a pipe, or larger than the disk.
+        target.symlink_to(Path(found.removeprefix("file://")).absolute())
     return target
+
+
+def pass_on(model_uri: str, name: str, target_uri: str) -> bool:
+    """Copies a folder of one Model's serving folder into that of another; says whether it is there.
+
+    Args:
+        model_uri: The Model that has it, or not.
+        name: Of the folder.
+        target_uri: The Model that gets it.
+    """
+    from tfx.dsl.io import fileio
+    from tfx.utils import io_utils, path_utils
+
+    folder = os.path.join(path_utils.serving_model_path(model_uri), name)
+    if not fileio.exists(folder):
+        return False
+    io_utils.copy_dir(folder, os.path.join(path_utils.serving_model_dir(target_uri), name))
+    return True
 
 
 def local_folder(uri: str, scratch: Path) -> Path:

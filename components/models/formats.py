@@ -103,6 +103,9 @@ def _in_folder(folder: Path) -> ModelFile:
 
 
 def _of_file(path: Path) -> ModelFile:
+    # Opening a pipe would wait for whoever writes to it, and a device may never end.
+    if path.exists() and not path.is_file():
+        raise ModelError(f"Expected {_KNOWN} at {path}, received no plain file. Check the path.")
     with open(path, "rb") as file:
         # Both signatures that are looked for lie within the first 8 bytes.
         head = file.read(8)
@@ -129,6 +132,7 @@ def _of_file(path: Path) -> ModelFile:
 def _by_content(path: Path, head: bytes) -> Format | None:
     if head == _HDF5_MAGIC:
         return Format.H5
+    # FlatBuffers put the file identifier behind the four bytes of the root's offset.
     if head[4:8] == _TFLITE_MAGIC:
         return Format.TFLITE
     if zipfile.is_zipfile(path):

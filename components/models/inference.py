@@ -83,14 +83,14 @@ def outputs_of(
         inputs: Rows by input name.
         signature: As for `source_of`.
         custom_objects: As for `source_of`.
-        folder: Where the arrays travel through; a temporary one when None.
+        folder: Where the arrays travel through; one of the worker when None.
 
     Raises:
         DataError: The rows do not fit the model.
         ModelError: The model cannot be asked.
     """
     # Through the pipe, as JSON, rows would be many times their size.
-    with tempfile.TemporaryDirectory(prefix="loop-rows-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix="loop-rows-", dir=folder or worker.folder) as scratch:
         rows, answers = Path(scratch) / "rows.npz", Path(scratch) / "answers.npz"
         save_arrays(rows, inputs)
         payload = {
@@ -100,6 +100,7 @@ def outputs_of(
             "rows": str(rows),
             "answers": str(answers),
         }
+        worker.may_write(scratch)
         worker.call(_ANSWERS, payload, doing=f"running {path}")
         return load_arrays(answers)
 

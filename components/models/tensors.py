@@ -14,6 +14,8 @@ Array: TypeAlias = npt.NDArray[Any]
 DEFAULT_SIGNATURE = "serving_default"
 # By convention the signature with a tensor per raw column, beside one for tf.Examples.
 COLUMNS_SIGNATURE = "serving_columns"
+# Of serialized tf.Examples where serving_default takes something else.
+EXAMPLES_SIGNATURE = "serving_tf_example"
 # Enough to spread the cost of a call (a small SavedModel took 0.43 ms for 1 row and 0.77 ms for
 # 512), and few enough for the memory that a large model's activations take.
 DEFAULT_BATCH_ROWS = 256

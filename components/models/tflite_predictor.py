@@ -21,7 +21,10 @@ _QUANTIZED = ("INT8", "UINT8", "INT16")
 
 
 class TFLitePredictor:
-    """One signature of a .tflite model. Safe for many threads, which wait for each other."""
+    """One signature of a .tflite model. Safe for many threads, which wait for each other.
+
+    Each call starts from the state that the file says, so a row's answer depends on that row alone.
+    """
 
     def __init__(self, path: Path, *, signature: str | None = None, threads: int = 1) -> None:
         """Reads and checks the file, then hands it to the runtime.
@@ -48,6 +51,7 @@ class TFLitePredictor:
         self._path = path
         self._lock = threading.Lock()
         self._allocated: dict[str, tuple[int, ...]] = {}
+        self._has_state = any(t.is_variable for t in self._model.main.tensors)
         self._interpreter, self.runtime = _interpreter(self._model, content, path, threads)
 
     def predict(
@@ -63,6 +67,10 @@ class TFLitePredictor:
             for name, values in batch.items():
                 index = self._input_ids[name]
                 self._interpreter.set_tensor(index, _quantize(values, self._tensor(index)))
+            # A fused LSTM starts from where the last call left it: one row's state, maybe another
+            # client's, would enter the next answer. Keras and SavedModels start at zero.
+            if self._has_state:
+                self._interpreter.reset_all_variables()
             self._interpreter.invoke()
             return {
                 name: _dequantize(self._interpreter.get_tensor(index), self._tensor(index))

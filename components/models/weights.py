@@ -34,6 +34,9 @@ _WEIGHT_NAMES = {
     "pointwise_kernel",
     "recurrent_kernel",
 }
+_BITS_WITHOUT_NUMPY = {
+    "int4": 4, "uint4": 4, "int2": 2, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8,
+}  # fmt: skip
 # Types of a .tflite that hold weights as they are, without a scale.
 _FLOATS = ("FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16")
 
@@ -59,6 +62,12 @@ class Weight:
     parameters: int
     zeros: int
     not_finite: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that its numbers take in its type."""
+        bits = _BITS_WITHOUT_NUMPY.get(self.dtype) or 8 * np.dtype(self.dtype).itemsize
+        return -(-self.parameters * bits // 8)
 
 
 def weights_of(
@@ -113,7 +122,7 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
         found = []
         for key, dtype in sorted(reader.get_variable_to_dtype_map().items()):
             # Whole-number variables are counters and tables; slots are the optimizer's moments.
-            if dtype.is_floating and not key.startswith(_NOT_WEIGHTS) and _SLOT not in key:
+            if dtype.is_floating and not key.startswith(_NOT_WEIGHTS) and not _is_optimizer_s(key):
                 name = names.get(key, key.removesuffix(_VALUE))
                 found.append(_weight(name, reader.get_tensor(key)))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -122,6 +131,11 @@ def _saved_model_weights(folder: Path) -> tuple[Weight, ...]:
             f"{first_line(error)} Was it copied to the end? Export it again."
         ) from error
     return tuple(found)
+
+
+def _is_optimizer_s(key: str) -> bool:
+    # Of a network below the root, as TFX's Trainers save it, the optimizer stands below it too.
+    return _SLOT in key or "/optimizer/" in key
 
 
 def _variable_names(reader: Any) -> dict[str, str]:

@@ -7,25 +7,21 @@ it for those that are safe to show.
 
 import io
 import json
+import os
 import zipfile
 
 import h5py
+import hostile_graphs
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert import schema_py_generated as tables
 from flatbuffers import flexbuffers
+from hostile_parts import SECRET, Summing, edit_saved_model, harm_of, lookup, saved
 from model_files import digits_model
 from tflite_builder import TfliteBuilder
 
 from tfx_loop.models.write import save_saved_model
-
-SECRET = "nobody should read this"
-
-
-def harm_of(folder):
-    """Returns the file that a hostile model of this folder writes."""
-    return folder / "harm"
 
 
 def _keras_model(layer_config, class_name="TFOpLambda", arguments=None):
@@ -127,12 +123,37 @@ def h5_loads_model(folder):
     return write_h5(folder / "m.h5", _call("keras.models.load_model", str(folder / "other.h5")))
 
 
+def h5_quantizes(folder):
+    """tf.quantization.experimental.quantize_saved_model as a layer: it loads and writes models."""
+    call = _call(
+        "quantization.experimental.quantize_saved_model", "other", ("output_directory", "harm")
+    )
+    return write_h5(folder / "m.h5", call)
+
+
+def h5_samples_from_a_file(folder):
+    """A sampler whose vocabulary is a file of this machine."""
+    call = _call("random.fixed_unigram_candidate_sampler", 1, ("vocab_file", "secret.txt"))
+    return write_h5(folder / "m.h5", call)
+
+
 def keras_writes(folder):
     """tf.io.write_file as a layer of a .keras archive."""
     config = _call("io.write_file", str(harm_of(folder)), ("contents", "harm"))
     modules = ("keras.layers", "tf_keras.src.layers.core.tf_op_layer")
     for layer, module in zip(config["config"]["layers"], modules, strict=True):
         layer |= {"module": module, "registered_name": layer["class_name"]}
+    config |= {"module": "tf_keras.src.engine.functional", "registered_name": "Functional"}
+    return write_keras(folder / "m.keras", config)
+
+
+def keras_specification(folder):
+    """A layer in the place of a tensor's specification, whose class the file names."""
+    config = _call("io.write_file", str(harm_of(folder)), ("contents", "harm"))
+    inputs, bad = config["config"]["layers"]
+    inputs |= {"module": "keras.layers", "registered_name": "InputLayer"}
+    bad |= {"class_name": "__typespec__", "spec_name": "TFOpLambda", "registered_name": "Dense"}
+    bad["module"] = "tf_keras.src.layers.core.tf_op_layer"
     config |= {"module": "tf_keras.src.engine.functional", "registered_name": "Functional"}
     return write_keras(folder / "m.keras", config)
 
@@ -247,6 +268,32 @@ def zip_link(folder):
     return path
 
 
+def zip_other_spelling(folder):
+    """An archive with a second configuration, under a name that some folders take for the first."""
+    return write_keras(
+        folder / "m.keras", _keras_model({"units": 1}, "Dense"), **{"Config.json": "{}"}
+    )
+
+
+def zip_many_weights(folder):
+    """An archive of many files of weights, each of which takes a while."""
+    many = {f"weights_{number}.h5": "" for number in range(200)}
+    return write_keras(folder / "m.keras", _keras_model({"units": 1}, "Dense"), **many)
+
+
+def zip_many_parts(folder):
+    """A configuration of which three bytes take a hundred in memory."""
+    parts = [{}] * 300_000
+    return write_keras(folder / "m.keras", _keras_model({"parts": parts}, "Dense"))
+
+
+def h5_with_holes(folder):
+    """A file of 4 GiB that is a hole but for its begin."""
+    path = write_h5(folder / "m.h5", _keras_model({"units": 1}, "Dense"))
+    os.truncate(path, 1 << 32)
+    return path
+
+
 def _digits_h5(folder):
     path = folder / "m.h5"
     digits_model().save(path)
@@ -289,6 +336,17 @@ def hdf5_virtual(folder):
     return path
 
 
+def hdf5_texts(folder):
+    """Weights that are texts of any length."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        name = "model_weights/conv/conv/bias:0"
+        shape = file[name].shape
+        del file[name]
+        file.create_dataset(name, shape, h5py.string_dtype())
+    return path
+
+
 def hdf5_soft_link(folder):
     """A group that is a name for another."""
     path = _digits_h5(folder)
@@ -308,6 +366,16 @@ def hdf5_bomb(folder):
     return path
 
 
+def hdf5_bombs(folder):
+    """Datasets that are not there, none of them large."""
+    path = _digits_h5(folder)
+    with h5py.File(path, "a") as file:
+        for number in range(40):
+            name = f"model_weights/conv/more_{number}"
+            file.create_dataset(name, (1 << 21,), "float32", chunks=(1 << 20,))
+    return path
+
+
 def hdf5_endless(folder):
     """A heap whose objects have no size: libhdf5 walks it forever."""
     path = _digits_h5(folder)
@@ -322,52 +390,33 @@ def hdf5_endless(folder):
     return path
 
 
-class _Bad(tf.Module):
-    """A module whose signature does harm beside its work."""
-
-    def __init__(self, harm):
-        super().__init__()
-        self.harm = harm
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])
-    def serve(self, x):
-        with tf.control_dependencies([self.harm(x)]):
-            return {"y": tf.reduce_sum(x, axis=1)}
-
-
-def _saved(folder, harm):
-    module = _Bad(harm)
-    tf.saved_model.save(module, str(folder / "m"), signatures={"serving_default": module.serve})
-    return folder / "m"
-
-
 def saved_model_writes(folder):
     """A signature that writes a file."""
     target = str(harm_of(folder))
-    return _saved(folder, lambda x: tf.io.write_file(target, "harm"))
+    return saved(folder, lambda x: tf.io.write_file(target, "harm"))
 
 
 def saved_model_reads(folder):
     """A signature that reads a file by its path."""
     secret = folder / "secret.txt"
     secret.write_text(SECRET)
-    return _saved(folder, lambda x: tf.strings.length(tf.io.read_file(str(secret))))
+    return saved(folder, lambda x: tf.strings.length(tf.io.read_file(str(secret))))
 
 
 def saved_model_prints(folder):
     """A signature that prints to a file."""
     stream = f"file://{harm_of(folder)}"
-    return _saved(folder, lambda x: tf.print("harm", output_stream=stream))
+    return saved(folder, lambda x: tf.print("harm", output_stream=stream))
 
 
 def saved_model_python(folder):
     """A signature that calls Python."""
-    return _saved(folder, lambda x: tf.numpy_function(lambda y: y, [x], tf.float32))
+    return saved(folder, lambda x: tf.numpy_function(lambda y: y, [x], tf.float32))
 
 
 def saved_model_aborts(folder):
     """A signature that ends the process."""
-    return _saved(folder, lambda x: tf.raw_ops.Abort(error_msg="bye", exit_without_error=True))
+    return saved(folder, lambda x: tf.raw_ops.Abort(error_msg="bye", exit_without_error=True))
 
 
 def saved_model_initializer(folder):
@@ -381,49 +430,30 @@ def saved_model_initializer(folder):
         def _initialize(self):
             tf.io.write_file(target, "harm")
 
-    module = _Bad(lambda x: tf.no_op())
+    module = Summing(lambda x: tf.no_op())
     module.table = Table()
     tf.saved_model.save(module, str(folder / "m"), signatures={"serving_default": module.serve})
     harm_of(folder).unlink(missing_ok=True)
     return folder / "m"
 
 
-def _lookup(folder, name="words.txt"):
-    """Returns a SavedModel with a vocabulary as its asset."""
-    words = folder / name
-    words.write_text("a\nb\n")
-    table = tf.lookup.StaticVocabularyTable(
-        tf.lookup.TextFileInitializer(
-            str(words), tf.string, 0, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
-        ),
-        1,
-    )
-    module = _Bad(lambda x: table.lookup(tf.constant(["a"])))
-    module.table = table
-    word = tf.TensorSpec([None], tf.string, name="word")
-    serve = tf.function(lambda word: {"index": table.lookup(word)}, autograph=False)
-    signatures = {"serving_default": module.serve, "words": serve.get_concrete_function(word)}
-    tf.saved_model.save(module, str(folder / "m"), signatures=signatures)
-    return folder / "m"
-
-
 def vocabulary(folder):
     """No hostile one: a SavedModel that reads an asset of its own."""
-    return _lookup(folder)
+    return lookup(folder)
 
 
 def saved_model_asset_leaves(folder):
     """An asset called ../../secret.txt."""
-    model = _lookup(folder)
+    model = lookup(folder)
     secret = folder / "secret.txt"
     secret.write_text(SECRET + "\n")
-    _edit(model, lambda proto: _rename_assets(proto, "../../secret.txt"))
+    edit_saved_model(model, lambda proto: _rename_assets(proto, "../../secret.txt"))
     return model
 
 
 def saved_model_asset_link(folder):
     """An asset that is a link to another file."""
-    model = _lookup(folder)
+    model = lookup(folder)
     secret = folder / "secret.txt"
     secret.write_text(SECRET + "\n")
     asset = model / "assets" / "words.txt"
@@ -434,7 +464,7 @@ def saved_model_asset_link(folder):
 
 def saved_model_literal_path(folder):
     """A table that reads a path which stands in the graph, and no asset."""
-    model = _lookup(folder)
+    model = lookup(folder)
 
     def edit(proto):
         graph = proto.meta_graphs[0]
@@ -444,7 +474,7 @@ def saved_model_literal_path(folder):
                 thing.ClearField("asset")
                 thing.constant.operation = name
 
-    _edit(model, edit)
+    edit_saved_model(model, edit)
     return model
 
 
@@ -477,13 +507,28 @@ def saved_model_unknown(folder):
                 if node.op == "WriteFile":
                     node.op = "MyOwnOp"
 
-    _edit(model, edit)
+    edit_saved_model(model, edit)
+    return model
+
+
+def saved_model_with_holes(folder):
+    """Variables of 4 GiB that are a hole but for their begin."""
+    model = folder / "m"
+    save_saved_model(digits_model(), str(model))
+    os.truncate(next((model / "variables").glob("variables.data*")), 1 << 32)
+    return model
+
+
+def saved_model_pipe(folder):
+    """A pipe among the assets, which who opens it waits for."""
+    model = lookup(folder)
+    os.mkfifo(model / "assets" / "more.txt")
     return model
 
 
 def saved_model_inflated(folder):
     """A constant of 16 TiB that stands as one number."""
-    model = _saved(folder, lambda x: tf.identity(tf.constant(1.0)))
+    model = saved(folder, lambda x: tf.identity(tf.constant(1.0)))
 
     def edit(proto):
         for function in proto.meta_graphs[0].graph_def.library.function:
@@ -493,17 +538,8 @@ def saved_model_inflated(folder):
                     for size in (1 << 21, 1 << 21):
                         shape.dim.add(size=size)
 
-    _edit(model, edit)
+    edit_saved_model(model, edit)
     return model
-
-
-def _edit(model, change):
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    file = model / "saved_model.pb"
-    proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    change(proto)
-    file.write_bytes(proto.SerializeToString())
 
 
 def _rename_assets(proto, name):
@@ -533,10 +569,17 @@ def tflite_custom_op(folder):
     return _one_operator(folder, "RunThis")
 
 
-def _flex(folder, name, operation):
+def _flex(folder, name, operation, **texts):
     """Returns a .tflite file with an operator that runs an operation of TensorFlow."""
-    node = tf.compat.v1.NodeDef(name="n", op=operation).SerializeToString()
-    options = flexbuffers.Dumps([operation, node])
+    node = tf.compat.v1.NodeDef(name="n", op=operation)
+    for key, value in texts.items():
+        node.attr[key].s = value.encode()
+    builder = flexbuffers.Builder()
+    with builder.Vector():
+        for content in (operation.encode(), node.SerializeToString()):
+            # The node is a string for TensorFlow, which Builder.String takes texts alone for.
+            builder._WriteBlob(content, append_zero=True, type_=flexbuffers.Type.STRING)
+    options = builder.Finish()
     return _one_operator(folder, name, custom_options=bytes(options))
 
 
@@ -545,9 +588,21 @@ def tflite_flex_writes(folder):
     return _flex(folder, "FlexWriteFile", "WriteFile")
 
 
+def tflite_flex_prints(folder):
+    """PrintV2 of TensorFlow as an operator, to a file."""
+    return _flex(folder, "FlexPrintV2", "PrintV2", output_stream=f"file://{harm_of(folder)}")
+
+
 def tflite_flex_disguised(folder):
     """WriteFile of TensorFlow as an operator that is called Relu."""
     return _flex(folder, "FlexRelu", "WriteFile")
+
+
+def tflite_with_holes(folder):
+    """A file of 4 GiB that is a hole but for its begin."""
+    path = _one_operator(folder, "RELU")
+    os.truncate(path, 1 << 32)
+    return path
 
 
 def tflite_arena(folder):
@@ -568,7 +623,10 @@ KERAS = (
     h5_loads_library,
     h5_fetches,
     h5_loads_model,
+    h5_quantizes,
+    h5_samples_from_a_file,
     keras_writes,
+    keras_specification,
     keras_lambda,
     keras_module,
     keras_instance_method,
@@ -581,11 +639,17 @@ KERAS = (
     zip_leaves,
     zip_absolute,
     zip_link,
+    zip_other_spelling,
+    zip_many_weights,
+    zip_many_parts,
+    h5_with_holes,
     hdf5_external,
     hdf5_external_link,
     hdf5_virtual,
+    hdf5_texts,
     hdf5_soft_link,
     hdf5_bomb,
+    hdf5_bombs,
     hdf5_endless,
 )
 SAVED_MODEL = (
@@ -602,11 +666,16 @@ SAVED_MODEL = (
     saved_model_text,
     saved_model_unknown,
     saved_model_inflated,
+    saved_model_with_holes,
+    saved_model_pipe,
+    *hostile_graphs.MAKERS,
 )
 TFLITE = (
     tflite_custom_op,
     tflite_flex_writes,
+    tflite_flex_prints,
     tflite_flex_disguised,
     tflite_arena,
+    tflite_with_holes,
     tflite_calls_itself,
 )

@@ -1,6 +1,7 @@
 """The members of a ZIP archive, judged by its directory before anything is unpacked."""
 
 import struct
+import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +16,17 @@ _LOCAL_HEADER = b"PK\x03\x04"
 _END, _END_BYTES = b"PK\x05\x06", 22
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _LARGE_END = b"PK\x06\x06"
+# The end record's comment has a length of two bytes (PKWARE APPNOTE 4.3.16): it begins no further
+# from the end than this and its own 22 bytes.
 _MAX_COMMENT = 65_535
+# S_IFLNK and S_IFMT of stat.h, which archives keep in the upper half of the attributes.
 _LINK = 0o120000
+# S_IFMT of a Unix mode, which zip keeps in the upper half of the external attributes; bit 0 of the
+# flags says that a member is encrypted (APPNOTE.TXT, 4.4.4).
 _TYPE_BITS = 0o170000
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_READ_BY_KERAS = ("config.json", "metadata.json", "model.weights.h5")
 _SAVE_AGAIN = "Save the model again with model.save"
 
 
@@ -48,11 +55,15 @@ def scan_directory(path: Path, *, appended: bool = False) -> Iterator[Finding]:
     for name, count in Counter(member.filename for member in members).items():
         if count > 1:
             yield _ambiguous(f"{count} members named {name!r}")
+        # What a folder that takes two spellings for one name would put in its place.
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        if plain != name and plain in _READ_BY_KERAS:
+            yield _ambiguous(f"{name!r}, another spelling of {plain!r}")
     for member in members:
         yield from _member(member)
     total = sum(member.file_size for member in members)
     packed = path.stat().st_size
-    if total > limits.MAX_UNPACKED_BYTES or _inflated(total, packed):
+    if total > limits.MAX_UNPACKED_BYTES or inflated(total, packed):
         yield _exhausts("the archive", f"{total >> 20} MiB from {packed} bytes")
 
 
@@ -69,7 +80,7 @@ def _member(member: zipfile.ZipInfo) -> Iterator[Finding]:
         )
     if (member.external_attr >> 16) & _TYPE_BITS == _LINK:
         yield Finding(part=f"member {name!r}", found="a link", harm=Harm.LEAVES, remedy=_SAVE_AGAIN)
-    if _inflated(member.file_size, member.compress_size):
+    if inflated(member.file_size, member.compress_size):
         yield _exhausts(
             f"member {name!r}", f"{member.file_size >> 20} MiB from {member.compress_size} bytes"
         )
@@ -82,8 +93,12 @@ def _member(member: zipfile.ZipInfo) -> Iterator[Finding]:
         )
 
 
-def _inflated(size: int, packed: int) -> bool:
-    return size > limits.FREE_BYTES and size > limits.MAX_RATIO * max(packed, 1)
+def inflated(size: int, packed: int) -> bool:
+    """Says whether what is packed unpacks out of all proportion."""
+    least = max(packed, 1)
+    if size > limits.MAX_INFLATED_BYTES:
+        return size > limits.FEW_TIMES * least
+    return size > limits.FREE_BYTES and size > limits.MAX_RATIO * least
 
 
 def _directory_bytes(file: BinaryIO) -> int:
@@ -95,12 +110,15 @@ def _directory_bytes(file: BinaryIO) -> int:
     at = tail.rfind(_END)
     if at < 0 or len(tail) < at + _END_BYTES:
         return 0
+    # APPNOTE.TXT, 4.3.16: the size of the central directory stands 12 bytes into its end record.
     (size,) = struct.unpack_from("<L", tail, at + 12)
     large = start + at - _LOCATOR_BYTES
     if large >= 0:
         file.seek(large)
         locator = file.read(_LOCATOR_BYTES)
         if locator.startswith(_LOCATOR):
+            # 4.3.15: the locator names the place of the ZIP64 end record, whose 56 bytes hold the
+            # directory's size at 40 (4.3.14).
             (record,) = struct.unpack_from("<Q", locator, 8)
             # ZipFile looks right before the locator, wherever the locator says it is.
             for place in (record, large - 56):

@@ -5,7 +5,7 @@ functions. The name is followed back to where it is made; whatever is no asset i
 literal path, a value of a request, or a computed one.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +20,9 @@ _INPUTS_BEFORE = {
 }  # fmt: skip
 
 _ASSIGN = b"AssignVariableOp"
+# Steps from file names to their origins, of all names together: a model of a thousand tables takes
+# some ten thousand, a crooked one the square of its size.
+_MAX_STEPS = 1_000_000
 # What may be done with a variable that holds the path of an asset, as TensorFlow's saver writes it.
 _USES = (_ASSIGN, b"ReadVariableOp", b"VarIsInitializedOp")
 
@@ -39,9 +42,16 @@ class Origins:
         self._nodes = {
             scope: {node.name: node for node in nodes} for scope, nodes in graph.scopes()
         }
+        # Positions by name: a list would be searched for each name, the square of a crooked file.
         self._arguments = {
-            text(name): [argument.name for argument in function.signature.input]
+            text(name): {
+                argument.name: position
+                for position, argument in reversed(list(enumerate(function.signature.input)))
+            }
             for name, function in graph.functions.items()
+        }
+        self._counts = {
+            text(name): len(function.signature.input) for name, function in graph.functions.items()
         }
         self._calls: dict[str, list[tuple[str, Any]]] = defaultdict(list)
         for scope, nodes in graph.scopes():
@@ -49,6 +59,17 @@ class Origins:
                 for name in {*called_by(node), node.op}:
                     if name in graph.functions:
                         self._calls[text(name)].append((scope, node))
+        self._bindings: dict[str, list[Any]] = defaultdict(list)
+        for entry in graph.meta_graph.objects.functions:
+            self._bindings[text(entry.key)].append(entry.value.bound_inputs)
+        self._steps_left = _MAX_STEPS
+        self._handles: Counter[bytes] = Counter()
+        self._users: dict[bytes, list[Any]] = defaultdict(list)
+        for _, nodes in graph.scopes():
+            self._handles.update(_shared_name(n) for n in nodes if n.op == b"VarHandleOp")
+        for node in self._nodes[MAIN].values():
+            for given in {node_of(each) for each in node.input if not each.startswith(b"^")}:
+                self._users[given].append(node)
 
     def foreign(self, scope: str, node: Any, position: int) -> set[str]:
         """Returns what the file names of an operation come from, beside assets."""
@@ -62,15 +83,18 @@ class Origins:
                 continue
             seen.add(place)
             next_places, others = self._step(*place)
+            self._steps_left -= 1 + len(next_places)
+            if self._steps_left < 0:
+                return {"too far away"}
             pending += next_places
             found |= others
         return found
 
     def _step(self, scope: str, reference: bytes) -> tuple[list[tuple[str, bytes]], set[str]]:
         name = node_of(reference)
-        arguments = self._arguments.get(scope, [])
-        if name in arguments:
-            return self._callers(scope, arguments.index(name), len(arguments))
+        position = self._arguments.get(scope, {}).get(name)
+        if position is not None:
+            return self._callers(scope, position, self._counts[scope])
         node = self._nodes[scope].get(name)
         if node is None:
             return [], {"nothing"}
@@ -88,14 +112,10 @@ class Origins:
         others = {"a variable"}
         if variable is None or variable.op != b"VarHandleOp":
             return [], others
-        handles = [n for _, nodes in self._graph.scopes() for n in nodes if n.op == b"VarHandleOp"]
-        alike = [n for n in handles if _shared_name(n) == _shared_name(variable)]
-        users = [
-            node
-            for node in self._nodes[MAIN].values()
-            if any(node_of(given) == name and not given.startswith(b"^") for given in node.input)
-        ]
-        if len(alike) > 1 or any(user.op not in _USES for user in users):
+        users = self._users[name]
+        self._steps_left -= len(users)
+        alike = self._handles[_shared_name(variable)]
+        if alike > 1 or any(user.op not in _USES for user in users):
             return [], others
         given = [(MAIN, u.input[1]) for u in users if u.op == _ASSIGN and len(u.input) > 1]
         return given, set() if given else others
@@ -117,10 +137,7 @@ class Origins:
         """Returns what an object hands to a function when it is called by itself."""
         objects = self._graph.meta_graph.objects
         found: set[str] = set()
-        for entry in objects.functions:
-            if text(entry.key) != function:
-                continue
-            bound = entry.value.bound_inputs
+        for bound in self._bindings[function]:
             index = position - (count - len(bound))
             if index < 0:
                 found.add("a value of a request")

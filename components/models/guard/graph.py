@@ -1,11 +1,14 @@
 """Which operations of a SavedModel run: when it is loaded, restored or asked.
 
 What only saving and restoring reach is kept apart: reading and writing checkpoints is its task.
-So is what nothing reaches, such as the savers of models that this one was built from.
+So is what nothing reaches or names, such as the savers of models that this one was built from.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from tfx_loop.models.guard.object_graph import functions_of_objects
 
 MAIN = "the main graph"
 # Collections whose nodes run once after loading.
@@ -50,10 +53,14 @@ class ModelGraph:
         library = meta_graph.graph.library
         self.functions = {function.signature.name: function for function in library.function}
         self._running_nodes = self._closure(self._roots())
-        self._saver_nodes = self._closure(self._saver_roots())
-        # Loading makes each function of the object graph callable, and calls some of them.
-        self._running_functions = self._functions_of(self._running_nodes) | self._called_from(
-            entry.key for entry in meta_graph.objects.functions
+        named, idle = functions_of_objects(meta_graph)
+        self._running_functions = self._functions_of(self._running_nodes) | self._called_from(named)
+        self._adapting_functions = self._called_from(idle) - self._running_functions
+        # Loading runs what restores, feeding one tensor; nothing here saves.
+        self._restoring_nodes = self._closure([meta_graph.saver.restore_op])
+        self._restoring_functions = self._functions_of(self._restoring_nodes)
+        self._saving_nodes = self._closure(
+            [meta_graph.saver.filename_tensor, meta_graph.saver.save_tensor]
         )
 
     def nodes_that_run(self) -> Iterator[tuple[str, Any]]:
@@ -64,18 +71,45 @@ class ModelGraph:
             if name in self._running_functions:
                 yield from ((text(name), node) for node in function.node)
 
-    def checkpoint_nodes(self) -> Iterator[tuple[str, Any]]:
-        """Yields the operations that saving and restoring reach, or nothing does."""
-        for each in sorted(self._saver_nodes - self._running_nodes):
+    def nodes_that_restore(self) -> Iterator[tuple[str, Any]]:
+        """Yields the operations that restoring reaches, and nothing else that runs."""
+        for each in sorted(self._restoring_nodes - self._running_nodes):
             yield MAIN, self.nodes[each]
+        restoring = self._restoring_functions - self._running_functions
         for name, function in self.functions.items():
-            if name not in self._running_functions:
+            if name in restoring:
                 yield from ((text(name), node) for node in function.node)
 
-    def constants(self) -> Iterator[tuple[str, Any]]:
-        """Yields the constants, all of which an import of the graph makes."""
+    def nodes_that_save(self) -> Iterator[tuple[str, Any]]:
+        """Yields the operations that saving reaches, or nothing does that is run here."""
+        for each in sorted(self._saving_nodes - self._restoring_nodes - self._running_nodes):
+            yield MAIN, self.nodes[each]
+        elsewhere = self._running_functions | self._restoring_functions
+        for name, function in self.functions.items():
+            if name not in elsewhere:
+                yield from ((text(name), node) for node in function.node)
+
+    def only_adapts(self, scope: str) -> bool:
+        """Says whether a function runs only where a layer of Keras adapts to new data."""
+        return scope.encode() in self._adapting_functions
+
+    def names_twice(self) -> Iterator[tuple[str, bytes]]:
+        """Yields names that stand for two things, each with where: readers take either."""
+        library = self.meta_graph.graph.library.function
+        objects = self.meta_graph.objects.functions
+        yield from _twice("the function library", (f.signature.name for f in library))
+        yield from _twice("the object graph", (entry.key for entry in objects))
+        yield from _twice("the signatures", (entry.key for entry in self.meta_graph.signatures))
         for scope, nodes in self.scopes():
-            yield from ((scope, node) for node in nodes if node.op == b"Const")
+            yield from _twice(scope, (node.name for node in nodes))
+            for node in nodes:
+                pending = [node]
+                while pending:
+                    owner = pending.pop()
+                    where = f"operation {text(node.name)!r} of {scope}"
+                    yield from _twice(where, (entry.key for entry in owner.attr))
+                    for entry in owner.attr:
+                        pending += [entry.value.func, *entry.value.list.func]
 
     def scopes(self) -> Iterator[tuple[str, Iterable[Any]]]:
         """Yields the nodes of the main graph and of each function."""
@@ -95,10 +129,6 @@ class ModelGraph:
         for thing in self.meta_graph.objects.nodes:
             if thing.constant.operation:
                 yield thing.constant.operation
-
-    def _saver_roots(self) -> Iterator[bytes]:
-        saver = self.meta_graph.saver
-        yield from (saver.filename_tensor, saver.save_tensor, saver.restore_op)
 
     def _closure(self, roots: Iterable[bytes]) -> set[bytes]:
         pending, found = [node_of(root) for root in roots], set[bytes]()
@@ -124,6 +154,10 @@ class ModelGraph:
 
     def _calls(self, node: Any) -> list[bytes]:
         return [*called_by(node), node.op]
+
+
+def _twice(where: str, names: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    yield from ((where, name) for name, count in Counter(names).items() if count > 1)
 
 
 def _names(info: Any) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard.findings import Finding, Harm, ScanResult, sorted_out, unsafe
 from tfx_loop.models.guard.hdf5 import Hdf5Reader
+from tfx_loop.models.guard.hollow import scan_holes
 from tfx_loop.models.guard.keras_config import LAMBDA, Vouched
 from tfx_loop.models.guard.keras_file import KerasContent, read_keras
 from tfx_loop.models.guard.saved_model import scan_saved_model
@@ -33,7 +34,7 @@ _SUFFIXES = {Format.KERAS: ".keras", Format.H5: ".h5", Format.TFLITE: ".tflite"}
 
 
 @dataclass(frozen=True)
-class Admitted:
+class AdmittedModel:
     """A model that may be opened.
 
     Attributes:
@@ -82,8 +83,10 @@ def scan(
         ModelError: It is no model, or damaged.
     """
     file = path if isinstance(path, ModelFile) else detect(path)
-    content = _content(file, file.path, Vouched.of(custom_objects), reader)
-    return sorted_out(content.findings, allow)
+    findings = _holes(file)
+    if not findings:
+        findings = _content(file, file.path, Vouched.of(custom_objects), reader).findings
+    return sorted_out(findings, allow)
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def admitted(
     file: ModelFile,
     custom_objects: Sequence[str] = (),
     fits: Callable[[KerasContent], None] | None = None,
-) -> Iterator[Admitted]:
+) -> Iterator[AdmittedModel]:
     """Yields a model that may be opened, for the time of opening it.
 
     Args:
@@ -104,6 +107,8 @@ def admitted(
         ModelError: It is damaged.
     """
     allow = excepted()
+    if findings := _holes(file):
+        raise unsafe(file.path, findings)
     with tempfile.TemporaryDirectory(prefix="loop-model-") as folder:
         taken = _copy(file, Path(folder))
         content = _content(taken, file.path, Vouched.of(custom_objects), None)
@@ -116,7 +121,7 @@ def admitted(
             names = ",".join(result.exceptions)
             _LOG.warning("model_guard path=%s admitted=yes allowed=%s", file.path, names)
         runs_code = any(name.startswith(f"{LAMBDA}:") for name in result.exceptions)
-        yield Admitted(taken, content, runs_code)
+        yield AdmittedModel(taken, content, runs_code)
 
 
 def check(file: ModelFile) -> None:
@@ -128,6 +133,14 @@ def check(file: ModelFile) -> None:
     """
     with admitted(file):
         return
+
+
+def _holes(file: ModelFile) -> tuple[Finding, ...]:
+    """Returns the finding of a single file that is not worth a copy; folders are not copied."""
+    # What is no plain file is refused by name, and has no size.
+    if file.format is Format.SAVED_MODEL or not file.path.is_file():
+        return ()
+    return tuple(scan_holes(file.path, "the file"))
 
 
 def _copy(file: ModelFile, folder: Path) -> ModelFile:
@@ -199,6 +212,8 @@ def _members(path: Path) -> set[int]:
     try:
         with zipfile.ZipFile(path) as archive, open(path, "rb") as content:
             for member in archive.infolist():
+                # APPNOTE.TXT, 4.3.7: the lengths of name and extra field stand at 26 and 28 of a
+                # local header.
                 content.seek(member.header_offset + 26)
                 # Lengths of the name and of the extra field (APPNOTE.TXT, 4.3.7).
                 lengths = content.read(4)

@@ -2,10 +2,12 @@
 
 libhdf5 itself reads it, in a child process with limits: a crooked file can hold the library in an
 endless loop or crash it, and the child takes the harm. What the child has read without harm the
-loader reads the same way.
+loader reads the same way. Its time is the processor's, so that a busy machine refuses nothing:
+some to begin with, and a little more for each object that it has come to.
 """
 
 import resource
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed
 from tfx_loop.models.guard import limits
+from tfx_loop.models.guard.archive import inflated
 from tfx_loop.models.guard.findings import Finding, Harm
 
 _READ = "tfx_loop.models.guard.hdf5:read"
@@ -27,7 +30,9 @@ class Hdf5Reader:
 
     def __init__(self) -> None:
         """Starts nothing yet."""
-        self._worker = Worker(timeout_seconds=limits.HDF5_SECONDS, memory_mb=limits.HDF5_MEMORY_MB)
+        self._worker = Worker(
+            timeout_seconds=limits.HDF5_WAIT_SECONDS, memory_mb=limits.HDF5_MEMORY_MB
+        )
 
     def __enter__(self) -> "Hdf5Reader":
         return self
@@ -47,7 +52,9 @@ class Hdf5Reader:
             if error.cause == "failed":
                 raise ValueError("HDF5 that cannot be read") from error
             ended = {"timed_out": "no end of reading", "out_of_memory": "more than 768 MiB"}
-            return [_exhausts(where, ended.get(error.cause, "a crash of libhdf5"))], {}
+            # What the kernel ends a process with whose time has run out.
+            crash = "no end of reading" if "SIGPROF" in str(error) else "a crash of libhdf5"
+            return [_exhausts(where, ended.get(error.cause, crash))], {}
         findings = [Finding(**each | {"harm": Harm(each["harm"])}) for each in found["findings"]]
         if found["damage"]:
             raise ValueError(found["damage"])
@@ -61,6 +68,8 @@ def read(payload: Mapping[str, Any]) -> dict[str, Any]:
     limit = int(limits.HDF5_MEMORY_MB) << 20
     # Between two looks of the parent one allocation may take all memory there is.
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    # Nobody catches its signal: Python's handlers do not run while libhdf5 does.
+    signal.setitimer(signal.ITIMER_PROF, limits.HDF5_CPU_SECONDS)
     findings: list[Finding] = []
     texts: dict[str, str] = {}
     damage = ""
@@ -74,6 +83,8 @@ def read(payload: Mapping[str, Any]) -> dict[str, Any]:
         findings = [_exhausts("the file", "more memory than is there")]
     except Exception as error:  # Whatever h5py raises of a damaged file.
         damage = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return {
         "findings": [vars(each) | {"harm": each.harm.value} for each in findings],
         "texts": texts,
@@ -91,56 +102,83 @@ def _texts(file: Any) -> Iterator[tuple[str, str]]:
 
 
 def _scan(h5py: Any, file: Any) -> Iterator[Finding]:
-    """Yields what is unsafe, group by group, each object once however many names it has."""
-    pending, seen, unpacked = [("", file)], set[int](), 0
+    """Yields what is unsafe, group by group, each object once however many names it has.
+
+    By h5py's lower interface: a large network has ten thousand objects, and the upper one takes
+    three times as long.
+    """
+    pending, seen = [("", file.id)], {h5py.h5o.get_info(file.id).addr}
+    unpacked = stored = 0
     while pending:
         path, group = pending.pop()
-        for name in group:
-            where = f"{path}/{name}"
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                yield _link(h5py, where, link)
+        for name, kind in _links(group):
+            where = f"{path}/{name.decode('utf-8', 'replace')}"
+            if kind != h5py.h5l.TYPE_HARD:
+                yield _link(h5py, where, group, name, kind)
                 continue
-            found = group[name]
-            # The attributes too are read by the loader, whatever they hold.
-            dict(found.attrs)
-            address = h5py.h5o.get_info(found.id).addr
+            found = h5py.h5o.open(group, name)
+            if h5py.h5a.get_num_attrs(found):
+                # They too are read by the loader, whatever they hold.
+                dict(h5py.AttributeManager(_Object(found)))
+            address = h5py.h5o.get_info(found).addr
             if address in seen:
                 continue
             seen.add(address)
-            if len(seen) > limits.MAX_PARTS:
-                yield _exhausts(path, f"more than {limits.MAX_PARTS} groups and datasets")
+            if len(seen) > limits.MAX_HDF5_OBJECTS:
+                yield _exhausts(path, f"more than {limits.MAX_HDF5_OBJECTS} groups and datasets")
                 return
-            if isinstance(found, h5py.Group):
+            left, _ = signal.getitimer(signal.ITIMER_PROF)
+            signal.setitimer(signal.ITIMER_PROF, left + limits.HDF5_OBJECT_SECONDS)
+            if isinstance(found, h5py.h5g.GroupID):
                 pending.append((where, found))
-            elif isinstance(found, h5py.Dataset):
-                size = int(found.size or 0) * found.dtype.itemsize
+            elif isinstance(found, h5py.h5d.DatasetID):
+                size = found.get_space().get_simple_extent_npoints() * found.get_type().get_size()
                 unpacked += size
-                yield from _dataset(where, found, size)
-    if unpacked > limits.MAX_UNPACKED_BYTES:
-        yield _exhausts("the file", f"{unpacked >> 20} MiB of datasets")
+                stored += found.get_storage_size()
+                yield from _dataset(h5py, where, found, size)
+    if unpacked > limits.MAX_UNPACKED_BYTES or inflated(unpacked, stored):
+        yield _exhausts("the file", f"{unpacked >> 20} MiB of datasets from {stored} bytes")
 
 
-def _link(h5py: Any, where: str, link: Any) -> Finding:
-    external = isinstance(link, h5py.ExternalLink)
+class _Object:
+    """What h5py's reader of attributes asks of the object that has them."""
+
+    def __init__(self, found: Any) -> None:
+        self.id = found
+
+
+def _links(group: Any) -> list[tuple[bytes, int]]:
+    """Returns the names in a group, and of which kind each link is."""
+    found: list[tuple[bytes, int]] = []
+
+    def take(name: bytes, info: Any) -> None:
+        found.append((name, info.type))
+
+    group.links.iterate(take, info=True)
+    return found
+
+
+def _link(h5py: Any, where: str, group: Any, name: bytes, kind: int) -> Finding:
+    external = kind == h5py.h5l.TYPE_EXTERNAL
+    target = group.links.get_val(name)[0].decode("utf-8", "replace") if external else ""
+    soft = kind == h5py.h5l.TYPE_SOFT
     return Finding(
         part=f"HDF5 {where}",
-        found=f"a link to {link.filename!r}" if external else "a soft link",
+        found=f"a link to {target!r}" if external else f"a {'soft' if soft else 'strange'} link",
         harm=Harm.READS if external else Harm.AMBIGUOUS,
         remedy=_SAVE_AGAIN,
     )
 
 
-def _dataset(where: str, dataset: Any, size: int) -> Iterator[Finding]:
+def _dataset(h5py: Any, where: str, dataset: Any, size: int) -> Iterator[Finding]:
     part = f"HDF5 {where}"
-    if dataset.external:
+    properties = dataset.get_create_plist()
+    if properties.get_external_count():
+        named = properties.get_external(0)[0].decode("utf-8", "replace")
         yield Finding(
-            part=part,
-            found=f"a dataset in the file {dataset.external[0][0]!r}",
-            harm=Harm.READS,
-            remedy=_SAVE_AGAIN,
+            part=part, found=f"a dataset in the file {named!r}", harm=Harm.READS, remedy=_SAVE_AGAIN
         )
-    if dataset.is_virtual:
+    if properties.get_layout() == h5py.h5d.VIRTUAL:
         yield Finding(
             part=part,
             found="a virtual dataset, made of other files'",
@@ -148,13 +186,20 @@ def _dataset(where: str, dataset: Any, size: int) -> Iterator[Finding]:
             remedy=_SAVE_AGAIN,
         )
         return
-    properties = dataset.id.get_create_plist()
+    if dataset.dtype.hasobject:
+        # Of one stored text a thousand elements may be made; weights are numbers.
+        yield Finding(
+            part=part,
+            found="a dataset of texts, lists or references",
+            harm=Harm.EXHAUSTS,
+            remedy=_SAVE_AGAIN,
+        )
     for position in range(properties.get_nfilters()):
         number = properties.get_filter(position)[0]
         if number not in _FILTERS:
             yield Finding(part=part, found=f"filter {number}", harm=Harm.RUNS, remedy=_SAVE_AGAIN)
-    stored = dataset.id.get_storage_size()
-    if size > limits.FREE_BYTES and size > limits.MAX_RATIO * max(stored, 1):
+    stored = dataset.get_storage_size()
+    if inflated(size, stored):
         yield _exhausts(part, f"{size >> 20} MiB from {stored} bytes")
 
 

@@ -20,6 +20,13 @@ _FOREIGN_MODEL = ("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper")
 _ROOTS = ("keras", "tf_keras", "tensorflow_model_optimization", "builtins")
 # TensorFlow's initialisers, which keras.applications use; their classes are held to the list too.
 _MODULES = ("tensorflow.python.ops.init_ops_v2",)
+# Specifications of tensors, which are TensorFlow's, and where they are.
+_SPECIFICATION = "__typespec__"
+_SPECIFICATIONS = {
+    "RaggedTensorSpec": ("tensorflow.python.ops.ragged.ragged_tensor",),
+    "SparseTensorSpec": ("tensorflow.python.framework.sparse_tensor",),
+    "TensorSpec": ("tensorflow.python.framework.tensor", "tensorflow.python.framework.tensor_spec"),
+}
 _KERAS_3_OPERATIONS = re.compile(r"keras\.(src\.)?(ops|layers)\b[\w.]*")
 # Keys whose text Keras opens as a file.
 _PATH_KEYS = (
@@ -32,12 +39,14 @@ _PATH_KEYS = (
     "model_path",
     "path",
     "saved_model_path",
+    "vocab_file",
     "vocabulary",
     "vocabulary_file",
     "weights_path",
 )
 # Under any other key a value that begins so is a path or an address.
-_PATH = re.compile(r"(/(?!$)|\.\./|~/|[a-zA-Z]:[\\/]|[a-z0-9]+://)")
+_PATH = re.compile(r"^(/(?!$)|\.\./|~/|[a-zA-Z]:[\\/]|[a-z0-9]+://)")
+_ANY_PATH = re.compile(_PATH.pattern, re.MULTILINE)
 _ACTIVATION_KEYS = ("activation", "recurrent_activation")
 _BUILD = "Build the model without it and save it again"
 _FUNCTION = "function"
@@ -74,7 +83,7 @@ def scan_config(config: Any, vouched: Vouched) -> Iterator[Finding]:
     while pending:
         layer, value = pending.pop()
         if isinstance(value, list):
-            pending += [(layer, each) for each in value]
+            pending += [(layer, each) for each in value if isinstance(each, dict | list)]
         elif isinstance(value, dict):
             inner = value.get("config")
             if "class_name" in value:
@@ -82,7 +91,7 @@ def scan_config(config: Any, vouched: Vouched) -> Iterator[Finding]:
                 layer = f"layer {named!r}" if isinstance(named, str) and named else layer
                 yield from _entry(layer, value, vouched)
             yield from _values(layer, value, vouched)
-            pending += [(layer, each) for each in value.values()]
+            pending += [(layer, each) for each in value.values() if isinstance(each, dict | list)]
 
 
 def _entry(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
@@ -105,6 +114,12 @@ def _entry(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Find
         yield from _class_method(layer, config)
     elif name == _FUNCTION:
         yield from _function(layer, entry, vouched)
+    elif name == _SPECIFICATION:
+        # Keras makes an object of whatever class this names.
+        specification, module = str(entry.get("spec_name")), entry.get("module")
+        fits = module in _SPECIFICATIONS.get(specification, ())
+        if not fits or entry.get("registered_name") is not None:
+            yield _refused(layer, f"the specification {specification[:80]!r}", Harm.RUNS)
     else:
         yield from _class(layer, entry, name, vouched)
     if name in _API_LAYERS:
@@ -139,6 +154,8 @@ def _class_method(layer: str, config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _function(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+    if entry.get("config") in vouched.names:
+        return
     for name in (entry.get("config"), entry.get("registered_name")):
         own = str(name).rpartition(">")[2]
         # A legacy entry has the word `function` for the registered name.
@@ -149,13 +166,16 @@ def _function(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[F
 
 
 def _class(layer: str, entry: dict[str, Any], name: str, vouched: Vouched) -> Iterator[Finding]:
-    registered = entry.get("registered_name")
-    plain = str(registered or name).rpartition(">")[2]
-    if plain in vouched.names or name in vouched.names:
+    # What the user imports under that name is taken, and nothing is looked for elsewhere.
+    if entry.get("registered_name", name) in vouched.names:
         return
     module = str(entry.get("module") or "")
-    operation = bool(_KERAS_3_OPERATIONS.fullmatch(module)) and names.is_operation(name)
-    for each in {name.rpartition(">")[2], plain}:
+    # HDF5 files of Keras 3 name no modules.
+    operation = names.is_operation(name) and (
+        not module or bool(_KERAS_3_OPERATIONS.fullmatch(module))
+    )
+    plain = str(entry.get("registered_name") or name).rpartition(">")[2]
+    for each in {name.rpartition(">")[2], plain} - vouched.names:
         if not (names.is_class(each) or each in _API_LAYERS or operation):
             where = f" of module {module}" if module else ""
             yield Finding(
@@ -170,7 +190,8 @@ def _class(layer: str, entry: dict[str, Any], name: str, vouched: Vouched) -> It
 
 def _module(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
     module = entry.get("module")
-    if module is None or module in vouched.modules or module in _MODULES:
+    # A notebook's own module is the program that runs now, and has nothing to import.
+    if module is None or module in (*vouched.modules, *_MODULES, "__main__"):
         return
     fits = isinstance(module, str) and re.fullmatch(r"\w+(\.\w+)*", module)
     if not fits or str(module).split(".")[0] not in _ROOTS:
@@ -183,10 +204,18 @@ def _values(layer: str, value: dict[str, Any], vouched: Vouched) -> Iterator[Fin
             own = each.rpartition(">")[2]
             if not (names.is_function(own) or own in vouched.names or names.is_class(own)):
                 yield _refused(layer, f"the activation {each[:80]!r}", Harm.UNKNOWN, own)
-        for text in each if isinstance(each, list) else (each,):
+        for text in _texts(each):
             path_key = key in _PATH_KEYS and text is each and text != ""
             if isinstance(text, str) and (path_key or _is_path(key, text)):
                 yield _refused(layer, f"{key} names the file {text[:80]!r}", Harm.READS)
+
+
+def _texts(value: Any) -> Iterator[Any]:
+    """Yields a value, or those in a list where one may be a path: a vocabulary has millions."""
+    if not isinstance(value, list):
+        yield value
+    elif _ANY_PATH.search("\n".join(each for each in value if isinstance(each, str))):
+        yield from value
 
 
 def _is_path(key: str, text: str) -> bool:

@@ -1,5 +1,6 @@
 """What opening a .keras or .h5 file would read, run or unpack; Keras takes no part in it."""
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -22,6 +23,8 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _TRAINING = "training_config"
 # Keras reads an .npz with pickle allowed, and has no use for the others.
 _CODE_SUFFIXES = (".npz", ".npy", ".pkl", ".pickle", ".so", ".py", ".pyc")
+_SAVE_AGAIN = "Save the model again with model.save"
+_MAX_FINDINGS = 1_000
 # What reading a crooked archive or its JSON can raise.
 _DAMAGE = (
     OSError,
@@ -51,6 +54,19 @@ class KerasContent:
     findings: tuple[Finding, ...] = ()
 
 
+class _TooMuch(Exception):
+    """A part of the file that would take too long to read, or too much memory."""
+
+    def __init__(self, part: str, found: str) -> None:
+        super().__init__(found)
+        self.finding = Finding(
+            part=part,
+            found=found,
+            harm=Harm.EXHAUSTS,
+            remedy=_SAVE_AGAIN,
+        )
+
+
 def read_keras(file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Path) -> KerasContent:
     """Returns what a .keras or .h5 file says of itself, and what makes it unsafe.
 
@@ -67,6 +83,8 @@ def read_keras(file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Pat
         if file.format is Format.KERAS:
             return _of_archive(file.path, vouched, reader)
         return _of_hdf5(file.path, vouched, reader)
+    except _TooMuch as error:
+        return KerasContent(findings=(error.finding,))
     except _DAMAGE as error:
         why = "JSON that nests too deep." if isinstance(error, RecursionError) else None
         raise ModelError(
@@ -87,13 +105,13 @@ def _of_archive(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasConten
         code = tuple(_code(name) for name in names if name.lower().endswith(_CODE_SUFFIXES))
         for name in (_CONFIG, _METADATA):
             if archive.getinfo(name).file_size > limits.MAX_CONFIG_BYTES:
-                raise ValueError(f"{name} of {archive.getinfo(name).file_size >> 20} MiB")
+                raise _TooMuch(name, f"{archive.getinfo(name).file_size >> 20} MiB")
         # A crooked checksum would otherwise show as wrong weights or a strange error of Keras.
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"{damaged} is damaged")
         config = _json_object(archive.read(_CONFIG), _CONFIG)
         metadata = _json_object(archive.read(_METADATA), _METADATA)
-        found = (*code, *scan_config(config, vouched), *_of_members(archive, names, reader))
+        found = (*code, *_of_config(config, vouched), *_of_members(archive, names, reader))
     return KerasContent(str(metadata.get("keras_version", "")), _model(config), found)
 
 
@@ -102,13 +120,17 @@ def _of_members(
 ) -> Iterator[Finding]:
     """Yields what is unsafe in the HDF5 files of an archive."""
     with tempfile.TemporaryDirectory(prefix="loop-guard-") as scratch:
-        for name in names:
-            if not name.endswith((".h5", ".hdf5")):
-                continue
+        weights = [name for name in names if name.lower().endswith((".h5", ".hdf5"))]
+        if len(weights) > limits.MAX_WEIGHT_FILES:
+            raise _TooMuch("the archive", f"{len(weights)} files of weights")
+        for name in weights:
             unpacked = Path(scratch) / "member.h5"
             with archive.open(name) as source, open(unpacked, "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-            yield from reader.read(unpacked, name)[0]
+            if findings := reader.read(unpacked, name)[0]:
+                # Each may take seconds.
+                yield from findings
+                return
 
 
 def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasContent:
@@ -120,13 +142,22 @@ def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasContent:
     if "model_weights" not in texts["/"].split(","):
         raise ValueError("no model_weights")
     config = _json_object(texts["model_config"].encode(), "model_config")
-    found = [*scan_config(config, vouched)]
+    found = [*_of_config(config, vouched)]
     if _TRAINING in texts:
-        found += scan_config(_json_object(texts[_TRAINING].encode(), _TRAINING), vouched)
+        found += _of_config(_json_object(texts[_TRAINING].encode(), _TRAINING), vouched)
     return KerasContent(texts.get("keras_version", ""), _model(config), tuple(found))
 
 
+def _of_config(config: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+    # Whoever reads them has seen enough.
+    return itertools.islice(scan_config(config, vouched), _MAX_FINDINGS)
+
+
 def _json_object(content: bytes, name: str) -> dict[str, Any]:
+    limits_of = ((b"{", limits.MAX_CONFIG_OBJECTS), (b"[", limits.MAX_CONFIG_LISTS))
+    for bracket, most in limits_of:
+        if (count := content.count(bracket)) > most:
+            raise _TooMuch(name, f"{count} parts")
     found = json.loads(content)
     if not isinstance(found, dict):
         raise ValueError(f"{name} that is no JSON object")
@@ -144,5 +175,5 @@ def _code(name: str) -> Finding:
         part=f"member {name!r}",
         found="a file that may hold code",
         harm=Harm.RUNS,
-        remedy="Save the model again with model.save",
+        remedy=_SAVE_AGAIN,
     )

@@ -4,6 +4,7 @@ Allow-lists, in `keras_names.txt`: whatever is not there is refused, whether it 
 merely not known.
 """
 
+import re
 from collections import defaultdict
 from functools import cache
 from importlib import resources
@@ -15,7 +16,6 @@ _SPACES = (
     "compat.v1.math.",
     "compat.v1.nn.",
     "image.",
-    "keras.activations.",
     "linalg.",
     "math.",
     "nn.",
@@ -27,9 +27,19 @@ _SPACES = (
     "sparse.",
     "strings.",
 )
-# Of those name spaces: a function as an argument, or state of the whole process.
-_NOT_IN_SPACES = ("ragged.map_flat_values", "random.set_seed", "sparse.map_values")
-_BACKEND = "keras.backend."
+# Of those name spaces: a function or a file's name as an argument, or state of the whole process.
+_NOT_IN_SPACES = (
+    "quantization.experimental.TfRecordRepresentativeDatasetSaver",
+    "quantization.experimental.quantize_saved_model",
+    "nn.fixed_unigram_candidate_sampler",
+    "ragged.map_flat_values",
+    "random.fixed_unigram_candidate_sampler",
+    "random.set_global_generator",
+    "random.set_seed",
+    "sparse.map_values",
+)
+_SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+_ACTIVATIONS, _BACKEND = "keras.activations.", "keras.backend."
 # Classes whose factories ClassMethod may call.
 _CLASSES = ("RaggedTensor", "SparseTensor")
 _FACTORY = "from_"
@@ -71,9 +81,16 @@ def is_symbol(name: str) -> bool:
     """Says whether a symbol of TensorFlow's API, without `tf.`, only computes."""
     if name.startswith(_BACKEND):
         return name.removeprefix(_BACKEND) in _sections()["backend"]
+    if name.startswith(_ACTIVATIONS):
+        return is_function(name.removeprefix(_ACTIVATIONS))
     if name in _sections()["symbols"]:
         return True
-    return name.startswith(_SPACES) and name not in _NOT_IN_SPACES
+    # compat.v1 has the same under names of its own.
+    return (
+        name.startswith(_SPACES)
+        and bool(_SYMBOL.fullmatch(name))
+        and not name.endswith(_NOT_IN_SPACES)
+    )
 
 
 def is_factory(class_symbol: str, method: str) -> bool:

@@ -4,6 +4,7 @@ Protobuf's own parser reads them, as it does in TensorFlow, so that both see the
 the fields that matter are declared, the rest is skipped. Numbers are those of the .proto files in
 tensorflow/core/protobuf and tensorflow/core/framework. All strings are bytes: names are compared,
 never shown before they are decoded, and maps are lists of entries, as a file may hold a key twice.
+Of alternatives (oneof) the last one that a file holds counts, so all of them are declared.
 """
 
 import warnings
@@ -15,7 +16,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 from tfx_loop.core.errors import ModelError, first_line
 
 _PACKAGE = "tfx_loop.guard"
-# Message: field, number, type; `*` before a type is a list, `{Message}` a map from a name.
+# Message: field, number, type; `*` before a type is a list, `?` one of the message's alternatives,
+# `{Message}` a map from a name. Alternatives that do not matter are bytes, whatever they hold.
 _SCHEMA = {
     "SavedModel": "meta_graphs 2 *MetaGraph",
     "MetaGraph": "info 1 MetaInfo, graph 2 Graph, saver 3 Saver, collections 4 {Collection}, "
@@ -32,26 +34,37 @@ _SCHEMA = {
     "Signature": "inputs 1 {TensorInfo}, outputs 2 {TensorInfo}",
     "Saver": "filename_tensor 1 bytes, save_tensor 2 bytes, restore_op 3 bytes",
     "Graph": "node 1 *Node, library 2 Library",
-    "Library": "function 1 *Function, gradient 2 *Gradient",
+    "Library": "function 1 *Function, gradient 2 *Gradient, registered 3 *RegisteredGradient",
     "Gradient": "function_name 1 bytes, gradient_func 2 bytes",
+    "RegisteredGradient": "gradient_func 1 bytes",
     "Node": "name 1 bytes, op 2 bytes, input 3 *bytes, attr 5 {Attribute}",
-    "Attribute": "s 2 bytes, tensor 8 Tensor, list 1 AttributeList, func 10 Called",
+    "Attribute": "s 2 ?bytes, i 3 ?int64, f 4 ?float, b 5 ?bool, type 6 ?int32, shape 7 ?bytes, "
+    "tensor 8 ?Tensor, list 1 ?AttributeList, func 10 ?Called, placeholder 9 ?bytes",
     "AttributeList": "tensor 8 *Tensor, func 9 *Called",
     "Called": "name 1 bytes, attr 2 {Attribute}",
     "Tensor": "dtype 1 int32, shape 2 Shape, content 4 bytes",
     "Shape": "dim 2 *Dim",
     "Dim": "size 1 int64",
-    "Function": "signature 1 FunctionSignature, node 3 *Node",
+    "Function": "signature 1 FunctionSignature, node 3 *Node, attr 5 {Attribute}",
     "FunctionSignature": "name 1 bytes, input 2 *Argument",
     "Argument": "name 1 bytes",
     "ObjectGraph": "nodes 1 *Object, functions 2 {Concrete}",
-    "Object": "asset 5 AssetObject, constant 9 ConstantObject",
+    "Object": "children 1 *Edge, dependencies 15 *Edge, saveables 11 {Saveable}, user 4 ?bytes, "
+    "asset 5 ?AssetObject, function 6 ?FunctionObject, variable 7 ?bytes, "
+    "bare_function 8 ?BareFunctionObject, constant 9 ?ConstantObject, resource 10 ?bytes, "
+    "captured 12 ?bytes",
+    "FunctionObject": "concrete_functions 1 *bytes",
+    "BareFunctionObject": "concrete_function 1 bytes",
+    "Edge": "node 1 int32, name 2 bytes",
+    "Saveable": "save_function 2 int32, restore_function 3 int32",
     "AssetObject": "index 1 int32",
     "ConstantObject": "operation 1 bytes",
     "Concrete": "bound_inputs 2 *int32",
 }
 _SCALARS = {
     "bytes": descriptor_pb2.FieldDescriptorProto.TYPE_BYTES,
+    "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
+    "float": descriptor_pb2.FieldDescriptorProto.TYPE_FLOAT,
     "int32": descriptor_pb2.FieldDescriptorProto.TYPE_INT32,
     "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64,
 }
@@ -115,7 +128,11 @@ def _declare(declared: Any, name: str, number: int, kind: str) -> None:
     field = declared.field.add(name=name, number=number)
     proto = descriptor_pb2.FieldDescriptorProto
     field.label = proto.LABEL_REPEATED if kind.startswith("*") else proto.LABEL_OPTIONAL
-    kind = kind.lstrip("*")
+    if kind.startswith("?"):
+        field.oneof_index = 0
+        if not declared.oneof_decl:
+            declared.oneof_decl.add(name="alternatives")
+    kind = kind.lstrip("*?")
     field.type = _SCALARS.get(kind, proto.TYPE_MESSAGE)
     if kind not in _SCALARS:
         field.type_name = f".{_PACKAGE}.{kind}"

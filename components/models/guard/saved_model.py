@@ -3,7 +3,7 @@
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,12 +13,14 @@ from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.asset_origins import Origins
 from tfx_loop.models.guard.findings import Finding, Harm
 from tfx_loop.models.guard.graph import ModelGraph, text
+from tfx_loop.models.guard.hollow import scan_holes
 from tfx_loop.models.guard.messages import parse
 from tfx_loop.models.guard.operations import (
     ASSET_READERS,
-    CHECKPOINTING,
-    FILE_ATTRIBUTES,
-    PRINT_STREAMS,
+    PYTHON,
+    RESTORING,
+    SAVING,
+    file_of,
     harm_of,
 )
 
@@ -40,9 +42,15 @@ def scan_saved_model(folder: Path) -> Iterator[Finding]:
     """
     folder_findings = list(_folder(folder))
     yield from folder_findings
-    if any(finding.harm is Harm.AMBIGUOUS for finding in folder_findings):
-        return
     file = folder / SAVED_MODEL_FILE
+    # The graph itself may be what is hollow, or a pipe.
+    ends = (Harm.AMBIGUOUS, Harm.EXHAUSTS)
+    if any(each.harm in ends or each.part == file.name for each in folder_findings):
+        return
+    if not file.is_file():
+        raise ModelError(
+            f"Expected a SavedModel in {folder}, received no {file.name}. Check the path."
+        )
     size = file.stat().st_size
     if size > limits.MAX_GRAPH_BYTES:
         raise ModelError(
@@ -71,6 +79,8 @@ def _folder(folder: Path) -> Iterator[Finding]:
                     harm=Harm.LEAVES,
                     remedy="Copy the folder with its links followed (cp -rL), if you know them",
                 )
+            elif stat.S_ISREG(mode):
+                yield from scan_holes(path, str(path.relative_to(folder)))
         if seen > limits.MAX_PARTS:
             yield Finding(
                 part=folder.name,
@@ -112,50 +122,78 @@ def _asset_files(folder: Path, assets: Iterable[Any]) -> Iterator[Finding]:
 
 
 def _operations(graph: ModelGraph, asset_tensors: list[str]) -> Iterator[Finding]:
+    for scope, name in graph.names_twice():
+        yield Finding(
+            part=scope,
+            found=f"the name {text(name)!r} twice",
+            harm=Harm.AMBIGUOUS,
+            remedy="Export the model again",
+        )
     origins = Origins(graph, asset_tensors)
     for scope, node in graph.nodes_that_run():
-        yield from _operation(graph, origins, scope, node)
-    for scope, node in graph.checkpoint_nodes():
-        if text(node.op) not in CHECKPOINTING:
-            yield from _operation(graph, origins, scope, node)
-    for scope, node in graph.constants():
-        yield from _constant(scope, node)
+        yield from _operation(graph, origins, scope, node, ASSET_READERS)
+    # Restoring reads the model's variables: the file that TensorFlow names, and no other.
+    variables = Origins(graph, [text(graph.meta_graph.saver.filename_tensor)])
+    for scope, node in graph.nodes_that_restore():
+        yield from _operation(graph, variables, scope, node, RESTORING)
+    for scope, node in graph.nodes_that_save():
+        adapts = text(node.op) in PYTHON and graph.only_adapts(scope)
+        if text(node.op) not in SAVING and not adapts:
+            yield from _operation(graph, origins, scope, node, ASSET_READERS)
+    yield from _constants(graph)
 
 
-def _operation(graph: ModelGraph, origins: Origins, scope: str, node: Any) -> Iterator[Finding]:
+def _operation(
+    graph: ModelGraph, origins: Origins, scope: str, node: Any, readers: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Yields what is wrong with an operation.
+
+    Args:
+        graph: The graph.
+        origins: Tells which file names are the model's own.
+        scope: Where the operation stands.
+        node: The operation.
+        readers: Operations that may read the model's own files, and the input that names them.
+    """
     op = text(node.op)
     if node.op in graph.functions:
         return
     part = f"operation {text(node.name)!r} of {scope}"
     harm, found = harm_of(op), op
-    if op == "PrintV2":
-        stream = _attribute(node, b"output_stream") or "stderr"
-        if stream not in PRINT_STREAMS:
-            harm, found = Harm.WRITES, f"PrintV2 to {stream}"
-    elif op in FILE_ATTRIBUTES and (name := _attribute(node, FILE_ATTRIBUTES[op].encode())):
-        harm, found = Harm.READS, f"{op} of {name!r}"
-    elif op in ASSET_READERS:
-        others = origins.foreign(scope, node, ASSET_READERS[op])
+    if (named := file_of(node)) is not None:
+        harm, found = named[0], f"{op} of {named[1]}"
+    elif op in readers:
+        others = origins.foreign(scope, node, readers[op])
         if not others:
             return
-        found = f"{op} of {', '.join(sorted(others)[:3])} where an asset of the model is expected"
+        found = f"{op} of {', '.join(sorted(others)[:3])} where a file of the model is expected"
     if harm is not None:
         yield Finding(part=part, found=found, harm=harm, remedy=_EXPORT, allow=op)
 
 
-def _attribute(node: Any, key: bytes) -> str:
-    return next((text(entry.value.s) for entry in node.attr if entry.key == key), "")
+def _constants(graph: ModelGraph) -> Iterator[Finding]:
+    """Yields the constants, all of which an import makes, where they take out of all proportion."""
+    total, largest = 0, (0, "")
+    for scope, nodes in graph.scopes():
+        for node in nodes:
+            for entry in node.attr:
+                for tensor in (entry.value.tensor, *entry.value.list.tensor):
+                    size = _inflated_bytes(tensor)
+                    total += size
+                    largest = max(largest, (size, f"constant {text(node.name)!r} of {scope}"))
+    if total > limits.MAX_CONSTANT_BYTES:
+        yield Finding(
+            part=largest[1],
+            found=f"{largest[0] >> 20} MiB from single values, {total >> 20} MiB in all",
+            harm=Harm.EXHAUSTS,
+            remedy=_EXPORT,
+        )
 
 
-def _constant(scope: str, node: Any) -> Iterator[Finding]:
-    for entry in node.attr:
-        for tensor in (entry.value.tensor, *entry.value.list.tensor):
-            elements = math.prod(max(dim.size, 0) for dim in tensor.shape.dim)
-            size = elements * _ELEMENT_BYTES.get(tensor.dtype, 16)
-            if size > limits.MAX_CONSTANT_BYTES and size > limits.MAX_RATIO * len(tensor.content):
-                yield Finding(
-                    part=f"constant {text(node.name)!r} of {scope}",
-                    found=f"{size >> 20} MiB from {len(tensor.content)} bytes",
-                    harm=Harm.EXHAUSTS,
-                    remedy=_EXPORT,
-                )
+def _inflated_bytes(tensor: Any) -> int:
+    """Returns what a tensor takes; 0 for one that is stored whole, or nearly so."""
+    elements = math.prod(max(dim.size, 0) for dim in tensor.shape.dim)
+    # complex128 is the widest type that there is: an unknown one is taken for no smaller.
+    size = elements * _ELEMENT_BYTES.get(tensor.dtype, 16)
+    # A string, a handle or a variant may be stored as one value, too.
+    return size if size > limits.MAX_RATIO * max(tensor.ByteSize(), 1) else 0

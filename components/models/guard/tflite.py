@@ -3,16 +3,18 @@
 `tflite.reading` has checked offsets, sizes and indices before.
 """
 
+import graphlib
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.archive import scan_directory
 from tfx_loop.models.guard.findings import Finding, Harm
 from tfx_loop.models.guard.graph import text
 from tfx_loop.models.guard.messages import parse
-from tfx_loop.models.guard.operations import harm_of
+from tfx_loop.models.guard.operations import file_of, harm_of
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
@@ -71,7 +73,7 @@ def _flex(number: int, operator: Operator) -> Iterator[Finding]:
     """Yields what a Flex operator runs: the node in its options, whatever it is called."""
     part = f"operator {operator.index} of subgraph {number}"
     try:
-        named, operation = _flex_node(operator.custom_options)
+        named, node = _flex_node(operator.custom_options)
     except ValueError as error:
         yield Finding(
             part=part,
@@ -80,17 +82,20 @@ def _flex(number: int, operator: Operator) -> Iterator[Finding]:
             remedy=_CONVERT,
         )
         return
+    operation = text(node.op)
     if {named, operation} != {operator.custom.removeprefix(FLEX)}:
-        yield Finding(
-            part=part,
-            found=f"{operator.custom} that runs {operation!r}",
-            harm=Harm.AMBIGUOUS,
-            remedy=_CONVERT,
-        )
+        found, harm, allow = f"{operator.custom} that runs {operation!r}", Harm.AMBIGUOUS, ""
+    elif len({entry.key for entry in node.attr}) < len(node.attr):
+        found, harm, allow = f"{operator.custom} with an attribute twice", Harm.AMBIGUOUS, ""
+    elif (file := file_of(node)) is not None:
+        found, harm, allow = f"{operator.custom} of {file[1]}", file[0], operator.custom
+    else:
+        return
+    yield Finding(part=part, found=found, harm=harm, remedy=_CONVERT, allow=allow)
 
 
-def _flex_node(options: bytes) -> tuple[str, str]:
-    """Returns the operation's name and that of its node (tensorflow/lite/delegates/flex/kernel.cc).
+def _flex_node(options: bytes) -> tuple[str, Any]:
+    """Returns the operation's name and its node (tensorflow/lite/delegates/flex/kernel.cc).
 
     Raises:
         ValueError: The options hold no such thing.
@@ -98,12 +103,11 @@ def _flex_node(options: bytes) -> tuple[str, str]:
     from flatbuffers import flexbuffers  # type: ignore[import-untyped,unused-ignore]
 
     try:
-        held = flexbuffers.Loads(options)
-        name, node = held
-        node = node if isinstance(node, bytes) else node.encode("utf-8", "surrogateescape")
+        # Two strings; the node is one as TensorFlow writes it, but no text.
+        name, node = (bytes(each.AsStringBytes) for each in flexbuffers.GetRoot(options).AsVector)
     except Exception as error:  # The reader checks nothing and fails in many ways.
         raise ValueError(type(error).__name__) from error
-    return str(name), text(parse("Node", node, "a Flex operator").op)
+    return text(name), parse("Node", node, "a Flex operator")
 
 
 def _calls(model: TFLiteModel) -> Iterator[Finding]:
@@ -117,24 +121,31 @@ def _calls(model: TFLiteModel) -> Iterator[Finding]:
         }
         for graph in model.subgraphs
     ]
-    for number, called in enumerate(calls):
-        absent = [each for each in called if not 0 <= each < len(calls)]
-        if absent or _reaches(calls, number):
-            yield Finding(
-                part=f"subgraph {number}",
-                found=f"a call of subgraph {absent[0]}" if absent else "a call of itself",
-                harm=Harm.EXHAUSTS,
-                remedy="Convert the model again",
-            )
+    absent = [
+        (number, each)
+        for number, called in enumerate(calls)
+        for each in called
+        if not 0 <= each < len(calls)
+    ]
+    for number, each in absent:
+        yield _endless(number, f"a call of subgraph {each}")
+    if not absent and (caller := _in_circle(calls)) is not None:
+        yield _endless(caller, "a call of itself")
 
 
-def _reaches(calls: Sequence[set[int]], start: int) -> bool:
-    pending, seen = list(calls[start]), set[int]()
-    while pending:
-        each = pending.pop()
-        if each == start:
-            return True
-        if each not in seen and 0 <= each < len(calls):
-            seen.add(each)
-            pending += calls[each]
-    return False
+def _endless(number: int, found: str) -> Finding:
+    return Finding(
+        part=f"subgraph {number}",
+        found=found,
+        harm=Harm.EXHAUSTS,
+        remedy="Convert the model again",
+    )
+
+
+def _in_circle(calls: Sequence[set[int]]) -> int | None:
+    """Returns a graph that calls itself, directly or not."""
+    try:
+        graphlib.TopologicalSorter(dict(enumerate(calls))).prepare()
+    except graphlib.CycleError as error:
+        return int(error.args[1][0])
+    return None

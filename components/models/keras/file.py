@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfx_loop.core.errors import ModelError
-from tfx_loop.models.guard.keras_file import KerasContent
+from tfx_loop.models.formats import detect
+from tfx_loop.models.guard.hdf5 import Hdf5Reader
+from tfx_loop.models.guard.keras_config import Vouched
+from tfx_loop.models.guard.keras_file import KerasContent, read_keras
 
 _GRAPH_MODELS = ("Functional", "Sequential", "Model")
 
@@ -23,8 +26,7 @@ def check_loadable(content: KerasContent, path: Path, custom_objects: Sequence[s
     Raises:
         ModelError: It is of Keras 3, or subclassed.
     """
-    major = content.version.split(".")[0]
-    if major.isdigit() and int(major) >= 3:
+    if _is_keras_3(content):
         raise ModelError(
             f"Expected a model of Keras 2 (tf_keras) in {path}, received one that Keras "
             f"{content.version} wrote. Give the folder that its model.export(folder) writes, or "
@@ -38,3 +40,19 @@ def check_loadable(content: KerasContent, path: Path, custom_objects: Sequence[s
         f"{name!r}, whose code is not in the file. Save it as a SavedModel (model.export), or "
         "build it functionally for what needs its layers."
     )
+
+
+def is_of_keras_3(path: Path) -> bool:
+    """Says whether Keras 3 wrote a file, which tf_keras cannot load.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    with Hdf5Reader() as reader:
+        return _is_keras_3(read_keras(detect(path), Vouched.of(()), reader, path))
+
+
+def _is_keras_3(content: KerasContent) -> bool:
+    major = content.version.split(".")[0]
+    # Keras 3 writes other configurations into the same .keras archive; tf_keras cannot read them.
+    return major.isdigit() and int(major) >= 3

@@ -12,7 +12,7 @@ from tfx_loop.core.errors import ConfigError, ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard import guard
-from tfx_loop.models.guard.guard import Admitted
+from tfx_loop.models.guard.guard import AdmittedModel
 from tfx_loop.models.guard.keras_file import KerasContent
 from tfx_loop.models.keras.file import check_loadable
 from tfx_loop.models.saved_model.predictor import translated_errors
@@ -49,7 +49,7 @@ def load_keras(
 
 
 def _load(
-    admitted: Admitted, where: Path, custom_objects: Sequence[str], compiled: bool
+    admitted: AdmittedModel, where: Path, custom_objects: Sequence[str], compiled: bool
 ) -> keras.Model:
     objects = {name.rpartition(":")[2]: _import(name) for name in custom_objects}
     try:
@@ -153,6 +153,7 @@ def concrete_function(
     try:
         return tf.function(answer, autograph=False).get_concrete_function(signature)
     except tf.errors.OperatorNotAllowedInGraphError:
+        # A layer with Python conditions on tensors needs AutoGraph after all.
         return tf.function(answer).get_concrete_function(signature)
 
 

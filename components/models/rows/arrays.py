@@ -1,12 +1,14 @@
 """Arrays on their way to a child process: .npz by name, whatever the names are."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tfx_loop.models.tensors import Array
+
+_LENGTHS, _BYTES = "lengths", "bytes"
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
@@ -23,3 +25,16 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
     """Returns the arrays of a file by name."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def save_records(path: str | Path, records: Sequence[bytes]) -> None:
+    """Writes records, such as serialized tf.Examples, in their order."""
+    lengths = np.array([len(record) for record in records], dtype=np.int64)
+    save_arrays(path, {_LENGTHS: lengths, _BYTES: np.frombuffer(b"".join(records), np.uint8)})
+
+
+def load_records(path: str | Path) -> list[bytes]:
+    """Returns what `save_records` wrote."""
+    arrays = load_arrays(path)
+    content, ends = arrays[_BYTES].tobytes(), np.cumsum(arrays[_LENGTHS])
+    return [content[end - n : end] for end, n in zip(ends, arrays[_LENGTHS], strict=True)]

@@ -5,6 +5,7 @@ rows, missing values are refused, and numbers only change type where no value ch
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.texts import listed
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import Array, TensorSpec
 
@@ -39,15 +41,17 @@ def rows_from_table(
         if tensor.name in table.column_names and tensor.name != label
     }
     notes: list[str] = []
+    columns: list[str] = []
     # A model of one wide input takes the table as a design matrix, and the notes say so.
     if not arrays and len(inputs) == 1:
         columns = _wide(table, inputs[0], label, slice_columns)
         arrays[inputs[0].name] = _stacked(table, columns)
         notes.append(
             f"Input {inputs[0].name} takes {len(columns)} columns in their order: "
-            f"{_listed(columns)}."
+            f"{listed(columns)}."
         )
-    return rows_from_arrays(arrays, inputs, labels, slices, notes)
+    rows = rows_from_arrays(arrays, inputs, labels, slices, notes)
+    return replace(rows, stacked=tuple(columns) if len(columns) > 1 else ())
 
 
 def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
@@ -59,7 +63,7 @@ def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in found:
             raise DataError(
-                f"Expected the column {name!r}, received {_listed(found)}. Name one of these."
+                f"Expected the column {name!r}, received {listed(found)}. Name one of these."
             )
 
 
@@ -81,8 +85,8 @@ def rows_from_arrays(
     missing = [tensor.name for tensor in inputs if tensor.name not in arrays]
     if missing:
         raise DataError(
-            f"Expected values for the inputs {_listed([t.name for t in inputs])}, received "
-            f"{_listed(list(arrays)) or 'none of them'}; missing: {_listed(missing)}. "
+            f"Expected values for the inputs {listed([t.name for t in inputs])}, received "
+            f"{listed(list(arrays)) or 'none of them'}; missing: {listed(missing)}. "
             "Name the columns or arrays after the inputs."
         )
     told = list(notes)
@@ -108,7 +112,7 @@ def _wide(
             return columns
     raise DataError(
         f"Expected {size} numeric columns beside the label for the input {tensor.name!r} of shape "
-        f"{_shape(tensor)}, received {len(numeric)}: {_listed(numeric)}. Leave out the columns "
+        f"{_shape(tensor)}, received {len(numeric)}: {listed(numeric)}. Leave out the columns "
         "that the model was not trained on, and give their order as in training."
     )
 
@@ -258,8 +262,3 @@ def _is_number(kind: Any) -> bool:
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     )
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

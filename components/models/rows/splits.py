@@ -27,17 +27,22 @@ class Rows:
         inputs: Input name to (rows, …) array, in the model's shape and type.
         labels: (rows,) or (rows, …); None where there are none.
         slices: Column name to (rows,) values that results are broken down by.
+        other_labels: Labels of further outputs, by output.
         notes: What was assumed of the data, in sentences.
+        stacked: The columns that the one input is made of, where it is made of several.
     """
 
     inputs: Mapping[str, Array]
     labels: Array | None = None
     slices: Mapping[str, Array] = field(default_factory=dict)
+    other_labels: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stacked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that all parts have the same number of rows."""
         parts = {**self.inputs, **{f"slice {k}": v for k, v in self.slices.items()}}
+        parts |= {f"labels of {name}": values for name, values in self.other_labels.items()}
         if self.labels is not None:
             parts["labels"] = self.labels
         lengths = {name: len(values) for name, values in parts.items()}
@@ -55,7 +60,9 @@ class Rows:
             inputs={name: values[indices] for name, values in self.inputs.items()},
             labels=None if self.labels is None else self.labels[indices],
             slices={name: values[indices] for name, values in self.slices.items()},
+            other_labels={name: values[indices] for name, values in self.other_labels.items()},
             notes=self.notes,
+            stacked=self.stacked,
         )
 
     def save_inputs(self, path: str | Path) -> None:
@@ -141,6 +148,7 @@ def joined(first: Rows, second: Rows) -> Rows:
         inputs=both(first.inputs, second.inputs),
         labels=labels,
         slices=both(first.slices, second.slices),
+        other_labels=both(first.other_labels, second.other_labels),
         notes=first.notes,
     )
 

@@ -1,6 +1,8 @@
 """Graphs and signatures of a SavedModel, read from saved_model.pb without loading the model."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
@@ -9,7 +11,12 @@ from tensorflow.python.framework import op_def_registry
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import SAVED_MODEL_FILE
-from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, TensorSpec
+from tfx_loop.models.tensors import (
+    COLUMNS_SIGNATURE,
+    DEFAULT_SIGNATURE,
+    EXAMPLES_SIGNATURE,
+    TensorSpec,
+)
 
 SERVE_TAG = "serve"
 # `__saved_model_init_op` and its like: no way of asking the model.
@@ -73,16 +80,9 @@ def choose_signature(
             f"Expected the signature {wanted!r} in {folder}, found {', '.join(sorted(known))}. "
             "Name one of these."
         )
-    numeric = [name for name in sorted(known) if _takes_numbers(graph.signature_def[name])]
-    if wanted is not None and wanted in numeric:
-        return wanted
-    if wanted is None:
-        # TFX gives serving_default to tf.Examples; the columns then stand beside it.
-        for name in (DEFAULT_SIGNATURE, COLUMNS_SIGNATURE):
-            if name in numeric:
-                return name
-        if len(numeric) == 1:
-            return numeric[0]
+    if (found := numeric_signature(graph, wanted)) is not None:
+        return found
+    numeric = _numeric(graph)
     asked = wanted or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in known else sorted(known)[0])
     hint = (
         f"Name one that takes numbers: {', '.join(numeric)}."
@@ -96,6 +96,48 @@ def choose_signature(
     raise ModelError(f"Expected one signature that takes numbers in {folder}. {hint}")
 
 
+def numeric_signature(graph: meta_graph_pb2.MetaGraphDef, wanted: str | None = None) -> str | None:
+    """Returns the signature to ask with numbers; None where none, or no single one, takes them."""
+    numeric = _numeric(graph)
+    if wanted is not None:
+        return wanted if wanted in numeric else None
+    # TFX gives serving_default to tf.Examples; the columns then stand beside it.
+    for name in (DEFAULT_SIGNATURE, COLUMNS_SIGNATURE):
+        if name in numeric:
+            return name
+    return numeric[0] if len(numeric) == 1 else None
+
+
+def choose_any_signature(
+    graph: meta_graph_pb2.MetaGraphDef, folder: Path, wanted: str | None = None
+) -> str:
+    """Returns the name of the signature to ask with rows as they come, text included.
+
+    Raises:
+        ModelError: There is none of that name, or several and none is `serving_default` or
+            `serving_tf_example`.
+    """
+    known = sorted(public_signatures(graph))
+    asked = wanted or (known[0] if len(known) == 1 else DEFAULT_SIGNATURE)
+    # Where serving_default takes other bytes, such as images, tf.Examples have one of this name.
+    if not wanted and EXAMPLES_SIGNATURE in known:
+        usual = DEFAULT_SIGNATURE in known and examples_input(graph, DEFAULT_SIGNATURE)
+        asked = DEFAULT_SIGNATURE if usual else EXAMPLES_SIGNATURE
+    if asked not in known:
+        raise ModelError(
+            f"Expected the signature {asked!r} in {folder}, found {', '.join(known) or 'none'}. "
+            "Name one of these."
+        )
+    return asked
+
+
+def examples_input(graph: meta_graph_pb2.MetaGraphDef, signature: str) -> str:
+    """Returns the input of a signature that takes serialized tf.Examples; empty if none does."""
+    inputs, _ = specs(graph.signature_def[signature])
+    whole = len(inputs) == 1 and inputs[0].dtype == "string"
+    return inputs[0].name if whole and parses_examples(graph, signature) else ""
+
+
 def specs(
     signature: meta_graph_pb2.SignatureDef,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -103,6 +145,44 @@ def specs(
     inputs = tuple(_spec(name, info) for name, info in sorted(signature.inputs.items()))
     outputs = tuple(_spec(name, info) for name, info in sorted(signature.outputs.items()))
     return inputs, outputs
+
+
+def parses_examples(graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
+    """Says whether a signature takes serialized tf.Examples apart, as opposed to other bytes."""
+    return any("Example" in op or "DecodeProto" in op for op in _operations(graph, name))
+
+
+def _operations(graph: meta_graph_pb2.MetaGraphDef, name: str) -> set[str]:
+    """Returns the operations behind the outputs of a signature, those of its functions included."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    outputs = graph.signature_def[name].outputs.values()
+    waiting = {_node_of(info.name) for info in outputs} & nodes.keys()
+    behind: set[str] = set()
+    while waiting:
+        behind |= waiting
+        given = {_node_of(text) for node in waiting for text in nodes[node].input}
+        waiting = given & nodes.keys() - behind
+    found, called = _used([nodes[node] for node in behind])
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    seen: set[str] = set()
+    while waiting := called & functions.keys() - seen:
+        seen |= waiting
+        more, called = _used([node for name in waiting for node in functions[name].node_def])
+        found |= more
+    return found
+
+
+def _used(nodes: Iterable[Any]) -> tuple[set[str], set[str]]:
+    """Returns the operations of nodes, and what may be a function that they call."""
+    nodes = list(nodes)
+    operations = {node.op for node in nodes}
+    values = [value for node in nodes for value in node.attr.values()]
+    named = {function.name for value in values for function in (value.func, *value.list.func)}
+    return operations, operations | named
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.removeprefix("^").split(":")[0]
 
 
 def check_ops(graph: meta_graph_pb2.MetaGraphDef, folder: Path) -> None:
@@ -123,6 +203,11 @@ def check_ops(graph: meta_graph_pb2.MetaGraphDef, folder: Path) -> None:
             f"{', '.join(unknown)}. Import the library that registers it first, or export the "
             "model without it."
         )
+
+
+def _numeric(graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
+    known = sorted(public_signatures(graph))
+    return [name for name in known if _takes_numbers(graph.signature_def[name])]
 
 
 def _takes_numbers(signature: meta_graph_pb2.SignatureDef) -> bool:

@@ -26,3 +26,11 @@ def load_saved_model(folder: Path) -> Any:
                 f"Expected a whole SavedModel in {folder}, received {type(error).__name__}: "
                 f"{first_line(error)} Export it again."
             ) from error
+
+
+def argument_names(function: Any) -> list[str]:
+    """Returns the names of a loaded signature's inputs, in the order of its tensors.
+
+    The tensors' own names are no help: TensorFlow writes them in lower case.
+    """
+    return list(function._arg_keywords)

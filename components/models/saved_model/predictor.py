@@ -18,6 +18,9 @@ from tfx_loop.models.saved_model.graph import (
 from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array
 
+# How the lines begin by which TensorFlow says where in a graph an error is.
+_PLACES = ("Graph execution error", "Detected at", "<stack", "[[", "Node:", "File ", "(0) ", "(1) ")
+
 
 class SavedModelPredictor:
     """One signature of a SavedModel."""
@@ -62,6 +65,13 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"The model refuses the rows: {first_line(error)}") from error
+        raise DataError(f"The model refuses the rows: {_cause(error)}") from error
     except tf.errors.OpError as error:
-        raise ModelError(f"The model failed: {first_line(error)}") from error
+        raise ModelError(f"The model failed: {_cause(error)}") from error
+
+
+def _cause(error: tf.errors.OpError) -> str:
+    """Returns the line that says what is wrong; where in the graph it is stands around it."""
+    lines = [line.strip() for line in str(error.message).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_PLACES)]
+    return first_line(RuntimeError(telling[-1])) if telling else first_line(error)

@@ -83,6 +83,7 @@ class Tensor:
     @property
     def size_bytes(self) -> int:
         """Size in memory: bytes; 0 for strings."""
+        # Rounded up: types of 2 and 4 bits are packed, and the last byte may be half full.
         return -(-self.elements * _BITS.get(self.type, 0) // 8)
 
     @property

@@ -26,6 +26,68 @@ from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, SCHEMA_VERSION, en
 # Offsets in a flatbuffer are 32 bits, signed; larger models keep their data behind it.
 _MAX_FLATBUFFER_BYTES = 2**31
 _Buffer = memoryview | None
+# Parts of a flatbuffer may be shared, as equal names are: a file is read a few times over at most.
+# Where every operator shares one table, or vectors overlap, reading would take the square of that.
+_READ_SIZES = 8
+_FREE_BYTES = 1 << 20
+# A table in a vector: its offset there, a few fields and vectors; the smallest operator takes 50.
+_ENTRY_BYTES = 64
+# Constants are not read, but what follows looks at each: the subgraphs of a model's signatures,
+# a dozen perhaps, share them all.
+_SHARED_CONSTANTS = 64
+# Tensors, operators and all else in vectors: a language model of several signatures has half of it,
+# and each takes 40 microseconds and a kilobyte.
+_MAX_ENTRIES = 100_000
+# Numbers in shapes, scales and lists of inputs; each becomes an object of 36 bytes.
+_MAX_NUMBERS = 8_000_000
+
+
+class _Meter:
+    """Counts what is read of a file, and ends it when that is out of all proportion to its size."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._left = _READ_SIZES * len(content) + _FREE_BYTES
+        self._entries, self._numbers = _MAX_ENTRIES, _MAX_NUMBERS
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"parts that share more than {_READ_SIZES} times the file's bytes")
+
+    def indices(self, length: int) -> range:
+        """Returns the positions in a vector of tables; it has no more entries than bytes."""
+        if length > len(self.content):
+            raise ValueError(f"a vector of {length} entries in {len(self.content)} bytes")
+        self.spend(length * _ENTRY_BYTES)
+        self._entries -= length
+        if self._entries < 0:
+            raise ValueError(f"more than {_MAX_ENTRIES} tensors, operators and other entries")
+        return range(length)
+
+    def numbers(self, values: Any) -> tuple[Any, ...]:
+        """Returns a vector as a tuple; generated code gives 0 for one that is absent."""
+        if not isinstance(values, np.ndarray):
+            return ()
+        self.spend(values.nbytes)
+        self._numbers -= values.size
+        if self._numbers < 0:
+            raise ValueError(f"more than {_MAX_NUMBERS} numbers in shapes, scales and lists")
+        return tuple(values.tolist())
+
+    def text(self, value: bytes | None) -> str:
+        held = value or b""
+        self.spend(len(held))
+        return held.decode("utf-8", "replace")
+
+    def attributes(self, table: Any) -> dict[str, Any]:
+        """Returns the fields of an operator's options."""
+        held = dict(vars(table)) if table is not None else {}
+        for value in held.values():
+            if isinstance(value, bytes | str | list | np.ndarray):
+                # An element of a list takes 8 bytes, and there are options with several lists.
+                self.spend(len(value) * 8)
+        return held
 
 
 @dataclass(frozen=True)
@@ -42,6 +104,11 @@ def load(path: str | Path) -> bytes:
         ModelError: There is no such file, or it cannot be read.
     """
     try:
+        # Opening a pipe would wait for whoever writes to it, and a device may never end.
+        if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+            raise OSError("no plain file")
+        if Path(path).exists() and (size := Path(path).stat().st_size) >= _MAX_FLATBUFFER_BYTES:
+            raise OSError(f"{size} bytes, and a flatbuffer ends at {_MAX_FLATBUFFER_BYTES}")
         return Path(path).read_bytes()
     except IsADirectoryError as error:
         raise ModelError(
@@ -66,6 +133,7 @@ def read_model(source: str | Path | bytes, *, where: str = "") -> TFLiteModel:
     """
     content = source if isinstance(source, bytes) else load(source)
     where = where or ("these bytes" if isinstance(source, bytes) else str(source))
+    # FlatBuffers put the file identifier behind the offset of the root.
     if len(content) < 8 or content[4:8] != IDENTIFIER:
         raise ModelError(
             f"Expected a TensorFlow Lite model (identifier TFL3) in {where}, received something "
@@ -90,36 +158,30 @@ def _model(content: bytes) -> TFLiteModel:
     # interpreter_builder.cc refuses both, too.
     if root.SubgraphsLength() < 1 or root.Version() != SCHEMA_VERSION:
         raise ValueError(f"{root.SubgraphsLength()} subgraphs, version {root.Version()}")
+    meter = _Meter(content)
     codes = [
-        _operator_code(root.OperatorCodes(index))
-        for index in _indices(root.OperatorCodesLength(), content)
+        _operator_code(root.OperatorCodes(index), meter)
+        for index in meter.indices(root.OperatorCodesLength())
     ]
     buffers = [
-        _buffer(root.Buffers(index), content) for index in _indices(root.BuffersLength(), content)
+        _buffer(root.Buffers(index), content) for index in meter.indices(root.BuffersLength())
     ]
     subgraphs = tuple(
-        _subgraph(root.Subgraphs(index), codes, buffers, content)
-        for index in _indices(root.SubgraphsLength(), content)
+        _subgraph(root.Subgraphs(index), codes, buffers, meter)
+        for index in meter.indices(root.SubgraphsLength())
     )
     return TFLiteModel(
         subgraphs=subgraphs,
-        signatures=_signatures(root, len(subgraphs[0].tensors), content),
+        signatures=_signatures(root, len(subgraphs[0].tensors), meter),
         custom_ops=tuple(sorted({code.custom for code in codes if code.op == "CUSTOM"})),
     )
 
 
-def _indices(length: int, content: bytes) -> range:
-    """Returns the positions in a vector; more entries than the file has bytes are damage."""
-    if length > len(content):
-        raise ValueError(f"a vector of {length} entries in {len(content)} bytes")
-    return range(length)
-
-
-def _operator_code(code: Any) -> _OperatorCode:
+def _operator_code(code: Any, meter: _Meter) -> _OperatorCode:
     # Before 2.4 the number stood in a byte; newer files fill that with 127 when it overflows.
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     op = enum_names("BuiltinOperator").get(builtin, f"BUILTIN_{builtin}")
-    return _OperatorCode(op, _text(code.CustomCode()), code.Version())
+    return _OperatorCode(op, meter.text(code.CustomCode()), code.Version())
 
 
 def _buffer(buffer: Any, content: bytes) -> _Buffer:
@@ -137,17 +199,17 @@ def _buffer(buffer: Any, content: bytes) -> _Buffer:
 
 
 def _subgraph(
-    graph: Any, codes: list[_OperatorCode], buffers: list[_Buffer], content: bytes
+    graph: Any, codes: list[_OperatorCode], buffers: list[_Buffer], meter: _Meter
 ) -> Subgraph:
     tensors = tuple(
-        _tensor(index, graph.Tensors(index), buffers)
-        for index in _indices(graph.TensorsLength(), content)
+        _tensor(index, graph.Tensors(index), buffers, meter)
+        for index in meter.indices(graph.TensorsLength())
     )
     operators = tuple(
-        _operator(index, graph.Operators(index), codes)
-        for index in _indices(graph.OperatorsLength(), content)
+        _operator(index, graph.Operators(index), codes, meter)
+        for index in meter.indices(graph.OperatorsLength())
     )
-    inputs, outputs = _integers(graph.InputsAsNumpy()), _integers(graph.OutputsAsNumpy())
+    inputs, outputs = map(meter.numbers, (graph.InputsAsNumpy(), graph.OutputsAsNumpy()))
     _check_indices((*inputs, *outputs), len(tensors), "an input or output")
     for operator in operators:
         used = [index for index in operator.inputs if index != ABSENT]
@@ -155,8 +217,8 @@ def _subgraph(
     return Subgraph(tensors=tensors, operators=operators, inputs=inputs, outputs=outputs)
 
 
-def _tensor(index: int, tensor: Any, buffers: list[_Buffer]) -> Tensor:
-    scales, zero_points, axis = _quantization(tensor.Quantization())
+def _tensor(index: int, tensor: Any, buffers: list[_Buffer], meter: _Meter) -> Tensor:
+    scales, zero_points, axis = _quantization(tensor.Quantization(), meter)
     buffer = tensor.Buffer()
     if buffer >= max(len(buffers), 1):
         raise ValueError(f"a tensor in buffer {buffer} of {len(buffers)}")
@@ -164,9 +226,9 @@ def _tensor(index: int, tensor: Any, buffers: list[_Buffer]) -> Tensor:
         raise ValueError(f"a tensor of type {tensor.Type()}, which there is not")
     read = Tensor(
         index=index,
-        name=_text(tensor.Name()),
-        shape=_integers(tensor.ShapeAsNumpy()),
-        signature=_integers(tensor.ShapeSignatureAsNumpy()),
+        name=meter.text(tensor.Name()),
+        shape=meter.numbers(tensor.ShapeAsNumpy()),
+        signature=meter.numbers(tensor.ShapeSignatureAsNumpy()),
         type=kind,
         scales=scales,
         zero_points=zero_points,
@@ -175,12 +237,16 @@ def _tensor(index: int, tensor: Any, buffers: list[_Buffer]) -> Tensor:
         is_variable=bool(tensor.IsVariable()),
         is_sparse=tensor.Sparsity() is not None,
     )
+    # Counted per tensor, not per buffer: a hundred thousand tensors may name one buffer of a
+    # gigabyte.
+    meter.spend(len(read.data or b"") // _SHARED_CONSTANTS)
     _check_tensor(read)
     return read
 
 
 def _check_tensor(tensor: Tensor) -> None:
     """Raises ValueError where sizes, bytes and scales contradict each other."""
+    # -1 stands for a size that is known at run time only.
     if any(size < -1 for size in tensor.shape):
         raise ValueError(f"a tensor of shape {list(tensor.shape)}")
     held = len(tensor.data or b"")
@@ -196,57 +262,58 @@ def _check_tensor(tensor: Tensor) -> None:
         )
 
 
-def _quantization(found: Any) -> tuple[tuple[float, ...], tuple[int, ...], int]:
+def _quantization(found: Any, meter: _Meter) -> tuple[tuple[float, ...], tuple[int, ...], int]:
     """Returns scales, zero points and the axis of the channels; nothing without scales."""
     if found is None or found.ScaleLength() == 0:
         return (), (), 0
-    scales = tuple(found.ScaleAsNumpy().tolist())
+    scales = meter.numbers(found.ScaleAsNumpy())
     # Zero is the default of a flatbuffer: a vector that is not written is one of zeros.
-    zero_points = _integers(found.ZeroPointAsNumpy()) or (0,) * len(scales)
+    zero_points = meter.numbers(found.ZeroPointAsNumpy()) or (0,) * len(scales)
     return scales, zero_points, int(found.QuantizedDimension())
 
 
-def _operator(index: int, operator: Any, codes: list[_OperatorCode]) -> Operator:
+def _operator(index: int, operator: Any, codes: list[_OperatorCode], meter: _Meter) -> Operator:
     position = operator.OpcodeIndex()
     if position >= len(codes):
         raise ValueError(f"an operator of kind {position}, which there is not")
     code = codes[position]
     options = operator.CustomOptionsAsNumpy() if operator.CustomOptionsLength() else None
+    meter.spend(0 if options is None else options.nbytes)
     attributes: dict[str, Any] = {}
     if operator.BuiltinOptionsType():
         table = schema().BuiltinOptionsCreator(
             operator.BuiltinOptionsType(), operator.BuiltinOptions()
         )
-        attributes = dict(vars(table)) if table is not None else {}
+        attributes = meter.attributes(table)
     return Operator(
         index=index,
         op=code.op,
         custom=code.custom,
         version=code.version,
-        inputs=_integers(operator.InputsAsNumpy()),
-        outputs=_integers(operator.OutputsAsNumpy()),
+        inputs=meter.numbers(operator.InputsAsNumpy()),
+        outputs=meter.numbers(operator.OutputsAsNumpy()),
         attributes=attributes,
         custom_options=b"" if options is None else options.tobytes(),
     )
 
 
-def _signatures(root: Any, tensors: int, content: bytes) -> dict[str, SignatureDef]:
+def _signatures(root: Any, tensors: int, meter: _Meter) -> dict[str, SignatureDef]:
     """Returns the signatures of the main subgraph."""
     found = {}
-    for index in _indices(root.SignatureDefsLength(), content):
+    for index in meter.indices(root.SignatureDefsLength()):
         signature = root.SignatureDefs(index)
         if signature.SubgraphIndex() != 0:
             continue
         inputs = {
-            _text(entry.Name()): int(entry.TensorIndex())
-            for entry in map(signature.Inputs, _indices(signature.InputsLength(), content))
+            meter.text(entry.Name()): int(entry.TensorIndex())
+            for entry in map(signature.Inputs, meter.indices(signature.InputsLength()))
         }
         outputs = {
-            _text(entry.Name()): int(entry.TensorIndex())
-            for entry in map(signature.Outputs, _indices(signature.OutputsLength(), content))
+            meter.text(entry.Name()): int(entry.TensorIndex())
+            for entry in map(signature.Outputs, meter.indices(signature.OutputsLength()))
         }
         _check_indices((*inputs.values(), *outputs.values()), tensors, "a signature")
-        found[_text(signature.SignatureKey())] = SignatureDef(inputs=inputs, outputs=outputs)
+        found[meter.text(signature.SignatureKey())] = SignatureDef(inputs=inputs, outputs=outputs)
     return found
 
 
@@ -254,12 +321,3 @@ def _check_indices(indices: Iterable[int], tensors: int, what: str) -> None:
     for index in indices:
         if not 0 <= index < tensors:
             raise ValueError(f"{what} of tensor {index}, of {tensors} that there are")
-
-
-def _integers(values: Any) -> tuple[int, ...]:
-    """Returns a vector as a tuple; generated code gives 0 for one that is absent."""
-    return tuple(values.tolist()) if isinstance(values, np.ndarray) else ()
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")

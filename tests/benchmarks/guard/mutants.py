@@ -1,5 +1,6 @@
 """Mutated model files through the guard: how each ends, how long it takes, how much memory."""
 
+import os
 import random
 import resource
 import tempfile
@@ -27,12 +28,14 @@ class Tally:
     Attributes:
         outcomes: How many were passed, refused or damaged, and each crash by its class.
         slowest: Longest time of one, in seconds.
+        most_cpu: Most time of the processor that one took, children included, in seconds.
         memory_mb: Largest memory of the process so far, in MiB.
         crashes: The first mutants that raised anything but a LoopError, by what they raised.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
+    most_cpu: float = 0.0
     memory_mb: float = 0.0
     crashes: dict[str, bytes] = field(default_factory=dict)
 
@@ -81,15 +84,28 @@ def run(form: str, sources: list[Path], count: int, seed: int, folder: Path) -> 
             place.path.mkdir(parents=True, exist_ok=True) if form == "protobuf" else None
             file = place.path / "saved_model.pb" if form == "protobuf" else place.path
             file.write_bytes(content)
-            started = time.monotonic()
+            started, used = time.monotonic(), _cpu_seconds()
             outcome = _outcome(place, reader)
             tally.slowest = max(tally.slowest, time.monotonic() - started)
+            tally.most_cpu = max(tally.most_cpu, _cpu_seconds() - used)
             tally.outcomes[outcome] += 1
             if outcome.startswith("crash"):
                 tally.crashes.setdefault(outcome, content)
     # Of this process; the HDF5 reader's child is limited by the guard itself.
     tally.memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return tally
+
+
+def _cpu_seconds() -> float:
+    """Returns what this process and its children took: a busy machine does not lengthen that."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    living = 0.0
+    told = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    for pid in told.split():
+        # proc(5): utime and stime are the 14th and 15th field; the second, in brackets, is a name.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        living += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + ended.ru_utime + ended.ru_stime + living
 
 
 _PLACES: dict[str, Callable[[Path], ModelFile]] = {

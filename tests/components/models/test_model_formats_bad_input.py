@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from example_counts import scaled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_files import convert, digits_model, tumour_model
@@ -104,7 +105,7 @@ def test_truncated_file(place, tmp_path, name, kept):
     refusal(tmp_path / name)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=scaled(60), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_tflite_is_refused_or_runs_and_never_crashes(place, tmp_path, data):
     content = bytearray((place / "good.tflite").read_bytes())

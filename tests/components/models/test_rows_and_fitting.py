@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ def numbered(count, labels=None):
     return Rows(inputs={"x": np.arange(count)}, labels=labels, slices={"s": np.arange(count) % 3})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=scaled(50), deadline=None)
 @given(st.integers(30, 3_000), st.integers(0, 5), st.integers(1, 12))
 def test_the_parts_are_disjoint_and_cover_all_rows(count, seed, classes):
     parts = split(numbered(count, np.arange(count) % classes), seed)
@@ -34,7 +35,7 @@ def test_the_parts_are_disjoint_and_cover_all_rows(count, seed, classes):
     assert sum(parts.counts().values()) == count
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=scaled(30), deadline=None)
 @given(st.integers(100, 2_000), st.integers(0, 5))
 def test_each_part_has_each_class_in_proportion(count, seed):
     labels = np.random.default_rng(seed).choice(3, size=count, p=[0.7, 0.2, 0.1])

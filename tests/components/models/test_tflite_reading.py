@@ -1,12 +1,17 @@
 """The one reader of .tflite files, and the one name of a layer."""
 
+import time
+
 import numpy as np
 import pytest
+import shared_tables
 from ai_edge_litert import schema_py_generated as tables
 from edgetpu_pairs import FOLDER, needs_pairs
 from tflite_builder import TfliteBuilder
+from time_limits import seconds
 
 from tfx_loop.core.errors import ModelError
+from tfx_loop.models.tflite import reading
 from tfx_loop.models.tflite.layers import computing_operators, layer_name, layers_by_constant
 from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.models.weights import weights_of
@@ -171,3 +176,27 @@ def test_custom_operators_are_named_also_where_the_text_is_none():
 def test_a_folder_in_place_of_a_file_is_told(tmp_path):
     with pytest.raises(ModelError, match=r"received a folder\. Name the file in it"):
         read_model(tmp_path)
+
+
+@pytest.mark.parametrize("part", shared_tables.PARTS)
+def test_entries_that_share_one_table_cost_no_square_of_the_file(part):
+    content = shared_tables.hog(part)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match="share more than 8 times"):
+        read_model(content)
+    assert time.monotonic() - started < seconds(5)
+    assert read_model(shared_tables.thrifty(part))
+
+
+def test_more_entries_and_numbers_than_any_model_has_are_refused(monkeypatch):
+    builder = TfliteBuilder()
+    given = builder.input((1, 4))
+    for _ in range(20):
+        given = builder.op("RELU", [given], builder.tensor((1, 4)))
+    content = builder.content(given)
+    read_model(content)
+    for limit in ("_MAX_ENTRIES", "_MAX_NUMBERS"):
+        with monkeypatch.context() as change:
+            change.setattr(reading, limit, 30)
+            with pytest.raises(ModelError, match="more than 30"):
+                read_model(content)

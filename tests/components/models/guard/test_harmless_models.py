@@ -4,7 +4,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+import hostile_graphs as graphs
 import hostile_models as hostile
+import keras as keras_3
+import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
@@ -80,6 +83,52 @@ def test_there_are_tfx_models():
 def test_edge_tpu_pairs():
     for path in sorted(FOLDER.glob("*.tflite")):
         assert scan(path).findings == (), path.name
+
+
+def test_model_of_tensorflow_1_with_a_vocabulary(tmp_path):
+    assert scan(graphs.session_model(tmp_path)).findings == ()
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "saved_model"])
+def test_layers_that_learn_from_data(tmp_path, name):
+    """Discretization's learning is Python, which a SavedModel keeps and nobody calls."""
+    layer = keras.layers.Discretization(num_bins=4)
+    layer.adapt(np.arange(8.0).reshape(8, 1))
+    taken = keras.Input((1,))
+    keras.Model(taken, layer(taken)).save(tmp_path / name)
+    assert scan(tmp_path / name).findings == ()
+
+
+def test_input_by_its_specification(tmp_path):
+    taken = keras.Input(type_spec=tf.RaggedTensorSpec([None, None], tf.float32))
+    model = keras.Model(taken, keras.layers.Activation("relu")(taken))
+    model.save(tmp_path / "m.keras")
+    assert scan(tmp_path / "m.keras").findings == ()
+
+
+def test_operations_of_keras_3_in_hdf5(tmp_path):
+    taken = keras_3.Input((4,))
+    model = keras_3.Model(taken, keras_3.ops.clip(keras_3.ops.relu(taken), 0, 1))
+    model.save(tmp_path / "m.h5")
+    assert scan(tmp_path / "m.h5").findings == ()
+
+
+def test_operations_of_tensorflow_in_a_tflite_file(tmp_path):
+    """Their attributes are bytes of all values, which are no text."""
+
+    def lengths(x):
+        return tf.strings.length(tf.strings.as_string(x, precision=300, width=200))
+
+    traced = tf.function(lengths, input_signature=[tf.TensorSpec([1, 4], tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(converter.convert())
+    assert b"FlexAsString" in path.read_bytes()
+    assert scan(path).findings == ()
 
 
 def test_vocabulary_among_the_assets(tmp_path):

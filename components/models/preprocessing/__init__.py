@@ -1,0 +1,1 @@
+"""Models that take tf.Examples, divided into their preprocessing and the network behind it."""
