@@ -7,7 +7,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
-from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.core.inputs import single_or_none
+from tfx_loop.core.key_file import read_keys
+from tfx_loop.data.prediction_log.inference_result import read_inference
+from tfx_loop.data.prediction_log.losses import LogLosses
+from tfx_loop.data.prediction_log.reader import WindowRows, read_window
 from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings
 from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 
@@ -20,9 +24,8 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `prediction_log` artifact."""
         settings = PredictionLogGenSettings.from_properties(exec_properties)
-        read = read_window(
-            settings.log_dir, settings.model_name, settings.start_ms, settings.end_ms
-        )
+        inference = single_or_none(input_dict, "inference_result")
+        read = _of_inference(inference.uri, settings) if inference else _of_servers(settings)
         window = LogWindow(
             window=settings.window,
             start_ms=settings.start_ms,
@@ -30,6 +33,7 @@ class Executor(base_executor.BaseExecutor):
             model_name=settings.model_name,
             rows=len(read.table),
             losses=read.losses,
+            sampling_rate=read.sampling_rate,
         )
         log = artifact_utils.get_single_instance(output_dict["prediction_log"])
         write_window(log.uri, window, read.table)
@@ -44,3 +48,18 @@ class Executor(base_executor.BaseExecutor):
             asdict(window.losses),
             log.uri,
         )
+
+
+def _of_servers(settings: PredictionLogGenSettings) -> WindowRows:
+    return read_window(
+        settings.log_dir,
+        settings.model_name,
+        settings.start_ms,
+        settings.end_ms,
+        keys=read_keys(settings.log_key),
+    )
+
+
+def _of_inference(uri: str, settings: PredictionLogGenSettings) -> WindowRows:
+    table = read_inference(uri, settings.model_name, settings.start_ms)
+    return WindowRows(table=table, losses=LogLosses())

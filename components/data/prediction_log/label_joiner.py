@@ -1,20 +1,33 @@
 """The TFX node that joins late labels to logged predictions."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from tfx.dsl.components.base import executor_spec
 
-from tfx_loop.core.artifacts import PredictionLog
-from tfx_loop.core.node import Input, Node
+from tfx_loop.core.artifacts import PredictionLog, Scalars
+from tfx_loop.core.folders import walk_files
+from tfx_loop.core.node import Input
+from tfx_loop.core.source_node import SourceDriver, SourceNode
 from tfx_loop.data.prediction_log.label_joiner_executor import Executor
+from tfx_loop.data.prediction_log.labels import LABEL_SUFFIX
 from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
 
 
-class LabelJoiner(Node):
+class LabelDriver(SourceDriver):
+    """Driver of LabelJoiner."""
+
+    def files(self, properties: Scalars) -> Iterable[str]:
+        """Returns the files of labels."""
+        return walk_files(LabelJoinerSettings.from_properties(properties).labels_dir, LABEL_SUFFIX)
+
+
+class LabelJoiner(SourceNode):
     """Adds the labels that have arrived to the rows of a window.
 
     They are joined by request id and place in the request. Unknown ids, duplicates and wrong types
-    are counted, never fatal; where two labels disagree, the earlier counts.
+    are counted, never fatal; where two labels disagree, the earlier counts. With a cache, labels
+    that came since are joined.
 
     Inputs:
         prediction_log: The log of PredictionLogGen.
@@ -24,13 +37,11 @@ class LabelJoiner(Node):
             `label_time_ms`; `window.json` counts what matched and what did not.
 
     Example:
-        joiner = LabelJoiner(
-            prediction_log=log.outputs["prediction_log"],
-            labels_dir="/srv/labels",
-        )
+        joiner = LabelJoiner(prediction_log=log.outputs["prediction_log"], labels_dir="/srv/labels")
     """
 
     SETTINGS = LabelJoinerSettings
     INPUTS: ClassVar = {"prediction_log": Input(PredictionLog)}
     OUTPUTS: ClassVar = {"labelled_log": PredictionLog}
+    DRIVER_CLASS = LabelDriver
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -22,7 +22,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `labelled_log` artifact."""
         log = single(input_dict, "prediction_log")
         settings = LabelJoinerSettings.from_properties(exec_properties)
-        labels = read_labels(settings.labels_dir)
+        labels = read_labels(settings.labels_dir, settings.task)
         for path, reason in labels.unusable.items():
             _LOG.warning("labels unusable_file=%s reason=%s", path, reason)
         labelled, counts = join_labels(read_rows(log.uri), labels, settings.as_of_ms)

@@ -1,7 +1,9 @@
 """Late labels joined to the prediction log, with every row of both accounted for.
 
 Label files are Parquet with `request_id` (text), `instance_index` (whole number), `label` (number)
-and `label_time_ms` (whole number, milliseconds UTC). Nothing is lost silently:
+and `label_time_ms` (whole number, milliseconds UTC). Where a task says so, labels may be texts (the
+names of classes) or lists (one-hot rows, sets of labels), in all files alike. Nothing is lost
+silently:
 
     rows of the label files = matched + unknown_ids + duplicates + wrong_type + after_as_of
     rows of the log         = matched + unlabelled_rows
@@ -12,24 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.folders import is_folder, walk_files
 from tfx_loop.core.storage import read_bytes
-from tfx_loop.data.prediction_log.files import is_folder, walk_files
 from tfx_loop.data.prediction_log.reader import identity_keys
 from tfx_loop.data.prediction_log.record import LABEL_COLUMNS, Array
+from tfx_loop.data.tables.parquet_files import parquet_table
 
 LABEL_SUFFIX = ".parquet"
-_COLUMNS = ("request_id", "instance_index", "label", "label_time_ms")
-_LABEL_SCHEMA = pa.schema(
-    [
-        ("request_id", pa.string()),
-        ("instance_index", pa.int64()),
-        ("label", pa.float64()),
-        ("label_time_ms", pa.int64()),
-    ]
-)
+LABEL_FILE_COLUMNS = ("request_id", "instance_index", "label", "label_time_ms")
+_NUMBER = pa.float64()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +68,12 @@ class Labels:
     unusable: dict[str, str]
 
 
-def read_labels(labels_dir: str) -> Labels:
+def read_labels(labels_dir: str, task: ModelTask | None = None) -> Labels:
     """Reads all label files below a folder.
+
+    Args:
+        labels_dir: The folder.
+        task: What the labels are; None for numbers alone.
 
     Raises:
         DataError: The folder does not exist, or none of its label files can be used.
@@ -92,12 +92,20 @@ def read_labels(labels_dir: str) -> Labels:
         except DataError as error:
             unusable[path] = str(error)
             continue
-        usable = _usable(table)
+        usable = _usable(table, task)
+        kind = usable.schema.field("label").type
+        if tables and len(usable) and kind != tables[0].schema.field("label").type:
+            unusable[path] = (
+                f"Expected labels as in the files before, {tables[0].schema.field('label').type}, "
+                f"{path} has {kind}. Write all label files alike."
+            )
+            continue
         wrong_type += len(table) - len(usable)
-        tables.append(usable)
+        # What holds no label that can be used says nothing of how the others have it.
+        tables += [usable] if len(usable) else []
     if unusable and not tables:
         raise DataError("; ".join(unusable.values()))
-    table = pa.concat_tables([_LABEL_SCHEMA.empty_table(), *tables]).combine_chunks()
+    table = pa.concat_tables(tables or [_schema(_NUMBER).empty_table()]).combine_chunks()
     return Labels(table=table, wrong_type=wrong_type, unusable=unusable)
 
 
@@ -108,15 +116,16 @@ def parse_labels(content: bytes, path: str) -> pa.Table:
         DataError: It is no Parquet file, or lacks a column.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = parquet_table(content)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"Expected a Parquet file of labels, {path} is none: {error}") from error
-    missing = [name for name in _COLUMNS if name not in table.schema.names]
+    missing = [name for name in LABEL_FILE_COLUMNS if name not in table.schema.names]
     if missing:
         raise DataError(
-            f"Expected the columns {', '.join(_COLUMNS)} in {path}, missing: {', '.join(missing)}."
+            f"Expected the columns {', '.join(LABEL_FILE_COLUMNS)} in {path}, missing: "
+            f"{', '.join(missing)}."
         )
-    return table.select(list(_COLUMNS))
+    return table.select(list(LABEL_FILE_COLUMNS))
 
 
 def join_labels(
@@ -146,11 +155,12 @@ def join_labels(
     keys = identity_keys(ids, indices)
     row_keys, label_keys = keys[: len(rows)], keys[len(rows) :]
     first, conflicting = _earliest(label_keys, arrived)
+    # `first` is in the order of unique keys, so what `_match` looks through is sorted.
     matched_rows, matched_labels = _match(row_keys, label_keys[first])
     taken = arrived.take(pa.array(first[matched_labels]))
     labelled = rows.take(pa.array(matched_rows))
-    for field in LABEL_COLUMNS:
-        labelled = labelled.append_column(field, taken.column(field.name))
+    for name in LABEL_COLUMNS:
+        labelled = labelled.append_column(name, taken.column(name))
     counts = LabelCounts(
         matched=len(matched_rows),
         unknown_ids=len(first) - len(np.unique(matched_labels)),
@@ -169,9 +179,17 @@ def _earliest(keys: Array, labels: pa.Table) -> tuple[Array, int]:
     # Stable: of labels with one time, the first in the files counts, run after run.
     order = np.argsort(labels.column("label_time_ms").to_numpy(), kind="stable")
     unique, first_in_order, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
-    values = labels.column("label").to_numpy()[order]
+    values = _comparable(labels.column("label"))[order]
     conflicting = np.count_nonzero(values != values[first_in_order][inverse.reshape(-1)])
     return order[first_in_order][: len(unique)], int(conflicting)
+
+
+def _comparable(column: pa.ChunkedArray) -> Array:
+    """Returns labels so that equal ones are equal numbers."""
+    if pa.types.is_floating(column.type):
+        return np.asarray(column.to_numpy())
+    texts = pa.array([str(value) for value in column.to_pylist()], pa.string())
+    return np.asarray(texts.dictionary_encode().indices.to_numpy())
 
 
 def _match(row_keys: Array, label_keys: Array) -> tuple[Array, Array]:
@@ -184,15 +202,16 @@ def _match(row_keys: Array, label_keys: Array) -> tuple[Array, Array]:
     return matched_rows, places[matched_rows]
 
 
-def _usable(table: pa.Table) -> pa.Table:
+def _usable(table: pa.Table, task: ModelTask | None) -> pa.Table:
     """Returns the rows whose four values have the right types, with canonical types."""
+    label = _labels(table.column("label"), task)
     columns = [
         _texts(table.column("request_id")),
         _whole_numbers(table.column("instance_index")),
-        _numbers(table.column("label")),
+        label,
         _whole_numbers(table.column("label_time_ms")),
     ]
-    typed = pa.table(columns, schema=_LABEL_SCHEMA)
+    typed = pa.table(columns, schema=_schema(label.type))
     valid = pa.array(np.ones(len(typed), dtype=bool))
     for column in typed.columns:
         valid = pc.and_(valid, pc.is_valid(column).combine_chunks())
@@ -200,6 +219,29 @@ def _usable(table: pa.Table) -> pa.Table:
     # The log's instance_index is int32; a larger one would collide in `identity_keys`.
     in_range = pc.and_(pc.greater_equal(index, 0), pc.less(index, 2**31))
     return typed.filter(pc.and_(valid, pc.fill_null(in_range, False).combine_chunks()))
+
+
+def _schema(label: pa.DataType) -> pa.Schema:
+    kinds = (pa.string(), pa.int64(), label, pa.int64())
+    return pa.schema(list(zip(LABEL_FILE_COLUMNS, kinds, strict=True)))
+
+
+def _labels(column: pa.ChunkedArray, task: ModelTask | None) -> pa.ChunkedArray:
+    """Returns labels as float64; where the task has classes also as text or lists of either."""
+    if task is None or not (task.classes or task.outputs):
+        return _numbers(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = _NUMBER if not _is_text(kind.value_type) else pa.string()
+        rows = [None if row is None or None in row else row for row in column.to_pylist()]
+        return pa.chunked_array([pa.array(rows, pa.list_(inner))])
+    return _texts(column) if _is_text(kind) else _numbers(column)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -223,6 +265,7 @@ def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_uint64(kind):
+        # int64 ends there: what is larger becomes null in place of an error of the cast.
         fits = pc.less_equal(column, pa.scalar(2**63 - 1, pa.uint64()))
         column = pc.if_else(fits, column, pa.scalar(None, kind))
         return column.cast(pa.int64())

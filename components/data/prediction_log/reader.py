@@ -1,74 +1,70 @@
 """Predictions that were answered in a window, each once, and what could not be read."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.core.durations import MS_PER_DAY
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.folders import is_folder, join, list_folder, walk_files
+from tfx_loop.core.key_file import SecretKey
 from tfx_loop.core.storage import read_bytes
-from tfx_loop.data.prediction_log.files import is_folder, join, list_folder, walk_files
+from tfx_loop.data.prediction_log.compacted import COMPACTED_SUFFIX, parse_compacted
+from tfx_loop.data.prediction_log.losses import (
+    UNLOGGED_SUFFIX,
+    LogLosses,
+    UnloggedRows,
+    read_unlogged,
+)
 from tfx_loop.data.prediction_log.record import (
     ANSWERED_TIME,
-    ENVELOPE,
     GOLDEN,
     GOLDEN_PREFIX,
     IDENTITY,
     MAX_EVENT_TIME_MS,
-    MS_PER_DAY,
+    PARTITION_PREFIX,
     REQUEST_KEY,
     SEGMENT_FIELDS,
     Array,
     check_model_name,
     day_of,
-    feature_columns,
-    output_columns,
+    sampling_position,
 )
 from tfx_loop.data.prediction_log.segment import Segment, parse_segment
-from tfx_loop.data.prediction_log.writer import SEGMENT_SUFFIX
+from tfx_loop.data.prediction_log.segment_file import SEGMENT_SUFFIX
+from tfx_loop.data.prediction_log.unified_columns import unify
 
-# Hive's way of naming partitions, which Spark, DuckDB and Arrow read.
-PARTITION_PREFIX = "date="
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogLosses:
-    """What of the log did not become rows.
-
-    Attributes:
-        duplicate_rows: Repeated answers to the same request and instance. Requests that share an id
-            and ask something else, as those that a mesh hands on, are none.
-        golden_rows: Rows of golden requests, which are no traffic.
-        unidentified_rows: Rows without request id, instance index or event time.
-        truncated_segments: Files that end in the middle of a batch.
-        unreadable_segments: Files that are no prediction log.
-        unreadable_batches: Damaged batches inside readable files.
-        unreadable_bytes: Bytes in all of those.
-        type_conflicts: Columns whose type differs between segments beyond number widths.
-    """
-
-    duplicate_rows: int = 0
-    golden_rows: int = 0
-    unidentified_rows: int = 0
-    truncated_segments: int = 0
-    unreadable_segments: int = 0
-    unreadable_batches: int = 0
-    unreadable_bytes: int = 0
-    type_conflicts: int = 0
+# Compactions in a row that a reader meets; each takes longer than listing a folder does.
+_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowRows:
-    """The rows of a window, in the order of event time, request id and instance index."""
+    """The rows of a window, in the order of event time, request id and instance index.
+
+    Attributes:
+        table: One row for each logged instance; all were sampled at the same rate.
+        losses: What did not become rows.
+        sampling_rate: That rate: each row stands for 1 / rate of them.
+    """
 
     table: pa.Table
     losses: LogLosses
+    sampling_rate: float = 1.0
 
 
 def read_window(
-    log_dir: str, model_name: str, start_ms: int, end_ms: int, *, margin_ms: int = MS_PER_DAY
+    log_dir: str,
+    model_name: str,
+    start_ms: int,
+    end_ms: int,
+    *,
+    margin_ms: int = MS_PER_DAY,
+    keys: Sequence[SecretKey] = (),
 ) -> WindowRows:
     """Reads the predictions of a model with start_ms <= event time < end_ms.
 
@@ -79,16 +75,19 @@ def read_window(
         end_ms: End of the window, exclusive.
         margin_ms: How far around the window repeats are looked for: a request repeated without
             its event time may fall into another window, and counts where it was answered first.
+        keys: What the log may be encrypted with.
 
     Raises:
-        ConfigError: The window ends before it starts, or the model name is unfit for a path.
+        ConfigError: The window ends before it starts, the model name is unfit for a path, or the
+            log is encrypted with a key that is not among those given.
     """
     if not 0 <= start_ms <= end_ms:
         raise ConfigError(
             f"Expected a window with 0 <= start_ms <= end_ms, received [{start_ms}, {end_ms})."
         )
-    folder = join(log_dir, check_model_name(model_name))
-    segments = _read_segments(folder, start_ms - margin_ms, end_ms + margin_ms)
+    segments, notes = _read_while_compacted(
+        lambda: window_files(log_dir, model_name, start_ms, end_ms, margin_ms=margin_ms), keys
+    )
     tables = [segment.table for segment in segments if segment.table is not None]
     table, conflicts = unify(tables)
     identified = _identified(table)
@@ -96,7 +95,8 @@ def read_window(
     # Servers of earlier releases marked nothing (null): there, and only there, the id tells.
     by_id = pc.starts_with(kept.column("request_id"), pattern=GOLDEN_PREFIX)
     golden = pc.coalesce(kept.column(GOLDEN.name), by_id)
-    asked = kept.filter(pc.invert(golden)).drop([field.name for field in SEGMENT_FIELDS])
+    asked = kept.filter(pc.invert(golden))
+    even, rate = _evenly_sampled(asked)
     losses = LogLosses(
         duplicate_rows=duplicates,
         golden_rows=len(kept) - len(asked),
@@ -106,79 +106,99 @@ def read_window(
         unreadable_batches=sum(segment.unreadable_batches for segment in segments),
         unreadable_bytes=sum(segment.unreadable_bytes for segment in segments),
         type_conflicts=conflicts,
+        unlogged_rows=sum(
+            note.rows for note in notes if note.first_ms < end_ms and note.last_ms >= start_ms
+        ),
+        thinned_rows=len(asked) - len(even),
     )
-    return WindowRows(table=asked, losses=losses)
+    table = even.drop([field.name for field in SEGMENT_FIELDS])
+    return WindowRows(table=table, losses=losses, sampling_rate=rate)
 
 
-def unify(tables: Iterable[pa.Table]) -> tuple[pa.Table, int]:
-    """Joins tables of different columns; returns the rows and the number of type conflicts.
+def window_files(
+    log_dir: str, model_name: str, start_ms: int, end_ms: int, *, margin_ms: int = MS_PER_DAY
+) -> list[str]:
+    """Returns the files that `read_window` reads: rows, and words on what is in none.
 
-    An absent column becomes null. Numbers of different kinds become float64, or int64 when all are
-    whole; anything else that differs becomes text, and is counted.
+    Raises:
+        ConfigError: The model name is unfit for a path.
     """
-    tables = list(tables)
-    # Schemas repeat from segment to segment: each distinct one is looked at once.
-    types: dict[str, list[pa.DataType]] = {}
-    for schema in {table.schema.to_string(): table.schema for table in tables}.values():
-        for field in schema:
-            kinds = types.setdefault(field.name, [])
-            if field.type not in kinds:
-                kinds.append(field.type)
-    common = {field.name: field.type for field in (*ENVELOPE, *SEGMENT_FIELDS)}
-    conflicts = 0
-    for name in (*sorted(feature_columns(list(types))), *sorted(output_columns(list(types)))):
-        common[name] = _common_type(types[name])
-        conflicts += common[name] == pa.string() and len(types[name]) > 1
-    schema = pa.schema(list(common.items()))
-    parts = [_conform(table, schema) for table in tables if len(table)]
-    if not parts:
-        return schema.empty_table(), conflicts
-    return pa.concat_tables(parts).combine_chunks(), conflicts
+    folder = join(log_dir, check_model_name(model_name))
+    # Segments before what replaces them: a compaction between the two looks is then seen as both,
+    # and the other way round as neither.
+    return [
+        path
+        for day in _days(folder, start_ms - margin_ms, end_ms + margin_ms)
+        for suffix in (SEGMENT_SUFFIX, COMPACTED_SUFFIX, UNLOGGED_SUFFIX)
+        for path in walk_files(day, suffix)
+    ]
 
 
-def _common_type(kinds: list[pa.DataType]) -> pa.DataType:
-    kinds = [kind for kind in kinds if not pa.types.is_null(kind)]
-    if len(kinds) == 1:
-        return kinds[0]
-    if kinds and all(pa.types.is_integer(kind) for kind in kinds):
-        return pa.int64()
-    if kinds and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
-        return pa.float64()
-    # Text holds anything; the conflict is counted, so that nobody takes it for the column's type.
-    return pa.string()
+def _read_while_compacted(
+    list_files: Callable[[], list[str]], keys: Sequence[SecretKey]
+) -> tuple[list[Segment], list[UnloggedRows]]:
+    """Reads files, anew where a compaction replaced one of them meanwhile."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return _read_files(list_files(), keys)
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = []
-    names = set(table.schema.names)
-    for field in schema:
-        if field.name not in names:
-            columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
-            continue
-        column = table.column(field.name)
-        columns.append(column if column.type == field.type else _converted(column, field.type))
-    return pa.table(columns, schema=schema)
+def _read_files(
+    paths: Sequence[str], keys: Sequence[SecretKey]
+) -> tuple[list[Segment], list[UnloggedRows]]:
+    # Before the segments: what one of these replaces is not read again.
+    compacted = {
+        path: parse_compacted(read_bytes(path), keys)
+        for path in paths
+        if path.endswith(COMPACTED_SUFFIX)
+    }
+    replaced = {
+        join(os.path.dirname(path), name)
+        for path, (_, names) in compacted.items()
+        for name in names
+    }
+    segments = [segment for path, (segment, _) in compacted.items() if path not in replaced]
+    segments += [
+        parse_segment(read_bytes(path), keys)
+        for path in paths
+        if path.endswith(SEGMENT_SUFFIX) and path not in replaced
+    ]
+    found = [read_unlogged(path) for path in paths if path.endswith(UNLOGGED_SUFFIX)]
+    return segments, [note for note in found if note is not None]
 
 
-def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_nested(column.type) and pa.types.is_string(kind):
-        texts = [None if item is None else str(item) for item in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, type=kind)])
-    return column.cast(kind, safe=False)
+def _evenly_sampled(table: pa.Table) -> tuple[pa.Table, float]:
+    """Returns the rows that the lowest sampling rate among them would have logged, and that rate.
+
+    Sampling goes by a hash of the key, so this is exactly the sample that one rate for all would
+    have left: counts, quantiles and tests need no weights.
+    """
+    rates = pc.fill_null(table.column("sampling_rate"), 1.0)
+    lowest = pc.min(rates).as_py() if len(table) else None
+    if lowest is None or not 0.0 < lowest < 1.0 or pc.max(rates).as_py() == lowest:
+        return table, lowest if lowest is not None and 0.0 < lowest < 1.0 else 1.0
+    keys = _request_keys(table).to_pylist()
+    stays = np.fromiter((sampling_position(key) < lowest for key in keys), bool, len(keys))
+    return table.filter(pa.array(stays)), lowest
 
 
-def _read_segments(folder: str, start_ms: int, end_ms: int) -> list[Segment]:
+def _request_keys(table: pa.Table) -> pa.ChunkedArray:
+    return pc.coalesce(table.column(REQUEST_KEY.name), table.column("request_id"))
+
+
+def _days(folder: str, start_ms: int, end_ms: int) -> Iterator[str]:
     first = day_of(max(start_ms, 0))
     # The end is exclusive: its own day is read only if the window reaches into it.
     last = day_of(min(max(end_ms - 1, 0), MAX_EVENT_TIME_MS))
-    segments = []
     for name in list_folder(folder):
         if not name.startswith(PARTITION_PREFIX):
             continue
         if first <= name.removeprefix(PARTITION_PREFIX) <= last and is_folder(join(folder, name)):
-            for path in walk_files(join(folder, name), SEGMENT_SUFFIX):
-                segments.append(parse_segment(read_bytes(path)))
-    return segments
+            yield join(folder, name)
 
 
 def _identified(table: pa.Table) -> pa.Table:
@@ -211,8 +231,7 @@ def _first_answers(table: pa.Table, start_ms: int, end_ms: int) -> tuple[pa.Tabl
     inside = (event_time >= start_ms) & (event_time < end_ms)
     # An answer without a time (null, here 0) counts as the earliest.
     order = np.argsort(np.nan_to_num(answered.astype(np.float64)), kind="stable")
-    request = pc.coalesce(table.column(REQUEST_KEY.name), table.column("request_id"))
-    keys = identity_keys(request, table.column("instance_index"))
+    keys = identity_keys(_request_keys(table), table.column("instance_index"))
     _, first_in_order = np.unique(keys[order], return_index=True)
     is_first = np.zeros(len(keys), dtype=bool)
     is_first[order[first_in_order]] = True

@@ -4,6 +4,7 @@ One row per scored instance. `request_id` and `instance_index` identify it.
 """
 
 import functools
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from tfx_loop.core.errors import ConfigError, DataError
 
 Array = npt.NDArray[Any]
 
+# Hive's way of naming partitions, which Spark, DuckDB and Arrow read.
+PARTITION_PREFIX = "date="
 FEATURE_PREFIX = "feature."
 OUTPUT_PREFIX = "output."
 STATUS_OK = "ok"
 IDENTITY = ("request_id", "instance_index")
-MS_PER_DAY = 86_400_000
 # The last millisecond of the year 9999: what a day partition can name.
 MAX_EVENT_TIME_MS = 253_402_300_799_999
 
@@ -39,7 +41,8 @@ ENVELOPE = pa.schema(
         ("latency_ms", pa.float64()),
     ]
 )
-LABEL_COLUMNS = pa.schema([("label", pa.float64()), ("label_time_ms", pa.int64())])
+# What LabelJoiner adds.
+LABEL_COLUMNS = ("label", "label_time_ms")
 # Only in segment files: which of two answers to the same request came first.
 ANSWERED_TIME = pa.field("answered_time_ms", pa.int64())
 # Only there, too: which requests are one and the same (null: those of one id), and which only saw
@@ -141,7 +144,32 @@ def check_event_time(text: str) -> int:
 
 def day_of(time_ms: int) -> str:
     """Returns the UTC day of a time, as `YYYY-MM-DD`."""
+    # Whole seconds first: a double of milliseconds may round the last one of a day into the next.
     return datetime.fromtimestamp(time_ms // 1000, tz=timezone.utc).strftime("%Y-%m-%d")
+
+
+def sampling_position(key: str) -> float:
+    """Returns where a request lies in [0, 1): a rate above it logs the request.
+
+    The same for a request and its repeats on every server, so that what a lower rate would have
+    logged can be told among what a higher one did.
+    """
+    return _position(key, b"sampling")
+
+
+def routing_position(key: str) -> float:
+    """Returns where a request lies in [0, 1) for the share of a canary.
+
+    Independent of `sampling_position`: else a small sample would be the canary's alone.
+    """
+    return _position(key, b"routing")
+
+
+def _position(key: str, purpose: bytes) -> float:
+    # 64 bits of a key: enough to draw by. `person` keeps the draws of two purposes apart.
+    digest = hashlib.blake2b(key.encode(), digest_size=8, person=purpose).digest()
+    # 53 bits are what a double holds.
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
 def make_batch(

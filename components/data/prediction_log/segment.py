@@ -1,9 +1,12 @@
 """Rows of one segment file, whole or damaged."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from tfx_loop.core.key_file import SecretKey
+from tfx_loop.data.prediction_log.encryption import is_encrypted, open_segment
 from tfx_loop.data.prediction_log.record import (
     ENVELOPE,
     FEATURE_PREFIX,
@@ -11,9 +14,11 @@ from tfx_loop.data.prediction_log.record import (
     OUTPUT_PREFIX,
     SEGMENT_FIELDS,
 )
-from tfx_loop.data.prediction_log.writer import END_OF_STREAM
+from tfx_loop.data.prediction_log.segment_frames import is_framed, open_frames
 
 _REQUIRED = (*IDENTITY, "event_time_ms")
+# End of stream, by the Arrow IPC format: a continuation mark and a length of zero.
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BROKEN = (pa.ArrowException, OSError, ValueError)
 
 
@@ -36,8 +41,35 @@ class Segment:
     unreadable_bytes: int = 0
 
 
-def parse_segment(content: bytes) -> Segment:
-    """Reads all whole batches of a segment; never raises for what the bytes say."""
+def parse_segment(content: bytes, keys: Sequence[SecretKey] = ()) -> Segment:
+    """Reads all whole batches of a segment; damaged bytes are counted and never raise.
+
+    Args:
+        content: Of the file.
+        keys: What it may be encrypted with.
+
+    Raises:
+        ConfigError: It is encrypted with a key that is not among those given.
+    """
+    layers = []
+    if is_encrypted(content):
+        layers.append(open_segment(content, keys))
+        content = layers[-1].content
+    if is_framed(content):
+        layers.append(open_frames(content))
+        content = layers[-1].content
+    found = _parse(content)
+    # A frame that was changed held whole batches: those around it follow each other.
+    return replace(
+        found,
+        truncated=found.truncated or any(layer.cut_bytes for layer in layers),
+        unreadable_batches=found.unreadable_batches + sum(layer.damaged for layer in layers),
+        unreadable_bytes=found.unreadable_bytes
+        + sum(layer.cut_bytes + layer.damaged_bytes for layer in layers),
+    )
+
+
+def _parse(content: bytes) -> Segment:
     if not content:
         # Opened, and killed before the first write: nothing was answered from it.
         return Segment(table=None)
@@ -48,6 +80,7 @@ def parse_segment(content: bytes) -> Segment:
         return _no_stream(content)
     try:
         table = stream.read_all()
+        # In full: damaged offsets would be followed into foreign memory later on.
         table.validate(full=True)
         position, damaged, damaged_bytes = source.tell(), 0, 0
     except _BROKEN:
@@ -60,7 +93,7 @@ def parse_segment(content: bytes) -> Segment:
         rest = 0
     try:
         # Small batches make many chunks: joined here, all that follows is fast.
-        table = _canonical(table.combine_chunks())
+        table = canonical(table.combine_chunks())
     except _BROKEN:
         return Segment(table=None, unreadable=True, unreadable_bytes=len(content))
     return Segment(
@@ -99,11 +132,13 @@ def _read_batch_by_batch(content: bytes) -> tuple[pa.Table, int, int, int]:
         except _BROKEN:
             damaged += 1
             damaged_bytes += end - position
+        # Where the last whole message ended, be its batch damaged or not: what is behind counts as
+        # cut.
         position = end
     return pa.Table.from_batches(batches, schema=stream.schema), position, damaged, damaged_bytes
 
 
-def _canonical(table: pa.Table) -> pa.Table:
+def canonical(table: pa.Table) -> pa.Table:
     """Returns the columns of a prediction record, the common ones with their types.
 
     Raises:

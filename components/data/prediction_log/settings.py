@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings
 
@@ -11,18 +12,22 @@ class PredictionLogGenSettings(NodeSettings):
     """Which window of which model's log is read.
 
     Attributes:
-        log_dir: The folder or URI that the servers were given as `--prediction_log`.
+        log_dir: The folder or URI that the servers were given as `--prediction_log`; none where an
+            `inference_result` is read.
         model_name: The name that the model is served under.
         window: Name of the window, such as "2013-03".
         start_ms: Begin of the window, milliseconds UTC.
         end_ms: End of the window, exclusive.
+        log_key: File of the keys that the log is encrypted with, the servers'
+            `--prediction_log_key`; empty for a plain log.
     """
 
-    log_dir: str
+    log_dir: str = ""
     model_name: str
     window: str
     start_ms: int
     end_ms: int
+    log_key: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms <= self.end_ms:
@@ -39,7 +44,10 @@ class LabelJoinerSettings(NodeSettings):
         labels_dir: Folder or URI with Parquet files of `request_id`, `instance_index`, `label` and
             `label_time_ms`.
         as_of_ms: Only labels that had arrived by then are seen, milliseconds UTC; None takes all.
+        task: What the labels are, as ReferenceProfiler takes it: with classes they may be names or
+            lists (one-hot rows, sets of labels); None for numbers alone.
     """
 
     labels_dir: str
     as_of_ms: int | None = None
+    task: ModelTask | None = None

@@ -1,17 +1,16 @@
 """Files of one window of the prediction log in an artifact's folder."""
 
-import io
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tfx_loop.core.json_codec import LEFT_OUT, none_as
+from tfx_loop.core.folders import join
+from tfx_loop.core.json_codec import LEFT_OUT, default_left_out, none_as
 from tfx_loop.core.json_file import JsonFile
-from tfx_loop.core.storage import read_bytes, write_bytes
-from tfx_loop.data.prediction_log.files import join
+from tfx_loop.core.storage import private_folder, read_bytes
 from tfx_loop.data.prediction_log.labels import LabelCounts
-from tfx_loop.data.prediction_log.reader import LogLosses
+from tfx_loop.data.prediction_log.losses import LogLosses
+from tfx_loop.data.tables.parquet_files import parquet_table, save_rows
 
 ROWS_FILE = "rows.parquet"
 # Some hundred bytes a row: what a worker holds at once.
@@ -29,6 +28,7 @@ class LogWindow:
         model_name: Whose predictions these are.
         rows: How many there are.
         losses: What of the log could not become rows.
+        sampling_rate: The share of requests that was logged: each row stands for 1 / rate.
         labels: Where label rows went; None for a log without labels.
     """
 
@@ -38,6 +38,7 @@ class LogWindow:
     model_name: str
     rows: int
     losses: LogLosses = field(default_factory=LogLosses)
+    sampling_rate: float = field(default=1.0, metadata=default_left_out())
     labels: LabelCounts | None = field(default=None, metadata=none_as(LEFT_OUT))
 
 
@@ -51,12 +52,12 @@ LOG_WINDOW = JsonFile(
 
 def write_window(uri: str, window: LogWindow, rows: pa.Table) -> None:
     """Writes both files; `window.json` comes last, so that it vouches for the rows."""
-    buffer = io.BytesIO()
-    pq.write_table(rows, buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-    write_bytes(join(uri, ROWS_FILE), buffer.getvalue())
+    private_folder(uri)
+    path = join(uri, ROWS_FILE)
+    save_rows(rows, path, compression="zstd", row_group_size=_ROWS_PER_GROUP)
     LOG_WINDOW.write(window, uri)
 
 
 def read_rows(uri: str, columns: list[str] | None = None) -> pa.Table:
     """Returns the rows of a window, or some of their columns."""
-    return pq.read_table(pa.BufferReader(read_bytes(join(uri, ROWS_FILE))), columns=columns)
+    return parquet_table(read_bytes(join(uri, ROWS_FILE)), columns)

@@ -1,6 +1,9 @@
+"""Labels join their predictions by identity, and each row is accounted for."""
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_rows import batch_of
@@ -139,7 +142,7 @@ LABEL_ROWS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=3), LABEL_ROWS, st.integers(0, 20))
 def test_every_row_of_log_and_labels_is_accounted_for(sizes, label_rows, as_of_ms):
     log = log_of(*[(f"r{number}", size) for number, size in enumerate(sizes) if size])

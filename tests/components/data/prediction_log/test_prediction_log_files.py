@@ -3,22 +3,26 @@
 import errno
 import json
 import os
+import stat
 import threading
 import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from log_rows import DAY_MS, START_MS, batch_of
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.data.prediction_log import writer as writer_module
-from tfx_loop.data.prediction_log.reader import LogLosses, read_window, unify
-from tfx_loop.data.prediction_log.segment import parse_segment
-from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, write_window
-from tfx_loop.data.prediction_log.writer import END_OF_STREAM, PredictionLogWriter
+from tfx_loop.data.prediction_log import segment_file as segment_file_module
+from tfx_loop.data.prediction_log.losses import LogLosses
+from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.data.prediction_log.segment import END_OF_STREAM, parse_segment
+from tfx_loop.data.prediction_log.unified_columns import unify
+from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow, write_window
+from tfx_loop.data.prediction_log.writer import PredictionLogWriter
 
 END_MS = START_MS + 31 * DAY_MS
 
@@ -58,6 +62,21 @@ def test_segments_lie_by_model_and_event_day(tmp_path):
         append(log, batch_of(f"r{day}", event_time_ms=time_ms), time_ms)
     folders = [str(path.parent.relative_to(tmp_path)) for path in segments(tmp_path)]
     assert folders == ["flights/date=2013-03-01", "flights/date=2013-03-02"]
+
+
+def test_rows_of_people_are_their_owner_s_alone(tmp_path):
+    (tmp_path / "flights").mkdir(mode=0o755)
+    append(PredictionLogWriter(tmp_path), batch_of("a"))
+    (segment,) = segments(tmp_path)
+    window = read(tmp_path)
+    about = LogWindow(
+        window="w", start_ms=0, end_ms=1, model_name="flights", rows=len(window.table)
+    )
+    write_window(str(tmp_path / "artifact"), about, window.table)
+    files = [segment, tmp_path / "artifact" / "rows.parquet"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    folders = [segment.parent, segment.parent.parent, tmp_path / "artifact"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
 def test_window_is_half_open(tmp_path):
@@ -143,7 +162,7 @@ HEADER, PARTS, ROWS = whole_segment()
 CONTENT = HEADER + b"".join(PARTS) + END_OF_STREAM
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 @given(st.integers(0, len(CONTENT)))
 def test_a_cut_loses_nothing_before_the_last_whole_batch(cut):
     segment = parse_segment(CONTENT[:cut])
@@ -158,7 +177,7 @@ def test_a_cut_loses_nothing_before_the_last_whole_batch(cut):
     assert not segment.unreadable
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 @given(st.integers(0, len(CONTENT) - 1), st.binary(min_size=1, max_size=16))
 @example(72, b"\x00")  # the schema then names one column twice
 def test_damaged_bytes_never_break_the_reader(position, rubbish):
@@ -201,7 +220,7 @@ def test_full_disk_fails_the_append_and_leaves_no_half_batch(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module.os, "write", full)
+        patch.setattr(segment_file_module.os, "write", full)
         with pytest.raises(OSError, match="No space left"):
             append(log, batch_of("b"))
     append(log, batch_of("c"))
@@ -234,7 +253,7 @@ def test_many_threads_lose_nothing(tmp_path):
     assert window.losses == LogLosses()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=scaled(30), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3), st.integers(0, 9)), max_size=12))
 def test_reading_again_what_was_deduplicated_changes_nothing(tmp_path_factory, requests):
     directory = tmp_path_factory.mktemp("log")
@@ -262,7 +281,9 @@ def test_reading_again_what_was_deduplicated_changes_nothing(tmp_path_factory, r
         ([pa.float32(), pa.float32()], pa.float32(), 0),
         ([pa.null(), pa.float32()], pa.float32(), 0),
         ([pa.string(), pa.int64()], pa.string(), 1),
-        ([pa.list_(pa.int64()), pa.int64()], pa.string(), 1),
+        ([pa.list_(pa.int64()), pa.int64()], pa.list_(pa.int64()), 0),
+        ([pa.list_(pa.int64()), pa.list_(pa.float32())], pa.list_(pa.float64()), 0),
+        ([pa.list_(pa.int64()), pa.string()], pa.list_(pa.string()), 1),
     ],
 )
 def test_types_that_differ_between_segments_are_unified(kinds, expected, conflicts):
@@ -281,6 +302,7 @@ def test_types_that_differ_between_segments_are_unified(kinds, expected, conflic
     assert counted == conflicts
 
 
+@pytest.mark.slow
 def test_a_month_in_small_batches_reads_in_seconds(tmp_path):
     log = PredictionLogWriter(tmp_path)
     template = batch_of("r")

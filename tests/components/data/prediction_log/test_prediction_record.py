@@ -1,3 +1,5 @@
+"""Records of predictions: what is accepted, refused, and how requests are made rows."""
+
 import numpy as np
 import pyarrow as pa
 import pytest

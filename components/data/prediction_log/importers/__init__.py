@@ -1,0 +1,1 @@
+"""Logs of other servers, brought into the prediction log."""

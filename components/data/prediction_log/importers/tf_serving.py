@@ -1,0 +1,127 @@
+"""TF Serving's request log and BulkInferrer's results: PredictionLog messages in TFRecords."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tfx_loop.data.prediction_log.importers.calls import (
+    SINGLE_OUTPUT,
+    ImportedCall,
+    RejectedRecordError,
+    array_column,
+    split,
+)
+
+_KINDS = {"bytes_list": pa.string(), "float_list": pa.float32(), "int64_list": pa.int64()}
+
+
+def parse_prediction_log(
+    record: bytes, request_id: str, feature_names: Sequence[str] = ()
+) -> ImportedCall:
+    """Returns the call of a serialised PredictionLog.
+
+    Args:
+        record: The message.
+        request_id: What it is to be called.
+        feature_names: What the columns of its one input are called, where that is a matrix.
+
+    Raises:
+        RejectedRecordError: It is none, or of a kind without rows (`session_run_log`).
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    try:
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+    except DecodeError as error:
+        raise RejectedRecordError("no_message", "Expected a PredictionLog message.") from error
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        spec = log.predict_log.response.model_spec
+        features = _inputs(log.predict_log.request.inputs, feature_names)
+        outputs = {name: _tensor(proto) for name, proto in log.predict_log.response.outputs.items()}
+    elif kind in ("classify_log", "regress_log"):
+        held = getattr(log, kind)
+        spec = held.response.model_spec
+        features = example_columns(list(held.request.input.example_list.examples))
+        outputs = _classes(held) if kind == "classify_log" else _values(held)
+    else:
+        raise RejectedRecordError("no_rows", f"Expected a log of predictions, received {kind}.")
+    return ImportedCall(
+        request_id=request_id,
+        event_time_ms=None,
+        features=features,
+        outputs=outputs,
+        model_version=int(spec.version.value),
+    )
+
+
+def example_columns(examples: list[Any]) -> dict[str, pa.Array]:
+    """Returns tf.Examples as columns of lists."""
+    kinds: dict[str, str] = {}
+    for example in examples:
+        for name, feature in example.features.feature.items():
+            kinds[name] = kinds.get(name) or feature.WhichOneof("kind") or ""
+    columns = {}
+    for name in sorted(name for name, kind in kinds.items() if kind):
+        rows = [_listed(example.features.feature, name, kinds[name]) for example in examples]
+        columns[name] = pa.array(rows, type=pa.list_(_KINDS[kinds[name]]))
+    return columns
+
+
+def _listed(features: Any, name: str, kind: str) -> list[Any] | None:
+    if name not in features:
+        return None
+    values = getattr(features[name], kind).value
+    if kind == "bytes_list":
+        return [value.decode("utf-8", "backslashreplace") for value in values]
+    return list(values)
+
+
+def _inputs(inputs: Any, feature_names: Sequence[str]) -> Mapping[str, pa.Array]:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example import example_pb2
+
+    arrays = {name: _array(proto) for name, proto in inputs.items()}
+    if len(arrays) == 1:
+        (values,) = arrays.values()
+        if values.dtype.kind == "O":
+            try:
+                parsed = [example_pb2.Example.FromString(v) for v in values.reshape(-1).tolist()]
+            except DecodeError:
+                parsed = []
+            # Bytes of another kind may parse as an Example without features.
+            if any(example.features.feature for example in parsed):
+                return example_columns(parsed)
+    return split({name: array_column(values) for name, values in arrays.items()}, feature_names)
+
+
+def _tensor(proto: Any) -> pa.Array:
+    return array_column(_array(proto))
+
+
+def _array(proto: Any) -> Any:
+    import tensorflow as tf
+
+    try:
+        values = np.asarray(tf.make_ndarray(proto))
+    except (TypeError, ValueError, KeyError) as error:
+        raise RejectedRecordError("no_tensor", f"Expected a tensor: {error}") from error
+    return values.reshape(1) if values.ndim == 0 else values
+
+
+def _classes(held: Any) -> dict[str, pa.Array]:
+    rows = [row.classes for row in held.response.result.classifications]
+    scores = [[one.score for one in row] for row in rows]
+    labels = [[one.label for one in row] for row in rows]
+    return {
+        "scores": pa.array(scores, pa.list_(pa.float32())),
+        "classes": pa.array(labels, pa.list_(pa.string())),
+    }
+
+
+def _values(held: Any) -> dict[str, pa.Array]:
+    values = [one.value for one in held.response.result.regressions]
+    return {SINGLE_OUTPUT: pa.array(values, pa.float32())}
