@@ -1,6 +1,5 @@
 """Reads spans, writes Examples."""
 
-import io
 import logging
 import os
 
@@ -8,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_executor
@@ -23,6 +21,7 @@ from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.span_example_gen import spans as span_rows
 from tfx_loop.data.span_example_gen.settings import SpanExampleGenSettings
+from tfx_loop.data.tables.parquet_files import parquet_table
 
 # Encoded at once: some MB of serialized Examples.
 _ROWS_PER_BATCH = 4096
@@ -37,8 +36,7 @@ class Executor(base_executor.BaseExecutor):
         settings = SpanExampleGenSettings.from_properties(exec_properties)
         spans = span_rows.parse_spans(settings.spans)
         parts: dict[str, list[pa.Table]] = {span_rows.TRAIN: [], span_rows.EVAL: []}
-        for span in spans:
-            uri = os.path.join(settings.input_base, settings.pattern.format(SPAN=span))
+        for uri in span_files(settings):
             for split, rows in span_rows.split_rows(read_span(uri), settings).items():
                 parts[split].append(rows)
         total = 0
@@ -70,6 +68,14 @@ def _together(tables: list[pa.Table], spans: str) -> pa.Table:
         ) from error
 
 
+def span_files(settings: SpanExampleGenSettings) -> list[str]:
+    """Returns the files of the spans asked for, one each."""
+    return [
+        os.path.join(settings.input_base, settings.pattern.format(SPAN=span))
+        for span in span_rows.parse_spans(settings.spans)
+    ]
+
+
 def read_span(uri: str) -> pa.Table:
     """Returns the rows of one span.
 
@@ -77,7 +83,7 @@ def read_span(uri: str) -> pa.Table:
         DataError: There is no such file, or it is not Parquet.
     """
     try:
-        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+        return parquet_table(storage.read_bytes(uri))
     except FileNotFoundError as error:
         raise DataError(f"Expected a span at {uri}, found no file. Check spans.") from error
     except pa.ArrowInvalid as error:
@@ -89,8 +95,9 @@ def write_examples(folder: str, rows: pa.Table) -> None:
 
     Args:
         folder: A split's folder.
-        rows: Columns of strings, integers and floats (written as float32), or of lists of
-            numbers (an image, a signal); a null or a NaN becomes a feature without a value.
+        rows: Columns of strings, bytes, integers and floats (written as float32), or of lists of
+            numbers (an image, a signal); a null or a NaN becomes a feature without a value, as all
+            of a column without a type do.
     """
     tf.io.gfile.makedirs(folder)
     encoder = example_coder.RecordBatchToExamplesEncoder()
@@ -110,23 +117,29 @@ def _as_list(column: pa.Array) -> pa.Array:
     """Returns one list a row: of one value, or null where the value is missing."""
     if isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
         return _many(column)
-    if pa.types.is_floating(column.type):
+    if pa.types.is_floating(column.type) or pa.types.is_null(column.type):
         column, item = pc.cast(column, pa.float32()), pa.float32()
         missing = pc.fill_null(pc.is_nan(column), True)
     elif pa.types.is_integer(column.type):
         column, item = pc.cast(column, pa.int64()), pa.int64()
         missing = pc.is_null(column)
-    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    elif is_text_or_bytes(column.type):
         column, item = pc.cast(column, pa.large_binary()), pa.large_binary()
         missing = pc.is_null(column)
     else:
         raise DataError(
-            f"Expected strings, numbers or lists of numbers, received {column.type}. "
+            f"Expected strings, bytes, numbers or lists of numbers, received {column.type}. "
             "Write the column as one of these."
         )
     # A list of one value, or of none where it is missing.
     lengths = 1 - missing.to_numpy(zero_copy_only=False).astype(np.int64)
     return _lists(column.filter(pc.invert(missing)), lengths, item)
+
+
+def is_text_or_bytes(kind: pa.DataType) -> bool:
+    """Says whether a column holds texts, or bytes such as images."""
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    return any(test(kind) for test in (*tests, pa.types.is_large_binary))
 
 
 def _many(column: pa.Array) -> pa.Array:

@@ -38,6 +38,8 @@ class SplitRule:
     key_column: str
     group_column: str = ""
     label_column: str = ""
+    # As common as any other split, and TFX's own ExampleGen holds out a third. Chosen, not
+    # measured.
     eval_fraction: float = 0.2
     seed: int = 0
     keep_key: bool = False

@@ -178,7 +178,7 @@ def _same_header(dialects: Mapping[str, CsvDialect]) -> list[str]:
     for path, dialect in dialects.items():
         if dialect.names != names:
             raise DataError(
-                f"Expected the header {list(names)} of {first} in {path} too: "
-                f"{list(dialect.names)}."
+                f"Expected the header {list(names)} of {first} in {path} too, received "
+                f"{list(dialect.names)}. Write them alike, or name one file."
             )
     return list(names)

@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.without_pandas import let_in
 from tfx_loop.data.tables.common_schema import common_schema, conformed
 from tfx_loop.data.tables.tfrecord import read_records
 
+# Memory holds as many rows at a time. Chosen, not measured.
 _SCAN_ROWS = 16_384
 # Of a batch: one that a file of sequences begins with may have none.
 _LOOKED_AT = 100
 # https://protobuf.dev/programming-guides/encoding: wire type of strings and messages.
 _WITH_LENGTH = 2
+# Number of the field feature_lists in SequenceExample (example.proto).
 _FEATURE_LISTS = 2
 
 
@@ -33,6 +36,7 @@ class ExampleFiles:
 
     def __init__(self, paths: Sequence[str]) -> None:
         """Decodes all files for the features' types."""
+        let_in()
         from tfx_bsl.coders import example_coder
 
         self._paths = list(paths)
@@ -77,7 +81,7 @@ class ExampleFiles:
                 except (RuntimeError, ValueError) as error:
                     raise DataError(
                         f"Expected tf.Examples with one type a feature in {path}, received: "
-                        f"{error}. Write the file again."
+                        f"{str(error).rstrip('.')}. Write the file again."
                     ) from error
 
 
@@ -100,6 +104,8 @@ def _fields(message: bytes) -> set[int]:
     found, place = set(), 0
     while place < len(message):
         tag, place = _varint(message, place)
+        # A tag is the field's number and, in the lowest three bits, its wire type (protobuf
+        # encoding).
         if tag & 7 != _WITH_LENGTH:
             break
         found.add(tag >> 3)
@@ -113,6 +119,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
     value = shift = 0
     while place < len(message):
         byte = message[place]
+        # A varint: seven bits a byte, the lowest first, and the top bit says that more follow.
         value |= (byte & 0x7F) << shift
         place, shift = place + 1, shift + 7
         if byte < 0x80:

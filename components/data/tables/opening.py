@@ -12,6 +12,7 @@ from tfx_loop.core.storage import is_remote, read_bytes
 
 # RFC 1952; told by content, as names often lack .gz.
 _GZIP_MAGIC = b"\x1f\x8b"
+# 256 KiB: large enough that decompressing, not the loop, takes the time.
 _PIECE_BYTES = 1 << 18
 
 
@@ -50,6 +51,8 @@ def open_inflated(path: str) -> Any:
     """
     with open_unpacked(path) as file:
         head = file.read(2)
+    # RFC 1950: 0x78 is deflate with a window of 32 KiB, and both bytes together are a multiple of
+    # 31.
     if len(head) == 2 and head[0] == 0x78 and int.from_bytes(head, "big") % 31 == 0:
         return io.BufferedReader(_Inflated(open_binary(path)), _PIECE_BYTES)
     return open_unpacked(path)

@@ -3,10 +3,38 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.tables.common_schema import common_schema, conformed
 from tfx_loop.data.tables.opening import open_binary
+
+
+def save_rows(rows: Any, uri: str, **options: Any) -> None:
+    """Writes a pyarrow table whole, as a file of its owner's alone.
+
+    Args:
+        rows: The table.
+        uri: Where to.
+        options: Of `pyarrow.parquet.write_table`.
+    """
+    write_bytes(uri, parquet_bytes(rows, **options), private=True)
+
+
+def parquet_bytes(rows: Any, **options: Any) -> bytes:
+    """Returns a pyarrow table as the content of a Parquet file; options as of `save_rows`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, **options)
+    return bytes(sink.getvalue())
+
+
+def parquet_table(content: bytes, columns: Sequence[str] | None = None) -> Any:
+    """Returns the table in a Parquet file's content; of all columns where none are named."""
+    # pyarrow.parquet.read_table goes through a scanner whose threads may outlive it: a process that
+    # ends soon afterwards aborts now and then (Arrow's issues 34314 and 39862). This one has none.
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 class ParquetFiles:

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.tables.common_schema import common_schema, conformed
-from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.data.tables.table_file import BATCH_ROWS, files_under, open_table
+from tfx_loop.data.tables.tfrecord import read_records
 
 
 def read_all(paths: Sequence[str]) -> pa.Table:
@@ -38,6 +39,26 @@ def read_first(paths: Sequence[str], rows: int) -> pa.Table:
     if not table.num_rows:
         raise DataError(f"Expected rows in {', '.join(paths)}, found none.")
     return table
+
+
+def read_serialized(paths: Sequence[str], most: int | None = None) -> list[bytes]:
+    """Returns the records of TFRecord files or folders as they are, in the order of `read_all`.
+
+    Args:
+        paths: The files or folders.
+        most: How many are enough; None for all.
+
+    Raises:
+        DataError: One is no TFRecord file, or damaged.
+    """
+    found: list[bytes] = []
+    for path in paths:
+        for file in files_under(path):
+            for records in read_records(file, most or BATCH_ROWS):
+                found.extend(records)
+                if most is not None and len(found) >= most:
+                    return found[:most]
+    return found
 
 
 def _first(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

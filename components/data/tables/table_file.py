@@ -3,6 +3,7 @@
 The format is told by the suffix, else by the first bytes. A folder is one table of its files.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.files import is_folder, join, list_folder
+from tfx_loop.core.folders import is_folder, join, list_folder
 from tfx_loop.data.tables import csv_files, example_files, parquet_files
 from tfx_loop.data.tables.opening import is_file, open_binary
 from tfx_loop.data.tables.tfrecord import is_tfrecord
@@ -18,6 +19,8 @@ from tfx_loop.data.tables.tfrecord import is_tfrecord
 # What pyarrow's ParquetFile.iter_batches takes by default.
 BATCH_ROWS = 65_536
 _FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord)"
+_QUOTED_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
+_QUOTED_VALUE = re.compile(r"invalid value '.*'")
 # What pyarrow and the codecs raise on a damaged file.
 _BROKEN = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
 
@@ -119,7 +122,7 @@ def open_table(path: str) -> TableFile:
             twice, or two files of a folder disagree on a type.
     """
     path = str(path)
-    paths = _files_under(path)
+    paths = files_under(path)
     kinds = {_format_of(name) for name in paths}
     if len(kinds) > 1:
         raise DataError(
@@ -136,7 +139,12 @@ def open_table(path: str) -> TableFile:
     return TableFile(path, kind, files.schema, files.rows, files)
 
 
-def _files_under(path: str) -> list[str]:
+def files_under(path: str) -> list[str]:
+    """Returns the files of a table: the file itself, or those of a folder, in order.
+
+    Raises:
+        DataError: There is none.
+    """
     if is_folder(path):
         names = [name for name in list_folder(path) if not name.startswith((".", "_"))]
         paths = [join(path, name) for name in names]
@@ -160,12 +168,13 @@ def _format_of(path: str) -> str:
         head = file.read(4)
     if not head:
         raise DataError(f"Expected rows in {path}, received an empty file. Write it again.")
+    # Whatever its name is; the other formats have no signature.
+    if head == b"PAR1":
+        return "parquet"
     name = path.rsplit("/", 1)[-1].lower().removesuffix(".gz")
     for suffix, kind in _SUFFIXES.items():
         if name.endswith(suffix):
             return kind
-    if head == b"PAR1":
-        return "parquet"
     if is_tfrecord(path):
         return "tfrecord"
     raise DataError(
@@ -176,7 +185,13 @@ def _format_of(path: str) -> str:
 
 def _damaged(path: str, kind: str, error: BaseException) -> DataError:
     said = str(error).strip().splitlines()
+    told = _without_values(said[0]).rstrip(".") if said else type(error).__name__
     return DataError(
-        f"Expected whole {kind} rows in {path}, received a cut or damaged file: "
-        f"{said[0].rstrip('.') if said else type(error).__name__}. Write it again."
+        f"Expected whole {kind} rows in {path}, received a cut or damaged file: {told}. "
+        "Write it again."
     )
+
+
+def _without_values(message: str) -> str:
+    """Returns what pyarrow says of a CSV file without the row or value that it quotes."""
+    return _QUOTED_VALUE.sub("an invalid value", _QUOTED_ROW.sub(r"\1", message))

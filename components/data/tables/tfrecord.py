@@ -84,6 +84,7 @@ def masked_crc32c(records: list[bytes]) -> npt.NDArray[np.uint32]:
     lengths = lengths[order]
     flat = np.frombuffer(b"".join(records[place] for place in order), dtype=np.uint8)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    # CRC-32C begins with all ones and is inverted at its end (RFC 3720, appendix B.4).
     state = np.full(len(records), 0xFFFFFFFF, dtype=np.uint32)
     longest = int(lengths[0]) if len(lengths) else 0
     # Records long enough to have an i-th byte come first.
@@ -129,10 +130,13 @@ def _next(file: Any, path: str, number: int) -> tuple[bytes, int] | None:
 
 
 def _crc_of_length(head: bytes) -> int:
+    # As `masked_crc32c`, of the 8 bytes of a length: no array is worth while for one.
     crc = 0xFFFFFFFF
     for byte in head:
         crc = _STEPS[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     crc ^= 0xFFFFFFFF
+    # TFRecord's mask (tensorflow/core/lib/hash/crc32c.h), so that a CRC of data that holds CRCs is
+    # no fixed point.
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -165,7 +165,7 @@ def test_spans_without_labels_are_refused(tmp_path):
 def test_a_column_that_no_example_can_hold_is_refused(tmp_path):
     rows = span(1).append_column("when", pa.array([0] * ROWS, pa.timestamp("ms")))
     pq.write_table(rows, tmp_path / "span-01.parquet")
-    with pytest.raises(DataError, match="Expected strings, numbers or lists"):
+    with pytest.raises(DataError, match="Expected strings, bytes, numbers or lists"):
         generate(tmp_path, tmp_path / "out", spans="1")
 
 
@@ -188,6 +188,17 @@ def test_a_column_may_be_all_missing_in_one_span(tmp_path):
     rows = read_back(examples, "train") | read_back(examples, "eval")
     assert all(row[3] is None for number, row in rows.items() if number >= 2000)
     assert any(row[3] is not None for row in rows.values())
+
+
+def test_a_column_that_is_missing_in_every_row_has_no_values(tmp_path):
+    rows = span(1)
+    gone = pa.array([None] * ROWS, pa.null())
+    rows = rows.set_column(rows.column_names.index("gap"), "gap", gone)
+    pq.write_table(rows, tmp_path / "span-01.parquet")
+    examples = generate(tmp_path, tmp_path / "out", spans="1")
+    rows = read_back(examples, "train") | read_back(examples, "eval")
+    assert rows
+    assert {row[3] for row in rows.values()} == {None}
 
 
 LISTS = {

@@ -3,6 +3,7 @@
 import codecs
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tfx_loop.core.errors import DataError
@@ -83,3 +84,41 @@ def test_a_column_may_be_read_as_it_is_written(tmp_path):
     text = table.as_text(["code", "elsewhere"])
     assert text.schema.field("code").type == pa.string()
     assert text.read().to_pydict() == {"code": ["007", None, "12"], "n": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "above", ["Report of sales\n\n", "% made by hand\n", "// one\n// two\n", "sep=;\n", '"sep=;"\n']
+)
+def test_titles_and_the_line_that_excel_writes_are_left_out(tmp_path, above):
+    rows = "".join(f"{number};x\n" for number in range(20))
+    found = read(tmp_path / "a.csv", f"{above}number;city\n{rows}")
+    assert found == {"number": list(range(20)), "city": ["x"] * 20}
+
+
+@pytest.mark.parametrize("mark", [":", "^", "~", "\x01", " "])
+def test_fields_set_apart_by_another_mark_are_no_column_of_text(tmp_path, mark):
+    rows = "".join(f"{number}{mark}x\n" for number in range(20))
+    with pytest.raises(DataError, match="between 2 fields in every line"):
+        read(tmp_path / "a.csv", f"number{mark}city\n{rows}")
+
+
+@pytest.mark.parametrize("row", ["Ann Smith\n", "12:30\n"])
+def test_texts_of_two_words_stay_one_column(tmp_path, row):
+    head = "full name" if " " in row else "departure"
+    assert read(tmp_path / "a.csv", f"{head}\n{row * 20}") == {head: [row.strip()] * 20}
+
+
+def test_utf_32_is_read(tmp_path):
+    (tmp_path / "a.csv").write_bytes("city,x\nZürich,1\n".encode("utf-32"))
+    assert open_table(str(tmp_path / "a.csv")).read().to_pydict() == {"city": ["Zürich"], "x": [1]}
+
+
+def test_parquet_under_the_name_of_csv_is_parquet(tmp_path):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "a.csv")
+    assert open_table(str(tmp_path / "a.csv")).format == "parquet"
+
+
+def test_decimal_commas_cut_no_rows_below_a_header_with_semicolons(tmp_path):
+    rows = "".join(f"{number},5;{number}\n" for number in range(20))
+    found = read(tmp_path / "a.csv", f"temp;x\n{rows}")
+    assert (list(found), found["x"]) == (["temp", "x"], list(range(20)))

@@ -1,4 +1,4 @@
-"""Are Parquet and CSV files read whole, with types over all rows, or refused in one line?"""
+"""Parquet and CSV files are read whole, with types over all rows, or refused in one line."""
 
 import gzip
 
@@ -59,6 +59,7 @@ def test_a_folder_is_one_table_and_scratch_files_are_left_out(tmp_path):
     assert table.read().to_pydict() == {"x": [1.0, 1.5], "y": ["a", None], "z": [None, True]}
 
 
+@pytest.mark.slow
 def test_csv_types_hold_for_every_row_not_for_the_first_block(tmp_path):
     """Late values decide: a reader that guesses from the first block fails on them."""
     path = tmp_path / "rows.csv"
@@ -156,6 +157,14 @@ def twice_in_parquet(folder):
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
     pq.write_table(table, folder / "rows.parquet")
     return folder / "rows.parquet"
+
+
+def test_a_damaged_row_is_not_quoted(tmp_path):
+    """Errors end in logs, where rows of people do not belong."""
+    path = write(tmp_path / "rows.csv", b"a,b\n1,2\nbob@example.org\n")
+    with pytest.raises(DataError, match=r"got 1\. Write") as refused:
+        open_table(path).read()
+    assert "bob" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
