@@ -15,12 +15,21 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, ServingError
+from tfx_loop.deployment.model_server.credentials import ANONYMOUS, Credentials
+from tfx_loop.deployment.model_server.headers import (
+    CANDIDATE_HEADER,
+    EVENT_TIME_HEADER,
+    GOLDEN_HEADER,
+    REQUEST_ID_HEADER,
+    REQUEST_KEY_HEADER,
+)
 
+# Far beyond an answer of milliseconds, and short enough that a push notices a server that hangs.
 DEFAULT_TIMEOUT_SECONDS = 10.0
 # What a kept connection raises that the server closed meanwhile. Asking again is safe: the request
 # keeps its id.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-_CANDIDATE_HEADER = "x-loop-candidate"
+# After each the deadline is looked at: small beside an answer of megabytes, large beside a call.
 _PIECE_BYTES = 256 * 1024
 
 Columns = Mapping[str, Any]
@@ -35,7 +44,8 @@ class VersionState:
         version: The number of the version's folder.
         state: START, LOADING, AVAILABLE, UNLOADING or END.
         error: Why it is not served, empty when nothing failed.
-        candidate: Whether it is loaded to be proven, and takes no traffic; our server's word.
+        candidate: Whether it is loaded beside the one that serves, and takes none of the traffic
+            that names no version, or a canary's share; our server's word.
     """
 
     version: int
@@ -51,7 +61,11 @@ class ModelClient:
     """
 
     def __init__(
-        self, base_url: str, model_name: str, timeout: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        base_url: str,
+        model_name: str,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        credentials: Credentials = ANONYMOUS,
     ) -> None:
         """Remembers where the server is; connects with the first request.
 
@@ -59,13 +73,20 @@ class ModelClient:
             base_url: For example `http://127.0.0.1:8501`.
             model_name: The name that the server serves the model under.
             timeout: Seconds that one request may take, unless told otherwise.
+            credentials: What is shown to the server, and by what it is known.
+
+        Raises:
+            ConfigError: No such address can be, or it does not fit the credentials.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
                 f"Expected a server address such as http://127.0.0.1:8501, received: {base_url!r}."
             )
-        self._tls = parts.scheme == "https"
+        credentials.check(parts.scheme, parts.hostname)
+        self._credentials = credentials
+        self._tls = credentials.context() if parts.scheme == "https" else None
+        # The ports of https and http.
         self._address = (parts.hostname, parts.port or (443 if self._tls else 80))
         self._path = f"{parts.path.rstrip('/')}/v1/models/{quote(model_name, safe='')}"
         self._timeout = timeout
@@ -83,7 +104,7 @@ class ModelClient:
             ServingError: It answers with an error.
         """
         code, content, headers = self._request("GET", self._path, None, {}, timeout)
-        candidate = headers.get(_CANDIDATE_HEADER, "")
+        beside = headers.get(CANDIDATE_HEADER, "").split(",")
         if code == http.client.NOT_FOUND:
             return []
         self._expect_ok(code, content)
@@ -92,7 +113,7 @@ class ModelClient:
                 version=int(item["version"]),
                 state=str(item["state"]),
                 error=str(item.get("status", {}).get("error_message", "")),
-                candidate=str(item["version"]) == candidate,
+                candidate=str(item["version"]) in beside,
             )
             for item in content.get("model_version_status", [])
         ]
@@ -104,7 +125,11 @@ class ModelClient:
         Raises:
             ServerUnavailable: The server does not answer.
         """
-        return _CANDIDATE_HEADER in self._request("GET", self._path, None, {}, None)[2]
+        return CANDIDATE_HEADER in self._request("GET", self._path, None, {}, None)[2]
+
+    def routes_by_record(self) -> bool:
+        """Says whether its traffic goes by `deployment.json`; raises as `loads_candidates`."""
+        return self.loads_candidates()
 
     def metadata(
         self, timeout: float | None = None, *, version: int | None = None
@@ -159,13 +184,13 @@ class ModelClient:
             body["inputs"] = {name: _plain(values) for name, values in columns.items()}
         else:
             body["instances"] = _plain(instances)
-        headers = {"x-request-id": request_id or uuid.uuid4().hex}
+        headers = {REQUEST_ID_HEADER: request_id or uuid.uuid4().hex}
         if event_time_ms is not None:
-            headers["x-event-time-ms"] = str(int(event_time_ms))
+            headers[EVENT_TIME_HEADER] = str(int(event_time_ms))
         if request_key is not None:
-            headers["x-loop-request-key"] = request_key
+            headers[REQUEST_KEY_HEADER] = request_key
         if golden_token:
-            headers["x-loop-golden"] = golden_token
+            headers[GOLDEN_HEADER] = golden_token
         path = f"{self._path_of(version)}:predict"
         code, content, _ = self._request("POST", path, json.dumps(body).encode(), headers, timeout)
         self._expect_ok(code, content)
@@ -244,14 +269,18 @@ class ModelClient:
     ) -> tuple[int, bytes, Mapping[str, str]]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
-            connection = kind(*self._address, timeout=seconds)
+            if self._tls is None:
+                connection = http.client.HTTPConnection(*self._address, timeout=seconds)
+            else:
+                connection = http.client.HTTPSConnection(
+                    *self._address, timeout=seconds, context=self._tls
+                )
             self._local.connection = connection
         elif connection.sock is not None:
             connection.sock.settimeout(seconds)
         connection.timeout = seconds
         deadline = time.monotonic() + seconds
-        sent = {"Content-Type": "application/json", **headers}
+        sent = {"Content-Type": "application/json", **headers, **self._credentials.headers()}
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
         body_read = _read_until(deadline, response, connection.sock)

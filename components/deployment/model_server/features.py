@@ -1,86 +1,202 @@
-"""Feature columns that a request leaves in the log, however the model was asked.
+"""Feature columns that requests leave in the log, however the model is asked.
 
-Asked with columns, the inputs are the features. Asked with serialised tf.Examples, the features
-are decoded to the same columns with the same types as the signature for columns has.
+Asked with columns, the inputs are the features. Asked with serialised tf.Examples, the features are
+decoded: to the same columns with the same types as the signature for columns has, or else to lists
+of the features that the model parses, a schema names, or requests have had so far. So the columns
+are the same from request to request, whatever a request leaves out.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import logging
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import DataError, LoopError
+from tfx_loop.core.redaction import WITHHELD
 from tfx_loop.deployment.model_server.signature import Signature, shown_dtype
-from tfx_loop.models.tensors import Array, TensorSpec
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE, Array, TensorSpec
+
+_LOG = logging.getLogger(__name__)
+_KINDS = {"bytes_list": pa.string(), "float_list": pa.float32(), "int64_list": pa.int64()}
+# Who can name features at will must not make files of any number of columns.
+MAX_LEARNED_FEATURES = 1000
+
+Features = dict[str, Array | pa.Array]
 
 
-def logged_features(
-    signature: Signature, columns_signature: Signature | None, inputs: Mapping[str, Array]
-) -> dict[str, Array | pa.Array]:
-    """Returns the feature columns of a request.
-
-    Args:
-        signature: The one that was asked.
-        columns_signature: The one with a tensor per feature, if the model has it.
-        inputs: The tensors it was asked with.
-
-    Raises:
-        DataError: Something that should be a tf.Example is none.
-    """
-    if not signature.takes_examples(columns_signature is not None):
-        # A scalar input (a temperature, a switch) holds for every row of the request.
-        rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
-        return {n: v if v.ndim else np.repeat(v, rows) for n, v in inputs.items()}
-    (serialised,) = inputs.values()
-    examples = [_decode(value) for value in serialised.reshape(-1).tolist()]
-    if columns_signature is None:
-        names = sorted({name for example in examples for name in example})
-        return {name: pa.array([_item(e.get(name)) for e in examples]) for name in names}
-    return {
-        name: _column([example.get(name) for example in examples], spec)
-        for name, spec in columns_signature.inputs.items()
-    }
+ErrorT = TypeVar("ErrorT", bound=LoopError)
 
 
-def _decode(serialised: bytes) -> dict[str, Sequence[Any]]:
-    """Returns the values of a tf.Example by feature name; text as str."""
+class FeatureColumns:
+    """The feature columns of one served model; asked by many threads."""
+
+    def __init__(
+        self, schema: Mapping[str, pa.DataType] | None = None, redacted: Collection[str] = ()
+    ) -> None:
+        """Knows the columns of a schema.
+
+        Args:
+            schema: Types by feature, where the model itself does not tell them.
+            redacted: Features that are never written.
+        """
+        self._redacted = frozenset(redacted)
+        self._learned = dict(schema or {})
+        self._is_open = schema is None
+        self._lock = threading.Lock()
+
+    def of(
+        self,
+        signature: Signature,
+        signatures: Mapping[str, Signature],
+        parsed: Mapping[str, str],
+        inputs: Mapping[str, Array],
+    ) -> Features:
+        """Returns the feature columns of a request.
+
+        Args:
+            signature: The one that was asked.
+            signatures: All of the model.
+            parsed: Types of the features that the model parses tf.Examples into, if it tells.
+            inputs: The tensors it was asked with.
+
+        Raises:
+            DataError: Something that should be a tf.Example is none, or is not what it should be.
+        """
+        columns = signatures.get(COLUMNS_SIGNATURE)
+        if not signature.takes_examples(columns is not None):
+            # A scalar input (a temperature, a switch) holds for every row of the request.
+            rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
+            return {
+                name: values if values.ndim else np.repeat(values, rows)
+                for name, values in inputs.items()
+                if name not in self._redacted
+            }
+        (serialised,) = inputs.values()
+        examples = [_decode(value) for value in serialised.reshape(-1).tolist()]
+        if columns is not None:
+            return {
+                name: _column([_values(example, name) for example in examples], spec)
+                for name, spec in columns.inputs.items()
+                if name not in self._redacted
+            }
+        kinds = {name: _arrow_type(kind) for name, kind in parsed.items()} or self._learn(examples)
+        return {
+            name: _lists([_values(example, name) for example in examples], kind)
+            for name, kind in kinds.items()
+            if name not in self._redacted
+        }
+
+    def withheld(self, error: ErrorT) -> ErrorT:
+        """Returns an error, where features are redacted without the values that it may quote."""
+        if not self._redacted:
+            return error
+        return type(error)(f"{str(error).partition(':')[0]}; {WITHHELD}.")
+
+    def without_redacted(self, signature: Signature, inputs: Mapping[str, Array]) -> Features:
+        """Returns inputs without what is redacted, so that no digest of them tells it either."""
+        if not self._redacted:
+            return dict(inputs)
+        if not signature.takes_examples(has_columns_signature=True):
+            return {name: values for name, values in inputs.items() if name not in self._redacted}
+        return {name: self._cleared(values) for name, values in inputs.items()}
+
+    def _cleared(self, serialised: Array) -> Array:
+        cleared = np.empty(serialised.size, dtype=object)
+        for position, value in enumerate(serialised.reshape(-1).tolist()):
+            example = _parse(value)
+            for name in self._redacted:
+                example.features.feature.pop(name, None)
+            cleared[position] = example.SerializeToString(deterministic=True)
+        return cleared
+
+    def _learn(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, pa.DataType]:
+        """Returns the columns known so far, with those that requests had for the first time."""
+        if not self._is_open:
+            return self._learned
+        with self._lock:
+            for example in examples:
+                for name, (kind, _) in example.items():
+                    known = self._learned.get(name)
+                    if known is None and len(self._learned) < MAX_LEARNED_FEATURES:
+                        self._learned[name] = kind
+                        if len(self._learned) == MAX_LEARNED_FEATURES:
+                            _LOG.warning("features=%d more=not_logged", MAX_LEARNED_FEATURES)
+                    elif known is not None and known != kind:
+                        self._learned[name] = _common(known, kind)
+            return dict(self._learned)
+
+
+def schema_types(schema: Any) -> dict[str, pa.DataType]:
+    """Returns the types by feature of a TFDV schema."""
+    # The numbers of FeatureType in tensorflow_metadata's schema.proto: BYTES, INT, FLOAT.
+    kinds = {1: pa.string(), 2: pa.int64(), 3: pa.float32()}
+    return {f.name: kinds[f.type] for f in schema.feature if f.type in kinds}
+
+
+def _common(known: pa.DataType, kind: pa.DataType) -> pa.DataType:
+    if pa.string() in (known, kind):
+        return pa.string()
+    # Doubles hold whole numbers up to 2^53 beside fractions.
+    return pa.float64()
+
+
+def _arrow_type(dtype: str) -> pa.DataType:
+    return pa.string() if dtype == "string" else pa.from_numpy_dtype(np.dtype(dtype))
+
+
+def _parse(serialised: bytes) -> Any:
     from google.protobuf.message import DecodeError
     from tensorflow.core.example import example_pb2
 
     try:
-        example = example_pb2.Example.FromString(serialised)
+        return example_pb2.Example.FromString(serialised)
     except DecodeError as error:
         raise DataError("Expected serialised tf.Examples, received other bytes.") from error
-    values: dict[str, Sequence[Any]] = {}
-    for name, feature in example.features.feature.items():
+
+
+def _decode(serialised: bytes) -> dict[str, tuple[pa.DataType, Sequence[Any]]]:
+    """Returns type and values of a tf.Example by feature name; text as str."""
+    values: dict[str, tuple[pa.DataType, Sequence[Any]]] = {}
+    for name, feature in _parse(serialised).features.feature.items():
         kind = feature.WhichOneof("kind")
+        if kind is None:
+            continue
+        found = getattr(feature, kind).value
         if kind == "bytes_list":
-            values[name] = [v.decode("utf-8", "backslashreplace") for v in feature.bytes_list.value]
-        elif kind is not None:
-            values[name] = getattr(feature, kind).value
+            found = [value.decode("utf-8", "backslashreplace") for value in found]
+        values[name] = (_KINDS[kind], found)
     return values
 
 
+def _values(
+    example: Mapping[str, tuple[pa.DataType, Sequence[Any]]], name: str
+) -> Sequence[Any] | None:
+    return example[name][1] if name in example else None
+
+
 def _column(values: list[Sequence[Any] | None], spec: TensorSpec) -> pa.Array:
-    kind = pa.string() if spec.dtype == "string" else pa.from_numpy_dtype(np.dtype(spec.dtype))
+    kind = _arrow_type(spec.dtype)
     # [n] and [n, 1] are logged alike, as plain numbers.
     width = spec.shape[1] if len(spec.shape) > 1 else 1
+    if width != 1:
+        return _lists(values, kind)
     try:
-        if width == 1:
-            return pa.array([_single(value) for value in values], type=kind)
-        return pa.array([None if v is None else list(v) for v in values], type=pa.list_(kind))
+        return pa.array([value[0] if value else None for value in values], type=kind)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        kind_shown = shown_dtype(spec.dtype)
-        raise DataError(f"A feature of a tf.Example is not {kind_shown}: {error}") from error
+        raise _other_type(spec.dtype, error) from error
 
 
-def _single(value: Sequence[Any] | None) -> Any:
-    return value[0] if value else None
+def _lists(values: list[Sequence[Any] | None], kind: pa.DataType) -> pa.Array:
+    item = str if pa.types.is_string(kind) else (lambda value: value)
+    try:
+        lists = [None if v is None else [item(value) for value in v] for v in values]
+        return pa.array(lists, type=pa.list_(kind))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _other_type(str(kind), error) from error
 
 
-def _item(value: Sequence[Any] | None) -> Any:
-    """Returns what a feature without a declared shape holds: a scalar, or a list."""
-    if not value:
-        return None
-    return value[0] if len(value) == 1 else list(value)
+def _other_type(dtype: str, error: Exception) -> DataError:
+    return DataError(f"A feature of a tf.Example is not {shown_dtype(dtype)}: {error}")

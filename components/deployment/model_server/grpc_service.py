@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -18,13 +20,11 @@ from tensorflow_serving.apis import (
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
+from tfx_loop.deployment.model_server.access import Access, AccessRefused, Refusal
+from tfx_loop.deployment.model_server.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.deployment.model_server.logging_gateway import UnknownSignatureError, find_signature
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
-from tfx_loop.deployment.model_server.service import (
-    REQUEST_ID_HEADER,
-    VERSION_HEADER,
-    ModelService,
-)
+from tfx_loop.deployment.model_server.service import ModelService
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +32,13 @@ _LOG = logging.getLogger(__name__)
 _UNKNOWN = 2
 # A small message may claim a huge shape: no tensor of a request may be larger than this.
 MAX_ELEMENTS = 64 * 1024 * 1024
+
+_REFUSED = {
+    Refusal.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Refusal.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Refusal.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+_ADMIN_METHODS = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest",)
 
 _FIELDS = {
     "float32": "float_val",
@@ -50,28 +57,69 @@ _FIELDS = {
 ReturnT = TypeVar("ReturnT")
 
 
-def make_server(service: ModelService, max_body_bytes: int, threads: int) -> grpc.Server:
+def make_server(
+    service: ModelService, max_body_bytes: int, threads: int, access: Access
+) -> grpc.Server:
     """Returns a gRPC server that has no port yet.
 
     Args:
         service: What answers.
         max_body_bytes: Larger messages are refused with RESOURCE_EXHAUSTED.
         threads: Requests that are worked on at once.
+        access: Who may call.
     """
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
         options=[
             ("grpc.max_receive_message_length", max_body_bytes),
+            # No limit: what the server answers it has computed already.
             ("grpc.max_send_message_length", -1),
             # Two servers on one port would share its requests unnoticed.
             ("grpc.so_reuseport", 0),
         ],
+        interceptors=[AccessInterceptor(access)],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionServicer(service), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(StatusServicer(service), server)
     return server
+
+
+class AccessInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused-ignore]
+    """Answers only those who may call; what others sent is not parsed."""
+
+    def __init__(self, access: Access) -> None:
+        """Keeps who decides."""
+        self._access = access
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Returns the handler of a call, with the check in front."""
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        sent = dict(handler_call_details.invocation_metadata)
+        admin = handler_call_details.method in _ADMIN_METHODS
+
+        def parse(message: bytes) -> Any:
+            # The address of a caller is known in `answer` only, so the message waits unparsed.
+            return message
+
+        def answer(message: bytes, context: grpc.ServicerContext) -> Any:
+            # "ipv4:127.0.0.1:50312": each connection has another port.
+            address = context.peer().rpartition(":")[0]
+            authorization = str(sent.get("authorization", ""))
+            try:
+                self._access.count(self._access.authenticate(authorization, address, admin=admin))
+            except AccessRefused as error:
+                context.abort(_REFUSED[error.refusal], str(error))
+            try:
+                request = handler.request_deserializer(message)
+            except DecodeError:
+                context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, parse, handler.response_serializer)
 
 
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc, unused-ignore]
@@ -110,8 +158,8 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         sent = {item.key: item.value for item in context.invocation_metadata()}
         identity = self._service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
-        name, version = _model_spec(self._service, request)
-        servable = self._service.servable(name, version)
+        name, version, label = _model_spec(request)
+        servable = self._service.servable(name, version, label, identity)
         context.send_initial_metadata(
             [(REQUEST_ID_HEADER, identity.request_id), (VERSION_HEADER, str(servable.version))]
         )
@@ -129,9 +177,9 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     def _metadata(self, request: Any) -> Any:
-        name, version = _model_spec(self._service, request)
+        name, version, label = _model_spec(request)
         check_metadata_fields(list(request.metadata_field))
-        return metadata_response(name, self._service.servable(name, version))
+        return metadata_response(name, self._service.servable(name, version, label))
 
 
 class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc, unused-ignore]
@@ -150,16 +198,19 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Is not served."""
-        context.abort(
-            grpc.StatusCode.UNIMPLEMENTED,
-            "Reloading the configuration is not served here: start another server.",
-        )
+        """Looks at the base path now; another configuration takes another server."""
+        configs = request.config.model_config_list.config
+        return _guarded(context, lambda: self._reload([config.name for config in configs]))
+
+    def _reload(self, names: list[str]) -> Any:
+        for name in names or [self._service.model_name]:
+            self._service.reload(name)
+        return model_management_pb2.ReloadConfigResponse()
 
     def _status(self, request: Any) -> Any:
-        name, version = _model_spec(self._service, request)
+        name, version, label = _model_spec(request)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in self._service.statuses(name, version):
+        for status in self._service.statuses(name, version, label):
             shown = response.model_version_status.add()
             shown.version = status.version
             shown.state = status.state.value
@@ -200,13 +251,13 @@ def fill_proto(proto: Any, values: Array) -> None:
     getattr(proto, field).extend(values.reshape(-1).tolist())
 
 
-def _model_spec(service: ModelService, request: Any) -> tuple[str, int | None]:
+def _model_spec(request: Any) -> tuple[str, int | None, str | None]:
     spec = request.model_spec
     if not spec.name:
         raise DataError("Missing ModelSpec")
     if spec.WhichOneof("version_choice") == "version_label":
-        return spec.name, service.version_of(spec.version_label)
-    return spec.name, spec.version.value if spec.HasField("version") else None
+        return spec.name, None, spec.version_label
+    return spec.name, spec.version.value if spec.HasField("version") else None, None
 
 
 def _output_names(request: Any, declared: Any) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.redaction import OPEN, WITHHELD, Redaction
 from tfx_loop.deployment.model_server.signature import Signature, check_names, shown_dtype
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array, TensorSpec
 
@@ -70,18 +71,42 @@ def parse_request(body: bytes) -> JsonRequest:
     raise DataError("Missing 'inputs' or 'instances' key")
 
 
-def to_tensors(request: JsonRequest, signature: Signature) -> dict[str, Array]:
+def to_tensors(
+    request: JsonRequest, signature: Signature, redaction: Redaction = OPEN
+) -> dict[str, Array]:
     """Returns the inputs by name, with the types of the signature.
+
+    Args:
+        request: What was asked.
+        signature: What the model takes.
+        redaction: Inputs of which errors quote nothing: replies end in clients' logs.
 
     Raises:
         DataError: Names, types or nesting do not fit.
     """
-    columns = (
-        _from_instances(request.content, signature)
-        if request.row_format
-        else _from_inputs(request.content, signature)
-    )
-    return {name: _tensor(name, columns[name], spec) for name, spec in signature.inputs.items()}
+    try:
+        columns = (
+            _from_instances(request.content, signature)
+            if request.row_format
+            else _from_inputs(request.content, signature)
+        )
+    except DataError as error:
+        # Whole rows are quoted there.
+        raise _withheld(error, [n for n in signature.inputs if redaction.hides(n)]) from None
+    found = {}
+    for name, spec in signature.inputs.items():
+        try:
+            found[name] = _tensor(name, columns[name], spec)
+        except DataError as error:
+            raise _withheld(error, [name] if redaction.hides(name) else []) from None
+    return found
+
+
+def _withheld(error: DataError, hidden: list[str]) -> DataError:
+    """Returns the error, of hidden inputs without what it quotes."""
+    if not hidden:
+        return error
+    return DataError(f"Input {', '.join(hidden)}: the values do not fit; {WITHHELD}.")
 
 
 def to_json(outputs: Mapping[str, Array], row_format: bool) -> bytes:
@@ -116,6 +141,7 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise DataError("JSON Parse error: The document is empty")
     try:
         document = json.loads(body)
+    # json.loads recurses: deep nesting is a client's mistake, and no fault of the server.
     except (ValueError, RecursionError) as error:
         raise DataError(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
@@ -215,6 +241,7 @@ def _typed(flat: list[Any], spec: TensorSpec) -> Array:
     """Returns a flat array of the declared type; types are checked, never guessed."""
     dtype = spec.dtype
     if dtype == "string":
+        # Filled by assignment: np.array would make a second axis of texts of one length.
         array = np.empty(len(flat), dtype=object)
         array[:] = [_bytes(value) for value in flat]
         return array

@@ -1,5 +1,6 @@
 """Version folders opened as what they hold: a SavedModel or a TFLite model."""
 
+import logging
 from pathlib import Path
 
 from tfx_loop.contracts.variant_note import FLOAT, TFLITE, read_note
@@ -7,20 +8,29 @@ from tfx_loop.deployment.model_server.logging_gateway import Servable
 from tfx_loop.deployment.model_server.saved_model_servable import SavedModelServable
 from tfx_loop.deployment.model_server.tflite_servable import TFLiteServable
 from tfx_loop.models.formats import is_saved_model, tflite_file
+from tfx_loop.models.signing.signer import Trust
+
+_LOG = logging.getLogger(__name__)
 
 
-def load_version(version: int, folder: Path, prefer_tflite: bool = False) -> Servable:
+def load_version(
+    version: int, folder: Path, prefer_tflite: bool = False, trust: Trust | None = None
+) -> Servable:
     """Returns the servable of a version folder.
 
     Args:
         version: Its number.
         folder: With saved_model.pb, `model.tflite` (TF Serving's name) or `tflite` (TFX's).
         prefer_tflite: Which of them where both are there; as TF Serving's --prefer_tflite_model.
+        trust: By whom the folder has to be signed; None asks for no signature.
 
     Raises:
         DataError: There is no SavedModel to serve.
-        ModelError: The model is damaged or cannot be served.
+        ModelError: The model is damaged, cannot be served, or is not as it was signed.
     """
+    if trust is not None:
+        signer = trust.check(folder)
+        _LOG.info("verified version=%d signed_by=%s", version, signer)
     file = tflite_file(folder)
     if file is not None and (prefer_tflite or not is_saved_model(folder)):
         return TFLiteServable(version, file, read_note(folder, TFLITE))

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tfx_loop.core.errors import DataError, ServerUnavailable
-from tfx_loop.data.prediction_log.record import Array, Envelope, make_batch
+from tfx_loop.core.errors import DataError, ServerUnavailable, ServingError
+from tfx_loop.data.prediction_log.losses import UnloggedRows, write_unlogged
+from tfx_loop.data.prediction_log.record import Array, Envelope, make_batch, sampling_position
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
-from tfx_loop.deployment.model_server.features import logged_features
+from tfx_loop.deployment.model_server.features import FeatureColumns
+from tfx_loop.deployment.model_server.log_policy import LogFailures, LogPolicy
+from tfx_loop.deployment.model_server.request_keys import inputs_digest
 from tfx_loop.deployment.model_server.signature import Signature, bind
-from tfx_loop.models.tensors import COLUMNS_SIGNATURE
 
 
 class UnknownSignatureError(DataError):
@@ -35,6 +37,10 @@ class Servable(Protocol):
     @property
     def signatures(self) -> Mapping[str, Signature]:
         """The ways to ask it, by name."""
+
+    @property
+    def parsed_features(self) -> Mapping[str, str]:
+        """Types of the features that it parses tf.Examples into, by name; empty if unknown."""
 
     @property
     def signature_defs(self) -> Mapping[str, Any]:
@@ -58,7 +64,8 @@ class PredictCall:
         inputs: Tensors by name.
         request_id: Its identity in the log.
         event_time_ms: When it happened, UTC.
-        request_key: The same for the request and its repeats; empty where the id says so.
+        request_key: The client's own word for the request and its repeats; empty for none.
+        is_new: Whether the server made the id, so that no other request has it.
         golden: Whether the pusher asked it.
     """
 
@@ -67,6 +74,7 @@ class PredictCall:
     request_id: str
     event_time_ms: int
     request_key: str = ""
+    is_new: bool = False
     golden: bool = False
 
 
@@ -78,6 +86,8 @@ class LoggingGateway:
         model_name: str,
         writer: PredictionLogWriter | None,
         clock_ms: Callable[[], int],
+        policy: LogPolicy | None = None,
+        features: FeatureColumns | None = None,
     ) -> None:
         """Keeps what is the same for all requests.
 
@@ -85,10 +95,15 @@ class LoggingGateway:
             model_name: The name that the rows carry.
             writer: Where rows go; None answers without logging.
             clock_ms: Milliseconds since the epoch, UTC.
+            policy: Which requests are logged, and what if one cannot be.
+            features: The columns that requests leave.
         """
         self._model_name = model_name
         self._writer = writer
         self._clock_ms = clock_ms
+        self._policy = policy or LogPolicy()
+        self._features = features or FeatureColumns()
+        self._failures = LogFailures(self._policy, self._leave_word)
 
     def predict(self, servable: Servable, call: PredictCall) -> dict[str, Array]:
         """Returns the outputs of a request whose rows are in the log.
@@ -101,10 +116,16 @@ class LoggingGateway:
         started = time.perf_counter()
         signature = find_signature(servable, call.signature_name)
         inputs, rows = bind(signature, call.inputs)
-        outputs = servable.run(signature.name, inputs)
-        if self._writer is not None:
-            latency_ms = (time.perf_counter() - started) * 1000
-            self._log(servable, signature, call, inputs, outputs, rows, latency_ms)
+        try:
+            outputs = servable.run(signature.name, inputs)
+            if self._writer is not None:
+                latency_ms = (time.perf_counter() - started) * 1000
+                self._log(servable, signature, call, inputs, outputs, rows, latency_ms)
+        except ServerUnavailable:
+            raise
+        except (DataError, ServingError) as error:
+            # A model that fails quotes the value, and does not tell of which feature it is.
+            raise self._features.withheld(error) from None
         return outputs
 
     def _log(
@@ -118,6 +139,11 @@ class LoggingGateway:
         latency_ms: float,
     ) -> None:
         assert self._writer is not None
+        key = self._request_key(signature, call, inputs)
+        # Golden requests are a push's evidence: all of them are kept, and no window counts them.
+        rate = 1.0 if call.golden else self._policy.sampling_rate
+        if rate < 1.0 and sampling_position(key or call.request_id) >= rate:
+            return
         envelope = Envelope(
             request_id=call.request_id,
             event_time_ms=call.event_time_ms,
@@ -126,20 +152,38 @@ class LoggingGateway:
             variant=servable.variant,
             latency_ms=latency_ms,
             answered_time_ms=self._clock_ms(),
-            request_key=call.request_key,
+            sampling_rate=rate,
+            request_key=key,
             golden=call.golden,
         )
-        features = logged_features(signature, servable.signatures.get(COLUMNS_SIGNATURE), inputs)
+        features = self._features.of(
+            signature, servable.signatures, servable.parsed_features, inputs
+        )
         # An output that is not one a row (a loss, a state) has no row to stand in.
         per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == rows}
         batch = make_batch(envelope, rows, features, per_row)
         try:
             self._writer.append(self._model_name, call.event_time_ms, batch)
         except OSError as error:
-            raise ServerUnavailable(
-                f"The prediction could not be logged, so it is not answered: {error}. "
-                "Free the disk of the prediction log, or fix its permissions; then ask again."
-            ) from error
+            self._failures.failed(error, rows, call.event_time_ms)
+        else:
+            self._failures.written()
+
+    def _leave_word(self, unlogged: UnloggedRows) -> None:
+        assert self._writer is not None
+        write_unlogged(str(self._writer.directory), self._model_name, unlogged)
+
+    def _request_key(
+        self, signature: Signature, call: PredictCall, inputs: Mapping[str, Array]
+    ) -> str:
+        """Returns what a request and its repeats share: the client's key, or else id and inputs.
+
+        Meshes hand one id on to many requests, so an id alone is no identity.
+        """
+        if call.request_key or call.is_new:
+            return call.request_key
+        seen = self._features.without_redacted(signature, inputs)
+        return inputs_digest((call.request_id, call.signature_name), seen)
 
 
 def find_signature(servable: Servable, name: str) -> Signature:

@@ -11,28 +11,43 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
-from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.logging_gateway import find_signature
-from tfx_loop.deployment.model_server.metadata import metadata_json
-from tfx_loop.deployment.model_server.service import (
+from tfx_loop.deployment.model_server.access import Access, AccessRefused, Refusal
+from tfx_loop.deployment.model_server.headers import (
     CANDIDATE_HEADER,
     IDENTITY_HEADERS,
     REQUEST_ID_HEADER,
     VERSION_HEADER,
-    ModelService,
 )
-from tfx_loop.deployment.model_server.versions import VersionStatus
+from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
+from tfx_loop.deployment.model_server.logging_gateway import find_signature
+from tfx_loop.deployment.model_server.metadata import metadata_json
+from tfx_loop.deployment.model_server.service import ModelService
+from tfx_loop.deployment.model_server.version_status import VersionStatus
 
 _LOG = logging.getLogger(__name__)
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
+# What changes the server for all: for admins.
+_ADMIN = re.compile(_MODEL + r":(?P<call>reload|promote)", re.IGNORECASE)
 _METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
 # Versions are int64 in TF Serving.
 _MAX_VERSION = 2**63 - 1
 # After a refusal, this many times the limit is read and thrown away, so that a client which sends
 # before it listens gets to the answer; then the connection is cut.
 _DRAINED_LIMITS = 16
+
+_REFUSED = {Refusal.UNAUTHENTICATED: 401, Refusal.FORBIDDEN: 403, Refusal.TOO_MANY: 429}
+# What OWASP's REST Security Cheat Sheet has an API send: answers are data, and nobody else's.
+_SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+# Two years, as hstspreload.org asks for.
+_HSTS = {"strict-transport-security": "max-age=63072000"}
 
 Headers = dict[str, str]
 Answer = tuple[int, bytes, Headers]
@@ -42,27 +57,42 @@ class BodyTooLargeError(DataError):
     """A request body is over the limit."""
 
 
-def make_app(service: ModelService, max_body_bytes: int) -> ASGIApp:
+def make_app(service: ModelService, max_body_bytes: int, access: Access) -> ASGIApp:
     """Returns the ASGI application.
 
     Args:
         service: What answers.
         max_body_bytes: Larger bodies are refused with 413, unread.
+        access: Who may call; others are refused unread, too.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
+        secure = scope["scheme"] == "https"
         try:
+            _admit(request, access)
             body = await _body(request, max_body_bytes)
+        except AccessRefused as error:
+            await _refuse(_REFUSED[error.refusal], error, receive, send, max_body_bytes, secure)
+            return
         except BodyTooLargeError as error:
-            await _refuse(error, receive, send, max_body_bytes * _DRAINED_LIMITS)
+            drained_bytes = max_body_bytes * _DRAINED_LIMITS
+            await _refuse(413, error, receive, send, drained_bytes, secure)
             return
         answer = await run_in_threadpool(answer_request, service, request, body)
-        await _send(send, *answer)
+        await _send(send, *answer, secure=secure)
 
     return app
+
+
+def _admit(request: Request, access: Access) -> None:
+    """Raises AccessRefused where a call is not to be answered."""
+    address = request.client.host if request.client else ""
+    authorization = request.headers.get("authorization", "")
+    admin = _ADMIN.fullmatch(request.scope["path"]) is not None
+    access.count(access.authenticate(authorization, address, admin=admin))
 
 
 def answer_request(service: ModelService, request: Request, body: bytes) -> Answer:
@@ -74,6 +104,7 @@ def answer_request(service: ModelService, request: Request, body: bytes) -> Answ
         code, content = _code_of(error), _error_body(str(error))
     except Exception as error:
         _LOG.exception("request path=%s failed", request.url.path)
+        # Whatever it was, the connection gets an answer: a client that waits would hold a thread.
         code, content = 500, _error_body(f"Internal error: {type(error).__name__}: {error}")
     return code, content, headers
 
@@ -85,24 +116,24 @@ def _dispatch(
     if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
         if match["method"].lower() != "predict":
             return 501, _error_body(f"{match['method']} is not served here: use :predict.")
-        return 200, _predict(
-            service, match["name"], _version(service, match), request, body, headers
-        )
+        return 200, _predict(service, match, request, body, headers)
     if request.method == "GET" and (match := _STATUS.fullmatch(path)):
-        candidate = service.candidate
-        headers[CANDIDATE_HEADER] = "" if candidate is None else str(candidate)
-        return 200, _status_body(service.statuses(match["name"], _version(service, match)))
+        headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(service.beside)))
+        return 200, _status_body(service.statuses(match["name"], _version(match), match["label"]))
     if request.method == "GET" and (match := _METADATA.fullmatch(path)):
-        servable = service.servable(match["name"], _version(service, match))
+        servable = service.servable(match["name"], _version(match), match["label"])
         return 200, metadata_json(service.model_name, servable)
+    if request.method == "POST" and (match := _ADMIN.fullmatch(path)):
+        if match["call"].lower() != "reload":
+            return 501, _error_body("Promote with `loop promote`: servers follow it.")
+        return 200, _status_body(service.reload(match["name"]))
     code = 400 if path.lower().startswith("/v1/") else 404
     return code, _error_body(f"Malformed request: {request.method} {path}")
 
 
 def _predict(
     service: ModelService,
-    name: str,
-    version: int | None,
+    match: "re.Match[str]",
     request: Request,
     body: bytes,
     headers: Headers,
@@ -110,17 +141,16 @@ def _predict(
     given = request.headers
     identity = service.identify({key: given[key] for key in IDENTITY_HEADERS if key in given})
     headers[REQUEST_ID_HEADER] = identity.request_id
-    servable = service.servable(name, version)
+    servable = service.servable(match["name"], _version(match), match["label"], identity)
     headers[VERSION_HEADER] = str(servable.version)
     parsed = parse_request(body)
-    inputs = to_tensors(parsed, find_signature(servable, parsed.signature_name))
+    signature = find_signature(servable, parsed.signature_name)
+    inputs = to_tensors(parsed, signature, service.redaction)
     outputs = service.predict(servable, parsed.signature_name, inputs, identity)
     return to_json(outputs, parsed.row_format)
 
 
-def _version(service: ModelService, match: "re.Match[str]") -> int | None:
-    if match["label"] is not None:
-        return service.version_of(match["label"])
+def _version(match: "re.Match[str]") -> int | None:
     text = match["version"]
     if text is None:
         return None
@@ -169,6 +199,7 @@ async def _body(request: Request, limit: int) -> bytes:
         raise BodyTooLargeError(_too_large(limit))
     parts: list[bytes] = []
     size = 0
+    # A length that is declared may be wrong, and chunked bodies declare none.
     async for part in _parts(request):
         size += len(part)
         if size > limit:
@@ -191,10 +222,23 @@ def _too_large(limit: int) -> str:
     return f"The request body is over the limit of {limit} bytes. Send fewer rows at a time."
 
 
-async def _refuse(error: DataError, receive: Receive, send: Send, drained_bytes: int) -> None:
-    """Answers 413 at once, then throws away what the client still sends, up to a bound."""
+async def _refuse(
+    code: int,
+    error: LoopError,
+    receive: Receive,
+    send: Send,
+    drained_bytes: int,
+    secure: bool,
+) -> None:
+    """Answers at once, then throws away what the client still sends, up to a bound."""
     body = _error_body(str(error))
-    await _send(send, 413, body, {"connection": "close"}, more_body=True)
+    headers = {"connection": "close"}
+    if code == 401:
+        headers["www-authenticate"] = "Bearer"
+    if code == 429:
+        # The rates are per second (access.py).
+        headers["retry-after"] = "1"
+    await _send(send, code, body, headers, more_body=True, secure=secure)
     while drained_bytes > 0:
         message: Any = await receive()
         drained_bytes -= len(message.get("body", b""))
@@ -204,9 +248,15 @@ async def _refuse(error: DataError, receive: Receive, send: Send, drained_bytes:
 
 
 async def _send(
-    send: Send, code: int, body: bytes, headers: Headers, more_body: bool = False
+    send: Send,
+    code: int,
+    body: bytes,
+    headers: Headers,
+    more_body: bool = False,
+    secure: bool = False,
 ) -> None:
     sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    sent |= _SECURITY_HEADERS | (_HSTS if secure else {})
     raw = [(key.encode(), value.encode()) for key, value in sent.items()]
     await send({"type": "http.response.start", "status": code, "headers": raw})
     await send({"type": "http.response.body", "body": body, "more_body": more_body})

@@ -12,8 +12,9 @@ from tfx_loop.contracts.variant_note import FLOAT
 from tfx_loop.core.errors import DataError, ServingError, first_line
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import is_saved_model
-from tfx_loop.models.saved_model.graph import public_signatures, read_graph, specs
+from tfx_loop.models.saved_model.graph import parses_examples, public_signatures, read_graph, specs
 from tfx_loop.models.saved_model.loading import load_saved_model
+from tfx_loop.models.saved_model.parsed_features import parsed_features
 from tfx_loop.models.tensors import Array
 
 
@@ -43,8 +44,9 @@ class SavedModelServable:
             )
         graph = read_graph(path)
         self.signature_defs = dict(graph.signature_def)
+        self.parsed_features = parsed_features(graph)
         self.signatures = {
-            name: _signature(name, definition)
+            name: _signature(name, definition, parses_examples(graph, name))
             for name, definition in public_signatures(graph).items()
         }
         if not self.signatures:
@@ -76,12 +78,13 @@ class SavedModelServable:
             raise ServingError(f"The model failed: {first_line(error)}") from error
 
 
-def _signature(name: str, definition: meta_graph_pb2.SignatureDef) -> Signature:
+def _signature(name: str, definition: meta_graph_pb2.SignatureDef, of_examples: bool) -> Signature:
     inputs, outputs = specs(definition)
     return Signature(
         name=name,
         inputs={spec.name: spec for spec in inputs},
         outputs={spec.name: spec for spec in outputs},
+        parses_examples=of_examples,
     )
 
 

@@ -1,35 +1,31 @@
 """What the server does with a request, whether it came over REST or gRPC."""
 
-import base64
-import hashlib
 import hmac
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from tfx_loop.core.errors import DataError, ModelRejected
+from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.data.prediction_log.record import (
     MAX_EVENT_TIME_MS,
     Array,
     check_event_time,
     check_request_id,
+    routing_position,
+)
+from tfx_loop.deployment.model_server.headers import (
+    EVENT_TIME_HEADER,
+    GOLDEN_HEADER,
+    REQUEST_ID_HEADER,
+    REQUEST_KEY_HEADER,
 )
 from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway, PredictCall, Servable
-from tfx_loop.deployment.model_server.versions import Versions, VersionStatus
+from tfx_loop.deployment.model_server.version_status import VersionStatus
+from tfx_loop.deployment.model_server.versions import Versions
 
-REQUEST_ID_HEADER = "x-request-id"
-EVENT_TIME_HEADER = "x-event-time-ms"
-# A client's own word for which requests are one and the same; without it, id and inputs say so.
-REQUEST_KEY_HEADER = "x-loop-request-key"
-# The token of the push that holds the base path: whoever cannot write there cannot send it.
-GOLDEN_HEADER = "x-loop-golden"
-IDENTITY_HEADERS = (REQUEST_ID_HEADER, EVENT_TIME_HEADER, REQUEST_KEY_HEADER, GOLDEN_HEADER)
-# On the status: which version is being proven; there, and empty, where none is.
-CANDIDATE_HEADER = "x-loop-candidate"
-STABLE_LABEL, CANARY_LABEL = "stable", "canary"
-VERSION_HEADER = "x-model-version"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +57,8 @@ class ModelService:
         gateway: LoggingGateway,
         clock_ms: Callable[[], int],
         push_token: Callable[[], str] = str,
+        poll: Callable[[], None] = lambda: None,
+        redaction: Redaction = OPEN,
     ) -> None:
         """Puts the parts together.
 
@@ -70,12 +68,16 @@ class ModelService:
             gateway: What predicts and logs.
             clock_ms: Milliseconds since the epoch, UTC.
             push_token: The token of the push that is under way; empty where there is none.
+            poll: Looks at the versions' folders.
+            redaction: Inputs of which error replies quote nothing.
         """
+        self.redaction = redaction
         self.model_name = model_name
         self._versions = versions
         self._gateway = gateway
         self._clock_ms = clock_ms
         self._push_token = push_token
+        self._poll = poll
 
     def identify(self, headers: Mapping[str, str]) -> RequestIdentity:
         """Returns the identity that a client gave, or a new one.
@@ -99,36 +101,42 @@ class ModelService:
             golden=self._is_golden(headers.get(GOLDEN_HEADER, "")),
         )
 
-    def servable(self, model_name: str, version: int | None) -> Servable:
-        """Returns the model to ask.
+    def servable(
+        self,
+        model_name: str,
+        version: int | None,
+        label: str | None = None,
+        identity: RequestIdentity | None = None,
+    ) -> Servable:
+        """Returns the model to ask: of a version, of a label, or the one that serves.
+
+        Args:
+            model_name: The name that was asked for.
+            version: The version that was asked for.
+            label: Or its label.
+            identity: Which request it is; the canary gets its share of those that name neither.
 
         Raises:
             ModelRejected: Another model or version is asked for than is served.
+            DataError: No version has the label.
         """
         if model_name != self.model_name:
             wanted = (
                 f"Latest({model_name})" if version is None else f"Specific({model_name}, {version})"
             )
             raise ModelRejected(f"Servable not found for request: {wanted}")
-        return self._versions.get(version)[1]
+        if label is not None:
+            return self._versions.labelled(label)[1]
+        if version is not None or identity is None:
+            return self._versions.get(version)[1]
+        # A hash of the key, so that a repeat is answered by the same version.
+        key = identity.request_key or identity.request_id
+        return self._versions.routed(routing_position(key))[1]
 
     @property
-    def candidate(self) -> int | None:
-        """The version that is being proven and takes no traffic, if there is one."""
-        return self._versions.candidate
-
-    def version_of(self, label: str) -> int | None:
-        """Returns the version of a label; None for the one that serves.
-
-        Raises:
-            DataError: No version has it; in the words of TF Serving.
-        """
-        if label == STABLE_LABEL:
-            return None
-        candidate = self.candidate
-        if label != CANARY_LABEL or candidate is None:
-            raise DataError(f"Unrecognized servable version label: {label[:200]}")
-        return candidate
+    def beside(self) -> frozenset[int]:
+        """The versions that are loaded beside the one that serves."""
+        return self._versions.beside
 
     def predict(
         self,
@@ -145,25 +153,42 @@ class ModelService:
                 inputs=inputs,
                 request_id=identity.request_id,
                 event_time_ms=identity.event_time_ms,
-                request_key=_request_key(identity, signature_name, inputs),
+                request_key=identity.request_key,
+                is_new=identity.is_new,
                 golden=identity.golden,
             ),
         )
 
     def _is_golden(self, token: str) -> bool:
         # The file is looked at only for those who claim to be the pusher.
-        held = self._push_token() if token else ""
+        try:
+            held = self._push_token() if token else ""
+        except OSError as error:
+            # The pusher is another user, who shares it with nobody: the rows count as traffic.
+            _LOG.warning("golden state=not_marked error=%s", error)
+            held = ""
+        # In constant time: how far a token matches must not show in how long the answer takes.
         return bool(held) and hmac.compare_digest(held.encode(), token.encode())
 
-    def statuses(self, model_name: str, version: int | None) -> list[VersionStatus]:
-        """Returns the state of one version, or of all, newest first.
+    def reload(self, model_name: str) -> list[VersionStatus]:
+        """Looks for new versions now, and returns the states then; raises as `statuses`."""
+        if model_name == self.model_name:
+            self._poll()
+        return self.statuses(model_name, None)
+
+    def statuses(
+        self, model_name: str, version: int | None, label: str | None = None
+    ) -> list[VersionStatus]:
+        """Returns the state of one version, by number or label, or of all, newest first.
 
         Raises:
             ModelRejected: There is no such model or version.
-            DataError: No name was given.
+            DataError: No name was given, or no version has the label.
         """
         if not model_name:
             raise DataError("Missing model name in request.")
+        if label is not None and model_name == self.model_name:
+            version = self._versions.labelled(label)[0]
         known = self._versions.statuses() if model_name == self.model_name else []
         if version is not None and model_name == self.model_name:
             return [self._versions.status(version)]
@@ -172,28 +197,3 @@ class ModelService:
         if not known:
             raise ModelRejected(f"Could not find any versions of model {model_name}")
         return known
-
-
-def _request_key(
-    identity: RequestIdentity, signature_name: str, inputs: Mapping[str, Array]
-) -> str:
-    """Returns what a request and its repeats share: the client's key, or else id and inputs.
-
-    Meshes hand one id on to many requests, so an id alone is no identity.
-    """
-    if identity.request_key or identity.is_new:
-        return identity.request_key
-    # 96 bits: a billion requests collide with a probability of 6e-12.
-    digest = hashlib.blake2b(digest_size=12)
-    for part in (identity.request_id, signature_name):
-        digest.update(f"{len(part)}:{part}".encode())
-    for name in sorted(inputs):
-        values = inputs[name]
-        digest.update(f"{len(name)}:{name}{values.dtype}{values.shape}".encode())
-        if values.dtype.kind == "O":
-            for item in values.reshape(-1).tolist():
-                content = item if isinstance(item, bytes) else str(item).encode()
-                digest.update(b"%d:" % len(content) + content)
-        else:
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return base64.urlsafe_b64encode(digest.digest()).decode()

@@ -21,11 +21,13 @@ class Signature:
         name: Its key in the SavedModel.
         inputs: By name.
         outputs: By name.
+        parses_examples: Whether its graph takes serialised tf.Examples apart.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    parses_examples: bool = False
 
     def takes_examples(self, has_columns_signature: bool) -> bool:
         """Says whether its one input is serialised tf.Examples."""
@@ -34,7 +36,9 @@ class Signature:
         ((name, spec),) = self.inputs.items()
         if spec.dtype != "string":
             return False
-        return name == EXAMPLES_INPUT or (has_columns_signature and self.name != COLUMNS_SIGNATURE)
+        if self.parses_examples or name == EXAMPLES_INPUT:
+            return True
+        return has_columns_signature and self.name != COLUMNS_SIGNATURE
 
 
 def shown_dtype(name: str) -> str:

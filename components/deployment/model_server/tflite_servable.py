@@ -2,7 +2,8 @@
 
 As TF Serving does with --prefer_tflite_model, save that whole-number inputs and outputs stand for
 the floats that the model was trained on, and that a model which replaces one for tf.Examples takes
-them too: clients, the prediction log and its monitors need not know which variant answers.
+them too: clients, the prediction log and its monitors need not know which variant answers. A
+network that was cut out of a model is asked behind the preprocessing beside it, a SavedModel.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from tfx_loop.core.errors import ModelError, ServingError
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.preprocessing.folder import opened_preprocessing
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, Array, TensorSpec
 
@@ -39,14 +41,13 @@ class TFLiteServable:
         """
         self.version = version
         self.variant = note.variant
+        # Its inputs are named, and what it takes tf.Examples for.
+        self.parsed_features: dict[str, str] = {}
         self._predictor = open_predictor(ModelFile(file, Format.TFLITE))
-        columns, outputs = self._predictor.inputs, self._predictor.outputs
-        # Its inputs are columns, so it answers to both names that a SavedModel may have for them.
-        asked = {DEFAULT_SIGNATURE: columns, COLUMNS_SIGNATURE: columns}
+        outputs = self._predictor.outputs
         self._examples_input = note.examples_input
-        if note.examples_input:
-            examples = TensorSpec(name=note.examples_input, shape=(None,), dtype="string")
-            asked[DEFAULT_SIGNATURE] = (examples,)
+        self._preprocessing = opened_preprocessing(file.parent)
+        asked = self._asked(note)
         self.signature_defs = {
             name: meta_graph_pb2.SignatureDef(
                 inputs=_infos(inputs), outputs=_infos(outputs), method_name=_PREDICT_METHOD
@@ -58,6 +59,19 @@ class TFLiteServable:
             for name, inputs in asked.items()
         }
 
+    def _asked(self, note: VariantNote) -> dict[str, tuple[TensorSpec, ...]]:
+        """Returns the inputs by signature."""
+        if self._preprocessing is not None:
+            # What the network takes are no features that a client or the log knows.
+            return {DEFAULT_SIGNATURE: self._preprocessing.inputs}
+        columns = self._predictor.inputs
+        # Its inputs are columns, so it answers to both names that a SavedModel may have for them.
+        asked = {DEFAULT_SIGNATURE: columns, COLUMNS_SIGNATURE: columns}
+        if note.examples_input:
+            examples = TensorSpec(name=note.examples_input, shape=(None,), dtype="string")
+            asked[DEFAULT_SIGNATURE] = (examples,)
+        return asked
+
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Returns the outputs by name, as arrays.
 
@@ -66,7 +80,9 @@ class TFLiteServable:
             ServingError: The model failed.
         """
         rows = len(next(iter(inputs.values())))
-        if self._examples_input and signature_name == DEFAULT_SIGNATURE:
+        if self._preprocessing is not None:
+            inputs = self._preprocessing.run(inputs)
+        elif self._examples_input and signature_name == DEFAULT_SIGNATURE:
             inputs = columns_of(self._predictor.inputs, inputs[self._examples_input].tolist())
         try:
             return self._predictor.predict(inputs, batch_size=rows)

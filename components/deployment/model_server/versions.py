@@ -1,52 +1,29 @@
 """The versions of a served model. Pure: folders, loader and clock are passed in.
 
-The newest loadable version serves. A new version is loaded first, then takes over, then the old one
-is let go; a version that fails to load leaves the old one serving, and is given up after its tries.
-A candidate is loaded and takes no traffic; it answers only requests for its number. When its folder
-gets that number as a name, it serves as it is, without loading again.
+The newest loadable version serves, of those that `Routing` lets serve. A new version is loaded
+first, then takes over, then the old one is let go; a version that fails to load leaves the old one
+serving, and is given up after its tries. Other versions are held beside it: candidates, which have
+no number yet, a canary, and those with a label. They answer requests for their number, and the
+canary its share of the others. A version that changes its role is not loaded again.
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tfx_loop.core.errors import ModelRejected
+from tfx_loop.core.errors import DataError, ModelRejected
+from tfx_loop.deployment.model_server.routing import CANARY_LABEL, STABLE_LABEL, Routing
+from tfx_loop.deployment.model_server.version_folders import VersionFolder
+from tfx_loop.deployment.model_server.version_status import ServingState, VersionStatus
 
 _LOG = logging.getLogger(__name__)
 # Versions of the past that the status still shows.
 MAX_ENDED_VERSIONS = 100
 
 ModelT = TypeVar("ModelT")
-
-
-class ServingState(Enum):
-    """Life of a version, with the names and numbers of TF Serving's ModelVersionStatus."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionStatus:
-    """What is known of a version.
-
-    Attributes:
-        version: Its number.
-        state: Where it is in its life.
-        error: Why it could not be loaded; empty when nothing failed.
-    """
-
-    version: int
-    state: ServingState
-    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +37,6 @@ class LoadRetries:
 
     max_retries: int = 0
     interval_seconds: float = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionFolder:
-    """A folder with a model.
-
-    Attributes:
-        path: Where it is.
-        identity: Changes when the folder is replaced or files come to it.
-    """
-
-    path: Path
-    identity: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,28 +53,31 @@ class _LoadedModel(Generic[ModelT]):
     identity: tuple[int, ...]
 
 
-def list_versions(base_path: str | Path, prefix: str = "") -> dict[int, VersionFolder]:
-    """Returns the numbered folders of a base path; other names are none of ours.
+@dataclass(frozen=True)
+class _Snapshot(Generic[ModelT]):
+    """What answers at one moment; replaced whole, so that a request sees one state alone."""
 
-    Args:
-        base_path: Where they are.
-        prefix: What stands before their numbers.
-    """
-    folders = {}
-    try:
-        for entry in os.scandir(base_path):
-            number = entry.name.removeprefix(prefix)
-            if not entry.name.startswith(prefix):
-                continue
-            if number.isascii() and number.isdigit() and entry.is_dir():
-                stat = os.stat(entry.path)
-                # A folder that is replaced has another inode; one that gets files has another time.
-                identity = (stat.st_dev, stat.st_ino, stat.st_mtime_ns)
-                folders[int(number)] = VersionFolder(path=Path(entry.path), identity=identity)
-    except (FileNotFoundError, NotADirectoryError):
-        # Not there yet, or a version went away while it was looked at: the next poll sees more.
-        return folders
-    return folders
+    serving: _LoadedModel[ModelT] | None = None
+    beside: Mapping[int, _LoadedModel[ModelT]] = field(default_factory=dict)
+    candidate: int | None = None
+    routing: Routing = field(default_factory=Routing)
+
+    def get(self, version: int | None) -> "_LoadedModel[ModelT] | None":
+        if version is not None and version in self.beside:
+            return self.beside[version]
+        serves = self.serving is not None and version in (None, self.serving.version)
+        return self.serving if serves else None
+
+    def labels(self) -> dict[str, int]:
+        canary = self.candidate if self.routing.canary is None else self.routing.canary
+        known = {**self.routing.labels, CANARY_LABEL: canary}
+        if self.serving is not None:
+            known[STABLE_LABEL] = self.serving.version
+        return {
+            name: version
+            for name, version in known.items()
+            if version is not None and self.get(version) is not None
+        }
 
 
 class Versions(Generic[ModelT]):
@@ -124,6 +91,7 @@ class Versions(Generic[ModelT]):
         clock: Callable[[], float],
         retries: LoadRetries | None = None,
         list_candidates: Callable[[], Mapping[int, VersionFolder]] = dict,
+        read_routing: Callable[[], Routing] = Routing,
     ) -> None:
         """Knows no version before the first poll.
 
@@ -135,52 +103,98 @@ class Versions(Generic[ModelT]):
             retries: What to do about a version that fails to load.
             list_candidates: Returns the folders that are to be proven: loaded, and asked by none
                 but those who name the version.
+            read_routing: Returns which versions may take traffic.
         """
         self._model_name = model_name
         self._list_folders = list_folders
+        self._list_candidates = list_candidates
+        self._read_routing = read_routing
         self._load = load
         self._clock = clock
         self._retries = retries or LoadRetries()
         self._lock = threading.Lock()
-        self._serving: tuple[int, ModelT] | None = None
-        self._list_candidates = list_candidates
-        self._candidate: _LoadedModel[ModelT] | None = None
+        # Two locks: a poll may load for minutes, while statuses are read at any moment.
+        self._poll_lock = threading.Lock()
+        # Replaced by one assignment, which is atomic: requests read it without a lock.
+        self._now: _Snapshot[ModelT] = _Snapshot()
         self._statuses: dict[int, VersionStatus] = {}
         self._failures: dict[int, _LoadFailure] = {}
 
     def poll(self) -> None:
         """Looks at the folders once, and loads what should serve and what is to be proven."""
+        with self._poll_lock:
+            self._poll()
+
+    def _poll(self) -> None:
         # In this order: a candidate that gets its number meanwhile is seen twice, never not at all.
         candidates = self._list_candidates()
         folders = self._list_folders()
+        # Read last: the record names no version whose folder is not there.
+        routing = self._read_routing()
+        unnumbered = {v: f for v, f in candidates.items() if v not in folders}
         self._forget_fixed({**candidates, **folders})
-        self._serve_newest(folders)
-        self._hold_candidate({v: f for v, f in candidates.items() if v not in folders})
+        self._serve_newest(folders, routing)
+        kept = routing.loaded | {*routing.labels.values()}
+        wanted = {version: folders[version] for version in kept if version in folders}
+        newest = max(unnumbered, default=None)
+        if newest is not None:
+            wanted[newest] = unnumbered[newest]
+        self._hold(wanted, newest, routing)
 
     @property
-    def candidate(self) -> int | None:
-        """The version that is loaded and serves only those who ask for it."""
-        candidate = self._candidate
-        return None if candidate is None else candidate.version
+    def beside(self) -> frozenset[int]:
+        """The versions that are loaded and serve none of the traffic that names no version."""
+        return frozenset(self._now.beside)
 
-    def get(self, version: int | None = None) -> tuple[int, ModelT]:
-        """Returns the serving version and its model.
+    def labels(self) -> dict[str, int]:
+        """Returns the versions that answer, by label."""
+        return self._now.labels()
+
+    def labelled(self, label: str) -> tuple[int, ModelT]:
+        """Returns the version of a label and its model.
 
         Raises:
-            ModelRejected: Nothing serves, or another version than the one asked for.
+            DataError: No version that answers has it; in the words of TF Serving.
         """
-        # Read once: another thread may switch versions between two looks.
-        candidate, serving = self._candidate, self._serving
-        if candidate is not None and version == candidate.version:
-            return candidate.version, candidate.model
-        if serving is None or (version is not None and serving[0] != version):
+        now = self._now
+        found = now.get(now.labels().get(label, -1))
+        if found is None:
+            raise DataError(f"Unrecognized servable version label: {label[:200]}")
+        return found.version, found.model
+
+    def routed(self, position: float) -> tuple[int, ModelT]:
+        """Returns the version for a request that names none: the one that serves, or the canary.
+
+        Args:
+            position: Where the request lies in [0, 1); the canary gets those below its share.
+
+        Raises:
+            ModelRejected: Nothing serves.
+        """
+        now = self._now
+        canary = now.routing.canary
+        if position >= now.routing.canary_share or canary not in now.beside:
+            canary = None
+        return self._found(now, canary)
+
+    def get(self, version: int | None = None) -> tuple[int, ModelT]:
+        """Returns a version and its model; by default the one that serves.
+
+        Raises:
+            ModelRejected: Nothing serves, or the version asked for is not loaded.
+        """
+        return self._found(self._now, version)
+
+    def _found(self, now: _Snapshot[ModelT], version: int | None) -> tuple[int, ModelT]:
+        found = now.get(version)
+        if found is None:
             wanted = (
                 f"Latest({self._model_name})"
                 if version is None
                 else f"Specific({self._model_name}, {version})"
             )
             raise ModelRejected(f"Servable not found for request: {wanted}")
-        return serving
+        return found.version, found.model
 
     def statuses(self) -> list[VersionStatus]:
         """Returns what is known of all versions, newest first."""
@@ -204,37 +218,47 @@ class Versions(Generic[ModelT]):
             return True
         return failure.tries <= self._retries.max_retries and self._clock() >= failure.next_try
 
-    def _serve_newest(self, folders: Mapping[int, VersionFolder]) -> None:
-        for version in sorted(folders, reverse=True):
-            if self._serving is not None and self._serving[0] == version:
+    def _serve_newest(self, folders: Mapping[int, VersionFolder], routing: Routing) -> None:
+        may = [version for version in folders if version not in routing.held]
+        # False sorts before True: those of the last resort come last.
+        for version in sorted(may, key=lambda v: (v in routing.last_resort, -v)):
+            serving = self._now.serving
+            if serving is not None and serving.version == version:
                 return
             if self._is_due(version) and self._try(version, folders[version]):
                 return
 
-    def _hold_candidate(self, candidates: Mapping[int, VersionFolder]) -> None:
-        """Loads the newest candidate, and lets go of one that went away or was replaced."""
-        newest = max(candidates, default=None)
-        held = self._candidate
-        if held is not None and (
-            newest != held.version or candidates[newest].identity != held.identity
-        ):
-            self._candidate = None
-            self._set(VersionStatus(version=held.version, state=ServingState.END))
-        if newest is not None and self._candidate is None and self._is_due(newest):
-            self._candidate = self._loaded(newest, candidates[newest])
-            if self._candidate is not None:
-                self._set(VersionStatus(version=newest, state=ServingState.AVAILABLE))
-                _LOG.info("candidate model=%s version=%d", self._model_name, newest)
+    def _hold(
+        self, wanted: Mapping[int, VersionFolder], candidate: int | None, routing: Routing
+    ) -> None:
+        """Loads what is wanted beside the version that serves, and lets go of the rest."""
+        before, serving = self._now.beside, self._now.serving
+        beside: dict[int, _LoadedModel[ModelT]] = {}
+        for version, folder in wanted.items():
+            if serving is not None and serving.version == version:
+                continue
+            held = before.get(version)
+            if held is not None and held.identity == folder.identity:
+                beside[version] = held
+            elif self._is_due(version) and (loaded := self._loaded(version, folder)) is not None:
+                beside[version] = loaded
+                self._set(VersionStatus(version=version, state=ServingState.AVAILABLE))
+                _LOG.info("beside model=%s version=%d", self._model_name, version)
+        self._now = _Snapshot(serving, beside, candidate, routing)
+        for version in set(before) - set(beside):
+            # Requests that still run hold the model; it goes when the last of them ends. Not told
+            # of one that serves by now, or whose new content failed to load.
+            serves = serving is not None and serving.version == version
+            if not serves and version not in self._failures:
+                self._set(VersionStatus(version=version, state=ServingState.END))
 
     def _loaded(self, version: int, folder: VersionFolder) -> "_LoadedModel[ModelT] | None":
-        """Returns a version's model, the candidate's own if it is the same; None if it fails."""
-        candidate = self._candidate
-        if candidate is not None and (candidate.version, candidate.identity) == (
-            version,
-            folder.identity,
-        ):
-            # Its folder got its number: it was loaded and proven as it is.
-            return candidate
+        """Returns a version's model, one that is loaded if it is the same; None if it fails."""
+        # Loading takes seconds and memory twice: the same folder is never loaded again.
+        for known in (self._now.beside.get(version), self._now.serving):
+            if known is not None and (known.version, known.identity) == (version, folder.identity):
+                # Its folder got its number, or its role changed: it was loaded as it is.
+                return known
         self._set(VersionStatus(version=version, state=ServingState.LOADING))
         try:
             model = self._load(version, folder.path)
@@ -248,17 +272,16 @@ class Versions(Generic[ModelT]):
         loaded = self._loaded(version, folder)
         if loaded is None:
             return False
-        old = self._serving
-        # One assignment switches: a request sees the old pair or the new one.
-        self._serving = (version, loaded.model)
-        if self.candidate == version:
-            self._candidate = None
+        now, old = self._now, self._now.serving
+        beside = {number: held for number, held in now.beside.items() if number != version}
+        if old is not None:
+            # Held until the end of this poll, which sees whether somebody still wants it.
+            beside[old.version] = old
+        self._now = replace(now, serving=loaded, beside=beside)
         self._set(VersionStatus(version=version, state=ServingState.AVAILABLE))
         _LOG.info("version model=%s version=%d state=AVAILABLE", self._model_name, version)
         if old is not None:
-            # Requests that still run hold the old model; it goes when the last of them ends.
-            self._set(VersionStatus(version=old[0], state=ServingState.END))
-            _LOG.info("version model=%s version=%d state=END", self._model_name, old[0])
+            _LOG.info("version model=%s version=%d state=replaced", self._model_name, old.version)
         return True
 
     def _failed(self, version: int, folder: VersionFolder, error: Exception) -> None:

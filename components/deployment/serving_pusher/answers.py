@@ -23,6 +23,7 @@ _RESOLUTION = {"float16": 2**-10, "bfloat16": 2**-7, "float32": 2**-23, "float64
 _STEPS = 256
 # Half floats have few digits: 256 of their steps would be a quarter of the value.
 _STEPS_OF_HALF = 8
+# Enough to see what kind of difference it is; the line still fits a terminal.
 _SHOWN_VALUES = 4
 
 

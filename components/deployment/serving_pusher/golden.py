@@ -1,10 +1,10 @@
 """Golden requests: the served version must give the answers that the model gave here.
 
 A few rows of the Examples are answered by the model in this process, then by the server; TF
-Serving's own warm-up throws the answers away. A SavedModel is asked with the serialized Examples, a
-TFLite model with the columns that its inputs name, or with the Examples too where it replaces a
-version that is asked with them: its clients need not know. The requests carry the token of the
-push, by which our server marks their rows; that keeps them out of monitoring.
+Serving's own warm-up throws the answers away. A SavedModel is asked as its signature wants it
+(`golden_rows`), a TFLite model with the columns that its inputs name, or with the Examples too
+where it replaces a version that is asked with them: its clients need not know. The requests carry
+the token of the push, by which our server marks their rows; that keeps them out of monitoring.
 """
 
 import logging
@@ -12,8 +12,8 @@ import os
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,12 +30,16 @@ from tfx_loop.core.errors import (
     ServingError,
     first_line,
 )
+from tfx_loop.core.redaction import OTHER, Redaction
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
 from tfx_loop.deployment.serving_pusher.answers import Answers, difference, not_finite
+from tfx_loop.deployment.serving_pusher.golden_rows import GoldenTerms, golden_rows
 from tfx_loop.models.formats import Format, ModelFile, is_saved_model, tflite_file
-from tfx_loop.models.predictor import open_predictor
+from tfx_loop.models.guard import guard
+from tfx_loop.models.predictor import Predictor, open_predictor
+from tfx_loop.models.preprocessing.folder import Preprocessing, preprocessing_of
 from tfx_loop.models.rows.examples import columns_of
-from tfx_loop.models.saved_model.graph import read_graph
+from tfx_loop.models.saved_model.graph import read_graph, specs
 from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
@@ -56,11 +60,15 @@ class GoldenRequests:
         expected: Outputs by name.
         share_of_largest: The share of an output's largest value that an answer may be off, beside
             what `answers.difference` allows any number.
+        signature: The signature that is asked.
+        arguments: The rows as arrays by input.
     """
 
     instances: Sequence[Any]
     expected: Mapping[str, npt.NDArray[Any]]
     share_of_largest: float = 0.0
+    signature: str = DEFAULT_SIGNATURE
+    arguments: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class PredictClient(Protocol):
@@ -78,6 +86,24 @@ class PredictClient(Protocol):
         """Returns outputs by name."""
 
 
+def without_values(records: Sequence[bytes], redact: Collection[str]) -> list[bytes]:
+    """Returns serialized tf.Examples in which redacted features stand for nobody.
+
+    Texts are `other` and numbers 0. The expected answers are made of the same rows, so that they
+    still tell whether the server serves this model.
+    """
+    redaction, changed = Redaction(features=frozenset(redact)), []
+    for record in records:
+        example = tf.train.Example.FromString(record)
+        for name, feature in example.features.feature.items():
+            kind = feature.WhichOneof("kind")
+            if kind and redaction.hides(name):
+                held = getattr(feature, kind).value
+                held[:] = [OTHER.encode() if kind == "bytes_list" else 0] * len(held)
+        changed.append(example.SerializeToString(deterministic=True))
+    return changed
+
+
 def first_examples(split_uris: Sequence[str], rows: int) -> list[bytes]:
     """Returns the first serialized tf.Examples of splits of gzipped TFRecords."""
     files = [f for uri in split_uris for f in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))]
@@ -92,6 +118,8 @@ def first_examples(split_uris: Sequence[str], rows: int) -> list[bytes]:
 def examples_input(folder: Path) -> str:
     """Returns the input that takes serialized tf.Examples as `serving_default`; empty if none."""
     if not is_saved_model(folder):
+        if (preprocessing := preprocessing_of(folder)) is not None:
+            return examples_input(preprocessing)
         return read_note(folder, TFLITE).examples_input
     signatures = read_graph(folder).signature_def
     inputs = signatures[DEFAULT_SIGNATURE].inputs if DEFAULT_SIGNATURE in signatures else {}
@@ -100,43 +128,64 @@ def examples_input(folder: Path) -> str:
 
 
 def golden_requests(
-    model_dir: Path, examples: Sequence[bytes], *, as_examples: bool = False
+    model_dir: Path, examples: Sequence[bytes], terms: GoldenTerms
 ) -> GoldenRequests:
     """Returns what to ask the server about a model, and what the model answers here.
 
     Args:
-        model_dir: A SavedModel, which takes Examples, or a TFLite model.
-        examples: Serialized rows.
-        as_examples: Whether a TFLite model is asked with Examples too; otherwise with columns.
+        model_dir: A SavedModel or a TFLite model.
+        examples: Serialized rows to choose from.
+        terms: Which rows and which signature.
 
     Raises:
         ModelRejected: It does not load, or does not take what the Examples hold.
     """
-    if is_saved_model(model_dir):
-        expected = expected_answers(str(model_dir), examples)
-        return GoldenRequests(instances=examples, expected=expected)
-    return _of_tflite(model_dir, examples, as_examples)
+    if not is_saved_model(model_dir):
+        return _of_tflite(model_dir, examples[: terms.rows], terms)
+    try:
+        # Its signatures are read before it is loaded, and a hostile one is to be called that.
+        guard.check(ModelFile(model_dir, Format.SAVED_MODEL))
+        rows = golden_rows(model_dir, examples, terms)
+        expected = opened(model_dir)(rows.signature, rows.arguments)
+    except (ModelRejected, ModelUnsafe):
+        raise
+    except ModelError as error:
+        raise ModelRejected(
+            f"Expected a SavedModel whose signature answers the Examples in {model_dir}, received: "
+            f"{error}"
+        ) from error
+    return GoldenRequests(
+        instances=rows.instances,
+        expected=expected,
+        signature=rows.signature,
+        arguments=rows.arguments,
+    )
 
 
-def expected_answers(model_dir: str, examples: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
-    """Returns what the SavedModel answers in this process, by output name.
+def opened(model_dir: Path) -> Callable[[str, Answers], Answers]:
+    """Returns a model loaded into this process: signature and arrays by input in, outputs out.
 
     Raises:
-        ModelRejected: It does not load, or has no signature for serialized tf.Examples.
+        ModelError: It does not load. The function raises ModelRejected where it does not answer.
     """
-    try:
-        model = load_saved_model(Path(model_dir))
-        signature = model.signatures[DEFAULT_SIGNATURE]
-        _, inputs = signature.structured_input_signature
-        answers = signature(**{next(iter(inputs)): tf.constant(list(examples))})
-    except ModelUnsafe:
-        raise
-    except Exception as error:
-        raise ModelRejected(
-            f"Expected a SavedModel whose signature {DEFAULT_SIGNATURE!r} takes serialized "
-            f"tf.Examples in {model_dir}, received {type(error).__name__}: {first_line(error)}"
-        ) from error
-    return {name: value.numpy() for name, value in answers.items()}
+    if not is_saved_model(model_dir):
+        predictor = open_predictor(model_dir)
+        return lambda _, arguments: predictor.predict(arguments)
+    model, definitions = load_saved_model(model_dir), read_graph(model_dir).signature_def
+
+    def answers(signature: str, arguments: Answers) -> Answers:
+        types = {spec.name: spec.dtype for spec in specs(definitions[signature])[0]}
+        try:
+            tensors = {n: tf.constant(values, dtype=types[n]) for n, values in arguments.items()}
+            outputs = model.signatures[signature](**tensors)
+        except Exception as error:  # Whatever the graph raises for rows that it does not take.
+            raise ModelRejected(
+                f"Expected a SavedModel whose signature {signature!r} answers the Examples in "
+                f"{model_dir}, received {type(error).__name__}: {first_line(error)}"
+            ) from error
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +238,7 @@ class AnswerCheck:
     def _ask(self, version: int) -> Mapping[str, Sequence[Any]]:
         return self.client.predict(
             instances=list(self.golden.instances),
-            signature_name=DEFAULT_SIGNATURE,
+            signature_name=self.golden.signature,
             version=version,
             # An id of its own each time: none is a repeat of the one before.
             request_id=f"{GOLDEN_PREFIX}{version}-{uuid.uuid4().hex}",
@@ -215,12 +264,15 @@ class AnswerCheck:
             return {}
 
 
-def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) -> GoldenRequests:
+def _of_tflite(model_dir: Path, examples: Sequence[bytes], terms: GoldenTerms) -> GoldenRequests:
     file = tflite_file(model_dir)
     assert file is not None
     try:
         predictor = open_predictor(ModelFile(file, Format.TFLITE))
-        columns = columns_of(predictor.inputs, examples)
+        preprocessing = preprocessing_of(model_dir)
+        if preprocessing is not None:
+            return _behind(preprocessing, predictor, examples, terms)
+        columns = columns_of(predictor.inputs, examples, terms.features)
         expected = predictor.predict(columns)
     except ModelUnsafe:
         raise
@@ -229,8 +281,26 @@ def _of_tflite(model_dir: Path, examples: Sequence[bytes], as_examples: bool) ->
             f"Expected a TFLite model that answers the Examples in {file}, received: {error}"
         ) from error
     rows: list[Any] = list(examples)
-    if not as_examples:
+    if not terms.as_examples:
         rows = [{n: v[i].tolist() for n, v in columns.items()} for i in range(len(examples))]
     return GoldenRequests(
-        instances=rows, expected=expected, share_of_largest=_TFLITE_SHARE_OF_LARGEST
+        instances=rows,
+        expected=expected,
+        share_of_largest=_TFLITE_SHARE_OF_LARGEST,
+        arguments=columns,
+    )
+
+
+def _behind(
+    folder: Path, predictor: Predictor, examples: Sequence[bytes], terms: GoldenTerms
+) -> GoldenRequests:
+    """Returns what to ask a network behind its preprocessing."""
+    # The server knows the one signature, whatever a SavedModel in its place was asked by.
+    rows = golden_rows(folder, examples, replace(terms, signature_name=DEFAULT_SIGNATURE))
+    expected = predictor.predict(Preprocessing(folder).run(rows.arguments))
+    return GoldenRequests(
+        instances=rows.instances,
+        expected=expected,
+        share_of_largest=_TFLITE_SHARE_OF_LARGEST,
+        arguments=rows.arguments,
     )

@@ -1,117 +1,51 @@
 """The push of a new version to a running server, which never takes the service down.
 
-    preflight ─▶ stage ─▶ candidate ─▶ golden requests ─▶ numbered ─▶ serves ─▶ stable
-        │          │          │               │               │
-        └──────────┴──────────┴───────────────┴───────────────┴─▶ withdraw, serve the old
+    preflight ─▶ stage ─▶ candidate ─▶ golden requests ─▶ numbered ─▶ stable ─▶ serves
+        │          │          │               │               │          │
+        └──────────┴──────────┴───────────────┴───────────────┴──────────┴─▶ withdraw
 
 Our server loads a candidate beside the version that serves and gives it no traffic: what is not
-proven answers nobody, whatever becomes of the push. A server that knows no candidates (TF Serving)
-sees the number first, and is asked the golden requests then.
+proven answers nobody, whatever becomes of the push. It gives the traffic to the version that
+`deployment.json` calls stable: the record is what moves it, so it never says otherwise. TF Serving
+is told what to serve (`pinned_server.py`); without that it serves the highest number, is asked the
+golden requests then, and the record follows.
 
 The base path is a file system that the server watches (a disk, NFS, a mounted volume): a version
-becomes visible by one rename, so no reader ever sees half a model. A bucket has no such rename.
+becomes visible by one rename, so no reader ever sees half a model. In a bucket, which has no
+rename, what makes it a model comes last (`base_bucket.py`).
 """
 
-import dataclasses
 import logging
-import os
-import shutil
-import socket
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from tfx_loop.contracts.deployment_record import (
-    CANDIDATE_PREFIX,
     PUSH_LOCK,
     Deployment,
     DeploymentRecord,
     DeploymentState,
     SharedRecord,
     model_digest,
-    read_record,
 )
-from tfx_loop.contracts.variant_note import FLOAT, TFLITE, VARIANT_NOTE, VariantNote, read_note
-from tfx_loop.core import storage
-from tfx_loop.core.conditional_files import FolderFiles
-from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, WriteConflict
+from tfx_loop.core.errors import (
+    ConfigError,
+    ModelRejected,
+    ServerUnavailable,
+    ServingError,
+    WriteConflict,
+)
 from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
-from tfx_loop.deployment.model_server.client import VersionState
-from tfx_loop.models.formats import SERVED_TFLITE_NAME, is_saved_model, tflite_file
+from tfx_loop.deployment.serving_pusher.promotion import as_canary, as_stable, failed, rolled_back
+from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
+from tfx_loop.deployment.serving_pusher.server_wait import StatusClient, wait_until_available
+from tfx_loop.deployment.serving_pusher.version_base import (
+    VersionBase,
+    kept_no_longer,
+    open_base,
+)
 
-# A fifth of the second after which servers look for versions by default.
-POLL_SECONDS = 0.2
-_FAILED_STATES = ("END", "UNLOADING")
-
-
-class StatusClient(Protocol):
-    """The part of a model server that a push needs."""
-
-    def status(self) -> Sequence[VersionState]:
-        """Returns the state of each version; raises ServerUnavailable."""
-
-    def loads_candidates(self) -> bool:
-        """Says whether it loads `.candidate-N` beside what serves, without traffic."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerPushOrder:
-    """What is pushed, and where.
-
-    Attributes:
-        model_name: Name that the server serves it under.
-        model_dir: Folder of the SavedModel or the TFLite model, on this machine.
-        base_path: Folder of numbered versions that the server watches.
-        model_uri: The Model artifact.
-        reference_profile_uri: The ReferenceProfile artifact; empty if there is none.
-        variant: Which optimisation of the model it is; empty for what the folder says, or else
-            `float` for a SavedModel and `tflite` for a TFLite model.
-        examples_input: Under which name a TFLite model is to take serialized tf.Examples, as the
-            version before does; empty where it takes columns alone.
-        run_id: Pipeline run that pushes; a run that is resumed continues its own push.
-        load_timeout_seconds: How long the version may take to become available.
-        lock_wait_seconds: How long another push to the base path is waited for.
-        token: What only this push knows and writes into its lock.
-    """
-
-    model_name: str
-    model_dir: Path
-    base_path: str
-    model_uri: str
-    reference_profile_uri: str
-    run_id: str
-    load_timeout_seconds: float
-    variant: str = ""
-    examples_input: str = ""
-    lock_wait_seconds: float = 600.0
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def __post_init__(self) -> None:
-        if storage.is_remote(self.base_path):
-            raise ConfigError(
-                f"base_path must be a folder of a file system, got {self.base_path!r}: a bucket "
-                "has no rename, so a server could see half a version. Mount it as a volume."
-            )
-        if not is_saved_model(self.model_dir) and tflite_file(self.model_dir) is None:
-            raise ConfigError(
-                f"Expected a SavedModel or a TFLite model in {self.model_dir}, found no "
-                "saved_model.pb and no model.tflite. Let the Trainer write one to "
-                "fn_args.serving_model_dir."
-            )
-
-    @property
-    def variant_name(self) -> str:
-        """Which optimisation it is, for the record and the version folder."""
-        default = FLOAT if is_saved_model(self.model_dir) else TFLITE
-        return self.variant or read_note(self.model_dir, default).variant
-
-    @property
-    def holder(self) -> str:
-        """Who pushes, for another push that waits."""
-        run = f"run {self.run_id}" if self.run_id else "a run without a name"
-        return f"{run} (process {os.getpid()} on {socket.gethostname()})"
+# Between two checks of a version on probation: what a person would take for at once.
+_PROBATION_POLL_SECONDS = 1.0
 
 
 def push(
@@ -121,8 +55,10 @@ def push(
     now_ms: Callable[[], int],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    before_traffic: Callable[[int], None] = lambda _: None,
+    follow: Callable[[DeploymentRecord], None] = lambda _: None,
 ) -> Deployment:
-    """Returns the version that is now stable.
+    """Returns the version that is now stable, or a canary.
 
     Args:
         order: What is pushed, and where.
@@ -132,22 +68,37 @@ def push(
         now_ms: The time, milliseconds UTC; it may jump, and is only written down.
         clock: Seconds that only grow, for every wait.
         sleep: Waits, in seconds.
+        before_traffic: Compares a version that is proven with the one that serves, once; raises
+            LoopError where it falls short.
+        follow: Has a server that cannot read the record serve what it says, and returns when it
+            does.
 
     Raises:
+        ConfigError: A canary is asked for of a server that cannot divide its traffic.
         ServerUnavailable: The server does not answer; nothing was changed, or all was withdrawn.
         ModelRejected: The server does not serve the version; it was withdrawn.
         WriteConflict: Another push took over, because this one stood still for too long.
     """
-    base = Path(order.base_path)
+    base = open_base(order.base_path)
     # Refused before anything is written: the base path of another model, a server that is away.
-    read_record(order.base_path, order.model_name)
+    SharedRecord(base.files, order.base_path, order.model_name)
     server.status()
-    base.mkdir(parents=True, exist_ok=True)
-    files = FolderFiles(base)
+    if order.canary_share and not server.routes_by_record():
+        raise ConfigError(
+            "Expected a server that divides its traffic for canary_share, received one that gives "
+            "all of it to the highest number. Use loop-model-server, or set canary_share to 0."
+        )
+    base.prepare()
     terms = LockTerms(name=PUSH_LOCK, holder=order.holder, token=order.token)
-    with ExpiringLock(files, terms, clock, sleep).held(order.lock_wait_seconds) as lock:
-        record = SharedRecord(files, order.base_path, order.model_name)
-        return _Push(order, base, lock, record, server, clock, sleep).run(check, now_ms)
+    with ExpiringLock(base.files, terms, clock, sleep).held(order.lock_wait_seconds) as lock:
+        # Read again under the lock: between the check above and here another push may have
+        # finished.
+        record = SharedRecord(base.files, order.base_path, order.model_name)
+        follows = server.routes_by_record()
+        push_ = _Push(
+            order, base, lock, record, server, follows, check, follow, now_ms, clock, sleep
+        )
+        return push_.run(before_traffic)
 
 
 @dataclass(frozen=True)
@@ -155,36 +106,47 @@ class _Push:
     """A push that has the base path for itself."""
 
     order: ServerPushOrder
-    base: Path
+    base: VersionBase
     lock: ExpiringLock
     record: SharedRecord
     server: StatusClient
+    # Whether the server's traffic goes by the record.
+    follows: bool
+    check: Callable[[int], None]
+    follow: Callable[[DeploymentRecord], None]
+    now_ms: Callable[[], int]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
-    def run(self, check: Callable[[int], None], now_ms: Callable[[], int]) -> Deployment:
+    def run(self, before_traffic: Callable[[int], None]) -> Deployment:
         order = self.order
         digest = model_digest(order.model_dir)
         started = _own_entry(self.record.content, order.run_id, digest)
         self._withdraw_interrupted(kept=started)
-        if started is not None and started.state is DeploymentState.STABLE:
+        if started is not None and started.state is not DeploymentState.PUSHING:
             return started
         stable = self.record.content.stable
         deployment = started or Deployment(
             # Above any folder too: one that somebody copied there by hand must not be written over.
-            version=max(self.record.content.next_version, _highest_folder(self.base) + 1),
+            version=max(self.record.content.next_version, self.base.highest() + 1, order.at_least),
             model_digest=digest,
             model_uri=order.model_uri,
             reference_profile_uri=order.reference_profile_uri,
             variant=order.variant_name,
             run_id=order.run_id,
-            pushed_at_ms=now_ms(),
+            pushed_at_ms=self.now_ms(),
             replaced=stable.version if stable else None,
             state=DeploymentState.PUSHING,
         )
-        self._note(deployment)
+        record = replace(self.record.content, routes=self.follows, pinned_at=self.order.pinned_at)
+        # Before anything is copied: a push that is killed from here on is found by its entry and
+        # withdrawn.
+        self._write(record.with_version(deployment))
         try:
-            self._prove(deployment, check)
+            if self.server.loads_candidates():
+                self._prove_and_route(deployment, before_traffic)
+            else:
+                self._route_and_prove(deployment)
         except WriteConflict:
             # Another push took over, and with it what is to become of this version.
             raise
@@ -192,45 +154,104 @@ class _Push:
             # Whatever it was: a version that was not proven does not stay.
             self._fail(deployment, str(error) or type(error).__name__)
             raise
-        deployment = dataclasses.replace(deployment, state=DeploymentState.STABLE)
-        self._note(deployment)
+        deployment = self.record.content.version(deployment.version)
         logging.info(
-            "push model=%s version=%d replaced=%s",
+            "push model=%s version=%d state=%s replaced=%s",
             order.model_name,
             deployment.version,
+            deployment.state.value,
             deployment.replaced,
         )
+        if deployment.state is DeploymentState.STABLE:
+            self._watch(deployment)
+        self._clean_up()
         return deployment
 
-    def _prove(self, deployment: Deployment, check: Callable[[int], None]) -> None:
-        version = deployment.version
-        target = self.base / str(version)
-        candidate = self.base / f"{CANDIDATE_PREFIX}{version}"
+    def _prove_and_route(
+        self, deployment: Deployment, before_traffic: Callable[[int], None]
+    ) -> None:
+        """Brings a version into service where it can be proven before it takes traffic."""
+        version, record = deployment.version, self.record
         # A push that is continued may have come as far as its number.
-        apart = not target.exists() and self.server.loads_candidates()
-        _publish(self.order, candidate if apart else target, deployment)
-        self._wait(version, routed=not apart)
-        check(version)
-        if apart:
-            self.lock.check()
-            os.rename(candidate, target)
-            storage.sync(self.base)
+        numbered = self.base.is_numbered(version)
+        # A server that is told what to serve passes over numbers that it was not told.
+        hidden = not numbered and not self.order.pinned_at
+        self.base.publish(self.order, deployment, candidate=hidden)
+        self.follow(record.content)
+        self._wait(version, routed=False)
+        self.check(version)
+        before_traffic(version)
+        self.lock.check()
+        self.base.give_number(version)
+        share = self.order.canary_share
+        # There is nobody to share with before the first version serves.
+        if share and record.content.stable is not None:
+            self._write(as_canary(record.content, deployment, share, self.now_ms()))
+            self._wait(version, routed=False)
+        else:
+            stable = as_stable(record.content, deployment, self.now_ms())
+            self.follow(stable)
+            self._write(stable)
             self._wait(version, routed=True)
 
-    def _wait(self, version: int, *, routed: bool) -> None:
-        _wait_until_available(
-            self.server, version, self.order, self.clock, self.sleep, routed=routed
-        )
+    def _route_and_prove(self, deployment: Deployment) -> None:
+        """Brings a version into service on a server that serves the highest number."""
+        self.base.publish(self.order, deployment, candidate=False)
+        self._wait(deployment.version, routed=True)
+        self.check(deployment.version)
+        self._write(as_stable(self.record.content, deployment, self.now_ms()))
 
-    def _note(self, deployment: Deployment) -> None:
+    def _watch(self, deployment: Deployment) -> None:
+        """Asks a version that serves its golden requests on, and takes it back when it fails."""
+        deadline = self.clock() + self.order.probation_seconds
+        while deployment.replaced is not None and self.clock() < deadline:
+            self.sleep(_PROBATION_POLL_SECONDS)
+            try:
+                self.check(deployment.version)
+            except ServerUnavailable:
+                # A server that is restarted says nothing of its model.
+                continue
+            except ModelRejected as error:
+                back = rolled_back(
+                    self.record.content,
+                    deployment.replaced,
+                    f"on probation: {error}",
+                    self.now_ms(),
+                )
+                self.follow(back)
+                self._write(back)
+                if not self.follows:
+                    self.base.withdraw(deployment.version)
+                raise
+
+    def _wait(self, version: int, *, routed: bool) -> None:
+        seconds = self.order.load_timeout_seconds
+        wait_until_available(self.server, version, seconds, self.clock, self.sleep, routed=routed)
+
+    def _write(self, record: DeploymentRecord) -> None:
         self.lock.check()
-        self.record.write(self.record.content.with_version(deployment))
+        self.record.write(record)
 
     def _fail(self, deployment: Deployment, reason: str) -> None:
         self.lock.check()
-        _withdraw(self.base, deployment.version)
-        failed = dataclasses.replace(deployment, state=DeploymentState.FAILED, reason=reason)
-        self._note(failed)
+        record = failed(self.record.content, deployment, reason)
+        try:
+            self.follow(record)
+        except ServingError as error:
+            # It is away, or refuses: what is recorded and withdrawn does not wait for it.
+            logging.warning("push model=%s server=not_told %s", self.order.model_name, error)
+        if self.follows:
+            # First the traffic, then the folder that answers it.
+            self._write(record)
+            self.base.withdraw(deployment.version)
+        else:
+            self.base.withdraw(deployment.version)
+            self._write(record)
+
+    def _clean_up(self) -> None:
+        for version in kept_no_longer(self.record.content, self.order.keep_versions):
+            self.lock.check()
+            self.base.withdraw(version)
 
     def _withdraw_interrupted(self, kept: Deployment | None) -> None:
         """Withdraws what killed pushes left half-way, except the one to continue.
@@ -240,6 +261,9 @@ class _Push:
         for version in self.record.content.versions:
             if version.state is DeploymentState.PUSHING and version != kept:
                 self._fail(version, "interrupted")
+            elif version.state is DeploymentState.FAILED:
+                # Killed between the record and the folder.
+                self.base.withdraw(version.version)
 
 
 def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment | None:
@@ -251,88 +275,7 @@ def _own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment
             if run_id
             and v.run_id == run_id
             and v.model_digest == digest
-            and v.state in (DeploymentState.STABLE, DeploymentState.PUSHING)
+            and v.state in (DeploymentState.STABLE, DeploymentState.CANARY, DeploymentState.PUSHING)
         ),
         None,
-    )
-
-
-def _publish(order: ServerPushOrder, target: Path, deployment: Deployment) -> None:
-    """Makes a version visible whole: copied beside, its variant noted, synced, renamed."""
-    if target.exists():
-        return
-    base = target.parent
-    staged = base / f".staging-{deployment.version}"
-    shutil.rmtree(staged, ignore_errors=True)
-    try:
-        shutil.copytree(order.model_dir, staged)
-        file = tflite_file(staged)
-        if file is not None:
-            os.rename(file, staged / SERVED_TFLITE_NAME)
-        note = VariantNote(variant=deployment.variant, examples_input=order.examples_input)
-        VARIANT_NOTE.write(note, staged)
-        for path in (*staged.rglob("*"), staged):
-            storage.sync(path)
-        os.rename(staged, target)
-        storage.sync(base)
-    except OSError:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
-
-
-def _withdraw(base: Path, version: int) -> None:
-    """Takes a version away whole, so that the server goes back to the one before."""
-    removed = base / f".withdrawn-{version}"
-    for left in (removed, base / f".staging-{version}"):
-        shutil.rmtree(left, ignore_errors=True)
-    for shown in (base / str(version), base / f"{CANDIDATE_PREFIX}{version}"):
-        if shown.exists():
-            os.rename(shown, removed)
-            shutil.rmtree(removed)
-
-
-def _highest_folder(base: Path) -> int:
-    return max((int(p.name) for p in base.iterdir() if p.name.isdecimal()), default=0)
-
-
-def _wait_until_available(
-    server: StatusClient,
-    version: int,
-    order: ServerPushOrder,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    *,
-    routed: bool,
-) -> None:
-    """Waits for the server to load a version, and with `routed` to give it the traffic.
-
-    Raises:
-        ModelRejected: It failed to load, or did not load in time.
-        ServerUnavailable: The server did not answer at the end of that time.
-    """
-    last = f"the server never named version {version}"
-    unavailable: ServerUnavailable | None = None
-    deadline = clock() + order.load_timeout_seconds
-    while True:
-        try:
-            states = {status.version: status for status in server.status()}
-            unavailable = None
-        except ServerUnavailable as error:
-            states, unavailable = {}, error
-        status = states.get(version)
-        if status is not None:
-            if status.state == "AVAILABLE" and not (routed and status.candidate):
-                return
-            last = f"state {status.state} {status.error}".strip()
-            # END without an error is a version that another one replaced; the wait goes on.
-            if status.state in _FAILED_STATES and status.error:
-                break
-        if clock() >= deadline:
-            break
-        sleep(POLL_SECONDS)
-    if unavailable is not None:
-        raise unavailable
-    raise ModelRejected(
-        f"Expected version {version} to become AVAILABLE within {order.load_timeout_seconds:g} s, "
-        f"received: {last}. The version was withdrawn; the one before serves on."
     )

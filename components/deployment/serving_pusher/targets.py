@@ -1,6 +1,6 @@
-"""Where a push may go: to a model server, or to a target of another theme.
+"""Where a push may go: to a model server, to a folder alone, or to a target of another theme.
 
-The target is named by its import path and imported when a node asks for it, so that the pusher
+That target is named by its import path and imported when a node asks for it, so that the pusher
 knows of no other theme.
 """
 
@@ -8,18 +8,18 @@ from tfx_loop.contracts.pushed_model import PushTarget
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.import_path import user_function
 
-SERVER, DEVICES = "server", "devices"
+SERVER, FOLDER, DEVICES = "server", "folder", "devices"
 _ELSEWHERE = {DEVICES: "tfx_loop.edge.edge_bundle.device_target:DeviceTarget"}
-TARGETS = (SERVER, *_ELSEWHERE)
+TARGETS = (SERVER, FOLDER, *_ELSEWHERE)
 
 
 def target_named(name: str) -> PushTarget | None:
-    """Returns a target by its name; None for the server.
+    """Returns a target by its name; None for a server's folder.
 
     Raises:
         ConfigError: There is no such target.
     """
-    if name == SERVER:
+    if name in (SERVER, FOLDER):
         return None
     if name not in _ELSEWHERE:
         raise ConfigError(f"Expected a target of {TARGETS}, received {name!r}.")

@@ -1,3 +1,5 @@
+"""Flags of the server: what is accepted, and what is told of the rest."""
+
 import socket
 
 import pytest

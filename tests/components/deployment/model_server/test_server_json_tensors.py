@@ -1,3 +1,5 @@
+"""JSON of requests as tensors, and of answers, as TF Serving reads and writes them."""
+
 import json
 import math
 
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.redaction import Redaction
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
 from tfx_loop.deployment.model_server.signature import Signature, bind
 from tfx_loop.models.tensors import TensorSpec
@@ -164,3 +167,27 @@ def test_other_types_are_checked_and_converted():
         tensors(one("uint8"), inputs=[256])
     with pytest.raises(DataError, match="Conversion of JSON Value"):
         tensors(one("complex64"), inputs=[1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": [{"delay": "Wall Street 7", "hour": 2, "origin": "a"}]},
+        {"inputs": {"delay": [["Wall Street 7"]], "hour": [1], "origin": ["a"]}},
+        {"instances": [{"delay": "Wall Street 7"}]},
+    ],
+)
+def test_errors_quote_nothing_of_a_redacted_input(body):
+    redaction = Redaction(features=frozenset({"delay"}))
+    request = parse_request(json.dumps(body).encode())
+    with pytest.raises(DataError, match="Wall Street"):
+        to_tensors(request, ROW)
+    with pytest.raises(DataError, match=r"Input delay: .*withheld") as caught:
+        to_tensors(request, ROW, redaction)
+    assert "Wall Street" not in str(caught.value)
+
+
+def test_errors_of_other_inputs_say_what_they_said():
+    request = parse_request(b'{"instances": [{"delay": 1, "hour": "x", "origin": "a"}]}')
+    with pytest.raises(DataError, match=r"Input hour: JSON Value: .x"):
+        to_tensors(request, ROW, Redaction(features=frozenset({"delay"})))

@@ -1,3 +1,5 @@
+"""Versions are loaded, switched and let go of as folders and routing say."""
+
 import threading
 import time
 from pathlib import Path
@@ -5,14 +7,11 @@ from pathlib import Path
 import pytest
 from time_limits import seconds
 
-from tfx_loop.core.errors import ModelRejected
-from tfx_loop.deployment.model_server.versions import (
-    LoadRetries,
-    ServingState,
-    VersionFolder,
-    Versions,
-    list_versions,
-)
+from tfx_loop.core.errors import DataError, ModelRejected
+from tfx_loop.deployment.model_server.routing import Routing
+from tfx_loop.deployment.model_server.version_folders import VersionFolder, list_versions
+from tfx_loop.deployment.model_server.version_status import ServingState
+from tfx_loop.deployment.model_server.versions import LoadRetries, Versions
 
 
 class Folders:
@@ -24,6 +23,7 @@ class Folders:
         self.loads = []
         self.now = 0.0
         self.candidates = {}
+        self.routing = Routing()
         self.versions = Versions(
             "m",
             lambda: dict(self.there),
@@ -31,6 +31,7 @@ class Folders:
             lambda: self.now,
             retries,
             lambda: dict(self.candidates),
+            lambda: self.routing,
         )
 
     def load(self, version, path):
@@ -169,7 +170,7 @@ def test_the_old_version_answers_while_the_new_one_loads():
 
 
 def test_only_numbered_folders_are_versions(tmp_path):
-    for name in ("1", "20", "x", "-3", "1.5", ".tmp-4", "٣"):
+    for name in ("1", "20", "x", "-3", "1.5", ".tmp-4", "٣", "20261129163000123456"):
         (tmp_path / name).mkdir()
     (tmp_path / "7").write_text("a file")
     assert sorted(list_versions(tmp_path)) == [1, 20]
@@ -182,12 +183,13 @@ def test_candidate_answers_only_for_its_number_and_serves_later_without_loading_
     folders.candidates[2] = VersionFolder(path=Path("c2"), identity=(7,))
     assert folders.poll() == 1
     assert folders.versions.get(2) == (2, "model-2")
-    assert folders.versions.candidate == 2
+    assert folders.versions.beside == {2}
+    assert folders.versions.labels() == {"stable": 1, "canary": 2}
     assert folders.states() == {1: ServingState.AVAILABLE, 2: ServingState.AVAILABLE}
     folders.there[2] = folders.candidates.pop(2)
     assert folders.poll() == 2
     assert folders.loads == [1, 2]
-    assert folders.versions.candidate is None
+    assert folders.versions.beside == frozenset()
 
 
 def test_candidate_that_goes_away_ends_and_another_content_is_loaded_anew():
@@ -226,3 +228,81 @@ def test_candidates_are_found_by_their_prefix_alone(tmp_path):
         (tmp_path / name).mkdir()
     assert set(list_versions(tmp_path)) == {1}
     assert set(list_versions(tmp_path, ".candidate-")) == {2}
+
+
+def test_held_versions_serve_nobody_and_labels_answer_for_theirs():
+    folders = Folders()
+    folders.add(1, 2, 3, 4)
+    folders.routing = Routing(
+        held=frozenset({3, 4}),
+        loaded=frozenset({3}),
+        last_resort=frozenset({1}),
+        labels={"old": 1, "gone": 9},
+        canary=3,
+    )
+    assert folders.poll() == 2
+    assert folders.versions.labels() == {"stable": 2, "canary": 3, "old": 1}
+    assert folders.versions.labelled("old") == (1, "model-1")
+    with pytest.raises(DataError, match="Unrecognized servable version label: gone"):
+        folders.versions.labelled("gone")
+    with pytest.raises(ModelRejected):
+        folders.versions.get(4)
+
+
+def test_canary_gets_its_share_and_takes_over_without_loading_again():
+    folders = Folders()
+    folders.add(1, 2)
+    folders.routing = Routing(
+        held=frozenset({2}), loaded=frozenset({2}), canary=2, canary_share=0.25
+    )
+    folders.poll()
+    chosen = [folders.versions.routed(number / 100)[0] for number in range(100)]
+    assert (chosen.count(2), chosen.count(1)) == (25, 75)
+    folders.routing = Routing(last_resort=frozenset({1}))
+    assert folders.poll() == 2
+    assert folders.versions.routed(0.0) == (2, "model-2")
+    assert folders.loads == [1, 2]
+    assert folders.states() == {1: ServingState.END, 2: ServingState.AVAILABLE}
+
+
+def test_a_version_of_the_last_resort_serves_where_no_other_loads():
+    folders = Folders()
+    folders.add(1, 2)
+    folders.broken[2] = "damaged"
+    folders.routing = Routing(last_resort=frozenset({1}))
+    assert folders.poll() == 1
+    # Rolled back: the lower number serves, and the higher one goes.
+    folders.broken.clear()
+    folders.add(2, identity=(5,))
+    assert folders.poll() == 2
+    folders.routing = Routing(held=frozenset({2}))
+    assert folders.poll() == 1
+    assert folders.states() == {1: ServingState.AVAILABLE, 2: ServingState.END}
+
+
+def test_a_request_during_a_move_is_answered_by_one_of_the_two():
+    folders = Folders()
+    folders.add(1, 2)
+    there, back = Routing(held=frozenset({2}), loaded=frozenset({2})), Routing()
+    there = Routing(held=frozenset({2}), loaded=frozenset({2}), canary=2, canary_share=0.5)
+    folders.routing = there
+    folders.poll()
+    stop, failed = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                for position in (0.1, 0.9):
+                    folders.versions.routed(position)
+                folders.versions.labelled("stable")
+            except (DataError, ModelRejected) as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for number in range(300):
+        folders.routing = back if number % 2 else there
+        folders.poll()
+    stop.set()
+    thread.join()
+    assert failed == []

@@ -170,10 +170,12 @@ def test_one_late_answer_of_three_is_chance():
 
 
 def test_a_folder_without_a_model_is_rejected_in_one_line(tmp_path):
-    from tfx_loop.deployment.serving_pusher.golden import expected_answers
+    from tfx_loop.deployment.serving_pusher.golden import golden_requests
+    from tfx_loop.deployment.serving_pusher.golden_rows import GoldenTerms
 
+    (tmp_path / "saved_model.pb").write_bytes(b"rubbish")
     with pytest.raises(ModelRejected, match="Expected a SavedModel whose signature") as error:
-        expected_answers(str(tmp_path), [b""])
+        golden_requests(tmp_path, [b""], GoldenTerms(rows=1))
     assert "\n" not in str(error.value)
 
 
@@ -182,3 +184,20 @@ def test_a_split_without_examples_is_a_data_error(tmp_path):
 
     with pytest.raises(DataError, match=r"Expected tf\.Examples in .* for golden requests"):
         first_examples([str(tmp_path)], 3)
+
+
+@pytest.mark.tensorflow
+def test_golden_rows_hold_no_value_of_redacted_features():
+    import tensorflow as tf
+
+    from tfx_loop.deployment.serving_pusher.golden import without_values
+
+    example = tf.train.Example()
+    example.features.feature["city"].bytes_list.value[:] = [b"Bern", b"Visp"]
+    example.features.feature["age"].int64_list.value[:] = [93]
+    example.features.feature["fare"].float_list.value[:] = [7.25]
+    (record,) = without_values([example.SerializeToString()], ["city", "age"])
+    features = tf.train.Example.FromString(record).features.feature
+    assert features["city"].bytes_list.value == [b"other", b"other"]
+    assert features["age"].int64_list.value == [0]
+    assert features["fare"].float_list.value == [7.25]

@@ -2,32 +2,28 @@
 
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from live_clients import LiveClients, probability, save_low_and_high
 from push_process import push_once
 from server_process import ServerProcess
 from time_limits import seconds
-from tiny_serving_model import save_tiny_model
 
 from tfx_loop.contracts.deployment_record import read_record
-from tfx_loop.core.errors import ModelRejected, ServingError
-from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
+from tfx_loop.core.errors import ModelRejected
+from tfx_loop.deployment.serving_pusher.push import push
+from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
-ROW = {"hour": [1], "delay": [1.5], "origin": ["JFK"]}
 HELPER = Path(__file__).resolve().parents[3] / "helpers" / "push_process.py"
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    for name, bias in (("low", -1.0), ("high", 1.0)):
-        save_tiny_model(folder / name, bias)
-    return folder
+    return save_low_and_high(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -39,41 +35,6 @@ def served(tmp_path, models):
     push_once(base, models / "low", "run-1", 0.0, server.client())
     yield server
     server.stop()
-
-
-class Load:
-    """Clients that ask without a pause, and note every answer."""
-
-    def __init__(self, server):
-        self.server, self.answers, self.errors = server, [], []
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(2)]
-
-    def ask(self):
-        client = self.server.client()
-        while not self.stop.is_set():
-            try:
-                found = client.predict(ROW, signature_name="serving_columns")
-            except ServingError as error:
-                self.errors.append(error)
-                continue
-            self.answers.append(round(found["probability"][0][0], 4))
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
-def probability(server, version=None):
-    client = server.client()
-    found = client.predict(ROW, signature_name="serving_columns", version=version)
-    return round(found["probability"][0][0], 4)
 
 
 def test_bad_model_under_load_answers_no_live_request(served, models):
@@ -94,7 +55,7 @@ def test_bad_model_under_load_answers_no_live_request(served, models):
         run_id="run-2",
         load_timeout_seconds=seconds(60),
     )
-    with Load(served) as load, pytest.raises(ModelRejected):
+    with LiveClients(served) as load, pytest.raises(ModelRejected):
         push(order, served.client(), check, lambda: 0, time.monotonic, time.sleep)
     assert asked[0] > low
     assert len(load.answers) > 50
@@ -106,7 +67,7 @@ def test_bad_model_under_load_answers_no_live_request(served, models):
 
 def test_good_model_under_load_loses_no_request(served, models):
     low = probability(served)
-    with Load(served) as load:
+    with LiveClients(served) as load:
         assert push_once(served.base_path, models / "high", "run-2", 0.5, served.client()) == 2
         end = time.monotonic() + 0.5
         while time.monotonic() < end:

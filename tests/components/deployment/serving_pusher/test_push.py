@@ -6,103 +6,18 @@ import threading
 from pathlib import Path
 
 import pytest
-from watching_server import Status, WatchingServer
+from push_desk import NAME, Desk, Killed, kill
+from watching_server import Status
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote, read_note
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
-from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
-
-NAME = "flights"
-
-
-class Clock:
-    """Time passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-        self.slept = 0
-
-    def now_ms(self):
-        return int(self.now)
-
-    def monotonic(self):
-        return self.now / 1000
-
-    def sleep(self, seconds):
-        self.slept += 1
-        self.now += seconds * 1000
-
-
-class Desk:
-    """Pushes models to one base path."""
-
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        self.base = scratch / "serving" / NAME
-        self.server = WatchingServer(self.base)
-        self.clock = Clock()
-        self.checked = []
-
-    def model(self, content="good", files=1):
-        folder = self.scratch / f"model-{content}"
-        (folder / "variables").mkdir(parents=True, exist_ok=True)
-        (folder / "saved_model.pb").write_text(content)
-        for number in range(files):
-            (folder / "variables" / f"part-{number}").write_bytes(b"x" * 1000)
-        return folder
-
-    def order(self, content="good", run_id="run-1", **changes):
-        values = {
-            "model_name": NAME,
-            "model_dir": self.model(content),
-            "base_path": str(self.base),
-            "model_uri": f"/artifacts/{content}",
-            "reference_profile_uri": "/artifacts/profile",
-            "run_id": run_id,
-            "load_timeout_seconds": 5,
-        }
-        return ServerPushOrder(**{**values, **changes})
-
-    def push(self, *args, check=None, **changes):
-        return push(
-            self.order(*args, **changes),
-            self.server,
-            check or self.checked.append,
-            self.clock.now_ms,
-            self.clock.monotonic,
-            self.clock.sleep,
-        )
-
-    @property
-    def record(self):
-        return read_record(str(self.base), NAME)
-
-    @property
-    def states(self):
-        return {v.version: v.state for v in self.record.versions}
-
-    @property
-    def folders(self):
-        # The lock's file stays, and is nothing of a model.
-        found = self.base.iterdir() if self.base.exists() else ()
-        return sorted(p.name for p in found if p.name != ".lock")
-
-    def files(self):
-        return {p: p.read_bytes() for p in self.base.rglob("*") if p.is_file()}
+from tfx_loop.deployment.serving_pusher.push import push
 
 
 @pytest.fixture
 def desk(tmp_path):
     return Desk(tmp_path)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: no handler of the push gets to run after it."""
-
-
-def kill(*_):
-    raise Killed
 
 
 def kill_a_push(desk, when, content="good", run_id="run-1"):
@@ -390,6 +305,7 @@ def test_a_version_that_never_loads_is_rejected_after_the_time_given(desk, monke
     assert desk.clock.now - start == pytest.approx(5000, abs=300)
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_half_a_version(desk):
     """A thread lists the base path as fast as it can, while a model of many files is pushed."""
     whole = desk.model("better", files=300)
@@ -412,11 +328,6 @@ def test_a_reader_never_sees_half_a_version(desk):
     watcher.join()
     assert seen
     assert all(files == expected for files in seen)
-
-
-def test_a_bucket_is_refused_because_it_has_no_rename(desk):
-    with pytest.raises(ConfigError, match=r"base_path must be a folder .*'gs://bucket/flights'"):
-        desk.order(base_path="gs://bucket/flights")
 
 
 def test_what_is_no_saved_model_is_refused(desk, tmp_path):

@@ -59,7 +59,7 @@ def examples(tmp_path_factory, images):
     return result
 
 
-class Deployed:
+class PusherBesideServer:
     """One running server and the node's executor that pushes to it."""
 
     def __init__(self, scratch, examples):
@@ -112,7 +112,7 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path, examples):
-    running = Deployed(tmp_path, examples)
+    running = PusherBesideServer(tmp_path, examples)
     yield running
     running.server.stop()
 

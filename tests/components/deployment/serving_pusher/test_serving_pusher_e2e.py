@@ -1,6 +1,8 @@
 """ServingPusher with a real server process: pushes, switches, failures that change nothing."""
 
+import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tiny_serving_model import save_tiny_model
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.errors import ModelRejected, ServerUnavailable
+from tfx_loop.data.prediction_log.record import routing_position
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
@@ -40,7 +43,7 @@ def examples(tmp_path_factory):
     return result
 
 
-class Deployed:
+class PusherBesideServer:
     """One running server and the node's executor that pushes to it."""
 
     def __init__(self, scratch, examples):
@@ -51,7 +54,7 @@ class Deployed:
         self.server = ServerProcess(self.base, scratch, scratch / "log").start()
         self.url = f"http://127.0.0.1:{self.server.rest_port}"
 
-    def push(self, model_dir, blessed=True):
+    def push(self, model_dir, blessed=True, log=None, **settings):
         from tfx.types import standard_artifacts
 
         from tfx_loop.deployment.serving_pusher.executor import Executor
@@ -66,7 +69,12 @@ class Deployed:
         pushed.uri = str(self.scratch / "pushed")
         Path(pushed.uri).mkdir(exist_ok=True)
         Executor().Do(
-            {"model": [model], "model_blessing": [blessing], "examples": [self.examples]},
+            {
+                "model": [model],
+                "model_blessing": [blessing],
+                "examples": [self.examples],
+                **({"prediction_log": [log]} if log is not None else {}),
+            },
             {"pushed_model": [pushed]},
             {
                 "model_name": "flights",
@@ -74,6 +82,7 @@ class Deployed:
                 "server_url": self.url,
                 "load_timeout_seconds": int(seconds(30)),
                 "golden_rows": 3,
+                **settings,
             },
         )
         return pushed
@@ -81,6 +90,12 @@ class Deployed:
     def answers(self):
         found = self.server.client().predict(COLUMNS, signature_name="serving_columns")
         return [row[0] for row in found["probability"]]
+
+    def wait_for_answers(self, true):
+        deadline = time.monotonic() + seconds(30)
+        while not true():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     @property
     def states(self):
@@ -94,7 +109,7 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path, examples):
-    running = Deployed(tmp_path, examples)
+    running = PusherBesideServer(tmp_path, examples)
     yield running
     running.server.stop()
 
@@ -222,3 +237,63 @@ def test_requests_of_one_id_count_once_a_content_or_key(deployed, models):
     window = read_window(str(deployed.server.log_dir), "flights", 0, 6)
     assert sorted(window.table.column("feature.delay").to_pylist()) == [1.0, 2.0, 3.0, 4.0]
     assert window.losses.duplicate_rows == 2
+
+
+def test_canary_is_compared_gets_its_share_and_is_promoted_and_rolled_back(deployed, models):
+    from tfx_loop.core.artifacts import PredictionLog
+    from tfx_loop.data.prediction_log.reader import read_window
+    from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
+    from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+    from tfx_loop.deployment.serving_pusher.shadow import SHADOW_REPORT
+
+    deployed.push(models / "low")
+    client = deployed.server.client()
+    for number in range(10):
+        client.predict(COLUMNS, signature_name="serving_columns", event_time_ms=number)
+    read = read_window(str(deployed.server.log_dir), "flights", 0, 100)
+    log = PredictionLog()
+    log.uri = str(deployed.scratch / "log_window")
+    window = LogWindow(window="w", start_ms=0, end_ms=100, model_name="flights", rows=30)
+    write_window(log.uri, window, read.table)
+    low = deployed.answers()[0]
+
+    pushed = deployed.push(models / "high", log=log, canary_share=0.4)
+    assert pushed.get_string_custom_property("rollout_state") == "canary"
+    report = SHADOW_REPORT.read(pushed.uri)
+    assert (report.champion, report.candidate, report.rows) == (1, 2, len(read.table))
+    assert report.mean_difference["probability"] > 0.1
+    assert deployed.states == {1: DeploymentState.STABLE, 2: DeploymentState.CANARY}
+
+    def answers(keys):
+        return [
+            client.predict(COLUMNS, signature_name="serving_columns", request_id=key)[
+                "probability"
+            ][0][0]
+            for key in keys
+        ]
+
+    keys = [f"r{number}" for number in range(100)]
+    expected = [routing_position(key) < 0.4 for key in keys]
+    deadline = time.monotonic() + seconds(30)
+    # The server looks at the record a few times a second.
+    while [answer > low for answer in answers(keys)] != expected:
+        assert time.monotonic() < deadline
+    assert answers(keys) == answers(keys), "a repeat is answered by the same version"
+
+    rollout = LiveRollout(base_path=str(deployed.base))
+    rollout.label("blue", 1)
+    rollout.promote()
+    deployed.wait_for_answers(lambda: min(answers(keys)) > low)
+    labelled = client._request(
+        "POST",
+        "/v1/models/flights/labels/blue:predict",
+        json.dumps({"signature_name": "serving_columns", "inputs": COLUMNS}).encode(),
+        {},
+        None,
+    )
+    assert labelled[1]["outputs"][0][0] == pytest.approx(low)
+    rollout.roll_back(1, "wrong prices")
+    deployed.wait_for_answers(lambda: max(answers(keys)) == low)
+    assert deployed.folders == ["1", "2", "deployment.json"]
+    again = read_window(str(deployed.server.log_dir), "flights", 0, 100)
+    assert len(again.table) == len(read.table), "neither golden nor shadow requests are traffic"

@@ -1,0 +1,75 @@
+"""Which versions take traffic, and what clients may call them.
+
+A base path with a deployment record is routed by it: one small file, replaced whole, moves the
+traffic and every label at once. Versions that no record knows serve by their numbers, as everywhere
+in TF Serving.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tfx_loop.contracts.deployment_record import DeploymentRecord, DeploymentState, read_record
+from tfx_loop.core.errors import LoopError
+
+_LOG = logging.getLogger(__name__)
+STABLE_LABEL, CANARY_LABEL = "stable", "canary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """Which versions take traffic, beyond what their numbers say.
+
+    Attributes:
+        held: Versions that serve nobody who does not name them.
+        last_resort: Versions that serve only where no other loads.
+        loaded: Those of the held that are kept loaded.
+        labels: Versions by the name that clients may ask for.
+        canary: The held version that gets a share of the traffic.
+        canary_share: That share.
+    """
+
+    held: frozenset[int] = frozenset()
+    last_resort: frozenset[int] = frozenset()
+    loaded: frozenset[int] = frozenset()
+    labels: Mapping[str, int] = field(default_factory=dict)
+    canary: int | None = None
+    canary_share: float = 0.0
+
+
+def routing_of(record: DeploymentRecord) -> Routing:
+    """Returns how a deployment record routes."""
+    canary = record.canary
+    return Routing(
+        held=record.in_state(
+            DeploymentState.PUSHING,
+            DeploymentState.CANARY,
+            DeploymentState.FAILED,
+            DeploymentState.ROLLED_BACK,
+        ),
+        last_resort=record.in_state(DeploymentState.RETIRED),
+        # One that is being pushed has its number already: it was proven and is about to serve.
+        loaded=record.in_state(DeploymentState.PUSHING, DeploymentState.CANARY),
+        labels=dict(record.labels),
+        canary=canary.version if canary else None,
+        canary_share=record.canary_share if canary else 0.0,
+    )
+
+
+def routing_reader(base_path: str, model_name: str) -> Callable[[], Routing]:
+    """Returns what reads the routing of a base path; a damaged record changes nothing."""
+    last = Routing()
+    complaint = ""
+
+    def read() -> Routing:
+        nonlocal last, complaint
+        try:
+            last, complaint = routing_of(read_record(base_path, model_name)), ""
+        except (LoopError, OSError) as error:
+            # Said once, not once a second.
+            if str(error) != complaint:
+                complaint = str(error)
+                _LOG.error("routing model=%s state=unchanged error=%s", model_name, error)
+        return last
+
+    return read

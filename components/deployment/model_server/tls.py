@@ -1,0 +1,64 @@
+"""TLS of the server: its certificate, and with a client CA mutual TLS; the same for both ports."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from tfx_loop.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsFiles:
+    """Files in PEM.
+
+    Attributes:
+        certificate: The server's, with what leads from it to its authority.
+        key: Its key, without a password.
+        client_ca: Authorities whose certificates clients must show; empty asks for none.
+    """
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+    def check(self) -> None:
+        """Raises ConfigError where a server could not start with these files."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # A key with a password would have OpenSSL ask at a terminal that is not there.
+            context.load_cert_chain(self.certificate, self.key, password=_no_password)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"Expected a certificate in {self.certificate} and its key without a password in "
+                f"{self.key}, both PEM, received: {error}."
+            ) from error
+        if self.client_ca:
+            try:
+                context.load_verify_locations(self.client_ca)
+            except OSError as error:
+                raise ConfigError(
+                    f"Expected certificates in PEM in {self.client_ca}, received: {error}."
+                ) from error
+
+    def uvicorn_settings(self) -> dict[str, Any]:
+        """Returns the arguments of uvicorn.Config; TLS 1.2 is the oldest that Python offers."""
+        settings: dict[str, Any] = {"ssl_certfile": self.certificate, "ssl_keyfile": self.key}
+        if self.client_ca:
+            settings |= {"ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+        return settings
+
+    def grpc_credentials(self) -> grpc.ServerCredentials:
+        """Returns what a gRPC server listens with."""
+        key, certificate = (Path(path).read_bytes() for path in (self.key, self.certificate))
+        return grpc.ssl_server_credentials(
+            [(key, certificate)],
+            root_certificates=Path(self.client_ca).read_bytes() if self.client_ca else None,
+            require_client_auth=bool(self.client_ca),
+        )
+
+
+def _no_password() -> str:
+    raise ValueError("a key with a password")

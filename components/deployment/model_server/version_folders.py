@@ -1,0 +1,59 @@
+"""The folders of a base path that are versions."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx_loop.contracts.deployment_record import version_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFolder:
+    """A folder with a model.
+
+    Attributes:
+        path: Where it is.
+        identity: Changes when the folder is replaced or files come to it.
+    """
+
+    path: Path
+    identity: tuple[int, ...] = ()
+
+
+def list_versions(base_path: str | Path, prefix: str = "") -> dict[int, VersionFolder]:
+    """Returns the numbered folders of a base path; other names are none of ours.
+
+    Args:
+        base_path: Where they are.
+        prefix: What stands before their numbers.
+    """
+    folders = {}
+    try:
+        for entry in os.scandir(base_path):
+            if not entry.name.startswith(prefix):
+                continue
+            number = version_number(entry.name.removeprefix(prefix))
+            if number is not None and entry.is_dir():
+                identity = _identity(entry.path)
+                folders[number] = VersionFolder(path=Path(entry.path), identity=identity)
+    except (FileNotFoundError, NotADirectoryError):
+        # Not there yet, or a version went away while it was looked at: the next poll sees more.
+        return folders
+    return folders
+
+
+def _identity(folder: str) -> tuple[int, ...]:
+    """Returns what changes with each file that comes or grows, also below sub-folders.
+
+    A version that is copied file by file fails to load at first, and is tried again when more of it
+    is there.
+    """
+    stat = os.stat(folder)
+    parts = [stat.st_dev, stat.st_ino]
+    for root, folders, files in os.walk(folder):
+        # The order of a listing may differ from one to the next.
+        folders.sort()
+        for name in sorted(files):
+            held = os.stat(os.path.join(root, name))
+            parts += [held.st_ino, held.st_size, held.st_mtime_ns]
+    return tuple(parts)
