@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfx_loop.contracts import drift_report
-from tfx_loop.contracts.drift_report import FeatureDrift
-from tfx_loop.monitoring.drift.judgement import DriftJudgement
+from tfx_loop.contracts.drift_report import TOGETHER, FeatureDrift, moved_features, tested_features
+from tfx_loop.monitoring.drift.verdict import DriftJudgement
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def explain(judgement: DriftJudgement, wording: Wording, ignored: Sequence[str] 
         wording: What the reader calls things.
         ignored: Columns that the reader left out, to be named where nothing else is left.
     """
-    rows, measured = judgement.rows, len(judgement.measured)
+    rows, measured = judgement.rows, len(tested_features(judgement.features))
     untested = _count_of_untested(judgement, wording)
     match judgement.reason:
         case drift_report.EMPTY_WINDOW if rows.failed:
@@ -58,8 +58,7 @@ def explain(judgement: DriftJudgement, wording: Wording, ignored: Sequence[str] 
         case drift_report.NO_FEATURES:
             return "There is no feature to compare: the reference has none that is not ignored."
         case drift_report.FEATURES_DRIFTED:
-            moved = len({feature.feature for feature in judgement.drifted})
-            return f"{moved} of {measured} features drifted: {_drifted(judgement)}{untested}."
+            return f"{_moved(judgement)}{untested}."
         case _:
             return f"None of {measured} features drifted{untested}."
 
@@ -86,8 +85,16 @@ def _too_few(whose: str, rows: int, needed: int) -> str:
     return f"{whose.capitalize()} has {counted}; {needed} are needed to test for drift."
 
 
+def _moved(judgement: DriftJudgement) -> str:
+    tested = len(tested_features(judgement.features))
+    moved = moved_features(judgement.features)
+    if not moved:
+        return f"None of {tested} features drifted alone, and all of them together did"
+    return f"{len(moved)} of {tested} features drifted: {_drifted(judgement)}"
+
+
 def _drifted(judgement: DriftJudgement) -> str:
     """Names of what drifted; what did in all rows is not told again for each of its slices."""
     whole = {feature.feature for feature in judgement.drifted if not feature.slice}
     told = [f.title for f in judgement.drifted if not f.slice or f.feature not in whole]
-    return ", ".join(told)
+    return ", ".join(title for title in told if title != TOGETHER)

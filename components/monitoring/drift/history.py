@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_WINDOWS = 24
 # A map shows the twenty that moved most (heat_map.py).
 MOST_FEATURES = 30
+# A picture shows no more, and every later report carries these numbers on.
 _DIGITS = 4
 
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.contracts.drift_report import CATEGORIES, NUMBERS, OTHER, FeatureDrift, Shape
-from tfx_loop.monitoring.drift.measurement import watched
+from tfx_loop.contracts.drift_report import CATEGORIES, NUMBERS, FeatureDrift, Shape
+from tfx_loop.core.redaction import OPEN, OTHER, Redaction
+from tfx_loop.monitoring.drift.all_features import watched
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
 from tfx_loop.monitoring.profile.columns import FeatureType
@@ -23,9 +24,12 @@ from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 Array = npt.NDArray[np.float64]
 
+# What a picture a third of a page wide can show, and as many features as a page is read for; each
+# costs some 300 bytes in every later report.
 BARS = 20
 MOST_NAMES = 8
 MOST_SHAPES = 24
+# Shares to a thousandth of a per cent: below a pixel of any plot.
 _DIGITS = 5
 
 
@@ -34,6 +38,7 @@ def shapes_of(
     reference: FrozenProfile,
     window: WindowProfile,
     settings: DriftSettings,
+    redaction: Redaction = OPEN,
 ) -> tuple[Shape, ...]:
     """Returns pictures of the highest ranked features that were counted."""
     known = {profile.name: profile for profile in watched(reference, settings)}
@@ -46,20 +51,26 @@ def shapes_of(
             continue
         counts = window.total(profile.name).counts
         if counts.absent < counts.rows:
-            shape = shape_of(profile, counts)
+            shape = shape_of(profile, counts, redaction=redaction)
             if total and profile.column in weights:
                 shape = replace(shape, importance=round(weights[profile.column] / total, 4))
             shapes.append(shape)
     return tuple(shapes)
 
 
-def shape_of(profile: FeatureProfile, current: ColumnCounts, name: str = "") -> Shape:
+def shape_of(
+    profile: FeatureProfile,
+    current: ColumnCounts,
+    name: str = "",
+    redaction: Redaction = OPEN,
+) -> Shape:
     """Returns the bars of a feature.
 
     Args:
         profile: The reference's bins and counts.
         current: The window's counts on the same bins.
         name: What the report calls the feature; the profile's name unless given.
+        redaction: What it calls the feature's values.
     """
     sides = [np.asarray(counts.bins, float) for counts in (profile.counts, current)]
     rows = [max(1, counts.rows) for counts in (profile.counts, current)]
@@ -68,25 +79,42 @@ def shape_of(profile: FeatureProfile, current: ColumnCounts, name: str = "") -> 
     title = name or profile.name
     bins = profile.bins
     if isinstance(bins, CategoryBins):
-        if _is_line(profile):
-            return _whole_numbers(title, bins, reference, now, missing)
-        return _categories(title, bins, reference, now, missing)
-    return _numbers(title, bins, reference, now, missing)
+        if not _is_line(profile):
+            most = np.maximum(*(np.asarray(c.bins) for c in (profile.counts, current)))
+            names = [
+                redaction.name(profile.column, category, int(rows))
+                for category, rows in zip(bins.categories, most[:-1], strict=True)
+            ]
+            return _categories(title, bins, names, (reference, now), missing)
+        shape = _whole_numbers(title, bins, reference, now, missing)
+    else:
+        shape = _numbers(title, bins, reference, now, missing)
+    if redaction.hides(profile.name):
+        # Where the bars stand on a scale of nobody's: from 0 to 1.
+        shape = replace(shape, edges=tuple(np.linspace(0, 1, len(shape.edges)).round(3).tolist()))
+    return shape
 
 
 def _is_line(profile: FeatureProfile) -> bool:
     """Says whether categories are numbers, too many to name each."""
-    return profile.type is FeatureType.INTEGER and len(profile.bins) > MOST_NAMES + 1
+    named = profile.kind is FeatureType.CATEGORICAL
+    return profile.type is FeatureType.INTEGER and not named and len(profile.bins) > MOST_NAMES + 1
 
 
 def _categories(
-    name: str, bins: CategoryBins, reference: Array, now: Array, missing: tuple[float, float]
+    name: str,
+    bins: CategoryBins,
+    labels: Sequence[str],
+    sides: tuple[Array, Array],
+    missing: tuple[float, float],
 ) -> Shape:
-    labels = [str(category) for category in bins.categories]
+    reference, now = sides
     known = len(labels)
     # The largest, and those that changed most: both are what one looks for.
     weight = np.maximum(reference, now)[:known] + 2 * np.abs(now - reference)[:known]
-    kept = sorted(np.argsort(-weight, kind="stable")[:MOST_NAMES].tolist())
+    # What may not be named is one of the others.
+    ranked = [p for p in np.argsort(-weight, kind="stable").tolist() if labels[p] != OTHER]
+    kept = sorted(ranked[:MOST_NAMES])
     if known and not isinstance(bins.categories[0], int):
         kept.sort(key=lambda place: -reference[place])
     rest = [place for place in range(len(reference)) if place not in set(kept)]
@@ -111,6 +139,8 @@ def _whole_numbers(
     """Integers with a bin each, as bars of equal width; values without one lie above."""
     values = np.array([float(value) for value in bins.categories])
     order = np.argsort(values)
+    # Whole widths alone: a bar of 1.5 integers would hold one here and two there, and look like a
+    # comb.
     width = max(1, math.ceil((values.max() - values.min() + 1) / BARS))
     count = math.ceil((values.max() - values.min() + 1) / width)
     edges = values.min() - 0.5 + width * np.arange(count + 1)
@@ -136,6 +166,7 @@ def _numbers(
 
 def _spread(shares: Array, limits: Array, edges: Array) -> list[float]:
     """Returns bars below, between and above the edges from shares on the bins."""
+    # Rows are taken as even within a bin, which is all that the counts say.
     reached = np.interp(edges, limits, np.cumsum(shares)[: len(limits)])
     inner = np.diff(reached)
     above = float(shares[-1]) if len(shares) > 1 else 0.0

@@ -13,7 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift
+from tfx_loop.contracts.drift_report import (
+    DriftResult,
+    DriftVerdict,
+    FeatureDrift,
+    moved_features,
+    tested_features,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 PROMETHEUS_FILE = "drift_report.prom"
 PREFIX = "tfx_loop_drift_"
 SCOPE = "tfx_loop.drift_monitor"
+# Some 2,000 series a report with nine gauges a feature: what one scrape of Prometheus bears; longer
+# labels are cut, as each is held in its index. Chosen, not measured.
 MOST_FEATURES = 200
 _LONGEST_LABEL = 120
 
@@ -28,6 +36,7 @@ _LONGEST_LABEL = 120
 _EFFECTS = (
     ("psi", "psi", "Population stability index against the reference, in nats."),
     ("psi_corrected", "psi_corrected", "PSI less its mean without drift, in nats."),
+    ("psi_bound", "psi_bound", "Largest PSI that the rows allow with 99 % confidence, in nats."),
     ("ks", "ks", "Largest distance of the cumulative shares."),
     ("js", "js", "Jensen-Shannon divergence, in nats."),
     ("p_value", "p_value", "Chance of a difference as large without drift."),
@@ -94,11 +103,11 @@ def _of_window(report: DriftResult) -> Iterator[_Row]:
             count,
             {"side": side},
         )
-    of = "Features of all rows that "
+    of = "Features that "
     whole = [f for f in report.features if not f.slice]
     counts = {
-        "measured_features": ("were tested.", sum(f.p_value is not None for f in whole)),
-        "drifted_features": ("drifted.", sum(f.drifted for f in whole)),
+        "measured_features": ("were tested.", len(tested_features(report.features))),
+        "drifted_features": ("drifted.", len(moved_features(report.features))),
         "faulty_features": ("are broken.", sum(f.fault is not None for f in whole)),
         "held_features": (
             "moved without an alarm.",

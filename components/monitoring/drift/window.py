@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX
+from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 from tfx_loop.monitoring.profile.layout import Layout
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
-REQUIRED = ("request_id", "instance_index", "model_version", "status", "event_time_ms")
+EVENT_TIME = "event_time_ms"
+REQUIRED = ("request_id", "instance_index", "model_version", "status", EVENT_TIME)
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,22 @@ class CountedWindow:
         return found
 
 
-def log_layout(score_output: str, sample_rows: int) -> Layout:
+def log_layout(score_output: str, sample_rows: int, roles: ColumnRoles | None = None) -> Layout:
     """Returns where a prediction log has what is counted.
 
     Args:
         score_output: Column with the model's score; empty for none.
         sample_rows: Rows to keep whole.
+        roles: Which rows belong together, and whether they depend on those before; the log has
+            the time of each, whatever column training had it in.
     """
-    return Layout(feature_prefix=FEATURE_PREFIX, score=score_output, sample_rows=sample_rows)
+    return Layout(
+        feature_prefix=FEATURE_PREFIX,
+        score=score_output,
+        sample_rows=sample_rows,
+        group=roles.group if roles else "",
+        in_order=bool(roles and roles.time),
+    )
 
 
 def check_columns(names: list[str], uri: str) -> None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
 from tfx_loop.data.prediction_log.window_files import ROWS_FILE, LogWindow
 from tfx_loop.data.tables.opening import open_binary
@@ -18,6 +19,8 @@ from tfx_loop.monitoring.drift.window import CountedWindow, check_columns
 from tfx_loop.monitoring.profile import profile_files
 from tfx_loop.monitoring.profile.beam_profile import MergeProfiles, ProfileWindow, check_rows
 from tfx_loop.monitoring.profile.layout import Layout
+from tfx_loop.monitoring.profile.logged_features import parsed_log
+from tfx_loop.monitoring.profile.redacted import with_named_slices
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
@@ -29,6 +32,8 @@ def count_log(
     reference: FrozenProfile,
     layout: Layout,
     folder: str,
+    redaction: Redaction = OPEN,
+    parse_fn: str = "",
 ) -> CountedWindow:
     """Counts the rows of a PredictionLog artifact, and leaves the profile below a folder.
 
@@ -39,6 +44,8 @@ def count_log(
         reference: Whose bins are counted on.
         layout: Where the log has what is counted.
         folder: Gets the profile's files (profile_files.py); the workers must reach it.
+        redaction: What of them may be shown, and what slices are called.
+        parse_fn: Import path of a function that makes the features of those in the log.
 
     Raises:
         DataError: The log is cut off, is none, or lost rows on the way.
@@ -49,17 +56,20 @@ def count_log(
         _ = (
             pipeline
             | "RowGroups" >> beam.Create(list(range(groups)))
+            # Without it runners fuse Create with what follows, and one worker would read all row
+            # groups.
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadRowGroup(path)).with_output_types(pa.RecordBatch)
+            | "Read" >> beam.ParDo(_ReadRowGroup(path, parse_fn)).with_output_types(pa.RecordBatch)
             | "Count" >> ProfileWindow(reference, layout)
             | "Windows" >> beam.Values()
             | "Whole"
             >> beam.CombineGlobally(MergeProfiles(reference.digest())).with_output_types(
                 WindowProfile
             )
-            | "Write" >> beam.Map(profile_files.save, folder)
+            | "Write" >> beam.Map(profile_files.save, folder, reference, redaction)
         )
     profile = check_rows(profile_files.load(folder), about.rows)
+    profile = with_named_slices(profile, reference, redaction)
     return CountedWindow(about.window, about.model_name, profile, about.start_ms, about.end_ms)
 
 
@@ -69,12 +79,14 @@ def _row_groups(path: str, about: LogWindow) -> int:
             file = pq.ParquetFile(source)
         except pa.ArrowInvalid as error:
             raise _cut(path, error) from error
+        # The conservation check begins here (ADR 5): what is counted must be what was written.
         if file.metadata.num_rows != about.rows:
             raise DataError(
                 f"Expected {about.rows} rows as window.json says, received "
                 f"{file.metadata.num_rows}: {path} is not of one run with it. Make the log again."
             )
         if not about.rows:
+            # A log of no rows has no features, so its columns are not asked for.
             return 0
         check_columns(file.schema_arrow.names, path)
         return int(file.num_row_groups)
@@ -110,13 +122,14 @@ class LogFeatures:
 class _ReadRowGroup(beam.DoFn):
     """Reads a row group as record batches."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, parse_fn: str) -> None:
+        self._path, self._parse_fn = path, parse_fn
 
     def process(self, number: int) -> Iterator[Any]:
         with open_binary(self._path) as source:
             try:
-                yield from pq.ParquetFile(source).read_row_group(number).to_batches()
+                rows = pq.ParquetFile(source).read_row_group(number)
+                yield from parsed_log(rows, self._parse_fn).to_batches()
             except (pa.ArrowInvalid, OSError) as error:
                 raise _cut(self._path, error) from error
 

@@ -29,6 +29,10 @@ class DriftMonitor(BeamNode):
     counted by day, are cut into windows as long as the one that is judged, and how far these lie
     from each other is the floor that a feature has to exceed (`calibrate`).
 
+    Rows may depend on each other: with `roles` of a `group`, such as the customer, or of the
+    `time`, here and in ReferenceProfiler, every test rests on the effective number of rows, and
+    the report tells it for each feature (`design_effect`).
+
     Quality is estimated before labels come, from the scores alone (an isotonic map frozen at
     training time), with an interval; that labels came to mean something else cannot be seen that
     way, and the report says so. Labels of earlier windows (`evaluation`) correct the estimate by as

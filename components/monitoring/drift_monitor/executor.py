@@ -1,6 +1,7 @@
 """Runs DriftMonitor: a window's log and a reference in, a drift report out."""
 
 import os
+from dataclasses import replace
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -14,16 +15,19 @@ from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.inputs import single, single_or_none
+from tfx_loop.core.redaction import Redaction
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, LogWindow
+from tfx_loop.data.schema_file import read_schema
 from tfx_loop.monitoring.drift import page, telemetry
-from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.monitor import report_window
+from tfx_loop.monitoring.drift.data_faults.schema import check_schema
 from tfx_loop.monitoring.drift.quality import realised
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.window_report import report_window
 from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures, count_log
 from tfx_loop.monitoring.drift_monitor.settings import DriftMonitorSettings
 from tfx_loop.monitoring.profile.profile_files import load_reference
+from tfx_loop.monitoring.profile.redacted import redaction_for, with_named_slices
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 
 
@@ -37,7 +41,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output = artifact_utils.get_single_instance(output_dict["drift_report"])
         chosen = DriftMonitorSettings.from_properties(exec_properties)
         about = named_window(log_uri, chosen)
-        reference = load_reference(reference_uri, with_sample=chosen.multivariate)
+        reference = load_reference(reference_uri, with_sample=True)
+        redaction = redaction_for(reference.profile, chosen.redaction())
+        counts = with_named_slices(reference.counts, reference.profile, redaction)
+        reference = replace(reference, counts=counts)
         settings = chosen.comparison(reference, about.end_ms - about.start_ms)
         window = count_log(
             self._make_beam_pipeline,
@@ -46,6 +53,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             reference.profile,
             chosen.layout(),
             output.uri,
+            redaction,
+            chosen.parse_fn,
         )
         report = report_window(
             reference,
@@ -53,9 +62,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             settings,
             read_report(single_or_none(input_dict, "previous_report")),
             breaches=breaches(
-                single_or_none(input_dict, "schema"), log_uri, reference.profile, settings
+                single_or_none(input_dict, "schema"),
+                log_uri,
+                reference.profile,
+                settings,
+                redaction,
             ),
             realised=read_evaluation(single_or_none(input_dict, "evaluation")),
+            redaction=redaction,
+            multivariate=chosen.multivariate,
         )
         write_report(output.uri, report)
         publish(output, "drift_report", to_properties(report.properties))
@@ -81,13 +96,14 @@ def breaches(
     log_uri: str,
     profile: FrozenProfile,
     settings: DriftSettings,
+    redaction: Redaction,
 ) -> list[FeatureDrift]:
     """Returns the log's breaches of the data's schema; none where no schema is given."""
     if not given:
         return []
     schema = read_schema(io_utils.get_only_uri_in_dir(given.uri))
-    ignored = {*settings.ignore_features, *profile.ignored}
-    return check_schema(LogFeatures(log_uri), schema, ignored)
+    ignored = {*settings.left_out, *profile.ignored}
+    return check_schema(LogFeatures(log_uri), schema, ignored, redaction)
 
 
 def read_evaluation(given: types.Artifact | None) -> RealisedQuality | None:

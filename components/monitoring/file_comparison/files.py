@@ -1,252 +1,159 @@
 """Comparison of two files without a pipeline or a model: one file is the reference of the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from tfx_loop.contracts.drift_report import DriftResult
-from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.data.tables.table_file import TableFile, open_table
-from tfx_loop.monitoring.drift.assessment import assess
-from tfx_loop.monitoring.drift.data_faults.faults import Fault
-from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
-from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
+from tfx_loop.core.errors import ConfigError, DataError, check_columns, did_you_mean
+from tfx_loop.core.redaction import OPEN, Redaction, check_known
+from tfx_loop.data.schema_file import read_schema
+from tfx_loop.data.tables.in_memory import as_table, held
+from tfx_loop.data.tables.table_file import TableFile
+from tfx_loop.monitoring.drift.changes import with_changes
+from tfx_loop.monitoring.drift.data_faults.schema import check_schema
 from tfx_loop.monitoring.drift.export import Comparison
+from tfx_loop.monitoring.drift.season_floors import window_floors
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.statistics.multivariate import MOST_ROWS
-from tfx_loop.monitoring.file_comparison.cells import CellReader, CellTally
-from tfx_loop.monitoring.file_comparison.known_values import (
-    KnownValues,
-    UnseenRows,
-    collected,
-    looked_up,
-    many_valued,
-)
-from tfx_loop.monitoring.file_comparison.notes import awaited_label, not_in_plan, with_note
-from tfx_loop.monitoring.file_comparison.plan import SLICE, ComparisonPlan, make_plan
-from tfx_loop.monitoring.file_comparison.roles import plain_column
-from tfx_loop.monitoring.profile.calendar_columns import order_of
+from tfx_loop.monitoring.file_comparison.chunks import cut
+from tfx_loop.monitoring.file_comparison.counting import count_reference, count_rows
+from tfx_loop.monitoring.file_comparison.evidence import with_evidence
+from tfx_loop.monitoring.file_comparison.judging import FileJudge
+from tfx_loop.monitoring.file_comparison.notes import not_in_plan
+from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
+from tfx_loop.monitoring.file_comparison.plan import ComparisonPlan, make_plan
 from tfx_loop.monitoring.profile.columns import FeatureType
-from tfx_loop.monitoring.profile.layout import Layout
-from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.reference import FrozenProfile
-from tfx_loop.monitoring.profile.window_profile import Cell, WindowProfile, regrouped
-
-# The column that numbers a file's rows, which have no other identity.
-_ROW = "_loop_row"
-# The column that orders them, where the file has times. How rows lie in a file is no order: a
-# query's ORDER BY changes it, and nothing in the data.
-_TIME = "_loop_time"
-# Share of cells with a fraction from which a column of whole numbers is none any more.
-_MOST_FRACTIONS = 0.5
-# Two files have no envelope: each column but the row's number and its slice is a feature.
-_LAYOUT = Layout(
-    identity=(_ROW,),
-    event_time=_TIME,
-    model_version="",
-    sampling_rate="",
-    status="",
-    ignored=(SLICE,),
-    sample_rows=MOST_ROWS,
-)
 
 
 def compare_paths(
-    reference: str, current: str, settings: DriftSettings, schema: str = "", **options: Any
+    reference: str,
+    current: str,
+    settings: DriftSettings,
+    options: ComparisonOptions | None = None,
+    schema: str = "",
+    redaction: Redaction = OPEN,
 ) -> Comparison:
-    """Opens two files, and TFDV's schema where one is named, and compares; see compare_files."""
+    """Opens two files or queries, and TFDV's schema where one is named; see compare_files."""
     expected = read_schema(schema) if schema else None
-    files = open_table(reference), open_table(current)
-    try:
-        return compare_files(*files, settings, schema=expected, **options)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"Expected columns that can be compared in {current}, received: {error}. "
-            "Leave the column out with ignore_features."
-        ) from error
+    files = as_table(reference, reference), as_table(current, current)
+    return compare_files(*files, settings, options, expected, redaction)
 
 
 def compare_files(
     reference: TableFile,
     current: TableFile,
     settings: DriftSettings,
-    *,
-    by: str = "",
+    options: ComparisonOptions | None = None,
     schema: Any = None,
-    multivariate: bool = False,
-    seed: int = 0,
-    missing_values: Sequence[str] = (),
-    decimal: str = "",
-    label: str = "",
-    numeric: Sequence[str] = (),
+    redaction: Redaction = OPEN,
 ) -> Comparison:
     """Compares a file with a reference file, column by column.
 
     Args:
         reference: The baseline. It is read twice: bins are frozen before anything is counted.
         current: What came since. It is read once.
-        settings: When a feature has drifted or is broken.
-        by: Column whose values slice the rows; empty for none.
+        settings: When a feature has drifted or is broken, and what columns are.
+        options: How the files are read.
         schema: TFDV's Schema message that the current file has to keep to; None for none.
-        multivariate: Test all features together, too (multivariate.py).
-        seed: Of the sample that bins are frozen on.
-        missing_values: Texts that stand for missing values, beside those that are known (cells.py);
-            numbers among them are missing in columns of numbers, too.
-        decimal: Decimal mark of numbers that are written as text, `.` or `,`; told from them unless
-            given.
-        label: Column whose values come later: no fault and not tested while they lack; empty for
-            none.
-        numeric: Columns of numbers that are tested though they read as times or keys.
+        redaction: Which values the comparison may show.
 
     Raises:
         ConfigError: A setting names a column that is not there.
         DataError: A file is damaged, or the reference has no rows.
     """
-    known = {*reference.schema.names, *current.schema.names}
-    if unknown := sorted(set(settings.ignore_features) - known):
-        raise ConfigError(
-            f"Expected columns to ignore out of {sorted(known)}, received {unknown}. "
-            "Correct the names."
-        )
-    if label and label not in reference.schema.names:
-        raise ConfigError(f"Expected a column of the reference as label, received {label!r}.")
-    if decimal not in ("", ".", ","):
-        raise ConfigError(f"decimal must be '.' or ',', got {decimal!r}.")
-    ignored, missing = settings.ignore_features, tuple(missing_values)
-    plan = make_plan(reference, ignored, by, seed, missing, decimal, numeric)
+    try:
+        options = options or ComparisonOptions()
+        return _compared(reference, current, settings, options, schema, redaction)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Expected columns that can be compared in {current.path}, received: {error}. "
+            "Leave the column out with ignore_features."
+        ) from error
+
+
+def _compared(
+    reference: TableFile,
+    current: TableFile,
+    settings: DriftSettings,
+    options: ComparisonOptions,
+    schema: Any,
+    redaction: Redaction,
+) -> Comparison:
+    check_known(redaction.features, {*reference.schema.names, *current.schema.names})
+    _check_names(settings, [*reference.schema.names, *current.schema.names])
+    reference, plan = planned(reference, settings, options)
     current = current.as_text(
         [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
     )
-    sides = _count(reference, current, plan, settings)
-    profile, before, now = sides.profile, sides.before, sides.now
-    findings = not_in_plan(plan, current, settings)
-    waiting = awaited_label(label, profile, now, settings)
-    if waiting:
-        findings.append(waiting)
+    if plan.group_column and plan.group_column not in current.schema.names:
+        raise ConfigError(
+            f"Expected the column {plan.group_column!r} of --group in {current.path}, found none."
+            f"{did_you_mean(plan.group_column, current.schema.names) or ' Both files need it.'}"
+        )
+    before, profile, known = count_reference(reference, plan)
+    chunks = cut(current, options.every, plan.time_column) if options.every else None
+    now, parts = count_rows(current, plan, profile, known, chunks)
+    judge = FileJudge(
+        plan=plan,
+        profile=profile,
+        known=known,
+        before=before,
+        settings=settings,
+        options=options,
+        redaction=redaction,
+        columns=tuple(current.schema),
+        new=frozenset(current.schema.names) - frozenset(reference.schema.names),
+    )
+    findings = not_in_plan(plan, current, settings, before, now)
     if schema is not None:
         # Codes that the schema has as text (1 is its BYTES) are text, whatever a reader guesses.
         texts = [feature.name for feature in schema.feature if feature.type == 1]
-        findings += check_schema(current.as_text(texts), schema, settings.ignore_features)
-    judgement = assess(
-        profile,
-        now,
-        # Columns to ignore may be there to slice by: they are no features of the plan already.
-        replace(settings, ignore_features=(label,) if waiting else ()),
-        baseline=replace(before, reference=profile.digest()),
-        sample=before.sample.answered() if multivariate else None,
-        findings=findings,
-        faults=sides.faults,
-        sparse=False,
-        sliced_by=by,
-        seed=seed,
-    )
-    report = DriftResult(
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        explanation=explain(judgement, FILE_WORDING, ignored),
-        window=current.path,
-        model_name="",
-        model_version=0,
-        model_versions={},
-        rows=judgement.rows,
-        features=tuple(
-            with_note(feature, profile, current, sides.tallies) for feature in judgement.features
-        ),
-        settings=settings.to_json(),
-    )
-    return Comparison(report, profile, now, settings)
+        findings += check_schema(
+            current.as_text(texts), schema, settings.ignore_features, redaction
+        )
+    report = judge.report(now, current.path, findings)
+    report = with_evidence(report, current, plan, profile, known, redaction)
+    report = with_changes(report, judge.changes(now))
+    found = Comparison(report, profile, now.counts, settings, redaction)
+    if chunks is None:
+        return found
+    floors = _season_floors(reference, plan, profile, settings, options)
+    return judge.with_chunks(found, chunks, parts, floors)
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Both files, counted.
+def _season_floors(
+    reference: TableFile,
+    plan: ComparisonPlan,
+    profile: FrozenProfile,
+    settings: DriftSettings,
+    options: ComparisonOptions,
+) -> dict[str, float]:
+    """How far chunks of the reference lie from each other anyway, where it has times to cut by."""
+    if plan.time_column not in reference.schema.names:
+        return {}
+    chunks = cut(reference, options.every, plan.time_column)
+    _, parts = count_rows(reference, plan, profile, {}, chunks)
+    return window_floors(profile, [part.counts for part in parts], settings.min_rows)
 
-    Attributes:
-        profile: The reference's, with the counts of all its rows.
-        before: The reference's counts by slice.
-        now: The current file's counts.
-        faults: By feature, what the current file's values showed beside its counts.
-        tallies: By column, cells of the current file that did not fit.
+
+def planned(
+    reference: TableFile, settings: DriftSettings, options: ComparisonOptions
+) -> tuple[TableFile, ComparisonPlan]:
+    """Returns how a reference is compared, and the reference as it is read for that.
+
+    Raises:
+        ConfigError: A setting names a column that is not there, or cannot be what it is named.
+        DataError: The reference is damaged, or has no rows.
     """
-
-    profile: FrozenProfile
-    before: WindowProfile
-    now: WindowProfile
-    faults: Mapping[str, Fault]
-    tallies: Mapping[str, CellTally]
-
-
-def _count(
-    reference: TableFile, current: TableFile, plan: ComparisonPlan, settings: DriftSettings
-) -> _Sides:
-    values = {name: KnownValues() for name in many_valued(plan.reference)}
-    reader = CellReader(plan.cells, plan.missing)
-    before = _counted(collected(_rows(reference, plan, reader), values), plan.reference, reader)
-    profile = _with_counts(plan.reference, before)
-    unseen = {name: UnseenRows() for name in values}
-    reader = CellReader(plan.cells, plan.missing)
-    now = _counted(looked_up(_rows(current, plan, reader), values, unseen), profile, reader)
-    floods = {name: unseen[name].fault(values[name], settings.fault_settings) for name in values}
-    faults = {name: fault for name, fault in floods.items() if fault}
-    return _Sides(profile, before, now, faults, reader.tallies)
+    roles = settings.roles
+    # Of a CSV file, that is: whoever says so knows that `007` is no number.
+    # It is read twice: to freeze its bins, and to count on them.
+    reference = held(reference.as_text([*roles.categorical, *roles.text]))
+    return reference, make_plan(reference, options, roles, settings.ignore_features)
 
 
-def _counted(rows: Iterator[Any], reference: FrozenProfile, reader: CellReader) -> WindowProfile:
-    counts = Profiler(reference, _LAYOUT).profile_all(rows)
-    counts = _with_unfit(counts, reference, reader.tallies)
-    # Slices under the names that the plan gave them, without the column that carries them.
-    prefix = f"{SLICE}="
-    return regrouped(counts, lambda key: replace(key, slice=key.slice.removeprefix(prefix)))
-
-
-def _with_unfit(
-    counts: WindowProfile, reference: FrozenProfile, tallies: Mapping[str, CellTally]
-) -> WindowProfile:
-    """Adds the cells that the reader found unfit: Profiler saw them as missing."""
-    columns = {profile.name: profile.column for profile in reference.features}
-
-    def added(cell: Cell) -> Cell:
-        features = {
-            name: replace(f, counts=replace(f.counts, unfit=f.counts.unfit + unfit))
-            for name, f in cell.features.items()
-            if (tally := tallies.get(columns.get(name, ""))) and (unfit := _unfit(tally, cell.rows))
-        }
-        return Cell(cell.rows, {**cell.features, **features})
-
-    cells = {key: cell if key.slice else added(cell) for key, cell in counts.cells.items()}
-    return replace(counts, cells=cells)
-
-
-def _unfit(tally: CellTally, rows: int) -> int:
-    """Cells that do not fit: those with fractions, too, once they are most of a column."""
-    return tally.unfit + (tally.fractions if tally.fractions > _MOST_FRACTIONS * rows else 0)
-
-
-def _rows(table: TableFile, plan: ComparisonPlan, reader: CellReader) -> Iterator[Any]:
-    """Yields a file's planned columns as record batches, each row with its number and slice."""
-    there = set(table.schema.names)
-    names = [name for name in plan.columns if name in there]
-    sliced = plan.slices if plan.slices and plan.slices.profile.column in there else None
-    first = 0
-    time = plan.time_column if plan.time_column in there else ""
-    read = [*names, *([time] if time else [])]
-    for batch in table.batches(read or table.schema.names[:1]):
-        columns = {
-            name: reader.read(name, plain_column(batch.column(place)))
-            for place, name in enumerate(names)
-        }
-        columns[_ROW] = pa.array(range(first, first + batch.num_rows), pa.int64())
-        if time:
-            columns[_TIME] = order_of(plain_column(batch.column(len(names))))
-        if sliced:
-            columns[SLICE] = sliced.of(pa.RecordBatch.from_pydict(columns))
-        first += batch.num_rows
-        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _with_counts(frozen: FrozenProfile, counted: WindowProfile) -> FrozenProfile:
-    """Returns the profile with the counts of all rows in place of the sample's."""
-    features = [replace(f, counts=counted.total(f.name).counts) for f in frozen.features]
-    return replace(frozen, rows_total=counted.rows, features=tuple(features))
+def _check_names(settings: DriftSettings, columns: Sequence[str]) -> None:
+    check_columns(settings.ignore_features, columns, "to ignore")
+    check_columns(settings.thresholds, columns, "with thresholds of their own")
+    settings.roles.check(dict.fromkeys(columns))

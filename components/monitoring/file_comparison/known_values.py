@@ -5,7 +5,6 @@ anew looks as it did before. So the reference's values are kept, as 64-bit keys,
 current file is looked up among them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,26 +12,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tfx_loop.monitoring.drift.data_faults.faults import NEW_CATEGORY_FLOOD, Fault, surely_above
+from tfx_loop.monitoring.drift.data_faults.faults import NEW_CATEGORY_FLOOD, Fault
+from tfx_loop.monitoring.drift.data_faults.observed_feature import surely_above
 from tfx_loop.monitoring.drift.settings import FaultSettings
-from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_text_type, strings
-from tfx_loop.monitoring.profile.reference import FrozenProfile
+from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
+from tfx_loop.monitoring.profile.derived_columns import VALUE, aspect_of
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
 from tfx_loop.monitoring.profile.row_keys import KeyArray, text_keys
 
 # 32 MB of keys and counts a column; one with more values is a key, or as good as one.
 MOST_VALUES = 2_000_000
+# As many values as a sentence quotes.
 _EXAMPLES = 3
 
 
-def many_valued(reference: FrozenProfile) -> tuple[str, ...]:
-    """Returns the columns of text that have more values than bins."""
-    return tuple(
-        profile.column
+def many_valued(reference: FrozenProfile) -> dict[str, FeatureProfile]:
+    """Returns the features of text, or of lists of text, that have more values than bins."""
+    return {
+        profile.name: profile
         for profile in reference.features
         if profile.type is FeatureType.CATEGORICAL
-        and not profile.aspect
+        and profile.aspect in ("", VALUE)
         and profile.counts.bins[-1]
-    )
+    }
 
 
 def _no_keys() -> KeyArray:
@@ -41,7 +43,7 @@ def _no_keys() -> KeyArray:
 
 @dataclass
 class KnownValues:
-    """The distinct values of one column of the reference, and how often each is there.
+    """The distinct values of one feature of the reference, and how often each is there.
 
     Attributes:
         keys: Their keys, rising.
@@ -58,14 +60,13 @@ class KnownValues:
         """Rows with a value."""
         return int(self.counts.sum())
 
-    @property
-    def single(self) -> int:
-        """Values that a single row has.
+    def single(self, design_effect: float = 1.0) -> int:
+        """Returns the rows of values that a single row has, or the rows of a single group.
 
         Their share of the rows estimates that of unseen values among new rows (Good 1953, "The
         population frequencies of species").
         """
-        return int(np.count_nonzero(self.counts == 1))
+        return int(self.counts[self.counts <= max(design_effect, 1.0)].sum())
 
     def add(self, column: Any) -> None:
         """Takes the values of more rows."""
@@ -104,14 +105,28 @@ class UnseenRows:
             self.examples += [text for text in shown if text not in self.examples]
             del self.examples[_EXAMPLES:]
 
-    def fault(self, known: KnownValues, settings: FaultSettings) -> Fault | None:
-        """Returns the flood, where new values are far more than the reference lets one expect."""
+    def fault(
+        self,
+        known: KnownValues,
+        settings: FaultSettings,
+        effects: tuple[float, float] = (1.0, 1.0),
+    ) -> Fault | None:
+        """Returns the flood, where new values are far more than the reference lets one expect.
+
+        Args:
+            known: The values of the reference.
+            settings: How many are a flood.
+            effects: Rows that an independent row stands for, on either side.
+        """
         if known.overflown or not self.rows or not known.rows:
             return None
-        rise = self.unseen / self.rows - known.single / known.rows
+        before, now = effects
+        single = known.single(before)
+        rise = self.unseen / self.rows - single / known.rows
         if rise <= settings.new_category_rise:
             return None
-        if not surely_above(self.unseen, self.rows, known.single, known.rows):
+        counts = (self.unseen / now, self.rows / now, single / before, known.rows / before)
+        if not surely_above(*(round(count) for count in counts)):
             return None
         shown = ", ".join(repr(text) for text in self.examples)
         share = self.unseen / self.rows
@@ -119,31 +134,14 @@ class UnseenRows:
         return Fault(NEW_CATEGORY_FLOOD, note)
 
 
-def collected(batches: Iterable[Any], into: Mapping[str, KnownValues]) -> Iterator[Any]:
-    """Yields record batches, and takes the values of some columns on the way."""
-    for batch in batches:
-        for name, known in into.items():
-            if (column := _text_of(batch, name)) is not None:
-                known.add(column)
-        yield batch
-
-
-def looked_up(
-    batches: Iterable[Any], known: Mapping[str, KnownValues], into: Mapping[str, UnseenRows]
-) -> Iterator[Any]:
-    """Yields record batches, and counts the rows with a new value on the way."""
-    for batch in batches:
-        for name, unseen in into.items():
-            if (column := _text_of(batch, name)) is not None and not known[name].overflown:
-                unseen.add(column, known[name])
-        yield batch
-
-
-def _text_of(batch: Any, name: str) -> Any:
-    place = batch.schema.get_field_index(name)
-    if place < 0 or not is_text_type(batch.schema.field(place).type):
+def texts_of(batch: Any, profile: FeatureProfile) -> Any:
+    """Returns a feature of a record batch, one text a row; None where there is no text."""
+    place = batch.schema.get_field_index(profile.column)
+    if place < 0:
         return None
-    return batch.column(place)
+    column = batch.column(place)
+    held = column.type.value_type if is_list(column.type) else column.type
+    return aspect_of(column, profile.aspect) if is_text_type(held) else None
 
 
 def _distinct(column: Any) -> tuple[Any, KeyArray, npt.NDArray[np.int64]]:

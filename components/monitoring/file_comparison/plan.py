@@ -4,6 +4,7 @@ One pass over the reference draws a seeded sample and watches which numbers only
 are frozen on the sample.
 """
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,21 +15,33 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import ConfigError, DataError, did_you_mean
 from tfx_loop.data.tables.table_file import TableFile
-from tfx_loop.monitoring.file_comparison.cells import CellReader, ExpectedCells, expected_cells
+from tfx_loop.monitoring.drift.dependence_warning import group_warning, order_warning
+from tfx_loop.monitoring.file_comparison.cells import CellReader
+from tfx_loop.monitoring.file_comparison.expected_cells import (
+    ExpectedCells,
+    expected_cells,
+    numbers_in,
+)
+from tfx_loop.monitoring.file_comparison.number_cells import origin_of
+from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
+from tfx_loop.monitoring.file_comparison.plain_columns import is_sequence, plain_column
 from tfx_loop.monitoring.file_comparison.roles import (
+    IDENTIFIER,
+    RENEWED,
     TIME,
     UNSUPPORTED,
     ColumnView,
     UntestedColumn,
-    is_sequence,
-    numeric_view,
-    plain_column,
+    named_views,
+    renews,
     views_of,
 )
 from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, freeze
 from tfx_loop.monitoring.profile.build import profile_feature
+from tfx_loop.monitoring.profile.calendar_columns import calendar_note, is_key, order_of
+from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings
 from tfx_loop.monitoring.profile.derived_columns import TOKEN, TOKEN_NAMES, aspect_of
 from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile, SampleInfo
@@ -87,6 +100,11 @@ class ComparisonPlan:
         slices: How rows are sliced; None for no slices.
         cells: What the cells of each column are.
         missing: Texts that stand for missing values, beside those that are known.
+        time_column: The column of times that orders the rows; empty for none.
+        weight_column: The column of the rows' weights; empty for none.
+        group_column: The column that says which rows belong together; empty for none.
+        depends_on_time: Rows depend on those before: their time was named.
+        warnings: What the user may want to name, and did not.
     """
 
     reference: FrozenProfile
@@ -94,13 +112,13 @@ class ComparisonPlan:
     slices: RowSlices | None
     cells: Mapping[str, ExpectedCells] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    time_column: str = ""
+    weight_column: str = ""
+    group_column: str = ""
+    depends_on_time: bool = False
+    warnings: tuple[str, ...] = ()
 
-    @property
-    def time_column(self) -> str:
-        """The first column of times, which orders the rows; empty for none."""
-        return next((entry.column for entry in self.untested if entry.role == TIME), "")
-
-    @property
+    @functools.cached_property
     def columns(self) -> tuple[str, ...]:
         """Columns to read, each once."""
         sliced = [self.slices.profile.column] if self.slices else []
@@ -108,64 +126,43 @@ class ComparisonPlan:
 
 
 def make_plan(
-    table: TableFile,
-    ignore: Sequence[str],
-    by: str,
-    seed: int,
-    missing: tuple[str, ...] = (),
-    decimal: str = "",
-    numeric: Sequence[str] = (),
+    table: TableFile, options: ComparisonOptions, roles: ColumnRoles, ignore: Sequence[str] = ()
 ) -> ComparisonPlan:
     """Reads the reference once and decides how it is compared.
 
     Args:
         table: The reference.
+        options: How it is read and sliced.
+        roles: What columns are, where that does not show.
         ignore: Columns that are not compared.
-        by: Column that slices the rows; empty for none.
-        seed: Of the sample.
-        missing: Texts that stand for missing values, beside those that are known.
-        decimal: Decimal mark of numbers that are written as text; told from them unless given.
-        numeric: Columns of numbers that are tested whatever they read as.
 
     Raises:
         DataError: The reference has no rows.
-        ConfigError: There is no column `by`, or it cannot slice; or `numeric` names no numbers.
+        ConfigError: A role or `by` names no column, or one that cannot be it.
     """
     if not table.rows:
         raise DataError(
             f"Expected rows in {table.path}, received none. Give a reference with rows."
         )
     names = [name for name in table.schema.names if name not in set(ignore)]
+    by = options.by
     if by and by not in table.schema.names:
         raise ConfigError(
             f"Expected a column of the reference to slice by, received {by!r}. "
-            f"It has {table.schema.names}."
-        )
-    if unknown := sorted(set(numeric) - set(names)):
-        raise ConfigError(
-            f"Expected columns of the reference that are not ignored as --numeric, "
-            f"received {unknown}."
+            f"It has {table.schema.names}.{did_you_mean(by, table.schema.names)}"
         )
     read = sorted({*names, *([by] if by else [])}, key=table.schema.names.index)
-    sample, rising = _sampled(table, read, seed)
-    found: list[ColumnView] | UntestedColumn
+    sample, rising = _sampled(table, read, options.seed)
+    plain = {name: plain_column(sample.column(name)) for name in read}
+    cells = _cells(plain, options, roles, rising)
+    reader = CellReader(cells, options.missing_values)
+    columns = {name: reader.read(name, column) for name, column in plain.items()}
     features: list[FeatureProfile] = []
     untested: list[UntestedColumn] = []
-    plain = {name: plain_column(sample.column(name)) for name in read}
-    cells = {
-        name: expected_cells(column, decimal, missing)
-        for name, column in plain.items()
-        if not pa.types.is_null(column.type)
-    }
-    reader = CellReader(cells, missing)
-    columns = {name: reader.read(name, column) for name, column in plain.items()}
     for name in names:
         column = columns[name]
         try:
-            if name in numeric:
-                found = numeric_view(name, column.type)
-            else:
-                found = views_of(name, column, name in rising)
+            found = named_views(name, column, roles) or views_of(name, column, name in rising)
             if isinstance(found, UntestedColumn):
                 untested.append(found)
             else:
@@ -173,13 +170,61 @@ def make_plan(
         except (DataError, pa.ArrowException) as error:
             untested.append(UntestedColumn(name, UNSUPPORTED, str(error).split(". ")[0]))
     slices = _slices(by, columns[by]) if by else None
+    time = roles.time or next((entry.column for entry in untested if entry.role == TIME), "")
+    order = order_of(plain[time]) if time in plain else pa.nulls(1, pa.int64())
+    renewed = [f.column for f in features if renews(f.column, columns[f.column], order, roles)]
+    features = [feature for feature in features if feature.column not in renewed]
+    untested += [UntestedColumn(name, IDENTIFIER, RENEWED) for name in dict.fromkeys(renewed)]
     reference = FrozenProfile(
         rows_total=sample.num_rows,
         features=tuple(features),
-        sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, seed),
+        sample=SampleInfo(sample.num_rows, sample.num_rows / table.rows, options.seed),
         slices={SLICE: dict.fromkeys(filter(None, slices.names), 0)} if slices else {},
     )
-    return ComparisonPlan(reference, tuple(untested), slices, cells, missing)
+    warnings = (
+        group_warning(columns, features, roles, "--group"),
+        order_warning(columns, features, roles, (time, order), "--time"),
+    )
+    return ComparisonPlan(
+        reference,
+        tuple(untested),
+        slices,
+        cells,
+        options.missing_values,
+        time_column=time,
+        weight_column=roles.weight,
+        group_column=roles.group,
+        depends_on_time=bool(roles.time),
+        warnings=tuple(filter(None, warnings)),
+    )
+
+
+def _cells(
+    columns: Mapping[str, Any], options: ComparisonOptions, roles: ColumnRoles, rising: set[str]
+) -> dict[str, ExpectedCells]:
+    """What the cells of each column are: as they read, or as the user said."""
+    found = {}
+    for name, column in columns.items():
+        if pa.types.is_null(column.type):
+            continue
+        if name in (*roles.categorical, *roles.text) and not is_sequence(column.type):
+            found[name] = ExpectedCells(FeatureType.CATEGORICAL)
+            continue
+        held = expected_cells(column, options.decimal, options.missing_values)
+        if name in roles.numeric and held.kind is FeatureType.CATEGORICAL:
+            held = numbers_in(column, options.decimal, options.missing_values) or held
+        if held.kind is FeatureType.INTEGER and (origin := _origin(name, columns, rising)):
+            held = replace(held, origin=origin)
+        found[name] = held
+    return found
+
+
+def _origin(name: str, columns: Mapping[str, Any], rising: set[str]) -> int:
+    """From where on a feature's whole numbers are counted; times and keys are left as they are."""
+    column = columns[name]
+    if calendar_note(name, column, name in rising) or is_key(name, column, name in rising):
+        return 0
+    return origin_of(column)
 
 
 def _profiled(view: ColumnView, column: Any) -> FeatureProfile:
@@ -192,6 +237,8 @@ def _profiled(view: ColumnView, column: Any) -> FeatureProfile:
 
 def _sampled(table: TableFile, names: Sequence[str], seed: int) -> tuple[Any, set[str]]:
     random = np.random.default_rng(seed)
+    # Bernoulli draws, row by row: the number of rows is known beforehand, the rows themselves pass
+    # by once.
     keep = min(1.0, SAMPLE_ROWS / table.rows)
     rising = {name for name in names if pa.types.is_integer(table.schema.field(name).type)}
     last: dict[str, int] = {}
@@ -214,6 +261,7 @@ def _rises(column: Any, last: dict[str, int], name: str) -> bool:
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
     if not len(values):
         return True
+    # Across the border of batches, too: a key rises through the whole file.
     before, last[name] = last.get(name, values[0]), values[-1]
     return bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
 
@@ -230,6 +278,7 @@ def _slices(by: str, column: Any) -> RowSlices:
     names: tuple[str | None, ...]
     if isinstance(bins, CategoryBins):
         names = (*(f"{by}={value}" for value in bins.categories), None)
+    # Quarters of fewer values would be empty.
     elif len(pc.unique(flat(values))) < 4:
         raise ConfigError(f"Expected a column to slice by with several values, received {by!r}.")
     else:

@@ -12,30 +12,51 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.monitoring.file_comparison.plain_columns import is_sequence
 from tfx_loop.monitoring.profile.calendar_columns import (
     CALENDAR_NOTE,
     KEY_NOTE,
+    RISING_KEY_NOTE,
     calendar_note,
     is_key,
+    is_time,
 )
-from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
-from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE, unchunked
+from tfx_loop.monitoring.profile.column_roles import ColumnRoles
+from tfx_loop.monitoring.profile.columns import (
+    FeatureType,
+    flat,
+    is_number,
+    is_text_type,
+    strings,
+)
+from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE
 
 _NO_NAME = re.compile(r"^(Unnamed: 0(\.\d+)?)?$")
+_ANSWER_NAME = re.compile(
+    r"(^|[_\s.-])(y_?(hat|pred)|preds?|predict(ed|ions?)?|scores?|prob(a|ability|abilities)?|logits?)"
+    r"([_\s.-](proba?|class|label|score|\d+))*$",
+    re.IGNORECASE,
+)
 # Share of distinct texts from which they name rows, and are no categories.
 _ALL_DISTINCT = 0.95
 # Fewer rows may be distinct by chance.
 _LEAST_ROWS = 100
 # Words a text on average: fewer are a key, more are prose, which is compared by its words.
 _WORDS = 4
+# Share of later rows with a value that earlier ones do not have.
+_MOSTLY_FRESH = 0.5
 # As many as have a bin of their own (plan.py).
 _MANY_CATEGORIES = 255
 
 # Roles of columns that are not tested.
 IDENTIFIER = "identifier"
+GROUP = "group"
 TIME = "time"
+WEIGHT = "weight"
 UNSUPPORTED = "unsupported"
 EMPTY = "empty"
+NAMED_ID = "named as an id"
+RENEWED = "its values come with the rows, and none of them comes back: a key, no feature"
 ROW_NUMBERS = "row numbers that pandas wrote"
 
 
@@ -94,28 +115,56 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
         return [_view(name, FeatureType.NUMERIC)]
     if pa.types.is_integer(kind):
         if is_key(name, sample, rises):
-            return UntestedColumn(name, IDENTIFIER, KEY_NOTE)
+            repeated = len(pc.unique(sample.drop_null())) < len(sample.drop_null())
+            return UntestedColumn(name, IDENTIFIER, RISING_KEY_NOTE if repeated else KEY_NOTE)
         return [_view(name, FeatureType.INTEGER)]
     if is_text_type(kind):
         return _text(name, sample)
     return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
 
 
-def numeric_view(name: str, kind: Any) -> list[ColumnView]:
-    """Returns how a column is tested that is said to hold numbers, whatever it reads as.
+def named_views(
+    name: str, sample: Any, roles: ColumnRoles
+) -> list[ColumnView] | UntestedColumn | None:
+    """Returns how a column is tested whose role or type is named; None where neither is.
 
     Args:
         name: The column's name.
-        kind: The pyarrow type of its cells as they are read.
+        sample: Some of its values in the reference, read as the type that is named.
+        roles: What is named.
 
     Raises:
-        ConfigError: Its cells are no numbers.
+        ConfigError: The column cannot be what it is named.
     """
+    kind = sample.type
+    if name in roles.ids:
+        return UntestedColumn(name, IDENTIFIER, NAMED_ID)
+    if name == roles.time:
+        if is_sequence(kind) or not is_time(name, sample):
+            raise ConfigError(
+                f"Expected dates or times in the column {name!r} of --time, received {kind} that "
+                "reads as neither. Write them as ISO 8601, 2024-01-31T12:00, or name another."
+            )
+        return UntestedColumn(name, TIME, "named as the time of the rows")
+    if name == roles.group:
+        return UntestedColumn(name, GROUP, "rows of one value belong together")
+    if name == roles.weight:
+        return UntestedColumn(name, WEIGHT, "named as the weight of the rows")
+    if name in (*roles.categorical, *roles.text):
+        if not is_text_type(kind):
+            said = "categorical" if name in roles.categorical else "text"
+            raise ConfigError(f"Expected one value a row in {name!r} of --{said}, received {kind}.")
+        return _categories(name, sample) if name in roles.categorical else _prose(name)
+    if name not in roles.numeric:
+        return None
     if pa.types.is_integer(kind):
         return [_view(name, FeatureType.INTEGER)]
     if pa.types.is_floating(kind):
         return [_view(name, FeatureType.NUMERIC)]
-    raise ConfigError(f"Expected numbers in the column {name!r} of --numeric, received {kind}.")
+    raise ConfigError(
+        f"Expected numbers in the column {name!r} of --numeric, received {kind}. Name another "
+        "column, or what stands for missing values there with --missing-values."
+    )
 
 
 def is_row_number(name: str, kind: Any) -> bool:
@@ -126,27 +175,62 @@ def is_row_number(name: str, kind: Any) -> bool:
     """
     if name.startswith("__index_level_"):
         return True
-    return bool(_NO_NAME.search(name)) and bool(pa.types.is_integer(kind))
+    # Tables that were joined have them as floats, for what was missing in between.
+    return bool(_NO_NAME.search(name)) and is_number(kind)
 
 
-def is_sequence(kind: Any) -> bool:
-    """Says whether a pyarrow type holds several values a row."""
-    return bool(is_list(kind) or pa.types.is_fixed_size_list(kind))
+def renews(name: str, column: Any, order: Any, roles: ColumnRoles) -> bool:
+    """Says whether later rows have other texts than earlier ones, as orders or visits have.
+
+    Such a column has several rows a value and is a key all the same: a later file has none of its
+    values, and nothing is wrong with that.
+
+    Args:
+        name: The column's name.
+        column: Some of its values in the reference.
+        order: What orders these rows in time; nulls where nothing does.
+        roles: What is named: a type that is named is meant.
+    """
+    if name in roles.features or not is_text_type(column.type) or order.null_count:
+        return False
+    texts = strings(column).take(pc.sort_indices(order))
+    tally = pc.value_counts(texts.drop_null()).field("counts").to_numpy()
+    if len(tally) <= _MANY_CATEGORIES:
+        return False
+    middle = len(texts) // 2
+    late = texts[middle:].drop_null()
+    fresh = pc.invert(pc.is_in(late, value_set=pc.unique(texts[:middle])))
+    # Values of one row are fresh wherever that is (Good 1953); twice as many are no chance.
+    alone = float(tally[tally == 1].sum()) / len(texts)
+    return bool((pc.mean(fresh).as_py() or 0.0) > max(_MOSTLY_FRESH, 2 * alone))
+
+
+def is_answer(name: str) -> bool:
+    """Says whether a column's name tells that it holds a model's answers."""
+    return bool(_ANSWER_NAME.search(name))
 
 
 def _text(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     present = strings(sample).drop_null()
     different = len(pc.unique(present))
     if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
-        plain = _view(name, FeatureType.CATEGORICAL)
-        # Rare values share a bin; hashed into buckets they are compared all the same.
-        hashed = _view(name, FeatureType.CATEGORICAL, aspect=TOKEN)
-        return [plain, hashed] if different > _MANY_CATEGORIES else [plain]
+        return _categories(name, present)
     head = present[:_LEAST_ROWS].to_pylist()
     if np.mean([len(text.split()) for text in head]) < _WORDS:
         return UntestedColumn(
             name, IDENTIFIER, "another text in nearly each row: a key, no feature"
         )
+    return _prose(name)
+
+
+def _categories(name: str, values: Any) -> list[ColumnView]:
+    plain = _view(name, FeatureType.CATEGORICAL)
+    # Rare values share a bin; hashed into buckets they are compared all the same.
+    hashed = _view(name, FeatureType.CATEGORICAL, aspect=TOKEN)
+    return [plain, hashed] if len(pc.unique(values)) > _MANY_CATEGORIES else [plain]
+
+
+def _prose(name: str) -> list[ColumnView]:
     return [
         _view(name, FeatureType.INTEGER, FeatureType.TEXT, LENGTH),
         _view(name, FeatureType.CATEGORICAL, FeatureType.TEXT, TOKEN),
@@ -181,23 +265,3 @@ def _list_views(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     elif is_text_type(inner):
         views.append(_view(name, FeatureType.CATEGORICAL, several, VALUE))
     return views or UntestedColumn(name, UNSUPPORTED, f"lists of {inner} cannot be compared")
-
-
-def plain_column(column: Any) -> Any:
-    """Returns a column as one array of types that can be counted.
-
-    Decimals become floats, lists of a fixed size lists of any, dictionaries their values.
-    """
-    column = unchunked(column)
-    kind = column.type
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if not is_sequence(kind):
-        return column
-    inner = pa.float64() if pa.types.is_decimal(kind.value_type) else kind.value_type
-    if pa.types.is_fixed_size_list(kind):
-        if column.null_count or column.offset:
-            return pa.array(column.to_pylist(), pa.list_(inner))
-        ends = np.arange(0, kind.list_size * (len(column) + 1), kind.list_size, dtype=np.int32)
-        column = pa.ListArray.from_arrays(pa.array(ends), column.flatten())
-    return column if inner == kind.value_type else column.cast(pa.list_(inner))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.monitoring.profile.bins import CategoryBins, NumericBins
+from tfx_loop.monitoring.profile.bins import EXACT, CategoryBins, NumericBins
 
 PlaceArray = npt.NDArray[Any]
 # Grids to try, the smallest first: it stays in the cache. Edges closer together than a cell of the
@@ -41,6 +41,7 @@ class NumericPlaces:
         low, scale, below, edge = self._grid
         with np.errstate(over="ignore"):
             cells = _cells(values, low, scale, len(below))
+        # One comparison decides: no cell of the grid holds more than one edge.
         return np.asarray(below[cells] + (values > edge[cells]))
 
 
@@ -61,6 +62,8 @@ def _grid(edges: PlaceArray) -> tuple[Any, Any, PlaceArray, PlaceArray] | None:
     for count in _CELLS:
         with np.errstate(all="ignore"):
             span = edges[-1] - low if len(edges) > 1 else edges.dtype.type(1)
+            # The last edge falls into the last cell; what is beyond it is clipped to that cell,
+            # too.
             scale = edges.dtype.type(count - 1) / span
             # Not on subnormal, infinite or overflowing spans: inf times 0 has no place.
             if not (np.isfinite([low, span, scale]).all() and scale > 0):
@@ -68,6 +71,7 @@ def _grid(edges: PlaceArray) -> tuple[Any, Any, PlaceArray, PlaceArray] | None:
             cells = _cells(edges, low, scale, count)
         if len(np.unique(cells)) == len(edges):
             below = np.searchsorted(cells, np.arange(count), side="left")
+            # Behind the last edge nothing follows: infinity, which no value exceeds.
             following = np.append(edges, edges.dtype.type(np.inf))[below]
             return low, scale, below.astype(np.int16), following
     return None
@@ -77,6 +81,8 @@ def _rounded_down(edges: npt.NDArray[np.float64], dtype: Any) -> PlaceArray:
     with np.errstate(over="ignore"):
         rounded = edges.astype(dtype)
         lower = np.nextafter(rounded, dtype(-np.inf))
+    # v <= edge holds of a float32 v exactly where v <= the largest float32 that is no larger than
+    # the edge.
     return np.where(rounded > edges, lower, rounded).astype(dtype)
 
 
@@ -86,7 +92,9 @@ class IntegerPlaces:
     def __init__(self, bins: CategoryBins) -> None:
         """Prepares a table from number to bin where the categories lie close together."""
         self._other = len(bins.categories)
-        known = np.asarray(bins.categories, dtype=np.float64)
+        largest = max((abs(int(value)) for value in bins.categories), default=0)
+        self.exact = EXACT < largest < 2**63
+        known = np.asarray(bins.categories, dtype=np.int64 if self.exact else np.float64)
         self._order = np.argsort(known)
         self._known = known[self._order]
         self._table = None
@@ -97,12 +105,13 @@ class IntegerPlaces:
             self._table[(self._known - self._known[0]).astype(np.int64) + 1] = self._order
 
     def __call__(self, values: PlaceArray) -> PlaceArray:
-        """Returns the bin of each whole number or infinity, float64."""
+        """Returns the bin of each whole number or infinity, float64; int64 where `exact`."""
         if not self._other:
             return np.zeros(len(values), dtype=np.int16)
         if self._table is not None:
             moved = values - (self._known[0] - 1)
             np.clip(moved, 0, len(self._table) - 1, out=moved)
             return np.asarray(self._table[moved.astype(np.int32)])
+        # A value above all categories is looked up as the last one, which it does not equal.
         found = np.minimum(np.searchsorted(self._known, values), self._other - 1)
         return np.where(self._known[found] == values, self._order[found], self._other)

@@ -18,6 +18,8 @@ Category = str | int
 # Fine enough that AUC estimated from the histogram of a window is as good as from its rows
 # (tests/benchmarks/drift), and still 1 KB a window.
 SCORE_BINS = 200
+# Whole numbers up to here are doubles of their own.
+EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,20 @@ class BinSettings:
             values than this is binned as a number.
     """
 
+    # The fewest allowed: a bin wants some forty rows of a window (statistics/single_feature.py).
     numeric_bins: int = 32
+    # With `other` 64 bins, as many as a number has at most.
     max_categories: int = 63
 
     def __post_init__(self) -> None:
+        # Below 32 a change of shape within a bin goes unseen; above 64 a window of 1,000 rows has
+        # fewer than 16 in a bin.
         if not 32 <= self.numeric_bins <= 64:
             raise ConfigError(
                 f"numeric_bins must be from 32 to 64, got {self.numeric_bins}: fewer hide a "
                 "change of shape, more need larger windows."
             )
+        # A window keeps a count for each: 255 are what 8 bits would number. Chosen, not measured.
         if not 1 <= self.max_categories <= 255:
             raise ConfigError(f"max_categories must be from 1 to 255, got {self.max_categories}.")
 
@@ -101,6 +108,11 @@ def freeze(column: Any, feature_type: FeatureType, settings: BinSettings) -> Bin
         )
     ordered = np.sort(finite)
     if feature_type is FeatureType.INTEGER:
+        if np.abs(ordered[[0, -1]]).max() > EXACT and pa.types.is_integer(column.type):
+            # Doubles would take several of these numbers for one.
+            exact = pc.unique(column.drop_null())
+            if len(exact) <= settings.max_categories:
+                return CategoryBins(tuple(sorted(exact.to_pylist())))
         distinct = 1 + int(np.count_nonzero(np.diff(ordered)))
         if distinct <= settings.max_categories:
             return CategoryBins(tuple(int(value) for value in np.unique(ordered)))
@@ -115,7 +127,9 @@ def equal_mass(ordered: FloatArray, bins: int) -> NumericBins:
     """
     # The i/bins quantiles as order statistics: edges are values that training had, so that "at most
     # the edge" counts them exactly.
+    # Less one, as ranks begin at 1 and places at 0.
     ranks = np.ceil(np.arange(1, bins) * len(ordered) / bins).astype(np.int64) - 1
+    # A value that many rows share is several quantiles and one edge.
     edges = np.unique(ordered[np.maximum(ranks, 0)])
     smallest, largest = float(ordered[0]), float(ordered[-1])
     # Without this bin a value below all of training's would be counted as its smallest.

@@ -11,11 +11,14 @@ import pyarrow.compute as pc
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, freeze, score_bins
 from tfx_loop.monitoring.profile.calendar_columns import calendar_note, is_key
+from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 from tfx_loop.monitoring.profile.columns import (
     FeatureType,
     flat,
+    is_bytes,
     is_list,
     numbers,
+    score_column_of,
     strings,
     type_of,
 )
@@ -29,6 +32,7 @@ from tfx_loop.monitoring.profile.derived_columns import (
     unchunked,
 )
 from tfx_loop.monitoring.profile.reference import (
+    BINARY,
     KEY,
     NO_VALUES,
     TIME,
@@ -39,6 +43,7 @@ from tfx_loop.monitoring.profile.reference import (
     SkippedColumn,
 )
 from tfx_loop.monitoring.profile.sample import sample
+from tfx_loop.monitoring.profile.value_sample import value_sample
 
 CALENDAR_COLUMNS = ("event_time_ms", "span")
 # More slices than anybody looks at; each costs a cell of counts a window, and the tests power.
@@ -59,21 +64,29 @@ class ProfileRequest:
         seed: Seed of the sample.
         slices: Columns by whose values windows are sliced; text or few whole numbers each.
         profile_features: Columns to profile though they read as dates, times or keys.
+        roles: What columns are, where that does not show.
         bins: How features are binned.
     """
 
     label: str = ""
     ignore_features: tuple[str, ...] = ()
     score: str = ""
+    # As many as RetrainDecider's surrogates learn from at most (MeasureSettings.max_rows).
     sample_rows: int = 20_000
     seed: int = 0
     slices: tuple[str, ...] = ()
     profile_features: tuple[str, ...] = ()
+    roles: ColumnRoles = field(default_factory=ColumnRoles)
     bins: BinSettings = field(default_factory=BinSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.sample_rows <= 20_000:
             raise ConfigError(f"sample_rows must be from 1 to 20,000, got {self.sample_rows}.")
+
+    @property
+    def label_column(self) -> str:
+        """The label column; empty when there is none."""
+        return self.label or self.roles.label
 
 
 def build(
@@ -95,36 +108,42 @@ def build(
 
     Raises:
         DataError: There are no rows, the label, score or slice column is not there, or a score is
-            no probability.
+            infinite.
     """
     if not table.num_rows:
         raise DataError("Expected training rows, received none. Check the spans and splits given.")
     columns, lists = _flat_columns(table)
     score_column = request.score if scores is None else ""
-    _require(columns, request, score_column)
-    ignored = {*request.ignore_features, *CALENDAR_COLUMNS, request.label, score_column}
+    _require(columns, lists, request, score_column)
+    # Whose row it is and when, examples need not say.
+    replace(request.roles, label="", time="", group="", weight="", ids=()).check([*columns, *lists])
+    named = {*request.ignore_features, *request.roles.untested}
+    ignored = {*named, *CALENDAR_COLUMNS, request.label_column, score_column}
     features: list[FeatureProfile] = []
     skipped = []
     for name in sorted({*columns, *lists} - ignored):
         if reason := _skipped_for(name, columns.get(name), request):
             skipped.append(SkippedColumn(name, reason))
         else:
-            features.extend(profile_column(name, columns.get(name, lists.get(name)), request.bins))
+            column = columns.get(name, lists.get(name))
+            features.extend(profile_column(name, column, request.bins, request.roles))
     rows = sample(pa.table(_sample_columns(columns, request)), request.sample_rows, request.seed)
-    scored = columns.get(score_column, scores)
+    scored = columns.get(score_column, lists.get(score_column, scores))
     return (
         FrozenProfile(
             rows_total=table.num_rows,
             features=tuple(sorted(features, key=lambda feature: feature.name)),
             sample=SampleInfo(rows.num_rows, rows.num_rows / table.num_rows, request.seed),
-            label=request.label,
-            positive_rate=_positive_rate(columns.get(request.label)),
+            label=request.label_column,
+            positive_rate=_positive_rate(columns.get(request.label_column)),
             spans=tuple(sorted(set(spans) or _spans(columns.get("span")))),
-            ignored=tuple(sorted((ignored - {""}) & {*columns, *lists, *request.ignore_features})),
+            ignored=tuple(sorted((ignored - {""}) & {*columns, *lists, *named})),
             skipped=tuple(skipped),
             score=_profile_score(scored, request),
             score_positives=_positives(
-                scored, columns.get(request.label) if scores is None else score_labels, request
+                scored,
+                columns.get(request.label_column) if scores is None else score_labels,
+                request,
             ),
             slices={name: slice_rows(name, columns[name]) for name in request.slices},
             settings=request.bins,
@@ -139,31 +158,51 @@ def _skipped_for(name: str, column: Any, request: ProfileRequest) -> str:
         return ""
     if not _has_value(column):
         return NO_VALUES
-    if name in {*request.profile_features, *request.slices}:
+    if is_bytes(column):
+        return BINARY
+    if name in {*request.profile_features, *request.slices, *request.roles.features}:
         return ""
     if calendar_note(name, column):
         return TIME
     return KEY if is_key(name, column) else ""
 
 
-def _require(columns: dict[str, Any], request: ProfileRequest, score_column: str) -> None:
-    wanted = [("label_key", request.label), ("score_key", score_column)]
+def _require(
+    columns: dict[str, Any], lists: dict[str, Any], request: ProfileRequest, score_column: str
+) -> None:
+    wanted = [("label_key", request.label_column), ("score_key", score_column)]
     wanted += [("slice_features", name) for name in request.slices]
     for setting, name in wanted:
         if name and name not in columns:
             role = setting.split("_")[0]
+            found, remedy = f"columns {sorted(columns)}", f"Correct {setting}"
+            if name in lists:
+                found = "several, as in rankings and images"
+                remedy = f"Leave {setting} out, and name the column in ignore_features"
             raise DataError(
-                f"Expected a {role} column {name!r} with one value a row, received columns "
-                f"{sorted(columns)}. Correct {setting}."
+                f"Expected a {role} column {name!r} with one value a row, received {found}. "
+                f"{remedy}."
             )
 
 
-def profile_column(name: str, column: Any, settings: BinSettings) -> list[FeatureProfile]:
+def profile_column(
+    name: str, column: Any, settings: BinSettings, roles: ColumnRoles
+) -> list[FeatureProfile]:
     """Returns one profile of a plain column, two of a text or of a column of lists."""
     multivalent = is_list(column.type)
     kind = None if multivalent else _type(name, column)
-    if not multivalent and not (kind is FeatureType.CATEGORICAL and is_text(column, settings)):
-        return [profile_feature(name, column, settings)]
+    if name in roles.numeric and kind not in _NUMBERS:
+        raise DataError(f"Feature {name!r}: Expected numbers as it is named, received text.")
+    prose = kind is FeatureType.CATEGORICAL and (
+        name in roles.text or (name not in roles.categorical and is_text(column, settings))
+    )
+    if name in roles.categorical and kind is FeatureType.INTEGER:
+        return [_codes(name, column, settings)]
+    if not multivalent and not prose:
+        plain = profile_feature(name, column, settings)
+        # Of values that share the last bin it is kept which they are.
+        many = plain.type is FeatureType.CATEGORICAL and plain.counts.bins[-1]
+        return [replace(plain, values=value_sample(column)) if many else plain]
     aspects, shown = (
         ((LENGTH, VALUE), FeatureType.MULTIVALENT)
         if multivalent
@@ -176,8 +215,18 @@ def profile_column(name: str, column: Any, settings: BinSettings) -> list[Featur
             continue
         bins = CategoryBins(TOKEN_NAMES) if aspect == TOKEN else None
         found = profile_feature(f"{name}#{aspect}", seen, settings, bins)
-        profiles.append(replace(found, aspect=aspect, kind=shown))
+        values = value_sample(column) if aspect == TOKEN else None
+        profiles.append(replace(found, aspect=aspect, kind=shown, values=values))
     return profiles
+
+
+def _codes(name: str, column: Any, settings: BinSettings) -> FeatureProfile:
+    """Whole numbers that are names: a bin for each of the most frequent, and no order."""
+    texts = freeze(slice_values(column), FeatureType.CATEGORICAL, settings)
+    assert isinstance(texts, CategoryBins)
+    bins = CategoryBins(tuple(int(text) for text in texts.categories))
+    found = profile_feature(name, column, settings, bins)
+    return replace(found, kind=FeatureType.CATEGORICAL, moments=None)
 
 
 def profile_feature(
@@ -208,6 +257,8 @@ def is_text(column: Any, settings: BinSettings) -> bool:
     Such a column as categories would be nearly all `other`, where no change shows.
     """
     counts = pc.value_counts(strings(column).drop_null()).field("counts").to_numpy()
+    # Half of the rows: below it `other` is the largest bin, and bins say less than words and
+    # lengths do.
     return bool(2 * np.sort(counts)[::-1][: settings.max_categories].sum() < counts.sum())
 
 
@@ -276,13 +327,18 @@ def _moments(column: Any, kind: FeatureType) -> Moments | None:
 def _profile_score(column: Any, request: ProfileRequest) -> FeatureProfile | None:
     if column is None or not request.score:
         return None
-    kind, bins = FeatureType.NUMERIC, score_bins()
+    kind = FeatureType.NUMERIC
+    column = score_column_of(column)
+    bins: Bins = score_bins()
     counted = count(column, kind, bins)
-    if counted.outside or counted.infinite:
+    if counted.infinite:
         raise DataError(
-            f"Expected probabilities as score {request.score!r}, received values from "
-            f"{counted.minimum} to {counted.maximum}. Correct score_key."
+            f"Expected finite scores {request.score!r}, received infinite ones. Correct score_key."
         )
+    if counted.outside:
+        # No probabilities: the answers of a regression, or logits.
+        bins = freeze(column, kind, request.bins)
+        counted = count(column, kind, bins)
     return FeatureProfile(request.score, kind, bins, counted, _moments(column, kind))
 
 
@@ -291,6 +347,9 @@ def _positives(scores: Any, labels: Any, request: ProfileRequest) -> tuple[int, 
     if scores is None or labels is None or not request.score or _positive_rate(labels) is None:
         return ()
     if len(labels) != len(scores) or labels.null_count or scores.null_count:
+        return ()
+    # Where the score has bins of its own it is no probability of label 1.
+    if is_list(scores.type) or count(scores, FeatureType.NUMERIC, score_bins()).outside:
         return ()
     positive = numbers(labels, FeatureType.INTEGER) == 1
     return count(scores.filter(pa.array(positive)), FeatureType.NUMERIC, score_bins()).bins

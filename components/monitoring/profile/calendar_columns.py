@@ -15,8 +15,11 @@ import pyarrow.compute as pc
 from tfx_loop.monitoring.profile.columns import is_text_type, strings
 
 CALENDAR_NOTE = "dates and times differ between any two files"
-EPOCH_NOTE = "reads as a time since 1970, by its name or as it rises with the rows"
+EPOCH_NOTE = (
+    "reads as a time since 1970, by its name, as it rises with the rows or is spread evenly"
+)
 KEY_NOTE = "another whole number in each row: a key, no feature"
+RISING_KEY_NOTE = "whole numbers that rise with the rows, under the name of a key: no feature"
 
 _KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
 _TIME_NAME = re.compile(
@@ -48,6 +51,10 @@ _UNIT_NAMES = {1e3: "_ms", 1e6: "_us", 1e9: "_ns"}
 # chance that eleven of them lie in such an order is below one in a hundred thousand.
 _RISING = 0.9
 _LEAST_STEPS = 10
+# Shuffled, it is spread evenly over a few years, a small part of the time since 1970, as what comes
+# at a steady rate is; amounts crowd about a middle. Largest distance from a straight line, and
+# latest by earliest.
+_EVEN, _FEW_YEARS = 0.1, 1.1
 
 _YEAR = r"(1[89]|2[01])\d\d"
 _MONTH = r"(0?[1-9]|1[0-2])"
@@ -59,7 +66,11 @@ _NAMED = (
 _CLOCK = r"([T ,]+\d{1,2}:?\d{2}.*|T\d{2}.*)?"
 _SPELLINGS = (
     rf"{_YEAR}[-/.]{_MONTH}([-/.]{_DAY}{_CLOCK})?",
-    rf"{_YEAR}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]){_CLOCK}",
+    rf"{_YEAR}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])({_CLOCK}|([01]\d|2[0-3])([0-5]\d){{1,2}})",
+    rf"{_YEAR}-([0-2]\d\d|3[0-5]\d|36[0-6])",
+    rf"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2]){_YEAR}",
+    rf"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]){_YEAR}",
+    rf"\d{{1,2}}:\d\d(:\d\d)?,? +{_DAY}[-/.]{_MONTH}[-/.]({_YEAR}|\d\d)",
     rf"{_DAY}[-/.]{_MONTH}[-/.]{_YEAR}{_CLOCK}",
     rf"{_MONTH}[-/.]{_DAY}[-/.]{_YEAR}{_CLOCK}",
     rf"{_MONTH}[-/]{_YEAR}",
@@ -76,6 +87,7 @@ _SPELLINGS = (
     rf"{_YEAR}[-/ ]{_NAMED}([-/ ]{_DAY})?{_CLOCK}",
 )
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?)?$"
+_ISO_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}(:?\d{2})?)$"
 _CALENDAR_TEXT = (
     rf"(?i)^((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?,? +)?({'|'.join(_SPELLINGS)})$"
 )
@@ -106,18 +118,13 @@ def order_of(column: Any) -> Any:
 
     Args:
         column: A flat column of dates and times, of whole numbers, or of text, of which what is
-            written as ISO 8601 has a place in the order. Anything else has none and is null.
+            written as ISO 8601, with a zone or without, has a place in the order. Anything else
+            has none and is null.
     """
     kind = column.type
     if is_text_type(kind):
-        texts = strings(column)
-        fitting = pc.match_substring_regex(texts, _ISO)
-        column = pc.if_else(fitting, texts, pa.scalar(None, texts.type))
-        try:
-            column = column.cast(pa.timestamp("ms"))
-        except pa.ArrowInvalid:  # 2023-02-30
-            return pa.nulls(len(texts), pa.int64())
-    elif pa.types.is_date(kind):
+        return _order_of_texts(strings(column))
+    if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
     elif pa.types.is_timestamp(kind):
         column = column.cast(pa.timestamp("ms", kind.tz), safe=False)
@@ -126,8 +133,58 @@ def order_of(column: Any) -> Any:
     return column.cast(pa.int64())
 
 
+def is_time(name: str, column: Any) -> bool:
+    """Says whether rows may be ordered by a flat column: dates, times or whole numbers.
+
+    Args:
+        name: The column's name.
+        column: Its values, a pyarrow array; one without a value may be anything.
+    """
+    if column.null_count == len(column) or calendar_note(name, column):
+        return True
+    return bool(order_of(column).null_count < len(column))
+
+
+def _order_of_texts(texts: Any) -> Any:
+    """Milliseconds since 1970 of what is written as ISO 8601, in UTC where it has a zone."""
+    texts = pc.utf8_trim_whitespace(texts)
+    # Arrow reads no more digits than the unit has, and BigQuery's exports end with the zone's name.
+    texts = pc.replace_substring_regex(texts, r"(\.\d{3})\d{1,6}", r"\1")
+    texts = pc.replace_substring_regex(texts, r" ?UTC$", "Z")
+    found = pa.nulls(len(texts), pa.int64())
+    for spelling, zone in ((_ISO, None), (_ISO_ZONED, "UTC")):
+        fitting = pc.match_substring_regex(texts, spelling)
+        times = pc.if_else(fitting, texts, pa.scalar(None, texts.type))
+        try:
+            found = pc.coalesce(found, times.cast(pa.timestamp("ms", zone)).cast(pa.int64()))
+        except pa.ArrowInvalid:  # 2023-02-30
+            return pa.nulls(len(texts), pa.int64())
+    return found
+
+
+def milliseconds_of(column: Any) -> Any:
+    """Returns times as milliseconds since 1970; null where a value is none.
+
+    Args:
+        column: As of `order_of`; whole numbers are seconds, milli-, micro- or nanoseconds between
+            1990 and 2050.
+    """
+    found = order_of(column)
+    if not pa.types.is_integer(column.type):
+        return found
+    values = found.to_numpy(zero_copy_only=False).astype(np.float64)
+    places = np.full(len(values), -1, dtype=np.int64)
+    for unit in _EPOCH_UNITS:
+        with np.errstate(invalid="ignore"):
+            fitting = (values >= _EPOCH[0] * unit) & (values <= _EPOCH[1] * unit)
+        places[fitting] = np.floor(values[fitting] / (unit / 1e3)).astype(np.int64)
+    return pa.array(places, mask=places < 0)
+
+
 def is_key(name: str, column: Any, rises: bool = False) -> bool:
     """Says whether a flat column of whole numbers names rows: another one in each.
+
+    Or what rows are of: the orders of order lines rise with the rows, and so their name says.
 
     Args:
         name: The column's name.
@@ -137,8 +194,11 @@ def is_key(name: str, column: Any, rises: bool = False) -> bool:
     if not pa.types.is_integer(column.type):
         return False
     present = column.drop_null()
-    if len(present) < _LEAST_ROWS or len(pc.unique(present)) < len(present):
+    different = len(pc.unique(present))
+    if different < _LEAST_ROWS:
         return False
+    if different < len(present):
+        return rises and bool(_KEY_NAME.search(name))
     limits = pc.min_max(present)
     wide = limits["max"].as_py() - limits["min"].as_py() > _EXACT
     return bool(rises or wide or _KEY_NAME.search(name))
@@ -167,7 +227,8 @@ def _number_note(name: str, values: npt.NDArray[Any], rises: bool) -> str:
     for unit in _EPOCH_UNITS:
         # Amounts of money and keys lie in these ranges, too: a range alone tells nothing.
         if _EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit and (
-            _is_named_time(name, unit) or (whole and _mostly_rises(values))
+            _is_named_time(name, unit)
+            or (whole and (_mostly_rises(values) or _evenly_spread(values)))
         ):
             return EPOCH_NOTE
     if not whole:
@@ -175,7 +236,7 @@ def _number_note(name: str, values: npt.NDArray[Any], rises: bool) -> str:
     if 1800 <= low <= high <= 2200:
         event = _YEAR_NAME.search(name) and not _NO_EVENT.search(name)
         return CALENDAR_NOTE if event or (rises and not _NO_EVENT.search(name)) else ""
-    return CALENDAR_NOTE if _is_compact(values, low, high) else ""
+    return CALENDAR_NOTE if _is_compact(values.astype(np.int64), low, high, rises) else ""
 
 
 def _is_named_time(name: str, unit: float) -> bool:
@@ -192,13 +253,37 @@ def _mostly_rises(values: npt.NDArray[Any]) -> bool:
     return len(steps) >= _LEAST_STEPS and bool(np.mean(steps > 0) >= _RISING)
 
 
-def _is_compact(values: npt.NDArray[Any], low: float, high: float) -> bool:
-    """Says whether whole numbers are written dates or months: 20230114, 202301."""
+def _evenly_spread(values: npt.NDArray[Any]) -> bool:
+    """Says whether many values lie evenly within a few years."""
+    found = np.unique(values).astype(np.float64)
+    if len(found) < _LEAST_ROWS or found[-1] > _FEW_YEARS * found[0]:
+        return False
+    places = (found - found[0]) / (found[-1] - found[0])
+    return bool(np.abs(places - np.linspace(0, 1, len(found))).max() < _EVEN)
+
+
+def _is_compact(values: npt.NDArray[np.int64], low: float, high: float, rises: bool) -> bool:
+    """Says whether whole numbers are written dates, months or times: 20230114, 202301.
+
+    The range alone would take amounts and keys for dates; that day and month are possible in every
+    row is what amounts do not have.
+    """
+    if 19_000_101_000_000 <= low <= high <= 21_001_231_235_959:
+        values, low, high = values // 10**6, low // 10**6, high // 10**6
     if 19_000_101 <= low <= high <= 21_001_231:
-        values = values.astype(np.int64)
-        days, months = values % 100, values // 100 % 100
-        return bool(((days >= 1) & (days <= 31) & (months >= 1) & (months <= 12)).all())
+        return _are_days(values % 100, values // 100 % 100)
     if 190_001 <= low <= high <= 210_012:
-        months = values.astype(np.int64) % 100
-        return bool(((months >= 1) & (months <= 12)).all())
-    return False
+        return _are_days(np.ones_like(values), values % 100)
+    # 14012023, which a reader of numbers makes of 01012023, too.
+    years = values % 10_000
+    if low >= 1_011_900 and ((years >= 1_900) & (years <= 2_100)).all():
+        first, second = values // 10**6, values // 10**4 % 100
+        return _are_days(first, second) or _are_days(second, first)
+    # 230114: one in thirty numbers of six digits is a date, so that they rise must be seen, too.
+    return (
+        rises and 10_101 <= low <= high <= 991_231 and _are_days(values % 100, values // 100 % 100)
+    )
+
+
+def _are_days(days: npt.NDArray[np.int64], months: npt.NDArray[np.int64]) -> bool:
+    return bool(((days >= 1) & (days <= 31) & (months >= 1) & (months <= 12)).all())

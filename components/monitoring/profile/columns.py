@@ -17,6 +17,8 @@ from tfx_loop.core.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 # What a tf.Example makes of a larger number would be infinite.
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+# A column is bytes, as images are, where most of these rows are no UTF-8.
+_LOOKED_AT, _MOSTLY = 1_000, 0.5
 
 
 class FeatureType(str, Enum):
@@ -92,6 +94,11 @@ def type_of(column: Any) -> FeatureType | None:
     )
 
 
+def is_number(kind: Any) -> bool:
+    """Says whether a pyarrow type holds one number a row."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
 def is_text_type(kind: Any) -> bool:
     """Says whether a pyarrow type holds strings or bytes, one a row."""
     return any(
@@ -103,6 +110,40 @@ def is_text_type(kind: Any) -> bool:
             pa.types.is_large_binary,
         )
     )
+
+
+def is_bytes(column: Any) -> bool:
+    """Says whether a flat column holds bytes that are no UTF-8, such as images; text is none."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return False
+    try:
+        column.cast(pa.large_string() if pa.types.is_large_binary(column.type) else pa.string())
+    except pa.ArrowInvalid:
+        # A stray byte in a text is a fault of the data; most rows of images have one.
+        return _share_of_bytes(column) > _MOSTLY
+    return False
+
+
+def _share_of_bytes(column: Any) -> float:
+    seen = [value for value in column.slice(0, _LOOKED_AT).to_pylist() if value is not None]
+    return sum(not _is_utf8(value) for value in seen) / max(len(seen), 1)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def score_column_of(column: Any) -> Any:
+    """Returns one score a row: of lists, one number a class, the largest."""
+    if not is_list(column.type):
+        return column
+    rows = column.to_pylist()
+    largest = [max((v for v in row or () if v is not None), default=None) for row in rows]
+    return pa.array(largest, pa.float64())
 
 
 def fits(column: Any, expected: FeatureType) -> bool:

@@ -16,7 +16,7 @@ from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, stri
 from tfx_loop.monitoring.profile.row_keys import KeyArray, mixed, text_keys
 
 LENGTH = "length"
-TOKEN = "token"
+TOKEN = "token"  # noqa: S105
 VALUE = "value"
 # As many as numbers get bins: a word's bucket is compared as a category is.
 TOKEN_BUCKETS = 32
@@ -97,6 +97,8 @@ def _drawn(keys: KeyArray, starts: Any, lengths: Any) -> Any:
         # A sum, as it does not depend on the order of a row's values; 64 bits wrap around.
         with np.errstate(over="ignore"):
             salts = mixed(np.add.reduceat(mixed(keys), starts[some]) + np.uint64(_DRAW))
+        # Of a row's values the one with the least key is drawn; salted by the row's contents, or a
+        # value with a small key would be drawn wherever it stands.
         ranks = mixed(keys ^ np.repeat(salts, lengths[some]))
         first = np.repeat(np.minimum.reduceat(ranks, starts[some]), lengths[some]) == ranks
         hits = np.flatnonzero(first)

@@ -16,6 +16,7 @@ from tfx_loop.monitoring.profile.row_keys import KeyArray
 # 512 registers: a standard error of 1.04 / sqrt(512) = 4.6 %, at half a kilobyte a feature.
 BITS = 9
 REGISTERS = 1 << BITS
+# Of 64 bits 9 choose the register; the others may all be 0, which is one rank more.
 _RANKS = 64 - BITS + 1
 Registers = npt.NDArray[np.uint8]
 
@@ -32,9 +33,12 @@ def registers_of(keys: KeyArray) -> Registers:
     # One more than the leading zeros of the rest's 55 bits, taken in two exact halves.
     high = (rest >> np.uint64(28)).astype(np.float64)
     low = (rest & np.uint64((1 << 28) - 1)).astype(np.float64)
+    # frexp's exponent of a whole number is its length in bits; of 0 it is 0, which gives the last
+    # rank.
     bits = np.where(high > 0, np.frexp(high)[1] + 28, np.frexp(low)[1])
     rank = _RANKS - bits
     result = empty_registers()
+    # A register holds the largest rank of its values: a maximum, which no order of rows changes.
     np.maximum.at(result, place, rank.astype(np.uint8))
     return result
 

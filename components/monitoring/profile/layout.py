@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.core.durations import MS_PER_DAY, MS_PER_HOUR
 from tfx_loop.core.errors import ConfigError
 
-_MS = {"": 0, "hour": 3_600_000, "day": 86_400_000}
+_MS = {"": 0, "hour": MS_PER_HOUR, "day": MS_PER_DAY}
 _NAMES = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d"}
 
 
@@ -29,6 +30,8 @@ class Layout:
         sampling_rate: Column with the share of rows that were logged, in (0, 1].
         status: Column that says "ok" for an answer; other rows are counted apart.
         event_time: Column with milliseconds UTC; the sample's order.
+        group: Column whose equal values say which rows belong together; empty for none.
+        in_order: Rows depend on those before them by event time.
         window: Windows that rows are put into by event time: `hour`, `day` or "" for one of all.
         ignored: Columns that are no features, beside those above and what the reference ignores.
         sample_rows: Rows of the sample for tests of all features together; 0 for none.
@@ -41,6 +44,8 @@ class Layout:
     sampling_rate: str = "sampling_rate"
     status: str = "status"
     event_time: str = "event_time_ms"
+    group: str = ""
+    in_order: bool = False
     window: str = ""
     ignored: tuple[str, ...] = ("model_name", "variant", "latency_ms", "answered_time_ms")
     sample_rows: int = 1_000

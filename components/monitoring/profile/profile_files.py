@@ -7,14 +7,19 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes, write_bytes, write_json
+from tfx_loop.core.redaction import OPEN, Redaction
+from tfx_loop.core.storage import private_folder, read_bytes, write_bytes, write_json
 from tfx_loop.data.tables.opening import is_file
+from tfx_loop.data.tables.parquet_files import save_rows
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, SAMPLE_FILE, FrozenProfile
+from tfx_loop.monitoring.profile.redacted import public_profile, public_window, with_named_slices
+from tfx_loop.monitoring.profile.reference import (
+    REFERENCE_PROFILE,
+    SAMPLE_FILE,
+    WHOLE_PROFILE,
+    FrozenProfile,
+)
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE
 from tfx_loop.monitoring.profile.window_json import PROFILE_FILE, from_bytes, to_bytes, to_json
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
@@ -37,10 +42,14 @@ class StoredReference:
     sample: Any = None
 
 
-def save(profile: WindowProfile, folder: str) -> None:
-    """Writes a window's profile below a folder."""
-    write_json(os.path.join(folder, PROFILE_FILE), to_json(profile))
-    write_bytes(os.path.join(folder, PACKED_FILE), to_bytes(profile))
+def save(
+    profile: WindowProfile, folder: str, reference: FrozenProfile, redaction: Redaction = OPEN
+) -> None:
+    """Writes a window's profile below a folder; of the JSON, `redaction` says what it may tell."""
+    public = public_window(with_named_slices(profile, reference, redaction), redaction)
+    write_json(os.path.join(folder, PROFILE_FILE), to_json(public))
+    # Sampled rows are in it, and what the other file hides.
+    write_bytes(os.path.join(folder, PACKED_FILE), to_bytes(profile), private=True)
 
 
 def load(folder: str, name: str = PACKED_FILE) -> WindowProfile:
@@ -63,13 +72,15 @@ def is_reference(folder: str) -> bool:
     return is_file(REFERENCE_PROFILE.path(folder))
 
 
-def save_reference(reference: StoredReference, folder: str) -> None:
+def save_reference(reference: StoredReference, folder: str, redaction: Redaction = OPEN) -> None:
     """Writes a reference with its sample below a folder."""
-    REFERENCE_PROFILE.write(reference.profile, folder)
-    sink = pa.BufferOutputStream()
-    pq.write_table(reference.sample, sink)
-    write_bytes(os.path.join(folder, SAMPLE_FILE), bytes(sink.getvalue().to_pybytes()))
-    write_bytes(os.path.join(folder, COUNTS_FILE), to_bytes(reference.counts))
+    private_folder(folder)
+    public = public_profile(reference.profile, redaction)
+    if public != reference.profile:
+        WHOLE_PROFILE.write(reference.profile, folder)
+    REFERENCE_PROFILE.write(public, folder)
+    save_rows(reference.sample, os.path.join(folder, SAMPLE_FILE))
+    write_bytes(os.path.join(folder, COUNTS_FILE), to_bytes(reference.counts), private=True)
 
 
 def load_reference(folder: str, *, with_sample: bool = False) -> StoredReference:
@@ -78,8 +89,11 @@ def load_reference(folder: str, *, with_sample: bool = False) -> StoredReference
     Raises:
         DataError: A file is not there, of another schema version, or not whole.
     """
-    sample = load_sample(folder) if with_sample else None
-    return StoredReference(load_profile(folder), load(folder, COUNTS_FILE), sample)
+    profile, sample = load_profile(folder), load_sample(folder) if with_sample else None
+    if sample is not None:
+        # Windows have values where the sample has hashes: they are compared without.
+        sample = sample.drop(sorted(profile.hidden_in_sample & {*sample.column_names}))
+    return StoredReference(profile, load(folder, COUNTS_FILE), sample)
 
 
 def load_profile(folder: str) -> FrozenProfile:
@@ -88,13 +102,18 @@ def load_profile(folder: str) -> FrozenProfile:
     Raises:
         DataError: It is not there, of another schema version, or not whole.
     """
-    profile = REFERENCE_PROFILE.find(folder)
+    profile = WHOLE_PROFILE.find(folder) or REFERENCE_PROFILE.find(folder)
     if profile is None:
         raise DataError(
             f"Expected a reference profile at {REFERENCE_PROFILE.path(folder)}, found none. Name "
             "the folder of an artifact of ReferenceProfiler."
         )
     return profile
+
+
+def has_sample(folder: str) -> bool:
+    """Says whether a reference's sampled rows lie beside it."""
+    return is_file(os.path.join(folder, SAMPLE_FILE))
 
 
 def load_sample(folder: str) -> Any:

@@ -1,19 +1,24 @@
 """Frozen profile of a model's training rows, and its JSON."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.json_codec import LEFT_OUT, default_left_out, none_as
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.monitoring.profile.bins import Bins, BinSettings
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.counts import ColumnCounts
+from tfx_loop.monitoring.profile.value_sample import ValueSample
 
 # Why a column has no profile: none of its values is there, or it differs between any two tables.
 NO_VALUES = "no_values"
+BINARY = "binary"
 TIME = "time"
 KEY = "key"
 SAMPLE_FILE = "training_sample.parquet"
@@ -39,11 +44,14 @@ class FeatureProfile:
         moments: Of the finite numbers; None for categories.
         aspect: What of the column is counted: "" for its values, else as in derived_columns.py.
         kind: What the column holds: `type`, or TEXT or MULTIVALENT.
+        values: Some of the values, where text has more of them than bins.
     """
 
     JSON_KEYS: ClassVar = {
         "feature": "name",
-        **{name: name for name in ("type", "kind", "aspect", "bins", "counts", "moments")},
+        **{
+            name: name for name in ("type", "kind", "aspect", "bins", "counts", "moments", "values")
+        },
     }
 
     name: str
@@ -53,6 +61,7 @@ class FeatureProfile:
     moments: Moments | None = None
     aspect: str = ""
     kind: FeatureType | None = None
+    values: ValueSample | None = None
 
     def __post_init__(self) -> None:
         if len(self.bins) != len(self.counts.bins):
@@ -71,7 +80,7 @@ class FeatureProfile:
 
 @dataclass(frozen=True)
 class SkippedColumn:
-    """A column that has no profile, and why: NO_VALUES, TIME or KEY."""
+    """A column that has no profile, and why: NO_VALUES, BINARY, TIME or KEY."""
 
     JSON_KEYS: ClassVar = {"feature": "name", "reason": "reason"}
 
@@ -87,11 +96,39 @@ class SampleInfo:
         rows: Rows in the sample.
         fraction: Share of all training rows that these are, in [0, 1].
         seed: Seed of the draw.
+        redacted: Texts of redacted columns are hashes, and their numbers left out; None for rows
+            as they were.
     """
 
     rows: int
     fraction: float
     seed: int
+    redacted: bool | None = field(default=None, metadata=none_as(LEFT_OUT))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromisedLoss:
+    """What a model lost on labelled rows held out of its training.
+
+    Attributes:
+        rows: How many rows.
+        mean: Mean of the task's loss.
+        standard_error: Of that mean.
+        constant: Mean loss of the one answer that loses least on the training rows.
+        cap: Loss that counts as 1 in `bounded`; 1 for probabilities.
+        bounded: Mean of the errors in [0, 1] that the sequential test follows.
+        by_bin: Sum of the losses in each bin of the score; empty where the task needs none.
+        squares_by_bin: Sum of their squares.
+    """
+
+    rows: int
+    mean: float
+    standard_error: float
+    constant: float
+    cap: float
+    bounded: float
+    by_bin: tuple[float, ...] = field(default=(), metadata=default_left_out())
+    squares_by_bin: tuple[float, ...] = field(default=(), metadata=default_left_out())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +147,15 @@ class FrozenProfile:
         features: Profiles in order of name.
         score: The model's score on its training rows over 200 bins, when it was given.
         score_positives: Rows with label 1 in each bin of `score`, for the isotonic map that
-            estimates quality without labels; empty where the scored rows had no label of 0 and 1.
+            estimates quality without labels; of several classes rows whose answer is right. Empty
+            where the scored rows had no such labels.
         importances: What the model loses when a column is shuffled, by column; permutation
             importance on held-out rows, in units of `importance_metric`.
-        importance_metric: `log_loss` where there are labels, else `score_change`.
+        importance_metric: The task's loss where there are labels, else `score_change`.
         slices: Training rows by value for each column that windows are sliced by.
+        redacted: Columns whose values no report shows; None for none.
+        task: What the model answers; None where nobody named it and no labels were scored.
+        promised: What it lost on held-out rows; None where none were scored with labels.
     """
 
     rows_total: int
@@ -131,6 +172,9 @@ class FrozenProfile:
     importances: Mapping[str, float] = field(default_factory=dict)
     importance_metric: str = ""
     slices: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    redacted: tuple[str, ...] | None = field(default=None, metadata=none_as(LEFT_OUT))
+    task: ModelTask | None = field(default=None, metadata=none_as(LEFT_OUT))
+    promised: PromisedLoss | None = field(default=None, metadata=none_as(LEFT_OUT))
 
     def __post_init__(self) -> None:
         # In order of name, so that equal profiles are written as equal files.
@@ -162,17 +206,30 @@ class FrozenProfile:
             )
 
     @property
+    def hidden_in_sample(self) -> frozenset[str]:
+        """Columns of which the sample does not have the values."""
+        return frozenset(self.redacted or ()) if self.sample.redacted else frozenset()
+
+    @property
     def unwatched(self) -> frozenset[str]:
         """Columns that windows may have and that are not compared: ignored, times and keys."""
-        moving = {skipped.name for skipped in self.skipped if skipped.reason != NO_VALUES}
+        moving = {
+            skipped.name for skipped in self.skipped if skipped.reason not in (NO_VALUES, BINARY)
+        }
         return frozenset({*self.ignored, *moving})
 
     def digest(self) -> str:
         """Returns `sha256:…` of the profile's content, which names this reference."""
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        # Asked for at each step of a comparison, and 40 ms of a wide profile's JSON each time.
         text = json.dumps(REFERENCE_PROFILE.content(self), sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+# For everybody's eyes: of redacted features and rare categories it says what a page may.
 REFERENCE_PROFILE = JsonFile(
     name="reference_profile.json",
     kind=FrozenProfile,
@@ -181,3 +238,5 @@ REFERENCE_PROFILE = JsonFile(
     version=2,
     whole=True,
 )
+# What windows are counted on, where the other file does not say it all.
+WHOLE_PROFILE = replace(REFERENCE_PROFILE, name="reference_profile.whole.json", private=True)

@@ -61,6 +61,8 @@ class RowContents:
             return 1.0
         # A content that is there c times is among a share d of the rows with chance 1 - (1 - d)^c.
         drawn = min(rows, self.rows) / self.rows
+        # As a logarithm: (1 - d)^c of a content that thousands of rows share underflows; 1e-300
+        # stands for a draw of all rows, whose logarithm is none.
         seen = -np.expm1(self.counts * math.log(max(1 - drawn, 1e-300)))
         return float(seen.sum() / (float(self.counts.sum()) * drawn))
 
@@ -100,6 +102,7 @@ def content_keys(columns: Sequence[Any], rows: int) -> KeyArray:
     for place, column in enumerate(columns, start=1):
         held = np.full(rows, _MISSING) if column is None else _keys_of(column)
         present |= held != _MISSING
+        # With the column's place: a row (1, 2) is not the row (2, 1).
         keys = mixed(keys ^ mixed(held + np.uint64(place)))
     kept: KeyArray = keys[present]
     return kept
@@ -136,5 +139,7 @@ def _bounded(contents: RowContents) -> RowContents:
 def _cut(contents: RowContents, bits: int) -> RowContents:
     if not bits:
         return contents
+    # Keys are uniform, so this keeps one content in 2^bits: the same ones in whatever order parts
+    # are merged, which makes counts of repeats comparable.
     some = contents.keys < np.uint64(1 << (64 - bits))
     return RowContents(contents.rows, bits, contents.keys[some], contents.counts[some])

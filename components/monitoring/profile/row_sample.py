@@ -16,7 +16,7 @@ from tfx_loop.monitoring.profile.columns import flat
 from tfx_loop.monitoring.profile.derived_columns import aspect_of
 from tfx_loop.monitoring.profile.reference import FeatureProfile
 
-KEY, TIME, ANSWERED = "_key", "_time", "_answered"
+KEY, TIME, ANSWERED, GROUP = "_key", "_time", "_answered", "_group"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class RowSample:
         most: Rows to keep.
         rows: pyarrow table in the order of the keys, or None for no rows: the key in `_key`, the
             event time in `_time` (null where there is none), in `_answered` whether the row has
-            an answer, and the features' columns; numbers as float64, all else as text.
+            an answer, in `_group` the key of its group where groups are named, and the features'
+            columns; numbers as float64, all else as text.
     """
 
     most: int = 0

@@ -46,6 +46,7 @@ def row_hashes(table: Any) -> KeyArray:
 
 
 def _text_hash(text: str) -> np.uint64:
+    # Python's own hash differs from process to process, and the sample must not.
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     number: np.uint64 = np.uint64(int.from_bytes(digest, "little"))
     return number

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ import pyarrow as pa
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.counts import ColumnCounts
+from tfx_loop.monitoring.profile.row_blocks import from_packed, to_packed
 from tfx_loop.monitoring.profile.row_contents import RowContents
 from tfx_loop.monitoring.profile.row_sample import RowSample
+from tfx_loop.monitoring.profile.value_sample import FreshValues
 from tfx_loop.monitoring.profile.window_profile import Cell, CellKey, FeatureCounts, WindowProfile
 
 SCHEMA_VERSION = 1
 PROFILE_FILE = "window_profile.json"
+_BLOCKS = ("groups", "times")
 _OPTIONAL = ("infinite", "outside", "minimum", "maximum", "unfit", "absent")
 
 
@@ -70,6 +74,7 @@ def from_json(
 
 def to_bytes(profile: WindowProfile) -> bytes:
     """Returns the whole profile with its rows, packed; equal for equal profiles."""
+    # The level is named, as equal profiles must be equal bytes.
     counts = zlib.compress(json.dumps(to_json(profile), separators=(",", ":")).encode(), 6)
     packed = {
         "counts": base64.b64encode(counts).decode(),
@@ -77,6 +82,9 @@ def to_bytes(profile: WindowProfile) -> bytes:
         "rows": base64.b64encode(_table_bytes(profile.sample.rows)).decode(),
         "contents": _contents_to_json(profile.contents),
     }
+    for name in _BLOCKS:
+        if blocks := getattr(profile, name):
+            packed[name] = to_packed(blocks)
     return json.dumps(packed).encode()
 
 
@@ -91,7 +99,9 @@ def from_bytes(packed: bytes) -> WindowProfile:
         counts = json.loads(zlib.decompress(base64.b64decode(content["counts"])))
         rows = _table_of(base64.b64decode(content["rows"]))
         sample = RowSample(int(content["most"]), rows)
-        return from_json(counts, sample, _contents_from_json(content["contents"]))
+        found = from_json(counts, sample, _contents_from_json(content["contents"]))
+        blocks: dict[str, Any] = {n: from_packed(content[n]) for n in _BLOCKS if n in content}
+        return replace(found, **blocks)
     except (KeyError, TypeError, ValueError, zlib.error, pa.ArrowInvalid) as error:
         raise DataError(f"Expected a packed window profile, received: {error}.") from error
 
@@ -146,12 +156,16 @@ def _feature_to_json(feature: FeatureCounts) -> dict[str, Any]:
         entry["registers"] = distinct_values.to_text(held)
     if feature.unseen:
         entry["unseen"] = [[f"{key:x}", value] for key, value in feature.unseen]
+    if feature.fresh.rows:
+        fresh = feature.fresh
+        entry["fresh"] = [fresh.rows, fresh.fresh, [f"{key:x}" for key in fresh.keys]]
     return entry
 
 
 def _feature_from_json(entry: dict[str, Any], rows: int) -> FeatureCounts:
     first, second = entry.get("deviations", (0, 0))
     known = {name: entry[name] for name in _OPTIONAL if name in entry}
+    rows_looked_up, fresh, keys = entry.get("fresh", (0, 0, ()))
     registers = b""
     if "registers" in entry:
         registers = distinct_values.from_text(entry["registers"]).tobytes()
@@ -161,6 +175,7 @@ def _feature_from_json(entry: dict[str, Any], rows: int) -> FeatureCounts:
         second=int(second),
         registers=registers,
         unseen=tuple((int(key, 16), value) for key, value in entry.get("unseen", ())),
+        fresh=FreshValues(int(rows_looked_up), int(fresh), tuple(int(key, 16) for key in keys)),
     )
 
 
@@ -168,6 +183,7 @@ def _contents_to_json(contents: RowContents) -> dict[str, Any]:
     return {
         "rows": contents.rows,
         "bits": contents.bits,
+        # Little-endian whatever the machine, as equal profiles must be equal bytes.
         "keys": base64.b64encode(contents.keys.astype("<u8").tobytes()).decode(),
         "counts": contents.counts.tolist(),
     }
@@ -183,6 +199,8 @@ def _table_bytes(table: Any) -> bytes:
     """Returns a table as an Arrow stream with one batch and nothing left over from its making."""
     if table is None:
         return b""
+    # Rebuilt value by value: a slice or a filter would carry buffers, offsets and validity bitmaps
+    # of the table that it came from, and equal rows would be different bytes.
     arrays = [
         pa.array(table.column(name).to_pylist(), table.column(name).type)
         for name in table.column_names

@@ -18,8 +18,10 @@ from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.counts import ColumnCounts
 from tfx_loop.monitoring.profile.counts import merge as merge_counts
 from tfx_loop.monitoring.profile.reference import FrozenProfile, Moments
+from tfx_loop.monitoring.profile.row_blocks import RowBlocks, merge_blocks
 from tfx_loop.monitoring.profile.row_contents import RowContents, merge_contents
 from tfx_loop.monitoring.profile.row_sample import RowSample, merge_samples
+from tfx_loop.monitoring.profile.value_sample import FreshValues, merge_fresh
 
 # Deviations from the reference's mean are summed in steps of 1/1024 of its standard deviation,
 # and at most 64 of them: whole numbers, which add up to the same in any order.
@@ -58,6 +60,7 @@ class FeatureCounts:
         registers: HyperLogLog registers of the values without a bin of their own; b"" for none.
         unseen: Pairs of row key and value, of the values without a bin of their own: those of the
             rows with the smallest keys, so that a frequent value is frequent among them.
+        fresh: Rows with a value that training has and has not, where it has more than bins.
     """
 
     counts: ColumnCounts
@@ -65,6 +68,7 @@ class FeatureCounts:
     second: int = 0
     registers: bytes = b""
     unseen: tuple[tuple[int, str], ...] = ()
+    fresh: FreshValues = field(default_factory=FreshValues)
 
     def moments(self, reference: Moments | None) -> Moments | None:
         """Returns mean and deviation of the finite numbers, farther ones taken as FARTHEST."""
@@ -72,6 +76,7 @@ class FeatureCounts:
         if reference is None or not measured:
             return None
         # Var = E[d²] - E[d]², in steps; rounding may leave a trace below 0.
+        # A constant of training has no deviation to measure in: its own unit then.
         unit = (reference.std or 1.0) / STEPS
         mean = self.first / measured
         variance = max(self.second / measured - mean * mean, 0.0)
@@ -128,6 +133,8 @@ class WindowProfile:
         unknown: Rows with a value, by column that the reference lacks.
         sample: Rows for what counts do not tell.
         contents: Which answered rows repeat another.
+        groups: Answered rows by blocks of groups, where a column of groups is named.
+        times: Answered rows by stretches of time, where the order of time is.
     """
 
     reference: str
@@ -136,10 +143,13 @@ class WindowProfile:
     unknown: Mapping[str, int] = field(default_factory=dict)
     sample: RowSample = field(default_factory=RowSample)
     contents: RowContents = field(default_factory=RowContents)
+    groups: RowBlocks = field(default_factory=RowBlocks)
+    times: RowBlocks = field(default_factory=RowBlocks)
 
     @property
     def rows(self) -> int:
         """Answered rows."""
+        # Cells of slices hold the same rows again.
         return sum(cell.rows for key, cell in self.cells.items() if not key.slice)
 
     @property
@@ -172,8 +182,10 @@ class WindowProfile:
             by_rate[key.sampling_rate] = by_rate.get(key.sampling_rate, 0) + vector
         vector = np.sum([by_rate[rate] / rate for rate in sorted(by_rate)], axis=0)
         # Σw² over rows: those of one rate have the same weight 1/rate.
+        # In order of rates: sums of doubles depend on it, and shards come in any.
         squares = sum(int(by_rate[rate].sum()) / rate**2 for rate in sorted(by_rate))
         total = float(vector.sum())
+        # Kish 1965, "Survey sampling": as many rows of one weight give a share the same variance.
         return WeightedCounts(vector, total * total / squares if squares else 0.0)
 
     def _of(self, feature: str, slice_: str) -> list[tuple[CellKey, Cell]]:
@@ -213,6 +225,8 @@ def merge(left: WindowProfile, right: WindowProfile) -> WindowProfile:
         unknown=_merged(left.unknown, right.unknown, int.__add__),
         sample=merge_samples(left.sample, right.sample),
         contents=merge_contents(left.contents, right.contents),
+        groups=merge_blocks(left.groups, right.groups),
+        times=merge_blocks(left.times, right.times),
     )
 
 
@@ -245,6 +259,7 @@ def merge_features(left: FeatureCounts, right: FeatureCounts) -> FeatureCounts:
         second=left.second + right.second,
         registers=_highest(left.registers, right.registers),
         unseen=smallest([*left.unseen, *right.unseen]) if left.unseen or right.unseen else (),
+        fresh=merge_fresh(left.fresh, right.fresh),
     )
 
 

@@ -34,10 +34,8 @@ class ReferenceProfiler(Node):
 
     Example:
         profiler = ReferenceProfiler(
-            examples=example_gen.outputs["examples"],
-            schema=schema_gen.outputs["schema"],
-            model=trainer.outputs["model"],
-            label_key="tips",
+            examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"],
+            model=trainer.outputs["model"], label_key="tips",
         )
     """
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -13,18 +14,34 @@ from tfx.utils import io_utils
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.inputs import single, single_or_none, split_uris
+from tfx_loop.core.redaction import check_known
 from tfx_loop.models.guard.settings import allowing
+from tfx_loop.models.rows.parse_fn import parsed_table
+from tfx_loop.monitoring.drift.dependence_warning import group_warning
 from tfx_loop.monitoring.profile.build import build, flat_table
+from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
+from tfx_loop.monitoring.profile.redacted import public_rows
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.training_counts import training_counts
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_split
+from tfx_loop.monitoring.reference_profiler.promise import (
+    scores_that_came_true,
+    task_of,
+    with_one_label_a_row,
+    with_promise,
+)
 from tfx_loop.monitoring.reference_profiler.scoring import (
     ScoredRows,
     Scorer,
     score_splits,
     with_importances,
 )
-from tfx_loop.monitoring.reference_profiler.settings import ReferenceProfilerSettings
+from tfx_loop.monitoring.reference_profiler.settings import (
+    NONE,
+    REDACTED,
+    ReferenceProfilerSettings,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,13 +56,31 @@ class Executor(base_executor.BaseExecutor):
         schema = _read_schema(single_or_none(input_dict, "schema"))
         settings = ReferenceProfilerSettings.from_properties(exec_properties)
         table = _read_examples(examples, settings.splits, schema)
+        if settings.parse_fn:
+            # One value a row where no row has several, as the log has it that DriftMonitor reads.
+            label = settings.request().label_column
+            table = parsed_table(flat_table(table), settings.parse_fn, (label, "span"))
+        check_known(settings.redact, table.column_names)
         request = settings.request()
         scorer, scored = _scored(input_dict, settings)
-        profile, sample = build(table, request, spans_of(examples), scored.scores, scored.labels)
+        task = task_of(settings.task, scored)
+        label = request.label_column
+        table = with_one_label_a_row(table, label, task)
+        came_true = scores_that_came_true(scored, task)
+        profile, sample = build(table, request, spans_of(examples), scored.scores, came_true)
+        trained = table.column(label) if label else None
+        profile = with_promise(profile, scored, trained, task)
         profile = with_importances(profile, scorer, scored, request.seed)
-        counts = training_counts(flat_table(table), profile, settings.count_windows)
+        profile, sample = _as_kept(profile, sample, settings)
+        rows = flat_table(table)
+        counts = training_counts(rows, profile, settings.count_windows, settings.roles)
+        columns = {name: unchunked(rows.column(name)) for name in rows.column_names}
+        warning = group_warning(columns, profile.features, settings.roles, "the role `group`")
+        if warning:
+            _LOG.warning("reference_profile %s", warning)
         output = artifact_utils.get_single_instance(output_dict["reference_profile"])
-        save_reference(StoredReference(profile, counts, sample), output.uri)
+        reference = StoredReference(profile, counts, sample)
+        save_reference(reference, output.uri, settings.redaction())
         spans = ",".join(str(span) for span in profile.spans)
         set_properties(output, {"rows": profile.rows_total, "label": profile.label, "spans": spans})
         _LOG.info(
@@ -77,6 +112,20 @@ def spans_of(examples: list[types.Artifact]) -> list[int]:
     return spans
 
 
+def _as_kept(
+    profile: FrozenProfile, sample: Any, settings: ReferenceProfilerSettings
+) -> tuple[FrozenProfile, Any]:
+    """Returns the profile with what nobody is to show of it, and what the sample is to hold."""
+    about = profile.sample
+    if settings.training_sample == NONE:
+        sample, about = sample.slice(0, 0), replace(about, rows=0, fraction=0.0)
+    if settings.training_sample == REDACTED:
+        sample = public_rows(sample, settings.redaction())
+        about = replace(about, redacted=True)
+    redacted = tuple(sorted(settings.redact)) or None
+    return replace(profile, sample=about, redacted=redacted), sample
+
+
 def _scored(
     input_dict: Artifacts, settings: ReferenceProfilerSettings
 ) -> tuple[Scorer | None, ScoredRows]:
@@ -85,7 +134,7 @@ def _scored(
         return None, ScoredRows()
     scorer = Scorer(single(input_dict, "model").uri, settings.score_signature, settings.score_key)
     splits = split_uris(input_dict["examples"], settings.score_splits)
-    rows = score_splits(splits, scorer, settings.label_key, settings.importance_rows)
+    rows = score_splits(splits, scorer, settings.request().label_column, settings.importance_rows)
     return scorer, rows
 
 

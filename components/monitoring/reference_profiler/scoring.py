@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,19 @@ import tensorflow as tf
 from tfx.utils import path_utils
 from tfx_bsl.coders import example_coder
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.fetching import local_folder
 from tfx_loop.models.saved_model.loading import load_saved_model
-from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers
+from tfx_loop.models.saved_model.predictor import translated_errors
+from tfx_loop.models.task_labels import encoded_labels
+from tfx_loop.models.task_losses import may_judge, row_losses, shaped_answers
+from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_records
 
 FloatArray = npt.NDArray[np.float64]
-LOG_LOSS = "log_loss"
 SCORE_CHANGE = "score_change"
-# Keras' epsilon: a score of exactly 0 or 1 costs 16 nats and not infinitely many.
-_NEARLY = 1e-7
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,22 @@ class ScoredRows:
     """Rows that a model scored.
 
     Attributes:
-        scores: One float64 a row; None where no model was asked.
-        labels: The label column, flat; None where there is none.
+        answers: Of shape [rows] or [rows, numbers]; None where no model was asked.
+        labels: The label column; None where there is none.
         records: Serialized tf.Examples of some of the rows, for the importances.
     """
 
-    scores: Any = None
+    answers: FloatArray | None = None
     labels: Any = None
     records: tuple[bytes, ...] = ()
+
+    @property
+    def scores(self) -> Any:
+        """One number a row, as a pyarrow array: of several the largest, how sure the model is."""
+        if self.answers is None:
+            return None
+        flat_answers = self.answers if self.answers.ndim == 1 else self.answers.max(axis=1)
+        return pa.array(flat_answers)
 
 
 class Scorer:
@@ -63,16 +72,50 @@ class Scorer:
                 f"{sorted(self._model.signatures)}. Correct score_signature."
             )
         self._signature, self._output = self._model.signatures[signature], output
+        _, inputs = self._signature.structured_input_signature
+        if [spec.dtype for spec in inputs.values()] != [tf.string]:
+            raise ConfigError(
+                f"Expected a signature with one input of serialized tf.Examples, received "
+                f"{signature!r} with {', '.join(sorted(inputs)) or 'none'}. "
+                f"{self._others(signature)}"
+            )
+        self._name = signature
 
     def __call__(self, records: Sequence[bytes]) -> FloatArray:
-        """Returns one score a record.
+        """Returns the answer to each record, of shape [rows], or [rows, numbers] where several.
 
         Raises:
             ConfigError: The signature has no such output.
-            DataError: The output does not hold one score a row.
+            DataError: The output does not hold a row for each record.
         """
-        outputs = self._signature(tf.constant(list(records)))
-        return _one_a_row(outputs, self._output, len(records))
+        found = _by_row(self.answers(records), self._output, len(records))
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def answers(self, records: Sequence[bytes]) -> FloatArray:
+        """Returns the output for each record, of whatever shape (rows, …).
+
+        Raises:
+            ConfigError: The signature has no such output.
+            DataError: It refuses the records.
+        """
+        try:
+            with translated_errors():
+                outputs = self._signature(tf.constant(list(records)))
+        except DataError as error:
+            raise DataError(
+                f"Expected a signature that takes tf.Examples such as these, received "
+                f"{self._name!r}: {error} {self._others(self._name)}"
+            ) from error
+        if self._output not in outputs:
+            raise ConfigError(
+                f"Expected an output {self._output!r} of the signature, received "
+                f"{sorted(outputs)}. Correct score_key."
+            )
+        return np.asarray(outputs[self._output].numpy(), dtype=np.float64)
+
+    def _others(self, signature: str) -> str:
+        others = sorted(set(self._model.signatures) - {signature})
+        return f"Name another as score_signature: {', '.join(others) or 'the model has none'}."
 
 
 def with_importances(
@@ -89,8 +132,9 @@ def with_importances(
     if scorer is None or not rows.records:
         return profile
     columns = sorted({feature.column for feature in profile.features})
+    labelled = profile.task and rows.labels is not None
     metric, importances = permutation_importances(
-        scorer, rows.records, columns, profile.label, seed
+        scorer, rows.records, columns, profile.label, seed, profile.task if labelled else None
     )
     return replace(profile, importances=importances, importance_metric=metric)
 
@@ -108,39 +152,48 @@ def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> 
         DataError: There are no rows.
     """
     decoder = example_coder.ExamplesToRecordBatchDecoder()
-    scores, labels, kept = [], [], list[tuple[bytes, bytes]]()
+    answers, labels, kept = [], [], list[tuple[bytes, bytes]]()
     for uri in uris:
         for records in read_records(uri):
-            scores.append(scorer(records))
+            answers.append(scorer(records))
             if label:
                 labels.append(_column(decoder.DecodeBatch(records), label))
+            # 128 bits of the content: no two records of a data set share them, and the draw does
+            # not hang on the order of the files.
             hashed = [(hashlib.blake2b(r, digest_size=16).digest(), r) for r in records]
             kept = sorted([*kept, *hashed])[:keep] if keep else []
-    if not scores:
+    if not answers:
         raise DataError(
             f"Expected rows to score in {list(uris)}, received none. Correct score_splits."
         )
     return ScoredRows(
-        scores=pa.array(np.concatenate(scores)),
-        labels=flat(joined(labels).column(label)) if label else None,
+        answers=np.concatenate(answers),
+        labels=unchunked(joined(labels).column(label)) if labels else None,
         records=tuple(record for _, record in kept),
     )
 
 
 def permutation_importances(
-    scorer: Scorer, records: Sequence[bytes], columns: Sequence[str], label: str, seed: int
+    scorer: Scorer,
+    records: Sequence[bytes],
+    columns: Sequence[str],
+    label: str,
+    seed: int,
+    task: ModelTask | None,
 ) -> tuple[str, dict[str, float]]:
     """Returns what shuffling each column among the rows costs the model, and in which unit.
 
-    Breiman 2001, "Random forests", section 10. With labels of 0 and 1 the rise of the mean log
-    loss, else the mean absolute change of the score. Below zero is chance: the column matters not.
+    Breiman 2001, "Random forests", section 10. With labels of a task the rise of its mean loss,
+    else the mean absolute change of the answer. Below zero is chance: the column matters not.
     """
     examples = [tf.train.Example.FromString(record) for record in records]
     before = scorer(records)
-    known = _labels(examples, label)
+    cost = _cost(examples, before, label, task)
     order = np.random.default_rng(seed).permutation(len(examples))
     found = {}
-    for column in columns:
+    # What a parse_fn made is no feature of the records, and cannot be shuffled there.
+    there = {name for example in examples for name in example.features.feature}
+    for column in (name for name in columns if name in there):
         held = [
             example.features.feature[column].SerializeToString()
             if column in example.features.feature
@@ -150,11 +203,31 @@ def permutation_importances(
         _give(examples, column, [held[place] for place in order])
         shuffled = scorer([example.SerializeToString() for example in examples])
         _give(examples, column, held)
-        if known is None:
+        if cost is None:
             found[column] = float(np.abs(shuffled - before).mean())
         else:
-            found[column] = _log_loss(shuffled, known) - _log_loss(before, known)
-    return (SCORE_CHANGE if known is None else LOG_LOSS), found
+            found[column] = cost(shuffled) - cost(before)
+    metric = SCORE_CHANGE if cost is None or task is None or not task.loss else task.loss.value
+    return metric, found
+
+
+def _cost(
+    examples: list[Any], answers: FloatArray, label: str, task: ModelTask | None
+) -> Callable[[FloatArray], float] | None:
+    """Returns what answers to the examples cost on average; None where labels cannot tell."""
+    if task is None or not label:
+        return None
+    decoder = example_coder.ExamplesToRecordBatchDecoder()
+    batch = decoder.DecodeBatch([example.SerializeToString() for example in examples])
+    labels = encoded_labels(_column(batch, label).column(0), task)
+    shaped = shaped_answers(answers, len(examples), task)
+    if np.isnan(labels).any() or not may_judge(shaped, task):
+        return None
+
+    def cost(given: FloatArray) -> float:
+        return float(row_losses(labels, shaped_answers(given, len(labels), task), task).mean())
+
+    return cost
 
 
 def _give(examples: list[Any], column: str, values: Sequence[bytes | None]) -> None:
@@ -165,39 +238,16 @@ def _give(examples: list[Any], column: str, values: Sequence[bytes | None]) -> N
             example.features.feature[column].ParseFromString(value)
 
 
-def _labels(examples: list[Any], label: str) -> FloatArray | None:
-    if not label:
-        return None
-    decoder = example_coder.ExamplesToRecordBatchDecoder()
-    batch = decoder.DecodeBatch([example.SerializeToString() for example in examples])
-    column = flat(_column(batch, label).column(0))
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return None
-    values = numbers(column, FeatureType.INTEGER)
-    return values if np.isin(values, (0.0, 1.0)).all() else None
-
-
 def _column(batch: Any, name: str) -> Any:
     place = batch.schema.get_field_index(name)
     column = batch.column(place) if place >= 0 else pa.nulls(batch.num_rows)
     return pa.RecordBatch.from_arrays([column], names=[name])
 
 
-def _log_loss(scores: FloatArray, labels: FloatArray) -> float:
-    safe = np.clip(scores, _NEARLY, 1 - _NEARLY)
-    return float(-np.mean(labels * np.log(safe) + (1 - labels) * np.log(1 - safe)))
-
-
-def _one_a_row(outputs: dict[str, Any], output: str, rows: int) -> FloatArray:
-    if output not in outputs:
-        raise ConfigError(
-            f"Expected an output {output!r} of the signature, received {sorted(outputs)}. "
-            "Correct score_key."
-        )
-    values = outputs[output].numpy()
-    if values.size != rows:
+def _by_row(values: FloatArray, output: str, rows: int) -> FloatArray:
+    if not values.size or values.size % rows or len(values) != rows:
         raise DataError(
-            f"Expected one score a row from output {output!r}, received shape {values.shape} for "
-            f"{rows} rows. Name the output of the positive class."
+            f"Expected a row of scores for each row from output {output!r}, received shape "
+            f"{values.shape} for {rows} rows. Name an output of the model's answers."
         )
-    return np.asarray(values.reshape(rows), dtype=np.float64)
+    return np.asarray(values.reshape(rows, -1), dtype=np.float64)

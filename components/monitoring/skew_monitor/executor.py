@@ -14,6 +14,7 @@ from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, ROWS_FILE
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.monitoring.profile import profile_files
+from tfx_loop.monitoring.profile.logged_features import parsed_log
 from tfx_loop.monitoring.skew_monitor import page
 from tfx_loop.monitoring.skew_monitor.settings import SkewMonitorSettings, parse_keys
 from tfx_loop.monitoring.skew_monitor.skew import find_skew_of_reference, log_columns
@@ -33,7 +34,7 @@ class Executor(base_executor.BaseExecutor):
         found = find_skew_of_reference(
             profile_files.load_profile(profile_uri),
             profile_files.load_sample(profile_uri),
-            log.read(log_columns(log.schema.names, keys)),
+            parsed_log(log.read(log_columns(log.schema.names, keys)), settings.parse_fn),
             keys,
             settings,
         )

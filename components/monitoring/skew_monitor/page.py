@@ -28,8 +28,10 @@ def render(report: SkewResult) -> str:
 def _features(report: SkewResult) -> str:
     if not report.features:
         return ""
-    headings = ("feature", "reason", _SHARE, _MEAN, "for example", "in row")
-    rows = [_row(feature) for feature in report.features]
+    headings: tuple[str, ...] = ("feature", "reason", _SHARE, _MEAN, "for example", "in row")
+    rows: list[tuple[str, ...]] = [_row(feature) for feature in report.features]
+    if not any(feature.example for feature in report.features):
+        headings, rows = headings[:-2], [row[:-2] for row in rows]
     lead = "Serving less training, on the same rows. Rounding counts as equal."
     return section("Features", lead, table(headings, rows, (_SHARE, _MEAN)))
 
@@ -50,6 +52,8 @@ def _others(report: SkewResult) -> str:
     told = [(name, "only training has it") for name in report.absent_in_serving]
     told += [(name, "only serving has it") for name in report.absent_in_training]
     told += [(name, "not compared: of kinds that cannot be") for name in report.not_compared]
+    told += [(name, "left out: row numbers that pandas wrote") for name in report.row_numbers]
     if report.repeated_rows:
-        told.append((f"{report.repeated_rows:,} rows", "served again; the first of each counts"))
+        again = "served again, and compared as the first were"
+        told.append((f"{report.repeated_rows:,} rows", again))
     return section("Beside these", "", table(("what", "why"), told)) if told else ""

@@ -26,23 +26,32 @@ class SameRows:
     """Rows that both sides have.
 
     Attributes:
-        training: Their places among the training rows, each once.
-        served: The place of the first served row of each, in the same order.
-        repeated: Served rows beyond the first of each.
+        training: Places among the training rows; of a row that was served twice, twice.
+        served: Places of the served rows, in the same order.
     """
 
     training: Places
     served: Places
-    repeated: int
+
+    @property
+    def rows(self) -> int:
+        """Training rows that were served."""
+        return len(np.unique(self.training))
+
+    @property
+    def repeated(self) -> int:
+        """Served rows beyond the first of each."""
+        return len(self.served) - self.rows
 
 
-def same_rows(training: Sequence[Any], served: Sequence[Any]) -> SameRows:
+def same_rows(training: Sequence[Any], served: Sequence[Any], *, quote: bool = False) -> SameRows:
     """Returns the rows whose keys are equal.
 
     Args:
         training: The key columns of the training rows, as pyarrow columns; at least one.
         served: Those of the served rows, in the same order. A row without a key is no row's twin.
             5, 5.0 and "5" name the same row.
+        quote: Whether errors may quote a key.
 
     Raises:
         DataError: Keys name several training rows, or are no text and no numbers.
@@ -64,21 +73,22 @@ def same_rows(training: Sequence[Any], served: Sequence[Any]) -> SameRows:
         known = seen[at] == theirs if len(seen) else np.zeros(len(theirs), dtype=bool)
         places, theirs = places[known], at[known]
     named = np.flatnonzero(ours >= 0)
-    _refuse_twins(training, ours, named)
+    _refuse_twins(training, ours, named, quote)
     place_of = np.zeros(len(named), dtype=np.int64)
     place_of[ours[named]] = named
-    codes, first = np.unique(theirs, return_index=True)
-    return SameRows(place_of[codes], places[first], len(theirs) - len(codes))
+    order = np.lexsort((places, theirs))
+    return SameRows(place_of[theirs[order]], places[order])
 
 
-def _refuse_twins(training: Sequence[Any], ours: Places, named: Places) -> None:
+def _refuse_twins(training: Sequence[Any], ours: Places, named: Places, quote: bool) -> None:
     _, first, counts = np.unique(ours[named], return_index=True, return_counts=True)
     if not (counts > 1).any():
         return
     place = int(named[first[int(np.argmax(counts))]])
+    key = f" {[column[place].as_py() for column in training]}" if quote else ""
     raise DataError(
-        f"Expected keys that are unique in training, received {counts.max()} rows with "
-        f"{[column[place].as_py() for column in training]}: not unique. Name one more key."
+        f"Expected keys that are unique in training, received {counts.max()} rows with one "
+        f"key{key}: not unique. Name one more key."
     )
 
 

@@ -4,24 +4,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.redaction import RedactionSettings
 from tfx_loop.core.settings import NodeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkewSettings:
+class SkewSettings(RedactionSettings):
     """What may differ, and how much must be seen.
 
     Attributes:
         ignore_features: Columns that are not compared, besides those that the reference ignores.
         tolerated: Share of the rows that may differ in a feature, in [0, 1).
         min_rows: Common rows needed, at least 1.
+        examples: Quote one differing pair of a feature with the keys of its row: values of one
+            person, perhaps. Of redacted features and keys hashes are quoted.
     """
 
     ignore_features: tuple[str, ...] = ()
+    # One row in a thousand: rounding at an edge, or a correction between training and serving, is
+    # no other computation. Chosen, not measured.
     tolerated: float = 0.001
     min_rows: int = 50
+    examples: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.tolerated < 1:
             raise ConfigError(
                 f"tolerated must be a share of rows, from 0 to below 1, got {self.tolerated}."
@@ -53,9 +60,12 @@ class SkewMonitorSettings(SkewSettings, NodeSettings):
     Attributes:
         keys: Columns that name a row, as `TRAINING=SERVED` where the log calls it otherwise: one of
             its columns (`request_id`) or a feature.
+        parse_fn: Import path of the function that makes the profiled features of the log's, as
+            ReferenceProfiler was given it.
     """
 
     keys: tuple[str, ...]
+    parse_fn: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ on a busy machine of two cores.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,14 +28,18 @@ from tfx_loop.contracts.skew_report import (
     SkewResult,
     SkewVerdict,
 )
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import DataError, did_you_mean
+from tfx_loop.core.redaction import Redaction
 from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
+from tfx_loop.monitoring.file_comparison.roles import is_row_number
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.skew_monitor.same_rows import same_rows
 from tfx_loop.monitoring.skew_monitor.settings import SkewSettings
 from tfx_loop.monitoring.skew_monitor.values import compare
+from tfx_loop.presentation.wording import few
 
+# Among those that are wrong in as many rows.
 _WORST_FIRST = (TYPE_CHANGED, FEATURE_ABSENT, FEATURE_MISSING, VALUES_DIFFER)
 
 
@@ -56,8 +60,14 @@ def find_skew_of_reference(
     """
     ignored = {*settings.ignore_features, *reference.ignored}
     several = {f.column for f in reference.features if f.kind is FeatureType.MULTIVALENT}
-    unseen = several - set(sample.column_names)
-    settings = replace(settings, ignore_features=tuple(sorted(ignored)))
+    hidden = reference.hidden_in_sample
+    sample = sample.drop(sorted(hidden & {*sample.column_names}))
+    unseen = {*(several - {*sample.column_names}), *hidden}
+    settings = replace(
+        settings,
+        ignore_features=tuple(sorted(ignored)),
+        redact=tuple(sorted({*settings.redact, *(reference.redacted or ())})),
+    )
     return find_skew(sample, log, keys, settings, unseen)
 
 
@@ -73,7 +83,8 @@ def find_skew(
     Args:
         training: Rows as training saw them, a pyarrow table.
         served: Rows as the server saw them: a table of features, or a prediction log, of which
-            features and answered rows count. The first of several rows of one key counts.
+            features and answered rows count. Each of several rows of one key counts: what was
+            answered again was answered on these values.
         keys: The columns that name a row: training's name, and serving's, which in a log is a
             column (`request_id`) or a feature.
         settings: What may differ.
@@ -99,17 +110,18 @@ def find_skew(
     places = {name: _key_column(name, served.column_names) for name in keys.values()}
     _require("served", list(places.values()), served.column_names)
     training_keys, served_keys = training.select(list(keys)), served.select(list(places.values()))
-    same = same_rows(training_keys.columns, served_keys.columns)
-    report = replace(report, rows=len(same.training), repeated_rows=same.repeated)
+    same = same_rows(training_keys.columns, served_keys.columns, quote=settings.examples)
+    report = replace(report, rows=same.rows, repeated_rows=same.repeated)
     if report.rows < settings.min_rows:
-        return _too_few(report, training_keys, served_keys, settings.min_rows)
+        return _too_few(report, training_keys, served_keys, settings)
     ours, theirs = pa.array(same.training), pa.array(same.served)
     features = {
         name: column
         for name, column in feature_columns(served.column_names).items()
         if column not in places.values()
     }
-    hidden = {*keys, *settings.ignore_features}
+    numbers = _row_numbers(training) | _row_numbers(served)
+    hidden = {*keys, *settings.ignore_features, *numbers}
     left, right = {*training.column_names, *unseen} - hidden, set(features) - hidden
     rows = training_keys.take(ours)
     compared = _compared(
@@ -117,12 +129,13 @@ def find_skew(
             name: (training[name].take(ours), served[features[name]].take(theirs))
             for name in sorted((left & right) - {*unseen})
         },
-        settings.tolerated,
+        settings,
         rows,
     )
     report = replace(
         report,
         features=compared,
+        row_numbers=tuple(sorted(numbers - {*keys, *keys.values(), *settings.ignore_features})),
         absent_in_serving=tuple(sorted(left - right)),
         absent_in_training=tuple(sorted(right - left)),
         not_compared=tuple(sorted((left & right) - {feature.feature for feature in compared})),
@@ -131,20 +144,22 @@ def find_skew(
 
 
 def _compared(
-    sides: Mapping[str, tuple[Any, Any]], tolerated: float, rows: Any
+    sides: Mapping[str, tuple[Any, Any]], settings: SkewSettings, rows: Any
 ) -> tuple[FeatureSkew, ...]:
     """Compares the columns of both sides, the same rows in the same order; the worst first.
 
     Args:
         sides: Training's and serving's column by feature.
-        tolerated: Share of the rows that may differ.
+        settings: What may differ, and which examples may be quoted.
         rows: The keys of the rows, for examples.
     """
+    redaction = settings.redaction()
     found = [
-        compare(name, *columns, tolerated, lambda place: _row(rows, place))
+        compare(name, *columns, settings.tolerated, lambda place: _row(rows, place, redaction))
         for name, columns in sides.items()
     ]
-    comparable = [feature for feature in found if feature]
+    comparable = [_quoted(feature, settings) for feature in found if feature]
+    # By name among equals, so that a report does not hang on the order of columns.
     return tuple(sorted(comparable, key=lambda f: (not f.reason, -f.differing, f.feature)))
 
 
@@ -158,6 +173,16 @@ def feature_columns(names: Sequence[str]) -> dict[str, str]:
     """Returns the columns of features by name; of a log those alone."""
     logged = {n.removeprefix(FEATURE_PREFIX): n for n in names if n.startswith(FEATURE_PREFIX)}
     return logged or {name: name for name in names}
+
+
+def _row_numbers(table: Any) -> set[str]:
+    """Columns in which pandas keeps its row numbers: how rows lay in a file is no feature."""
+    names = feature_columns(table.column_names)
+    return {
+        name
+        for name, column in names.items()
+        if is_row_number(name, table.schema.field(column).type)
+    }
 
 
 def _answered(served: Any) -> Any:
@@ -183,47 +208,63 @@ def _require(side: str, names: Sequence[str], columns: Sequence[str]) -> None:
         )
 
 
-def _row(keys: Any, place: int) -> str:
-    return ", ".join(f"{name}={keys[name][place].as_py()!r}" for name in keys.column_names)
+def _quoted(feature: FeatureSkew, settings: SkewSettings) -> FeatureSkew:
+    """Returns the feature with no more of its example than may be quoted."""
+    if not settings.examples:
+        return replace(feature, example="", example_row="")
+    return replace(feature, example=settings.redaction().note(feature.feature, feature.example))
 
 
-def _too_few(report: SkewResult, training: Any, served: Any, needed: int) -> SkewResult:
+def _row(keys: Any, place: int, redaction: Redaction) -> str:
+    values = {name: keys[name][place].as_py() for name in keys.column_names}
+    return ", ".join(
+        f"{name}={redaction.token(name, value) if redaction.hides(name) else repr(value)}"
+        for name, value in values.items()
+    )
+
+
+def _too_few(report: SkewResult, training: Any, served: Any, settings: SkewSettings) -> SkewResult:
+    needed = settings.min_rows
     if report.rows:
         why = (
             f"{report.rows:,} rows of both sides, {needed:,} are needed. Give the log of a longer "
             "time, or lower min_rows."
         )
         return replace(report, reason=TOO_FEW_COMMON_ROWS, explanation=why)
-    one = _row(training, 0) if training.num_rows else "none"
+    sides = []
+    for rows in (training, served):
+        quoted = settings.examples and rows.num_rows
+        sides.append(f" (such as {_row(rows, 0, settings.redaction())})" if quoted else "")
     why = (
-        f"None of the {report.training_rows:,} training rows (such as {one}) is among the "
-        f"{report.served_rows:,} served ones (such as {_row(served, 0)}). Check the keys, and that "
+        f"None of the {report.training_rows:,} training rows{sides[0]} is among the "
+        f"{report.served_rows:,} served ones{sides[1]}. Check the keys, and that "
         "the log is of a time that was trained on."
     )
     return replace(report, reason=NO_COMMON_ROWS, explanation=why)
 
 
 def _judged(report: SkewResult) -> SkewResult:
-    differ = [feature for feature in report.features if feature.reason]
-    seen = {feature.reason for feature in differ}
-    if report.absent_in_serving or report.absent_in_training:
-        seen.add(FEATURE_ABSENT)
-    for reason in _WORST_FIRST:
-        if reason in seen:
-            return replace(
-                report,
-                verdict=SkewVerdict.SKEWED,
-                reason=reason,
-                explanation=(
-                    f"Training and serving disagree on the same rows: {_disagreements(report)}. "
-                    "Fix one of the two feature pipelines, or name what may differ in "
-                    "ignore_features."
-                ),
-            )
+    if wrong := _disagreements(report):
+        return replace(
+            report,
+            verdict=SkewVerdict.SKEWED,
+            # The reason of the whole is that of the worst; the features have each their own.
+            reason=wrong[0].reason,
+            explanation=(
+                "Training and serving disagree on the same rows: "
+                f"{few([found.told for found in wrong])}. Fix one of the two feature pipelines, "
+                "or name what may differ in ignore_features."
+            ),
+        )
     if not report.features:
         why = "Both sides have the rows, and no feature that could be compared. Check the columns."
         return replace(report, reason=NO_COMMON_FEATURES, explanation=why)
-    why = f"{len(report.features)} features agree on the {report.rows:,} rows of both sides."
+    agree = (
+        "1 feature agrees"
+        if len(report.features) == 1
+        else f"{len(report.features)} features agree"
+    )
+    why = f"{agree} on the {report.rows:,} rows of both sides."
     if report.not_compared:
         why += f" Not compared: {', '.join(report.not_compared)}."
         return replace(
@@ -235,12 +276,31 @@ def _judged(report: SkewResult) -> SkewResult:
     return replace(report, verdict=SkewVerdict.CONSISTENT, reason=NO_SKEW, explanation=why)
 
 
-def _disagreements(report: SkewResult) -> str:
-    told = [_disagreement(feature) for feature in report.features if feature.reason]
-    told += [f"{name} (only in training)" for name in report.absent_in_serving]
-    told += [f"{name} (only in serving)" for name in report.absent_in_training]
-    return ", ".join(told)
+@dataclass(frozen=True)
+class _Disagreement:
+    """What is wrong with one feature, in which share of the rows."""
+
+    share: float
+    reason: str
+    told: str
 
 
-def _disagreement(feature: FeatureSkew) -> str:
-    return f"{feature.feature} ({feature.reason} in {feature.differing:.1%} of the rows)"
+def _disagreements(report: SkewResult) -> list[_Disagreement]:
+    """What training and serving disagree on, the worst first."""
+    found = [
+        _Disagreement(
+            f.differing, f.reason, f"{f.feature} ({f.reason} in {f.differing:.1%} of the rows)"
+        )
+        for f in report.features
+        if f.reason
+    ]
+    for name in report.absent_in_serving:
+        alike = did_you_mean(name, report.absent_in_training).strip()
+        told = f"{name} (only in training{f'. {alike}' if alike else ''})"
+        found.append(_Disagreement(1.0, FEATURE_ABSENT, told))
+    # The model does not ask for what training never had.
+    found += [
+        _Disagreement(0.0, FEATURE_ABSENT, f"{name} (only in serving)")
+        for name in report.absent_in_training
+    ]
+    return sorted(found, key=lambda wrong: (-wrong.share, _WORST_FIRST.index(wrong.reason)))

@@ -20,6 +20,7 @@ from tfx_loop.contracts.skew_report import (
     FeatureSkew,
 )
 from tfx_loop.core.errors import DataError
+from tfx_loop.monitoring.file_comparison.plain_columns import of_any_size
 from tfx_loop.monitoring.profile.columns import (
     FeatureType,
     flat,
@@ -83,7 +84,7 @@ def compare(
     Returns:
         What differs; None where the columns are of kinds that cannot be compared.
     """
-    left, right = unchunked(training), unchunked(served)
+    left, right = (of_any_size(unchunked(column)) for column in (training, served))
     before, now = _missing(left), _missing(right)
     both, mean = ~before & ~now, None
     if not both.any():
@@ -168,6 +169,8 @@ def _pair(left: Any, right: Any) -> _Pair | None:
     if None in families:
         # A struct beside the same struct; of two that differ in type nothing is known.
         return _Pair(left, right, _OTHER) if left.type == right.type else None
+    # Text on one side and numbers on the other: some reader would make them equal, and another
+    # model input of them.
     if families[0] != families[1]:
         return _Pair(left, right, None)
     return _Pair(_plain(left), _plain(right), families[0])

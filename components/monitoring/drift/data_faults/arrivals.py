@@ -58,6 +58,7 @@ def judge_arrivals(
         raise ConfigError(f"A window must end after it begins, got {start_ms} to {end_ms}.")
     inside = np.sort(event_times_ms[(event_times_ms >= start_ms) & (event_times_ms < end_ms)])
     late = float(np.mean(event_times_ms < start_ms)) if len(event_times_ms) else 0.0
+    # With the window's ends: a source that fell silent at noon leaves its gap at the end.
     borders = np.concatenate([[start_ms], inside, [end_ms]])
     gap = float(np.diff(borders).max()) / (end_ms - start_ms)
     # Without a pattern, the longest of k + 1 gaps is about (ln k + 5) / k of the window at most.
@@ -68,6 +69,7 @@ def judge_arrivals(
         allowed = max(settings.silent_share, 1.5 * baseline_gap_share, min(by_chance, 1.0))
     fault, note = None, ""
     rows = len(event_times_ms) if rows is None else rows
+    # Asked before the gap: of five rows the longest gap is long by chance.
     if baseline_rows and rows < settings.fewest_share * baseline_rows:
         fault, note = SILENT_SOURCE, f"{rows:,} rows where {baseline_rows:,.0f} are usual"
     elif gap > allowed:

@@ -42,6 +42,7 @@ def duplicate_flood(
     features: Iterable[FeatureDrift],
     profiles: Sequence[FeatureProfile] = (),
     sample: Any = None,
+    grouped: bool = False,
 ) -> list[FeatureDrift]:
     """Returns an entry of its own for a flood of repeated rows; none where there is none.
 
@@ -55,12 +56,16 @@ def duplicate_flood(
         features: What was found of each feature.
         profiles: The features by which rows are told apart.
         sample: Sampled current rows as a pyarrow table; None where there are none.
+        grouped: Rows come in whole groups, whose rows may be alike.
     """
     if min(reference.rows, current.rows) < settings.min_rows:
         return []
     if any(feature.fault in _MAKES_ALIKE for feature in features):
         return []
     rise, most = duplicate_rise(reference, current), settings.fault_settings.duplicate_rise
+    if grouped:
+        # A part of the reference's rows has parts of its groups, and the window has whole ones.
+        rise = reference.distinct_share(reference.rows) - current.distinct_share(current.rows)
     if rise > most and _common_by_chance(current, profiles, sample):
         rise = duplicate_rise(_without_common(reference), _without_common(current))
     if rise <= most:
@@ -87,6 +92,8 @@ def _common_by_chance(
             return False
         counts = pc.value_counts(column).field("counts").to_numpy().astype(float)
         alike *= float((counts * (counts - 1)).sum()) / (len(column) * (len(column) - 1))
+    # Of all pairs of rows, those that are alike; of independent columns it is the product of each
+    # column's own.
     found = current.equal_pairs() / (current.rows * (current.rows - 1) / 2)
     return found <= _SLACK * alike
 

@@ -3,6 +3,7 @@
 The schema is what the data's owner expects, so a breach is a fault whatever the reference had.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.contracts.drift_report import FeatureDrift
-from tfx_loop.core.errors import DataError
-from tfx_loop.core.storage import read_bytes
+from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.data.tables.csv_files import MISSING_WORDS
 from tfx_loop.monitoring.drift.data_faults.faults import SCHEMA_ANOMALY, TYPE_CHANGED
 from tfx_loop.monitoring.profile.columns import strings
@@ -21,24 +21,8 @@ SERVING = "SERVING"
 _MISSING_WORDS = frozenset(MISSING_WORDS)
 # The type of an entry that a schema, and no comparison with the reference, made.
 BREACH = "schema"
-
-
-def read_schema(path: str) -> Any:
-    """Returns the Schema message of a `schema.pbtxt`.
-
-    Raises:
-        DataError: The file holds no such message.
-    """
-    from google.protobuf import text_format
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    try:
-        return text_format.Parse(read_bytes(path).decode(), schema_pb2.Schema())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise DataError(
-            f"Expected a TFDV schema as text in {path}, received: {error}. "
-            "Give the schema.pbtxt that SchemaGen or ImportSchemaGen wrote."
-        ) from error
+# Values outside of a domain that are quoted, and of which rows are counted for that.
+_QUOTED, _COUNTED = 3, 1_000
 
 
 @dataclass
@@ -48,7 +32,7 @@ class _ColumnTally:
     outside: int = 0
     values: int = 0
     most_values: int = 0
-    examples: list[Any] = field(default_factory=list)
+    examples: Counter[str] = field(default_factory=Counter)
 
 
 class BatchReader(Protocol):
@@ -63,7 +47,10 @@ class BatchReader(Protocol):
 
 
 def check_schema(
-    table: BatchReader, schema: Any, ignored: Collection[str] = ()
+    table: BatchReader,
+    schema: Any,
+    ignored: Collection[str] = (),
+    redaction: Redaction = OPEN,
 ) -> list[FeatureDrift]:
     """Reads a table once and returns its breaches of the schema, one entry a feature.
 
@@ -74,6 +61,7 @@ def check_schema(
         schema: TFDV's Schema message; features that it says are not in the environment `SERVING`
             are not asked for.
         ignored: Features that are not looked at.
+        redaction: Which values a breach may quote.
     """
     served = [f for f in schema.feature if SERVING not in f.not_in_environment]
     known = {feature.name: feature for feature in served if feature.name not in ignored}
@@ -97,7 +85,8 @@ def check_schema(
         for place, name in enumerate(checked):
             _read(found[name], batch.column(place), known[name], domains)
     for name in checked:
-        if note := _breach(found[name], known[name], _named_missing(known[name], domains)):
+        quoted = redaction.examples(name, found[name].examples, _QUOTED)
+        if note := _breach(found[name], known[name], _named_missing(known[name], domains), quoted):
             anomalies[name] = (SCHEMA_ANOMALY, note)
     return [
         FeatureDrift(feature=name, type=BREACH, fault=fault, note=note)
@@ -113,10 +102,12 @@ def _inner(kind: Any) -> Any:
 def _type_fits(expected: int, kind: Any) -> bool:
     """FeatureType of schema.proto: 1 BYTES, 2 INT, 3 FLOAT; 0 and 4 expect nothing."""
     kind = _inner(kind)
+    # A column of nulls has no type of its own: it is judged by its presence.
     if expected not in (1, 2, 3) or pa.types.is_null(kind):
         return True
     if expected == 2:
         return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    # Readers of CSV make whole numbers of a column of floats without fractions.
     if expected == 3:
         return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
     return not (pa.types.is_floating(kind) or pa.types.is_integer(kind))
@@ -142,7 +133,9 @@ def _read(found: _ColumnTally, column: Any, feature: Any, domains: dict[str, set
     outside = _outside(column, feature, domains)
     if outside is not None and len(outside):
         found.outside += len(outside)
-        found.examples = found.examples or outside[:3].to_pylist()
+        for value, rows in Counter(outside.to_pylist()).most_common():
+            if len(found.examples) < _COUNTED or str(value) in found.examples:
+                found.examples[str(value)] += rows
 
 
 def _allowed(feature: Any, domains: dict[str, set[str]]) -> set[str]:
@@ -184,7 +177,7 @@ def _outside(column: Any, feature: Any, domains: dict[str, set[str]]) -> Any:
     return None
 
 
-def _breach(found: _ColumnTally, feature: Any, named_missing: bool) -> str:
+def _breach(found: _ColumnTally, feature: Any, named_missing: bool, quoted: Sequence[str]) -> str:
     """The first breach in words; empty for none."""
     there = 1.0 if named_missing else 1 - found.missing / max(found.rows, 1)
     if there < feature.presence.min_fraction:
@@ -197,5 +190,6 @@ def _breach(found: _ColumnTally, feature: Any, named_missing: bool) -> str:
         inside = feature.distribution_constraints.min_domain_mass
     share = 1 - found.outside / max(found.values, 1)
     if share < inside:
-        return f"{1 - share:.1%} of the values are outside the domain, such as {found.examples}"
+        such = f", such as {', '.join(map(repr, quoted))}" if quoted else ""
+        return f"{1 - share:.1%} of the values are outside the domain{such}"
     return ""

@@ -1,8 +1,8 @@
 """Changes of unit: values that match training after a known conversion, and not before.
 
-A drift is rarely a thousandfold, and never exactly 1.8 times plus 32. Conversions by small factors
-can look like a wider spread, so they count only where the rows are many enough to tell them from
-the round factors that a drift might have.
+A drift is rarely a thousandfold, and never exactly 1.8 times plus 32. Growth by 1.7 times happens:
+a small factor counts only where it is known to a fraction of a per cent and is that of a unit, or
+where the values lie on the grid of training's decimals once they are converted back.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ class Conversion:
     offset: float = 0.0
 
 
+# Exact where a unit is defined by another (international yard and pound, 1959), else to seven
+# digits: rows are put back on the old bins by it, and ties would move over the edges.
 _FACTORS = {
     "x1000 (thousandths)": 1_000.0,
     "x1,000,000 (millionths)": 1e6,
@@ -47,24 +49,39 @@ _FACTORS = {
     "x3.785 (gallons to litres)": 3.785412,
     "x57.3 (radians to degrees)": 57.29578,
     "x3.6 (m/s to km/h)": 3.6,
-    "x2.237 (m/s to mph)": 2.236936,
     "x33.86 (inches of mercury to hPa)": 33.8639,
 }
+# The first that fits is named: the more common one where two are nearly the same.
 CONVERSIONS = (
     *(Conversion(name, factor) for name, factor in _FACTORS.items()),
     *(Conversion(f"the inverse of {name}", 1 / factor) for name, factor in _FACTORS.items()),
+    Conversion("x2.237 (m/s to mph)", 2.236936),
+    Conversion("the inverse of x2.237 (m/s to mph)", 1 / 2.236936),
     Conversion("x1.8 + 32 (Celsius to Fahrenheit)", 1.8, 32.0),
     Conversion("the inverse of x1.8 + 32 (Fahrenheit to Celsius)", 1 / 1.8, -32 / 1.8),
     Conversion("+273.15 (Celsius to Kelvin)", 1.0, 273.15),
     Conversion("-273.15 (Kelvin to Celsius)", 1.0, -273.15),
 )
-# Round factors that growth may have: a small conversion has to fit where none of them does.
-_RIVALS = (1.25, 1.5, 2.0, 3.0, 4.0, 5.0)
 # Kolmogorov-Smirnov distances: from where on a window does not look like training any more, and
 # down to where a conversion fits though the rows are too many for a test to agree.
 _GROSS, _LITTLE = 0.2, 0.05
 # A factor beyond it, or below its inverse, is no growth that a window sees.
 _LARGE = 8.0
+# Such a factor must fit better than those a quarter off: of a wide spread a test tells little.
+_NEAR_LARGE = 1.25
+# Likewise 273.15 must fit better than 285 and 262.
+_NEAR_OFFSET = 1.04
+# Growth by any factor up to 8 is as likely as by any other (in its logarithm, 4.2 wide from 1/8),
+# and 12 small factors belong to units: intervals of 0.75 % around them are 4 % of that.
+_NEAR = 0.0075
+# Standard errors of the factor within which it must lie, and the largest from which that says
+# something: at 1.5 % two in five true conversions are still within _NEAR.
+_DEVIATIONS, _MOST_ERROR = 3.0, 0.015
+# Factors, as logarithms around a conversion, among which the one that fits best is looked for.
+_AROUND = 0.06
+# Decimals that a grid of values has at most, and how wide the tolerance may be for it to tell.
+_DECIMALS, _MOST_TOLERANCE = 3, 0.15
+_ON_GRID = 0.95
 # Fewer rows fit several conversions; more cost time and tell no more.
 _LEAST_ROWS = 100
 _MOST_ROWS = 5_000
@@ -87,16 +104,14 @@ def unit_change(profile: FeatureProfile, counts: ColumnCounts, values: FloatArra
     before = effects.kolmogorov_smirnov(reference, _counted(values, edges, profile.type))
     if before < _GROSS:
         return None
-    fits = [(_match(c, reference, edges, values, profile.type), c) for c in CONVERSIONS]
-    (chance, distance), best = max(fits, key=lambda fit: fit[0])
-    # The best of some forty conversions: at 0.001 each a true one is missed once in a thousand.
-    if chance > 0.001 or distance < _LITTLE:
-        return best.name if _told_apart(best, reference, edges, values, profile.type) else None
-    return _scaled(reference, edges, values, profile.type)
+    window = _ConvertedWindow(reference, edges, values, profile.type)
+    found = (c for c in CONVERSIONS if window.fits(c) and window.told_apart(c))
+    return next((conversion.name for conversion in found), None)
 
 
 def _ordered(profile: FeatureProfile) -> tuple[FloatArray, IntArray] | None:
     counts = np.array(profile.counts.bins)
+    # On fewer bins several conversions fit the same window.
     if profile.type is FeatureType.CATEGORICAL or len(counts) < 6:
         return None
     if not isinstance(profile.bins, CategoryBins):
@@ -112,54 +127,109 @@ def _counted(values: FloatArray, edges: FloatArray, kind: FeatureType) -> IntArr
     return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
 
 
-def _match(
-    conversion: Conversion,
-    reference: IntArray,
-    edges: FloatArray,
-    values: FloatArray,
-    kind: FeatureType,
-) -> tuple[float, float]:
-    back = (values - conversion.offset) / conversion.factor
-    current = _counted(back, edges, kind)
-    distance = effects.kolmogorov_smirnov(reference, current)
-    if distance > 2 * _GROSS:
-        # Far off: most conversions end here, without the test.
-        return 0.0, distance
-    fine = effects.coarsened(reference, current, 32)
-    return two_sample.anderson_darling(*fine), distance
+@dataclass(frozen=True)
+class _ConvertedWindow:
+    """A window's values beside training, asked whether a conversion explains them.
+
+    Attributes:
+        reference: Training rows in each bin.
+        edges: Of the bins.
+        values: The window's finite numbers.
+        kind: The feature's type.
+    """
+
+    reference: IntArray
+    edges: FloatArray
+    values: FloatArray
+    kind: FeatureType
+
+    def match(self, conversion: Conversion) -> tuple[float, float]:
+        """Returns the p-value of the values converted back, and their distance."""
+        # Chance of 1 in 100: a rival that is this bad is worse than the unit, and two tests of one
+        # window are not independent.
+        back = (self.values - conversion.offset) / conversion.factor
+        current = _counted(back, self.edges, self.kind)
+        distance = effects.kolmogorov_smirnov(self.reference, current)
+        if distance > 2 * _GROSS:
+            # Far off: most conversions end here, without the test.
+            return 0.0, distance
+        fine = effects.coarsened(self.reference, current, 32)
+        return two_sample.anderson_darling(*fine), distance
+
+    def fits(self, conversion: Conversion) -> bool:
+        """Says whether the values look like training once they are converted back."""
+        # At 0.001 a true conversion is missed once in a thousand.
+        chance, distance = self.match(conversion)
+        return chance > 0.001 or distance < _LITTLE
+
+    def told_apart(self, unit: Conversion) -> bool:
+        """Says whether nothing that a drift does explains the values as well."""
+        if unit.factor == 1:
+            near = (unit.offset * _NEAR_OFFSET, unit.offset / _NEAR_OFFSET)
+            return not any(self._as_good(Conversion("", 1.0, offset), unit) for offset in near)
+        if unit.offset:
+            middle = float(np.interp(0.5, self._shares(), self.edges))
+            factor = float(np.median(self.values)) / middle if middle else 0.0
+            return factor <= 0 or not self._as_good(Conversion("", factor), unit)
+        if not 1 / _LARGE < unit.factor < _LARGE:
+            near = (unit.factor * _NEAR_LARGE, unit.factor / _NEAR_LARGE)
+            return not any(self._as_good(Conversion("", factor), unit) for factor in near)
+        on_grid = self._on_grid(unit.factor)
+        return self._is_precise(unit.factor) if on_grid is None else on_grid
+
+    def _as_good(self, rival: Conversion, unit: Conversion) -> bool:
+        chance, distance = self.match(rival)
+        return chance > 0.01 or distance <= self.match(unit)[1]
+
+    def _shares(self) -> FloatArray:
+        return np.asarray(np.cumsum(self.reference)[:-1] / self.reference.sum())
+
+    def _on_grid(self, factor: float) -> bool | None:
+        """Says whether values converted back have training's decimals; None where none tell."""
+        step = _grid_of(self.edges)
+        if step is None:
+            return None
+        # Rounded after the conversion, a value is off by half of its own last decimal.
+        rounding = (_grid_of(self.values) or 0.0) / 2 / factor
+        # Floats are float32, whose last bit is 2**-24 of them.
+        back = self.values / factor
+        tolerance = rounding + np.abs(back) * 2.0**-22
+        if float(np.median(tolerance)) > _MOST_TOLERANCE * step:
+            return None
+        off = np.abs(back / step - np.rint(back / step)) * step
+        return bool(np.mean(off <= tolerance) >= _ON_GRID)
+
+    def _is_precise(self, factor: float) -> bool:
+        """Says whether the factor that fits best is known well, and is this one."""
+        width, ordered = _AROUND, np.sort(self.values)
+        # Once around the conversion, and once as far around as the first fit left in doubt.
+        for _ in range(2):
+            # 41 factors: a step is a third of a standard error at worst, and a parabola is fitted,
+            # not a minimum read off.
+            steps = np.linspace(-width, width, 41)
+            lacks = [self._lack_of_fit(ordered, factor * np.exp(step)) for step in steps]
+            curve, slope, _ = np.polyfit(steps, lacks, 2)
+            if curve <= 0:
+                return False
+            # Pearson's statistic rises by (log f - log best)² / error² around the best factor.
+            best, error = -slope / (2 * curve), 1 / np.sqrt(curve)
+            width = float(np.clip(4 * error, 0.01, _AROUND))
+        return bool(error <= _MOST_ERROR and abs(best) <= min(_DEVIATIONS * error, _NEAR))
+
+    def _lack_of_fit(self, ordered: FloatArray, factor: float) -> float:
+        # A value on an edge is in the bin below, whatever the last bits of the product are.
+        half = 0.5 if self.kind is FeatureType.INTEGER else np.abs(self.edges) * 2.0**-22
+        below = np.searchsorted(ordered, (self.edges + half) * factor, side="right")
+        current = np.diff(np.concatenate([[0], below, [len(ordered)]]))
+        return two_sample.chi_square(self.reference, current).statistic
 
 
-def _told_apart(
-    best: Conversion,
-    reference: IntArray,
-    edges: FloatArray,
-    values: FloatArray,
-    kind: FeatureType,
-) -> bool:
-    """A small factor must fit where the round ones do not; a large one or a shift is plain."""
-    if best.offset or not 1 / _LARGE < best.factor < _LARGE:
-        return True
-    for rival in (*_RIVALS, *(1 / factor for factor in _RIVALS)):
-        chance, _ = _match(Conversion("", rival), reference, edges, values, kind)
-        if chance > 0.01:
-            return False
-    return True
-
-
-def _scaled(
-    reference: IntArray, edges: FloatArray, values: FloatArray, kind: FeatureType
-) -> str | None:
-    """A large factor that no unit has, read from the spread of the middle half."""
-    # A line through the quantiles of both sides; its slope is the factor.
-    shares = np.cumsum(reference)[:-1] / reference.sum()
-    inner = (shares > 0.1) & (shares < 0.9)
-    if np.count_nonzero(inner) < 5:
-        return None
-    factor, offset = np.polyfit(edges[inner], np.quantile(values, shares[inner]), 1)
-    if not (factor > _LARGE or 0 < factor < 1 / _LARGE):
-        return None
-    chance, distance = _match(Conversion("", factor, offset), reference, edges, values, kind)
-    if chance < 0.001 and distance >= _LITTLE:
-        return None
-    plain, near = _match(Conversion("", factor), reference, edges, values, kind)
-    return f"about x{factor:.3g}" if plain > 0.001 or near < _LITTLE else None
+def _grid_of(values: FloatArray) -> float | None:
+    """Returns the step of the values' last decimal, as 0.01; None where they have too many."""
+    some = np.unique(values[np.isfinite(values)].astype(np.float32))
+    some = some[:: max(len(some) // 200, 1)]
+    texts = [np.format_float_positional(value, trim="-") for value in some]
+    decimals = [len(text.partition(".")[2]) for text in texts]
+    # An edge or two lie beside a value of training (bins.py), and have all decimals.
+    most = int(np.quantile(decimals, 0.9, method="lower")) if decimals else _DECIMALS + 1
+    return 10.0**-most if most <= _DECIMALS else None

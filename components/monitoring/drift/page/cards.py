@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from tfx_loop.contracts.drift_report import NUMBERS, OTHER, FeatureDrift, Shape
+from tfx_loop.contracts.drift_report import NUMBERS, FeatureDrift, Shape
+from tfx_loop.core.redaction import OTHER
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.presentation.svg import Scale, shortened, tag, text, tooltip
 
@@ -50,8 +51,9 @@ def _badge(feature: FeatureDrift) -> tuple[str, str]:
 
 def _numbers_below(feature: FeatureDrift, shape: Shape) -> str:
     facts = []
-    if feature.psi_corrected is not None:
-        facts.append(("PSI", f"{max(feature.psi_corrected, 0.0):.3f}"))
+    if feature.effect is not None:
+        at_most = "" if feature.psi_bound is None else f", at most {feature.psi_bound:.3f}"
+        facts.append(("PSI", f"{feature.effect:.3f}{at_most}"))
     if feature.ks is not None and shape.importance is None:
         facts.append(("KS", f"{feature.ks:.3f}"))
     if feature.q_value is not None:

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 
 from tfx_loop.contracts import drift_report
-from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift
+from tfx_loop.contracts.drift_report import (
+    TOGETHER,
+    DriftResult,
+    DriftVerdict,
+    FeatureDrift,
+    moved_features,
+    tested_features,
+)
 from tfx_loop.monitoring.drift.data_faults import faults
-from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
+from tfx_loop.presentation.wording import few
 
 FAULTS = {
     faults.ABSENT_FEATURE: "is not there any more",
@@ -36,6 +43,10 @@ METRICS = {
     "recall": "recall",
     "f1": "F1",
     "positive_rate": "share of ones",
+    "squared_error": "squared error",
+    "absolute_error": "absolute error",
+    "quantile_error": "quantile error",
+    "poisson_deviance": "deviance",
 }
 
 
@@ -94,14 +105,6 @@ def duration(hours: float) -> str:
     return f"{hours:.1f} h" if abs(hours) < 72 else f"{hours / 24:.0f} days"
 
 
-def few(names: Sequence[str], most: int = 3) -> str:
-    """Returns the first names, and how many more there are."""
-    shown = list(names[:most])
-    if more := len(names) - len(shown):
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
-
-
 def _broken(found: DriftResult) -> str:
     broken = [f for f in found.features if f.fault]
     if len(broken) == 1:
@@ -111,21 +114,27 @@ def _broken(found: DriftResult) -> str:
 
 
 def _drifted(found: DriftResult) -> str:
-    whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
-    drifted = [named(f) for f in whole if f.drifted]
-    if drifted:
-        tested = sum(f.p_value is not None for f in whole)
-        return f"{len(drifted)} of {tested} features drifted: {few(drifted)}"
-    parts = [named(f) for f in found.features if f.drifted and f.slice]
-    if parts:
-        return f"Drift in slices alone: {few(parts)}"
+    drifted = [f for f in found.features if f.drifted and f.feature != TOGETHER]
+    whole = {f.feature for f in drifted if not f.slice}
+    # What drifted in all rows is not told again for each of its slices.
+    names = [named(f) for f in drifted if not f.slice or f.feature not in whole]
+    if names and not whole:
+        return f"Drift in slices alone: {few(names)}"
+    if names:
+        tested, moved = tested_features(found.features), moved_features(found.features)
+        told = f"{len(moved)} of {len(tested)} features drifted: {few(names)}"
+        return told + _untested(found.features)
     return "The features moved together, though none moved alone"
 
 
 def _stable(found: DriftResult) -> str:
     whole = [f for f in found.features if not f.slice and f.feature != TOGETHER]
-    tested = sum(f.p_value is not None for f in whole)
+    tested = len(tested_features(found.features))
     held_back = sum(f.held_by is not None for f in whole)
-    if held_back:
-        return f"None of {tested} features drifted; {held_back} moved, and not enough to matter"
-    return f"None of {tested} features drifted"
+    moved = f"; {held_back} moved, and not enough to matter" if held_back else ""
+    return f"None of {tested} features drifted{moved}{_untested(whole)}"
+
+
+def _untested(features: Sequence[FeatureDrift]) -> str:
+    count = sum(f.p_value is None and not (f.fault or f.slice) for f in features)
+    return f"; {count} column{'s were' if count > 1 else ' was'} not tested" if count else ""

@@ -25,12 +25,11 @@ ROW = 34
 HEAD = 12
 FOOT = 34
 OVER_TIME = 210
-_SHOWN = ("auc", "accuracy", "precision", "recall", "f1", "positive_rate")
 
 
 def against_held_out(estimated: EstimatedQuality, realised: RealisedQuality | None = None) -> str:
     """Returns how far each metric is expected from what held-out rows gave."""
-    shown = [name for name in _SHOWN if name in estimated.metrics]
+    shown = [name for name in METRICS if name in estimated.metrics]
     moves = [
         bound - metric.reference
         for metric in (estimated.metrics[name] for name in shown)
@@ -92,7 +91,7 @@ def _metric(
 def over_windows(past: Sequence[PastWindow], held_out: float | None) -> str:
     """Returns estimates with their intervals, and what labels said, window by window."""
     metric = next(
-        (name for name in _SHOWN if any(name in w.estimated or name in w.realised for w in past)),
+        (name for name in METRICS if any(name in w.estimated or name in w.realised for w in past)),
         "",
     )
     if not metric or len(past) < 2:

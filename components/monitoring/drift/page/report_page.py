@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from tfx_loop.contracts.drift_report import DriftResult, DriftVerdict, FeatureDrift, PastWindow
+from tfx_loop.contracts.drift_report import (
+    TOGETHER,
+    DriftResult,
+    DriftVerdict,
+    FeatureDrift,
+    PastWindow,
+    moved_features,
+    tested_features,
+)
 from tfx_loop.contracts.window_quality import EstimatedQuality, RealisedQuality
 from tfx_loop.monitoring.drift.history import merged_history
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.monitoring.drift.page.cards import cards
 from tfx_loop.monitoring.drift.page.quality_plots import against_held_out, over_windows
-from tfx_loop.monitoring.drift.page.tables import all_features, held_back, made_with
-from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
+from tfx_loop.monitoring.drift.page.tables import all_features, before_and_now, held_back, made_with
 from tfx_loop.presentation.document import document, header, section
 from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
 
@@ -29,7 +36,11 @@ _VERDICT_COLUMN = {
 }
 
 
-def render(report: DriftResult, earlier: Sequence[DriftResult] = (), title: str = "") -> str:
+def render(
+    report: DriftResult,
+    earlier: Sequence[DriftResult] = (),
+    title: str = "",
+) -> str:
     """Returns the page as one HTML file without scripts.
 
     Args:
@@ -44,10 +55,12 @@ def render(report: DriftResult, earlier: Sequence[DriftResult] = (), title: str 
         f"{report.verdict.value}: {what}",
         header(what, formatting.headline(report), _facts(report)),
         [
+            _warnings(report.warnings),
             _faults(report.features),
             _moved(report),
             _quality(report, past),
-            _windows(past),
+            before_and_now(report),
+            _windows(past, report.model_name),
             _slices(report.features),
             _together(report.features),
             held_back(report),
@@ -65,19 +78,34 @@ def _title(report: DriftResult) -> str:
 
 def _facts(report: DriftResult) -> list[tuple[str, str]]:
     whole = [f for f in report.features if not f.slice and f.feature != TOGETHER]
-    tested = sum(f.p_value is not None for f in whole)
+    moved, tested = moved_features(report.features), tested_features(report.features)
+    # Of a file's rows; those of a log are counted as they are.
+    weighed = not report.model_name and report.settings.get("roles", {}).get("weight")
+    weighed = " of equal weight" if weighed else ""
     facts = [
         ("verdict", report.verdict.value.replace("_", " ")),
-        ("rows now", f"{report.rows.current:,}"),
-        ("rows of the reference", f"{report.rows.reference:,}"),
-        ("drifted", f"{sum(f.drifted for f in whole)} of {tested}"),
+        (f"rows{weighed} now", f"{report.rows.current:,}"),
+        (f"rows{weighed} of the reference", f"{report.rows.reference:,}"),
+        ("drifted", f"{len(moved)} of {len(tested)}"),
         ("broken", str(sum(f.fault is not None for f in whole))),
     ]
     if report.rows.failed:
         facts.append(("answered with an error", f"{report.rows.failed:,}"))
-    if report.estimated and "auc" in report.estimated.metrics:
-        facts.append(("estimated AUC", f"{report.estimated.metrics['auc'].value:.3f}"))
+    metrics = report.estimated.metrics if report.estimated else {}
+    if first := next((name for name in formatting.METRICS if name in metrics), ""):
+        facts.append((f"estimated {formatting.METRICS[first]}", f"{metrics[first].value:.3f}"))
     return facts
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    entries = "".join(f"<li>{escape(_sentence(text))}</li>" for text in warnings)
+    return section("What to name", "", f'<ul class="notes">{entries}</ul>')
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _faults(features: Sequence[FeatureDrift]) -> str:
@@ -201,7 +229,7 @@ def _record(past: Sequence[PastWindow]) -> list[str]:
     ]
 
 
-def _windows(past: Sequence[PastWindow]) -> str:
+def _windows(past: Sequence[PastWindow], model_name: str) -> str:
     known = [window for window in past if window.verdict]
     if len(known) < 2:
         return ""
@@ -221,7 +249,8 @@ def _windows(past: Sequence[PastWindow]) -> str:
         )
         for window in known
     ]
-    lead = "Each against the reference of the version that answered."
+    of_version = " of the version that answered" if model_name else ""
+    lead = f"Each against the reference{of_version}."
     return section("Window by window", lead, heat_map(columns, "Drift by feature and window"))
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
+from tfx_loop.contracts.drift_report import TOGETHER, DriftResult, FeatureDrift
+from tfx_loop.monitoring.drift.changes import told_changes
 from tfx_loop.monitoring.drift.page import formatting
-from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 from tfx_loop.presentation.document import section, table
 
 
@@ -29,7 +29,7 @@ def _held_table(held: Sequence[FeatureDrift], floors: Mapping[str, float]) -> st
     rows = [
         (
             formatting.named(f),
-            formatting.number(f.psi_corrected),
+            formatting.number(f.effect),
             formatting.number(f.psi_bound),
             formatting.number(floors.get(f.title, floors.get(f.feature))),
             formatting.chance(f.q_value),
@@ -41,17 +41,41 @@ def _held_table(held: Sequence[FeatureDrift], floors: Mapping[str, float]) -> st
     return table(heads, rows, heads[1:5]) if rows else ""
 
 
+def before_and_now(report: DriftResult) -> str:
+    """Returns the numbers of each feature on both sides, those that moved most first."""
+    rows = [
+        (formatting.named(f), told, before, now)
+        for f in report.features
+        if f.change
+        for told, before, now in told_changes(f.change)
+    ]
+    if not rows:
+        return ""
+    heads = ("feature", "", "reference", "now")
+    shown = [
+        (name if place == 0 or rows[place - 1][0] != name else "", *cells)
+        for place, (name, *cells) in enumerate(rows)
+    ]
+    body = table(heads, shown, heads[2:])
+    return section(
+        "Before and now",
+        "",
+        f"<details><summary>Means, quantiles, ranges and categories</summary>{body}</details>",
+    )
+
+
 def all_features(report: DriftResult) -> str:
     """Returns every number of every feature and slice."""
     heads = (
-        *("feature", "type", "PSI", "KS", "Jensen-Shannon", "Wasserstein"),
+        *("feature", "type", "PSI", "at most", "KS", "Jensen-Shannon", "Wasserstein"),
         *("p", "q", "missing", ""),
     )
     rows: list[tuple[str, ...]] = [
         (
             formatting.named(f),
             f.type,
-            formatting.number(f.psi_corrected),
+            formatting.number(f.effect),
+            formatting.number(f.psi_bound),
             formatting.number(f.ks),
             formatting.number(f.js),
             formatting.number(f.wasserstein, ".3g"),
@@ -64,11 +88,11 @@ def all_features(report: DriftResult) -> str:
         if f.feature != TOGETHER
     ]
     rows += [
-        (name, "", *([""] * 7), reason.replace("_", " ")) for name, reason in report.skipped.items()
+        (name, "", *([""] * 8), reason.replace("_", " ")) for name, reason in report.skipped.items()
     ]
     if not rows:
         return ""
-    body = table(heads, rows, heads[2:9])
+    body = table(heads, rows, heads[2:10])
     return section(
         "All numbers",
         "",

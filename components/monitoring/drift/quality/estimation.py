@@ -9,19 +9,22 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from tfx_loop.contracts.drift_report import PastWindow
+from tfx_loop.contracts.task import TaskKind
 from tfx_loop.contracts.window_quality import EstimatedMetric, EstimatedQuality
 from tfx_loop.monitoring.drift.quality.label_offset import WindowEstimate, corrected
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.counts import ColumnCounts
-from tfx_loop.monitoring.profile.estimated_quality import (
+from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile
+from tfx_loop.monitoring.profile.score_calibration import (
     CalibrationMap,
     estimate,
     first_positive,
     fit_calibration,
     measured,
 )
-from tfx_loop.monitoring.profile.reference import FeatureProfile
 
 CONCEPT = "No labels: a change of what labels mean is not seen."
 # Share of scores beyond the held-out ones from which the guess there is worth a word.
@@ -30,23 +33,38 @@ _STRANGE_SHARE = 0.05
 _NORMAL = 1.96
 # Of an interval's half: a metric at 0 or 1 has none, and a factor of it is wanted.
 _LEAST_HALF = 1e-4
+# More than labels could ever tell: a hundred million rows know a share to 5e-5.
 _DIGITS = 6
 
 
 def estimated_quality(
-    score: FeatureProfile | None,
-    positives: tuple[int, ...],
-    current: ColumnCounts | None,
-    threshold: float = 0.5,
+    profile: FrozenProfile, current: ColumnCounts | None, threshold: float = 0.5
 ) -> EstimatedQuality | None:
     """Returns the estimate; None where nobody ever said what the scores mean.
 
     Args:
-        score: Scores of held-out rows at training time.
-        positives: Held-out rows with label 1 in each bin of it; empty where there were no labels.
+        profile: Of the model: scores of held-out rows, and which of them came true or what they
+            lost.
         current: Scores of the window on the same bins; None where none were logged.
         threshold: Score above which a row is answered with 1.
     """
+    score, positives = profile.score, profile.score_positives
+    if score is not None and profile.promised and profile.promised.by_bin:
+        return estimated_loss(profile, score, current)
+    found = _from_chances(score, positives, current, threshold)
+    if found is None or profile.task is None or profile.task.kind is not TaskKind.CLASSES:
+        return found
+    # What came true of a score that is the surest class's is that the answer was right.
+    right = found.metrics.get("positive_rate")
+    return replace(found, metrics={"accuracy": right} if right else {})
+
+
+def _from_chances(
+    score: FeatureProfile | None,
+    positives: tuple[int, ...],
+    current: ColumnCounts | None,
+    threshold: float,
+) -> EstimatedQuality | None:
     if score is None or not any(positives) or not isinstance(score.bins, NumericBins):
         return None
     rows = score.counts.bins
@@ -76,6 +94,54 @@ def estimated_quality(
     )
 
 
+def estimated_loss(
+    profile: FrozenProfile, score: FeatureProfile, current: ColumnCounts | None
+) -> EstimatedQuality | None:
+    """Returns what a window's scores let one expect of a loss that is known by bin of the score.
+
+    A model errs more where it answers much, say: each row is expected to lose what held-out rows
+    with such a score lost. Where no held-out row had one, what all of them lost.
+
+    Args:
+        profile: With what held-out rows lost by bin.
+        score: Scores of the held-out rows.
+        current: Scores of the window on the same bins; None where none were logged.
+    """
+    promised, task = profile.promised, profile.task
+    if promised is None or task is None or task.loss is None:
+        return None
+    if current is None or not current.present:
+        return None
+    held_out, rows = np.asarray(score.counts.bins, float), np.asarray(current.bins, float)
+    seen = held_out > 0
+    known = np.where(seen, held_out, 1.0)
+    mean = np.where(seen, np.asarray(promised.by_bin) / known, promised.mean)
+    whole = sum(promised.squares_by_bin) / promised.rows
+    square = np.where(seen, np.asarray(promised.squares_by_bin) / known, whole)
+    variance = np.maximum(square - mean**2, 0.0)
+    share = rows / rows.sum()
+    value = float(share @ mean)
+    # Of the window's labels, and of the means by bin that so many held-out rows gave.
+    chance = float(np.sqrt((share @ variance) / rows.sum()))
+    error = float(np.hypot(chance, np.sqrt(share**2 @ (variance / known))))
+    metric = EstimatedMetric(
+        reference=round(promised.mean, _DIGITS),
+        value=round(value, _DIGITS),
+        low=round(max(0.0, value - _NORMAL * error), _DIGITS),
+        high=round(value + _NORMAL * error, _DIGITS),
+        from_scores=round(value, _DIGITS),
+        chance=round(chance, _DIGITS),
+        unit=promised.mean or None,
+    )
+    return EstimatedQuality(
+        rows=current.present,
+        held_out_rows=promised.rows,
+        threshold=0.5,
+        metrics={task.loss.value: metric},
+        unseen=(CONCEPT,),
+    )
+
+
 def corrected_by_labels(
     estimated: EstimatedQuality, past: Iterable[PastWindow]
 ) -> EstimatedQuality:
@@ -88,19 +154,23 @@ def corrected_by_labels(
     known = list(past)
     metrics = {}
     for name, metric in estimated.metrics.items():
-        half = max((metric.high - metric.low) / 2, _LEAST_HALF)
+        # A loss is told in units of the held-out one: the filter's sizes are of shares.
+        unit = metric.unit or 1.0
+        half = max((metric.high - metric.low) / 2 / unit, _LEAST_HALF)
+        chance = metric.chance / unit
         # The interval holds chance in labels and in the map: the map's variance is the rest.
-        map_error = math.sqrt(max(0.0, (half / _NORMAL) ** 2 - metric.chance**2))
+        map_error = math.sqrt(max(0.0, (half / _NORMAL) ** 2 - chance**2))
         found = corrected(
-            [window for entry in known if (window := _seen(entry, name))],
-            WindowEstimate(estimated=metric.value, chance=metric.chance),
+            [window for entry in known if (window := _seen(entry, name, unit))],
+            WindowEstimate(estimated=metric.value / unit, chance=chance),
             map_error,
+            most=1.0 if metric.unit is None else math.inf,
         )
         metrics[name] = replace(
             metric,
-            value=round(found.value, _DIGITS),
-            low=round(found.low, _DIGITS),
-            high=round(found.high, _DIGITS),
+            value=round(found.value * unit, _DIGITS),
+            low=round(found.low * unit, _DIGITS),
+            high=round(found.high * unit, _DIGITS),
             factor=round((found.high - found.low) / 2 / half, _DIGITS),
         )
     told = sum(bool(entry.realised.keys() & entry.estimated.keys()) for entry in known)
@@ -108,14 +178,19 @@ def corrected_by_labels(
     return replace(estimated, metrics=metrics, unseen=tuple(unseen))
 
 
-def _seen(entry: PastWindow, name: str) -> WindowEstimate | None:
+def _seen(entry: PastWindow, name: str, unit: float) -> WindowEstimate | None:
     if name not in entry.estimated:
         return None
     value, low, high, factor = entry.estimated[name]
     # Reports of before there was a correction hold the estimate from scores itself.
     as_was = (value, (high - low) / 2 / max(factor, 1.0) / _NORMAL)
     value, chance = entry.from_scores.get(name, as_was)
-    return WindowEstimate(estimated=value, chance=chance, realised=entry.realised.get(name))
+    realised = entry.realised.get(name)
+    return WindowEstimate(
+        estimated=value / unit,
+        chance=chance / unit,
+        realised=None if realised is None else realised / unit,
+    )
 
 
 def _since(told: int) -> str:

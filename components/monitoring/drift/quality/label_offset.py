@@ -65,7 +65,10 @@ class CorrectedEstimate:
 
 
 def corrected(
-    past: Sequence[WindowEstimate], now: WindowEstimate, map_error: float = 0.0
+    past: Sequence[WindowEstimate],
+    now: WindowEstimate,
+    map_error: float = 0.0,
+    most: float = 1.0,
 ) -> CorrectedEstimate:
     """Returns the estimate of a window, corrected by what labels of earlier ones said.
 
@@ -74,6 +77,7 @@ def corrected(
         now: The window to estimate; its labels are not looked at.
         map_error: Standard deviation of all estimates together, as the map that they rest on was
             learned from few rows.
+        most: Largest value of the metric.
     """
     walk, scatter = (size.ravel() ** 2 for size in np.meshgrid(_SIZES, _SIZES))
     log_weight = np.log(np.outer(_PRIOR, _PRIOR)).ravel()
@@ -92,17 +96,18 @@ def corrected(
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     spread = np.sqrt(variance + walk + scatter + max(now.chance, _LEAST_CHANCE) ** 2)
-    value = min(1.0, max(0.0, now.estimated + float(weight @ level)))
+    value = min(most, max(0.0, now.estimated + float(weight @ level)))
     low, high = (
         now.estimated + _quantile(weight, level, spread, tail) for tail in (_TAIL, 1 - _TAIL)
     )
     return CorrectedEstimate(
-        value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value))
+        value=value, low=max(0.0, min(low, value)), high=min(most, max(high, value))
     )
 
 
 def _quantile(weight: Array, mean: Array, spread: Array, share: float) -> float:
     """Returns the quantile of a mixture of normal distributions, by halving."""
+    # Nine deviations hold all but 1e-19 of any part of the mixture.
     low, high = float((mean - 9 * spread).min()), float((mean + 9 * spread).max())
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

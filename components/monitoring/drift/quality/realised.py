@@ -11,6 +11,7 @@ _NAMES = {
     "auc": "auc",
     "binary_accuracy": "accuracy",
     "accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
     "f1_score": "f1",
@@ -25,6 +26,8 @@ def realised_quality(report: QualityResult) -> RealisedQuality | None:
     overall = slices.pop(OVERALL, {})
     if not report.window or not overall:
         return None
+    if report.task and report.task.loss and report.loss:
+        overall[report.task.loss.value] = report.loss.value
     labels, errors = report.labels, report.sequential
     return RealisedQuality(
         window=report.window,

@@ -8,9 +8,9 @@ import pytest
 
 from tfx_loop.contracts.drift_report import DriftVerdict
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.window import CountedWindow
+from tfx_loop.monitoring.drift.window_report import monitor
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.profiler import profile_batch
 from tfx_loop.monitoring.profile.window_profile import empty, merge, regrouped

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from example_counts import scaled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,7 +21,7 @@ def both(drawn):
     return reference, current
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(COUNTS)
 def test_psi_is_the_symmetric_relative_entropy(drawn):
     r, c = both(drawn)
@@ -31,7 +32,7 @@ def test_psi_is_the_symmetric_relative_entropy(drawn):
     assert effects.psi(r, c) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(COUNTS)
 def test_jensen_shannon_is_scipys(drawn):
     r, c = both(drawn)
@@ -39,7 +40,7 @@ def test_jensen_shannon_is_scipys(drawn):
     assert effects.jensen_shannon(r, c) == pytest.approx(np.nan_to_num(expected), abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(COUNTS)
 def test_kolmogorov_smirnov_is_scipys(drawn):
     r, c = both(drawn)
@@ -48,7 +49,7 @@ def test_kolmogorov_smirnov_is_scipys(drawn):
     assert effects.kolmogorov_smirnov(r, c) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(50, 500), st.integers(50, 500)), min_size=2, max_size=12),
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def test_a_window_without_chance_is_no_certainty():
     assert found.low < found.high
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=scaled(60))
 @given(
     st.lists(st.tuples(shares, st.none() | shares, st.floats(0, 0.2)), max_size=24),
     shares,

@@ -20,8 +20,8 @@ from tfx_loop.contracts.drift_report import (
     FeatureDrift,
 )
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings, FaultSettings
+from tfx_loop.monitoring.drift.window_report import monitor
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.training_counts import training_counts
 
@@ -382,6 +382,7 @@ def with_score(seed, a=2.0):
     }
 
 
+@pytest.mark.slow
 def test_prediction_drift_is_reported_as_a_feature(scored):
     settings = {"score_output": "output.probability"}
     quiet = [judged(scored, as_arrow(with_score(seed)), **settings) for seed in range(40)]
@@ -406,6 +407,17 @@ def test_scores_that_are_no_probabilities_are_a_fault(scored):
     logits = {**rows(1_000, 1), "output.probability": pa.array(np.linspace(-5, 5, 1_000))}
     result = judged(scored, logits, score_output="output.probability")
     assert fault_of(result, "output.probability") == "out_of_range"
+
+
+def test_answers_all_alike_are_drift_where_inputs_moved_and_a_broken_model_where_not(scored):
+    alike = pa.array(np.full(1_000, 0.02))
+    for shift, verdict in ((1.0, DriftVerdict.DRIFT), (0.0, DriftVerdict.DATA_FAULT)):
+        log = {**rows(1_000, 1, shift), "output.probability": alike}
+        result = judged(scored, log, score_output="output.probability")
+        assert result.verdict is verdict
+        drifted = {"x0", "output.probability"} if shift else set()
+        assert set(result.drifted) == drifted
+        assert fault_of(result, "output.probability") == (None if shift else "constant_value")
 
 
 def test_k_of_n_windows_asks_for_persistence(reference):

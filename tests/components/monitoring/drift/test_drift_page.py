@@ -9,10 +9,9 @@ import pytest
 from drift_page_run import reference_profile, report_of, reports, rows
 
 from tfx_loop.contracts import drift_report
-from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftVerdict, FeatureDrift
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, TOGETHER, DriftVerdict, FeatureDrift
 from tfx_loop.monitoring.drift.page import render
 from tfx_loop.monitoring.drift.page.formatting import FAULTS, HELD, few, share
-from tfx_loop.monitoring.drift.statistics.multivariate import TOGETHER
 
 
 class Outline(HTMLParser):
@@ -202,6 +201,7 @@ def test_a_report_read_back_has_the_same_page(chain):
     assert render(DRIFT_REPORT.value(content)) == render(chain[3])
 
 
+@pytest.mark.slow
 def test_a_page_stays_small(profile):
     previous = None
     for number in range(30):

@@ -1,11 +1,13 @@
 """A real browser draws the page of a drift report, in light and dark, without a complaint."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from chromium import needs_chromium, run_chromium, screenshot
 from drift_page_run import reference_profile, reports
 
+from tfx_loop.contracts.drift_report import DriftVerdict
 from tfx_loop.monitoring.drift.page import render
 
 SIZE = (1280, 2400)
@@ -43,3 +45,24 @@ def test_browser_draws_both_sides_in_both_schemes(
 def test_nothing_is_wider_than_a_telephone(page: Path, tmp_path: Path) -> None:
     pixels = screenshot(page, tmp_path, 500, 2400)
     assert (pixels[:, -8:] == 255).all()
+
+
+def test_a_long_name_is_broken_and_not_cut_on_a_telephone(tmp_path: Path) -> None:
+    """In a frame as wide as a telephone: Chromium itself opens no window below 500 pixels."""
+    report = reports(reference_profile())[-1]
+    name = "customer_lifetime_value_in_euros_before_tax_and_after_returns_of_the_last_quarter"
+    first, *others = report.features
+    renamed = (replace(first, feature=name, drifted=True, fault=None), *others)
+    title = f"{name}.parquet against {name}.csv"
+    (tmp_path / "narrow.html").write_text(
+        render(replace(report, features=renamed, verdict=DriftVerdict.DRIFT), title=title)
+    )
+    frame = '<body style="margin:0;background:#fff">' + (
+        '<iframe src="narrow.html" style="border:0;width:390px;height:900px"></iframe>'
+    )
+    (tmp_path / "page.html").write_text(f"<!doctype html>{frame}")
+    pixels = screenshot(tmp_path / "page.html", tmp_path, 500, 900)
+    header = pixels[:320, :390]
+    assert (header[:, -8:] == 255).all()
+    # Letters stand near the right edge: the name fills the line, rather than hang out of it.
+    assert (header[:, 300:380] < 128).any()

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from drift_page_run import SCORE, SETTINGS, reference_profile, report_of, reports, rows
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -49,7 +50,7 @@ numbers = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=scaled(30), deadline=None)
 @given(numbers.filter(lambda v: any(x is not None for x in v)), numbers)
 def test_all_rows_are_in_the_bars_of_numbers(reference, current):
     found = shape(reference, current, FeatureType.NUMERIC)
@@ -63,7 +64,7 @@ def test_all_rows_are_in_the_bars_of_numbers(reference, current):
         assert sum(bars) + missing == pytest.approx(1.0, abs=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=scaled(30), deadline=None)
 @given(
     st.lists(st.integers(0, 30).map(str), min_size=1, max_size=80),
     st.lists(st.integers(0, 40).map(str), min_size=1, max_size=80),

@@ -7,14 +7,14 @@ from counted_rows import counted_window
 
 from tfx_loop.contracts import drift_report
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.drift.calibration import (
+from tfx_loop.monitoring.drift.season_floors import (
     effects_of_reports,
     season_floors,
     training_floors,
 )
-from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics.multivariate import compare_samples
+from tfx_loop.monitoring.drift.window_report import monitor
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.profile_files import load
 from tfx_loop.monitoring.profile.training_counts import COUNTS_FILE, training_counts
@@ -63,6 +63,7 @@ def test_days_of_training_say_how_far_a_day_lies_from_the_others():
     assert floors["y"] < 0.02 < floors["x"]
 
 
+@pytest.mark.slow
 def test_a_slice_has_a_season_of_its_own():
     trained = days(70, 3, weekly, per_day=2_000)
     random = np.random.default_rng(1)

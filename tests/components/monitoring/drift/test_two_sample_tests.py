@@ -7,7 +7,7 @@ from scipy import stats
 
 from tfx_loop.contracts.drift_report import FeatureDrift
 from tfx_loop.monitoring.drift.statistics import two_sample
-from tfx_loop.monitoring.drift.statistics.comparison import compare
+from tfx_loop.monitoring.drift.statistics.single_feature import compare
 from tfx_loop.monitoring.drift.statistics.two_sample import weighted_chi_square_tail
 from tfx_loop.monitoring.profile.bins import BinSettings
 from tfx_loop.monitoring.profile.build import profile_feature

@@ -18,7 +18,8 @@ feature { name: "day" type: INT presence { min_fraction: 1.0 } }
 
 
 def breaches(tmp_path, columns, failed=0):
-    from tfx_loop.monitoring.drift.data_faults.schema import check_schema, read_schema
+    from tfx_loop.data.schema_file import read_schema
+    from tfx_loop.monitoring.drift.data_faults.schema import check_schema
     from tfx_loop.monitoring.drift_monitor.beam_counting import LogFeatures
 
     rows = log_rows(columns, failed=failed)

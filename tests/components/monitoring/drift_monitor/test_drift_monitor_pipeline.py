@@ -12,10 +12,11 @@ from tfx_loop.pipelines.config import LOCAL_BEAM_ARGS
 
 PURE = (
     "tfx_loop.monitoring.profile.build, tfx_loop.monitoring.profile.sample, "
-    "tfx_loop.monitoring.drift.monitor, tfx_loop.monitoring.file_comparison.files"
+    "tfx_loop.monitoring.drift.window_report, tfx_loop.monitoring.file_comparison.files"
 )
 
 
+@pytest.mark.slow
 def test_the_domain_modules_need_no_tfx():
     code = (
         f"import sys, {PURE}; "

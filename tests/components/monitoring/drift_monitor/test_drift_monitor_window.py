@@ -39,7 +39,7 @@ def test_an_empty_log_has_no_rows(reference):
 def test_files_of_a_profile_hold_all_of_it(reference, tmp_path):
     for columns in ({"temp": np.linspace(-1, 1, 40)}, {}):
         profile = counted_window(reference, columns, failed=2).profile
-        save(profile, str(tmp_path))
+        save(profile, str(tmp_path), reference)
         assert digest(load(str(tmp_path))) == digest(profile)
 
 

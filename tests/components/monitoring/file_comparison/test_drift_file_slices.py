@@ -6,13 +6,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
 from tfx_loop.monitoring.file_comparison.plan import make_plan
+from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 
 
 def sliced(tmp_path, column, batch):
     rows = {"x": np.random.default_rng(0).normal(size=len(column)), "by": column}
     pq.write_table(pa.table(rows), tmp_path / "a.parquet")
-    plan = make_plan(open_table(str(tmp_path / "a.parquet")), (), "by", 0)
+    table = open_table(str(tmp_path / "a.parquet"))
+    plan = make_plan(table, ComparisonOptions(by="by"), ColumnRoles())
     return plan.slices.of(pa.RecordBatch.from_arrays([pa.array(batch)], names=["by"])).to_pylist()
 
 

@@ -37,7 +37,7 @@ def test_counts_are_the_same_however_the_rows_come():
     assert np.array_equal(whole.counts, parts.counts)
     distinct, times = np.unique(column.to_pylist(), return_counts=True)
     assert (len(whole.keys), whole.rows) == (len(distinct), ROWS)
-    assert whole.single == np.count_nonzero(times == 1)
+    assert whole.single() == np.count_nonzero(times == 1)
 
 
 @pytest.mark.parametrize("share", [0.2, 1.0])

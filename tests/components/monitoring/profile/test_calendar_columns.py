@@ -15,6 +15,7 @@ TEXT_FORMS = (
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%m/%d/%y", "%m/%d/%Y %I:%M %p", "%d %b %Y",
     "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y", "%b %Y", "%b-%y", "%Y-W%V",
     "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%Y-%b-%d", "%m/%Y",
+    "%Y-%j", "%d%m%Y", "%m%d%Y", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%H:%M %d/%m/%y",
 )  # fmt: skip
 
 
@@ -51,19 +52,28 @@ def test_a_name_tells_an_epoch_however_rows_lie(name, unit):
     shuffled = np.random.default_rng(0).permutation(SECONDS) * unit
     assert calendar_note(name, pa.array(shuffled))
     assert calendar_note(name, pa.array(shuffled + 0.5))
-    assert calendar_note("logged_ms", pa.array(shuffled)) == (
-        "" if unit == 1 else calendar_note(name, pa.array(shuffled))
-    )
+    # Of so many milliseconds a name in seconds would be a duration.
+    assert bool(calendar_note("logged_ms", pa.array(shuffled + 0.5))) == (unit != 1)
 
 
 def test_an_epoch_of_another_name_rises_with_the_rows_but_for_a_few():
     late = SECONDS.copy()
     late[::20] -= 100_000
     assert calendar_note("x", pa.array(late))
-    assert not calendar_note("x", pa.array(np.random.default_rng(0).permutation(SECONDS)))
     assert not calendar_note("x", pa.array(late + 0.5))
     assert not calendar_note("x", pa.array([1_400_000_000] * 400))
     assert not calendar_note("x", pa.array(SECONDS[:10]))
+
+
+def test_an_epoch_is_spread_evenly_however_rows_lie():
+    random = np.random.default_rng(0)
+    shuffled = random.permutation(SECONDS)
+    assert calendar_note("x", pa.array(shuffled))
+    assert calendar_note("x", pa.array(random.integers(*SECONDS[[0, -1]], 2_000) * 1_000))
+    assert not calendar_note("x", pa.array(shuffled[:90]))
+    crowded = np.rint(random.normal(1.6e9, 1e7, 2_000)).astype(np.int64)
+    assert not calendar_note("x", pa.array(crowded))
+    assert not calendar_note("x", pa.array(random.integers(700_000_000, 2_400_000_000, 2_000)))
 
 
 @pytest.mark.parametrize("middle", [1.4e9, 1.4e12])
@@ -80,6 +90,13 @@ def test_amounts_of_the_size_of_an_epoch_are_numbers(name, middle):
 def test_whole_numbers_that_are_written_dates_are_calendar():
     assert calendar_note("x", pa.array(DAYS.strftime("%Y%m%d").astype(int)))
     assert calendar_note("x", pa.array(DAYS.strftime("%Y%m").astype(int)))
+    for form in ("%Y%m%d%H%M%S", "%d%m%Y", "%m%d%Y"):
+        assert calendar_note("x", pa.array(DAYS.strftime(form).astype(int)))
+    short = pa.array(DAYS.strftime("%y%m%d").astype(int))
+    assert calendar_note("x", short, rises=True)
+    assert not calendar_note("x", short)
+    amounts = np.random.default_rng(0).integers(1_011_900, 31_122_100, 500)
+    assert not calendar_note("x", pa.array(amounts), rises=True)
 
 
 def test_a_year_is_calendar_by_its_name_or_where_it_rises():
@@ -120,4 +137,8 @@ def test_keys_have_another_whole_number_in_each_row():
     assert is_key("x", pa.array(np.random.default_rng(0).integers(0, 1 << 60, 1_000)))
     assert not is_key("trip_id", pa.array([*shuffled[:-1], shuffled[0]]))
     assert not is_key("trip_id", pa.array(shuffled[:50]))
+    lines = pa.array(np.repeat(np.arange(7_000, 7_400), 3))
+    assert is_key("order_id", lines, rises=True)
+    assert not is_key("order_id", lines)
+    assert not is_key("age", lines, rises=True)
     assert not is_key("trip_id", pa.array(shuffled.astype(float)))

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def frozen(kind, column):
         return NumericBins((0.0,), -1.0, 1.0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(COLUMNS, st.data())
 def test_any_split_in_any_order_gives_the_counts_of_the_whole(drawn, data):
     (kind, arrow), values = drawn
@@ -52,7 +53,7 @@ def test_any_split_in_any_order_gives_the_counts_of_the_whole(drawn, data):
     assert merged == count(whole, kind, bins)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(COLUMNS)
 def test_bins_and_missing_add_up_to_the_rows(drawn):
     (kind, arrow), values = drawn
@@ -64,7 +65,7 @@ def test_bins_and_missing_add_up_to_the_rows(drawn):
     assert counts.vector().sum() == counts.rows == len(values)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=200))
 def test_counts_agree_with_the_definition_of_the_bins(values):
     column = pa.array(values)

@@ -1,3 +1,7 @@
+"""Profiles in files: read as they were written, and refused in one line."""
+
+import stat
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,6 +28,16 @@ def test_a_reference_comes_back_as_it_was_saved(reference, tmp_path):
     assert found.counts.cells == reference.counts.cells
     assert found.sample.equals(reference.sample)
     assert profile_files.load_reference(str(tmp_path)).sample is None
+
+
+def test_files_with_rows_are_their_owner_s_alone(reference, tmp_path):
+    profile_files.save_reference(reference, str(tmp_path / "reference"))
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "reference").iterdir()
+    }
+    assert modes.pop("reference_profile.json") == 0o644
+    assert len(modes) == 2
+    assert set(modes.values()) == {0o600}
 
 
 def test_a_folder_is_a_reference_once_it_has_a_profile(reference, tmp_path):

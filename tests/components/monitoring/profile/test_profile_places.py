@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ EDGES = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(EDGES, st.lists(st.floats(allow_nan=False), max_size=30), st.sampled_from([32, 64]))
 def test_grid_search_is_bisection(edges, values, width):
     dtype = np.float32 if width == 32 else np.float64
@@ -51,6 +52,7 @@ def test_whole_numbers_find_their_category(categories, values):
     assert places.tolist() == [known.get(value, len(categories)) for value in values]
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.none(), st.text(max_size=40), st.text(min_size=500)), max_size=12))
 def test_equal_texts_have_equal_keys_wherever_they_stand(texts):
     keys = text_keys(pa.array(texts, pa.string()))
@@ -102,7 +104,7 @@ def test_lists_are_counted_by_length_and_one_value_a_row():
 
 def test_the_drawn_value_is_uniform_over_the_list():
     rng = np.random.default_rng(0)
-    rows = [rng.permutation(10_000)[:3].tolist() for _ in range(6_000)]
+    rows = [rng.choice(10_000, 3, replace=False).tolist() for _ in range(6_000)]
     drawn = aspect_of(pa.array(rows), VALUE).to_pylist()
     places = np.bincount([row.index(value) for row, value in zip(rows, drawn, strict=True)])
     assert abs(places - 2_000).max() < 150

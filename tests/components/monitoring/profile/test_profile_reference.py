@@ -69,10 +69,33 @@ def test_scores_may_come_from_rows_of_their_own(table):
     assert "score" not in profile.ignored
 
 
-@pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf])
-def test_a_score_that_is_no_probability_is_refused(table, wrong):
-    with pytest.raises(DataError, match="Expected probabilities"):
-        build(table, REQUEST, scores=pa.array([0.5, wrong]))
+def test_score_of_a_regression_has_bins_of_equal_mass_and_no_map_to_quality(table):
+    scores, labels = np.linspace(-50, 250, 1_000), pa.array([0, 1] * 500)
+    profile, _ = build(table, REQUEST, scores=pa.array(scores), score_labels=labels)
+    counts = profile.score.counts.bins
+    assert (len(counts), min(counts)) == (32, 31)
+    assert profile.score_positives == ()
+
+
+def test_score_of_several_classes_is_the_largest(table):
+    scores = pa.array([[0.25, 0.75], [0.625, 0.375], [0.5, 0.5]])
+    profile, _ = build(table, REQUEST, scores=scores, score_labels=pa.array([0, 1, 1]))
+    assert (profile.score.counts.minimum, profile.score.counts.maximum) == (0.5, 0.75)
+    assert profile.score_positives == ()
+
+
+def test_infinite_score_is_refused(table):
+    with pytest.raises(DataError, match="Expected finite scores"):
+        build(table, REQUEST, scores=pa.array([0.5, np.inf]))
+
+
+def test_bytes_that_are_no_text_are_named_and_not_profiled(table):
+    images = pa.array([b"\x89PNG" + bytes([i % 200]) for i in range(1_000)], pa.binary())
+    text = pa.array([b"JFK", b"caf\xe9"] + [b"LGA"] * 998, pa.binary())
+    columns = table.append_column("image", images).append_column("code", text)
+    profile, _ = build(columns, REQUEST)
+    assert {s.name: s.reason for s in profile.skipped}["image"] == "binary"
+    assert "code" in {feature.name for feature in profile.features}
 
 
 def test_given_spans_win_over_the_column(table):
@@ -132,6 +155,14 @@ def test_a_label_or_score_that_is_not_there_is_an_error(table, wrong):
 def test_the_sample_has_limits(rows):
     with pytest.raises(ConfigError, match="from 1 to 20,000"):
         ProfileRequest(sample_rows=rows)
+
+
+def test_a_label_of_several_values_a_row_is_refused_with_what_to_do():
+    ranked = pa.table({"x": [1.0, 2.0], "relevance": [[1.0, 0.0], [0.0, 2.0]]})
+    with pytest.raises(DataError, match=r"received several, as in rankings .* Leave label_key out"):
+        build(ranked, ProfileRequest(label="relevance"))
+    profile, _ = build(ranked, ProfileRequest(ignore_features=("relevance",)))
+    assert [feature.name for feature in profile.features] == ["x"]
 
 
 def test_labels_that_are_not_0_and_1_have_no_positive_rate():

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,8 @@ def as_hashed(table):
     return [[same.get(cell, cell) for cell in row] for row in canonical(table)]
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=scaled(100), deadline=None)
 @given(ROWS, st.data())
 def test_the_same_rows_in_any_order_give_the_same_sample(rows, data):
     shuffled = data.draw(st.permutations(rows))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,7 +109,7 @@ def once(rows):
     return list({(row["request_id"], row["instance_index"]): row for row in rows}.values())
 
 
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24), st.data())
 def test_any_split_and_order_gives_the_same_bits(rows, data):
     rows = once(rows)
@@ -123,7 +124,8 @@ def test_any_split_and_order_gives_the_same_bits(rows, data):
     assert whole.rows + whole.failed_rows == len(rows)
 
 
-@settings(max_examples=25)
+@pytest.mark.slow
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=3, max_size=18), st.data())
 def test_merging_is_associative_and_commutative_with_an_identity(rows, data):
     a, b, c = (
@@ -135,7 +137,8 @@ def test_merging_is_associative_and_commutative_with_an_identity(rows, data):
     assert to_bytes(merge(a, empty(REFERENCE))) == to_bytes(a)
 
 
-@settings(max_examples=25)
+@pytest.mark.slow
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24), st.integers(1, 5), st.data())
 def test_repeated_rows_count_once_wherever_they_were_delivered(rows, count, data):
     """Even rows of one identity that differ: the earliest, then the first by content, is kept."""
@@ -155,7 +158,7 @@ def test_repeated_rows_count_once_wherever_they_were_delivered(rows, count, data
     assert merged.rows + merged.failed_rows == len(once(rows))
 
 
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_hours_make_days_without_touching_rows(rows):
     rows = once(rows)
@@ -166,7 +169,8 @@ def test_hours_make_days_without_touching_rows(rows):
     assert hours <= {"1970-01-01T00", "1970-01-01T01", "1970-01-02T01"}
 
 
-@settings(max_examples=25)
+@pytest.mark.slow
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_written_and_read_it_is_the_same(rows):
     profile = PROFILER.profile(batch_of(rows))
@@ -175,7 +179,7 @@ def test_written_and_read_it_is_the_same(rows):
     assert to_json(again) == to_json(profile)
 
 
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_every_row_is_in_one_bin_or_missing(rows):
     profile = PROFILER.profile(batch_of(rows))
@@ -360,6 +364,7 @@ def test_the_prediction_log_s_columns_are_found(reference):
     assert sum(scored.score_positives) == 25
 
 
+@pytest.mark.slow
 def test_a_profile_is_under_a_kilobyte_a_feature(reference):
     rng = np.random.default_rng(1)
     count = 50_000
@@ -401,26 +406,28 @@ def counted_in_pieces(table, size, layout):
     return profiler.profile_all(table.combine_chunks().to_batches(max_chunksize=size))
 
 
-@pytest.mark.parametrize("size", [1, 7, 1_999, 2_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 7, 299, 300])
 def test_a_row_of_several_values_is_unfit_alone_however_rows_are_sharded(size):
-    lists = [[float(row % 13)] for row in range(2_000)]
-    lists[700] = [1.0, 2.0]
-    table = pa.table({"row": range(2_000), "x": pa.array(lists), "g": ["a"] * 2_000})
+    lists = [[float(row % 13)] for row in range(300)]
+    lists[110] = [1.0, 2.0]
+    table = pa.table({"row": range(300), "x": pa.array(lists), "g": ["a"] * 300})
     found = counted_in_pieces(table, size, Layout(identity=("row",), event_time=""))
     counts = found.total("x").counts
-    assert (counts.unfit, counts.missing, counts.present) == (1, 1, 1_999)
-    others = counted_in_pieces(table, 500, Layout(identity=("row",), event_time=""))
+    assert (counts.unfit, counts.missing, counts.present) == (1, 1, 299)
+    others = counted_in_pieces(table, 75, Layout(identity=("row",), event_time=""))
     assert to_bytes(found) == to_bytes(others)
 
 
-@pytest.mark.parametrize("size", [1, 7, 100, 600])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 7, 100, 240])
 def test_repeated_ids_within_a_batch_give_the_same_bits(size):
     random = np.random.default_rng(0)
     table = pa.table(
         {
-            "row": random.integers(0, 60, 600),
-            "x": random.normal(size=600),
-            "g": [f"new{i}" for i in random.integers(0, 9, 600)],
+            "row": random.integers(0, 60, 240),
+            "x": random.normal(size=240),
+            "g": [f"new{i}" for i in random.integers(0, 9, 240)],
         }
     )
     layout = Layout(identity=("row",), event_time="", sample_rows=20)

@@ -80,7 +80,11 @@ def feature_of(value):
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))
     if isinstance(values[0], int):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode() for v in values]))
+    return tf.train.Feature(
+        bytes_list=tf.train.BytesList(
+            value=[v if isinstance(v, bytes) else v.encode() for v in values]
+        )
+    )
 
 
 def examples_artifact(folder, spans="1,2", splits='["train", "eval"]'):
@@ -107,9 +111,25 @@ def model_artifact(folder):
             pair = tf.stack([temp, -temp], axis=1)
             return {"probability": tf.sigmoid(temp)[:, None], "logit": temp, "pair": pair}
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def of_images(self, image_bytes):
+            return {"probability": tf.map_fn(_brightness, image_bytes, tf.float32)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="temp")])
+        def of_columns(self, temp):
+            return {"probability": tf.sigmoid(temp)}
+
+    def _brightness(png):
+        return tf.reduce_mean(tf.cast(tf.io.decode_png(png, 1), tf.float32))
+
     scorer = SigmoidOfTemp()
     target = str(folder / "model" / "Format-Serving")
-    tf.saved_model.save(scorer, target, signatures={"serving_default": scorer.serve})
+    signatures = {
+        "serving_default": scorer.serve,
+        "serving_images": scorer.of_images,
+        "serving_columns": scorer.of_columns,
+    }
+    tf.saved_model.save(scorer, target, signatures=signatures)
     artifact = standard_artifacts.Model()
     artifact.uri = str(folder / "model")
     return artifact
@@ -340,8 +360,8 @@ def test_the_model_scores_the_rows_it_was_not_trained_on(scored, tmp_path):
     [
         ({"score_signature": "classify"}, "signature 'classify'.*serving_default"),
         ({"score_key": "chance"}, "output 'chance'.*logit"),
-        ({"score_key": "pair"}, "one score a row"),
-        ({"score_key": "logit"}, "Expected probabilities"),
+        ({"score_signature": "serving_columns"}, "'serving_columns' with temp.*serving_default"),
+        ({"score_signature": "serving_images"}, "'serving_images': The model.*serving_default"),
         ({"score_splits": '["test"]'}, "split 'test'"),
     ],
 )
@@ -349,8 +369,50 @@ def test_a_model_that_cannot_score_is_refused(scored, tmp_path, changed, message
     from tfx_loop.core.errors import LoopError
 
     _, examples, model = scored
-    with pytest.raises(LoopError, match=message):
+    with pytest.raises(LoopError, match=message) as raised:
         profiled(tmp_path, examples, model=model, **{**SCORED, **changed})
+    assert "\n" not in str(raised.value)
+
+
+def test_logits_and_scores_of_classes_are_profiled_and_say_nothing_of_labels(scored, tmp_path):
+    _, examples, model = scored
+    for key in ("logit", "pair"):
+        changed = {**SCORED, "score_key": key}
+        profile = profile_json(profiled(tmp_path / key, examples, model=model, **changed))
+        # The logit is the column `temp` itself, and the pair's larger half its size.
+        lowest = profile["score"]["counts"]["minimum"]
+        assert lowest < -2 if key == "logit" else lowest >= 0
+        assert profile["score_positives"] == []
+
+
+def image_features(columns):
+    """Returns what is profiled of images: how long they are."""
+    return {"size": [len(value) for value in columns["image"]]}
+
+
+def test_images_are_profiled_and_monitored_by_what_a_function_makes_of_them(tmp_path):
+    """The log has escaped what is no UTF-8; the function gets the bytes that were sent."""
+    rng = np.random.default_rng(0)
+
+    def images(low, high):
+        return [b"\x89\xff" * int(n) for n in rng.integers(low, high, ROWS)]
+
+    write_split(tmp_path, {"image": images(10, 90), "late": [1, 0] * (ROWS // 2)})
+    path = f"{__name__}.image_features"
+    artifact = profiled(tmp_path, examples_artifact(tmp_path), parse_fn=path)
+    assert [found["feature"] for found in profile_json(artifact)["features"]] == ["size"]
+    for name, (low, high), verdict in (
+        ("same", (10, 90), "STABLE"),
+        ("listed", (10, 90), "STABLE"),
+        ("large", (50, 90), "DRIFT"),
+    ):
+        sent = [v.decode("utf-8", "backslashreplace") for v in images(low, high)]
+        if name == "listed":
+            # As the log has what the signature does not tell the number of.
+            sent = [[value] for value in sent]
+        log = log_artifact(tmp_path / name, {"image": sent, "temp": [0.0] * ROWS})
+        _, report = monitored(tmp_path / name, log, artifact, parse_fn=path)
+        assert report["verdict"] == verdict, report["explanation"]
 
 
 def test_held_out_labels_by_score_are_kept_for_the_isotonic_map(scored, tmp_path):
@@ -385,13 +447,75 @@ def test_slices_hold_the_training_rows_of_each_value(tmp_path):
 
 
 def test_several_values_a_row_are_counted_by_length_and_value(tmp_path):
-    columns = {"x": [1.0, 2.0], "words": [["a", "b"], "c"], "late": [0, 1]}
+    columns = {"x": [1.0, 2.0] * 5, "words": [["a", "b"], "c"] * 5, "late": [0, 1] * 5}
     write_split(tmp_path, columns)
     artifact = profiled(tmp_path, examples_artifact(tmp_path, spans=""))
     features = {entry["feature"]: entry for entry in profile_json(artifact)["features"]}
     assert set(features) == {"words#length", "words#value", "x"}
     assert features["words#length"]["bins"] == {"categories": [1, 2]}
     assert features["words#value"]["kind"] == "multivalent"
+
+
+def readable_by_others(folder):
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {path.name: path.read_text() for path in files if path.stat().st_mode & 0o044}
+
+
+def test_nothing_of_redacted_features_and_few_rows_leaves_the_nodes(tmp_path, caplog):
+    columns = training_rows()
+    columns["dest"][:2] = ["Zermatt", "Zermatt"]
+    columns["note"] = ["from Bern"] * ROWS
+    write_split(tmp_path / "examples", columns)
+    hidden = {"redact": '["note", "temp"]', "redact_key": str(tmp_path / "key")}
+    profile = profiled(
+        tmp_path,
+        examples_artifact(tmp_path / "examples"),
+        slice_features='["dest", "note"]',
+        training_sample="redacted",
+        **hidden,
+    )
+    moved = {**training_rows(1), "note": ["to Visp"] * ROWS}
+    moved["dest"][:2] = ["Arosa", "Arosa"]
+    moved["hour"] = [99] * ROWS
+    log = log_artifact(tmp_path, moved)
+    # What the reference hides stays hidden, though the monitor does not name it.
+    key = {"redact_key": hidden["redact_key"], "multivariate": 1}
+    artifact, report = monitored(tmp_path, log, profile, **key)
+    assert report["verdict"] == "DATA_FAULT"
+    told = {**readable_by_others(profile.uri), **readable_by_others(artifact.uri)}
+    assert {"reference_profile.json", "drift_report.json", "drift_report.html"} <= {*told}
+    assert {"window_profile.json", "drift_report.prom"} <= {*told}
+    told["log"] = caplog.text
+    for name, text in told.items():
+        for value in ("Zermatt", "Arosa", "from Bern", "to Visp"):
+            assert value not in text, name
+    assert "BOS" in told["drift_report.html"]
+    assert "Zermatt" in Path(profile.uri, "reference_profile.whole.json").read_text()
+    sample = pq.read_table(Path(profile.uri, "training_sample.parquet"))
+    assert "temp" not in sample.column_names
+    assert all(text.startswith("#") for text in sample["note"].to_pylist())
+    _, second = monitored(tmp_path, log, profile, artifact, windows_looked_at=2, **key)
+    slices = [{f["slice"] for f in found["features"]} for found in (report, second)]
+    assert slices[0] == slices[1]
+
+
+def test_a_sample_can_be_left_out(tmp_path):
+    write_split(tmp_path, training_rows())
+    artifact = profiled(tmp_path, examples_artifact(tmp_path), training_sample="none")
+    assert pq.read_table(Path(artifact.uri, "training_sample.parquet")).num_rows == 0
+    assert profile_json(artifact)["sample"]["rows"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [({"redact": '["ctiy"]'}, "under a wrong one"), ({"training_sample": "some"}, "'none'")],
+)
+def test_what_would_hide_nothing_is_refused(tmp_path, changed, says):
+    from tfx_loop.core.errors import ConfigError
+
+    write_split(tmp_path, training_rows())
+    with pytest.raises(ConfigError, match=says):
+        profiled(tmp_path, examples_artifact(tmp_path), **changed)
 
 
 def test_a_column_that_only_some_batches_have_is_missing_in_the_others(tmp_path):

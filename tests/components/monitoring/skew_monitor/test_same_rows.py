@@ -21,14 +21,11 @@ def columns(rows, second):
 
 @given(training_keys, served_keys)
 def test_rows_are_found_as_a_dictionary_finds_them(ours, theirs):
-    first = {}
-    for place, key in enumerate(theirs):
-        first.setdefault(key, place)
-    expected = {(place, first[key]) for place, key in enumerate(ours) if key in first}
+    expected = {(ours.index(key), place) for place, key in enumerate(theirs) if key in set(ours)}
     found = same_rows(columns(ours, pa.int64()), columns(theirs, pa.int32()))
     assert set(zip(found.training.tolist(), found.served.tolist(), strict=True)) == expected
-    in_training = sum(key in set(ours) for key in theirs)
-    assert found.repeated == in_training - len(expected)
+    assert found.rows == len({place for place, _ in expected})
+    assert found.repeated == len(expected) - found.rows
 
 
 @pytest.mark.parametrize(
@@ -62,10 +59,12 @@ def test_many_keys_do_not_overflow():
     assert found.training.tolist() == found.served.tolist() == list(range(rows))
 
 
-def test_keys_that_are_not_unique_in_training_are_shown():
+def test_keys_that_are_not_unique_in_training_are_refused_and_quoted_when_asked():
     keys = [pa.array(["a", "b", "b"]), pa.array([1, 2, 2])]
-    with pytest.raises(DataError, match=r"2 rows with \['b', 2\]: not unique. Name one more"):
+    with pytest.raises(DataError, match=r"2 rows with one key: not unique. Name one more"):
         same_rows(keys, keys)
+    with pytest.raises(DataError, match=r"2 rows with one key \['b', 2\]: not unique"):
+        same_rows(keys, keys, quote=True)
 
 
 def test_a_key_of_another_kind_is_refused():

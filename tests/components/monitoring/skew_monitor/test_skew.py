@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import math
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from tfx_loop.contracts.skew_report import SKEW_REPORT, SkewVerdict
 from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.redaction import WITHHELD
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.skew_monitor.page import render
 from tfx_loop.monitoring.skew_monitor.settings import SkewSettings, parse_keys
@@ -49,7 +51,7 @@ def one(values, served, **settings):
 
 def test_the_same_rows_are_consistent_in_any_order_and_once_each():
     training, served = pair()
-    served = pd.concat([served, served[:50].assign(x=9.0)])
+    served = pd.concat([served, served[:50]])
     served["x"] = served["x"].astype(np.float32)
     found = found_in(training, served)
     assert (found.verdict, found.reason, found.rows) == (SkewVerdict.CONSISTENT, "no_skew", 400)
@@ -59,7 +61,7 @@ def test_the_same_rows_are_consistent_in_any_order_and_once_each():
 def test_a_feature_that_serving_computes_otherwise_is_named():
     training, served = pair()
     served["x"] = served["x"] * np.where(served["city"] == "a", 1.0, 0.001)
-    found = found_in(training, served)
+    found = found_in(training, served, examples=True)
     assert (found.verdict, found.reason) == (SkewVerdict.SKEWED, "values_differ")
     worst = found.features[0]
     assert (worst.feature, worst.reason) == ("x", "values_differ")
@@ -68,6 +70,22 @@ def test_a_feature_that_serving_computes_otherwise_is_named():
     assert worst.example.startswith(f"{row.x:.7g} in training")
     assert "x (values_differ" in found.explanation
     assert found.skewed == ("x",)
+
+
+def test_no_value_of_a_row_leaves_without_being_asked_for(tmp_path):
+    training, served = pair()
+    served = served.assign(city="Wall Street 7")
+    told = json.dumps(SKEW_REPORT.content(found_in(training, served)))
+    page = render(found_in(training, served))
+    for text in (told, page):
+        assert "Wall Street" not in text
+        assert "id=0" not in text
+    assert "for example" not in page
+    key = {"redact_key": str(tmp_path / "key")}
+    asked = found_in(training, served, examples=True, redact=("city", "id"), **key).features[0]
+    assert asked.feature == "city"
+    assert asked.example == WITHHELD
+    assert re.fullmatch("id=#[0-9a-f]{10}", asked.example_row)
 
 
 def test_missing_on_one_side_and_absent_features_are_skew():
@@ -91,7 +109,9 @@ def test_skew_needs_common_rows_and_keys_that_name_one():
     )
     none = found_in(training, served.assign(id=served["id"] + 400))
     assert (none.verdict.value, none.reason) == ("NOT_ENOUGH_DATA", "no_common_rows")
-    assert "such as id=0" in none.explanation
+    assert "such as" not in none.explanation
+    quoted = found_in(training, served.assign(id=served["id"] + 400), examples=True)
+    assert "such as id=0" in quoted.explanation
     assert "Check the keys" in none.explanation
     with pytest.raises(DataError, match="not unique"):
         found_in(training.assign(id=1), served)
@@ -268,14 +288,15 @@ def test_settings_that_cannot_work_are_refused(wrong):
 
 def test_json_and_page_hold_what_was_found():
     training, served = pair()
-    found = found_in(training, served.assign(x=-served["x"], city="<b>", extra=1))
+    served = served.assign(x=-served["x"], city="<b>", extra=1)
+    found = found_in(training, served, examples=True)
     found = dataclasses.replace(found, window="2013-03", model_name="flights")
     content = json.loads(json.dumps(SKEW_REPORT.content(found), allow_nan=False))
     assert (content["schema_version"], content["verdict"]) == (1, "SKEWED")
     assert content["features"][0]["feature"] == "city"
     assert content["settings"]["tolerated"] == 0.001
     page = render(found)
-    for told in ("SKEWED: feature_absent", "flights", "2013-03", "only serving has it", "id=0"):
+    for told in ("SKEWED: values_differ", "flights", "2013-03", "only serving has it", "id=0"):
         assert told in page
     assert "<b>" not in page
     assert render(found_in(training, served.assign(id=-1))).count("<section>") == 1

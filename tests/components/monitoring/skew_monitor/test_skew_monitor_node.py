@@ -14,6 +14,7 @@ from tfx_loop.core.errors import ConfigError
 ROWS = 2_000
 
 
+@pytest.mark.slow
 def test_the_domain_modules_need_no_tfx_and_no_pandas():
     code = (
         "import sys, tfx_loop.monitoring.skew_monitor.skew, tfx_loop.monitoring.skew_monitor.page; "
@@ -47,7 +48,13 @@ def written_log(folder, served):
     write_window(str(folder), about, pa.Table.from_pandas(log, preserve_index=False))
 
 
-def ran(folder, served, **settings):
+def in_minutes(columns):
+    """Returns features that a function makes of others, and the key of the training rows."""
+    made = {"minutes": columns["seconds"] // 60}
+    return made | ({"trip": columns["trip"]} if "trip" in columns else {})
+
+
+def ran(folder, served, parse_fn="", **settings):
     """Runs SpanExampleGen, ReferenceProfiler and SkewMonitor; returns MLMD's artifact."""
     from tfx.dsl.components.common import importer
     from tfx.orchestration import metadata, pipeline
@@ -62,12 +69,16 @@ def ran(folder, served, **settings):
         input_base=str(folder), spans="1", key_column="trip", label_column="tip", keep_key=True
     )
     profiler = ReferenceProfiler(
-        examples=examples.outputs["examples"], label_key="tip", ignore_features=["trip"]
+        examples=examples.outputs["examples"],
+        label_key="tip",
+        ignore_features=["trip"],
+        parse_fn=parse_fn,
     )
     monitor = SkewMonitor(
         reference_profile=profiler.outputs["reference_profile"],
         prediction_log=log.with_id("log").outputs["result"],
         keys=["trip=request_id"],
+        parse_fn=parse_fn,
         **settings,
     )
     connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.sqlite"))
@@ -102,6 +113,15 @@ def test_what_the_trainer_read_and_what_was_logged_agree(tmp_path):
         "window": "w1",
         "skewed_features": 0,
     }
+
+
+@pytest.mark.tensorflow
+def test_features_that_a_function_made_for_the_profile_are_made_of_the_log_too(tmp_path):
+    artifact = ran(tmp_path, rows().sample(frac=0.5, random_state=1), f"{__name__}.in_minutes")
+    found = properties_of(artifact)
+    assert (found["verdict"], found["reason"]) == ("CONSISTENT", "no_skew")
+    with open(f"{artifact.uri}/skew_report.json") as file:
+        assert [feature["feature"] for feature in json.load(file)["features"]] == ["minutes"]
 
 
 @pytest.mark.tensorflow

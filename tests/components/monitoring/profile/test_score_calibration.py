@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.profile.estimated_quality import (
+from tfx_loop.monitoring.profile.score_calibration import (
     CalibrationMap,
     estimate,
     first_positive,
@@ -112,7 +113,7 @@ def test_a_metric_that_has_no_value_is_left_out():
     assert found["accuracy"].value == 1.0
 
 
-@settings(max_examples=50)
+@settings(max_examples=scaled(50))
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), min_size=2, max_size=40))
 def test_the_map_rises_and_keeps_all_rows_and_ones(bins):
     rows = [count for count, _ in bins]

@@ -118,6 +118,8 @@ def fit_calibration(rows: Sequence[int], positives: Sequence[int]) -> Calibratio
     # Pooled neighbours have one rate: a block each.
     rates, block = np.unique(steps, return_inverse=True)
     together = np.bincount(block, weights=count[filled])
+    # The mean bin of a block's rows: between such centres the map is a line, as isotonic steps
+    # would jump there.
     centres = np.bincount(block, weights=count[filled] * filled) / together
     return CalibrationMap(
         bins=len(count),
@@ -159,6 +161,8 @@ def estimate(
     expected = _metrics(rows[None], rows[None] * calibration.at_bins(), positive_from)
     rng = np.random.default_rng(seed)
     drawn = _metrics(rows[None], _drawn_ones(rows, calibration, rng), positive_from)
+    # Labels drawn from the map as it is: what chance alone moves a metric by, apart from what is
+    # not known of the map.
     labels = rng.binomial(_whole(rows), calibration.at_bins(), (_DRAWS, len(rows))).astype(float)
     by_chance = _metrics(rows[None], labels, positive_from)
     of_map, of_draws = _off(calibration, positive_from, held_out)
@@ -189,6 +193,7 @@ def _off(
     truth = measured(*held_out, positive_from)
     rows = np.asarray(held_out[0], float)[None]
     behind = np.asarray(calibration.rows)
+    # The mean of the Beta posterior that `_drawn_ones` draws from.
     middle = (np.asarray(calibration.rates) * behind + calibration.base_rate) / (behind + 1)
     off = []
     for rates in (None, middle):
@@ -225,14 +230,36 @@ def squared_error(
     Raises:
         DataError: There is no row.
     """
+    count, ones, middle = _binned(rows, positives, edges)
+    error = (count - ones) * middle**2 + ones * (1 - middle) ** 2
+    return float(error.sum() / count.sum())
+
+
+def log_loss(
+    rows: Sequence[float], positives: Sequence[float], edges: Sequence[float]
+) -> tuple[float, float]:
+    """Returns the mean log loss of the scores (nats) and its standard error.
+
+    Args and errors are those of `squared_error`; each score is taken as its bin's middle here, too.
+    """
+    count, ones, middle = _binned(rows, positives, edges)
+    of_one, of_zero = -np.log(middle), -np.log1p(-middle)
+    total = count.sum()
+    mean = ((count - ones) * of_zero + ones * of_one).sum() / total
+    square = ((count - ones) * of_zero**2 + ones * of_one**2).sum() / total
+    return float(mean), float(np.sqrt(max(0.0, square - mean**2) / total))
+
+
+def _binned(
+    rows: Sequence[float], positives: Sequence[float], edges: Sequence[float]
+) -> tuple[Array, Array, Array]:
+    """Returns rows, ones and middle of each bin."""
     count, ones = np.asarray(rows, float), np.asarray(positives, float)
     if not count.sum():
         raise DataError("Expected labelled rows by bin of the score, received none.")
     # Bins are narrow where scores crowd (score_bins): the middle is off by 0.004 at most.
     limits = np.concatenate([[0.0], edges, [1.0]])
-    middle = (limits[1:] + limits[:-1]) / 2
-    error = (count - ones) * middle**2 + ones * (1 - middle) ** 2
-    return float(error.sum() / count.sum())
+    return count, ones, (limits[1:] + limits[:-1]) / 2
 
 
 def first_positive(edges: Sequence[float], threshold: float) -> int:
@@ -262,6 +289,7 @@ def _metrics(rows: Array, ones: Array, positive_from: int) -> dict[str, Array]:
     total, all_ones, all_zeros = rows.sum(1), ones.sum(1), zeros.sum(1)
     hits = ones[:, positive_from:].sum(1)
     alarms = rows[:, positive_from:].sum(1)
+    # Zeros in lower bins than each.
     below = np.cumsum(zeros, axis=1) - zeros
     with np.errstate(divide="ignore", invalid="ignore"):
         precision, recall = hits / alarms, hits / all_ones

@@ -6,7 +6,7 @@ the floor that a new window has to exceed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -16,7 +16,7 @@ from scipy import special
 from tfx_loop.contracts.drift_report import DriftResult, named
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.drift.statistics.comparison import effect
+from tfx_loop.monitoring.drift.statistics.single_feature import effect
 from tfx_loop.monitoring.profile.counts import IntArray
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
@@ -60,7 +60,10 @@ def season_floors(
         # Student's t: the deviation is known from these few windows alone (Hahn and Meeker 1991,
         # "Statistical intervals", chapter 4).
         limit = float(special.stdtrit(len(seen) - 1, confidence))
+        # A prediction interval of one more window: its own variance, and that of the mean of the
+        # others.
         margin = limit * float(seen.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
+        # The largest that was seen without drift is no drift, whatever a normal would say.
         floors[name] = float(max(seen.max(), seen.mean() + margin))
     return floors
 
@@ -77,6 +80,7 @@ def training_floors(
     reference: FrozenProfile,
     trained: WindowProfile,
     length_ms: int,
+    # As DriftSettings.min_rows: floors are for windows that are tested.
     min_rows: int = 100,
 ) -> dict[str, float]:
     """Returns what windows of the training rows, each against all others, show without drift.
@@ -98,6 +102,27 @@ def training_floors(
     return floors
 
 
+def window_floors(
+    reference: FrozenProfile, windows: Sequence[WindowProfile], min_rows: int = 100
+) -> dict[str, float]:
+    """Returns what windows of the reference's rows, each against all others, show without drift.
+
+    Args:
+        reference: Whose bins were counted on.
+        windows: Its rows, cut as those that are judged.
+        min_rows: Windows with fewer rows, here or in all others, are left out.
+
+    Returns:
+        Floors by feature; none where there are no two such windows.
+    """
+    counts = [
+        {profile.name: window.total(profile.name).counts.vector() for profile in reference.features}
+        for window in windows
+        if window.rows
+    ]
+    return _floors(reference, counts, min_rows)
+
+
 def _floors(
     reference: FrozenProfile, windows: list[dict[str, IntArray]], min_rows: int
 ) -> dict[str, float]:
@@ -106,6 +131,8 @@ def _floors(
         effects = {}
         for profile in reference.features:
             now = window[profile.name]
+            # Without itself: a window that is part of what it is compared with differs less than a
+            # new one.
             others = np.sum([w[profile.name] for w in windows], axis=0) - now
             if min(now.sum(), others.sum()) >= min_rows:
                 effects[profile.name] = effect(profile, others, now)
@@ -123,6 +150,7 @@ def _windows(
     names = set(cells) - {""}
     first = min((_begin(name) for name in names), default=0)
     step = next((_FORMATS[len(name)][1] for name in names), 0)
+    # Profiles know days or hours: windows shorter than that cannot be put together from them.
     if not step or round(length_ms / step) < 1:
         return []
     units = round(length_ms / step)
