@@ -1,0 +1,1 @@
+"""Faults of a training: over-fitting, under-fitting, and leakage."""

@@ -1,0 +1,1 @@
+"""Leakage of labels or held-out rows into a training, a kind a module."""
