@@ -14,9 +14,16 @@ from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 class QualityMonitor(BeamNode):
     """Measures the served predictions of a window against their labels; no model runs again.
 
-    A sequential test follows the stream of squared errors from window to window: it says when they
-    have risen above those of held-out rows, with at least so many rows between false alarms,
-    wherever windows begin and end.
+    The output is one score a row, or one a class, for metrics that take the scores of classes, such
+    as SparseCategoricalAccuracy.
+
+    A sequential test follows the stream of squared errors of single scores from window to window:
+    it says when they have risen above those of held-out rows, with at least so many rows between
+    false alarms, wherever windows begin and end.
+
+    What the model lost above the loss that its held-out rows promised, less the rise of a reference
+    that learnt the same rows, tells a promise that was wrong (leakage, over-fitting to the rows
+    that it was judged on) from drift, which both suffer.
 
     Inputs:
         labelled_log: The labelled rows of LabelJoiner.
@@ -27,20 +34,17 @@ class QualityMonitor(BeamNode):
 
     Outputs:
         evaluation: `ModelEvaluation` as Evaluator writes it, `quality.json` (metrics by slice,
-            label coverage and delay, the test), `sequential.json` (its state), and the custom
-            properties `window`, `labelled_rows`, and where measured `auc`, `calibration`,
-            `label_coverage`, `label_delay_hours_p50`, `error_rise_evidence` and `error_rise_alarm`
-            (0 or 1). A window without labels has 0 rows and no metrics.
+            label coverage and delay, the test, the promise), the same as a page (`quality.html`),
+            `sequential.json` (the test's state), and the custom properties `window`,
+            `labelled_rows`, and where measured `auc`, `calibration`, `label_coverage`,
+            `label_delay_hours_p50`, `error_rise_evidence`, `error_rise_alarm` (0 or 1), `optimism`
+            and `promise_was_wrong` (0 or 1). A window without labels has 0 rows and no metrics.
 
     Example:
         quality = QualityMonitor(
-            labelled_log=joiner.outputs["labelled_log"],
-            prediction_log=log.outputs["prediction_log"],
-            reference_profile=profiler.outputs["reference_profile"],
-            eval_config=served_config,
-            window="2013-03",
-            start_ms=1_362_096_000_000,
-            end_ms=1_364_774_400_000,
+            prediction_log=log.outputs["prediction_log"], eval_config=served_config,
+            labelled_log=joiner.outputs["labelled_log"], window="2013-03", start_ms=start_ms,
+            reference_profile=profiler.outputs["reference_profile"], end_ms=end_ms,
         )
     """
 

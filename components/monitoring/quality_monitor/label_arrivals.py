@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.contracts.quality_report import LabelArrivals
+from tfx_loop.core.durations import MS_PER_HOUR
 
-_HOUR_MS = 3_600_000
 _PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 
@@ -26,7 +26,7 @@ def label_arrivals(
     """
     delays: dict[str, float] = {}
     if label_times_ms is not None and len(event_times_ms):
-        hours = (label_times_ms - event_times_ms) / _HOUR_MS
+        hours = (label_times_ms - event_times_ms) / MS_PER_HOUR
         found = np.percentile(hours, list(_PERCENTILES.values()))
         delays = {
             name: round(float(value), 4) for name, value in zip(_PERCENTILES, found, strict=True)

@@ -43,6 +43,8 @@ class SequentialSettings:
     promised: float
     promised_rows: int
     tolerated_rise: float = 0.0
+    # The threshold of the evidence, too: an e-detector that alarms at N runs N rows at least on the
+    # mean before a false alarm (Shin et al. 2023).
     rows_between_false_alarms: float = 1_000_000
 
     def __post_init__(self) -> None:
@@ -71,6 +73,8 @@ class SequentialSettings:
         """
         # Errors lie in [0, 1], so p (1 - p) is the most that their variance can be.
         error = math.sqrt(self.promised * (1 - self.promised) / self.promised_rows)
+        # Two standard errors: the promise was measured on held-out rows, and is itself known no
+        # better; below 1, or no error could exceed it.
         return min(0.999, self.promised + 2 * error + self.tolerated_rise)
 
 
@@ -93,6 +97,7 @@ class SequentialState:
     @property
     def evidence(self) -> float:
         """Mean evidence over the bets: 1 where nothing speaks for a rise."""
+        # exp(709) is the largest that a double holds.
         return float(np.mean(np.exp(np.minimum(self.log_evidence, 700.0))))
 
 
@@ -124,18 +129,24 @@ def _follow_chunk(
     values: Array, settings: SequentialSettings, state: SequentialState
 ) -> SequentialState:
     bound = settings.bound
+    # The largest bet is 1 / bound, where an error of 0 makes the factor 0: half of it at most is
+    # taken.
     bets = np.asarray(_BETS) / bound
     # A factor has mean at most 1 while the mean error is at most the bound.
+    # The factor of a row is 1 + bet (error - bound): a test by betting (Waudby-Smith and Ramdas
+    # 2024).
     steps = np.log1p(np.outer(values - bound, bets))
     sums = np.cumsum(steps, axis=0) + np.asarray(state.log_evidence)
     # max(evidence, 1) times the factor, row by row: a reflected walk, without a loop.
     lowest = np.minimum.accumulate(np.vstack([np.zeros(len(bets)), sums]), axis=0)
     walk = sums - np.minimum(lowest[:-1], 0.0)
+    # The mean of e-detectors is one again, whatever the size of the rise that a bet is good at.
     evidence = np.mean(np.exp(np.minimum(walk, 700.0)), axis=1)
     alarm = state.alarm_at_row
     crossed = np.flatnonzero(evidence >= settings.rows_between_false_alarms)
     if alarm is None and len(crossed):
         alarm = state.rows + int(crossed[0]) + 1
+    # Since evidence was last nothing: where the rise is likely to have begun.
     quiet = np.flatnonzero(evidence <= 1.0)
     since = len(values) - 1 - int(quiet[-1]) if len(quiet) else state.rows_since_quiet + len(values)
     return SequentialState(

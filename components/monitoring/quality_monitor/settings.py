@@ -2,12 +2,36 @@
 
 from dataclasses import dataclass
 
+from tfx_loop.contracts.task import ModelTask
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.redaction import RedactionSettings
 from tfx_loop.core.settings import NodeSettings
 from tfx_loop.monitoring.quality_monitor.sequential import SequentialSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityMonitorSettings(NodeSettings):
+class PromiseSettings:
+    """When the promise of a model is called wrong.
+
+    Attributes:
+        promise_share: Of what there is to learn, that the model must lose above its promise and
+            beyond what a reference does.
+        promise_z: Standard errors by which it must.
+    """
+
+    promise_share: float = 0.1
+    promise_z: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.promise_share < 1 or self.promise_z < 0:
+            raise ConfigError(
+                "promise_share must be above 0 and below 1 and promise_z not below 0, got "
+                f"{self.promise_share} and {self.promise_z}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityMonitorSettings(RedactionSettings, PromiseSettings, NodeSettings):
     """Which window is judged by which metrics, and when a rise of the errors is an alarm.
 
     Attributes:
@@ -16,8 +40,10 @@ class QualityMonitorSettings(NodeSettings):
         window: Name of the window that is judged, such as "2013-03".
         start_ms: Begin of that window, milliseconds UTC.
         end_ms: End of that window, exclusive.
-        tolerated_rise: What the mean squared error may rise above what held-out rows showed before
-            it counts.
+        task: What the model answers, as ReferenceProfiler takes it; None takes the reference
+            profile's, and without one what labels and answers show.
+        tolerated_rise: What the mean error, in [0, 1], may rise above what held-out rows showed
+            before it counts.
         rows_between_false_alarms: Least mean number of rows to a false alarm of the test.
     """
 
@@ -25,10 +51,13 @@ class QualityMonitorSettings(NodeSettings):
     window: str
     start_ms: int
     end_ms: int
+    task: ModelTask | None = None
     tolerated_rise: float = 0.0
     rows_between_false_alarms: float = 1_000_000.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        PromiseSettings.__post_init__(self)
         # What errors are expected is in the model's profile; the limits are checked before.
         SequentialSettings(
             promised=0.5,

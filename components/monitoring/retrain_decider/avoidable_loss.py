@@ -11,26 +11,34 @@ The halves are made of alternating blocks of time, because rows near in time sha
 answer. The standard error counts blocks, not rows, for the same reason.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tfx_loop.contracts.retrain_decision import MeasuredLoss
+from tfx_loop.contracts.measured_loss import MeasuredLoss, ServedLoss
+from tfx_loop.contracts.task import ModelTask, TaskKind
 from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.models.paired_losses import Floats, blocked_standard_error
+from tfx_loop.models.task_labels import inferred_task
+from tfx_loop.models.task_losses import constant_answer
+from tfx_loop.monitoring.retrain_decider.served_loss import (
+    ServedAnswers,
+    served_loss,
+)
 from tfx_loop.monitoring.retrain_decider.surrogate import (
     FitSurrogate,
-    Floats,
+    Surrogate,
     SurrogateSettings,
     fit_surrogate,
-    is_binary,
     is_categorical,
 )
-
-# One row in so many is held out of both samples, to see which loss to expect of
-# the champion; one fit serves both questions so.
-_HELD_OUT = 10
+from tfx_loop.monitoring.retrain_decider.thinning import (
+    HELD_OUT,
+    LabelledSample,
+    NumberedRows,
+    joined_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +50,23 @@ class MeasureSettings:
         blocks: Blocks of time that the newest window is cut into.
         surrogate: How the surrogate is fitted.
         seed: Seed of the subsamples.
+        repeats: Subsamples that the measurement is averaged over; the error of more than one is
+            widened by how far they differ.
     """
 
+    # A decision is to take seconds, and it fits three pairs of surrogates.
     max_rows: int = 20_000
+    # Blocks are the independent units of the standard error: 31 degrees of freedom make z nearly
+    # normal.
     blocks: int = 32
     surrogate: SurrogateSettings = field(default_factory=SurrogateSettings)
     seed: int = 0
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
+        if self.repeats < 1:
+            raise ConfigError(f"repeats must be at least 1, got {self.repeats}.")
         if self.max_rows < 100:
             raise ConfigError(f"max_rows must be at least 100, got {self.max_rows}.")
         if self.blocks < 4 or self.blocks % 2:
@@ -58,35 +74,18 @@ class MeasureSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledSample:
-    """Labelled rows, and the fraction of all such rows that they are.
-
-    Attributes:
-        rows: One row an example, features and label under their plain names.
-        fraction: Rows here over rows there were, in (0, 1].
-    """
-
-    rows: pd.DataFrame
-    fraction: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Checks the fraction."""
-        if not 0.0 < self.fraction <= 1.0:
-            raise ConfigError(f"fraction must be in (0, 1], got {self.fraction}.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class AvoidableLoss:
     """What a retraining would have saved in one window.
 
     Attributes:
-        mean: Loss saved per row (nats, or squared units of the label).
+        mean: Loss saved per row, in units of the task's loss.
         standard_error: Of the mean, over blocks of time.
         champion_loss: Mean loss per row of the champion's stand-in.
         champion_loss_error: Standard error of that, over blocks of time.
         expected_loss: Mean loss per row on rows held out of the champion's training sample.
         expected_loss_error: Standard error of that.
         rows: Labelled rows that both stand-ins were compared on.
+        served: What the served model itself lost; None where its answers cannot tell.
     """
 
     mean: float
@@ -96,6 +95,7 @@ class AvoidableLoss:
     expected_loss: float
     expected_loss_error: float
     rows: int
+    served: ServedLoss | None = None
 
     @property
     def z(self) -> float:
@@ -132,6 +132,7 @@ class AvoidableLoss:
             promised_loss_error=self.expected_loss_error,
             risen_z=self.risen_z,
             rows=self.rows,
+            served=self.served,
         )
 
 
@@ -143,6 +144,8 @@ def measure_avoidable_loss(
     label: str,
     features: list[str],
     settings: MeasureSettings | None = None,
+    answers: ServedAnswers | None = None,
+    task: ModelTask | None = None,
     fit: FitSurrogate = fit_surrogate,
 ) -> AvoidableLoss:
     """Compares what the champion learnt from with what a retraining would learn from.
@@ -151,48 +154,119 @@ def measure_avoidable_loss(
         champion: A uniform sample of the champion's training rows.
         kept: Rows that a retraining would use besides the newest window.
         newest: All labelled rows of the newest window, oldest first.
-        label: Column of the label, in all three.
+        label: Column of the label, in all three, encoded (models/task_labels.py).
         features: Columns of the features, in all three.
         settings: How to measure.
+        answers: What the champion answered to the rows of `newest`; None where that is unknown.
+        task: What the labels are; None for labels of 0 and 1, and for amounts.
         fit: How a surrogate is fitted.
 
     Raises:
-        DataError: A column is missing or changed its kind, or there are too few rows to halve.
+        DataError: A column is missing or changed its kind, there are too few rows to halve, or
+            nobody said whether labels are classes or amounts.
     """
     settings = settings or MeasureSettings()
     for rows in (champion.rows, kept.rows, newest):
         check_columns(champion.rows, rows, [*features, label])
     _check_rows(champion.rows, newest, settings)
-    fraction = _common_fraction(champion, kept, len(newest), settings.max_rows)
-    # Equal runs of rows in order of time; even and odd ones are the two halves.
-    block = np.arange(len(newest)) * settings.blocks // len(newest)
-
-    learnt, held_out = _held_out(_thin(champion, fraction, settings.seed))
-    stand_in = fit(learnt, label, features, settings.surrogate)
-    champion_losses, expected = stand_in.losses(newest), stand_in.losses(held_out)
-    challenger_losses = np.empty(len(newest))
-    older = _thin(kept, fraction, settings.seed)
-    for side in (0, 1):
-        other = _thin(LabelledSample(rows=newest[block % 2 != side]), fraction, settings.seed)
-        learnt = pd.concat([_held_out(older)[0], _held_out(other)[0]], sort=False)
-        challenger = fit(learnt, label, features, settings.surrogate)
-        challenger_losses[block % 2 == side] = challenger.losses(newest[block % 2 == side])
-    saved = champion_losses - challenger_losses
+    trained = champion.rows[label].to_numpy(dtype=np.float64)
+    task = task or inferred_task(trained, answers.scores if answers else None)
+    settings = replace(settings, surrogate=replace(settings.surrogate, task=task))
+    comparison = _Comparison(champion, kept, newest, label, features, settings, fit)
+    repeats = [comparison.repeat(settings.seed + number) for number in range(settings.repeats)]
+    champion_losses = np.mean([each.champion for each in repeats], axis=0)
+    # Row by row: what is hard about a row is hard for both, and drops out of the difference.
+    saved = champion_losses - np.mean([each.challenger for each in repeats], axis=0)
+    error = blocked_standard_error(saved, comparison.block)
+    if len(repeats) > 1:
+        # What is left of the chance in the subsamples, after the mean over them.
+        means = [float((each.champion - each.challenger).mean()) for each in repeats]
+        error = float(np.hypot(error, np.std(means, ddof=1) / np.sqrt(len(means))))
+    # Each repeat holds out rows of its own: their errors are independent but for few rows.
+    expected = [each.expected for each in repeats]
+    expected_error = [float(each.std() / np.sqrt(max(1, len(each)))) for each in expected]
     return AvoidableLoss(
         mean=float(saved.mean()),
-        standard_error=_blocked_standard_error(saved, block),
+        standard_error=error,
         champion_loss=float(champion_losses.mean()),
-        champion_loss_error=_blocked_standard_error(champion_losses, block),
-        expected_loss=float(expected.mean()),
-        expected_loss_error=float(expected.std() / np.sqrt(max(1, len(expected)))),
+        champion_loss_error=blocked_standard_error(champion_losses, comparison.block),
+        expected_loss=float(np.mean([each.mean() for each in expected])),
+        expected_loss_error=float(np.sqrt(np.mean(np.square(expected_error)) / len(repeats))),
         rows=len(newest),
+        served=None
+        if answers is None
+        else served_loss(
+            answers,
+            newest[label].to_numpy(dtype=np.float64),
+            champion_losses,
+            constant_answer(trained, task),
+            comparison.block,
+            task=task,
+            least_rows=2 * settings.blocks,
+        ),
     )
 
 
+@dataclass(frozen=True)
+class _Repeat:
+    """Losses by row of the newest window, and on the rows held out of the champion's sample."""
+
+    champion: Floats
+    challenger: Floats
+    expected: Floats
+
+
+class _Comparison:
+    """Both sides of one measurement, to be fitted on as many subsamples as are wanted."""
+
+    def __init__(
+        self,
+        champion: LabelledSample,
+        kept: LabelledSample,
+        newest: pd.DataFrame,
+        label: str,
+        features: list[str],
+        settings: MeasureSettings,
+        fit: FitSurrogate,
+    ) -> None:
+        self._champion, self._kept, self._newest = champion, kept, newest
+        self._label, self._features = label, features
+        self._settings, self._fit = settings, fit
+        self._fraction = _common_fraction(champion, kept, len(newest), settings.max_rows)
+        # Equal runs of rows in order of time; even and odd ones are the two halves.
+        self.block = np.arange(len(newest)) * settings.blocks // len(newest)
+
+    def repeat(self, seed: int) -> _Repeat:
+        """Fits stand-ins for champion and challenger on the subsamples of one seed."""
+        learnt, held_out = self._thinned(self._champion, seed).split()
+        stand_in = self._fitted(learnt.rows)
+        older = self._thinned(self._kept, seed).split()[0]
+        # Cross-fitting: each half of the newest rows is judged by a stand-in that learnt from the
+        # other, as a retraining would know the window and not the very rows.
+        challenger = np.empty(len(self._newest))
+        for side in (0, 1):
+            here = self.block % 2 == side
+            other = self._thinned(LabelledSample(rows=self._newest[~here]), seed).split()[0]
+            fitted = self._fitted(joined_rows(older, other))
+            challenger[here] = fitted.losses(self._newest[here])
+        return _Repeat(
+            champion=stand_in.losses(self._newest),
+            challenger=challenger,
+            expected=stand_in.losses(held_out),
+        )
+
+    def _thinned(self, sample: LabelledSample, seed: int) -> NumberedRows:
+        numbered = NumberedRows.of(sample.rows, [*self._features, self._label], seed)
+        return numbered.thinned(self._fraction / sample.fraction)
+
+    def _fitted(self, rows: pd.DataFrame) -> Surrogate:
+        return self._fit(rows, self._label, self._features, self._settings.surrogate)
+
+
 def _check_rows(sample: pd.DataFrame, newest: pd.DataFrame, settings: MeasureSettings) -> None:
-    if len(sample) < 2 * _HELD_OUT:
+    if len(sample) < 2 * HELD_OUT:
         raise DataError(
-            f"Expected a sample of at least {2 * _HELD_OUT} training rows, received {len(sample)}."
+            f"Expected a sample of at least {2 * HELD_OUT} training rows, received {len(sample)}."
         )
     if len(newest) < 2 * settings.blocks:
         raise DataError(
@@ -211,6 +285,7 @@ def _common_fraction(
     """
     champion_rows = len(champion.rows) / champion.fraction
     kept_rows = len(kept.rows) / kept.fraction + newest_rows // 2
+    # One fraction for both: a side with more rows to learn from would win by their number.
     return min(champion.fraction, kept.fraction, max_rows / max(champion_rows, kept_rows))
 
 
@@ -241,38 +316,13 @@ def check_columns(expected: pd.DataFrame, received: pd.DataFrame, columns: list[
         )
 
 
-def one_class_only(labels: pd.Series) -> bool:
-    """Says whether binary labels hold a single class, which no loss can be learnt from."""
-    return is_binary(labels) and labels.nunique() < 2
+def one_class_only(labels: pd.Series, task: ModelTask | None = None) -> bool:
+    """Says whether labels of classes are all of one, which no loss can be learnt from.
 
-
-def _thin(sample: LabelledSample, fraction: float, seed: int) -> pd.DataFrame:
-    """Returns a uniform subsample that is `fraction` of all the rows there were."""
-    if fraction >= sample.fraction:
-        return sample.rows
-    count = min(
-        len(sample.rows), max(_HELD_OUT, round(len(sample.rows) * fraction / sample.fraction))
-    )
-    # In the order that they came in: the rows stay in order of time.
-    chosen = np.random.default_rng(seed).choice(len(sample.rows), count, replace=False)
-    return sample.rows.iloc[np.sort(chosen)]
-
-
-def _held_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Splits rows into those to learn from and one in so many to hold out.
-
-    The challenger does without its share of rows too, so that both keep the same fraction.
+    Without a task those of 0 and 1 are classes.
     """
-    # Every tenth in order of time, so that no season is held out as a whole.
-    held = np.arange(len(rows)) % _HELD_OUT == _HELD_OUT - 1
-    return rows[~held], rows[held]
-
-
-def _blocked_standard_error(values: Floats, block: npt.NDArray[np.int64]) -> float:
-    """Standard error of the mean, blocks of rows being the independent units (cluster-robust)."""
-    # Liang and Zeger 1986: residuals are summed within a block, so whatever its rows share counts
-    # in full; G / (G - 1) for the mean that was estimated.
-    residual = values - values.mean()
-    sums = np.bincount(block, weights=residual)
-    count = len(sums)
-    return float(np.sqrt(count / (count - 1) * np.sum(sums**2)) / len(values))
+    if task is None:
+        return bool(labels.isin((0, 1)).all()) and labels.nunique() < 2
+    classes = task.kind in (TaskKind.BINARY, TaskKind.CLASSES)
+    # A label that the task does not know is one more class.
+    return classes and labels.nunique(dropna=False) < 2

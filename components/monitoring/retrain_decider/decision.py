@@ -1,179 +1,224 @@
 """Whether a window leads to a retraining. Pure: evidence in, a verdict with its reason out.
 
-The gates come in a fixed order, and the first that holds names the reason: broken data, too few
-rows, too few labels, and then the one question that matters, whether retraining would pay.
+The gates (hold_gates.py) come first. Then the served model is asked for: is it broken, and does a
+version that served before fit the newest labels better? Then comes the question that costs a
+training: whether one would pay, against the version that is to serve.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+from tfx_loop.contracts.measured_loss import SavingState
 from tfx_loop.contracts.retrain_decision import (
     BETTER_THAN_PROMISED,
-    DATA_FAULT,
-    LABELS_OF_ONE_CLASS,
     NO_AVOIDABLE_LOSS,
+    OTHER_VERSION_FITS,
+    PROMISE_WAS_WRONG,
     RETRAINING_PAYS,
     SAVING_BELOW_COST,
-    TOO_FEW_LABELS,
-    TOO_FEW_ROWS,
+    WORSE_THAN_STAND_IN,
+    DecisionAction,
     DecisionEvidence,
     DecisionRecord,
     RetrainVerdict,
-    SavingState,
 )
+from tfx_loop.contracts.version_contest import VersionContest
 from tfx_loop.core.errors import DataError
+from tfx_loop.monitoring.retrain_decider import wording
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
+from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence, first_hold
 from tfx_loop.monitoring.retrain_decider.policy import (
     better_than_expected,
-    lost,
+    model_is_faulty,
     observe,
     pays,
 )
+from tfx_loop.monitoring.retrain_decider.reinstatement import HeldContest
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
+from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
-POLICY_VERSION = "avoidable-loss/2"
+POLICY_VERSION = "avoidable-loss/5"
+# All other reasons hold.
+_VERDICTS = {
+    RETRAINING_PAYS: RetrainVerdict.RETRAIN,
+    WORSE_THAN_STAND_IN: RetrainVerdict.MODEL_FAULT,
+    OTHER_VERSION_FITS: RetrainVerdict.REINSTATE,
+}
+
+Measure = Callable[[LabelledSample | None], AvoidableLoss]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What a decision rests on.
+class _Finding:
+    """What a decision says, beside the evidence that all decisions record."""
 
-    Attributes:
-        model_name: Name that the model is served under.
-        model_version: The champion's version.
-        window: The window that just ended.
-        label_window: The newest window whose labels have arrived.
-        rows: Rows of the window.
-        labelled_rows: Labelled rows of the label window.
-        one_class: Whether those labels are all of one class.
-        drifted: Features that drifted.
-        faults: Features that are broken, or `feature: fault`.
-        quality: Metrics of the champion on the label window, for the record.
-    """
-
-    model_name: str
-    model_version: int
-    window: str
-    label_window: str
-    rows: int
-    labelled_rows: int
-    one_class: bool = False
-    drifted: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
-    quality: dict[str, float] = field(default_factory=dict)
+    reason: str
+    explanation: str
+    saving: SavingState
+    avoidable: AvoidableLoss | None = None
+    action: DecisionAction = DecisionAction.NONE
+    contest: VersionContest | None = None
 
 
 def decide(
     evidence: Evidence,
-    measure: Callable[[], AvoidableLoss],
+    measure: Measure,
     previous: SavingState | None,
     settings: DecisionSettings,
+    contest: Callable[[], HeldContest | None] = lambda: None,
 ) -> DecisionRecord:
-    """Returns the first gate that holds, or what the measured saving says.
+    """Returns the first gate that holds, or what the measurements say.
 
     Args:
         evidence: What was seen.
-        measure: Measures the avoidable loss; called only when no gate holds, for it takes seconds.
+        measure: Measures the avoidable loss against the champion, or against a version with another
+            training sample; called only when no gate holds, for it takes seconds.
         previous: What was believed after the last decision on this champion; None for the first.
         settings: When to retrain.
+        contest: Lets versions that served before answer the newest labelled rows; None where there
+            is none to ask.
     """
     before = previous or SavingState()
-    for gate in _GATES:
-        if held := gate(evidence, settings):
-            reason, explanation = held
-            return _record(reason, explanation, evidence, before, None, settings)
-    avoidable = measure()
+    if evidence.model_version:
+        before = replace(before, model_version=evidence.model_version)
+    if held := first_hold(evidence, settings):
+        reason, explanation = held
+        found = _Finding(reason=reason, explanation=explanation, saving=before)
+    else:
+        found = _measured(evidence, measure, before, settings, contest)
+    return _record(found, evidence, settings)
+
+
+def _measured(
+    evidence: Evidence,
+    measure: Measure,
+    before: SavingState,
+    settings: DecisionSettings,
+    contest: Callable[[], HeldContest | None],
+) -> _Finding:
+    avoidable = measure(None)
     saving = before
     if evidence.label_window != before.label_window:
         saving = observe(before, avoidable, evidence.label_window, settings)
+    if model_is_faulty(avoidable, settings):
+        # Savings are told by stand-ins: of a broken model they say nothing.
+        saving = replace(saving, faulty_version=evidence.model_version)
+        action = _against_fault(evidence, before, settings)
+        return _Finding(
+            reason=WORSE_THAN_STAND_IN,
+            explanation=wording.explain_fault(evidence, avoidable, before, action),
+            saving=saving,
+            avoidable=avoidable,
+            action=action,
+        )
+    if avoidable.served:
+        saving = replace(saving, faulty_version=None)
+    held = contest()
+    if held is not None and held.sample is not None:
+        return _reinstated(evidence, measure, saving, settings, held, avoidable)
     reason = _judge(saving, avoidable, settings)
-    explanation = _explain(reason, evidence, avoidable, saving, settings)
-    return _record(reason, explanation, evidence, saving, avoidable, settings)
+    if reason != RETRAINING_PAYS and evidence.promise and evidence.promise.wrong:
+        reason = PROMISE_WAS_WRONG
+    retrains = reason == RETRAINING_PAYS
+    return _Finding(
+        reason=reason,
+        explanation=wording.explain(reason, evidence, avoidable, saving, settings),
+        saving=saving,
+        avoidable=avoidable,
+        action=DecisionAction.RETRAIN if retrains else DecisionAction.NONE,
+        contest=held.contest if held else None,
+    )
+
+
+def _reinstated(
+    evidence: Evidence,
+    measure: Measure,
+    saving: SavingState,
+    settings: DecisionSettings,
+    held: HeldContest,
+    avoidable: AvoidableLoss,
+) -> _Finding:
+    """Returns the verdict for a version that fits better, and whether a training pays even so."""
+    against = measure(held.sample)
+    fresh = SavingState(faulty_version=saving.faulty_version, model_version=held.contest.winner)
+    left = observe(fresh, against, evidence.label_window, settings)
+    contest = replace(held.contest, avoidable_loss=against.measured(), saving=left)
+    retrains = pays(left, settings)
+    return _Finding(
+        reason=OTHER_VERSION_FITS,
+        explanation=wording.explain_reinstatement(evidence, contest, against, left, settings),
+        saving=saving,
+        avoidable=avoidable,
+        action=DecisionAction.REINSTATE_AND_RETRAIN if retrains else DecisionAction.REINSTATE,
+        contest=contest,
+    )
+
+
+def _against_fault(
+    evidence: Evidence, before: SavingState, settings: PolicySettings
+) -> DecisionAction:
+    """Returns what is asked for: a person, where a new version was found just as faulty."""
+    first = before.faulty_version in (None, evidence.model_version)
+    return settings.on_model_fault if first else DecisionAction.ALARM
 
 
 def carried_state(previous: DecisionRecord, model_name: str, model_version: int) -> SavingState:
-    """Returns what the last decision believed, as far as it holds for this champion."""
+    """Returns what the last decision believed, as far as it holds for this champion.
+
+    Args:
+        previous: The last decision.
+        model_name: The model that is judged now.
+        model_version: Its champion; 0 where nobody answered in the window and no record says which
+            it is. What was believed then waits for its version.
+    """
     if previous.model_name != model_name:
         raise DataError(
             f"Expected the previous decision to be about model {model_name!r}, received one about "
             f"{previous.model_name!r}."
         )
-    return previous.evidence.saving if previous.model_version == model_version else SavingState()
+    saving, contest = previous.evidence.saving, previous.evidence.contest
+    if saving.model_version is None:
+        saving = replace(saving, model_version=previous.model_version or None)
+    if not model_version or saving.model_version == model_version:
+        return saving
+    won = contest.saving if contest else None
+    if won is not None and won.model_version == model_version:
+        return won
+    return SavingState(faulty_version=saving.faulty_version)
 
 
-def _record(
-    reason: str,
-    explanation: str,
-    evidence: Evidence,
-    saving: SavingState,
-    avoidable: AvoidableLoss | None,
-    settings: DecisionSettings,
-) -> DecisionRecord:
-    pays_off = reason == RETRAINING_PAYS
+def _record(found: _Finding, evidence: Evidence, settings: DecisionSettings) -> DecisionRecord:
+    contest = found.contest
     return DecisionRecord(
-        verdict=RetrainVerdict.RETRAIN if pays_off else RetrainVerdict.HOLD,
-        reason=reason,
-        explanation=explanation,
+        verdict=_VERDICTS.get(found.reason, RetrainVerdict.HOLD),
+        action=found.action,
+        reason=found.reason,
+        explanation=found.explanation
+        + wording.wrong_promise(evidence, found.reason)
+        + wording.left_out(evidence, contest),
         policy_version=POLICY_VERSION,
         model_name=evidence.model_name,
         model_version=evidence.model_version,
         window=evidence.window,
         label_window=evidence.label_window,
+        reinstate=contest.winner if contest else None,
         evidence=DecisionEvidence(
-            avoidable_loss=avoidable.measured() if avoidable else None,
-            accumulated=saving.accumulated,
-            saving=saving,
+            avoidable_loss=found.avoidable.measured() if found.avoidable else None,
+            accumulated=found.saving.accumulated,
+            saving=found.saving,
             rows=evidence.rows,
             labelled_rows=evidence.labelled_rows,
             one_class=evidence.one_class,
             drifted=evidence.drifted,
             faults=evidence.faults,
             quality=evidence.quality,
+            faulty_windows=evidence.faulty_windows,
+            left_out=evidence.left_out,
+            contest=contest,
+            promise=evidence.promise,
         ),
         settings=settings.to_json(),
     )
-
-
-Held = tuple[str, str] | None
-
-
-def _hold_broken_data(evidence: Evidence, settings: DecisionSettings) -> Held:
-    if not evidence.faults:
-        return None
-    return DATA_FAULT, (
-        f"Hold: the data of window {evidence.window} is broken ({', '.join(evidence.faults)}); "
-        "a model trained on it would learn the fault."
-    )
-
-
-def _hold_few_rows(evidence: Evidence, settings: DecisionSettings) -> Held:
-    if evidence.rows >= settings.min_rows:
-        return None
-    return TOO_FEW_ROWS, (
-        f"Hold: window {evidence.window} has {evidence.rows:,} rows, "
-        f"fewer than the {settings.min_rows:,} needed to judge it."
-    )
-
-
-def _hold_few_labels(evidence: Evidence, settings: DecisionSettings) -> Held:
-    if evidence.labelled_rows >= settings.min_labelled_rows:
-        return None
-    return TOO_FEW_LABELS, (
-        f"Hold: {evidence.labelled_rows:,} rows of window {evidence.label_window} have labels, "
-        f"fewer than the {settings.min_labelled_rows:,} needed to measure what a retraining saves."
-    )
-
-
-def _hold_one_class(evidence: Evidence, settings: DecisionSettings) -> Held:
-    if not evidence.one_class:
-        return None
-    return LABELS_OF_ONE_CLASS, (
-        f"Hold: all {evidence.labelled_rows:,} labels of window {evidence.label_window} are of "
-        "one class; check where the labels come from."
-    )
-
-
-_GATES = (_hold_broken_data, _hold_few_rows, _hold_few_labels, _hold_one_class)
 
 
 def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings) -> str:
@@ -184,34 +229,3 @@ def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings
     if avoidable.z > policy.certain_z and better_than_expected(avoidable, policy):
         return BETTER_THAN_PROMISED
     return NO_AVOIDABLE_LOSS
-
-
-def _explain(
-    reason: str,
-    evidence: Evidence,
-    avoidable: AvoidableLoss,
-    saving: SavingState,
-    settings: DecisionSettings,
-) -> str:
-    cost = settings.training_cost
-    error = avoidable.relative_standard_error
-    measured = (
-        f"in window {evidence.label_window} a retrained model would have saved "
-        f"{avoidable.relative:.1%} of the loss (standard error {error:.1%}, "
-        f"{avoidable.rows:,} rows; the champion's loss there is {avoidable.champion_loss:.3f}, on "
-        f"rows held out of its own training {avoidable.expected_loss:.3f})"
-    )
-    if reason == NO_AVOIDABLE_LOSS:
-        return f"Hold: {measured}, which does not stand out from chance."
-    if reason == BETTER_THAN_PROMISED:
-        return (
-            f"Hold: {measured}; version {evidence.model_version} does better than expected: "
-            "what a retraining gains here it may lose elsewhere."
-        )
-    total = (
-        f"since version {evidence.model_version} was trained, and with the window whose labels are "
-        f"to come, that adds up to {lost(saving, settings):.1%} of a window's loss"
-    )
-    if reason == RETRAINING_PAYS:
-        return f"Retrain: {measured}; {total}, and a training costs {cost:.1%}."
-    return f"Hold: {measured}; {total}, less than the {cost:.1%} that a training costs."

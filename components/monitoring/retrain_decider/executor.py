@@ -4,10 +4,15 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
+from tfx_loop.contracts.retrain_decision import (
+    RETRAIN_DECISION,
+    DecisionRecord,
+)
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, single_or_none
+from tfx_loop.data.prediction_log.record import OUTPUT_PREFIX
+from tfx_loop.monitoring.retrain_decider.contest import VersionPool
 from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs, read_inputs
 from tfx_loop.monitoring.retrain_decider.settings import (
@@ -22,6 +27,7 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Writes the `decision` artifact."""
         previous = single_or_none(input_dict, "previous_decision")
+        evaluation = single_or_none(input_dict, "evaluation")
         settings = RetrainDeciderSettings.from_properties(exec_properties)
         inputs: DeciderInputs = read_inputs(
             drift_report_uri=single(input_dict, "drift_report").uri,
@@ -34,12 +40,26 @@ class Executor(base_executor.BaseExecutor):
             label_start_ms=settings.label_start_ms,
             label_end_ms=settings.label_end_ms,
             training_start_ms=settings.training_start_ms or 0,
+            score_output=settings.score_output,
+            quarantined=settings.quarantined,
+            champion_version=settings.champion_version,
+            parse_fn=settings.parse_fn,
+            evaluation_uri=evaluation.uri if evaluation else None,
+        )
+        policy = settings.part(DecisionSettings)
+        pool = VersionPool(
+            inputs,
+            settings.pool,
+            settings.champion_model_uri,
+            settings.score_output.removeprefix(OUTPUT_PREFIX),
+            policy,
         )
         decision = decide(
             inputs.evidence,
-            lambda: inputs.measure(settings.measure),
+            lambda serving: inputs.measure(settings.measure, serving),
             inputs.previous,
-            settings.part(DecisionSettings),
+            policy,
+            pool.hold,
         )
         _write(decision, artifact_utils.get_single_instance(output_dict["decision"]))
 

@@ -4,30 +4,41 @@ The champion's training rows come as the sample beside its reference profile, wh
 as the labelled log. A retraining would learn from both, so both are cut to the same columns here.
 """
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, SavingState
+from tfx_loop.contracts.measured_loss import FaultyWindow, SavingState
+from tfx_loop.contracts.quality_report import QUALITY_REPORT, PromiseTest
+from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
-from tfx_loop.data.prediction_log.window_files import ROWS_FILE
-from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.monitoring.profile.profile_files import load_profile, load_sample
+from tfx_loop.core.texts import listed
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
     AvoidableLoss,
-    LabelledSample,
     MeasureSettings,
     column_faults,
     measure_avoidable_loss,
     one_class_only,
 )
-from tfx_loop.monitoring.retrain_decider.decision import Evidence, carried_state
-
-_TIME = "event_time_ms"
-_CALENDAR = ("span", _TIME)
+from tfx_loop.monitoring.retrain_decider.decision import carried_state
+from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
+from tfx_loop.monitoring.retrain_decider.label_faults import label_faults
+from tfx_loop.monitoring.retrain_decider.labelled_rows import (
+    DRAWN,
+    TIME,
+    LabelledLog,
+    read_labelled_log,
+)
+from tfx_loop.monitoring.retrain_decider.reference import (
+    feature_names,
+    promised_auc,
+    read_reference,
+    served_answers,
+)
+from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
+from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,12 @@ class DeciderInputs:
         newest: Labelled rows of the label window, oldest first.
         label: Column of the label.
         features: Columns of the features.
+        task: What the labels are.
+        answers: What the champion answered to the rows of `newest`; None without its scores.
+        log: The labelled log that the rows are of.
+        older: Labelled rows before `newest`, oldest first.
+        label_start_ms: Begin of the label window, milliseconds UTC.
+        label_span_ms: Its length.
     """
 
     evidence: Evidence
@@ -51,16 +68,32 @@ class DeciderInputs:
     newest: pd.DataFrame
     label: str
     features: list[str]
+    task: ModelTask
+    answers: ServedAnswers | None = None
+    log: LabelledLog
+    older: pd.DataFrame
+    label_start_ms: int
+    label_span_ms: int
 
-    def measure(self, settings: MeasureSettings) -> AvoidableLoss:
-        """Measures what a retraining would have saved in the label window."""
+    def measure(
+        self, settings: MeasureSettings, serving: LabelledSample | None = None
+    ) -> AvoidableLoss:
+        """Measures what a retraining would have saved in the label window.
+
+        Args:
+            settings: How to measure.
+            serving: What another version was trained on, to measure against that one; nothing is
+                known of its own answers then. A retraining would use the same rows.
+        """
         return measure_avoidable_loss(
-            self.champion,
+            serving or self.champion,
             self.kept,
             self.newest,
             label=self.label,
             features=self.features,
             settings=settings,
+            answers=None if serving else self.answers,
+            task=self.task,
         )
 
 
@@ -76,43 +109,131 @@ def read_inputs(
     label_start_ms: int,
     label_end_ms: int,
     training_start_ms: int = 0,
+    score_output: str = "",
+    quarantined: tuple[FaultyWindow, ...] = (),
+    champion_version: int = 0,
+    parse_fn: str = "",
+    evaluation_uri: str | None = None,
 ) -> DeciderInputs:
     """Reads what a decision rests on.
 
     Raises:
-        DataError: A file is missing something, or the profile has no labelled training sample.
+        DataError: A file is missing something, or the profile has no training sample with a label
+            and features.
     """
     report = DRIFT_REPORT.read(drift_report_uri)
-    profile = load_profile(reference_profile_uri)
-    label, fraction = profile.label, profile.sample.fraction
-    sample = load_sample(reference_profile_uri).to_pandas()
-    if label not in sample.columns or sample.empty:
+    reference = read_reference(reference_profile_uri)
+    profile, champion, task = reference.profile, reference.sample, reference.task
+    label, sample, fraction = profile.label, champion.rows, champion.fraction
+    features = feature_names(profile, sample)
+    if not features:
         raise DataError(
-            f"Expected a training sample with the label {label!r} beside the reference profile, "
-            f"received {len(sample)} rows with {sorted(sample.columns)}. Run ReferenceProfiler on "
-            "labelled examples."
+            "Expected features of single values in the training sample, by which to tell what a "
+            f"retraining would save, received none beside {listed(sample.columns)}. Give "
+            "ReferenceProfiler, DriftMonitor and this node a parse_fn that makes numbers of lists "
+            "or images, or leave RetrainDecider out."
         )
-    ignored = {label, *_CALENDAR, *profile.unwatched}
-    features = [name for name in sample.columns if name not in ignored]
-    sample = sample[sample[label].notna()].astype({label: float})
-    log = _labelled_rows(labelled_log_uris, label)
-    newest = log[(log[_TIME] >= label_start_ms) & (log[_TIME] < label_end_ms)]
-    older = log[log[_TIME] < label_start_ms]
+    logged = read_labelled_log(labelled_log_uris, label, score_output, fraction, parse_fn, task)
+    log = logged.rows
+    left_out = _reaching(quarantined, log)
+    for faulty in left_out:
+        log = log[(log[TIME] < faulty.start_ms) | (log[TIME] >= faulty.end_ms)]
+    newest = log[(log[TIME] >= label_start_ms) & (log[TIME] < label_end_ms)]
+    older = log[log[TIME] < label_start_ms]
     missing = column_faults(sample, newest, features) if len(newest) else {}
-    evidence = _evidence(report, model_name, window, label_window, newest[label], missing)
+    # After a roll-back the latest version of the log is not the one that is to serve.
+    version = champion_version or report.model_version
+    # Labels that no class of the model has are a fault, and nothing that a loss can be told of.
+    seen = newest[label]
+    unknown = float(seen.isna().mean()) if len(seen) else 0.0
+    newest, older = (rows[rows[label].notna()] for rows in (newest, older))
+    answers = served_answers(newest, version, profile, task)
+    broken = label_faults(
+        newest[label].to_numpy(),
+        sample[label].to_numpy(),
+        answers.scores if answers else None,
+        promised_auc(profile),
+        task=task,
+        unknown_share=unknown,
+    )
+    evidence = replace(
+        _evidence(report, model_name, window, label_window, seen, missing, task),
+        model_version=version,
+        answered_by=tuple(sorted(report.model_versions)),
+        label_faults=broken,
+        left_out=left_out,
+        promise=_promise(evaluation_uri, label_window, version),
+    )
+    labels = (label_window, label_start_ms, label_end_ms)
+    evidence = replace(evidence, faulty_windows=_faulty_windows(report, evidence, missing, labels))
     previous = None
     if previous_decision_uri:
         last = RETRAIN_DECISION.read(previous_decision_uri)
         previous = carried_state(last, model_name, evidence.model_version)
+        newly_stable = last.model_version not in (0, evidence.model_version)
+        evidence = replace(evidence, newly_stable=newly_stable)
     return DeciderInputs(
         evidence=evidence,
         previous=previous,
-        champion=LabelledSample(rows=sample, fraction=fraction),
+        champion=champion,
         kept=_kept(sample, fraction, older, [*features, label], training_start_ms),
         newest=newest,
         label=label,
         features=features,
+        task=task,
+        answers=answers,
+        log=logged,
+        older=older,
+        label_start_ms=label_start_ms,
+        label_span_ms=label_end_ms - label_start_ms,
     )
+
+
+def _promise(uri: str | None, label_window: str, version: int) -> PromiseTest | None:
+    """Returns how the champion did beside its promise, where QualityMonitor says so."""
+    report = QUALITY_REPORT.find(uri) if uri else None
+    if report is None or report.promise is None or report.window != label_window:
+        return None
+    # Of an earlier version's answers the champion's promise says nothing.
+    return report.promise if report.promise.model_version in (0, version) else None
+
+
+def _reaching(quarantined: tuple[FaultyWindow, ...], log: pd.DataFrame) -> tuple[FaultyWindow, ...]:
+    """Returns the quarantined windows that the log has rows of."""
+    times = log[TIME]
+    return tuple(w for w in quarantined if ((times >= w.start_ms) & (times < w.end_ms)).any())
+
+
+def _faulty_windows(
+    report: DriftResult,
+    evidence: Evidence,
+    missing: dict[str, str],
+    labels: tuple[str, int, int],
+) -> tuple[FaultyWindow, ...]:
+    """Returns the windows that are broken: the one that ended, the one whose labels came."""
+    found = []
+    seen = tuple(f"{broken.title}: {broken.fault}" for broken in report.features if broken.fault)
+    if seen:
+        found.append(
+            FaultyWindow(
+                window=evidence.window,
+                start_ms=report.start_ms,
+                end_ms=report.end_ms,
+                faults=seen,
+            )
+        )
+    known = [f"{name}: {fault}" for name, fault in sorted(missing.items())]
+    known += [f"labels: {fault}" for fault in evidence.label_faults]
+    # Labels that were left out were not looked at: what was found before still holds.
+    for before in evidence.left_out:
+        if before.window == evidence.label_window:
+            known += [fault for fault in before.faults if fault.startswith("labels: ")]
+    if known:
+        window, start_ms, end_ms = labels
+        found.append(
+            FaultyWindow(window=window, start_ms=start_ms, end_ms=end_ms, faults=tuple(known))
+        )
+    return tuple(found)
 
 
 def _evidence(
@@ -122,6 +243,7 @@ def _evidence(
     label_window: str,
     labels: "pd.Series[float]",
     missing: dict[str, str],
+    task: ModelTask,
 ) -> Evidence:
     faults = [f"{broken.feature}: {broken.fault}" for broken in report.features if broken.fault]
     faults += [f"{name}: {fault}" for name, fault in sorted(missing.items())]
@@ -132,7 +254,7 @@ def _evidence(
         label_window=label_window,
         rows=report.rows.current,
         labelled_rows=len(labels),
-        one_class=len(labels) > 0 and one_class_only(labels),
+        one_class=len(labels) > 0 and one_class_only(labels, task),
         drifted=report.drifted,
         faults=tuple(faults),
     )
@@ -150,46 +272,18 @@ def _kept(
     The log has every row, the sample a fraction: the log is thinned to that, so that both weigh
     what they would weigh in a training.
     """
-    if _TIME in sample.columns:
+    if TIME in sample.columns:
         # A row that the champion already learnt from is in the sample's count.
-        older = older[older[_TIME] > sample[_TIME].max()]
+        older = older[older[TIME] > sample[TIME].max()]
     if training_start_ms:
-        if _TIME not in sample.columns:
+        if TIME not in sample.columns:
             raise DataError(
-                f"Expected a training sample with {_TIME} to leave out rows before "
+                f"Expected a training sample with {TIME} to leave out rows before "
                 f"{training_start_ms}. Profile examples that have it, or train on all windows."
             )
-        sample = sample[sample[_TIME] >= training_start_ms]
-        older = older[older[_TIME] >= training_start_ms]
-    thinned = older.sample(frac=fraction, random_state=0) if fraction < 1.0 else older
+        sample = sample[sample[TIME] >= training_start_ms]
+        older = older[older[TIME] >= training_start_ms]
+    thinned = older[older[DRAWN]]
     parts = [part.reindex(columns=columns) for part in (sample, thinned) if len(part)]
     rows = pd.concat(parts, ignore_index=True) if parts else sample[columns]
     return LabelledSample(rows=rows, fraction=fraction)
-
-
-def _labelled_rows(uris: list[str], label: str) -> pd.DataFrame:
-    """Returns the answered, labelled rows with plain feature names, oldest first."""
-    parts = [open_table(os.path.join(uri, ROWS_FILE)).read().to_pandas() for uri in uris]
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    for column in (_TIME, "label"):
-        if column not in rows.columns:
-            raise DataError(
-                f"Expected the column {column!r} in the labelled log, received "
-                f"{sorted(rows.columns)}. Join labels with LabelJoiner first."
-            )
-    if "status" in rows.columns:
-        rows = rows[rows["status"] == STATUS_OK]
-    rows = rows[rows["label"].notna()]
-    keys = [name for name in ("request_id", "instance_index") if name in rows.columns]
-    if keys:
-        rows = rows.drop_duplicates(subset=keys)
-    # The order of rows decides the halves, so it must not hang on how the log was written.
-    rows = rows.sort_values([_TIME, *keys], kind="stable").reset_index(drop=True)
-    plain = {
-        name: name.removeprefix(FEATURE_PREFIX)
-        for name in rows.columns
-        if name.startswith(FEATURE_PREFIX)
-    }
-    named = rows[[_TIME, *plain]].rename(columns=plain)
-    named[label] = rows["label"].astype(float)
-    return named

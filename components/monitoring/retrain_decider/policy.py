@@ -11,11 +11,24 @@ against what it was on rows held out of its own training. Where it has clearly r
 counts. Where it has not, a saving must stand out far by itself. And where the champion does clearly
 better than expected, none counts: such a window is of the kind that it knows best, and to be
 sharpened for that kind is to be blunted for the one that comes next.
+
+All that is about stand-ins. Whether the served model is what its training data could make of it is
+asked of its own answers (`model_is_faulty`).
 """
 
-from tfx_loop.contracts.retrain_decision import SavingState
+from dataclasses import replace
+
+import numpy as np
+
+from tfx_loop.contracts.measured_loss import SavingState
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.settings import PolicySettings
+
+# Of a constant answer's loss. Where features tell nearly nothing, a model that learnt some noise is
+# worse than the stand-in and harms nobody.
+_LEAST_TO_LEARN = 0.05
+# Standard errors of a rise that is put down to chance.
+_RISEN_Z = 2.0
 
 
 def lost(state: SavingState, settings: PolicySettings) -> float:
@@ -25,6 +38,8 @@ def lost(state: SavingState, settings: PolicySettings) -> float:
 
 def counts(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
     """Says whether a saving is believed."""
+    # Two signs together: where the loss has surely risen, a saving above 0 is enough; without that
+    # the saving has to be sure of itself.
     if avoidable.risen_z > settings.risen_z:
         return avoidable.mean > 0
     return avoidable.z > settings.certain_z and not better_than_expected(avoidable, settings)
@@ -40,11 +55,36 @@ def observe(
 ) -> SavingState:
     """Returns the state after one more measurement."""
     saving = avoidable.relative if counts(avoidable, settings) else 0.0
-    return SavingState(
-        accumulated=state.accumulated + saving, latest=saving, label_window=label_window
+    return replace(
+        state,
+        accumulated=state.accumulated + saving,
+        latest=saving,
+        label_window=label_window,
     )
 
 
 def pays(state: SavingState, settings: PolicySettings) -> bool:
     """Says whether the savings pay for a training, the latest among them."""
+    # Savings of the past alone start nothing: where the world went back, a retraining would save
+    # nothing now.
     return state.latest > 0 and lost(state, settings) >= settings.training_cost
+
+
+def model_is_faulty(avoidable: AvoidableLoss, settings: PolicySettings) -> bool:
+    """Says whether the served model is clearly worse than its stand-in on the same rows.
+
+    Clearly is more than two things together could explain: half of what the stand-in gains there
+    on one constant answer, for a weaker kind of model; and the rise of the stand-in's own loss
+    above what was expected of it, for a world that moved and hurts one kind of model more than the
+    other.
+    """
+    served = avoidable.served
+    if served is None:
+        return False
+    to_learn = max(_LEAST_TO_LEARN * served.constant, served.constant - served.stand_in)
+    # Of the rise only what is beyond chance: rows held out are few, and a fault must not hide
+    # behind their noise.
+    noise = float(np.hypot(avoidable.champion_loss_error, avoidable.expected_loss_error))
+    risen = max(0.0, served.stand_in - avoidable.expected_loss - _RISEN_Z * noise)
+    tolerated = risen + settings.fault_share * to_learn
+    return served.excess - tolerated > settings.fault_z * served.excess_error

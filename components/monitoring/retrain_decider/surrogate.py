@@ -1,10 +1,10 @@
 """Surrogate of a training: what a cheap model learns from rows. Pure: tables in, losses out.
 
-The surrogate is a pair from scikit-learn: histogram gradient boosting, and a linear model. Nobody
-knows here what the champion is; trees overstate what more rows are worth to it, a linear model
-misses what it learns from interactions, and the mean of their log odds is steadier than either.
-Both take numbers, integers and categories with missing values, so that none of the champion's
-transforms is needed.
+The surrogate is a pair from scikit-learn: histogram gradient boosting, and a linear model, both of
+the task's loss (surrogate_families.py). Nobody knows here what the champion is; trees overstate
+what more rows are worth to it, a linear model misses what it learns from interactions, and the two
+pooled are steadier than either. Both take numbers, integers and categories with missing values, so
+that none of the champion's transforms is needed.
 """
 
 import warnings
@@ -15,12 +15,13 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError, DataError
-
-Floats = npt.NDArray[np.float64]
+from tfx_loop.models.task_labels import inferred_task
+from tfx_loop.models.task_losses import Floats, constant_answer, repeated, row_losses
+from tfx_loop.monitoring.retrain_decider.surrogate_families import family_of
 
 # Of a feature, the rest is missing: below _BINS, which boosting codes categories in.
 MAX_CATEGORIES = 60
@@ -28,10 +29,6 @@ MAX_CATEGORIES = 60
 _BINS = 64
 # Deviations at which a number is clipped: one outlier would bend the linear model to itself.
 _FAR = 10.0
-# Iterations of L-BFGS; a few short of the optimum is as good for a comparison.
-_STEPS = 60
-# Of a probability: one row that is surely wrong costs 9 nats, and does not decide the mean alone.
-_FLOOR = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +41,18 @@ class SurrogateSettings:
         learning_rate: Shrinkage of a round.
         min_leaf_rows: Rows in a leaf at least.
         seed: Seed of the binning sample.
+        task: What the labels are; None for labels of 0 and 1, and for amounts. RetrainDecider takes
+            the task of the champion's profile.
     """
 
+    # Few and large steps: a decision makes several fits and is to take seconds, and both sides are
+    # fitted alike. Chosen, not measured.
     iterations: int = 20
     leaves: int = 15
     learning_rate: float = 0.25
     min_leaf_rows: int = 20
     seed: int = 0
+    task: ModelTask | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -79,11 +81,6 @@ class FitSurrogate(Protocol):
     ) -> Surrogate:
         """Returns a surrogate fitted on `rows`."""
         ...
-
-
-def is_binary(labels: pd.Series) -> bool:
-    """Says whether all labels are 0 or 1: then the loss is log loss, otherwise squared error."""
-    return bool(labels.isin((0, 1)).all())
 
 
 def is_categorical(values: pd.Series) -> bool:
@@ -173,36 +170,19 @@ class _SurrogatePair:
     linear: _LinearColumns | None
     models: tuple[Any, ...]
     label: str
-    binary: bool
-    constant: float
+    task: ModelTask
+    constant: Floats
 
     def losses(self, rows: pd.DataFrame) -> Floats:
-        """Returns log loss (nats) or squared error of each row, both models in one prediction."""
+        """Returns the task's loss of each row, both models in one answer."""
         labels = rows[self.label].to_numpy(dtype=np.float64)
         if self.linear is None:
-            return self._loss(labels, np.full(len(rows), self.constant))
+            return row_losses(labels, repeated(self.constant, len(rows)), self.task)
         codes = self.encoder.codes(rows)
         inputs = (codes, self.linear.matrix(codes))
         with _one_thread():
-            if not self.binary:
-                predicted = [m.predict(x) for m, x in zip(self.models, inputs, strict=True)]
-                return self._loss(labels, np.mean(predicted, axis=0))
-            scores = [
-                _log_odds(m.predict_proba(x)[:, 1])
-                for m, x in zip(self.models, inputs, strict=True)
-            ]
-        return self._loss(labels, 1.0 / (1.0 + np.exp(-np.mean(scores, axis=0))))
-
-    def _loss(self, labels: Floats, predicted: Floats) -> Floats:
-        if not self.binary:
-            return np.asarray((labels - predicted) ** 2)
-        predicted = np.clip(predicted, _FLOOR, 1.0 - _FLOOR)
-        return np.asarray(-np.where(labels > 0.5, np.log(predicted), np.log1p(-predicted)))
-
-
-def _log_odds(probability: Floats) -> Floats:
-    clipped = np.clip(probability, _FLOOR, 1.0 - _FLOOR)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+            answers = family_of(self.task).pooled(self.models, inputs)
+        return row_losses(labels, answers, self.task)
 
 
 def fit_surrogate(
@@ -210,11 +190,17 @@ def fit_surrogate(
 ) -> Surrogate:
     """Fits the pair on labelled rows.
 
-    Labels of 0 and 1 alone make them classifiers, anything else regressors. Too few rows or one
-    class make them a constant.
+    Too few rows or one label make them a constant.
+
+    Args:
+        rows: Features and encoded labels (models/task_labels.py).
+        label: Column of the labels.
+        features: Columns of the features.
+        settings: How to fit; the task chooses the models and their loss.
 
     Raises:
-        DataError: There are no rows or no features.
+        DataError: There are no rows or no features, or nobody said whether labels are classes or
+            amounts.
     """
     if rows.empty or not features:
         raise DataError(
@@ -222,40 +208,31 @@ def fit_surrogate(
             f"rows with {len(features)} features."
         )
     labels = rows[label].to_numpy(dtype=np.float64)
-    binary = is_binary(rows[label])
+    task = settings.task or inferred_task(labels)
     encoder = _Encoder.fit(rows, features)
-    # Half a one among one row more: a constant of 0 or 1 would cost without bound.
-    constant = float((labels.sum() + 0.5) / (len(labels) + 1)) if binary else float(labels.mean())
+    constant = constant_answer(labels, task)
+    # With fewer rows than two leaves take no tree splits, and a constant is what could be learnt.
     if len(np.unique(labels)) < 2 or len(rows) < 2 * settings.min_leaf_rows:
-        return _SurrogatePair(encoder, None, (), label, binary, constant)
+        return _SurrogatePair(encoder, None, (), label, task, constant)
     codes = encoder.codes(rows)
     linear = _LinearColumns.fit(encoder, codes)
-    boosted, flat = _unfitted(binary, encoder, settings)
     from sklearn.exceptions import ConvergenceWarning
 
+    common = {
+        "max_iter": settings.iterations,
+        "max_leaf_nodes": settings.leaves,
+        "learning_rate": settings.learning_rate,
+        "min_samples_leaf": settings.min_leaf_rows,
+        "max_bins": _BINS,
+        "categorical_features": encoder.mask(),
+        # Stopping early would hold out rows by chance, and make both sides' fits differ by it.
+        "early_stopping": False,
+        "random_state": settings.seed,
+    }
     with _one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        boosted.fit(codes, labels)
-        flat.fit(linear.matrix(codes), labels)
-    return _SurrogatePair(encoder, linear, (boosted, flat), label, binary, constant)
-
-
-def _unfitted(binary: bool, encoder: _Encoder, settings: SurrogateSettings) -> tuple[Any, Any]:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    boosting = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
-    boosted = boosting(
-        max_iter=settings.iterations,
-        max_leaf_nodes=settings.leaves,
-        learning_rate=settings.learning_rate,
-        min_samples_leaf=settings.min_leaf_rows,
-        max_bins=_BINS,
-        categorical_features=encoder.mask(),
-        early_stopping=False,
-        random_state=settings.seed,
-    )
-    return boosted, LogisticRegression(max_iter=_STEPS) if binary else Ridge()
+        models = family_of(task).fitted((codes, linear.matrix(codes)), labels, common)
+    return _SurrogatePair(encoder, linear, models, label, task, constant)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tfx_loop.monitoring.quality_monitor.quality import (
     JudgedWindow,
     finite_metrics,
     judged_rows,
+    labelled_rows,
     row_count,
 )
 
@@ -48,6 +49,30 @@ def test_columns_are_lists_of_one_under_the_names_that_tfma_is_told():
         "rows": [[1.0]],
         "origin": [[b"JFK"]],
     }
+
+
+def log_of_classes(scores):
+    rows = log([(10, 1.0, 0.25, "JFK", 1)] * len(scores))
+    return rows.set_column(2, "output.probability", pa.array(scores, pa.list_(pa.float64())))
+
+
+def test_scores_of_several_classes_go_to_tfma_as_they_are():
+    scores = [[0.1, 0.9], [0.5, math.nan], None, [0.1, 0.9], []]
+    rows = log_of_classes(scores)
+    judged = judged_rows(rows, **CHOICE, slice_features=["origin"])
+    assert judged.to_pydict() == {
+        "origin": [[b"JFK"]] * 2,
+        "late": [[1.0]] * 2,
+        "rows": [[1.0]] * 2,
+        "probability": [[0.1, 0.9]] * 2,
+    }
+    timed = rows.append_column("label_time_ms", pa.array([30] * 5))
+    assert labelled_rows(timed, CHOICE["window"]).scores is None
+
+
+def test_rows_of_different_classes_are_refused():
+    with pytest.raises(DataError, match="the same classes in every row of the output 'probab"):
+        judged_rows(log_of_classes([[0.1, 0.9], [0.2]]), **CHOICE, slice_features=[])
 
 
 def test_an_empty_log_is_judged_as_no_rows():

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
 from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
 
@@ -36,7 +37,7 @@ def labelled(rows=ROWS, seed=1):
     )
 
 
-def evaluate(table, folder, inputs=None):
+def evaluate(table, folder, inputs=None, eval_config=None):
     from google.protobuf import json_format
     from tfx.dsl.components.base import base_beam_executor
     from tfx.types import standard_artifacts
@@ -64,7 +65,7 @@ def evaluate(table, folder, inputs=None):
         {"labelled_log": [log], **(inputs or {})},
         {"evaluation": [evaluation]},
         {
-            "eval_config": json_format.MessageToJson(served_config(MODEL)),
+            "eval_config": eval_config or json_format.MessageToJson(served_config(MODEL)),
             "window": "2013-03",
             "start_ms": START_MS,
             "end_ms": END_MS,
@@ -122,6 +123,28 @@ def test_a_slice_feature_that_is_missing_in_a_row_does_not_fail_the_window(tmp_p
     assert quality["slices"]["overall"]["example_count"] == 200
 
 
+def test_scores_of_several_classes_are_judged_by_tfma_and_no_error_test(tmp_path):
+    table = labelled(60)
+    random = np.random.default_rng(3)
+    scores, labels = random.random((120, 3)), random.integers(0, 3, 120)
+    table = table.drop(["label", "output.probability"])
+    table = table.append_column("label", pa.array(labels.astype(float)))
+    table = table.append_column("output.scores", pa.array(scores.tolist()))
+    profile = {"reference_profile": [profile_artifact(tmp_path)]}
+    config = {
+        "model_specs": [{"label_key": "kind", "prediction_key": "scores"}],
+        "metrics_specs": [{"metrics": [{"class_name": "SparseCategoricalAccuracy"}]}],
+        "slicing_specs": [{}, {"feature_keys": ["origin"]}],
+    }
+    evaluation, quality = evaluate(table, tmp_path, profile, json.dumps(config))
+    share = (scores.argmax(axis=1) == labels)[:60].mean()
+    found = quality["slices"]["overall"]["sparse_categorical_accuracy"]
+    assert found == pytest.approx(share, abs=1e-6)
+    assert {"overall", "origin=JFK"} <= set(quality["slices"])
+    assert (quality["rows"], quality["sequential"]) == (60, None)
+    assert evaluation.get_int_custom_property("labelled_rows") == 60
+
+
 def profile_artifact(folder, seed=2):
     """A profile whose held-out scores mean what they say."""
     from tfx_loop.core.artifacts import ReferenceProfile
@@ -172,3 +195,25 @@ def test_coverage_delay_and_the_error_stream_go_on_from_the_window_before(tmp_pa
     assert again.get_float_custom_property("error_rise_evidence") == pytest.approx(
         first.get_float_custom_property("error_rise_evidence")
     )
+
+
+@pytest.mark.parametrize(
+    ("eval_config", "said"),
+    [
+        ("yaml: no", "a tfma.EvalConfig or its JSON as eval_config, received another text"),
+        ("{}", "one model spec with label_key and prediction_key in eval_config, received none"),
+        (
+            '{"model_specs": [{"label_key": "late"}]}',
+            "received label_key='late', prediction_key=''",
+        ),
+        (
+            '{"model_specs": [{"label_key": "label", "prediction_key": "probability"}]}',
+            "a metric in eval_config's metrics_specs, received none",
+        ),
+    ],
+)
+def test_an_eval_config_that_names_too_little_is_refused_in_a_line(tmp_path, eval_config, said):
+    with pytest.raises(ConfigError, match="Expected") as raised:
+        evaluate(labelled(5), tmp_path, eval_config=eval_config)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)

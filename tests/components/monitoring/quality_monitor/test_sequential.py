@@ -33,6 +33,7 @@ def step_by_step(errors, settings):
     return None
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised():
     alarms = sum(
         follow(brier(20_000, 0.2, seed), SETTINGS, SequentialState()).alarm_at_row is not None

@@ -91,7 +91,9 @@ def test_component_declares_its_channels() -> None:
     from tfx.types import channel_utils
 
     from tfx_loop import RetrainDecider
+    from tfx_loop.contracts.measured_loss import FaultyWindow
     from tfx_loop.core.artifacts import DriftReport, PredictionLog, ReferenceProfile
+    from tfx_loop.monitoring.retrain_decider.settings import RetrainDeciderSettings
 
     node = RetrainDecider(
         drift_report=channel_utils.as_channel([DriftReport()]),
@@ -104,8 +106,11 @@ def test_component_declares_its_channels() -> None:
         label_end_ms=1,
         training_cost=0.03,
         measure={"blocks": 16},
+        quarantined=(FaultyWindow(window="w", start_ms=1, end_ms=2, faults=("x: stuck",)),),
     )
     assert set(node.outputs) == {"decision"}
     assert node.exec_properties["training_cost"] == 0.03
     assert json.loads(node.exec_properties["measure"])["blocks"] == 16
+    held = RetrainDeciderSettings.from_properties(node.exec_properties).quarantined
+    assert held[0].told == "w (x: stuck)"
     assert "previous_decision" not in node.inputs

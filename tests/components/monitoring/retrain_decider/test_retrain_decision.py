@@ -8,10 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.contracts import retrain_decision as d
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, RetrainVerdict, SavingState
+from tfx_loop.contracts.measured_loss import SavingState
+from tfx_loop.contracts.retrain_decision import (
+    RETRAIN_DECISION,
+    RetrainVerdict,
+)
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss, MeasureSettings
-from tfx_loop.monitoring.retrain_decider.decision import Evidence, carried_state, decide
+from tfx_loop.monitoring.retrain_decider.decision import carried_state, decide
+from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
 from tfx_loop.monitoring.retrain_decider.policy import observe, pays
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings
@@ -48,7 +53,7 @@ def settings_of(**policy: float) -> DecisionSettings:
 
 
 def decided(evidence: Evidence, measured: AvoidableLoss, previous=None, **policy: float):
-    return decide(evidence, lambda: measured, previous, settings_of(**policy))
+    return decide(evidence, lambda serving: measured, previous, settings_of(**policy))
 
 
 def test_retrain_when_the_saving_pays() -> None:
@@ -82,10 +87,10 @@ def test_gates_come_in_their_order() -> None:
 
 
 def test_a_gate_that_holds_measures_nothing_and_forgets_nothing() -> None:
-    def measure() -> AvoidableLoss:
+    def measure(serving) -> AvoidableLoss:
         raise AssertionError("measured in vain")
 
-    before = SavingState(accumulated=0.013, latest=0.013, label_window="2013-03")
+    before = SavingState(accumulated=0.013, latest=0.013, label_window="2013-03", model_version=3)
     decision = decide(replace(GOOD, rows=3), measure, before, DecisionSettings())
     assert decision.evidence.avoidable_loss is None
     assert decision.evidence.saving == before
@@ -188,7 +193,7 @@ def test_json_round_trip(relative, z, faults, rows) -> None:
 def test_record_has_the_fields_of_the_contract() -> None:
     content = RETRAIN_DECISION.content(decided(GOOD, loss(0.05, 8.0)))
     assert content["verdict"] == "RETRAIN"
-    assert content["policy_version"] == "avoidable-loss/2"
+    assert content["policy_version"] == "avoidable-loss/5"
     assert set(content["evidence"]["avoidable_loss"]) >= {
         *("mean", "standard_error", "z", "relative", "rows")
     }
@@ -207,7 +212,7 @@ def test_settings_lie_flat_in_the_record() -> None:
     surrogate = SurrogateSettings(iterations=20)
     measure = MeasureSettings(blocks=16, seed=7, surrogate=surrogate)
     settings = DecisionSettings(training_cost=0.04, min_rows=50, measure=measure)
-    flat = decide(GOOD, lambda: loss(0.05, 8.0), None, settings).settings
+    flat = decide(GOOD, lambda serving: loss(0.05, 8.0), None, settings).settings
     assert flat["training_cost"] == 0.04
     assert (flat["blocks"], flat["iterations"], flat["min_rows"]) == (16, 20, 50)
     assert flat["seed"] == 7  # The measurement's; the surrogate has one of its own.
@@ -224,3 +229,18 @@ def test_settings_lie_flat_in_the_record() -> None:
 def test_settings_that_cannot_work(given, message) -> None:
     with pytest.raises(ConfigError, match=message):
         DecisionSettings(**given)
+
+
+def test_window_without_traffic_and_version_wipes_no_savings() -> None:
+    first = decided(GOOD, loss(0.02, 5.0), training_cost=9.0)
+    silent = replace(GOOD, model_version=0, rows=0, label_window="2013-05")
+    held = decided(silent, loss(0.0, 0.0), carried_state(first, "flights", 0))
+    assert held.reason == d.TOO_FEW_ROWS
+    later = carried_state(held, "flights", 3)
+    assert later.accumulated == pytest.approx(0.02)
+    assert carried_state(held, "flights", 4).accumulated == 0.0
+
+
+def test_saving_that_is_not_believed_tells_the_number_seen_and_the_number_asked_for() -> None:
+    told = decided(GOOD, loss(0.05, 3.5)).explanation
+    assert "That is 3.5 standard errors, and 4 are asked for" in told
