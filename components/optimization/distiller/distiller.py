@@ -19,6 +19,7 @@ from tfx_loop.optimization.fine_tuning.job import (
     ExportSources,
     FineTuningJob,
     SignatureSource,
+    preprocessed_inputs,
     to_payload,
 )
 from tfx_loop.optimization.fine_tuning.rows_file import write_rows
@@ -65,11 +66,17 @@ def run(
         progress: Gets a line an epoch.
 
     Raises:
-        LoopError: As `distill`; DataError where the rows lack a column.
+        LoopError: As `distill`; ModelError where the teacher's preprocessing does not make what
+            the student takes; DataError where the rows lack a column.
     """
     custom_objects = settings.fine_tuning.custom_objects
+    worker.may_write(job.child.folder)
     teacher_takes = inputs_of(worker, job.parent, custom_objects)
     student_takes = student_inputs(settings, worker)
+    if job.preprocessing and not job.export_fn:
+        # What cannot be served is said before anything is trained.
+        names = [spec.name for spec in student_takes]
+        preprocessed_inputs(names, job.training.made, job.training.others)
     result = distill(
         job.parent,
         job.training_rows(student_takes),
@@ -136,8 +143,9 @@ def distill(
         ChildFailed: Training aborted, took too long or too much memory.
     """
     child = ChildFiles(out)
+    worker.may_write(out)
     teacher_inputs = (teacher_rows or rows).inputs
-    with tempfile.TemporaryDirectory(prefix="loop-distill-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="loop-distill-", dir=worker.folder) as scratch:
         folder = Path(scratch)
         payload = {
             "teacher": str(teacher),

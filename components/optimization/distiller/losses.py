@@ -4,10 +4,9 @@ Runs where TensorFlow may be imported: in a child process.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import tensorflow as tf
-import tf_keras as keras
 
 from tfx_loop.optimization.distiller.soft_targets import EPSILON
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
@@ -37,15 +36,6 @@ def soft_loss(student: Scoring, temperature: float) -> _Loss:
     return loss
 
 
-def label_loss(student: Scoring) -> Any:
-    """Returns the standard loss for what is predicted, for a student that brings none."""
-    if student.kind is PredictionKind.NUMBER:
-        return keras.losses.MeanSquaredError()
-    if student.kind is PredictionKind.BINARY:
-        return keras.losses.BinaryCrossentropy(from_logits=student.from_logits)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=student.from_logits)
-
-
 def feature_loss(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
     """Returns the mean squared difference of two layers' outputs (FitNets, Romero et al. 2015)."""
     return tf.reduce_mean(tf.square(teacher - student), axis=-1)
@@ -58,6 +48,7 @@ def _logits(probabilities: tf.Tensor, kind: PredictionKind) -> tf.Tensor:
 
 
 def _of_classes(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
+    # Kullback-Leibler in log space: softmax first would round small probabilities to 0.
     expected = tf.nn.log_softmax(teacher)
     return tf.reduce_sum(tf.exp(expected) * (expected - tf.nn.log_softmax(student)), axis=-1)
 

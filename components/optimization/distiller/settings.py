@@ -40,11 +40,14 @@ class DistillationSettings:
     """
 
     student_fn: str
+    # Hinton et al. 2015, section 3: 2.5 to 4 did best for small students.
     temperature: float = 4.0
     alpha: float = 0.7
     features: tuple[FeaturePair, ...] = ()
     feature_weight: float = 1.0
     augment_fn: str = ""
+    # Five times the teacher's answers and five times the time of an epoch; more views of the same
+    # rows tell ever less. Chosen, not measured.
     augmented_copies: int = 4
     teacher_output: str | None = None
     fine_tuning: FineTuningSettings = field(

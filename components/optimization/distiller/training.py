@@ -18,9 +18,9 @@ from tfx_loop.optimization.distiller import losses, teacher
 from tfx_loop.optimization.distiller.settings import DistillationSettings
 from tfx_loop.optimization.distiller.teacher import Lesson
 from tfx_loop.optimization.fine_tuning import keras_model
+from tfx_loop.optimization.fine_tuning.child_export import write_child
 from tfx_loop.optimization.fine_tuning.job import from_payload
 from tfx_loop.optimization.fine_tuning.rows_file import Array, TrainingRows, read_rows
-from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.training import (
     TrainingRecord,
     fit,
@@ -90,6 +90,8 @@ def distill(payload: dict[str, Any]) -> dict[str, Any]:
 def _student(settings: DistillationSettings) -> keras.Model:
     tuning = settings.fine_tuning
     seed_everything(tuning.seed)
+    # An input without a name is called by Keras' count of those before it: the same each time.
+    keras.backend.reset_uids()
     student = user_function(settings.student_fn, "student_fn")()
     if not isinstance(student, keras.Model):
         raise ConfigError(
@@ -119,6 +121,7 @@ def _augmented(
     for copy in range(1, settings.augmented_copies + 1):
         # The same draws for both: they see the same row.
         for inputs, all_inputs in ((rows.inputs, seen), (asked, told)):
+            # The copy's number is part of the seed: with one seed every copy would be the same.
             rng = np.random.default_rng([settings.fine_tuning.seed, copy])
             all_inputs.append(
                 _of_same_shapes(augment(dict(inputs), rng), inputs, settings.augment_fn)
@@ -137,12 +140,13 @@ def _train_student(
     """Trains the student with one loss a lesson, each on an output of its own."""
     labels = _labels(rows)
     if not keras_model.is_compiled(student):
-        student.compile(keras.optimizers.Adam(_LEARNING_RATE), losses.label_loss(scoring))
+        student.compile(keras.optimizers.Adam(_LEARNING_RATE), keras_model.label_loss(scoring))
         if scoring.kind is PredictionKind.CLASSES:
             labels = class_numbers(labels, lesson.logits)
     outputs = {name: _output_named(name)(student.output) for name in (_SOFT, _LABEL)}
     wanted = {_SOFT: lesson.logits, _LABEL: labels}
     asked = {_SOFT: losses.soft_loss(scoring, settings.temperature), _LABEL: _own_loss(student)}
+    # A weighted mean of both losses (Hinton et al. 2015, section 2).
     weights = {_SOFT: settings.alpha, _LABEL: 1 - settings.alpha}
     for place, (pair, values) in enumerate(zip(settings.features, lesson.features, strict=True)):
         name = _FEATURE.format(place)

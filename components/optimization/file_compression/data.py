@@ -2,7 +2,8 @@
 
 import contextlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.texts import listed
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.rows.fitting import check_columns, rows_from_arrays, rows_from_table
 from tfx_loop.models.rows.splits import Rows
@@ -20,7 +22,11 @@ _NPZ_LABEL, _NPZ_ROWS = "y", "x"
 
 
 def read_rows(
-    path: Path, inputs: Sequence[TensorSpec], label: str | None, slice_columns: Sequence[str]
+    path: Path,
+    inputs: Sequence[TensorSpec],
+    label: str | None,
+    slice_columns: Sequence[str],
+    others: Mapping[str, str] | None = None,
 ) -> Rows:
     """Returns the rows of a file; labels are as the file has them.
 
@@ -29,13 +35,41 @@ def read_rows(
         inputs: What the model takes.
         label: Column or array of the labels; None is `y` of an .npz.
         slice_columns: Columns or arrays that losses are shown by.
+        others: Columns or arrays of the labels of further outputs, by output.
 
     Raises:
         DataError: The file is not there, damaged, or does not fit the model.
     """
     if path.suffix.lower() == ".npz" or _is_npz(path):
-        return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns)
-    return rows_from_table(open_table(str(path)).read(), inputs, label, slice_columns)
+        return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns, others or {})
+    columns = dict(others or {})
+    both = tuple(dict.fromkeys((*slice_columns, *columns.values())))
+    rows = rows_from_table(open_table(str(path)).read(), inputs, label, both)
+    return replace(
+        rows,
+        slices={name: rows.slices[name] for name in slice_columns},
+        other_labels={output: rows.slices[column] for output, column in columns.items()},
+    )
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Returns the class names of a file, in the order of its lines; empty lines are left out.
+
+    Raises:
+        ConfigError: It is not there, or no text.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(
+            f"Expected a file of class names at {path}, received: {error.strerror}. Check the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"Expected class names as UTF-8 text in {path}, received other content. Write a name "
+            "a line, in the order of the model's outputs."
+        ) from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def check_file(path: Path, label: str | None, slice_columns: Sequence[str]) -> None:
@@ -52,17 +86,22 @@ def check_file(path: Path, label: str | None, slice_columns: Sequence[str]) -> N
     if label is None:
         raise ConfigError(
             f"Expected --label, the column of {path} to predict, received none. "
-            f"Name one of {_listed(names)}."
+            f"Name one of {listed(names)}."
         )
     check_columns(names, [label, *slice_columns])
 
 
 def _npz_rows(
-    path: Path, inputs: Sequence[TensorSpec], label: str, slice_columns: Sequence[str]
+    path: Path,
+    inputs: Sequence[TensorSpec],
+    label: str,
+    slice_columns: Sequence[str],
+    further: Mapping[str, str],
 ) -> Rows:
     arrays = _npz(path)
-    _check_names(list(arrays), [label], slice_columns, path)
-    others = {n: v for n, v in arrays.items() if n not in (label, *slice_columns)}
+    _check_names(list(arrays), [label, *further.values()], slice_columns, path)
+    taken = (label, *further.values(), *slice_columns)
+    others = {n: v for n, v in arrays.items() if n not in taken}
     names = [tensor.name for tensor in inputs]
     if all(name in others for name in names):
         others = {name: others[name] for name in names}
@@ -71,7 +110,9 @@ def _npz_rows(
     slices = {name: arrays[name].ravel() for name in slice_columns}
     if any(len(values) == 0 for values in others.values()):
         raise DataError(f"Expected rows in {path}, received none. Name a file that has rows.")
-    return rows_from_arrays(others, inputs, _plain(arrays[label]), slices)
+    rows = rows_from_arrays(others, inputs, _plain(arrays[label]), slices)
+    labels = {output: _plain(arrays[name]) for output, name in further.items()}
+    return replace(rows, other_labels=labels)
 
 
 def _check_names(
@@ -81,7 +122,7 @@ def _check_names(
         if name not in found:
             remedy = "Name the labels with --label, or save them as y"
             raise DataError(
-                f"Expected the array {name!r} in {path}, received {_listed(found)}. "
+                f"Expected the array {name!r} in {path}, received {listed(found)}. "
                 f"{remedy if name in labels else 'Name one of these'}."
             )
 
@@ -120,8 +161,3 @@ def _plain(labels: Array) -> Array:
 
 def _is_npz(path: Path) -> bool:
     return path.is_file() and zipfile.is_zipfile(path) and path.suffix.lower() != ".keras"
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,5 +1,6 @@
 """Request to `loop compress`: a model, a file of rows, a budget."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,82 @@ from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 
 IO_TYPES = ("float", "int8", "uint8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRequest:
+    """What is asked of one output.
+
+    Attributes:
+        output: Its name; empty for the only one.
+        budget: What may be lost of its metric.
+        label: Column or array of its labels; empty for `y` of an .npz.
+        metric: Class name of its metric; None infers it.
+    """
+
+    output: str
+    budget: float
+    label: str
+    metric: str | None = None
+
+
+def requested_outputs(
+    budgets: Sequence[tuple[str | None, float]],
+    labels: Sequence[str],
+    metrics: Sequence[str],
+    output: str | None = None,
+) -> list[OutputRequest]:
+    """Returns what is asked of each output, the one that the search is led by first.
+
+    Args:
+        budgets: Output and drop; None for the only output, or for `output`.
+        labels: `COLUMN`, or `OUTPUT=COLUMN`.
+        metrics: `NAME`, or `OUTPUT=NAME`.
+        output: The output that is meant where none is named.
+
+    Raises:
+        ConfigError: Two for one output, or one for an output without a budget.
+    """
+    limits = _by_output("--budget", [(name or output, drop) for name, drop in budgets])
+    known = [name for name in limits if name is not None]
+    of_label = _by_output("--label", [_parted(text, known, output) for text in labels])
+    of_metric = _by_output("--metric", [_parted(text, known, output) for text in metrics])
+    for option, found in (("--label", of_label), ("--metric", of_metric)):
+        # With one budget alone what names no output means that one.
+        if len(limits) == 1 and None in found:
+            found[next(iter(limits))] = found.pop(None)
+        if unlimited := [name for name in found if name not in limits]:
+            raise ConfigError(
+                f"Expected {option} for outputs that have a --budget, received one for "
+                f"{unlimited[0] or 'an output without a name'}. Name it: OUTPUT=…"
+            )
+    first = output if output in limits else next(iter(limits))
+    order = [first, *(name for name in limits if name != first)]
+    return [
+        OutputRequest(
+            output=name or "",
+            budget=limits[name],
+            label=of_label.get(name, (name or "") if len(limits) > 1 else ""),
+            metric=of_metric.get(name),
+        )
+        for name in order
+    ]
+
+
+def _parted(text: str, outputs: Sequence[str], default: str | None) -> tuple[str | None, str]:
+    """Returns the output and the rest; the names of columns may hold a = themselves."""
+    name, equals, rest = text.partition("=")
+    return (name, rest) if equals and name in outputs else (default, text)
+
+
+def _by_output(option: str, found: Sequence[tuple[str | None, Any]]) -> dict[str | None, Any]:
+    names = [name for name, _ in found]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"Expected one {option} for each output, received {len(names)}. Name the output of "
+            f"each: {option} OUTPUT=…"
+        )
+    return dict(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +101,9 @@ class CompressionRequest:
         target: What is to be gained.
         metric: Class name of the metric; None infers it from the labels.
         output: Output that the label belongs to, where a model has several.
+        others: Further outputs with budgets.
+        classes: File of the class names in the order of the outputs, a line each; None numbers
+            them by the model or in sorted order.
         slice_columns: Columns that losses are shown by.
         slice_budget: What may be lost on each slice; None limits none.
         signature: Signature of a SavedModel; None takes the one that takes numbers.
@@ -43,6 +123,8 @@ class CompressionRequest:
     target: CompressionTarget = CompressionTarget.SMALLEST
     metric: str | None = None
     output: str | None = None
+    others: tuple[OutputRequest, ...] = ()
+    classes: Path | None = None
     slice_columns: tuple[str, ...] = ()
     slice_budget: float | None = None
     signature: str | None = None
@@ -64,7 +146,9 @@ class CompressionRequest:
                 f"Expected --rows of at least {MIN_ROWS}, received {self.max_rows}. Leave it out "
                 "to use all rows."
             )
-        for option, value in (("--budget", self.budget), ("--slice-budget", self.slice_budget)):
+        limits = [("--budget", self.budget), ("--slice-budget", self.slice_budget)]
+        limits += [(f"--budget {other.output}=", other.budget) for other in self.others]
+        for option, value in limits:
             if value is not None and not 0 <= value < float("inf"):
                 raise ConfigError(
                     f"Expected {option} of at least 0, in the metric's unit, received {value}. "
@@ -83,6 +167,8 @@ class CompressionRequest:
             "target": self.target.value,
             "metric": self.metric,
             "output": self.output,
+            "others": {other.output: other.budget for other in self.others},
+            "classes": str(self.classes) if self.classes else None,
             "signature": self.signature,
             "rungs": list(self.rungs),
             "io": self.io,

@@ -2,8 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,27 @@ import numpy.typing as npt
 
 from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
-    MetricUsed,
     ModelFacts,
     OptimizationReason,
     OptimizationResult,
     OptimizationVerdict,
+    OutputResult,
     Parity,
+    RungStatus,
 )
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
 from tfx_loop.models.guard import guard
-from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.parity import compare
-from tfx_loop.models.rows.splits import Rows, RowSplit, joined, split, stratified_sample
-from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
-from tfx_loop.optimization.file_compression.data import check_file, read_rows
+from tfx_loop.models.rows.splits import Rows, joined
+from tfx_loop.optimization.file_compression import verdict
+from tfx_loop.optimization.file_compression.data import (
+    check_file,
+    read_classes,
+)
 from tfx_loop.optimization.file_compression.folder import (
     MODEL_FILE,
     PAGE_FILE,
@@ -38,48 +41,22 @@ from tfx_loop.optimization.file_compression.folder import (
     staged,
 )
 from tfx_loop.optimization.file_compression.request import CompressionRequest
-from tfx_loop.optimization.file_compression.verdict import final_verdict
+from tfx_loop.optimization.file_compression.task import CompressionTask, Progress, task_of
+from tfx_loop.optimization.metrics import several_outputs
 from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
-from tfx_loop.optimization.metrics.labels import encode_labels
-from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
-from tfx_loop.optimization.metrics.scoring import pick
-from tfx_loop.optimization.quantizer.ladder import SearchResult, search
-from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, SearchSettings
+from tfx_loop.optimization.quantizer.budget_verdict import RungReason
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode
 from tfx_loop.optimization.quantizer.request import SearchRequest
+from tfx_loop.optimization.quantizer.search import SearchResult, search
+from tfx_loop.optimization.quantizer.settings import SearchSettings
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 from tfx_loop.optimization.reporting.page import render
 
 Array = npt.NDArray[Any]
-Progress = Callable[[str], None]
 # Rows that latency is measured with, cycled through: two batches of 32.
 _LATENCY_ROWS = 64
-_NUMBER = "number"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressionTask:
-    """A model with the rows that it is measured on.
-
-    Attributes:
-        request: What is asked.
-        worker: Opens, converts and asks the models.
-        source: The model.
-        parts: Rows by use, labels as numbers.
-        budget: What may be lost.
-        choosing_outputs: The parent's outputs for the rows that choose.
-        reporting_outputs: The parent's outputs for the rows that report.
-        notes: What was assumed.
-    """
-
-    request: CompressionRequest
-    worker: Worker
-    source: ModelSource
-    parts: RowSplit
-    budget: Budget
-    choosing_outputs: Mapping[str, Array]
-    reporting_outputs: Mapping[str, Array]
-    notes: tuple[str, ...]
+_BASELINE = "float.tflite"
 
 
 def compress(request: CompressionRequest, progress: Progress) -> OptimizationResult:
@@ -96,18 +73,30 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
             was written.
     """
     check_free(request.out)
+    # Before the worker starts: a wrong path or label is told in no time, not after TensorFlow's
+    # import.
     detect(request.model)
-    check_file(request.data, request.label, request.slice_columns)
+    further = [other.label for other in request.others]
+    check_file(request.data, request.label, (*request.slice_columns, *further))
+    if request.classes is not None:
+        read_classes(request.classes)
     limits = {"timeout_seconds": request.timeout_seconds, "memory_mb": request.memory_mb}
     with (
         Worker(**limits) as worker,
         staged(request.out) as stage,
-        tempfile.TemporaryDirectory(prefix="loop-compress-") as scratch,
+        tempfile.TemporaryDirectory(prefix="loop-compress-", dir=worker.folder) as scratch,
     ):
-        task = _task(request, worker, progress)
+        task = task_of(request, worker, progress)
         variant = Path(scratch) / "variants" / MODEL_FILE
-        found = search(_search_request(task), worker, variant, progress)
-        report = _report(task, found, Path(scratch), progress)
+        request_of_search = _search_request(task, Path(scratch) / _BASELINE)
+        unseen = ReportingRows(task, progress)
+        found = search(request_of_search, worker, variant, progress, unseen.refutation)
+        _check_converted(found)
+        report = _report(task, found, unseen, Path(scratch))
+        for warning in unseen.warnings:
+            progress(warning)
+        # A model that did not keep to the budget on unseen rows is not left where scripts pick it
+        # up.
         if report.verdict is OptimizationVerdict.KEPT:
             shutil.copy(variant, stage / MODEL_FILE)
         OPTIMIZATION_REPORT.save(report, stage / REPORT_FILE)
@@ -115,66 +104,7 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
     return report
 
 
-def _task(request: CompressionRequest, worker: Worker, progress: Progress) -> CompressionTask:
-    source = inference.source_of(
-        worker, str(detect(request.model).path), signature=request.signature
-    )
-    shown = ", ".join(str(tensor) for tensor in source.inputs)
-    progress(f"model: {request.model}, {source.format}, takes {shown}")
-    rows = read_rows(request.data, source.inputs, request.label, request.slice_columns)
-    if request.max_rows is not None:
-        rows = stratified_sample(rows, request.max_rows, request.seed)
-    outputs = inference.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
-    label = request.label or "y"
-    assert rows.labels is not None
-    if (request.output is None and len(outputs) > 1) or request.output not in (None, *outputs):
-        raise ConfigError(
-            f"Expected --output, the one that {label} belongs to, of {', '.join(outputs)}; "
-            f"received {request.output or 'none'}. Name one."
-        )
-    scores = pick(outputs, request.output)
-    labels, said = encode_labels(rows.labels, scores, label)
-    metric = infer_metric(labels, outputs, request.metric, request.output)
-    notes = [*rows.notes, *([said] if said else []), _read_as(metric, label)]
-    if warning := no_better_than_guessing(metric, labels, outputs):
-        notes.append(warning)
-    for note in notes:
-        progress(note)
-    rows = replace(rows, labels=labels)
-    parts = split(rows, request.seed)
-    # The parent was asked once about all rows; row numbers that are split alike find its answers.
-    numbered = replace(rows, inputs={_NUMBER: np.arange(len(rows))}, slices={})
-    numbers = split(numbered, request.seed)
-    counts = ", ".join(f"{count:,} {use}" for use, count in parts.counts().items())
-    progress(f"rows: {counts}")
-    return CompressionTask(
-        request=request,
-        worker=worker,
-        source=source,
-        parts=parts,
-        budget=Budget(
-            metric=metric,
-            max_metric_drop=request.budget,
-            max_slice_drop=request.slice_budget,
-            target=request.target,
-        ),
-        choosing_outputs=_at(outputs, numbers.choosing),
-        reporting_outputs=_at(outputs, numbers.reporting),
-        notes=tuple(notes),
-    )
-
-
-def _at(outputs: Mapping[str, Array], numbered: Rows) -> dict[str, Array]:
-    return {name: values[numbered.inputs[_NUMBER]] for name, values in outputs.items()}
-
-
-def _read_as(metric: Metric, label: str) -> str:
-    logits = "; the outputs are logits" if metric.scoring.from_logits else ""
-    kind = metric.scoring.describe().split(",")[0]
-    return f"{label} is {kind}, measured by {metric.name}{logits}."
-
-
-def _search_request(task: CompressionTask) -> SearchRequest:
+def _search_request(task: CompressionTask, baseline: Path) -> SearchRequest:
     settings = SearchSettings(io_type=IoType(task.request.io))
     if rungs := task.request.rungs:
         settings = replace(settings, modes=tuple(QuantizationMode(name) for name in rungs))
@@ -183,67 +113,110 @@ def _search_request(task: CompressionTask) -> SearchRequest:
         calibration=task.parts.calibration,
         choosing=task.parts.choosing,
         budget=task.budget,
+        other_budgets=task.other_budgets,
         search=settings,
         signature=task.source.signature,
         seed=task.request.seed,
         parent_outputs=task.choosing_outputs,
+        baseline=baseline,
     )
 
 
+class ReportingRows:
+    """The rows that nobody chose on, asked about variants before one is taken.
+
+    Attributes:
+        reporting: What the variant that was asked about last loses on them.
+        parity: Its difference from the parent on them.
+        outputs: What happened to each output, of a model with several.
+        warnings: A line for each output that nothing was asked of.
+    """
+
+    reporting: BudgetJudgement
+    parity: Parity
+    outputs: tuple[OutputResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, task: CompressionTask, progress: Progress) -> None:
+        self._task, self._progress = task, progress
+
+    def refutation(self, name: str, variant: Path) -> str | None:
+        """Returns why a variant does not keep to the budget on these rows; None where it does."""
+        self._progress(f"measuring {name} on rows that it has not seen")
+        task = self._task
+        rows, count = joined(task.parts.reporting, task.parts.choosing), len(task.parts.reporting)
+        parent = {
+            name: np.concatenate([values, task.choosing_outputs[name]])
+            for name, values in task.reporting_outputs.items()
+        }
+        child = inference.outputs_of(task.worker, str(variant), rows.inputs)
+        first = [{name: values[:count] for name, values in x.items()} for x in (parent, child)]
+        self.reporting = _judged(task, task.parts.reporting, *first)
+        self.parity = compare(*first)
+        labels = {**task.parts.reporting.other_labels}
+        budgets = {**task.other_budgets}
+        if task.request.output and task.parts.reporting.labels is not None:
+            labels[task.request.output] = task.parts.reporting.labels
+            budgets[task.request.output] = task.budget
+        self.outputs = several_outputs.results(first[0], first[1], labels, budgets)
+        self.warnings = tuple(several_outputs.warnings(self.outputs, first[0]))
+        held_out = _judged(task, rows, parent, child)
+        return verdict.refutation(
+            name, self.reporting, held_out, task.budget
+        ) or verdict.refutation_by_outputs(name, self.outputs)
+
+
+def _check_converted(found: SearchResult) -> None:
+    """Checks that the converter took the model in some way; the budget is not to blame else.
+
+    Raises:
+        ModelError: It refused the model in every mode that was tried.
+    """
+    tried = [rung for rung in found.rungs if rung.status is not RungStatus.SKIPPED]
+    refused = [rung for rung in tried if rung.reason == RungReason.FAILED_TO_CONVERT.value]
+    if tried and len(refused) == len(tried):
+        raise ModelError(
+            f"Expected a model that TensorFlow's converter takes in some mode, received one that "
+            f"it refuses in all {len(tried)}, with its own batch and with a batch of 1. "
+            f"{refused[-1].name}: {refused[-1].explanation}"
+        )
+
+
 def _report(
-    task: CompressionTask, found: SearchResult, scratch: Path, progress: Progress
+    task: CompressionTask, found: SearchResult, unseen: ReportingRows, scratch: Path
 ) -> OptimizationResult:
     """Returns the report; a variant that was chosen is measured on rows that nobody chose on."""
-    if found.chosen is not None:
-        progress(f"measuring {found.chosen.name} on rows that it has not seen")
     facts = _facts(task, found, scratch)
+    refuted = [rung for rung in found.rungs if rung.reason == RungReason.REFUTED.value]
     report = OptimizationResult(
         technique="quantization",
         verdict=OptimizationVerdict.NOT_KEPT,
-        reason=OptimizationReason.NO_VARIANT_KEEPS_BUDGET,
-        explanation=_none_keeps(task.budget),
+        reason=OptimizationReason.NOT_CONFIRMED
+        if refuted
+        else OptimizationReason.NO_VARIANT_KEEPS_BUDGET,
+        explanation=refuted[0].explanation.rstrip(".") if refuted else _none_keeps(task.budget),
         parent=facts["parent"],
-        metric=MetricUsed(
-            name=task.budget.metric.name, higher_is_better=task.budget.metric.higher_is_better
-        ),
+        metric=several_outputs.used(task.budget),
         rungs=found.rungs,
         rows=task.parts.counts(),
         settings=task.request.settings(),
         notes=(*guard.notes(), *task.notes),
     )
-    if found.chosen is None or found.path is None:
+    if found.chosen is None:
         return report
-    reporting, held_out, parity = _unseen(task, found.path)
-    parent_bytes = facts["parent"].size.raw_bytes
-    final = final_verdict(found.chosen, reporting, held_out, task.budget, parent_bytes)
+    gained = formatting.gained_size(facts["child"], facts["parent"], facts.get("baseline"))
     return replace(
         report,
-        verdict=final.verdict,
-        reason=final.reason,
-        explanation=final.explanation,
+        verdict=OptimizationVerdict.KEPT,
+        reason=OptimizationReason.WITHIN_BUDGET,
+        explanation=verdict.kept(found.chosen, unseen.reporting, task.budget, gained),
         child=facts["child"],
-        overall=reporting.overall,
-        slices=reporting.slices,
-        parity=parity,
-    )
-
-
-def _unseen(
-    task: CompressionTask, variant: Path
-) -> tuple[BudgetJudgement, BudgetJudgement, Parity]:
-    """Returns what the variant loses on the reporting rows and on all held-out rows, and parity."""
-    rows = joined(task.parts.reporting, task.parts.choosing)
-    reporting = len(task.parts.reporting)
-    parent = {
-        name: np.concatenate([values, task.choosing_outputs[name]])
-        for name, values in task.reporting_outputs.items()
-    }
-    child = inference.outputs_of(task.worker, str(variant), rows.inputs)
-    first = [{name: values[:reporting] for name, values in x.items()} for x in (parent, child)]
-    return (
-        _judged(task, task.parts.reporting, *first),
-        _judged(task, rows, parent, child),
-        compare(*first),
+        baseline=facts.get("baseline"),
+        overall=unseen.reporting.overall,
+        slices=unseen.reporting.slices,
+        parity=unseen.parity,
+        outputs=unseen.outputs,
+        notes=(*report.notes, *unseen.warnings),
     )
 
 
@@ -268,6 +241,8 @@ def _facts(task: CompressionTask, found: SearchResult, scratch: Path) -> dict[st
     models["child"] = MeasuredModel(
         path=str(found.path), mode=found.chosen.mode, shown_path=MODEL_FILE
     )
+    if (scratch / _BASELINE).is_file():
+        models["baseline"] = MeasuredModel(path=str(scratch / _BASELINE), shown_path=_BASELINE)
     rows = scratch / "timed.npz"
     reporting = task.parts.reporting
     reporting.take(np.arange(min(len(reporting), _LATENCY_ROWS))).save_inputs(rows)

@@ -128,10 +128,11 @@ def comparison_report(
     labels = parent.rows.labels
     if labels is None:
         raise DataError("Expected labels to judge the child by, received none. Name label_key.")
-    with tempfile.TemporaryDirectory(prefix="loop-compare-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="loop-compare-", dir=worker.folder) as scratch:
         before, scoring = _scores(worker, parent, labels, None, scratch)
         after, _ = _scores(worker, child, labels, scoring, scratch)
         facts = _facts(worker, parent, child, Path(scratch))
+    # By the parent's answers: the child must not choose by what it is judged.
     metric = infer_metric(labels, before, acceptance.metric)
     judgement = _judgement(before, after, labels, metric, parent.rows.slices, acceptance)
     verdict, reason, explanation = _verdict(judgement, metric, acceptance, refused)
@@ -184,6 +185,7 @@ def _judgement(
 ) -> BudgetJudgement:
     budget = Budget(
         metric=metric,
+        # A budget needs a number; without a limit its status is replaced below.
         max_metric_drop=acceptance.max_metric_drop or 0.0,
         max_slice_drop=acceptance.max_slice_drop,
     )
@@ -198,6 +200,7 @@ def _verdict(
     judgement: BudgetJudgement, metric: Metric, acceptance: Acceptance, refused: str
 ) -> tuple[OptimizationVerdict, OptimizationReason, str]:
     told = _loss(judgement.overall, metric)
+    # First: fewer zeros than asked for make the child no answer, whatever it scores.
     if refused:
         return (
             OptimizationVerdict.NOT_KEPT,
@@ -231,6 +234,7 @@ def _facts(
 ) -> dict[str, ModelFacts]:
     """Times both in turns where they take the same rows, else one after the other."""
     models = {"parent": parent, "child": child}
+    # In turns, so that another load of the machine slows both.
     together = set(parent.rows.inputs) == set(child.rows.inputs)
     found: dict[str, ModelFacts] = {}
     for names in [list(models)] if together else [[name] for name in models]:
@@ -244,7 +248,3 @@ def _facts(
 def _sized(facts: ModelFacts, deployed: Path | None) -> ModelFacts:
     """A Keras file carries its optimizer's memory; what is deployed does not."""
     return facts if deployed is None else replace(facts, size=size_of(deployed))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or value == "" else float(value)

@@ -6,12 +6,12 @@ and the model that it starts from, and the outputs `model` and `optimization_rep
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
+from tfx.utils import io_utils, path_utils
 
 from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import (
@@ -25,10 +25,11 @@ from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, single_or_none, split_uris
 from tfx_loop.core.storage import is_remote
-from tfx_loop.data.tables.several import read_all
+from tfx_loop.models.formats import detect
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
+from tfx_loop.optimization.fine_tuning.start import starting_point
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,10 +37,12 @@ _LOG = logging.getLogger(__name__)
 @contextmanager
 def opened(
     parent_key: str,
-    files: Callable[[Path], tuple[Path, Path]],
     inputs: Artifacts,
     outputs: Artifacts,
     settings: FineTuningNodeSettings,
+    *,
+    trainable: bool,
+    custom_objects: Sequence[str] = (),
 ) -> Iterator[tuple[FineTuningJob, Worker]]:
     """Yields the job of an executor and the worker that runs what needs TensorFlow.
 
@@ -47,30 +50,47 @@ def opened(
 
     Args:
         parent_key: Input that holds the model that the node starts from.
-        files: Returns the file that answers and what is deployed, in that model's folder.
         inputs: `input_dict` of the executor.
         outputs: Its `output_dict`.
         settings: Of the node.
+        trainable: Whether the parent's layers are needed; otherwise it is asked alone.
+        custom_objects: Import paths of layers that the parent's Keras file names.
 
     Raises:
         ConfigError: Nothing names the label.
+        ModelError: There is no network to start from.
         DataError: The examples lack a split, or cannot be read.
     """
+    acceptance = Acceptance.of(settings)
     parent = single(inputs, parent_key)
     child = artifact_utils.get_single_instance(outputs["model"])
-    training = read_all(split_uris(inputs["examples"], settings.training_splits))
-    reporting = read_all(split_uris(inputs["examples"], settings.reporting_splits))
+    training = split_uris(inputs["examples"], settings.training_splits)
+    reporting = split_uris(inputs["examples"], settings.reporting_splits)
     graph = single_or_none(inputs, "transform_graph")
     worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
-    with worker, _local_copy(parent.uri) as source, _published(child.uri) as out:
-        answers, deployed = files(source)
+    scratch = tempfile.TemporaryDirectory(prefix="loop-network-", dir=worker.folder)
+    with worker, scratch as made, _local_copy(parent.uri) as source, _published(child.uri) as out:
+        worker.may_write(out)
+        start = starting_point(
+            worker,
+            source,
+            detect(path_utils.serving_model_path(str(source))).path,
+            Path(made),
+            training,
+            trainable=trainable,
+            parse_fn=settings.parse_fn or "",
+            transform_graph=graph.uri if graph else None,
+            custom_objects=custom_objects,
+        )
         job = FineTuningJob(
-            parent=answers,
-            deployed=deployed,
+            parent=start.answers,
+            deployed=start.deployed,
             child=ChildFiles(out),
-            training=training,
-            reporting=reporting,
-            acceptance=Acceptance.of(settings),
+            training=start.reader.read(worker, training, acceptance.label),
+            reporting=start.reader.read(worker, reporting, acceptance.label),
+            acceptance=acceptance,
+            preprocessing=start.reader.preprocessing,
+            told=start.notes,
             export_fn=settings.export_fn or "",
             transform_output=graph.uri if graph else None,
             shown_parent=parent.uri,

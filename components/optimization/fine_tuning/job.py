@@ -4,15 +4,17 @@ Pruner and Distiller share it. What crosses to the child process is `ChildFiles`
 `ExportSources`; this module imports no TensorFlow, so that both sides can.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core import json_codec
+from tfx_loop.core.errors import ModelError
+from tfx_loop.core.texts import listed
 from tfx_loop.models.formats import KERAS_FOLDER, SERVING_FOLDER
-from tfx_loop.models.rows.fitting import rows_from_table
+from tfx_loop.models.preprocessing.source import ReadExamples
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance, ComparedModel
@@ -24,6 +26,7 @@ class SignatureSource(str, Enum):
 
     EXPORT_FN = "export_fn"
     PARENT = "parent"
+    PREPROCESSING = "preprocessing"
     TRANSFORM_GRAPH = "transform_graph"
     INPUTS = "inputs"
 
@@ -36,6 +39,7 @@ class ExportSources:
         export_fn: Import path of the user's function; empty for none.
         parent_keras: The parent's Keras file, when parent and child have the same shape.
         parent_saved_model: The parent's SavedModel.
+        preprocessing: Of the parent, a SavedModel's folder.
         transform_output: Folder of the Transform graph.
         label: Name of the label, which rows to be scored do not have.
         custom_objects: Import paths of layers and losses that the parent's Keras file names.
@@ -44,6 +48,7 @@ class ExportSources:
     export_fn: str = ""
     parent_keras: str | None = None
     parent_saved_model: str | None = None
+    preprocessing: str | None = None
     transform_output: str | None = None
     label: str | None = None
     custom_objects: tuple[str, ...] = ()
@@ -92,9 +97,11 @@ class FineTuningJob:
         parent: The file that answers: the Keras file, or another model that takes numbers.
         deployed: The file or folder whose bytes count as the parent's.
         child: Where the child goes.
-        training: pyarrow Table of rows to train on, columns by the models' inputs.
-        reporting: The same of rows to judge the child on.
+        training: Examples to train on.
+        reporting: Examples to judge the child on.
         acceptance: By what the child is judged.
+        preprocessing: What makes the parent's inputs of tf.Examples; None for none.
+        told: What a report says of the parent, in sentences.
         export_fn: Import path of the user's function that writes the SavedModel; empty for none.
         transform_output: Folder of the Transform graph; None for none.
         shown_parent: What the report calls the parent.
@@ -104,9 +111,11 @@ class FineTuningJob:
     parent: Path
     deployed: Path
     child: ChildFiles
-    training: Any
-    reporting: Any
+    training: ReadExamples
+    reporting: ReadExamples
     acceptance: Acceptance
+    preprocessing: Path | None = None
+    told: tuple[str, ...] = ()
     export_fn: str = ""
     transform_output: str | None = None
     shown_parent: str = ""
@@ -119,13 +128,15 @@ class FineTuningJob:
             export_fn=self.export_fn,
             parent_saved_model=str(self.deployed),
             transform_output=self.transform_output,
+            preprocessing=str(self.preprocessing) if self.preprocessing else None,
             label=self.acceptance.label,
         )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which slices are left out, in a sentence."""
-        return slices_in(self.acceptance.slices, self.reporting.column_names)[1]
+        """What was made of the parent, and which slices are left out, in sentences."""
+        columns = self.reporting.table.column_names
+        return (*self.told, *slices_in(self.acceptance.slices, columns)[1])
 
     def training_rows(self, inputs: Sequence[TensorSpec]) -> Rows:
         """Returns the rows to train on, as a model with these inputs takes them.
@@ -133,12 +144,12 @@ class FineTuningJob:
         Raises:
             DataError: They lack a column.
         """
-        return rows_from_table(self.training, inputs, self.acceptance.label)
+        return self.training.rows(inputs, self.acceptance.label)
 
     def reporting_rows(self, inputs: Sequence[TensorSpec]) -> Rows:
         """Returns the rows to judge on, with their slices; raises as `training_rows`."""
-        slices, _ = slices_in(self.acceptance.slices, self.reporting.column_names)
-        return rows_from_table(self.reporting, inputs, self.acceptance.label, slices)
+        slices, _ = slices_in(self.acceptance.slices, self.reporting.table.column_names)
+        return self.reporting.rows(inputs, self.acceptance.label, slices)
 
     def compared_parent(
         self, rows: Rows, custom_objects: tuple[str, ...], output: str | None = None
@@ -150,7 +161,11 @@ class FineTuningJob:
         return ComparedModel(model=model, rows=rows, deployed=self.deployed, output=output)
 
     def compared_child(
-        self, rows: Rows, mode: str, custom_objects: tuple[str, ...] = ()
+        self,
+        rows: Rows,
+        mode: str,
+        custom_objects: tuple[str, ...] = (),
+        output: str | None = None,
     ) -> ComparedModel:
         """Returns the child as it is compared on the reporting rows."""
         model = MeasuredModel(
@@ -159,7 +174,33 @@ class FineTuningJob:
             custom_objects=custom_objects,
             shown_path=self.shown_child,
         )
-        return ComparedModel(model=model, rows=rows, deployed=self.child.saved_model)
+        return ComparedModel(model=model, rows=rows, deployed=self.child.saved_model, output=output)
+
+
+def preprocessed_inputs(
+    takes: Sequence[str], made: Collection[str], others: Collection[str] = ()
+) -> dict[str, str]:
+    """Returns by input of a network what a preprocessing gives it.
+
+    A single input takes a single output, whatever they are called, as rows are fitted, too.
+
+    Args:
+        takes: Inputs of the network.
+        made: Outputs of the preprocessing.
+        others: Transformed features that it gives to no model, and that rows have all the same.
+
+    Raises:
+        ModelError: An input has another name than all that the preprocessing makes.
+    """
+    if len(takes) == len(made) == 1 and takes[0] not in set(others) - set(made):
+        return dict(zip(takes, made, strict=True))
+    if missing := sorted(set(takes) - set(made)):
+        raise ModelError(
+            f"Expected a student that takes some of {listed(sorted(made))}, which the teacher's "
+            f"preprocessing makes, received one that takes {listed(missing)}. Name the student's "
+            "inputs so, give the transform_graph that names them, or give export_fn."
+        )
+    return {name: name for name in takes}
 
 
 def slices_in(

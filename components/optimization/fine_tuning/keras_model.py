@@ -3,7 +3,7 @@
 Runs where TensorFlow may be imported: in a child process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,19 +12,38 @@ import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.core.import_path import user_function
-from tfx_loop.models.keras.model import load_keras
+from tfx_loop.models.keras.model import KerasPredictor, load_keras
 from tfx_loop.models.weights import check_finite, keras_weights
+from tfx_loop.optimization.fine_tuning.rows_file import Array, TrainingRows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.metrics.scoring import (
+    PredictionKind,
+    Scoring,
+    infer_scoring,
+    pick,
+)
 
 Model: TypeAlias = keras.Model
+# Rows from whose answers it is read what a model predicts.
+_SCORED_ROWS = 512
+# Adam's default.
+_LEARNING_RATE = 1e-3
 
 
-def load(path: Path | str, settings: FineTuningSettings) -> Model:
+def load(
+    path: Path | str,
+    settings: FineTuningSettings,
+    rows: TrainingRows | None = None,
+    output: str = "",
+) -> Model:
     """Returns the model in a `.keras` or `.h5` file, compiled.
 
     Args:
         path: The file.
         settings: Its `compile_fn` and `custom_objects` are asked.
+        rows: Where the file has no loss, their labels and the model's answers show one; None asks
+            for it.
+        output: The one that the labels belong to, where it has several.
 
     Raises:
         ModelError: The file holds no functional or Sequential tf_keras model, or NaN weights.
@@ -35,6 +54,8 @@ def load(path: Path | str, settings: FineTuningSettings) -> Model:
     check_finite(keras_weights(model), Path(path))
     if compiles is not None:
         compiles(model)
+    if not is_compiled(model) and rows is not None and not isinstance(rows.labels, dict):
+        _compile_for(model, rows.inputs, rows.labels, output, settings)
     if not is_compiled(model):
         raise ConfigError(
             f"Expected a compiled model in {path}, received one without a loss. Save it after "
@@ -68,6 +89,73 @@ def require_graph(model: Any, name: str) -> None:
             f"{type(model).__name__}. Techniques at training time rebuild the model layer by "
             "layer: write it with the functional API."
         )
+
+
+def label_loss(scoring: Scoring) -> Any:
+    """Returns the standard loss for what is predicted, for a model that brings none."""
+    if scoring.kind is PredictionKind.NUMBER:
+        return keras.losses.MeanSquaredError()
+    if scoring.kind is PredictionKind.BINARY:
+        return keras.losses.BinaryCrossentropy(from_logits=scoring.from_logits)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=scoring.from_logits)
+
+
+def _compile_for(
+    model: Model,
+    inputs: Mapping[str, Array],
+    labels: Array,
+    output: str,
+    settings: FineTuningSettings,
+) -> None:
+    """Compiles a model with the loss that its answers to some rows suggest."""
+    some = slice(0, _SCORED_ROWS)
+    answers = KerasPredictor.of(model).predict({name: v[some] for name, v in inputs.items()})
+    chosen = output if len(answers) > 1 else None
+    scoring = infer_scoring(labels[some], pick(answers, chosen))
+    loss = label_loss(scoring)
+    model.compile(
+        keras.optimizers.Adam(settings.learning_rate or _LEARNING_RATE),
+        loss if chosen is None else {chosen: loss},
+    )
+
+
+def with_held_outputs(
+    model: Model, rows: TrainingRows, output: str
+) -> tuple[TrainingRows, list[str]]:
+    """Returns rows with a target for each output: the labels for one, and for others the answers.
+
+    Compiles the model so, where it has several outputs and the rows have one label. A head that
+    nobody has labels for learns to answer as it did.
+
+    Args:
+        model: Compiled.
+        rows: With labels of one output.
+        output: Which one.
+
+    Returns:
+        The rows, and the names of the outputs that are held.
+
+    Raises:
+        ConfigError: No such output is named.
+    """
+    names = list(model.output_names)
+    if len(names) == 1 or isinstance(rows.labels, dict):
+        return rows, []
+    if output not in names:
+        raise ConfigError(
+            f"Expected output among {', '.join(names)}, received {output or 'none'!r}. Name the "
+            "output that the label belongs to; the others are trained to answer as they do."
+        )
+    answers = KerasPredictor.of(model).predict(rows.inputs)
+    own = model.loss
+    if isinstance(own, list | tuple):
+        own = dict(zip(names, own, strict=True))
+    # To answer as before is a regression on the old answers, whatever these are.
+    losses = {name: keras.losses.MeanSquaredError() for name in names}
+    losses[output] = own[output] if isinstance(own, dict) else own
+    model.compile(fresh_optimizer(model), loss=losses)
+    targets = {name: rows.labels if name == output else answers[name] for name in names}
+    return TrainingRows(rows.inputs, targets), [name for name in names if name != output]
 
 
 def is_compiled(model: Model) -> bool:

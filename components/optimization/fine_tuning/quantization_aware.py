@@ -40,6 +40,8 @@ _MIN_WEIGHTS_PER_CLUSTER = 4
 # TFMOT names the first layer that it cannot quantise in its error alone.
 _UNSUPPORTED = re.compile(r"Layer (\S+?):<class")
 
+_QUANTIZED = "quant_"
+
 
 class PreservedWeights(str, Enum):
     """What of a layer's weights is kept through the training."""
@@ -91,7 +93,7 @@ def train(path: Path | str, rows: TrainingRows, settings: FineTuningSettings) ->
         ModelError: No layer can be quantised, or the file holds no functional tf_keras model.
     """
     training.seed_everything(settings.seed)
-    source = keras_model.load(path, settings)
+    source = keras_model.load(path, settings, rows)
     aware = quantization_aware(source)
     keras_model.compile_like(aware.model, source, settings.learning_rate)
     fitted = training.fit(aware.model, rows, settings)
@@ -128,6 +130,9 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
                 ) from error
             left.append(found[1])
         else:
+            if wrong := _misordered(model, aware):
+                left.extend(wrong)
+                continue
             floats = tuple(n for n in left if not isinstance(model.get_layer(n), _INPUTS))
             kept = {name: what for name, what in kept.items() if name not in left}
             return QuantizationAware(aware, kept, floats)
@@ -135,6 +140,35 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
         f"Expected a layer that TFMOT can quantise in {model.name}, received "
         f"{sorted({type(layer).__name__ for layer in model.layers})}. Take a post-training mode."
     )
+
+
+def _misordered(model: keras.Model, aware: keras.Model) -> list[str]:
+    """Returns the Concatenates whose inputs TFMOT has put into another order.
+
+    It rewires one by the order of the layers in the configuration, where what it adds behind an
+    input stands last (model_transformer.py, `_replace_functional`): features change places unsaid.
+    """
+    wrong = []
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.Concatenate):
+            continue
+        name = f"{_QUANTIZED}{layer.name}"
+        if name not in {other.name for other in aware.layers}:
+            continue
+        before = [_maker(tensor) for tensor in layer.get_input_at(0)]
+        after = [_maker(tensor) for tensor in aware.get_layer(name).get_input_at(0)]
+        # Layers that were fused have other names; the rest shows the order.
+        if [n for n in before if n in after] != [n for n in after if n in before]:
+            wrong.append(layer.name)
+    return wrong
+
+
+def _maker(tensor: Any) -> str:
+    """Returns the layer that makes a tensor, under its name before TFMOT wrapped it."""
+    layer = tensor.node.layer
+    if type(layer).__name__ == "QuantizeLayer":  # What TFMOT puts behind an input.
+        return _maker(layer.get_input_at(0))
+    return str(layer.name).removeprefix(_QUANTIZED)
 
 
 def kept_of(layer: _Layer) -> PreservedWeights:
@@ -161,6 +195,7 @@ _INPUTS = keras.layers.InputLayer
 
 def _kernel(layer: _Layer) -> Array | None:
     """Returns the weights whose zeros and clusters TFMOT can keep: of Conv2D and Dense."""
+    # Exactly these: TFMOT's registries go by class, and know no subclass.
     if type(layer) not in (keras.layers.Conv2D, keras.layers.Dense):
         return None
     return np.asarray(layer.kernel.numpy())
@@ -175,6 +210,7 @@ def _never(layer: _Layer) -> bool:
     kinds = (_INPUTS, keras.layers.Lambda, keras.Model)
     if isinstance(layer, kinds) or type(layer).__name__ in ("TFOpLambda", "SlicingOpLambda"):
         return True
+    # Fake quantisation is of floats alone: an Embedding takes whole numbers.
     return not all(tensor.dtype.is_floating for tensor in tf.nest.flatten(layer.get_input_at(0)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.core.texts import listed
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -48,8 +49,8 @@ def write_rows(path: Path | str, inputs: Mapping[str, Array], labels: Array | No
         raise DataError(f"Expected rows of one length, at least one, received {lengths}.")
     if not (np.issubdtype(labels.dtype, np.number) or labels.dtype == bool):
         raise DataError(
-            f"Expected numbers as labels, received {labels.dtype}. Number them as the model's "
-            "own training did."
+            f"Expected numbers as labels, received such as {listed(labels.ravel().tolist(), 2)}. "
+            "Number them as the model's own training did."
         )
     arrays: dict[str, Any] = {f"{_INPUT}{name}": _plain(values) for name, values in inputs.items()}
     arrays[_LABEL] = _plain(labels)

@@ -15,6 +15,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from tfx_loop.core.errors import ModelError
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 
 _VARIABLES = Path("variables") / "variables"
@@ -57,6 +59,7 @@ def write_with_weights(
 
 def _stored(parent: Path) -> dict[str, tuple[str, Any]]:
     """Returns the checkpoint's entries: key to variable name (or "") and value."""
+    guard.check(ModelFile(parent, Format.SAVED_MODEL))
     try:
         reader = tf.train.load_checkpoint(str(parent / _VARIABLES))
     except Exception as error:  # the reader's errors have no common class

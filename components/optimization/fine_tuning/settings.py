@@ -18,11 +18,14 @@ class FineTuningSettings:
             kept. 0 keeps the last epoch.
         seed: Sets what is held back, the order of the rows and all random weights.
         compile_fn: Import path `package.module.function` of a function that gets the model and
-            compiles it. Empty takes the compile settings stored in the model file.
+            compiles it. Empty takes the compile settings stored in the model file, and where there
+            are none the standard loss for the labels and the model's answers.
         custom_objects: Import paths `module:Name` of layers and losses that the file names.
     """
 
     epochs: int = 10
+    # Small enough for a noisy step and for memory, large enough to keep two cores busy. Chosen, not
+    # measured.
     batch_size: int = 64
     learning_rate: float | None = None
     validation_fraction: float = 0.1
@@ -58,6 +61,9 @@ class FineTuningNodeSettings(GuardSettings):
             accuracy, or R2 where the labels are numbers.
         max_metric_drop: What may be lost of it before the verdict is NOT_KEPT.
         max_slice_drop: What may be lost of it on each slice.
+        parse_fn: Import path of a function from the Examples' features to the model's inputs,
+            arrays by name in and out, for a model that takes decoded images or encoded text; None
+            for none.
         export_fn: Import path of `export_fn(model, args)` that writes the SavedModel to
             `args.serving_model_dir`; None makes the signatures as the node says.
         training_splits: Splits to train on.
@@ -71,8 +77,11 @@ class FineTuningNodeSettings(GuardSettings):
     metric: str | None = None
     max_metric_drop: float | None = None
     max_slice_drop: float | None = None
+    parse_fn: str | None = None
     export_fn: str | None = None
     training_splits: tuple[str, ...] = ("train",)
     reporting_splits: tuple[str, ...] = ("eval",)
+    # An hour: a training takes what its rows and epochs ask for, which nobody here knows; the limit
+    # is for what hangs.
     timeout_seconds: int = 3_600
     memory_mb: int = 8_192

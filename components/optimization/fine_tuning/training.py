@@ -53,6 +53,7 @@ def seed_everything(seed: int) -> None:
 
 def steps_per_epoch(rows: int, settings: FineTuningSettings) -> int:
     """Returns the training steps of one epoch of `fit`, the last and smaller batch included."""
+    # Negated twice: a division that rounds up.
     return -(-(rows - _held_back(rows, settings)) // settings.batch_size)
 
 
@@ -81,6 +82,7 @@ def fit(
     """
     seed_everything(settings.seed)
     inputs = keras_inputs(model, rows.inputs)
+    # Copies lie one after the other, each of all rows in the same order.
     block = len(rows) // copies
     # The rows of one block are drawn, and the same of every copy, so that no row that is held back
     # is trained on in another guise.
@@ -97,6 +99,7 @@ def fit(
         batch_size=settings.batch_size,
         validation_batch_size=_VALIDATION_BATCH,
         epochs=settings.epochs,
+        # `best` last: callbacks of pruning set weights at the end of an epoch, which it notes.
         callbacks=[keras.callbacks.TerminateOnNaN(), *callbacks, best],
         verbose=0,
     ).history

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tfx_loop.contracts.model_evaluation import OVERALL
 from tfx_loop.contracts.optimization_report import SliceResult, SliceStatus
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.metrics.drops import drop, own_interval
+from tfx_loop.optimization.metrics.drops import drop
+from tfx_loop.optimization.metrics.intervals import CONFIDENCE, own_interval
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
 
 Array = npt.NDArray[Any]
@@ -42,6 +43,7 @@ class Budget:
     max_metric_drop: float
     target: CompressionTarget = CompressionTarget.SMALLEST
     max_slice_drop: float | None = None
+    # Of fewer rows one is more than 2 % of an accuracy: any budget is over by a single one.
     min_slice_rows: int = 50
 
     def __post_init__(self) -> None:
@@ -85,7 +87,7 @@ def judge(
     budget: Budget,
     slices: Mapping[str, Array] | None = None,
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> BudgetJudgement:
     """Returns what the child lost, overall and by slice, and whether the point values are within.
 

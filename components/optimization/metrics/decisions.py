@@ -46,6 +46,7 @@ def measure(metric: DecisionMetric, truth: Array, scores: Array) -> tuple[float,
     """Returns the metric's value and its influence, (rows,)."""
     if metric.name in ACCURACIES:
         if metric.scoring.kind is PredictionKind.BINARY:
+            # Strictly above, as Keras decides; labels may be smoothed, or floats of 0 and 1.
             right = (scores > metric.threshold) == (truth > 0.5)
         else:
             right = scores.argmax(axis=-1) == truth
@@ -80,6 +81,8 @@ def _ratio(above: Array, below: Array) -> tuple[float, Array]:
     if below.mean() == 0:
         return float("nan"), np.zeros(rows)
     value = above.mean() / below.mean()
+    # d(a / b) = (da - a / b · db) / b; the mean of influences is 0, so their variance is the
+    # ratio's times the rows.
     return float(value), (above - value * below) / below.mean()
 
 

@@ -6,7 +6,8 @@ Both are measured on the same rows, so the interval is of the paired difference.
   z²/(n + z²), where a bootstrap would promise 0.
 - precision, recall, F1, balanced accuracy: the rows fall into eight cells (label, decision of the
   parent, decision of the child); draws from the cells' Dirichlet posterior with Jeffreys' prior.
-- all others: the standard error of the paired influences, with Student's t.
+- all others: the standard error of the paired influences, with Student's t, and what a row that was
+  not seen may hold.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
 
 from tfx_loop.contracts.optimization_report import Interval
 from tfx_loop.core.errors import DataError
 from tfx_loop.optimization.metrics.decisions import of_counts
+from tfx_loop.optimization.metrics.intervals import (
+    CONFIDENCE,
+    by_influence,
+    interval,
+    tango,
+    unseen_reach,
+)
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
 
 Array = npt.NDArray[Any]
@@ -59,7 +66,7 @@ def drop(
     labels: Array,
     metric: Metric,
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> MetricDrop:
     """Returns what the child lost on these rows, with a two-sided interval.
@@ -84,7 +91,14 @@ def drop(
     if not np.isfinite(value):
         return MetricDrop(value=float("nan"), low=float("nan"), high=float("nan"), rows=rows)
     if first is None or second is None:
-        low, high = _by_influence(value, before.influence - after.influence, confidence)
+        # The difference by row: what both get wrong of a row drops out, so paired intervals are far
+        # narrower than two own ones.
+        costs = sign * (before.influence - after.influence)
+        low, high = by_influence(value, costs, confidence)
+        # Student's t knows the rows it has seen: a rare row that costs as much as the costliest of
+        # them may be missing among them (added in quadrature; MOVER, Zou and Donner 2008).
+        high = value + float(np.hypot(high - value, unseen_reach(costs, confidence)))
+        low = value - float(np.hypot(value - low, unseen_reach(-costs, confidence)))
         return MetricDrop(value=value, low=low, high=high, rows=rows)
     truth, yes_before, yes_after = first[0], first[1], second[1]
     disagreeing = int((yes_before != yes_after).sum())
@@ -94,85 +108,16 @@ def drop(
         low, high = tango(lost, gained, rows, confidence)
     else:
         low, high = _by_cells(metric.name, truth, yes_before, yes_after, confidence, seed)
+        # The draws lie around the posterior mean, which Jeffreys' prior moves a little off the
+        # value.
         low, high = min(low, value), max(high, value)
     return MetricDrop(value=value, low=low, high=high, rows=rows, disagreeing=disagreeing)
-
-
-def tango(lost: int, gained: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Returns the score interval of (lost - gained) / rows.
-
-    Args:
-        lost: Rows that the parent has right and the child wrong.
-        gained: Rows that the child has right and the parent wrong.
-        rows: All rows, at least 1.
-        confidence: Two-sided.
-    """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
-    difference = (lost - gained) / rows
-
-    def score(delta: float) -> float:
-        # Restricted maximum likelihood of P(child right, parent wrong), Tango's equation 5.
-        half = -lost - gained + (2 * rows - lost + gained) * delta
-        under = max(half * half - 8 * rows * (-gained * delta * (1 - delta)), 0.0)
-        restricted = (np.sqrt(under) - half) / (4 * rows)
-        spread = rows * (2 * restricted + delta * (1 - delta))
-        gap = lost - gained - rows * delta
-        return float(gap / np.sqrt(spread)) if spread > 0 else float(np.sign(gap) * np.inf)
-
-    # The ends are left out, for the spread may be 0 there; brentq needs finite scores, so they are
-    # capped.
-    edge = 1 - 1e-12
-    low, high = -1.0, 1.0
-    if score(-edge) > z:
-        low = float(optimize.brentq(lambda d: min(score(d), 1e6) - z, -edge, difference - 1e-12))
-    if score(edge) < -z:
-        high = float(optimize.brentq(lambda d: max(score(d), -1e6) + z, difference + 1e-12, edge))
-    return low, high
-
-
-def own_interval(
-    measured_value: float, influence: Array, metric: Metric, confidence: float = 0.95
-) -> Interval:
-    """Returns one model's metric with its interval: Wilson's for accuracy, else by influence."""
-    rows = len(influence)
-    if not np.isfinite(measured_value):
-        return Interval(value=None)
-    if metric.is_accuracy:
-        low, high = wilson(measured_value, rows, confidence)
-    else:
-        low, high = _by_influence(measured_value, influence, confidence)
-        # Rates and AUC lie in [0, 1]; R2 may be far below 0, and losses have no upper end.
-        if metric.higher_is_better and metric.name != "R2Score":
-            low, high = max(low, 0.0), min(high, 1.0)
-    return interval(measured_value, low, high)
-
-
-def wilson(share: float, rows: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Returns the score interval of a proportion (Wilson, JASA 22, 1927)."""
-    z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
-    centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    half = np.sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows**2))) / (1 + z2 / rows)
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
-
-
-def interval(value: float, low: float, high: float) -> Interval:
-    """Returns an Interval; what is not finite becomes None."""
-    known = [float(x) if np.isfinite(x) else None for x in (value, low, high)]
-    return Interval(value=known[0], low=known[1], high=known[2])
-
-
-def _by_influence(value: float, influence: Array, confidence: float) -> tuple[float, float]:
-    rows = len(influence)
-    if rows < 2:
-        return float("nan"), float("nan")
-    error = float(influence.std(ddof=1) / np.sqrt(rows))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, rows - 1)) * error
-    return value - reach, value + reach
 
 
 def _by_cells(
     name: str, truth: Array, before: Array, after: Array, confidence: float, seed: int
 ) -> tuple[float, float]:
+    # One cell for each of label, decision of the parent and decision of the child: three bits.
     counts = np.bincount(truth * 4 + before * 2 + after, minlength=8).astype(float)
     # Gamma draws over their sum are Dirichlet; 0.5 a cell is Jeffreys' prior.
     masses = np.random.default_rng(seed).gamma(counts + 0.5, size=(_DRAWS, 8))

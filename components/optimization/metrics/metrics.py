@@ -54,6 +54,7 @@ class Metric:
     higher_is_better: bool = True
     scoring: Scoring = field(default_factory=Scoring)
     threshold: float = 0.5
+    # TFMA's own default: its AUC is what blesses a model, so ours must be the same.
     num_thresholds: int = 10_000
 
     def compute(self, labels: Array, outputs: Outputs) -> float:
@@ -85,6 +86,31 @@ class Metric:
         """
         truth, scores = self.scoring.read(labels, outputs)
         return decisions.cells(self, truth, scores) if _KNOWN[self.name].counts else None
+
+    @property
+    def is_log_loss(self) -> bool:
+        """Says whether the value is the mean of the truth's negative log probabilities."""
+        return _KNOWN[self.name].measure is _log_loss
+
+    def class_probabilities(self, labels: Array, outputs: Outputs) -> tuple[Array, Array]:
+        """Returns class numbers and probabilities as log losses take them.
+
+        Returns:
+            (rows, decisions) whole numbers, and (rows, decisions, classes), clipped as Keras does.
+        """
+        truth, scores = self.scoring.read(labels, outputs)
+        p = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
+        if self.scoring.kind is PredictionKind.BINARY:
+            p = np.stack([1 - p, p], axis=-1)
+        # As Keras does; the probabilities of int8 models add up to 1 but for rounding.
+        p = np.clip(p / p.sum(axis=-1, keepdims=True), _EPSILON, 1 - _EPSILON)
+        rows = len(truth)
+        return truth.reshape(rows, -1).astype(np.int64), p.reshape(rows, -1, p.shape[-1])
+
+    @property
+    def is_share(self) -> bool:
+        """Says whether the value lies between 0 and 1."""
+        return self.higher_is_better and self.name != "R2Score"
 
     @property
     def is_accuracy(self) -> bool:
@@ -161,6 +187,7 @@ def _plain(name: str) -> str:
 
 
 def _mean(values: Array) -> tuple[float, Array]:
+    # Rows are the independent units; a row's several outputs are not.
     rows = values.reshape(len(values), -1).mean(axis=1)
     mean = float(rows.mean())
     return mean, rows - mean

@@ -193,6 +193,8 @@ def _check_same_shape(truth: Array, scores: Array) -> None:
 
 def _outside(scores: Array) -> bool:
     """Says whether scores leave [0, 1] by more than the rounding of float32."""
+    # Softmax and sigmoid in float32 leave [0, 1] by their last bits at most; logits leave it by
+    # far.
     return bool(scores.min(initial=0) < -1e-6 or scores.max(initial=0) > 1 + 1e-6)
 
 

@@ -36,6 +36,7 @@ class PruningResult:
         kernels: Every kernel, counted on the weights in the file.
         skipped: Why layers were left alone, by step (`pruning`, `clustering`) and layer.
         trainings: What each step's training came to.
+        held_outputs: Outputs without labels, trained to answer as before.
         seconds: Wall time.
     """
 
@@ -44,6 +45,7 @@ class PruningResult:
     kernels: tuple[KernelSparsity, ...]
     skipped: dict[str, dict[str, str]]
     trainings: dict[str, dict[str, Any]]
+    held_outputs: tuple[str, ...]
     seconds: float
 
     @property
@@ -75,6 +77,7 @@ def run(
         LoopError: As `prune`; DataError where the rows lack a column.
     """
     custom_objects = settings.fine_tuning.custom_objects
+    worker.may_write(job.child.folder)
     inputs = inputs_of(worker, job.parent, custom_objects)
     reporting = job.reporting_rows(inputs)
     # The child has its parent's shape, so it may answer under all of its signatures.
@@ -92,8 +95,10 @@ def run(
     )
     return comparison_report(
         worker,
-        job.compared_parent(reporting, custom_objects),
-        job.compared_child(reporting, settings.pattern.value, custom_objects),
+        job.compared_parent(reporting, custom_objects, settings.output or None),
+        job.compared_child(
+            reporting, settings.pattern.value, custom_objects, settings.output or None
+        ),
         job.acceptance,
         technique=settings.technique,
         settings=json_codec.to_json(settings),
@@ -130,7 +135,8 @@ def prune(
         ChildFailed: TFMOT aborted, took too long or too much memory.
     """
     child = ChildFiles(out)
-    with tempfile.TemporaryDirectory(prefix="loop-prune-") as scratch:
+    worker.may_write(out)
+    with tempfile.TemporaryDirectory(prefix="loop-prune-", dir=worker.folder) as scratch:
         payload = {
             "model": str(source),
             "rows": str(write_rows(Path(scratch) / "rows.npz", rows.inputs, rows.labels)),
@@ -145,6 +151,7 @@ def prune(
         kernels=json_codec.from_json(tuple[KernelSparsity, ...], done["kernels"], "kernels"),
         skipped=done["skipped"],
         trainings=done["trainings"],
+        held_outputs=tuple(done["held_outputs"]),
         seconds=done["seconds"],
     )
 
@@ -171,4 +178,6 @@ def _notes(result: PruningResult) -> tuple[str, ...]:
             f"Training while {step}: epoch {training['kept_epoch']} of {training['epochs']} kept, "
             f"{training['seconds']:.1f} s."
         )
+    if result.held_outputs:
+        notes.append(f"Trained to answer as before: {', '.join(result.held_outputs)}.")
     return (*notes, f"Signatures of the SavedModel come from: {result.signatures.value}.")

@@ -28,4 +28,5 @@ def schedule(steps_per_epoch: int, epochs: int, ramp: float) -> PruningSchedule:
     wanted = max(1, int(steps * ramp))
     frequency = max(1, wanted // _UPDATES)
     end_step = wanted - wanted % frequency
+    # Rounded up: the epoch in which the last update falls ends with the whole sparsity.
     return PruningSchedule(end_step, frequency, -(-end_step // steps_per_epoch))

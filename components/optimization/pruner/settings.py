@@ -31,16 +31,22 @@ class PruningSettings:
         ramp: Fraction of the training steps over which the sparsity grows.
         clusters: How many different values a kernel may have afterwards; 0 leaves them be. Zeros of
             pruning stay zero and are one of the values.
+        output: Output that the label belongs to, where the model has several; the others are
+            trained to answer as they do.
         clustering: How the clustered network is trained; None takes `fine_tuning`.
         fine_tuning: How the network is trained while it is pruned.
     """
 
     pattern: Pattern = Pattern.UNSTRUCTURED
     sparsity: float = 0.5
+    # The blocks of TensorFlow Lite's sparse FullyConnected kernel, 1 x 4 in its own layout
+    # [outputs, inputs].
     block: tuple[int, int] = (4, 1)
     exclude: tuple[str, ...] = ()
+    # The rest of the epochs are for what is left to make up for what went. Chosen, not measured.
     ramp: float = 0.6
     clusters: int = 0
+    output: str = ""
     clustering: FineTuningSettings | None = None
     fine_tuning: FineTuningSettings = field(default_factory=FineTuningSettings)
 

@@ -110,8 +110,10 @@ def groups_of_four(kernel: Array) -> Array:
     Args:
         kernel: [inputs, outputs] or [height, width, inputs, outputs].
     """
+    # Along the input channels, which is the direction that sparse matrix units reduce over.
     rows = np.moveaxis(kernel, -2, -1)
     rows = rows.reshape(-1, rows.shape[-1])
+    # Zeros: channels that are not there weigh nothing, so a group of one or two always fits 2:4.
     missing = -rows.shape[1] % GROUP
     return np.pad(rows, ((0, 0), (0, missing))).reshape(-1, GROUP)
 
@@ -122,6 +124,7 @@ def blocks_of(kernel: Array, block: tuple[int, int]) -> Array:
     Blocks at the edges may be cut.
     """
     height, width = block
+    # Zeros beside the edge do not change the largest absolute weight of a block that is cut there.
     missing = ((0, -kernel.shape[0] % height), (0, -kernel.shape[1] % width))
     padded = np.pad(np.abs(kernel), missing)
     down, across = padded.shape[0] // height, padded.shape[1] // width

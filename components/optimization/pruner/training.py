@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import tf_keras as keras
@@ -9,9 +10,9 @@ import tf_keras as keras
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.child import report_progress
 from tfx_loop.optimization.fine_tuning import keras_model
+from tfx_loop.optimization.fine_tuning.child_export import write_child
 from tfx_loop.optimization.fine_tuning.job import from_payload
 from tfx_loop.optimization.fine_tuning.rows_file import TrainingRows, read_rows
-from tfx_loop.optimization.fine_tuning.serving import write_child
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.fine_tuning.training import (
     TrainingRecord,
@@ -37,13 +38,16 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `kernels` as `KernelSparsity` (read back from the file written), `skipped` reasons by
-        step and layer, `trainings`, `signatures`, `seconds`.
+        step and layer, `trainings`, `signatures`, `held_outputs` (trained to answer as before),
+        `seconds`.
     """
     begin = time.perf_counter()
     settings = json_codec.from_json(PruningSettings, payload["settings"], "settings")
     rows = read_rows(payload["rows"])
     seed_everything(settings.fine_tuning.seed)
-    source = keras_model.load(payload["model"], settings.fine_tuning)
+    source = keras_model.load(payload["model"], settings.fine_tuning, rows, settings.output)
+    rows = replace(rows, inputs=keras_inputs(source, rows.inputs))
+    rows, held = keras_model.with_held_outputs(source, rows, settings.output)
     model, trainings = source, {}
     skipped: dict[str, dict[str, eligible.SkipReason]] = {}
     pruned: tuple[str, ...] = ()
@@ -71,6 +75,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
         },
         "trainings": json_codec.to_json(trainings),
         "signatures": signatures.value,
+        "held_outputs": held,
         "seconds": time.perf_counter() - begin,
     }
 
@@ -89,7 +94,7 @@ def _pruned(
     keras_model.compile_like(wrapped, source, tuning.learning_rate)
     training = fit(
         wrapped,
-        rows,
+        _named_as(wrapped, source, rows),
         tuning,
         [wrapping.pruning_callback()],
         first_kept_epoch=plan.first_whole_epoch,
@@ -108,8 +113,16 @@ def _clustered(
     report_progress(f"clustering layers={len(layers)} clusters={settings.clusters}")
     wrapped = wrapping.wrap_to_cluster(model, layers, settings.clusters)
     keras_model.compile_like(wrapped, source, tuning.learning_rate)
-    training = fit(wrapped, rows, tuning)
+    training = fit(wrapped, _named_as(wrapped, source, rows), tuning)
     return wrapping.strip_clustering(wrapped), training
+
+
+def _named_as(wrapped: keras.Model, source: keras.Model, rows: TrainingRows) -> TrainingRows:
+    """Returns rows whose labels have the names of the outputs that TFMOT's wrappers rename."""
+    if not isinstance(rows.labels, dict):
+        return rows
+    names = zip(source.output_names, wrapped.output_names, strict=True)
+    return replace(rows, labels={new: rows.labels[old] for old, new in names})
 
 
 def _measured(

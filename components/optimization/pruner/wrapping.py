@@ -57,6 +57,7 @@ def wrap_to_prune(
         )
     }
     if settings.pattern is Pattern.TWO_OF_FOUR:
+        # The pattern of NVIDIA's sparse tensor cores; TFMOT names it m by n.
         arguments["sparsity_m_by_n"] = (2, 4)
     if settings.pattern is Pattern.BLOCK:
         arguments["block_size"] = settings.block

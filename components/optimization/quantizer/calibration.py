@@ -31,6 +31,7 @@ def draw(rows: Rows, count: int, seed: int) -> tuple[Rows, Rows]:
             f"and calibration_rows {count}. Give some hundreds of rows like those to be served."
         )
     numbered = replace(rows, inputs={_POSITION: np.arange(len(rows))})
+    # Half at most: what is left is what variants are judged on, and no row serves both.
     drawn = stratified_sample(numbered, min(count, len(rows) // 2), seed).inputs[_POSITION]
     others = np.setdiff1d(np.arange(len(rows)), drawn, assume_unique=True)
     return rows.take(drawn), rows.take(others)

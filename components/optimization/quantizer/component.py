@@ -1,5 +1,6 @@
 """The Quantizer node: the smallest (or fastest) .tflite within a budget, and why."""
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from tfx.dsl.components.base import executor_spec
@@ -8,6 +9,7 @@ from tfx.types import standard_artifacts
 from tfx_loop.core.artifacts import OptimizationReport
 from tfx_loop.core.node import Input, Node
 from tfx_loop.optimization.quantizer.executor import Executor
+from tfx_loop.optimization.quantizer.request import evaluation_of
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 
 
@@ -24,23 +26,30 @@ class Quantizer(Node):
     `tfx.dsl.Cond(quantizer.outputs["optimization_report"].future()[0].custom_property("kept") ==
     1)`.
 
+    A model that takes tf.Examples, as TFX's standard Trainers export it, is cut behind its
+    Transform graph: the network is quantised on transformed Examples, and the preprocessing goes
+    along as a SavedModel before it, so that the variant takes the same tf.Examples.
+
     Inputs:
-        model: A SavedModel with a signature that takes numbers; its `Format-Keras/` file is used
-            for quantisation-aware training, which keeps the zeros and the clusters of Pruner.
-        examples: tf.Examples with a feature for each input of the model, and the label.
+        model: A SavedModel. Its signature that takes numbers is quantised where it has one, else
+            the network behind the preprocessing. Its `Format-Keras/` file is used for
+            quantisation-aware training, which keeps the zeros and the clusters of Pruner.
+        examples: tf.Examples as the model takes them, raw for one that transforms them, and the
+            label; it may be a transformed one.
+        transform_graph: Names the features that the network takes, where the model has no
+            signature `transform_features`.
 
     Outputs:
-        model: `Model` with `Format-Serving/tflite` and the custom property `variant` (the mode).
+        model: `Model` with `Format-Serving/tflite`, where the parent takes tf.Examples
+            `Format-Serving/preprocessing/`, and the custom property `variant` (the mode).
         optimization_report: `OptimizationReport` (every rung with size, loss, parity and why it was
             left): `optimization_report.json`, and the custom properties `verdict` (`KEPT`,
             `NOT_KEPT`), `kept` (1 or 0, for conditions), `reason`, `variant` and `size_bytes`.
 
     Example:
         quantizer = Quantizer(
-            model=trainer.outputs["model"],
-            examples=example_gen.outputs["examples"],
-            eval_config=eval_config,
-            max_metric_drop=0.005,
+            model=trainer.outputs["model"], examples=example_gen.outputs["examples"],
+            eval_config=eval_config, max_metric_drop=0.005,
         )
     """
 
@@ -48,9 +57,16 @@ class Quantizer(Node):
     INPUTS: ClassVar = {
         "parent": Input(standard_artifacts.Model, argument="model"),
         "examples": Input(standard_artifacts.Examples),
+        "transform_graph": Input(standard_artifacts.TransformGraph, optional=True),
     }
     OUTPUTS: ClassVar = {
         "model": standard_artifacts.Model,
         "optimization_report": OptimizationReport,
     }
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    @classmethod
+    def check(cls, settings: QuantizerSettings, inputs: Collection[str]) -> None:
+        """Says before any training what the search would lack."""
+        if not settings.eval_config:  # Which is completed by its pipeline, and read when it runs.
+            evaluation_of(settings)

@@ -32,9 +32,14 @@ from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, QuantizationMode
 
 _SIGNATURE = "serving_default"
+# Words of MLIR's and TensorFlow's errors, as they were met; a log has hundreds of lines around the
+# one that helps.
 _ESSENTIAL = re.compile(
     r"(?:\berror: |Error: |failed to |not supported|requires|unsupported)", re.I
 )
+_NO_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+# The converter's own lists of operations that it has no kernel for, behind pages of where they are.
+_WITH_TF, _WITHOUT = re.compile(r"TF Select ops: (.+)"), re.compile(r"Custom ops: (.+)")
 _NOISE = re.compile(r"^\s*(?:File |Traceback|During handling|\^|[WIE]\d{4} )|callsite\(")
 
 
@@ -94,6 +99,19 @@ def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
         io_type.dtype
     )
     return _written(_converted(converter.convert), payload["out"])
+
+
+def refused(payload: Mapping[str, Any]) -> list[str]:
+    """Returns the operations that the converter has no TFLite operator for.
+
+    Args:
+        payload: `saved_model`, with the signature `serving_default`.
+    """
+    try:
+        _converter({**payload, "signature": _SIGNATURE}).convert()
+    except Exception as error:  # The converter raises whatever its parts raise.
+        return sorted(set(_NO_OPERATOR.findall(str(error))))
+    return []
 
 
 def calibrate(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +222,7 @@ def _converter(payload: Mapping[str, Any]) -> Any:
     folder, signature = payload["saved_model"], payload["signature"]
     state = state_of(detect(folder))
     found = _loaded(folder, signature, state) if state else _converter_of(folder, signature)
+    # A converter remembers what it was set to: rungs would inherit the modes of those before.
     converter = copy.copy(found)
     converter.target_spec = tf.lite.TargetSpec()  # The only setting that is changed in place.
     return converter
@@ -259,6 +278,10 @@ def _converted(make: Callable[[], bytes]) -> bytes:
 
 def essential_line(log: str) -> str:
     """Returns the line of a converter's log that says what is wrong, as a sentence."""
+    if found := _WITH_TF.search(log):
+        return f"TFLite has no operator for {found[1].strip()}."
+    if found := _WITHOUT.search(log):
+        return f"Neither TFLite nor TensorFlow's operators for it have {found[1].strip()}."
     # Most clear first: a line that tells, and is no part of a traceback; then any that tells.
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if _ESSENTIAL.search(line)]
@@ -267,6 +290,7 @@ def essential_line(log: str) -> str:
     line = (clear or telling or quiet or lines or ["no message"])[0]
     # An MLIR error starts with the place, which may be a page long.
     line = re.sub(r"^loc\(.*\):\s*", "", re.split(r"\berror: ", line)[-1])
+    # Three lines of a terminal; a shape of a large model alone may take more.
     return f"{line[:300].rstrip('. ')}."
 
 

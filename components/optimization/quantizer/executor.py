@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,17 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
-from tfx_loop.core.inputs import single, split_uris
+from tfx_loop.core.inputs import single, single_or_none, split_uris
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.models.guard.settings import allowing
-from tfx_loop.optimization.quantizer.ladder import SearchResult, search
+from tfx_loop.models.keras.file import is_of_keras_3
+from tfx_loop.models.preprocessing.folder import PREPROCESSING_FOLDER
+from tfx_loop.models.preprocessing.source import NetworkSource, network_source
 from tfx_loop.optimization.quantizer.report import report_of
 from tfx_loop.optimization.quantizer.request import SearchRequest, request_of
+from tfx_loop.optimization.quantizer.search import SearchResult, search
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+from tfx_loop.optimization.quantizer.variant_builder import refused_operations
 from tfx_loop.optimization.reporting import facts
 
 TFLITE_FILE = "tflite"  # TFMA's name
@@ -45,20 +50,27 @@ class Executor(base_executor.BaseExecutor):
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])
         folder = Path(path_utils.serving_model_dir(model.uri))
-        with Worker(
-            timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb
-        ) as worker:
+        worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
+        # Before the child starts, which would else have to start again.
+        worker.may_write(folder)
+        between = tempfile.TemporaryDirectory(prefix="loop-network-", dir=worker.folder)
+        with worker, between as scratch:
+            network = _network(settings, input_dict, worker, Path(scratch))
             request = request_of(
                 settings,
-                source=detect(source.uri),
-                keras=keras_model_of(source.uri),
+                source=network,
+                keras=_trainable(settings, source, network, worker, Path(scratch)),
                 split_uris=lambda splits: split_uris(input_dict["examples"], splits),
                 worker=worker,
             )
-            result = search(request, worker, folder / TFLITE_FILE, _progress)
-            told = _report(settings, request, result, worker)
+            baseline = Path(scratch) / "float.tflite"
+            asked = replace(request, baseline=baseline)
+            result = search(asked, worker, folder / TFLITE_FILE, _progress)
+            if network.preprocessing is not None and result.chosen is not None:
+                shutil.copytree(network.preprocessing, folder / PREPROCESSING_FOLDER)
+            told = _report(settings, asked, network, result, worker)
             if result.chosen is None:
-                _pass_on(settings, request, worker, source, folder)
+                _pass_on(settings, request, network, worker, source, folder)
         OPTIMIZATION_REPORT.write(told, written.uri)
         variant = result.chosen.mode if result.chosen else "float"
         set_properties(model, to_properties(ModelProperties(variant=variant)))
@@ -84,12 +96,52 @@ def _progress(step: str) -> None:
     _LOG.info("quantizer step=%s", step)
 
 
+def _network(
+    settings: QuantizerSettings, input_dict: Artifacts, worker: Worker, scratch: Path
+) -> NetworkSource:
+    """Returns the network that is quantised; says first whether there is one."""
+    graph = single_or_none(input_dict, "transform_graph")
+    return network_source(
+        worker,
+        detect(single(input_dict, "parent").uri),
+        scratch,
+        lambda: split_uris(input_dict["examples"], settings.calibration_splits),
+        signature=settings.signature,
+        parse_fn=settings.parse_fn,
+        transform_graph=graph.uri if graph else None,
+        refused=lambda network: refused_operations(worker, network),
+    )
+
+
+def _trainable(
+    settings: QuantizerSettings,
+    source: types.Artifact,
+    network: NetworkSource,
+    worker: Worker,
+    scratch: Path,
+) -> Path | None:
+    """Returns what quantisation-aware training starts from; None where there is none of it."""
+    if settings.fine_tuning is None:
+        return None
+    keras = keras_model_of(source.uri)
+    if keras is not None and not is_of_keras_3(keras):
+        return keras
+    return network.rebuilt(worker, scratch / "network.keras")
+
+
 def _report(
-    settings: QuantizerSettings, request: SearchRequest, result: SearchResult, worker: Worker
+    settings: QuantizerSettings,
+    request: SearchRequest,
+    network: NetworkSource,
+    result: SearchResult,
+    worker: Worker,
 ) -> OptimizationResult:
     models = {
         "parent": facts.MeasuredModel(
-            path=str(request.source.path), signature=request.signature, shown_path=SERVING_FOLDER
+            path=str(request.source.path),
+            signature=request.signature,
+            shown_path=SERVING_FOLDER,
+            whole=str(network.whole.path),
         )
     }
     if result.chosen is not None:
@@ -97,6 +149,12 @@ def _report(
             path=str(result.path),
             mode=result.chosen.mode,
             shown_path=os.path.join(SERVING_FOLDER, TFLITE_FILE),
+            # What is deployed is both: the file, and the preprocessing beside it.
+            sized=str(result.path.parent) if network.preprocessing and result.path else "",
+        )
+    if request.baseline is not None and request.baseline.is_file():
+        models["baseline"] = facts.MeasuredModel(
+            path=str(request.baseline), shown_path=request.baseline.name
         )
     with tempfile.TemporaryDirectory() as scratch:
         rows = Path(scratch) / "rows.npz"
@@ -106,6 +164,7 @@ def _report(
         result,
         parent=known["parent"],
         child=known.get("child"),
+        baseline=known.get("baseline"),
         budget=request.budget,
         rows={"calibration": len(request.calibration), "choosing": len(request.choosing)},
         settings=settings.to_json(),
@@ -116,6 +175,7 @@ def _report(
 def _pass_on(
     settings: QuantizerSettings,
     request: SearchRequest,
+    network: NetworkSource,
     worker: Worker,
     source: types.Artifact,
     folder: Path,
@@ -124,3 +184,5 @@ def _pass_on(
     unlimited = replace(request, budget=None, search=settings.float_only())
     if search(unlimited, worker, folder / TFLITE_FILE).chosen is None:
         io_utils.copy_dir(path_utils.serving_model_dir(source.uri), str(folder))
+    elif network.preprocessing is not None:
+        shutil.copytree(network.preprocessing, folder / PREPROCESSING_FOLDER)

@@ -22,11 +22,15 @@ al., ICML 2017), and those of the flipped rows check the result.
   is moved by their mean surprise, shrunk as a normal prior of that width asks for. The two
   uncertainties are added in quadrature (MOVER; Zou and Donner, Statistics in Medicine 27, 2008).
 - When the labels of the flipped rows show a larger loss than the probabilities (z > 2), the
-  probabilities are not believed and the labels decide alone, as they do for all metrics that are
-  no accuracy (`tfx_loop.optimization.metrics.drops`).
+  probabilities are not believed and the labels decide alone, as they do for AUC and rates
+  (`tfx_loop.optimization.metrics.drops`).
+
+Errors of numbers and log loss have upper ends of their own, for the loss may sit in rows that are
+rare (`tfx_loop.optimization.metrics.rare_losses`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +38,25 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from tfx_loop.optimization.metrics.drops import MetricDrop, drop
+from tfx_loop.optimization.metrics.intervals import (
+    CONFIDENCE,
+    unseen_reach,
+    weighted_poisson_interval,
+)
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
-from tfx_loop.optimization.metrics.scoring import PredictionKind
+from tfx_loop.optimization.metrics.ranking import rank_costs
+from tfx_loop.optimization.metrics.rare_losses import error_reach, log_loss_bound
+from tfx_loop.optimization.metrics.scoring import PredictionKind, pick
 
 Array = npt.NDArray[Any]
 
+# Errors of numbers, and the power of an error that they are means of.
+_POWERS = {
+    "R2Score": 2,
+    "MeanSquaredError": 2,
+    "RootMeanSquaredError": 2,
+    "MeanAbsoluteError": 1,
+}
 # float32 probabilities underflow to 0; their logarithm stays finite from here on.
 _TINY = 1e-7
 # Standard deviations by which the labels may show more loss than the probabilities: by chance alone
@@ -53,7 +71,13 @@ _LOG_TEMPERATURES = (-1.4, 2.3)
 
 
 def expected_drop(
-    parent: Outputs, child: Outputs, labels: Array, metric: Metric, *, confidence: float = 0.95
+    parent: Outputs,
+    child: Outputs,
+    labels: Array,
+    metric: Metric,
+    *,
+    confidence: float = CONFIDENCE,
+    clips: bool = True,
 ) -> MetricDrop:
     """Returns what the child is expected to lose on rows like these.
 
@@ -63,11 +87,23 @@ def expected_drop(
         labels: Labels of these rows.
         metric: What is measured.
         confidence: Of the two-sided interval.
+        clips: Whether the child has ranges that calibration fixed, beyond which it stands still.
 
     Raises:
         DataError: No rows, or outputs and labels of different lengths.
     """
     by_labels = drop(parent, child, labels, metric, confidence=confidence)
+    if not np.isfinite(by_labels.value):
+        return by_labels
+    if np.array_equal(pick(parent, _name(parent, metric)), pick(child, _name(child, metric))):
+        # Bit for bit the same answers lose nothing of any metric, whatever its interval.
+        return replace(by_labels, value=0.0, low=0.0, high=0.0)
+    if metric.name in _POWERS:
+        return _of_numbers(parent, child, labels, metric, by_labels, confidence, clips)
+    if metric.name == "AUC":
+        return _of_ranks(parent, child, labels, metric, by_labels, confidence)
+    if metric.is_log_loss:
+        return _of_log_loss(parent, child, labels, metric, by_labels, confidence)
     before = _class_probabilities(metric, labels, parent)
     after = _class_probabilities(metric, labels, child)
     if before is None or after is None:
@@ -86,30 +122,70 @@ def expected_drop(
     )
 
 
-def weighted_poisson_interval(
-    weights: Array, unseen_weight: float, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Returns the interval of an expected sum of weights, one a rare event.
+def _name(outputs: Outputs, metric: Metric) -> str | None:
+    """Returns which output is measured; children may call their one output otherwise."""
+    several = isinstance(outputs, Mapping) and len(outputs) > 1
+    return metric.scoring.output if several else None
 
-    Fay and Feuer 1997, equations of section 3: gamma quantiles; for the upper bound one event of
-    `unseen_weight` is added to mean and variance.
 
-    Args:
-        weights: (events,) weights of the events that happened, above 0.
-        unseen_weight: The largest weight that an event may have.
-        confidence: Two-sided.
-    """
-    tail = (1 - confidence) / 2
-    total, variance = float(weights.sum()), float((weights**2).sum())
-    low = 0.0
-    # A gamma quantile with mean m and variance v is v / 2m times the chi-square quantile of 2m²/v.
-    if variance > 0:
-        low = variance / (2 * total) * float(stats.chi2.ppf(tail, 2 * total**2 / variance))
-    total, variance = total + unseen_weight, variance + unseen_weight**2
-    if not variance > 0:  # No events, and none can be: or weights too small to be squared.
-        return 0.0, total
-    high = variance / (2 * total) * float(stats.chi2.ppf(1 - tail, 2 * total**2 / variance))
-    return low, high
+def _of_numbers(
+    parent: Outputs,
+    child: Outputs,
+    labels: Array,
+    metric: Metric,
+    by_labels: MetricDrop,
+    confidence: float,
+    clips: bool,
+) -> MetricDrop:
+    truth, before = metric.scoring.read(labels, parent)
+    _, after = metric.scoring.read(labels, child)
+    truth, before, after = (x.reshape(len(x), -1) for x in (truth, before, after))
+    power = _POWERS[metric.name]
+    rare = error_reach(before, after, power=power, confidence=confidence, clips=clips)
+    if metric.name == "R2Score":
+        rare /= float(((truth - truth.mean(axis=0)) ** 2).mean())
+    if metric.name == "RootMeanSquaredError":
+        mean = float(((truth - after) ** 2).mean())
+        rare = float(np.sqrt(mean + rare) - np.sqrt(mean))
+    return _with_rare(by_labels, rare)
+
+
+def _of_ranks(
+    parent: Outputs,
+    child: Outputs,
+    labels: Array,
+    metric: Metric,
+    by_labels: MetricDrop,
+    confidence: float,
+) -> MetricDrop:
+    truth, before = metric.scoring.read(labels, parent)
+    _, after = metric.scoring.read(labels, child)
+    costs = rank_costs(truth.ravel(), before.ravel(), after.ravel(), metric.num_thresholds)
+    return _with_rare(by_labels, unseen_reach(costs, confidence))
+
+
+def _with_rare(by_labels: MetricDrop, rare: float) -> MetricDrop:
+    # Independent errors: what the labels show, and which rare rows were among these.
+    reach = float(np.hypot(by_labels.high - by_labels.value, rare))
+    return replace(by_labels, high=by_labels.value + reach)
+
+
+def _of_log_loss(
+    parent: Outputs,
+    child: Outputs,
+    labels: Array,
+    metric: Metric,
+    by_labels: MetricDrop,
+    confidence: float,
+) -> MetricDrop:
+    numbers, before = metric.class_probabilities(labels, parent)
+    _, after = metric.class_probabilities(labels, child)
+    flat = before.reshape(-1, before.shape[-1])
+    # Below 1 it would take what rare classes have on the word of rows that have none of them.
+    temperature = max(fitted_temperature(flat, numbers.ravel()), 1.0)
+    calibrated = tempered(flat, temperature).reshape(before.shape)
+    bound = log_loss_bound(before, after, numbers, calibrated, confidence)
+    return replace(by_labels, high=max(bound, by_labels.value))
 
 
 def fitted_temperature(probabilities: Array, truth: Array) -> float:
@@ -127,6 +203,8 @@ def fitted_temperature(probabilities: Array, truth: Array) -> float:
         right = tempered(probabilities, float(np.exp(log_temperature)))[rows, truth]
         return float(-np.log(np.maximum(right, _TINY)).mean())
 
+    # The log loss is convex in 1 / temperature, so the one minimum is found; the bounds are for
+    # labels that the model gets all right, whose best temperature is 0.
     found = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
     return float(np.exp(found.x))
 
@@ -134,6 +212,7 @@ def fitted_temperature(probabilities: Array, truth: Array) -> float:
 def tempered(probabilities: Array, temperature: float) -> Array:
     """Returns probabilities raised to 1/temperature and normalised over the last axis."""
     logs = np.log(np.maximum(probabilities, _TINY)) / temperature
+    # Less the largest, so that the largest power is 1 and nothing overflows.
     powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
@@ -181,7 +260,9 @@ def _flips(before: Array, after: Array, truth: Array) -> _Flips:
     rivals = before.copy()
     rivals[rows, answer] = -1
     rival = np.where(flipped, changed, rivals.argmax(axis=1))
+    # p - q: what a flip from the answer to its rival is expected to cost.
     margin = before[rows, answer] - before[rows, rival]
+    # How far quantisation moved a margin at most: no flip that nobody has seen can cost more.
     moved = np.abs(margin - (after[rows, answer] - after[rows, rival]))
     costs = margin[flipped]
     lost = (answer == truth)[flipped].astype(float) - (changed == truth)[flipped]
@@ -205,11 +286,13 @@ def _estimate(flips: _Flips, confidence: float) -> tuple[float, float, float]:
     # variance what the prior leaves.
     weight = prior / (prior + noise) if prior else 0.0
     extra = weight * flips.surprise
+    # Of the posterior variance, prior (1 - weight): labels of many flips leave little of the prior.
     reach = float(stats.norm.ppf(0.5 + confidence / 2)) * float(np.sqrt(prior * (1 - weight)))
     # A parent that gives its answer the larger probability expects no gain from a flip.
     value = max(expected + extra, 0.0)
     return (
         value,
         max(value - float(np.hypot(expected - low, reach)), 0.0),
+        # Both errors are independent: the spread of which rows flip, and of what a flip costs.
         value + float(np.hypot(high - expected, reach)),
     )

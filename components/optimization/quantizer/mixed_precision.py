@@ -22,10 +22,10 @@ from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.parity import pair
 from tfx_loop.models.tensors import Array
-from tfx_loop.optimization.quantizer.candidate import failed
-from tfx_loop.optimization.quantizer.judging import RungOutcome, RungReason
+from tfx_loop.optimization.quantizer.budget_verdict import RungOutcome, RungReason
+from tfx_loop.optimization.quantizer.candidates import failed
 from tfx_loop.optimization.quantizer.modes import QuantizationMode, title
-from tfx_loop.optimization.quantizer.variants import TfliteVariant, VariantBuilder
+from tfx_loop.optimization.quantizer.variant_builder import TfliteVariant, VariantBuilder
 
 LayerSet = frozenset[str]
 # Calibration rows on which a layer's error is measured: it is a ranking, and each probe costs a
@@ -54,6 +54,8 @@ def find_float_layers(
     error_with: Callable[[LayerSet], float],
     keeps: Callable[[LayerSet], bool],
     *,
+    # Each is a conversion and a run over 200 rows, seconds rather than parts of one. Chosen, not
+    # measured.
     max_probes: int = 64,
 ) -> FloatLayers:
     """Returns the layers that have to stay in float so that the budget is kept.
@@ -65,6 +67,7 @@ def find_float_layers(
         keeps: Whether the model with these layers in float keeps to the budget.
         max_probes: Calls of `error_with`; a model with more layers is probed in groups first.
     """
+    # A ranking first: to judge all subsets of layers would take 2^n conversions.
     errors = sensitivities(layers, error_with, max_probes)
     ranked = sorted(layers, key=lambda name: -errors[name])
     tried = 0
@@ -74,6 +77,7 @@ def find_float_layers(
         tried += 1
         return keeps(frozenset(names))
 
+    # All layers in float: where not even that keeps to the budget, the loss is not the layers'.
     if not kept(ranked):
         return FloatLayers(names=None, errors=errors, tried=tried)
     # Doubling, then bisection: few layers are expected, and float variants are the large ones.
@@ -85,6 +89,7 @@ def find_float_layers(
         low, high = (low, middle) if kept(ranked[:middle]) else (middle, high)
     names = ranked[:high]
     # Bisection takes whole prefixes of the ranking; the last of them is needed, others may not be.
+    # From the least sensitive of them, the likeliest to be spared.
     for name in reversed(names[:-1]):
         fewer = [other for other in names if other != name]
         if kept(fewer):
@@ -106,6 +111,7 @@ def sensitivities(
     everything = frozenset(layers)
 
     def error_of(group: Sequence[str]) -> float:
+        # One layer in int8 among layers in float: its own error, without what others add.
         return error_with(everything - frozenset(group))
 
     if len(layers) <= max_probes:

@@ -14,7 +14,7 @@ from tfx_loop.contracts.optimization_report import (
 )
 from tfx_loop.models.guard import guard
 from tfx_loop.optimization.metrics.budget import Budget
-from tfx_loop.optimization.quantizer.ladder import SearchResult
+from tfx_loop.optimization.quantizer.search import SearchResult
 
 TECHNIQUE = "quantization"
 
@@ -24,6 +24,7 @@ def report_of(
     *,
     parent: ModelFacts,
     child: ModelFacts | None,
+    baseline: ModelFacts | None = None,
     budget: Budget | None,
     rows: Mapping[str, int],
     settings: Mapping[str, Any],
@@ -35,6 +36,7 @@ def report_of(
         result: What the search came to.
         parent: The model that came in.
         child: The model that was chosen; None when none was.
+        baseline: The parent as a float .tflite; None when it could not be made.
         budget: What might be lost.
         rows: Rows by use.
         settings: What was asked for.
@@ -49,16 +51,18 @@ def report_of(
         explanation=told,
         parent=parent,
         child=None if child is None or chosen is None else with_layers(child, chosen),
+        baseline=baseline,
         metric=None
         if budget is None
         else MetricUsed(name=budget.metric.name, higher_is_better=budget.metric.higher_is_better),
         overall=result.overall,
         slices=chosen.slices if chosen else (),
         parity=chosen.parity if chosen else None,
+        outputs=result.outputs,
         rungs=result.rungs,
         rows=rows,
         settings=settings,
-        notes=(*guard.notes(), *notes),
+        notes=(*guard.notes(), *notes, *result.warnings),
     )
 
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.data.tables.several import read_all
+from tfx_loop.models.class_names import class_names_of
 from tfx_loop.models.formats import Format, ModelFile
-from tfx_loop.models.inference import outputs_of, source_of
-from tfx_loop.models.rows.fitting import rows_from_table
+from tfx_loop.models.inference import outputs_of
+from tfx_loop.models.preprocessing.source import NetworkSource
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import Array
 from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
 from tfx_loop.optimization.metrics.eval_config import EvaluatorSettings, from_eval_config
-from tfx_loop.optimization.metrics.labels import encode_labels
+from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
 from tfx_loop.optimization.metrics.metrics import infer_metric
 from tfx_loop.optimization.metrics.scoring import pick
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.modes import QuantizationMode, SearchSettings
-from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
+from tfx_loop.optimization.quantizer.settings import QuantizerSettings, SearchSettings
 
 # Named and not imported: a theme knows no other theme.
 MAPPED_SHARE = "tfx_loop.edge.edgetpu_compiler.rewrite.preparation:prepared_share"
@@ -35,6 +35,7 @@ class SearchRequest:
         choosing: Judge the variants; with labels beside a budget, and slices where they have a
             limit.
         budget: What may be lost, and what for; None takes the smallest variant that runs.
+        other_budgets: Of further outputs, by output; the choosing rows have their labels.
         search: What the search may use.
         signature: Of a SavedModel; None for the one that takes numbers.
         seed: Of quantisation-aware training.
@@ -44,6 +45,8 @@ class SearchRequest:
         parent_outputs: The parent's outputs for `choosing`; None where it has not been asked yet.
         mapped_share_fn: Import path of a function that says for the target `edge_tpu` which share
             of a file's operators maps.
+        baseline: Gets the parent as a float .tflite, what variants are smaller and faster than;
+            None where nobody asks for it.
         notes: What was assumed of the data.
     """
 
@@ -51,6 +54,7 @@ class SearchRequest:
     calibration: Rows
     choosing: Rows
     budget: Budget | None
+    other_budgets: Mapping[str, Budget] = field(default_factory=dict)
     search: SearchSettings = field(default_factory=SearchSettings)
     signature: str | None = None
     seed: int = 0
@@ -58,6 +62,7 @@ class SearchRequest:
     training: Rows | None = None
     parent_outputs: Mapping[str, Array] | None = None
     mapped_share_fn: str = MAPPED_SHARE
+    baseline: Path | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,7 +100,7 @@ class SearchRequest:
 def request_of(
     settings: QuantizerSettings,
     *,
-    source: ModelFile,
+    source: NetworkSource,
     keras: Path | None,
     split_uris: Callable[[Sequence[str]], Sequence[str]],
     worker: Worker,
@@ -104,7 +109,7 @@ def request_of(
 
     Args:
         settings: Of the node.
-        source: The model.
+        source: The network.
         keras: Its tf_keras file.
         split_uris: Says where some splits of all Examples lie.
         worker: Asks the model.
@@ -114,27 +119,31 @@ def request_of(
         DataError: The rows do not fit the model.
         ModelError: The model is unfit.
     """
-    evaluation = _evaluation(settings)
-    known = source_of(worker, str(source.path), signature=settings.signature or None)
+    evaluation = evaluation_of(settings)
 
     def read(splits: Sequence[str]) -> Rows:
-        table = read_all(split_uris(splits))
-        return rows_from_table(table, known.inputs, evaluation.label, evaluation.slice_columns)
+        uris = split_uris(splits)
+        return source.rows(worker, uris, evaluation.label, evaluation.slice_columns)
 
     calibration, choosing = _calibration_and_choosing(settings, read)
     outputs = None
     budget, assumed = None, None
     if settings.max_metric_drop is not None and choosing.labels is not None:
-        outputs = outputs_of(worker, known.path, choosing.inputs, signature=known.signature)
+        path = str(source.file.path)
+        names = ClassNames(
+            given=settings.classes,
+            of_model=lambda count: class_names_of(worker, source.whole.path, count),
+        )
+        outputs = outputs_of(worker, path, choosing.inputs, signature=source.signature)
         choosing, budget, assumed = _budget(
-            settings, evaluation, choosing, outputs, settings.max_metric_drop
+            settings, evaluation, choosing, outputs, settings.max_metric_drop, names
         )
     train = settings.fine_tuning is not None and keras is not None
     return SearchRequest(
         search=settings.search(),
-        signature=settings.signature or None,
+        signature=source.signature,
         seed=settings.seed,
-        source=source,
+        source=source.file,
         keras=keras,
         calibration=calibration,
         choosing=choosing,
@@ -142,6 +151,7 @@ def request_of(
         budget=budget,
         parent_outputs=outputs,
         notes=(
+            *source.notes,
             *choosing.notes,
             *([assumed] if assumed else []),
             f"Numbers are of the rows of {', '.join(settings.measure_splits)}, which chose the "
@@ -150,8 +160,12 @@ def request_of(
     )
 
 
-def _evaluation(settings: QuantizerSettings) -> EvaluatorSettings:
-    """Returns what the settings name, and for the rest what the eval_config names."""
+def evaluation_of(settings: QuantizerSettings) -> EvaluatorSettings:
+    """Returns what the settings name, and for the rest what the eval_config names.
+
+    Raises:
+        ConfigError: Neither names what a loss is measured on.
+    """
     evaluation = EvaluatorSettings(metric_name="", metric_settings={})
     if settings.eval_config:
         evaluation = from_eval_config(settings.eval_config, settings.metric or None)
@@ -200,11 +214,12 @@ def _budget(
     rows: Rows,
     outputs: Mapping[str, Array],
     max_metric_drop: float,
+    names: ClassNames,
 ) -> tuple[Rows, Budget, str | None]:
     """Returns the rows with labels as numbers, the budget, and what was assumed of the labels."""
     assert rows.labels is not None
     scores = pick(outputs, evaluation.output)
-    labels, assumed = encode_labels(rows.labels, scores, evaluation.label or "label")
+    labels, assumed = encode_labels(rows.labels, scores, evaluation.label or "label", names)
     metric = infer_metric(labels, outputs, evaluation.metric_name or None, evaluation.output)
     budget = Budget(
         metric=replace(metric, **evaluation.metric_settings),

@@ -1,4 +1,4 @@
-"""Settings of Quantizer."""
+"""Settings of the search for a variant, what a target allows of them, and those of Quantizer."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,9 +8,71 @@ from tfx_loop.core.json_codec import to_json
 from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
-from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode, SearchSettings
+from tfx_loop.optimization.metrics.intervals import CONFIDENCE
+from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode
 
 SEARCH = "search"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """What the search may use.
+
+    Attributes:
+        modes: Rungs to try; the others are left out without a word.
+        io_type: What an int8 variant takes and gives.
+        confidence: One-sided: how sure it must be that a variant keeps to the budget.
+        max_probes: Conversions that selective int8 may spend on finding the worst layers.
+        fine_tuning: How quantisation-aware training trains; None leaves that rung out.
+        latency_seconds: Time for measuring each variant where the target is speed.
+    """
+
+    modes: tuple[QuantizationMode, ...] = LADDER
+    io_type: IoType = IoType.FLOAT
+    confidence: float = CONFIDENCE
+    max_probes: int = 64
+    fine_tuning: FineTuningSettings | None = None
+    latency_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        if not self.modes:
+            raise ConfigError(
+                f"Expected at least one mode of {', '.join(QuantizationMode)}, received none. "
+                "Name the rungs."
+            )
+        if not 0.5 <= self.confidence < 1:
+            raise ConfigError(
+                f"Expected confidence from 0.5 to below 1, received {self.confidence}. "
+                f"{CONFIDENCE} lets one choice in twenty be wrong."
+            )
+        if self.max_probes < 2:
+            raise ConfigError(f"Expected max_probes of at least 2, received {self.max_probes}.")
+
+
+def for_target(
+    settings: SearchSettings, target: CompressionTarget
+) -> tuple[tuple[QuantizationMode, ...], IoType]:
+    """Returns the rungs and the I/O type that a target allows.
+
+    The Edge TPU runs int8 from input to output and nothing else; I/O in float is turned to int8.
+
+    Raises:
+        ConfigError: None of the rungs asked for serves the target.
+    """
+    if target is not CompressionTarget.EDGE_TPU:
+        return tuple(m for m in LADDER if m in settings.modes), settings.io_type
+    # Each other rung leaves operators in float or int16, which the compiler gives to the CPU.
+    modes = tuple(
+        m for m in (QuantizationMode.INT8, QuantizationMode.QAT_INT8) if m in settings.modes
+    )
+    if not modes:
+        raise ConfigError(
+            f"Expected the mode int8 or qat_int8 for the Edge TPU, received "
+            f"{', '.join(settings.modes)}. It runs nothing else."
+        )
+    whole = settings.io_type is not IoType.FLOAT
+    return modes, settings.io_type if whole else IoType.INT8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +92,12 @@ class QuantizerSettings(GuardSettings):
         slice_features: Features that losses are shown and limited by; empty takes the
             eval_config's.
         output: Output that the label belongs to, where a model has several.
-        signature: Of the SavedModel; empty takes the one that takes numbers.
+        classes: Names of the classes in the order of the outputs, for labels that are text; empty
+            takes them from the model, or numbers them in sorted order where that is clear.
+        signature: Of the SavedModel; empty takes one of numbers, else `serving_default`, or
+            `serving_tf_example` where that one alone takes tf.Examples.
+        parse_fn: Import path of a function from the Examples' features to the model's inputs,
+            arrays by name in and out, for a model that takes decoded images or encoded text.
         target: What is to be gained: `smallest`, `fastest` or `edge_tpu`.
         io_type: What an int8 variant takes and gives: `float`, `int8` or `uint8`.
         calibration_splits: Splits that calibration rows are drawn from.
@@ -48,6 +115,8 @@ class QuantizerSettings(GuardSettings):
     """
 
     mode: str = SEARCH
+    # Half a point of an accuracy. Chosen, not measured: what a smaller model is worth is the user's
+    # to state.
     max_metric_drop: float | None = 0.005
     max_slice_drop: float | None = None
     eval_config: str = ""
@@ -55,15 +124,19 @@ class QuantizerSettings(GuardSettings):
     label_key: str = ""
     slice_features: tuple[str, ...] = ()
     output: str = ""
+    classes: tuple[str, ...] = ()
     signature: str = ""
+    parse_fn: str = ""
     target: CompressionTarget = CompressionTarget.SMALLEST
     io_type: IoType = IoType.FLOAT
     calibration_splits: tuple[str, ...] = ("train",)
+    # TensorFlow's guide of post-training quantisation takes 100 to 500 rows; more hardly move a
+    # range that is a minimum and a maximum.
     calibration_rows: int = 300
     measure_splits: tuple[str, ...] = ("eval",)
     fine_tuning: FineTuningSettings | None = None
     training_splits: tuple[str, ...] = ("train",)
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
     seed: int = 0
     timeout_seconds: float = 600
     memory_mb: float = 8192

@@ -31,6 +31,8 @@ class MeasuredModel:
         signature: Of a SavedModel; None for the one that takes numbers.
         custom_objects: Import paths of layers and functions that a Keras file names.
         shown_path: What the report says; the path when empty.
+        whole: The model that this is the network of: its weights and bytes count; empty for none.
+        sized: The file or folder whose bytes count; empty for the model's own.
     """
 
     path: str
@@ -38,6 +40,8 @@ class MeasuredModel:
     signature: str | None = None
     custom_objects: tuple[str, ...] = ()
     shown_path: str = ""
+    whole: str = ""
+    sized: str = ""
 
 
 def facts_of(
@@ -93,8 +97,9 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(model: MeasuredModel, predictor: Any) -> ModelFacts:
-    file = detect(model.path)
-    layers = by_layer(weights_of(file, custom_objects=model.custom_objects))
+    file = detect(model.whole or model.path)
+    weights = weights_of(file, custom_objects=model.custom_objects)
+    layers = by_layer(weights)
     parameters = sum(layer.parameters for layer in layers)
     zeros = sum(layer.zeros for layer in layers)
     return ModelFacts(
@@ -102,10 +107,11 @@ def _facts(model: MeasuredModel, predictor: Any) -> ModelFacts:
         format=file.format.value,
         mode=model.mode,
         runtime=predictor.runtime,
-        size=size_of(file.path),
+        size=size_of(model.sized or file.path),
         parameters=parameters,
         sparsity=zeros / parameters if parameters else None,
         layers=layers,
+        weight_bytes=sum(weight.size_bytes for weight in weights),
         inputs=tuple(str(tensor) for tensor in predictor.inputs),
         outputs=tuple(str(tensor) for tensor in predictor.outputs),
     )

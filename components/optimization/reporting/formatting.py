@@ -6,9 +6,11 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationResult,
     Rung,
     RungStatus,
+    SliceResult,
 )
 
 NONE = "–"  # noqa: RUF001
+OUTPUT_HEADINGS = ("output", "metric", "parent", "variant", "lost", "allowed", "moved", "at most")
 _STATUS = {
     RungStatus.CHOSEN: "chosen",
     RungStatus.KEPT: "keeps to the budget",
@@ -57,6 +59,25 @@ def times(before: float, after: float) -> str:
     return f"{factor:.0f} times" if factor >= 99.5 else f"{factor:.1f} times"
 
 
+def gained_size(child: ModelFacts, parent: ModelFacts, baseline: ModelFacts | None) -> str:
+    """Returns how much smaller a variant is than the parent as float .tflite, and as weights alone.
+
+    The parent's own file is no measure: Keras keeps the optimizer's memory in it, twice the weights
+    for Adam.
+    """
+    size = child.size.raw_bytes
+    others = [("the parent as a float .tflite", baseline.size.raw_bytes if baseline else 0)]
+    others.append(("its weights alone", parent.weight_bytes))
+    # Below 1.05 the factor would be shown as "1.0 times smaller".
+    smaller = [(name, times(other, size)) for name, other in others if other >= 1.05 * size > 0]
+    if not smaller:
+        same = next((f", {name} {size_text(other)}" for name, other in others if other), "")
+        return f"{size_text(size)}{same}"
+    (name, factor), *rest = smaller
+    more = "".join(f" ({factor} than {name})" for name, factor in rest)
+    return f"{factor} smaller than {name}{more}"
+
+
 def milliseconds(value: float) -> str:
     """Returns a time with two or three digits."""
     if value >= 100:
@@ -92,15 +113,53 @@ def facts_of(report: OptimizationResult) -> list[tuple[str, str]]:
     if child is None:
         told.append(("Size of the model", size_text(parent.size.raw_bytes)))
     else:
-        sizes = [size_text(x.size.raw_bytes) for x in (parent, child)]
-        told.append(("Size", " → ".join(sizes)))
+        before = report.baseline or parent
+        sizes = [size_text(x.size.raw_bytes) for x in (before, child)]
+        told.append((f"Size, from {_called(report)}", " → ".join(sizes)))
+        if parent.weight_bytes:
+            told.append(("Weights of the parent", size_text(parent.weight_bytes)))
     if report.overall is not None and report.metric is not None:
         told.append(
             (f"Loss of {metric_word(report.metric.name)}", signed(report.overall.drop.value))
         )
     if report.parity is not None and report.parity.top_class_agreement is not None:
         told.append(("Same answer", percent(report.parity.top_class_agreement)))
-    before, after = p50(parent), p50(child) if child else None
-    if before and after:
-        told.append(("One call", f"{milliseconds(before)} → {milliseconds(after)}"))
+    time, after = p50(report.baseline or parent), p50(child) if child else None
+    if time and after:
+        told.append(
+            (f"One call, from {_called(report)}", f"{milliseconds(time)} → {milliseconds(after)}")
+        )
     return told
+
+
+def models_of(report: OptimizationResult) -> list[tuple[str, ModelFacts]]:
+    """Returns the models that are compared: parent, the same as a float .tflite, and the child."""
+    found = (("parent", report.parent), ("baseline", report.baseline), ("child", report.child))
+    return [(name, facts) for name, facts in found if facts is not None]
+
+
+def outputs_of(report: OptimizationResult) -> list[tuple[str, ...]]:
+    """Returns a row for each output of a model with several, below `OUTPUT_HEADINGS`."""
+    rows = []
+    for one in report.outputs:
+        part = one.overall
+        rows.append(
+            (
+                one.output,
+                metric_word(one.metric.name) if one.metric else "no budget",
+                *((number(x.value) if x else NONE) for x in _pair(part)),
+                signed(part.drop.value) if part else NONE,
+                number(part.limit) if part else NONE,
+                number(one.parity.mean_difference),
+                number(one.parity.max_difference),
+            )
+        )
+    return rows
+
+
+def _pair(part: SliceResult | None) -> tuple[Interval | None, Interval | None]:
+    return (part.parent, part.child) if part else (None, None)
+
+
+def _called(report: OptimizationResult) -> str:
+    return "float .tflite" if report.baseline else "parent"

@@ -79,6 +79,7 @@ def _timed(
         if enough and clock() >= end:
             break
         for name in order:
+            # In turns: whatever else the machine does meanwhile slows all models alike.
             for _ in range(_CALLS_A_ROUND):
                 start = clock()
                 models[name].predict(batch, batch_size=size)

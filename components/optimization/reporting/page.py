@@ -39,6 +39,7 @@ def render(report: OptimizationResult) -> str:
                 "square). Orange layers were left in float.",
                 error_plot(report),
             ),
+            _outputs(report),
             _part("Time of a call", _latency_lead(report), latency_plot(report)),
             _part("Weights by layer", _weights_lead(report), weights_plot(report)),
             _models(report),
@@ -92,11 +93,12 @@ def _drop_lead(report: OptimizationResult) -> str:
 
 def _latency_lead(report: OptimizationResult) -> str:
     runtimes = dict.fromkeys(
-        x.runtime for facts in (report.parent, report.child) if facts for x in facts.latency
+        x.runtime for _, facts in formatting.models_of(report) for x in facts.latency
     )
     return (
-        "Bars reach to the median, lines to p95 and p99; parent and child were called in turns on "
-        f"one machine. {'; '.join(runtimes)}."
+        "Bars reach to the median, lines to p95 and p99; the models were called in turns on one "
+        "machine. What the variant gains in the same runtime shows beside the float .tflite. "
+        f"{'; '.join(runtimes)}."
     )
 
 
@@ -132,8 +134,20 @@ def _rungs(report: OptimizationResult) -> str:
     return section("Every variant, and why it was left", lead, table(headings, rows, headings[1:7]))
 
 
+def _outputs(report: OptimizationResult) -> str:
+    if not report.outputs:
+        return ""
+    headings = formatting.OUTPUT_HEADINGS
+    lead = (
+        "A budget holds the outputs that have one. What the answers move by is told of all, in the "
+        "output's own unit."
+    )
+    rows = formatting.outputs_of(report)
+    return section("Every output", lead, table(headings, rows, headings[2:]))
+
+
 def _models(report: OptimizationResult) -> str:
-    models = [report.parent, *([report.child] if report.child else [])]
+    models = [facts for name, facts in formatting.models_of(report) if name != "baseline"]
     if not any(facts.inputs for facts in models):
         return ""
     return section("Inputs and outputs", "", _tensors(models))

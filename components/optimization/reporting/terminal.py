@@ -7,6 +7,7 @@ from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.terminal import TextTable
 
 _MOST_SLICES, _MOST_LAYERS = 10, 20
+_SHOWN = {"parent": "parent", "baseline": "float .tflite", "child": "variant"}
 
 Part = str | TextTable
 
@@ -20,6 +21,7 @@ def report_parts(report: OptimizationResult) -> list[Part]:
         TextTable(rows=formatting.facts_of(report)[1:]),
         *rungs_parts(report),
         *_slices(report),
+        *_table(formatting.OUTPUT_HEADINGS, formatting.outputs_of(report), ()),
         *_latency(report),
         *_layers(facts, whose),
         "\n".join(report.notes),
@@ -104,15 +106,14 @@ def _slices(report: OptimizationResult) -> list[TextTable]:
 
 def _latency(report: OptimizationResult) -> list[TextTable]:
     headings = ("time of a call", "rows", "p50", "p95", "p99", "runtime")
-    models = [("parent", report.parent), *([("variant", report.child)] if report.child else [])]
     rows = [
         (
-            name,
+            _SHOWN[name],
             str(x.batch_size),
             *(formatting.milliseconds(value) for value in (x.p50_ms, x.p95_ms, x.p99_ms)),
             x.runtime,
         )
-        for name, facts in models
+        for name, facts in formatting.models_of(report)
         for x in facts.latency
     ]
     return _table(headings, rows, headings[1:5])

@@ -37,6 +37,9 @@ class ChoiceReason(str, Enum):
     LARGER = "larger_than_chosen"
     SLOWER = "slower_than_chosen"
     NOT_TIMED = "not_timed"
+    PARENT_NOT_TIMED = "parent_not_timed"
+    # Neither a gate nor an optimiser's budget vouches for it.
+    NOT_EVALUATED = "not_evaluated"
 
 
 # What the report calls each: a variant that was evaluated and refused is over budget.
@@ -48,6 +51,8 @@ _STATUS = {
     ChoiceReason.LARGER: RungStatus.KEPT,
     ChoiceReason.SLOWER: RungStatus.KEPT,
     ChoiceReason.NOT_TIMED: RungStatus.SKIPPED,
+    ChoiceReason.PARENT_NOT_TIMED: RungStatus.SKIPPED,
+    ChoiceReason.NOT_EVALUATED: RungStatus.SKIPPED,
 }
 
 
@@ -60,7 +65,7 @@ class VariantCandidate:
         size_bytes: Bytes of what would be deployed.
         latency_ms: Median of one call at batch 1; None when nobody timed it.
         blessed: What the evaluation said; None when there was none.
-        kept: Whether its optimiser found it within the budget; None when there was no budget.
+        kept: Whether its optimiser found it within the budget; None when nobody asked it.
     """
 
     name: str
@@ -89,8 +94,9 @@ def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choi
     """Returns the best variant of those that may be deployed.
 
     A variant may be deployed when its evaluation blessed it; where it has none, its optimiser must
-    have found it within the budget. The first one is what the others were made from: where it is
-    not blessed, none is deployed, and it stays unless another is better.
+    have found it within the budget; one that nobody judged may not. The first one is what the
+    others were made from: it needs no evaluation, where it is not blessed, none is deployed, and it
+    stays unless another is known to be better.
 
     Raises:
         DataError: There is no candidate, or two have one name.
@@ -98,8 +104,14 @@ def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choi
     names = [candidate.name for candidate in candidates]
     if not names or len(set(names)) < len(names):
         raise DataError(f"Expected variants with names of their own, received {names}.")
-    reasons = {candidate.name: _held_back(candidate, target) for candidate in candidates}
-    if candidates[0].blessed is False:
+    first = candidates[0]
+    reasons = {c.name: _held_back(c, target, is_first=c is first) for c in candidates}
+    if reasons[first.name] is None and _MEASURES[target](first) == float("inf"):
+        # Nothing is known to be faster than what was not timed.
+        unknown = [name for name, why in reasons.items() if not why and name != first.name]
+        reasons |= dict.fromkeys(unknown, ChoiceReason.PARENT_NOT_TIMED)
+    # The others were made from it and are compared with it: a refused parent vouches for none.
+    if first.blessed is False:
         rest = dict.fromkeys(names[1:], ChoiceReason.PARENT_NOT_BLESSED)
         reasons = {names[0]: ChoiceReason.NOT_BLESSED, **rest}
     eligible = [candidate for candidate in candidates if reasons[candidate.name] is None]
@@ -110,6 +122,7 @@ def choose(candidates: Sequence[VariantCandidate], target: ChoiceTarget) -> Choi
             reasons={name: reason for name, reason in reasons.items() if reason},
             explanation=f"No variant may be deployed: {held}.",
         )
+    # min keeps the first of equals, so the parent stays unless another is really better.
     best = min(eligible, key=_MEASURES[target])
     left = ChoiceReason.LARGER if target is ChoiceTarget.SMALLEST else ChoiceReason.SLOWER
     final = {
@@ -152,12 +165,17 @@ def report_of(
     )
 
 
-def _held_back(candidate: VariantCandidate, target: ChoiceTarget) -> ChoiceReason | None:
+def _held_back(
+    candidate: VariantCandidate, target: ChoiceTarget, *, is_first: bool
+) -> ChoiceReason | None:
     if candidate.blessed is False:
         return ChoiceReason.NOT_BLESSED
+    # The Evaluator's word goes before the optimiser's: it is the same gate for all variants.
     if candidate.blessed is None and candidate.kept is False:
         return ChoiceReason.OVER_BUDGET
-    if target is ChoiceTarget.FASTEST and candidate.latency_ms is None:
+    if candidate.blessed is None and candidate.kept is None and not is_first:
+        return ChoiceReason.NOT_EVALUATED
+    if target is ChoiceTarget.FASTEST and candidate.latency_ms is None and not is_first:
         return ChoiceReason.NOT_TIMED
     return None
 
@@ -184,9 +202,14 @@ def _sentence(
     best: VariantCandidate, candidates: Sequence[VariantCandidate], target: ChoiceTarget
 ) -> str:
     first = candidates[0]
-    if best.name == first.name:
-        return f"{best.name} is deployed: no other variant is both allowed and {target.value}."
     measure = _MEASURES[target]
-    gain = measure(first) / measure(best) if measure(best) else float("inf")
+    known = measure(first) < float("inf")
+    if best.name == first.name:
+        why = f"no other variant is both allowed and {target.value}"
+        unknown = "it could not be timed, so no other variant is known to be faster"
+        return f"{best.name} is deployed: {why if known else unknown}."
+    if not known or not measure(best):
+        return f"{best.name} is deployed: it is the {target.value} that is allowed."
+    gain = measure(first) / measure(best)
     thing = "smaller" if target is ChoiceTarget.SMALLEST else "faster"
     return f"{best.name} is deployed: {gain:.1f} times {thing} than {first.name}."

@@ -22,7 +22,8 @@ class Variant:
         name: Such as `float` or `quantized`.
         model: Channel of the Model.
         blessing: Channel of its ModelBlessing, when it was evaluated.
-        report: Channel of its optimiser's OptimizationReport, when there is one.
+        report: Channel of its optimiser's OptimizationReport, when there is one. A variant with
+            neither blessing nor report is never chosen, save the first.
     """
 
     name: str
@@ -45,13 +46,15 @@ class VariantChooser(Node):
     """Chooses the smallest or fastest of the variants that passed the gate.
 
     The first is what the others were made from: it stays when no other is better, and when its own
-    gate refused it, none is deployed.
+    gate refused it, none is deployed. Another one needs a blessing, or a report that it keeps to
+    its optimiser's budget. For `fastest` all are timed here, in turns, and where the first cannot
+    be (it takes tf.Examples alone), it stays.
 
     `tfx_loop.pipelines.compression.compression` puts Distiller, Pruner, Quantizer, an Evaluator for
     each variant and the chooser together, any of the optimisers left out.
     `tfx_loop.pipelines.evaluation.variant_evaluator.VariantEvaluator` judges a variant as Evaluator
-    does, and blesses it so that no LatestBlessedModel resolver takes it for the next baseline; with
-    `module_path="tfx_loop.pipelines.evaluation.variant_extractors"` it judges a TFLite variant
+    does, by the same eval_config, and blesses it so that no LatestBlessedModel resolver takes it
+    for the next baseline. It judges a TFLite variant, behind its preprocessing where it has one,
     beside the float SavedModel, which stock TFMA refuses.
 
     Outputs:
@@ -62,20 +65,10 @@ class VariantChooser(Node):
         optimization_report: `OptimizationReport` with a reason for every variant.
 
     Example:
-        chooser = VariantChooser(
-            variants=[
-                Variant(
-                    name="float",
-                    model=trainer.outputs["model"],
-                    blessing=evaluator.outputs["blessing"],
-                ),
-                Variant(
-                    name="quantized",
-                    model=quantizer.outputs["model"],
-                    report=quantizer.outputs["optimization_report"],
-                ),
-            ],
-        )
+        gate, report = evaluator.outputs["blessing"], quantizer.outputs["optimization_report"]
+        float_model = Variant(name="float", model=trainer.outputs["model"], blessing=gate)
+        small = Variant(name="quantized", model=quantizer.outputs["model"], report=report)
+        chooser = VariantChooser(variants=[float_model, small])
     """
 
     SETTINGS = VariantChooserSettings

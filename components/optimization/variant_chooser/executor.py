@@ -2,6 +2,9 @@
 
 import logging
 import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
 from tfx import types
 from tfx.components.evaluator import constants
@@ -14,17 +17,27 @@ from tfx_loop.contracts.optimization_report import (
     OPTIMIZATION_REPORT,
     ModelFacts,
     OptimizationProperties,
+    OptimizationReason,
     OptimizationResult,
     OptimizationVerdict,
 )
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
+from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
+from tfx_loop.core.errors import ModelUnsafe
 from tfx_loop.core.inputs import single, single_or_none
-from tfx_loop.core.storage import write_bytes
+from tfx_loop.core.storage import is_remote, write_bytes
+from tfx_loop.models.fetching import local_folder
 from tfx_loop.models.guard.settings import allowing
 from tfx_loop.optimization.reporting.sizes import size_of
-from tfx_loop.optimization.variant_chooser.choice import VariantCandidate, choose, report_of
+from tfx_loop.optimization.variant_chooser.choice import (
+    ChoiceTarget,
+    VariantCandidate,
+    choose,
+    report_of,
+)
 from tfx_loop.optimization.variant_chooser.settings import VariantChooserSettings
+from tfx_loop.optimization.variant_chooser.timing import latencies
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +56,7 @@ class Executor(base_executor.BaseExecutor):
         }
         facts: dict[str, ModelFacts] = {}
         candidates = []
+        timed = _timed(models) if target is ChoiceTarget.FASTEST else {}
         for number, name in enumerate(names, start=1):
             report = _report(single_or_none(input_dict, f"report_{number}"))
             facts[name] = _facts(models[name], name, report)
@@ -51,9 +65,9 @@ class Executor(base_executor.BaseExecutor):
                 VariantCandidate(
                     name=name,
                     size_bytes=facts[name].size.raw_bytes,
-                    latency_ms=_latency(facts[name]),
+                    latency_ms=timed.get(name),
                     blessed=is_blessed(blessing) if blessing else None,
-                    kept=None if report is None else report.verdict is OptimizationVerdict.KEPT,
+                    kept=_kept(report),
                 )
             )
         choice = choose(candidates, target)
@@ -105,14 +119,40 @@ def _facts(model: types.Artifact, name: str, report: OptimizationResult | None) 
     )
 
 
-def _latency(facts: ModelFacts) -> float | None:
-    return next((entry.p50_ms for entry in facts.latency if entry.batch_size == 1), None)
+def _kept(report: OptimizationResult | None) -> bool | None:
+    """Says what its optimiser found; None where it had no budget to hold it to."""
+    if report is None or report.reason is OptimizationReason.NO_BUDGET:
+        return None
+    return report.verdict is OptimizationVerdict.KEPT
+
+
+def _timed(models: Mapping[str, types.Artifact]) -> dict[str, float]:
+    """Returns the milliseconds of a call by variant, all of them measured now, in turns."""
+    with Worker() as worker, tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
+        folders = {
+            name: str(local_folder(model.uri, Path(scratch) / name))
+            for name, model in models.items()
+        }
+        return latencies(folders, worker)
 
 
 def _pass_on(model: types.Artifact, properties: ModelProperties, output_dict: Artifacts) -> None:
     output = artifact_utils.get_single_instance(output_dict["model"])
+    _check_no_links(model.uri)
     io_utils.copy_dir(model.uri, output.uri)
     set_properties(output, to_properties(properties))
+
+
+def _check_no_links(uri: str) -> None:
+    """Refuses links in a folder that is copied: a copy holds what they lead to, and shows none."""
+    if is_remote(uri):
+        return  # Buckets have none.
+    folder = Path(uri.removeprefix("file://"))
+    if link := next((path for path in folder.rglob("*") if path.is_symlink()), None):
+        raise ModelUnsafe(
+            f"Expected a model without links in {folder}, received the link "
+            f"{link.relative_to(folder)}. Put the file there itself."
+        )
 
 
 def _bless(blessing: types.Artifact, passed: bool, properties: BlessingProperties) -> None:

@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{time.perf_counter() - started:6.0f} s  {line}", flush=True)
 
     with Worker(timeout_seconds=_TIMEOUT_SECONDS) as worker:
+        worker.may_write(options.out)
         for part in PARTS if options.part is None else (options.part,):
             run = _techniques if part == "techniques" else _budget
             for records in run(options, kept[part], worker, tell):

@@ -1,4 +1,4 @@
-"""Does the variant that the search chooses keep to its budget on rows that the search never saw?"""
+"""Budgets of chosen variants, judged on rows that the search never saw."""
 
 import tempfile
 import time
@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.benchmarks.compress.conditions import Condition
 from tests.benchmarks.compress.counting import Case, Loss
-from tests.benchmarks.compress.trained import Trained, trained
+from tests.benchmarks.compress.trained import TrainedNetwork, trained
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.models.formats import detect
@@ -21,10 +21,10 @@ from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.ladder import MODEL_FILE, SearchResult, search
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
 from tfx_loop.optimization.quantizer.request import SearchRequest
-from tfx_loop.optimization.quantizer.variants import VariantBuilder
+from tfx_loop.optimization.quantizer.search import MODEL_FILE, SearchResult, search
+from tfx_loop.optimization.quantizer.variant_builder import VariantBuilder
 from tfx_loop.optimization.reporting.sizes import size_of
 
 BUDGETS = (0.002, 0.005, 0.02)
@@ -58,7 +58,7 @@ def cases_of(
     calibration, choosing = draw(network.search, condition.calibration_rows, seed)
     if condition.choosing_rows is not None:
         choosing = choosing.take(np.arange(condition.choosing_rows))
-    with tempfile.TemporaryDirectory(prefix="bench-compress-") as scratch:
+    with tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
         bench = _Bench.of(network, choosing, worker, Path(scratch))
         rungs = bench.rungs(calibration, progress)
         for limit in BUDGETS:
@@ -79,7 +79,7 @@ class _Bench:
         folder: For files.
     """
 
-    network: Trained
+    network: TrainedNetwork
     choosing: Rows
     metric: Metric
     reported: Outputs
@@ -88,7 +88,7 @@ class _Bench:
     folder: Path
 
     @classmethod
-    def of(cls, network: Trained, choosing: Rows, worker: Worker, folder: Path) -> "_Bench":
+    def of(cls, network: TrainedNetwork, choosing: Rows, worker: Worker, folder: Path) -> "_Bench":
         asked = [
             outputs_of(worker, str(network.saved_model), rows.inputs)
             for rows in (network.reporting, choosing)

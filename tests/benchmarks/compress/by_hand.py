@@ -1,4 +1,4 @@
-"""What would a user do without this project? TFLiteConverter as its documentation begins."""
+"""What a user would do without this project: TFLiteConverter as its documentation begins."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Under which conditions is the budget put to the test? Easy ones, and some where int8 loses."""
+"""Conditions under which budgets are put to the test: easy ones, and some where int8 loses."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

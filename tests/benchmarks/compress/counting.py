@@ -1,4 +1,4 @@
-"""How often was the budget kept, and how often was something smaller passed over? Pure.
+"""Counts of budgets that were kept, and of smaller variants that were passed over. Pure.
 
 Kept: what the chosen variant loses on the reporting rows is at most the budget (the point value).
 Those rows are a sample too, so it is also said what they can tell: the budget is refuted where the

@@ -1,4 +1,4 @@
-"""Which real rows are the models trained and measured on? Only what packages carry."""
+"""The real rows that models are trained and measured on: what packages carry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_digits
 
 _VOWEL_STEPS = 29
 
@@ -33,6 +32,9 @@ class Dataset:
 
 def digits() -> Dataset:
     """Returns scikit-learn's 1,797 images of digits, 8 by 8, brightness in [0, 1]."""
+    # Half a second that whoever only reads the tests need not pay.
+    from sklearn.datasets import load_digits
+
     source = load_digits()
     images = (source.images[..., None] / 16).astype(np.float32)
     return Dataset("digits 8x8", {"image": images}, source.target.astype(np.int64))

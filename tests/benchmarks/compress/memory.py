@@ -1,4 +1,4 @@
-"""Does memory stay flat over 50 conversions in one process of ours?
+"""Memory over 50 conversions in one process of ours.
 
     .venv/bin/python -m tests.benchmarks.compress.memory [--conversions 50] [--restart_mb 4096]
 
@@ -82,6 +82,7 @@ def measure(
     }
     samples = []
     with Worker(restart_mb=restart_mb) as worker:
+        worker.may_write(scratch)
         make = f"{__name__ if __name__ != '__main__' else __spec__.name}:make_model"
         worker.call(make, {"folder": order["saved_model"]}, doing="saving the model")
         for done in range(1, conversions + 1):

@@ -1,10 +1,10 @@
-"""What do others publish for the same techniques? Not measured here, and on other data."""
+"""What others publish for the same techniques: not measured here, and on other data."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A figure that somebody else measured.
 
     Attributes:
@@ -29,16 +29,18 @@ _CLUSTERING = "tensorflow.org/model_optimization/guide/clustering, Results"
 _PRUNING = "tensorflow.org/model_optimization/guide/pruning, Results"
 
 PUBLISHED = (
-    Published(
+    PublishedFigure(
         "int8",
         "ResNet-8, CIFAR-10",
         f"{RESNET8_FLOAT_BYTES:,} to {RESNET8_INT8_BYTES:,} bytes, 3.2 times smaller",
         _TINY,
     ),
-    Published("pruned 2:4", "DS-CNN-L, SpeechCommands", "0.9 points of accuracy lost", _PRUNING),
-    Published("pruned 50 %", "InceptionV3, ImageNet", "78.1 to 78.0 % top-1", _PRUNING),
-    Published("pruned 50 %", "MobilenetV1 224, ImageNet", "71.04 to 70.84 % top-1", _PRUNING),
-    Published(
+    PublishedFigure(
+        "pruned 2:4", "DS-CNN-L, SpeechCommands", "0.9 points of accuracy lost", _PRUNING
+    ),
+    PublishedFigure("pruned 50 %", "InceptionV3, ImageNet", "78.1 to 78.0 % top-1", _PRUNING),
+    PublishedFigure("pruned 50 %", "MobilenetV1 224, ImageNet", "71.04 to 70.84 % top-1", _PRUNING),
+    PublishedFigure(
         "clustered",
         "DS-CNN-L, SpeechCommands",
         "3.7 times smaller zipped; in the guide's edition of 2020, with 32 clusters: "

@@ -1,4 +1,4 @@
-"""Is it the rule, or the noise of the rows, that passes smaller variants over?
+"""Smaller variants passed over: by the rule, or by the noise of the rows.
 
     python -m tests.benchmarks.compress.rules [--draws 6] [--out out/bench-compress]
 
@@ -30,7 +30,7 @@ from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 from tfx_loop.optimization.quantizer import expected_drop as rule_of_quantizer
 from tfx_loop.optimization.quantizer.calibration import draw
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
-from tfx_loop.optimization.quantizer.variants import VariantBuilder
+from tfx_loop.optimization.quantizer.variant_builder import VariantBuilder
 
 NETWORK = "MLP narrow, less training"
 SEEDS = tuple(range(100, 106))
@@ -96,11 +96,12 @@ def _rules() -> Mapping[str, Bound]:
 def _networks(out: Path) -> Iterator[dict[str, Any]]:
     """Yields labels, the parent's and the rungs' outputs and sizes, a network at a time."""
     with Worker() as worker:
+        worker.may_write(out / "models")
         for seed in SEEDS:
             network = trained(NETWORK, seed, worker, out / "models")
             calibration, rest = draw(network.search, _CALIBRATION_ROWS, seed)
             rows = joined(rest, network.reporting)
-            with tempfile.TemporaryDirectory(prefix="bench-compress-") as scratch:
+            with tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
                 builder = VariantBuilder(
                     source=detect(network.saved_model),
                     calibration=calibration,

@@ -1,4 +1,4 @@
-"""How do the measurements become Markdown tables?"""
+"""The measurements as Markdown tables."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What does each technique gain and cost, beside what a user would do by hand?"""
+"""What each technique gains and costs, beside what a user would do by hand."""
 
 import tempfile
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.compress.trained import Trained, trained
+from tests.benchmarks.compress.trained import TrainedNetwork, trained
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, LoopError, ModelError
 from tfx_loop.models.formats import detect
@@ -23,7 +23,7 @@ from tfx_loop.optimization.pruner.pruner import prune
 from tfx_loop.optimization.pruner.settings import Pattern, PruningSettings
 from tfx_loop.optimization.quantizer.calibration import draw
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
-from tfx_loop.optimization.quantizer.variants import VariantBuilder
+from tfx_loop.optimization.quantizer.variant_builder import VariantBuilder
 from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 
 FLOAT = "TFLiteConverter, defaults (by hand)"
@@ -100,7 +100,7 @@ def measure(
         trainings: Whether to prune, cluster, distil and train for int8.
     """
     network = trained(name, seed, worker, out / "models")
-    with tempfile.TemporaryDirectory(prefix="bench-compress-") as scratch:
+    with tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
         maker = _Maker(network=network, worker=worker, folder=Path(scratch), progress=progress)
         maker.by_hand()
         maker.converted()
@@ -112,7 +112,7 @@ def measure(
 
 @dataclass(kw_only=True)
 class _Maker:
-    network: Trained
+    network: TrainedNetwork
     worker: Worker
     folder: Path
     progress: Progress
@@ -232,7 +232,7 @@ class _Maker:
 
 
 def _measured(
-    network: Trained, made: _Made, worker: Worker, folder: Path, progress: Progress
+    network: TrainedNetwork, made: _Made, worker: Worker, folder: Path, progress: Progress
 ) -> list[TechniqueCost]:
     rows = network.reporting
     assert rows.labels is not None

@@ -1,4 +1,4 @@
-"""Where are the float networks? Trained once by name and seed, kept, and found again."""
+"""The float networks, trained once by name and seed, kept, and found again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _TRAIN = "tests.benchmarks.compress.trained:train"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A trained float network and its rows by use; no row has two uses.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trained:
     metric: str
 
 
-def trained(network: str, seed: int, worker: Worker, folder: Path) -> Trained:
+def trained(network: str, seed: int, worker: Worker, folder: Path) -> TrainedNetwork:
     """Returns the trained network, from an earlier run where there was one."""
     place = folder / f"{network.replace(' ', '_')}-{seed}"
     training, search, reporting = split(network, seed)
@@ -57,7 +57,7 @@ def trained(network: str, seed: int, worker: Worker, folder: Path) -> Trained:
         }
         worker.call(_TRAIN, payload, doing=f"training {network}")
         write_json(str(place / "done.json"), {"network": network, "seed": seed})
-    return Trained(
+    return TrainedNetwork(
         network=network,
         seed=seed,
         keras=place / "model.keras",

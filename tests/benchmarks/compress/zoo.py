@@ -1,4 +1,4 @@
-"""Which networks are compressed? Shapes that people know from MLPerf Tiny, trained here.
+"""The networks that are compressed: shapes that people know from MLPerf Tiny, trained here.
 
 ResNet-8 and DS-CNN follow the reference code of MLPerf Tiny v0.5 (C. Banbury et al., "MLPerf Tiny
 Benchmark", NeurIPS Datasets and Benchmarks 2021); the data is other data, so their accuracies are

@@ -6,13 +6,12 @@ from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, tooltip
 
 _ROW, _GAP, _TOP = 26, 22, 8
 _LEFT, _RIGHT = 330, 200
+_NAMES = {"parent": "parent", "baseline": ".tflite", "child": "child"}
 
 
 def latency_plot(report: OptimizationResult) -> str:
     """Returns the drawing; empty when nothing was measured."""
-    models = [("parent", report.parent)]
-    if report.child is not None:
-        models.append(("child", report.child))
+    models = formatting.models_of(report)
     sizes = sorted({x.batch_size for _, facts in models for x in facts.latency})
     parts: list[str] = []
     top = float(_TOP)
@@ -42,7 +41,7 @@ def _bar(name: str, facts: ModelFacts, x: Latency, scale: Scale, top: float) -> 
     told = f"{x.runtime}: p50 {half}, p95 {most}, p99 {nearly_all} over {x.calls} calls"
     return [
         text(
-            f"{name}: {facts.mode.replace('_', ' ')}",
+            f"{_NAMES[name]}: {facts.mode.replace('_', ' ')}",
             _LEFT - 14,
             middle + 4,
             "feature",

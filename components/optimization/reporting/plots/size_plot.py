@@ -41,7 +41,9 @@ def size_plot(report: OptimizationResult) -> str:
     limit = next((rung.limit for rung in rungs if rung.limit is not None), None)
     y, y_ticks = _metric_scale(dots, parent, limit, sign)
     x_ticks = ticks(0, max(d.size for d in dots if d.size) * 1.04, 6)
-    parent_size = report.parent.size.raw_bytes
+    # A Keras file may hold the optimizer's memory beside the weights.
+    weights = report.parent.weight_bytes
+    parent_size = weights or report.parent.size.raw_bytes
     # A parent many times larger would press the variants together; it stands at the edge then.
     if parent_size <= 4 * x_ticks[-1]:
         x_ticks = ticks(0, max(parent_size, x_ticks[-1]) * 1.04, 6)
@@ -52,7 +54,7 @@ def size_plot(report: OptimizationResult) -> str:
         f"Size of each variant against its {name}",
         *_axes(x, y, x_ticks, y_ticks, name),
         *_budget(y, parent, limit, sign),
-        *_parent_mark(x, y, parent, parent_size),
+        *_parent_mark(x, y, parent, parent_size, "parent's weights" if weights else "parent"),
         *(_mark(dot, x, y) for dot in sorted(dots, key=lambda d: d.class_ == "chosen")),
         *_labels(dots, x, y),
     )
@@ -144,12 +146,12 @@ def _budget(y: Scale, parent: float, limit: float | None, sign: int) -> list[str
     ]
 
 
-def _parent_mark(x: Scale, y: Scale, parent: float, size: int) -> list[str]:
+def _parent_mark(x: Scale, y: Scale, parent: float, size: int, name: str) -> list[str]:
     at = y(parent)
     line = tag("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="parent-line")
     beyond = size > x.high
-    told = f"the parent: {formatting.size_text(size)}, {formatting.number(parent)}"
-    label = f"parent, {formatting.size_text(size)}" + (" →" if beyond else "")
+    told = f"the {name}: {formatting.size_text(size)}, {formatting.number(parent)}"
+    label = f"{name}, {formatting.size_text(size)}" + (" →" if beyond else "")
     place = WIDTH - _RIGHT - 6 if beyond else x(size)
     mark = "" if beyond else tag("circle", tooltip(told), cx=place, cy=at, r=6, class_="parent")
     # The words stand on the side of the dot that has room for them.

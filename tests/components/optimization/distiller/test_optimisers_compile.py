@@ -37,7 +37,12 @@ def test_they_compile_in_a_row_with_every_input_and_with_the_least(tmp_path):
         examples=channels["examples"],
         transform_graph=channels["transform_graph"],
         pattern="2:4",
-        eval_config=config_pb2.EvalConfig(model_specs=[config_pb2.ModelSpec(label_key="late")]),
+        eval_config=config_pb2.EvalConfig(
+            model_specs=[config_pb2.ModelSpec(label_key="late")],
+            metrics_specs=[
+                config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="AUC")])
+            ],
+        ),
         metric="AUC",
         max_metric_drop=0.005,
         max_slice_drop=0.01,

@@ -44,6 +44,13 @@ def check_choice(report, target):
     assert report["child"]["path"] == "model.tflite"
     assert report["overall"]["drop"]["value"] <= report["overall"]["limit"]
     assert {x["batch_size"] for x in report["child"]["latency"]} == {1, 32}
+    # Gains are told against the parent as a float .tflite and its weights, without Adam's memory.
+    assert (report["baseline"]["format"], report["baseline"]["mode"]) == ("tflite", "float")
+    assert report["parent"]["weight_bytes"] == 4 * report["parent"]["parameters"]
+    factor = report["baseline"]["size"]["raw_bytes"] / written
+    told = f"{factor:.1f} times smaller than the parent as a float .tflite"
+    assert factor < 1.05 or told in report["explanation"]
+    assert {x["runtime"] for x in report["baseline"]["latency"]} == {report["child"]["runtime"]}
     assert report["rows"]["reporting"] == report["overall"]["rows"] > 0
     assert sorted(p.name for p in target.iterdir()) == [
         "model.tflite",

@@ -107,3 +107,14 @@ def test_a_model_with_nothing_to_quantise_is_an_error():
     model = keras.Model(words, keras.layers.Embedding(50, 4)(words))
     with pytest.raises(ModelError, match="post-training"):
         quantization_aware.quantization_aware(model)
+
+
+def test_inputs_that_are_concatenated_keep_their_order():
+    """TFMOT rewires an input that stands before a computed one, and puts it behind."""
+    first, second = keras.Input((2,), name="first"), keras.Input((1,), name="second")
+    computed = keras.layers.Dense(3)(second)
+    joined = keras.layers.Concatenate(name="joined")([first, computed])
+    model = keras.Model([first, second], keras.layers.Dense(1)(joined))
+    aware = quantization_aware.quantization_aware(model)
+    (layer,) = [layer for layer in aware.model.layers if layer.name.endswith("joined")]
+    assert [tensor.shape[1] for tensor in layer.get_input_at(-1)] == [2, 3]

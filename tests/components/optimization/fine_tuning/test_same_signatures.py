@@ -6,8 +6,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfx_loop.core.errors import ConfigError, ModelError
+from tfx_loop.optimization.fine_tuning.child_export import write_child
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, ExportSources, SignatureSource
-from tfx_loop.optimization.fine_tuning.serving import write_child
 
 pytestmark = pytest.mark.tensorflow
 

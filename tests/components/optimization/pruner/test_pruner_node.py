@@ -15,7 +15,6 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationReason,
     OptimizationVerdict,
 )
-from tfx_loop.core.errors import ModelError
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.pruner.component import Pruner
 from tfx_loop.optimization.pruner.executor import Executor
@@ -72,18 +71,21 @@ def test_a_pruned_model_serves_as_its_parent_and_is_reported(tmp_path):
     assert right == pytest.approx(report.overall.child.value)
 
 
-def test_a_model_without_a_keras_file_is_an_error(tmp_path):
+def test_a_model_without_a_keras_file_is_pruned_by_what_its_saved_model_shows(tmp_path):
     parent, rows = model(tmp_path / "parent"), examples(tmp_path / "examples")
     shutil.rmtree(tmp_path / "parent" / "Format-Keras")
     node = Pruner(
         model=channel_utils.as_channel([parent]),
         examples=channel_utils.as_channel([rows]),
         label_key="digit",
+        fine_tuning={"epochs": 1, "learning_rate": 1e-3},
     )
     made = outputs(tmp_path / "out")
-    with pytest.raises(ModelError, match="Format-Keras/model") as error:
-        Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
-    assert "\n" not in str(error.value)
+    Executor().Do({"parent": [parent], "examples": [rows]}, made, properties(node))
+    (artifact,) = made["optimization_report"]
+    report = OPTIMIZATION_REPORT.load(f"{artifact.uri}/optimization_report.json")
+    assert report.child.sparsity > 0.4
+    assert abs(report.overall.drop.value) < 0.05
 
 
 def test_a_limit_that_is_broken_is_said(tmp_path):

@@ -9,7 +9,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_uti
 from time_limits import seconds
 
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.core.errors import ConfigError, DataError, ModelError
+from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.job import SignatureSource
@@ -138,11 +138,14 @@ def test_nested_models_operators_and_named_losses_are_pruned_too():
     assert set(stripped(values)) == {"left", "right"}
 
 
-def test_a_model_without_a_loss_needs_a_function_that_compiles_it(worker, tmp_path):
+def test_a_model_without_a_loss_takes_the_labels_own_or_a_function_that_compiles_it(
+    worker, tmp_path
+):
     keras.models.clone_model(network()).save(tmp_path / "plain.keras")
     settings = PruningSettings(fine_tuning=FineTuningSettings(epochs=1))
-    with pytest.raises(ConfigError, match="name a function that compiles it"):
-        prune(tmp_path / "plain.keras", ROWS, settings, worker, tmp_path / "out")
+    result = prune(tmp_path / "plain.keras", ROWS, settings, worker, tmp_path / "out")
+    taken = keras.models.load_model(result.child.keras).loss
+    assert isinstance(taken, keras.losses.SparseCategoricalCrossentropy)
     tuning = FineTuningSettings(epochs=1, compile_fn="digit_networks.compile_for_digits")
     settings = PruningSettings(fine_tuning=tuning)
     result = prune(tmp_path / "plain.keras", ROWS, settings, worker, tmp_path / "out")
@@ -167,4 +170,4 @@ def test_bad_input_is_a_one_line_error(worker, tmp_path):
     wild = PruningSettings(fine_tuning=FineTuningSettings(epochs=2, learning_rate=1e30))
     with pytest.raises(DataError, match="finite loss"):
         prune(trained(), ROWS, wild, worker, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").rglob("*"))

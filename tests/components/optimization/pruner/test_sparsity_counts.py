@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -39,6 +40,7 @@ def pruned_two_of_four(kernel):
     return result
 
 
+@pytest.mark.slow
 @given(kernels(4, most=6) | kernels(2))
 def test_groups_hold_every_weight_once(kernel):
     groups = groups_of_four(kernel)
@@ -46,6 +48,7 @@ def test_groups_hold_every_weight_once(kernel):
     assert sorted(filled.tolist()) == sorted(kernel[kernel != 0].tolist())
 
 
+@pytest.mark.slow
 @given(kernels(4, most=6) | kernels(2))
 def test_a_kernel_pruned_two_of_four_is_as_asked(kernel):
     found = measure("layer", "kernel", pruned_two_of_four(kernel), TWO_OF_FOUR)
@@ -53,6 +56,7 @@ def test_a_kernel_pruned_two_of_four_is_as_asked(kernel):
     assert found.units == found.zero_units
 
 
+@pytest.mark.slow
 @given(kernels(2, least=4), st.data())
 def test_one_weight_too_many_in_one_group_is_denser(kernel, data):
     pruned = pruned_two_of_four(kernel)
@@ -71,6 +75,7 @@ def test_zeros_along_the_outputs_are_not_two_of_four():
     assert measure("layer", "kernel", kernel.T, TWO_OF_FOUR).reached is SparsityOutcome.AS_ASKED
 
 
+@pytest.mark.slow
 @given(kernels(2, most=12), st.integers(1, 4), st.integers(2, 4))
 def test_blocks_hold_the_largest_weight_of_their_place(kernel, height, width):
     blocks = blocks_of(kernel, (height, width))
@@ -100,6 +105,7 @@ def test_layers_left_alone_are_counted_and_not_judged():
     assert (found.reached, found.zeros, found.values) == (SparsityOutcome.NOT_PRUNED, 12, 2)
 
 
+@pytest.mark.slow
 @given(kernels(2))
 def test_a_record_survives_json(kernel):
     found = measure("layer", "kernel", kernel, TWO_OF_FOUR)

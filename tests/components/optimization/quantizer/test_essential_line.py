@@ -18,6 +18,14 @@ RuntimeError: Quantization to 16x8-bit not yet supported for op: 'CUMSUM'.
     [
         (MLIR, "'tf.Foo' op is custom."),
         (PYTHON, "RuntimeError: Quantization to 16x8-bit not yet supported for op: 'CUMSUM'."),
+        (
+            "error: failed while converting: 'main':\nTF Select ops: MatrixInverse\nDetails:",
+            "TFLite has no operator for MatrixInverse.",
+        ),
+        (
+            "error: failed while converting: 'main':\nCustom ops: Digamma, Betainc\nDetails:",
+            "Neither TFLite nor TensorFlow's operators for it have Digamma, Betainc.",
+        ),
         ("W0000 noise\nall is lost", "all is lost."),
         ("", "no message."),
         ("Error: " + "x" * 2000, "Error: " + "x" * 293 + "."),

@@ -20,9 +20,10 @@ def rescued(tmp_path_factory):
     from tfx_loop.models.formats import detect
     from tfx_loop.models.inference import outputs_of
     from tfx_loop.models.rows.splits import split
-    from tfx_loop.optimization.quantizer.ladder import search
-    from tfx_loop.optimization.quantizer.modes import QuantizationMode, SearchSettings
+    from tfx_loop.optimization.quantizer.modes import QuantizationMode
     from tfx_loop.optimization.quantizer.request import SearchRequest
+    from tfx_loop.optimization.quantizer.search import search
+    from tfx_loop.optimization.quantizer.settings import SearchSettings
 
     folder = tmp_path_factory.mktemp("wide")
     images, labels = quantizable.digits()

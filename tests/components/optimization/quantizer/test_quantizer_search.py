@@ -14,9 +14,10 @@ from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
-from tfx_loop.optimization.quantizer.ladder import search
-from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, SearchSettings
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode
 from tfx_loop.optimization.quantizer.request import SearchRequest
+from tfx_loop.optimization.quantizer.search import search
+from tfx_loop.optimization.quantizer.settings import SearchSettings
 
 pytestmark = pytest.mark.tensorflow
 
@@ -77,6 +78,36 @@ def test_smallest_that_keeps_the_budget_is_written(trained, worker, tmp_path):
     assert [rung.mode for rung in result.rungs] == [
         mode.value for mode in QuantizationMode if mode is not QuantizationMode.QAT_INT8
     ]
+
+
+def test_refuted_variant_gives_way_to_the_next_best(trained, worker, tmp_path):
+    path, images, labels = trained
+    request = SearchRequest(
+        source=detect(path),
+        calibration=quantizable.rows_of(images[600:750], labels[600:750]),
+        choosing=quantizable.rows_of(images[750:], labels[750:]),
+        budget=quantizable.budget_of(0.03),
+        search=SearchSettings(modes=(QuantizationMode.INT8, QuantizationMode.FLOAT16)),
+        baseline=tmp_path / "float.tflite",
+    )
+    asked = []
+
+    def refutation(name, file):
+        asked.append((name, file.is_file()))
+        return "Unseen rows lose more" if len(asked) == 1 else None
+
+    result = search(request, worker, tmp_path / "model.tflite", refutation=refutation)
+    assert asked == [("int8", True), ("float16", True)]
+    rungs = by_mode(result)
+    assert (rungs["int8"].status.value, rungs["int8"].reason) == (
+        "over_budget",
+        "refuted_on_unseen_rows",
+    )
+    assert rungs["int8"].explanation == "Unseen rows lose more."
+    assert result.chosen.mode == "float16"
+    # What gains are told against was made, though no rung was float.
+    baseline = (tmp_path / "float.tflite").stat().st_size
+    assert baseline > 1.5 * result.chosen.size.raw_bytes
 
 
 def test_edge_tpu_gets_whole_numbers_and_one_row_at_a_time(trained, worker, tmp_path):
@@ -147,7 +178,8 @@ def test_mode_that_the_converter_refuses_is_a_rung(worker, tmp_path):
         assert (rung.status.value, rung.reason) == ("failed", "failed_to_convert")
         assert "\n" not in rung.explanation
         assert len(rung.explanation) < 700
-        assert "received: 'tf.MatrixSolve' op is neither a custom op" in rung.explanation
+        told = "received: Neither TFLite nor TensorFlow's operators for it have MatrixSolve"
+        assert told in rung.explanation
         assert "/tmp" not in rung.explanation
 
 

@@ -68,6 +68,24 @@ def test_a_variant_nobody_timed_is_not_called_fastest():
     )
 
 
+def test_nothing_is_faster_than_a_parent_that_was_not_timed():
+    untimed = VariantCandidate(name="float", size_bytes=1000, blessed=True)
+    choice = choose([untimed, SMALL], ChoiceTarget.FASTEST)
+    assert (choice.chosen, choice.reasons["int8"]) == ("float", ChoiceReason.PARENT_NOT_TIMED)
+    assert choice.explanation == (
+        "float is deployed: it could not be timed, so no other variant is known to be faster."
+    )
+
+
+@pytest.mark.parametrize("target", ChoiceTarget)
+def test_a_variant_that_nobody_judged_is_left_and_the_first_stays(target):
+    unjudged = VariantCandidate(name="pruned_to_death", size_bytes=1, latency_ms=0.1)
+    parent = VariantCandidate(name="float", size_bytes=1000, latency_ms=1.0)
+    choice = choose([parent, unjudged], target)
+    assert choice.chosen == "float"
+    assert choice.reasons["pruned_to_death"] is ChoiceReason.NOT_EVALUATED
+
+
 candidates = st.lists(
     st.builds(
         VariantCandidate,
@@ -91,6 +109,11 @@ def test_no_allowed_variant_is_better_and_every_one_has_a_reason(variants, targe
     if choice.chosen:
         best = by_name[choice.chosen]
         assert best.blessed is not False
+        first = variants[0]
+        assert best is first or best.blessed or best.kept
+        if target is ChoiceTarget.FASTEST and best is not first and first.kept is not False:
+            assert best.latency_ms <= first.latency_ms
+        assert "inf" not in choice.explanation.removeprefix(best.name)
         for name, reason in choice.reasons.items():
             if reason is ChoiceReason.LARGER:
                 assert by_name[name].size_bytes >= best.size_bytes

@@ -7,6 +7,27 @@ pytestmark = pytest.mark.tensorflow
 SIZES = {"float": 4000, "pruned": 4000, "int8": 900}
 
 
+def bytes_of_size(serving, name):
+    (serving / "saved_model.pb").write_bytes(bytes(SIZES[name]))
+
+
+def network(width):
+    import tensorflow as tf
+
+    class Network(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = tf.Variable(tf.random.stateless_normal((width, width), (1, 2)))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32, name="x")])
+        def serve(self, x):
+            for _ in range(20):
+                x = tf.tanh(x @ self.inner)
+            return {"y": x}
+
+    return Network()
+
+
 @pytest.fixture
 def run(tmp_path):
     from tfx.types import standard_artifacts
@@ -19,14 +40,14 @@ def run(tmp_path):
         artifact.uri = str(tmp_path / name)
         return [artifact]
 
-    def run(blessed, target="smallest"):
+    def run(blessed, target="smallest", write=bytes_of_size):
         inputs = {}
         for number, name in enumerate(SIZES, start=1):
             inputs[f"model_{number}"] = made(standard_artifacts.Model, f"model-{name}")
             inputs[f"model_{number}"][0].id = 10 + number
             serving = tmp_path / f"model-{name}" / "Format-Serving"
             serving.mkdir(parents=True, exist_ok=True)
-            (serving / "saved_model.pb").write_bytes(bytes(SIZES[name]))
+            write(serving, name)
             blessing = made(standard_artifacts.ModelBlessing, f"blessing-{name}")
             blessing[0].set_int_custom_property("blessed", int(name in blessed))
             inputs[f"blessing_{number}"] = blessing
@@ -80,6 +101,30 @@ def test_nothing_is_blessed_when_nothing_passed(run, tmp_path):
     assert not model_utils.is_model_blessed(outputs["model_blessing"])
     assert (tmp_path / "blessing" / "NOT_BLESSED").exists()
     assert outputs["optimization_report"].get_string_custom_property("verdict") == "NOT_KEPT"
+
+
+def test_the_fastest_is_timed_beside_the_float_model(run, tmp_path):
+    """The int8 file does a thousandth of the work, so it wins on any machine, however busy."""
+    import tensorflow as tf
+
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
+
+    def write(serving, name):
+        module = network(8 if name == "int8" else 600)
+        signatures = module.serve.get_concrete_function()
+        if name != "int8":
+            tf.saved_model.save(module, str(serving), signatures=signatures)
+            return
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([signatures], module)
+        (serving / "tflite").write_bytes(converter.convert())
+
+    outputs = run({"float", "int8"}, "fastest", write)
+    report = OPTIMIZATION_REPORT.load(tmp_path / "report" / "optimization_report.json")
+    times = {rung.name: rung.latency_ms for rung in report.rungs}
+    assert 0 < times["int8"] < times["float"]
+    assert outputs["model"].get_string_custom_property("variant") == "int8"
+    gain = times["float"] / times["int8"]
+    assert report.explanation == f"int8 is deployed: {gain:.1f} times faster than float."
 
 
 def test_the_node_compiles_for_kubeflow(tmp_path):

@@ -7,6 +7,7 @@ are searched for, and a model is trained for int8, when plain int8 does not do.
 """
 
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,21 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
-from tfx_loop.contracts.optimization_report import Rung, RungStatus, SliceResult
+from tfx_loop.contracts.optimization_report import OutputResult, Rung, RungStatus, SliceResult
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
+from tfx_loop.optimization.metrics import several_outputs
 from tfx_loop.optimization.metrics.budget import CompressionTarget
-from tfx_loop.optimization.quantizer.candidate import UNTRIED, RungCandidate, failed
-from tfx_loop.optimization.quantizer.choice import best
-from tfx_loop.optimization.quantizer.judging import RungOutcome, RungReason, VariantJudge
+from tfx_loop.optimization.quantizer.budget_verdict import RungOutcome, RungReason, VariantJudge
+from tfx_loop.optimization.quantizer.candidates import UNTRIED, RungCandidate, best, failed
 from tfx_loop.optimization.quantizer.mixed_precision import MixedPrecisionSearch
-from tfx_loop.optimization.quantizer.modes import QuantizationMode, for_target, title
+from tfx_loop.optimization.quantizer.modes import QuantizationMode, title
 from tfx_loop.optimization.quantizer.request import SearchRequest
-from tfx_loop.optimization.quantizer.variants import TfliteVariant, VariantBuilder
+from tfx_loop.optimization.quantizer.settings import for_target
+from tfx_loop.optimization.quantizer.variant_builder import TfliteVariant, VariantBuilder
 from tfx_loop.optimization.reporting import facts
 from tfx_loop.optimization.reporting.sizes import size_of
 
@@ -40,6 +42,8 @@ MODEL_FILE = "model.tflite"
 _CHECKED_ROWS = 256
 # Rows that latency is measured with; they are cycled through, so more would change nothing.
 _TIMED_ROWS = 64
+# Their activations are floats, or quantised by the range that each call has.
+_OPEN_RANGES = (QuantizationMode.FLOAT, QuantizationMode.FLOAT16, QuantizationMode.DYNAMIC_RANGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +55,16 @@ class SearchResult:
         path: Its file; None with it.
         rungs: All that was tried, in the order of the ladder.
         overall: Parent and chosen variant on the rows that chose; None without labels or variant.
+        outputs: Each output on these rows, of a model with several.
+        warnings: A line for each output that nothing was asked of.
     """
 
     chosen: Rung | None
     path: Path | None
     rungs: tuple[Rung, ...]
     overall: SliceResult | None = None
+    outputs: tuple[OutputResult, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def search(
@@ -64,6 +72,7 @@ def search(
     worker: Worker,
     path: Path,
     progress: Callable[[str], None] = lambda _: None,
+    refutation: Callable[[str, Path], str | None] | None = None,
 ) -> SearchResult:
     """Returns the variant that serves the target best among those that keep to the budget.
 
@@ -72,6 +81,8 @@ def search(
         worker: Converts, trains and asks the models.
         path: Gets the chosen model.
         progress: Gets a line a step.
+        refutation: Says of a variant (its name and file), before it is taken, why rows that nobody
+            chose on speak against it; the next best is asked about then. None asks nobody.
 
     Raises:
         ModelError: The model is unfit: no numeric signature, sizes that are not known, an operation
@@ -81,8 +92,8 @@ def search(
         ChildFailed: The model itself could not be asked.
     """
     modes, io_type = for_target(request.search, request.target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="loop-quantizer-") as folder:
+    worker.may_write(path.parent)
+    with tempfile.TemporaryDirectory(prefix="loop-quantizer-", dir=worker.folder) as folder:
         builder = VariantBuilder(
             source=request.source,
             calibration=request.calibration,
@@ -106,12 +117,14 @@ def search(
                 parent=parent,
                 budget=request.budget,
                 confidence=request.search.confidence,
+                other_budgets=request.other_budgets,
             ),
             worker=worker,
             progress=progress,
         )
         ladder.climb(modes)
-        return ladder.publish(path)
+        ladder.keep_baseline()
+        return ladder.publish(path, refutation)
 
 
 @dataclass(kw_only=True)
@@ -143,14 +156,25 @@ class _Ladder:
         order = {mode: position for position, mode in enumerate(modes)}
         self.candidates.sort(key=lambda candidate: order[candidate.mode])
 
-    def publish(self, path: Path) -> SearchResult:
+    def keep_baseline(self) -> None:
+        """Writes the float .tflite where it is asked for, made anew where no rung was one."""
+        if (target := self.request.baseline) is None:
+            return
+        rungs = (c.variant for c in self.candidates if c.mode is QuantizationMode.FLOAT)
+        try:
+            variant = next(rungs, None) or self.builder.make(QuantizationMode.FLOAT)
+        except (ModelError, ChildFailed) as error:
+            # What cannot be converted at all has no variants either, and these say why.
+            _LOG.info("baseline_failed why=%s", error)
+            return
+        shutil.copyfile(variant.path, target)
+
+    def publish(
+        self, path: Path, refutation: Callable[[str, Path], str | None] | None
+    ) -> SearchResult:
         """Chooses, and writes the model that was chosen."""
         target = self.request.target
-        kept = [c for c in self.candidates if c.outcome.keeps]
-        if target is CompressionTarget.FASTEST:
-            self._time(kept)
-        position = best([c.cost for c in kept], target)
-        chosen = kept[position] if position is not None else None
+        chosen = self._chosen(target, refutation)
         rungs = tuple(c.rung(chosen, target) for c in self.candidates)
         for rung in rungs:
             _LOG.info(
@@ -163,9 +187,39 @@ class _Ladder:
         if chosen is None or chosen.variant is None:
             return SearchResult(chosen=None, path=None, rungs=rungs)
         parent = {name: values[:_CHECKED_ROWS] for name, values in self.judge.parent.items()}
+        # The file itself is loaded and asked again: what was judged lay elsewhere, under another
+        # name.
         self.builder.publish(chosen.variant, path, self._first(_CHECKED_ROWS), parent)
         rung = next(r for r in rungs if r.status is RungStatus.CHOSEN)
-        return SearchResult(chosen=rung, path=path, rungs=rungs, overall=chosen.outcome.overall)
+        outcome = chosen.outcome
+        return SearchResult(
+            chosen=rung,
+            path=path,
+            rungs=rungs,
+            overall=outcome.overall,
+            outputs=outcome.outputs,
+            warnings=tuple(several_outputs.warnings(outcome.outputs, self.judge.parent)),
+        )
+
+    def _chosen(
+        self, target: CompressionTarget, refutation: Callable[[str, Path], str | None] | None
+    ) -> RungCandidate | None:
+        kept = [c for c in self.candidates if c.outcome.keeps]
+        if target is CompressionTarget.FASTEST:
+            self._time(kept)
+        while (position := best([c.cost for c in kept], target)) is not None:
+            chosen = kept.pop(position)
+            assert chosen.variant is not None
+            why = refutation(chosen.name, chosen.variant.path) if refutation else None
+            if why is None:
+                return chosen
+            chosen.outcome = replace(
+                chosen.outcome,
+                status=RungStatus.OVER_BUDGET,
+                reason=RungReason.REFUTED,
+                explanation=f"{why}.",
+            )
+        return None
 
     def _first(self, count: int) -> Rows:
         return self.judge.rows.take(np.arange(min(count, len(self.judge.rows))))
@@ -177,7 +231,7 @@ class _Ladder:
         try:
             candidate.variant = make()
             candidate.size = size_of(candidate.variant.path)
-            candidate.outcome = self._judged(candidate.variant)
+            candidate.outcome = self._judged(candidate.variant, clips=mode not in _OPEN_RANGES)
         except (ModelError, ChildFailed) as error:
             reason = RungReason.DOES_NOT_RUN if candidate.variant else RungReason.FAILED_TO_CONVERT
             candidate.outcome = failed(reason, error, self.builder.folder)
@@ -186,10 +240,11 @@ class _Ladder:
         candidate.seconds = time.monotonic() - started
         self.candidates.append(candidate)
 
-    def _judged(self, variant: TfliteVariant) -> RungOutcome:
+    def _judged(self, variant: TfliteVariant, *, clips: bool = True) -> RungOutcome:
         folder = str(self.builder.folder)
         rows = self.judge.rows.inputs
-        outcome = self.judge.judge(outputs_of(self.worker, str(variant.path), rows, folder=folder))
+        answers = outputs_of(self.worker, str(variant.path), rows, folder=folder)
+        outcome = self.judge.judge(answers, clips=clips)
         return replace(outcome, explanation=f"{outcome.explanation} {variant.notes}".strip())
 
     def _skip(self, mode: QuantizationMode) -> None:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tfx_loop.contracts.optimization_report import RungStatus, SliceStatus
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
-from tfx_loop.optimization.quantizer.judging import RungReason, VariantJudge
+from tfx_loop.optimization.quantizer.budget_verdict import RungReason, VariantJudge
 
 ACCURACY = metric("BinaryAccuracy", scoring=Scoring(kind=PredictionKind.BINARY))
 
@@ -101,6 +102,7 @@ def test_slice_that_breaks_holds_a_variant_back():
     assert by_name == {"site:a": SliceStatus.OVER, "site:b": SliceStatus.WITHIN}
 
 
+@pytest.mark.slow
 def test_small_slices_do_not_cry_wolf():
     """40 slices of 60 rows; a variant that flips one row in 200 anywhere, within the budget."""
     slices = {"site": np.arange(2400) % 40}
@@ -123,6 +125,7 @@ def test_tiny_slices_never_decide():
     assert tiny.status is SliceStatus.TOO_FEW_ROWS
 
 
+@pytest.mark.slow
 def test_more_certainty_asked_for_is_harder_to_meet():
     kept = {}
     for confidence in (0.8, 0.95, 0.99):

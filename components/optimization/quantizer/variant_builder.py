@@ -12,6 +12,7 @@ from typing import Any
 
 from tfx_loop.core import json_codec
 from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import ModelFile
 from tfx_loop.models.rows.arrays import save_arrays
 from tfx_loop.models.rows.splits import Rows
@@ -22,7 +23,19 @@ from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, io_type_of, title
 
 _LOG = logging.getLogger(__name__)
+_ONE_ROW = "Converted with a batch of 1, as the converter refuses its own."
 _CONVERT = "tfx_loop.optimization.quantizer.convert"
+
+
+def refused_operations(worker: Worker, saved_model: str) -> tuple[str, ...]:
+    """Returns the operations of a SavedModel that TFLite does not have; none where it converts.
+
+    Raises:
+        ChildFailed: The child died of it.
+    """
+    payload = {"saved_model": saved_model}
+    told = worker.call(f"{_CONVERT}:refused", payload, doing="looking for what TFLite lacks")
+    return tuple(told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +66,9 @@ class VariantBuilder:
         folder: For the files; the caller removes it.
         io_type: What an int8 variant takes and gives.
         signature: Of a SavedModel; None for the one that takes numbers.
-        fixed_batch: Whether variants take one row at a time, as the Edge TPU does.
+        fixed_batch: Whether variants take one row at a time, as the Edge TPU does. It becomes so
+            where the converter refuses the model's own batch: recurrent layers that are not
+            unrolled.
     """
 
     source: ModelFile
@@ -63,6 +78,7 @@ class VariantBuilder:
     io_type: IoType = IoType.FLOAT
     signature: str | None = None
     fixed_batch: bool = False
+    _looked: bool = False
     _prepared: dict[str, Any] = field(default_factory=dict)
     _layers: dict[str, str] = field(default_factory=dict)
 
@@ -82,6 +98,33 @@ class VariantBuilder:
             ModelError: The model is unfit, or the converter refuses this mode.
             ChildFailed: The child died of it.
         """
+        try:
+            return self._made(mode)
+        except ModelError:
+            # Either this mode is refused, or the model with its own batch is, in any.
+            if self._looked or self.fixed_batch or not self._converts_with_one_row():
+                raise
+        return self._made(mode)
+
+    def _converts_with_one_row(self) -> bool:
+        """Says whether one row at a time is what the model needs to convert, and settles on that.
+
+        Raises:
+            ChildFailed: The child died of it.
+        """
+        self._looked = True
+        for self.fixed_batch in (False, True):
+            self._prepared, self._layers = {}, {}
+            try:
+                self._made(QuantizationMode.FLOAT)
+            except ModelError as error:
+                _LOG.info("conversion_refused one_row=%s why=%s", self.fixed_batch, error)
+            else:
+                return self.fixed_batch
+        self.fixed_batch, self._prepared = False, {}
+        return False
+
+    def _made(self, mode: QuantizationMode) -> TfliteVariant:
         out = self.folder / f"{mode.value}.tflite"
         payload = {
             **self._source(),
@@ -99,6 +142,7 @@ class VariantBuilder:
         Raises:
             ModelError, ChildFailed: As `make`.
         """
+        # Once a search: the calibrated file is what each probe of selective int8 starts from.
         if not self._layers:
             payload = {**self._source(), "out": str(self._calibrated)}
             found = self._call("calibrate", payload, "measuring ranges")["operators"]
@@ -158,7 +202,7 @@ class VariantBuilder:
                 "source": str(self.source.path),
                 "signature": self.signature,
                 "fixed_batch": self.fixed_batch,
-                "folder": str(self.folder / "source"),
+                "folder": str(self.folder / ("one_row" if self.fixed_batch else "source")),
             }
             self._prepared = self._call("prepare", payload, "preparation")
             rows = self.folder / "calibration.npz"
@@ -168,6 +212,9 @@ class VariantBuilder:
 
     def _call(self, function: str, payload: dict[str, Any], what: str) -> dict[str, Any]:
         doing = f"{what} of {self.source.path.name}"
+        for name in ("folder", "out"):
+            if name in payload:
+                self.worker.may_write(Path(payload[name]).parent)
         told: dict[str, Any] = self.worker.call(f"{_CONVERT}:{function}", payload, doing=doing)
         return told
 
@@ -183,5 +230,5 @@ class VariantBuilder:
             path=out,
             operators=told["operators"],
             float_operators=tuple(told["float_operators"]),
-            notes=notes,
+            notes=f"{notes} {_ONE_ROW if self._looked and self.fixed_batch else ''}".strip(),
         )

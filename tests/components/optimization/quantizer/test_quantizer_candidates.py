@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.quantizer.budget_verdict import RungReason
 from tfx_loop.optimization.quantizer.calibration import draw
-from tfx_loop.optimization.quantizer.choice import VariantCost, best, why_left
-from tfx_loop.optimization.quantizer.judging import RungReason
-from tfx_loop.optimization.quantizer.modes import (
-    IoType,
-    QuantizationMode,
-    SearchSettings,
-    for_target,
-    io_type_of,
-)
-from tfx_loop.optimization.quantizer.settings import QuantizerSettings
+from tfx_loop.optimization.quantizer.candidates import VariantCost, best, why_left
+from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, io_type_of
+from tfx_loop.optimization.quantizer.settings import QuantizerSettings, SearchSettings, for_target
 
 VARIANTS = st.lists(
     st.builds(

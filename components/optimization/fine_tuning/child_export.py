@@ -1,14 +1,15 @@
 """Export of a trained child, and the choice of its signatures.
 
 In this order: as the user's own function exports it; with all of the parent's signatures, where
-only the weights changed; behind the Transform graph, where one is given; else by its own inputs.
+only the weights changed; behind the parent's preprocessing, where it was cut off; behind the
+Transform graph, where one is given; else by its own inputs.
 Runs where TensorFlow may be imported: in a child process.
 """
 
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,18 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.formats import SAVED_MODEL_FILE
 from tfx_loop.models.keras.model import concrete_function, keras_specs
+from tfx_loop.models.preprocessing.transform_graph import open_transform
+from tfx_loop.models.saved_model.graph import read_graph
+from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.models.write import write_model
 from tfx_loop.optimization.fine_tuning import same_signatures
-from tfx_loop.optimization.fine_tuning.job import ChildFiles, ExportSources, SignatureSource
+from tfx_loop.optimization.fine_tuning.job import (
+    ChildFiles,
+    ExportSources,
+    SignatureSource,
+    preprocessed_inputs,
+)
 from tfx_loop.optimization.fine_tuning.keras_model import read
 from tfx_loop.optimization.fine_tuning.rows_file import Array
 
@@ -80,6 +89,8 @@ def _how(sources: ExportSources) -> SignatureSource:
         return SignatureSource.EXPORT_FN
     if sources.parent_keras and sources.parent_saved_model:
         return SignatureSource.PARENT
+    if sources.preprocessing:
+        return SignatureSource.PREPROCESSING
     return SignatureSource.TRANSFORM_GRAPH if sources.transform_output else SignatureSource.INPUTS
 
 
@@ -98,6 +109,10 @@ def _export(model: keras.Model, folder: str, sources: ExportSources, how: Signat
         same_signatures.write_with_weights(
             sources.parent_saved_model, folder, named_weights(parent), named_weights(model)
         )
+    elif how is SignatureSource.PREPROCESSING:
+        assert sources.preprocessing
+        behind = _BehindPreprocessing(model, sources)
+        tf.saved_model.save(behind, folder, signatures=behind.signatures())
     else:
         assert sources.transform_output
         network = _BehindTransform(model, sources.transform_output, sources.label)
@@ -117,6 +132,7 @@ def _staged(folder: Path, write: Callable[[str], None]) -> None:
             )
         if folder.is_dir():  # TFX makes the folder of an output, empty.
             folder.rmdir()
+        # In the same folder, so that renaming is one step of the file system.
         staged.rename(folder)
 
 
@@ -125,14 +141,75 @@ def named_weights(model: keras.Model) -> list[tuple[str, Array]]:
     return [(weight.name, weight.numpy()) for weight in model.weights]
 
 
+class _BehindPreprocessing(tf.Module):
+    """The network behind the preprocessing that was cut off another one."""
+
+    def __init__(self, model: keras.Model, sources: ExportSources) -> None:
+        super().__init__()
+        assert sources.preprocessing
+        inputs, outputs = keras_specs(model)
+        # Clients know the one answer by the parent's name.
+        known = _output_names(sources.parent_saved_model)
+        if len(known) == len(outputs) == 1:
+            outputs = (replace(outputs[0], name=known[0]),)
+        self._network: Callable[..., Any] = concrete_function(model, inputs, outputs)
+        self._weights = model.weights
+        self._shapes = {spec.name: (spec.shape[1:], spec.dtype) for spec in inputs}
+        self._before = load_saved_model(Path(sources.preprocessing))
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the parent's, as far as they are those of TFX's examples."""
+        known = dict(self._before.signatures)
+        front = known.pop(DEFAULT_SIGNATURE)
+        _, inputs = front.structured_input_signature
+        sources = preprocessed_inputs(list(self._shapes), front.structured_outputs)
+
+        def answer(**rows: tf.Tensor) -> dict[str, tf.Tensor]:
+            made = front(**rows)
+            found: dict[str, tf.Tensor] = self._network(
+                {n: _shaped(made[sources[n]], *shape) for n, shape in self._shapes.items()}
+            )
+            return found
+
+        self._answer = tf.function(answer, autograph=False)
+        # A saved function is saved again as what it calls: wrapped, as signatures have to be.
+        others = {name: tf.function(_named(each)) for name, each in known.items()}
+        self._others = others
+        return {
+            DEFAULT_SIGNATURE: self._answer.get_concrete_function(**inputs),
+            **{
+                name: others[name].get_concrete_function(**each.structured_input_signature[1])
+                for name, each in known.items()
+            },
+        }
+
+
+def _output_names(saved_model: str | None) -> list[str]:
+    if saved_model is None:
+        return []
+    graph = read_graph(Path(saved_model))
+    known = graph.signature_def
+    return sorted(known[DEFAULT_SIGNATURE].outputs) if DEFAULT_SIGNATURE in known else []
+
+
+def _named(function: Any) -> Callable[..., Any]:
+    def call(**rows: tf.Tensor) -> Any:
+        return function(**rows)
+
+    return call
+
+
+def _shaped(values: tf.Tensor, sizes: tuple[int | None, ...], dtype: str) -> tf.Tensor:
+    values = tf.cast(values, dtype)
+    return values if None in sizes else tf.reshape(values, [-1, *sizes])
+
+
 class _BehindTransform(tf.Module):
     """The network behind the Transform graph, for tf.Examples as they come."""
 
     def __init__(self, model: keras.Model, transform_output: str, label: str | None) -> None:
-        import tensorflow_transform as tft
-
         super().__init__()
-        output = tft.TFTransformOutput(transform_output)
+        output = open_transform(transform_output)
         inputs, outputs = keras_specs(model)
         self._names = [spec.name for spec in inputs]
         # Only its variables are saved: the network itself would bring Keras' own functions along.
@@ -157,11 +234,6 @@ class _BehindTransform(tf.Module):
                 f"{sorted(transformed)}. Name the label in label_key, or give export_fn."
             )
         answer: dict[str, tf.Tensor] = self._network(
-            {name: self._shaped(name, transformed[name]) for name in self._names}
+            {name: _shaped(transformed[name], *self._shapes[name]) for name in self._names}
         )
         return answer
-
-    def _shaped(self, name: str, values: tf.Tensor) -> tf.Tensor:
-        sizes, dtype = self._shapes[name]
-        values = tf.cast(values, dtype)
-        return values if None in sizes else tf.reshape(values, [-1, *sizes])

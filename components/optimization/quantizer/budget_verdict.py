@@ -10,7 +10,7 @@ when it is certain, at a level shared by all slices (Bonferroni), that it lost m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import ceil
 from typing import Any
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from tfx_loop.contracts.optimization_report import (
     Interval,
+    OutputResult,
     Parity,
     RungStatus,
     SliceResult,
@@ -28,8 +29,10 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics import budget as budgets
+from tfx_loop.optimization.metrics import several_outputs
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import MetricDrop
+from tfx_loop.optimization.metrics.intervals import CONFIDENCE
 from tfx_loop.optimization.quantizer.expected_drop import expected_drop
 
 Array = npt.NDArray[Any]
@@ -47,6 +50,8 @@ class RungReason(str, Enum):
     OVER_BUDGET = "over_budget"
     OVER_BUDGET_ON_SLICE = "over_budget_on_slice"
     NOT_CERTAIN = "not_certain"
+    # It kept to the budget on the rows that choose, and not on those that only report.
+    REFUTED = "refuted_on_unseen_rows"
     FAILED_TO_CONVERT = "failed_to_convert"
     DOES_NOT_RUN = "does_not_run"
     LARGER_THAN_CHOSEN = "larger_than_chosen"
@@ -70,6 +75,7 @@ class RungOutcome:
         overall: All rows; None without labels.
         slices: By slice.
         parity: With the parent.
+        outputs: Each output, of a model with several.
     """
 
     status: RungStatus
@@ -78,6 +84,7 @@ class RungOutcome:
     overall: SliceResult | None = None
     slices: tuple[SliceResult, ...] = ()
     parity: Parity | None = None
+    outputs: tuple[OutputResult, ...] = ()
 
     @property
     def keeps(self) -> bool:
@@ -94,15 +101,22 @@ class VariantJudge:
         parent: The parent's outputs for them.
         budget: None takes every variant that runs.
         confidence: One-sided.
+        other_budgets: Of further outputs, by output; their labels are among the rows.
     """
 
     rows: Rows
     parent: Outputs
     budget: Budget | None
-    confidence: float = 0.95
+    other_budgets: Mapping[str, Budget] = field(default_factory=dict)
+    confidence: float = CONFIDENCE
 
-    def judge(self, child: Outputs) -> RungOutcome:
-        """Returns whether a variant with these outputs for the rows keeps to the budget."""
+    def judge(self, child: Outputs, *, clips: bool = True) -> RungOutcome:
+        """Returns whether a variant with these outputs for the rows keeps to the budget.
+
+        Args:
+            child: The variant's outputs.
+            clips: Whether calibration fixed its ranges, so that rows beyond them lose more.
+        """
         broken = sum(int((~np.isfinite(values)).sum()) for values in child.values())
         if broken:
             return RungOutcome(
@@ -110,27 +124,53 @@ class VariantJudge:
                 reason=RungReason.DOES_NOT_RUN,
                 explanation=f"It gives {broken:,} outputs that are NaN or infinite.",
             )
-        parity = compare(self.parent, child)
+        parity, each = compare(self.parent, child), self._each(child)
         if self.budget is None or self.rows.labels is None:
             return RungOutcome(
                 status=RungStatus.KEPT,
                 reason=RungReason.NO_BUDGET,
                 explanation="No budget was given: it was made as asked.",
                 parity=parity,
+                outputs=each,
             )
-        return self._against(self.budget, self.rows.labels, child, parity)
+        outcome = self._against(self.budget, self.rows.labels, child, parity, clips)
+        for name, budget in self.other_budgets.items():
+            # Each output is held by itself: a variant that breaks one budget is taken only where
+            # its bound fails, so no certainty is shared out among them.
+            found = self._expected(budget, self.rows.other_labels[name], child, clips)
+            status, reason, told = _verdict(found, budget, self.confidence)
+            if outcome.keeps and status is not RungStatus.KEPT:
+                told = f"Of its output {name}: {told}"
+                outcome = replace(outcome, status=status, reason=reason, explanation=told)
+        return replace(outcome, outputs=each)
+
+    def _each(self, child: Outputs) -> tuple[OutputResult, ...]:
+        labels, limits = dict(self.rows.other_labels), dict(self.other_budgets)
+        if self.budget and self.rows.labels is not None and self.budget.metric.scoring.output:
+            labels[self.budget.metric.scoring.output] = self.rows.labels
+            limits[self.budget.metric.scoring.output] = self.budget
+        return several_outputs.results(self.parent, child, labels, limits)
+
+    def _expected(self, budget: Budget, labels: Array, child: Outputs, clips: bool) -> MetricDrop:
+        """Returns the loss with the one-sided bound that decides as its upper end."""
+        return expected_drop(
+            self.parent,
+            child,
+            labels,
+            budget.metric,
+            confidence=2 * self.confidence - 1,
+            clips=clips,
+        )
 
     def _against(
-        self, budget: Budget, labels: Array, child: Outputs, parity: Parity
+        self, budget: Budget, labels: Array, child: Outputs, parity: Parity, clips: bool
     ) -> RungOutcome:
         shown = budgets.judge(self.parent, child, labels, budget, self.rows.slices)
         slices = self._slices(budget, labels, child, shown.slices)
         # The report shows a two-sided 95 % interval; the verdict rests on a one-sided bound, the
         # upper end of a narrower interval.
-        wide = expected_drop(self.parent, child, labels, budget.metric)
-        bound = expected_drop(
-            self.parent, child, labels, budget.metric, confidence=2 * self.confidence - 1
-        )
+        wide = expected_drop(self.parent, child, labels, budget.metric, clips=clips)
+        bound = self._expected(budget, labels, child, clips)
         status, reason, explanation = _verdict(bound, budget, self.confidence)
         over = [part for part in slices if part.status is SliceStatus.OVER]
         if reason is RungReason.KEPT and over:
@@ -177,6 +217,7 @@ class VariantJudge:
         parent = {name: values[mask] for name, values in self.parent.items()}
         own = {name: values[mask] for name, values in child.items()}
         found = expected_drop(parent, own, labels[mask], budget.metric, confidence=level)
+        # The lower end: a slice is over only when that is sure (the burden of proof, see above).
         if np.isfinite(found.low) and found.low > limit + _ROUNDING:
             status = SliceStatus.OVER
         elif np.isfinite(found.value) and found.value <= limit + _ROUNDING:
@@ -224,6 +265,7 @@ def _verdict(
 
 
 def _shown(loss: float) -> str:
+    # Below half a unit of the last digit a loss would read as 0.0000.
     return f"{loss:.4f}" if loss >= 5e-5 else "nothing" if loss <= 0 else "under 0.0001"
 
 

@@ -1,0 +1,180 @@
+"""The task of `loop compress`: a model and a file's rows; labels, metrics and budgets settled."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_loop.core.child_process.worker import Worker
+from tfx_loop.core.errors import ConfigError
+from tfx_loop.models import inference
+from tfx_loop.models.class_names import class_names_of
+from tfx_loop.models.formats import detect
+from tfx_loop.models.inference import ModelSource
+from tfx_loop.models.rows.splits import Rows, RowSplit, split, stratified_sample
+from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
+from tfx_loop.optimization.file_compression.data import read_classes, read_rows
+from tfx_loop.optimization.file_compression.request import CompressionRequest
+from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
+from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
+from tfx_loop.optimization.metrics.scoring import pick
+
+Array = npt.NDArray[Any]
+Progress = Callable[[str], None]
+_NUMBER = "number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionTask:
+    """A model with the rows that it is measured on.
+
+    Attributes:
+        request: What is asked.
+        worker: Opens, converts and asks the models.
+        source: The model.
+        parts: Rows by use, labels as numbers.
+        budget: What may be lost.
+        other_budgets: What may be lost of further outputs, by output.
+        choosing_outputs: The parent's outputs for the rows that choose.
+        reporting_outputs: The parent's outputs for the rows that report.
+        notes: What was assumed.
+    """
+
+    request: CompressionRequest
+    worker: Worker
+    source: ModelSource
+    parts: RowSplit
+    budget: Budget
+    other_budgets: Mapping[str, Budget]
+    choosing_outputs: Mapping[str, Array]
+    reporting_outputs: Mapping[str, Array]
+    notes: tuple[str, ...]
+
+
+def task_of(request: CompressionRequest, worker: Worker, progress: Progress) -> CompressionTask:
+    """Returns the task of a request.
+
+    Args:
+        request: What is asked.
+        worker: Opens and asks the model.
+        progress: Gets a line for each thing that was read or assumed.
+
+    Raises:
+        LoopError: Model, rows or settings are not what was expected.
+    """
+    source = inference.source_of(
+        worker, str(detect(request.model).path), signature=request.signature
+    )
+    shown = ", ".join(str(tensor) for tensor in source.inputs)
+    progress(f"model: {request.model}, {source.format}, takes {shown}")
+    further = {other.output: other.label for other in request.others}
+    rows = read_rows(request.data, source.inputs, request.label, request.slice_columns, further)
+    if request.max_rows is not None:
+        rows = stratified_sample(rows, request.max_rows, request.seed)
+    outputs = inference.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
+    _check_outputs(request, outputs)
+    names = ClassNames(
+        given=read_classes(request.classes) if request.classes else (),
+        of_model=lambda count: class_names_of(worker, source.path, count),
+    )
+    rows, budget, notes = _settled(request, rows, outputs, names)
+    rows, others, further_notes = _others_settled(request, rows, outputs)
+    notes = [*rows.notes, *notes, *further_notes]
+    for note in notes:
+        progress(note)
+    parts = split(rows, request.seed)
+    # The parent was asked once about all rows; row numbers that are split alike find its answers.
+    numbered = replace(rows, inputs={_NUMBER: np.arange(len(rows))}, slices={})
+    numbers = split(numbered, request.seed)
+    counts = ", ".join(f"{count:,} {use}" for use, count in parts.counts().items())
+    progress(f"rows: {counts}")
+    return CompressionTask(
+        request=request,
+        worker=worker,
+        source=source,
+        parts=parts,
+        budget=budget,
+        other_budgets=others,
+        choosing_outputs=_at(outputs, numbers.choosing),
+        reporting_outputs=_at(outputs, numbers.reporting),
+        notes=tuple(notes),
+    )
+
+
+def check_share(metric: Metric, drop: float) -> None:
+    """Checks that a budget of a share is one: 1 of an accuracy is all of it.
+
+    Raises:
+        ConfigError: It is 1 or more, of a metric between 0 and 1.
+    """
+    if drop >= 1 and metric.is_share:
+        raise ConfigError(
+            f"Expected a --budget below 1 of {metric.name}, which lies between 0 and 1, received "
+            f"{drop:g}. One percentage point is 0.01 or 1%."
+        )
+
+
+def _check_outputs(request: CompressionRequest, outputs: Mapping[str, Array]) -> None:
+    label = request.label or "y"
+    if (request.output is None and len(outputs) > 1) or request.output not in (None, *outputs):
+        raise ConfigError(
+            f"Expected --output, the one that {label} belongs to, of {', '.join(outputs)}; "
+            f"received {request.output or 'none'}. Name one."
+        )
+    for other in request.others:
+        if other.output not in outputs or other.output == request.output:
+            raise ConfigError(
+                f"Expected a further output of {', '.join(outputs)} in --budget, received "
+                f"{other.output}. Name each output once."
+            )
+
+
+def _settled(
+    request: CompressionRequest, rows: Rows, outputs: Mapping[str, Array], names: ClassNames
+) -> tuple[Rows, Budget, list[str]]:
+    """Returns the rows with labels as numbers, the budget, and what was assumed."""
+    label = request.label or "y"
+    assert rows.labels is not None
+    labels, said = encode_labels(rows.labels, pick(outputs, request.output), label, names)
+    metric = infer_metric(labels, outputs, request.metric, request.output)
+    check_share(metric, request.budget)
+    budget = Budget(
+        metric=metric,
+        max_metric_drop=request.budget,
+        max_slice_drop=request.slice_budget,
+        target=request.target,
+    )
+    notes = [*([said] if said else []), _read_as(metric, label)]
+    if warning := no_better_than_guessing(metric, labels, outputs):
+        notes.append(warning)
+    return replace(rows, labels=labels), budget, notes
+
+
+def _others_settled(
+    request: CompressionRequest, rows: Rows, outputs: Mapping[str, Array]
+) -> tuple[Rows, dict[str, Budget], list[str]]:
+    """Does the same for further outputs."""
+    labels, budgets, notes = {}, {}, []
+    for other in request.others:
+        found, said = encode_labels(
+            rows.other_labels[other.output], pick(outputs, other.output), other.label
+        )
+        metric = infer_metric(found, outputs, other.metric, other.output)
+        check_share(metric, other.budget)
+        labels[other.output] = found
+        budgets[other.output] = Budget(metric=metric, max_metric_drop=other.budget)
+        notes += [*([said] if said else []), _read_as(metric, other.label)]
+    return replace(rows, other_labels=labels), budgets, notes
+
+
+def _at(outputs: Mapping[str, Array], numbered: Rows) -> dict[str, Array]:
+    return {name: values[numbered.inputs[_NUMBER]] for name, values in outputs.items()}
+
+
+def _read_as(metric: Metric, label: str) -> str:
+    logits = "; the outputs are logits" if metric.scoring.from_logits else ""
+    kind = metric.scoring.describe().split(",")[0]
+    return f"{label} is {kind}, measured by {metric.name}{logits}."
