@@ -19,11 +19,14 @@ from typing import Any
 import numpy.typing as npt
 
 from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST, BundledFile, BundleManifest
+from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.edge.edge_bundle import on_device
 from tfx_loop.edge.edge_bundle.golden import DEFAULT_TOLERANCE, Tolerance, golden_answers
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.guard import guard
+from tfx_loop.models.signing.signer import Signer, sign_model
+from tfx_loop.models.signing.verification import SIGNATURE
 
 CPU_MODEL = "tflite"
 EDGE_TPU_MODEL = "model_edgetpu.tflite"
@@ -70,7 +73,7 @@ class Bundle:
         folder: Where it is.
         digest: SHA-256 of its manifest, hexadecimal.
         name: What it is called on devices.
-        files: Names of its files, the manifest last.
+        files: Names of its files, with its signature where there is one; the manifest last.
         manifest: Content of the manifest.
     """
 
@@ -81,8 +84,13 @@ class Bundle:
     manifest: BundleManifest
 
 
-def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
+def build_bundle(parts: BundleParts, folder: Path, signer: Signer | None = None) -> Bundle:
     """Writes a bundle into a folder and returns it verified.
+
+    Args:
+        parts: What it is made of.
+        folder: Where; new or empty.
+        signer: Signs it; None leaves it unsigned.
 
     Raises:
         ModelUnsafe: Running a model would do what it should not.
@@ -91,16 +99,14 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _copy(parts.cpu_model, folder / CPU_MODEL)
-    guard.check(ModelFile(folder / CPU_MODEL, Format.TFLITE))
     golden = golden_answers(folder / CPU_MODEL, parts.golden_rows, parts.tolerance)
     # The answers are those of the copy that ships, not of the file that was given.
-    (folder / GOLDEN).write_bytes(golden.content)
-    labels = tuple(parts.labels) or packed_labels(parts.cpu_model)
+    storage.write_bytes(str(folder / GOLDEN), golden.content, private=True)
+    labels = tuple(parts.labels) or packed_labels(folder / CPU_MODEL)
     if labels:
         (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
     if parts.edge_tpu_model is not None:
         _copy(parts.edge_tpu_model, folder / EDGE_TPU_MODEL)
-        guard.check(ModelFile(folder / EDGE_TPU_MODEL, Format.TFLITE))
     names = [CPU_MODEL, GOLDEN]
     names += [LABELS] if labels else []
     names += [EDGE_TPU_MODEL] if parts.edge_tpu_model else []
@@ -119,6 +125,8 @@ def build_bundle(parts: BundleParts, folder: Path) -> Bundle:
         compiler_version=parts.compiler_version,
     )
     BUNDLE_MANIFEST.write(manifest, folder)
+    if signer is not None:
+        sign_model(folder, signer, parts.name)
     return open_bundle(folder)
 
 
@@ -133,11 +141,12 @@ def open_bundle(folder: Path, digest: str = "") -> Bundle:
     except on_device.BundleError as error:
         raise ModelError(f"{error} Build the bundle again.") from error
     manifest = BUNDLE_MANIFEST.value(content, BUNDLE_MANIFEST.path(folder))
+    signature = (SIGNATURE,) if (folder / SIGNATURE).is_file() else ()
     return Bundle(
         folder=folder,
         digest=hashlib.sha256((folder / BUNDLE_MANIFEST.name).read_bytes()).hexdigest(),
         name=manifest.name,
-        files=(*manifest.files, BUNDLE_MANIFEST.name),
+        files=(*manifest.files, *signature, BUNDLE_MANIFEST.name),
         manifest=manifest,
     )
 
@@ -169,10 +178,11 @@ def packed_labels(model: Path) -> tuple[str, ...]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except FileNotFoundError as error:
-        raise ModelError(f"Expected a .tflite model in {source}, found none.") from error
+    if not source.exists():
+        raise ModelError(f"Expected a .tflite model in {source}, found none.")
+    # The bytes that ship are those that were looked at.
+    with guard.admitted(ModelFile(source, Format.TFLITE)) as admitted:
+        shutil.copyfile(admitted.file.path, target)
 
 
 def _about(path: Path) -> BundledFile:

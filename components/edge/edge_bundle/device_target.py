@@ -5,8 +5,11 @@ stages; nothing runs until a device has checked digests and golden answers itsel
 """
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.contracts.rollout_record import Release, RolloutState, Stage
@@ -38,7 +41,11 @@ class DeviceTarget:
             ConfigError: The bundle has another name.
             DataError: The record at the base path is of another name or damaged.
         """
-        bundle = open_bundle(order.model_dir)
+        with tempfile.TemporaryDirectory(prefix="loop-push-") as scratch:
+            return self._push(order, _signed(order, Path(scratch) / "bundle"))
+
+    def _push(self, order: PushOrder, folder: Path) -> PushedProperties:
+        bundle = open_bundle(folder)
         if bundle.name != order.model_name:
             raise ConfigError(
                 f"Expected a bundle of the name {order.model_name!r}, received {bundle.name!r}. "
@@ -53,6 +60,15 @@ class DeviceTarget:
             now_ms=lambda: int(time.time() * 1000),
         )
         return _properties(order, release)
+
+
+def _signed(order: PushOrder, copy: Path) -> Path:
+    """Returns the bundle to publish: the one given, or a signed copy, as artifacts stay as is."""
+    if order.sign is None:
+        return order.model_dir
+    shutil.copytree(order.model_dir, copy)
+    order.sign(copy, order.model_name)
+    return copy
 
 
 def _properties(order: PushOrder, release: Release) -> PushedProperties:

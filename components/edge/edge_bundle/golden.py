@@ -17,6 +17,8 @@ import numpy as np
 
 from tfx_loop.contracts.bundle_manifest import BundledOutput, BundledTensor
 from tfx_loop.core.errors import DataError, ModelError
+from tfx_loop.models.formats import Format, ModelFile
+from tfx_loop.models.guard import guard
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array
 from tfx_loop.models.tflite_predictor import plain_name
 
@@ -69,6 +71,7 @@ def golden_answers(
         tolerance: Room for devices.
 
     Raises:
+        ModelUnsafe: Running the model would do what it should not.
         ModelError: The model does not load or run, or its answers are not finite.
         DataError: An input is missing, or a row does not have its shape.
     """
@@ -85,6 +88,8 @@ def golden_answers(
     for row in range(count):
         for detail, values in zip(interpreter.get_input_details(), given, strict=True):
             interpreter.set_tensor(detail["index"], values[row])
+        # Golden answers are of rows by themselves, whatever state a recurrent layer keeps.
+        interpreter.reset_all_variables()
         interpreter.invoke()
         for detail, found in zip(details, answers, strict=True):
             found.append(_real(interpreter.get_tensor(detail["index"]), detail))
@@ -109,14 +114,15 @@ def golden_answers(
 def _interpreter(model: Path) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    try:
-        interpreter = Interpreter(model_path=str(model))
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"Expected a .tflite model that the CPU runs in {model}, received: {error}. Bundle the "
-            "int8 model that was compiled, not the compiled one."
-        ) from error
+    with guard.admitted(ModelFile(model, Format.TFLITE)) as admitted:
+        try:
+            interpreter = Interpreter(model_path=str(admitted.file.path))
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"Expected a .tflite model that the CPU runs in {model}, received: {error}. Bundle "
+                "the int8 model that was compiled, not the compiled one."
+            ) from error
     return interpreter
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from tfx_loop.contracts.rollout_record import Release, Rollout, RolloutState, Stage
 from tfx_loop.core.errors import ConfigError
 
+# A tenth, half, all of the devices after the canaries: each stage some five times the one before.
 DEFAULT_STAGES = (
     Stage("canary", 100.0),
     Stage("default", 10.0),

@@ -19,7 +19,7 @@ from typing import Protocol
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.edge.edge_bundle.bundle import Bundle, open_bundle
-from tfx_loop.edge.edge_bundle.on_device import MANIFEST
+from tfx_loop.edge.edge_bundle.on_device import MANIFEST, SIGNATURE
 
 BUNDLES = "bundles"
 _LOCK = ".lock"
@@ -81,6 +81,7 @@ class FolderStore:
         if target.exists():
             try:
                 open_bundle(target, bundle.digest)
+                self._put_signature(bundle, target)
                 return
             except ModelError:
                 os.replace(target, folder / f".damaged-{bundle.digest}-{uuid.uuid4().hex}")
@@ -90,6 +91,7 @@ class FolderStore:
             staged.mkdir()
             for name in bundle.files:
                 shutil.copyfile(bundle.folder / name, staged / name)
+                # Before the rename: after a power cut the name could be there and the content not.
                 storage.sync(staged / name)
             storage.sync(staged)
             open_bundle(staged, bundle.digest)
@@ -102,6 +104,12 @@ class FolderStore:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
+    def _put_signature(self, bundle: Bundle, target: Path) -> None:
+        """Gives a bundle that is there already the signature that it has now: keys change."""
+        if SIGNATURE in bundle.files:
+            content = (bundle.folder / SIGNATURE).read_bytes()
+            storage.write_bytes(str(target / SIGNATURE), content)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Waits for the lock of the folder; the kernel frees it when its holder dies.
@@ -110,6 +118,7 @@ class FolderStore:
         """
         self._base.mkdir(parents=True, exist_ok=True)
         with open(self._base / _LOCK, "a", encoding="ascii") as lock:
+            # flock and not a file that exists: the kernel lets go of it when its holder is killed.
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in (self._base / BUNDLES).glob(".staging-*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -139,6 +148,7 @@ class BucketStore:
         Raises:
             DataError: What is read back is not what was written.
         """
+        # A device that finds the manifest takes the rest to be there.
         for name in (*(n for n in bundle.files if n != MANIFEST), MANIFEST):
             content = (bundle.folder / name).read_bytes()
             place = f"{BUNDLES}/{bundle.digest}/{name}"

@@ -8,7 +8,7 @@ from tfx.types import standard_artifacts
 from tfx_loop.core.artifacts import EdgeTpuReport
 from tfx_loop.core.node import Input, Node
 from tfx_loop.edge.edgetpu_compiler.executor import Executor
-from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
+from tfx_loop.edge.edgetpu_compiler.settings import COMPANION_INPUTS, EdgeTPUCompilerSettings
 
 
 class EdgeTPUCompiler(Node):
@@ -22,6 +22,11 @@ class EdgeTPUCompiler(Node):
 
     Inputs:
         model: A `Model` with `Format-Serving/tflite` of int8 or uint8.
+        companion_1: Another such `Model` that will share the Edge TPU, such as an output of a
+            second Quantizer: compiled together they share its memory. It comes out as
+            `companions/companion_1_edgetpu.tflite`, which EdgeBundler takes by its `companion`.
+        companion_2: As `companion_1`.
+        companion_3: As `companion_1`.
 
     Outputs:
         edgetpu_model: `Format-Serving/tflite`, the checked int8 model, which Evaluator can judge,
@@ -31,11 +36,18 @@ class EdgeTPUCompiler(Node):
             `speaker` (`compiler` or `analyser`), `mapped_share`, `operators`, `minimum_runtime`.
 
     Example:
-        compiler = EdgeTPUCompiler(model=quantizer.outputs["model"])
+        int8 = Quantizer(
+            model=trainer.outputs["model"], examples=example_gen.outputs["examples"],
+            eval_config=eval_config, target="edge_tpu", mode="int8", max_metric_drop=None,
+        ).with_id("Quantizer-edge-tpu")
+        compiler = EdgeTPUCompiler(model=int8.outputs["model"])
     """
 
     SETTINGS = EdgeTPUCompilerSettings
-    INPUTS: ClassVar = {"model": Input(standard_artifacts.Model)}
+    INPUTS: ClassVar = {
+        "model": Input(standard_artifacts.Model),
+        **{name: Input(standard_artifacts.Model, optional=True) for name in COMPANION_INPUTS},
+    }
     OUTPUTS: ClassVar = {
         "edgetpu_model": standard_artifacts.Model,
         "edgetpu_report": EdgeTpuReport,

@@ -13,15 +13,19 @@ from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, publish, set_properties
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.errors import ModelError
-from tfx_loop.core.inputs import single
-from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
+from tfx_loop.core.inputs import single, single_or_none
+from tfx_loop.edge.edgetpu_compiler.settings import (
+    COMPANION_INPUTS,
+    COMPANIONS_FOLDER,
+    EdgeTPUCompilerSettings,
+)
 from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import EdgeTpuModel, compile_or_check
-from tfx_loop.models.fetching import fetch
+from tfx_loop.models.fetching import fetch, pass_on
 from tfx_loop.models.formats import TFLITE_NAMES
 from tfx_loop.models.guard.settings import allowing
+from tfx_loop.models.preprocessing.folder import PREPROCESSING_FOLDER
 
 COMPILED_NAME = "model_edgetpu.tflite"
-COMPANIONS = "companions"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -36,14 +40,19 @@ class Executor(base_executor.BaseExecutor):
         report = artifact_utils.get_single_instance(output_dict["edgetpu_report"])
         with tempfile.TemporaryDirectory(prefix="loop-edgetpu-node-") as scratch:
             result = compile_or_check(
-                _fetched(model.uri, Path(scratch)),
+                _fetched(model.uri, Path(scratch) / "model.tflite"),
                 Path(scratch) / "out",
                 settings,
                 require_compiler=settings.require_compiler,
                 prepared=settings.prepare,
-                companions=[Path(path) for path in settings.companions],
+                companions=[
+                    *(Path(path) for path in settings.companions),
+                    *_companions(input_dict, Path(scratch)),
+                ],
             )
             _write_models(result, output.uri)
+            # The checked model is judged and served as the one that came: behind its preprocessing.
+            pass_on(model.uri, PREPROCESSING_FOLDER, output.uri)
         EDGETPU_REPORT.write(result.report, report.uri)
         variant = model.get_string_custom_property("variant")
         set_properties(
@@ -56,9 +65,17 @@ class Executor(base_executor.BaseExecutor):
         publish(report, "edgetpu_report", to_properties(result.report.properties))
 
 
-def _fetched(model_uri: str, scratch: Path) -> Path:
+def _companions(input_dict: Artifacts, scratch: Path) -> list[Path]:
+    """Returns the files of the models that share the Edge TPU, called after their inputs."""
+    given = {name: single_or_none(input_dict, name) for name in COMPANION_INPUTS}
+    return [
+        _fetched(model.uri, scratch / f"{name}.tflite") for name, model in given.items() if model
+    ]
+
+
+def _fetched(model_uri: str, target: Path) -> Path:
     """Returns the .tflite file of a Model, on this machine."""
-    path = fetch(model_uri, TFLITE_NAMES, scratch / "model.tflite")
+    path = fetch(model_uri, TFLITE_NAMES, target)
     if path is None:
         raise ModelError(
             f"Expected a .tflite model in {path_utils.serving_model_path(model_uri)}, found none. "
@@ -73,4 +90,6 @@ def _write_models(result: EdgeTpuModel, output_uri: str) -> None:
     if result.compiled is not None:
         storage.write_bytes(os.path.join(folder, COMPILED_NAME), result.compiled.read_bytes())
     for path in result.companions:
-        storage.write_bytes(os.path.join(output_uri, COMPANIONS, path.name), path.read_bytes())
+        storage.write_bytes(
+            os.path.join(output_uri, COMPANIONS_FOLDER, path.name), path.read_bytes()
+        )

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.guard.settings import GuardSettings
 
+# Several inputs and not one: a channel holds one artifact everywhere.
+COMPANION_INPUTS = ("companion_1", "companion_2", "companion_3")
+COMPANIONS_FOLDER = "companions"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompilerSettings:
@@ -27,6 +31,7 @@ class CompilerSettings:
     container_image: str = ""
     timeout_seconds: float = 600.0
     memory_mb: float = 8192.0
+    # What is left runs on the CPU of the device, which is the slow part. Chosen, not measured.
     min_mapped_share: float = 0.9
     min_runtime_version: int = 0
     search_delegate: bool = False
@@ -48,8 +53,9 @@ class EdgeTPUCompilerSettings(CompilerSettings, GuardSettings):
     Attributes:
         require_compiler: Fail where there is no compiler; otherwise the analyser speaks.
         prepare: Make exact rewrites that let more operators map.
-        companions: Paths of other int8 .tflite models that will share the Edge TPU: compiled
-            together they share its memory. They come out in the folder `companions`.
+        companions: Paths of other int8 .tflite models that will share the Edge TPU, beside those of
+            the inputs: compiled together they share its memory. They come out in the folder
+            `companions`.
     """
 
     require_compiler: bool = False

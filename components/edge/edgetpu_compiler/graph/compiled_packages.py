@@ -14,6 +14,7 @@ from tfx_loop.contracts.edgetpu_report import Executable, ExecutableType
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 
+# file_identifier of libedgetpu's executable.fbs.
 _IDENTIFIER = b"DWN1"
 _BROKEN = (struct.error, IndexError, KeyError, OverflowError, TypeError, ValueError)
 # Positions of fields in libedgetpu's executable.fbs.
@@ -103,6 +104,8 @@ def _package(options: bytes) -> bytes:
         value = values[index]
         if value.IsString or value.IsBlob:
             content = bytes(value.AsBlob if value.IsBlob else value.AsStringBytes)
+            # A FlatBuffer with a file identifier has it behind the offset of its root, in bytes 4
+            # to 7.
             if content[4:8] == _IDENTIFIER:
                 return content
     raise ValueError("no package with identifier DWN1")
@@ -153,6 +156,7 @@ class _Table:
             return
         start = place + _unpack("<I", self._buffer, place)
         for index in range(_unpack("<I", self._buffer, start)):
+            # Behind the length, 4 bytes, an offset of 4 bytes for each string.
             yield _vector(self._buffer, start + 4 + 4 * index)
 
     def _place(self, field: int) -> int:

@@ -27,6 +27,7 @@ def partition(graph: Subgraph, taken: Sequence[bool]) -> list[PartitionRun]:
         taken: Whether the delegate takes each operator.
     """
     ready = {tensor.index for tensor in graph.tensors if tensor.is_constant or tensor.is_variable}
+    # -1 stands for an optional input that is left out.
     ready |= set(graph.inputs) | {-1}
     # A tensor that nothing makes and nobody feeds holds nothing back: it is simply empty.
     made = {index for operator in graph.operators for index in operator.outputs}
@@ -75,4 +76,5 @@ def on_edge_tpu(graph: Subgraph, taken: Sequence[bool], *, multiple_subgraphs: b
 def count_subgraphs(graph: Subgraph, taken: Sequence[bool], *, multiple_subgraphs: bool) -> int:
     """Returns how many Edge TPU subgraphs come out."""
     runs = sum(run.taken for run in partition(graph, taken))
+    # Without -a the compiler makes one subgraph, from the first operator on that it takes.
     return runs if multiple_subgraphs else min(runs, 1)

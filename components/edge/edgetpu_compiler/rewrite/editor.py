@@ -98,6 +98,7 @@ class TFLiteEditor:
         builtin = getattr(schema().BuiltinOperator, op)
         for index, code in enumerate(self.model.operatorCodes):
             known = max(code.builtinCode, code.deprecatedBuiltinCode)
+            # One code an operation and version: operators that share it name the same entry.
             if (known, code.version, code.customCode) == (builtin, version, None):
                 operator.opcodeIndex = index
                 return
@@ -214,6 +215,8 @@ class TFLiteEditor:
         renumbered = {old: new for new, old in enumerate(used)}
         self.model.operatorCodes = [self.model.operatorCodes[index] for index in used]
         for operator in operators:
+            # Codes that no operator names any more go, or the file would still list the versions
+            # that were lowered.
             operator.opcodeIndex = renumbered[operator.opcodeIndex]
 
     @staticmethod

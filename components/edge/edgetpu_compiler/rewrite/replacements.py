@@ -61,10 +61,12 @@ def _leaky_relu(editor: TFLiteEditor, operator: Any) -> str | None:
     source, output = integers(operator.inputs)[0], integers(operator.outputs)[0]
     types = {editor.type(source), editor.type(output)}
     alpha = float(operator.builtinOptions.alpha)
+    # A slope of 0 or below has no scale: scales are positive.
     if len(types) != 1 or not types <= {"INT8", "UINT8"} or alpha <= 0:
         return None
     shape = editor.shape(source)
     # One slope a channel; the batch is no dimension of it.
+    # Ones of scale alpha are the slope to the last bit of a float32.
     slopes = np.ones([1] * max(len(shape) - 2, 0) + shape[-1:], types.pop().lower())
     slope = editor.add_constant(f"{editor.name(output)}_slope", slopes, scale=alpha)
     operator.inputs = [source, slope]
@@ -83,6 +85,7 @@ def _split_v(editor: TFLiteEditor, operator: Any) -> str | None:
         return None
     options = schema().SplitOptionsT()
     options.numSplits = parts.size
+    # SPLIT takes the axis first, SPLIT_V last.
     operator.inputs = [axis, source]
     editor.set_operation(operator, "SPLIT", 2 if editor.type(source) == "INT8" else 1)
     editor.set_options(operator, options)

@@ -62,6 +62,7 @@ def _evaluate(editor: TFLiteEditor, operator: Any) -> Array | None:
 
 def _strided_slice(options: Any, inputs: list[Array]) -> Array | None:
     values, begin, end, strides = inputs
+    # Converters write none of them for shapes: left alone rather than guessed.
     if options.ellipsisMask or options.newAxisMask or getattr(options, "offset", False):
         return None
     slices: list[slice | int] = []

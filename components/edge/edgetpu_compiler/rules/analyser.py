@@ -213,6 +213,7 @@ def parameter_bytes(graph: Subgraph, operators: Sequence[int]) -> int:
 
     Axes, shapes and paddings are not parameters. An estimate: the compiler pads and reorders.
     """
+    # Their constants say shapes and axes, which the compiler turns into instructions.
     shaping = {"RESHAPE", "TRANSPOSE", "PAD", "MEAN", "SUM", "SLICE", "STRIDED_SLICE", "SPLIT"}
     shaping |= {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REDUCE_MAX", "REDUCE_MIN"}
     shaping |= {"EXPAND_DIMS", "SQUEEZE"}

@@ -122,6 +122,7 @@ def both_ends_three_dimensional(subject: OperatorInGraph, settings: Settings) ->
     """A resize goes from a map to a map; one of a single position has no y and x to speak of."""
     source = subject.input(0)
     for tensor in (source, subject.output):
+        # NHWC: 1 to 3 are height and width.
         if tensor is not None and tensor.shape[1:3] == (1, 1):
             return f"resizes {list(tensor.shape)}, which has one dimension and not three"
     return None

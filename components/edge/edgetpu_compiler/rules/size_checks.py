@@ -115,6 +115,7 @@ def scaled_between(subject: OperatorInGraph, settings: Settings) -> str | None:
 def scaled_by_whole_steps(subject: OperatorInGraph, settings: Settings) -> str | None:
     """The steps between interpolated positions are exact: a stretch by a whole number."""
     source = subject.input(0)
+    # Batch, height, width, channels: with another rank nothing is known of its sizes.
     if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
         return None
     # With aligned corners the steps are (out - 1) / (in - 1), else out / in.

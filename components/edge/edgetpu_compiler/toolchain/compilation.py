@@ -235,6 +235,7 @@ class _Job:
 
 def _signal(returncode: int) -> str:
     """Returns the signal's name; the shell script around the binary reports 128 plus its number."""
+    # subprocess reports a signal as its negative number.
     number = -returncode if returncode < 0 else returncode - 128
     try:
         return signal.Signals(number).name

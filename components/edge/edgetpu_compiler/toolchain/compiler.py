@@ -109,10 +109,12 @@ def run(
     )
     name = f"loop-edgetpu-{uuid.uuid4().hex}"
     command = [compiler.command, *options]
+    # A container has its own confinement; without one the kernel gives the same.
+    writable = None if compiler.engine else (str(scratch), tempfile.gettempdir())
     if compiler.engine:
         command = [*_container(compiler, name, scratch, settings), *command]
     try:
-        finished = foreign_program.run(command, cwd=scratch, limits=limits)
+        finished = foreign_program.run(command, cwd=scratch, limits=limits, writable=writable)
     except OSError as error:
         raise ConfigError(
             f"Expected {compiler.place} to start, received: {error}. The compiler runs on x86-64 "
@@ -138,7 +140,7 @@ def _container(
         user = ["--userns", "keep-id", *user]
     return [
         *(compiler.engine, "run", "--rm", "--name", name),
-        *("--network", "none", "--read-only", "--tmpfs", "/tmp"),
+        *("--network", "none", "--read-only", "--tmpfs", "/tmp"),  # noqa: S108
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--memory", f"{round(settings.memory_mb)}m", "--pids-limit", "256"),
         *user,

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_bundle
+from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +41,8 @@ def test_a_bundle_holds_what_a_device_needs(tmp_path):
     (output,) = bundle.manifest.outputs
     assert (output.shape, output.dtype) == ((1, 3), "int8")
     assert output.cpu_tolerance < output.edge_tpu_tolerance
+    # Rows of people are in it.
+    assert stat.S_IMODE((tmp_path / "b" / "golden.npz").stat().st_mode) == 0o600
     check_answers(bundle)
 
 
@@ -89,7 +93,7 @@ def whole(tmp_path_factory):
 
 
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_any_changed_byte_is_noticed(whole, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("changed") / "b"
     shutil.copytree(whole.folder, folder)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny_bundle
+from certificates import write_key
 from time_limits import seconds
 
 from tfx_loop.contracts.bundle_manifest import BUNDLE_MANIFEST
@@ -22,6 +24,7 @@ from tfx_loop.edge.edge_bundle.bundle import build_bundle
 from tfx_loop.edge.edge_bundle.on_device import BundleError, Model, fetch, update
 from tfx_loop.edge.edge_bundle.publish import promote, publish, roll_back
 from tfx_loop.edge.edge_bundle.store import FolderStore
+from tfx_loop.models.signing.signer import Signer, sign_model
 
 SOURCE = Path(on_device.__file__)
 PAIRS = Path(__file__).resolve().parents[5] / "shared" / "edgetpu_pairs"
@@ -75,6 +78,7 @@ def alone(tmp_path, *arguments):
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_device_follows_the_roll_out(tmp_path, base, bundles, served):
     device = (served, "--device-id", "kiosk-17", "--group", "canary")
     code, said = alone(tmp_path, *device)
@@ -85,6 +89,7 @@ def test_a_device_follows_the_roll_out(tmp_path, base, bundles, served):
     assert alone(tmp_path, *device)[1]["version"] == 1
 
 
+@pytest.mark.slow
 def test_a_device_stays_on_its_version_when_a_new_one_is_damaged(tmp_path, base, bundles):
     device = (str(base), "--device-id", "kiosk-17", "--group", "canary")
     alone(tmp_path, *device)
@@ -98,6 +103,7 @@ def test_a_device_stays_on_its_version_when_a_new_one_is_damaged(tmp_path, base,
     assert current.resolve().name == bundles[0].digest
 
 
+@pytest.mark.slow
 def test_a_device_runs_on_without_network(tmp_path, base, served):
     alone(tmp_path, served, "--device-id", "d", "--group", "g")
     code, said = alone(tmp_path, "http://127.0.0.1:9", "--device-id", "d", "--group", "g")
@@ -182,6 +188,87 @@ def test_a_model_of_the_real_compiler_falls_back_to_its_source(tmp_path):
     assert len(model.labels) == 1001
 
 
+@pytest.fixture
+def signed(tmp_path):
+    """A signed bundle that all devices are to run, and its key."""
+    write_key(tmp_path / "key.key")
+    signer = Signer.read(tmp_path / "key.key")
+    bundle = build_bundle(tiny_bundle.parts(), tmp_path / "signed", signer)
+    store = FolderStore(str(tmp_path / "base"))
+    publish(bundle, store, now_ms=lambda: 1)
+    promote(store, 1, to_stage=4, now_ms=lambda: 1)
+    return SimpleNamespace(
+        folder=tmp_path / "base" / "bundles" / bundle.digest,
+        device=(str(tmp_path / "base"), "--device-id", "d", "--group", "g"),
+        key=f"--public-key={tmp_path / 'key.pub'}",
+        bundle=bundle,
+        store=store,
+    )
+
+
+@pytest.mark.slow
+def test_a_signed_bundle_runs_with_and_without_the_key(tmp_path, signed):
+    assert alone(tmp_path, *signed.device)[0] == 0
+    # What was fetched without its signature is fetched again.
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 0
+    assert alone(tmp_path, *signed.device, signed.key)[1]["version"] == 1
+
+
+def forge(folder):
+    """Another model under the digest of its own manifest: all that a digest alone can tell."""
+    write_key(folder.parent / "forger.key")
+    sign_model(folder, Signer.read(folder.parent / "forger.key"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "model.sig").unlink(), "signed bundle"),
+        (forge, "another's"),
+        (lambda folder: (folder / "model.sig").write_text("{}"), "Model Signing"),
+        (lambda folder: (folder / "tflite").write_bytes(b"cut"), "tflite"),
+    ],
+)
+def test_a_bundle_that_is_not_as_it_was_signed_is_not_run(tmp_path, signed, change, message):
+    change(signed.folder)
+    code, said = alone(tmp_path, *signed.device, signed.key)
+    assert code == 2
+    assert message in said["error"]
+
+
+@pytest.mark.slow
+def test_what_was_added_or_linked_on_the_device_is_fetched_again(tmp_path, signed):
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 0
+    kept = tmp_path / "device" / "edge-bundles" / "bundles" / signed.bundle.digest
+    (kept / ".gitignore").write_text("")
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 0
+    assert not (kept / ".gitignore").exists()
+    (kept / "labels.txt").unlink()
+    (kept / "labels.txt").symlink_to(signed.folder / "labels.txt")
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 0
+    assert not (kept / "labels.txt").is_symlink()
+    # Without the place to fetch from, it is not run.
+    (kept / ".gitignore").write_text("")
+    shutil.rmtree(signed.store.base_path)
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 2
+
+
+@pytest.mark.slow
+def test_a_key_that_is_none_runs_nothing(tmp_path, signed):
+    (tmp_path / "empty.pub").write_text("")
+    for path in (tmp_path / "empty.pub", tmp_path / "absent.pub"):
+        assert alone(tmp_path, *signed.device, f"--public-key={path}")[0] == 2
+
+
+@pytest.mark.slow
+def test_a_bundle_gets_the_signature_of_a_new_key(tmp_path, signed):
+    write_key(tmp_path / "next.key")
+    sign_model(signed.bundle.folder, Signer.read(tmp_path / "next.key"))
+    publish(signed.bundle, signed.store, now_ms=lambda: 1)
+    assert alone(tmp_path, *signed.device, signed.key)[0] == 2
+    assert alone(tmp_path, *signed.device, f"--public-key={tmp_path / 'next.pub'}")[0] == 0
+
+
 def test_the_file_stands_alone_on_old_pythons():
     text = SOURCE.read_text()
     tree = ast.parse(text, feature_version=(3, 8))
@@ -191,8 +278,11 @@ def test_the_file_stands_alone_on_old_pythons():
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    allowed = {"numpy", "ai_edge_litert", "tflite_runtime"}
+    allowed = {"numpy", "ai_edge_litert", "tflite_runtime", "cryptography"}
     assert {name.split(".")[0] for name in imported} <= allowed | set(sys.stdlib_module_names)
+    # Only who gives --public-key needs that package.
+    at_once = {line.split()[1] for line in text.splitlines() if line.startswith(("import", "from"))}
+    assert not any(name.startswith("cryptography") for name in at_once)
 
 
 def test_what_devices_read_is_what_the_contracts_write():

@@ -35,6 +35,7 @@ def nothing_arrived(tmp_path):
     return not folder.exists() or list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_compiler_that_hangs_is_ended_with_its_children(tmp_path, model):
     marker = tmp_path / "alive"
     body = f"""
@@ -127,6 +128,7 @@ def test_megabytes_of_output_are_not_kept(tmp_path):
     assert result.log.outcome is CompilerOutcome.COMPILED
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_the_output_is_its_beginning_and_its_end(tmp_path, model):
     body = """
     for i in range(60_000): print("noise", "x" * 80)

@@ -109,6 +109,7 @@ def test_the_container_gets_the_scratch_folder_and_nothing_else(path_of, tmp_pat
     assert run.count("--volume") == 1
 
 
+@pytest.mark.slow
 def test_a_container_that_hangs_is_removed(path_of, tmp_path):
     engine(path_of / "podman")
     write_compiler(path_of / "inside" / "edgetpu_compiler", "time.sleep(60)")

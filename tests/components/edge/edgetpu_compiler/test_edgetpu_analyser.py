@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tables
 from edgetpu_pairs import FOLDER, needs_pairs, source, twin
+from example_counts import scaled
 from hypothesis import given, settings
 from tflite_builder import TfliteBuilder
 
@@ -257,17 +258,17 @@ def test_the_partition_of_a_known_graph() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=scaled(150))
 def test_a_broken_file_is_one_error_or_a_model(data: st.DataObject) -> None:
     content = bytearray(chain("CONV_2D", "RELU", "DOUBT", "ELU"))
     if data.draw(st.booleans()):
         content = content[: data.draw(st.integers(0, len(content)))]
     for _ in range(data.draw(st.integers(0, 4)) if len(content) > 12 else 0):
         content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(ModelError):
         analyse(bytes(content))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\x00" * 64, b"{}", b"\x1c\x00\x00\x00TFL3"])

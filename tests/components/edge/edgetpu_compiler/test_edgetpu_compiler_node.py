@@ -36,7 +36,7 @@ def node(tmp_path, monkeypatch):
 
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
 
-    def run(file, name="tflite", **settings):
+    def run(file, name="tflite", companion=None, **settings):
         model, output, report = (
             standard_artifacts.Model(),
             standard_artifacts.Model(),
@@ -48,8 +48,12 @@ def node(tmp_path, monkeypatch):
         serving.mkdir(parents=True, exist_ok=True)
         (serving / name).write_bytes(file.read_bytes())
         model.set_string_custom_property("variant", "int8")
+        inputs = {"model": [model]}
+        if companion is not None:
+            inputs["companion_1"] = [standard_artifacts.Model()]
+            inputs["companion_1"][0].uri = str(companion)
         Executor().Do(
-            {"model": [model]},
+            inputs,
             {"edgetpu_model": [output], "edgetpu_report": [report]},
             {**SETTINGS, **settings},
         )
@@ -111,6 +115,24 @@ def test_companions_are_compiled_with_it(node, tmp_path):
     folder = tmp_path / "out" / "companions"
     assert [p.name for p in folder.iterdir()] == ["other_edgetpu.tflite"]
     assert written(tmp_path)["compiler"]["co_compiled"] == ["other.tflite"]
+
+
+@needs_pairs
+def test_another_node_s_model_is_compiled_with_it_and_bundled_as_its_companion(node, tmp_path):
+    from tfx.types import standard_artifacts
+
+    from tfx_loop.edge.edge_bundler.executor import _compiled
+    from tfx_loop.edge.edge_bundler.settings import EdgeBundlerSettings
+
+    other = tmp_path / "other" / "Format-Serving"
+    other.mkdir(parents=True)
+    (other / "tflite").write_bytes(source().read_bytes())
+    compiler = write_compiler(tmp_path / "bin" / "edgetpu_compiler", copying(twin()))
+    output, _ = node(source(), companion=other.parent, executable=str(compiler))
+    assert written(tmp_path)["compiler"]["co_compiled"] == ["companion_1.tflite"]
+    settings = EdgeBundlerSettings(name="kiosk", companion=1)
+    bundled = _compiled(standard_artifacts.Model(), output, settings, tmp_path)
+    assert bundled.read_bytes() == twin().read_bytes()
 
 
 @needs_pairs

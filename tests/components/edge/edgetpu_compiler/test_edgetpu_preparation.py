@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tables
+from example_counts import scaled
 from hypothesis import given, settings
 from tflite_builder import TfliteBuilder, random_values, run_tflite
 
@@ -354,7 +355,7 @@ def test_an_operator_without_its_options_is_one_error() -> None:
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=scaled(100))
 def test_a_broken_file_is_one_error_or_is_prepared(data: st.DataObject) -> None:
     content = bytearray(float_interface())
     for _ in range(data.draw(st.integers(1, 4))):
