@@ -5,22 +5,34 @@ Metadata then names a dead owner, and the next start resumes the run under its i
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from tfx_loop.contracts.deployment_record import Deployment, read_record
+import pyarrow.compute as pc
+from tfx.dsl.io import fileio
+
+from tfx_loop.contracts.deployment_record import Deployment, DeploymentState, read_record
+from tfx_loop.contracts.version_contest import PoolVersion
+from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.profile.profile_files import load_profile
+from tfx_loop.deployment.serving_pusher.version_base import VersionBase, open_base
+from tfx_loop.monitoring.profile.profile_files import load_profile, load_sample
+from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.calendar import Calendar, MonitoringWindow
+from tfx_loop.pipelines.control.claims import unknown_retrainings
 from tfx_loop.pipelines.control.decisions import evidence_uris, latest_decision
 from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
+from tfx_loop.pipelines.control.quarantine import quarantine
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
 from tfx_loop.pipelines.monitoring import MonitoringRequest, monitoring_pipeline
 from tfx_loop.pipelines.runners.local import NodeTime, run_pipeline
 from tfx_loop.pipelines.training import TrainingRequest, training_pipeline
 
+# When rows happened, milliseconds UTC.
+TIME = "event_time_ms"
 OnNode = Callable[[str, NodeTime], None]
 
 
@@ -50,10 +62,33 @@ class LocalLauncher:
         self._first_span = first_span
         self._on_node = on_node
 
+    def check(self, request: LaunchRequest) -> None:
+        """Raises DataError where the store is not the one that the deployed versions came of.
+
+        A lost store has forgotten claims, cooldown and budget: what was trained would be trained
+        again.
+        """
+        model = self._settings.model.name
+        record = read_record(self._settings.serving.base_path, model)
+        pushed = {one.run_id: one.version for one in record.versions}
+        for run_id in unknown_retrainings(self._store, model, list(pushed)):
+            raise DataError(
+                f"Expected the claim of run {run_id}, which pushed version {pushed[run_id]} of "
+                f"{model!r}, in the metadata store, found none: the store was lost, emptied or is "
+                "another one. Restore it or name the right one; to begin anew, choose a new "
+                "base path."
+            )
+
     def launch(self, run_id: str, request: LaunchRequest) -> None:
         """Runs the pipeline, or the nodes of it that are not complete."""
-        with leases.hold(self._store, run_id):
-            run_pipeline(self.pipeline(request), run_id, lambda time: self._on_node(run_id, time))
+        with leases.hold(self._store, run_id) as lease:
+
+            def on_node(time: NodeTime) -> None:
+                self._on_node(run_id, time)
+                # Before the next node: what another machine took over goes on there alone.
+                leases.check_held(self._store, lease)
+
+            run_pipeline(self.pipeline(request), run_id, on_node)
 
     def state(self, run_id: str) -> RunStatus:
         """Says where the run stands."""
@@ -84,6 +119,11 @@ class LocalLauncher:
 class MonitoringLauncher(LocalLauncher):
     """Runs the monitoring pipeline of a window. Labels are one window late."""
 
+    def check(self, request: LaunchRequest) -> None:
+        """Raises DataError for a lost store, and for a log that is not there."""
+        super().check(request)
+        self._check_log()
+
     def pipeline(self, request: LaunchRequest) -> Any:
         """Returns the monitoring pipeline for the champion as the deployment record names it."""
         window = self._calendar.window(request.window)
@@ -91,10 +131,12 @@ class MonitoringLauncher(LocalLauncher):
         label_window = self._calendar.window_of_span(window.span - 1)
         champion = self._champion()
         profile = load_profile(champion.reference_profile_uri)
-        trained_until = self._calendar.window_of_span(max(profile.spans)).end_ms
+        trained_until = self._trained_until_ms(champion, profile)
         spans = self._training_spans(label_window.span)
         previous = latest_decision(self._store, request.model_name, before=request.window)
-        before = evidence_uris(self._store, previous.artifact_id) if previous else {}
+        known = evidence_uris(self._store, previous.artifact_id) if previous else {}
+        # What somebody removed of an earlier window stops no later one: its memory begins anew.
+        before = {key: uri for key, uri in known.items() if fileio.exists(uri)}
         return monitoring_pipeline(
             self._settings,
             MonitoringRequest(
@@ -105,12 +147,64 @@ class MonitoringLauncher(LocalLauncher):
                 previous_decision_uri=previous.uri if previous else None,
                 previous_report_uri=before.get("drift_report"),
                 previous_evaluation_uri=before.get("evaluation"),
+                champion_version=champion.version,
+                champion_model_uri=self._base().location(champion.version),
+                pool=self._pool(champion),
+                quarantined=quarantine(self._store, request.model_name, request.window),
                 training_start_ms=(
                     self._calendar.window_of_span(spans[0]).start_ms
                     if self._settings.decision.training_windows
                     else None
                 ),
             ),
+        )
+
+    def _trained_until_ms(self, champion: Deployment, profile: FrozenProfile) -> int:
+        """Returns where the champion's training data end, as far as anything tells.
+
+        Spans say it; examples of CsvExampleGen have none, or the one span 0: then the newest time
+        of the training sample, and where rows have no times the push, before which no row of its
+        training can have been served by it.
+        """
+        if any(profile.spans):
+            return self._calendar.window_of_span(max(profile.spans)).end_ms
+        sample = load_sample(champion.reference_profile_uri)
+        if TIME in sample.column_names and sample.num_rows:
+            newest = pc.max(sample.column(TIME)).as_py()
+            if newest is not None:
+                return int(newest) + 1
+        return champion.pushed_at_ms
+
+    def _base(self) -> VersionBase:
+        return open_base(self._settings.serving.base_path)
+
+    def _pool(self, champion: Deployment) -> tuple[PoolVersion, ...]:
+        """Returns the versions that may serve again.
+
+        Not those that were rolled back: a person or a fault took them out of service.
+        """
+        record = read_record(self._settings.serving.base_path, self._settings.model.name)
+        base = self._base()
+        return tuple(
+            PoolVersion(
+                version=one.version,
+                model_uri=base.location(one.version),
+                reference_profile_uri=one.reference_profile_uri,
+            )
+            for one in record.versions
+            if one.state is DeploymentState.RETIRED and one.version != champion.version
+        )
+
+    def _check_log(self) -> None:
+        """Refuses a log that is not there: it would look like a window without traffic."""
+        log, name = self._settings.serving.prediction_log, self._settings.model.name
+        if storage.is_remote(log) or Path(log, name).is_dir():
+            return
+        found = sorted(path.name for path in Path(log).glob("*") if path.is_dir())
+        raise DataError(
+            f"Expected the prediction log of {name!r} in {log}, found "
+            f"{', '.join(found) if found else 'no log of any model'}. Check the model's name and "
+            "the folder that the server logs to, or wait for the first request."
         )
 
 
@@ -120,7 +214,7 @@ class TrainingLauncher(LocalLauncher):
     def pipeline(self, request: LaunchRequest) -> Any:
         """Returns the training pipeline that answers a decision."""
         window = self._calendar.window(request.window)
-        spans = self._training_spans(window.span - 1)
+        spans = self._sound_spans(self._training_spans(window.span - 1), request.model_name)
         return training_pipeline(
             self._settings,
             TrainingRequest(
@@ -130,6 +224,19 @@ class TrainingLauncher(LocalLauncher):
                 decision_uri=request.decision_uri,
             ),
         )
+
+    def _sound_spans(self, spans: tuple[int, ...], model_name: str) -> tuple[int, ...]:
+        """Returns the spans without those of quarantined windows."""
+        held = quarantine(self._store, model_name)
+        faulty = {self._calendar.window(each.window).span for each in held}
+        sound = tuple(span for span in spans if span not in faulty)
+        if not sound:
+            raise DataError(
+                f"Expected spans to train on among {spans[0]} to {spans[-1]}, but all of them are "
+                f"quarantined: {'; '.join(each.told for each in held)}. Mend them, or release them "
+                "with `loop release`."
+            )
+        return sound
 
     def _window_of(self, spans: tuple[int, ...]) -> MonitoringWindow:
         first, last = (self._calendar.window_of_span(span) for span in (spans[0], spans[-1]))

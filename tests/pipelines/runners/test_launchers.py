@@ -1,8 +1,12 @@
 """From a window that ended to the pipeline that answers it: which spans, labels and champion."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
+import pandas as pd
 import pytest
+from ml_metadata.proto import metadata_store_pb2 as pb
 from recorder import RecordedNode, RecordedOutput, RecordedRun, decision_content, open_store
 
 from tfx_loop.contracts.deployment_record import (
@@ -10,9 +14,16 @@ from tfx_loop.contracts.deployment_record import (
     Deployment,
     DeploymentRecord,
     DeploymentState,
+    read_record,
 )
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, FrozenProfile, SampleInfo
+from tfx_loop.monitoring.profile.reference import (
+    REFERENCE_PROFILE,
+    SAMPLE_FILE,
+    FrozenProfile,
+    SampleInfo,
+)
+from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.launcher import LaunchRequest
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.settings import flights_settings
@@ -23,6 +34,8 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture
 def settings(tmp_path):
     settings = flights_settings(tmp_path, "http://127.0.0.1:1")
+    # A server has logged; without any log, monitoring is refused.
+    (tmp_path / "prediction_log/flights").mkdir(parents=True)
     sample = SampleInfo(rows=0, fraction=1.0, seed=0)
     profile = FrozenProfile(rows_total=0, features=(), sample=sample, spans=(1, 2))
     REFERENCE_PROFILE.write(profile, tmp_path / "profile")
@@ -107,6 +120,21 @@ def test_monitoring_labels_the_window_before_and_all_since_the_training(settings
     assert "PreviousDecisionImporter" not in nodes
 
 
+@pytest.mark.parametrize(("spans", "times"), [((), [7, 9]), ((0,), [7, 9]), ((), None)])
+def test_examples_without_spans_say_by_their_times_where_training_ended(
+    settings, tmp_path, spans, times
+):
+    """CsvExampleGen names no spans, or span 0."""
+    rows = {"event_time_ms": times} if times else {"x": [1.0, 2.0]}
+    sample = SampleInfo(rows=2, fraction=1.0, seed=0)
+    profile = FrozenProfile(rows_total=2, features=(), sample=sample, spans=spans)
+    REFERENCE_PROFILE.write(profile, tmp_path / "profile")
+    pd.DataFrame(rows).to_parquet(tmp_path / "profile" / SAMPLE_FILE)
+    log = pipeline_of("MonitoringLauncher", settings, tmp_path)["LabelWindowLogGen"]
+    # Without spans and times the push says it, which these versions had at 0.
+    assert log.exec_properties["start_ms"] == (10 if times else 0)
+
+
 @pytest.mark.parametrize("package", ["tfx_loop", "components"])
 def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(
     settings, tmp_path, package
@@ -131,6 +159,11 @@ def test_monitoring_goes_on_from_what_the_decision_before_was_made_from(
     for importer, producer in (("Report", "DriftMonitor"), ("Evaluation", "QualityMonitor")):
         uri = nodes[f"Previous{importer}Importer"].exec_properties["artifact_uri"]
         assert f"/run/{producer}/" in uri
+    # Somebody removes the report: the next window begins its memory anew.
+    shutil.rmtree(nodes["PreviousReportImporter"].exec_properties["artifact_uri"])
+    left = pipeline_of("MonitoringLauncher", settings, tmp_path)
+    assert "PreviousReportImporter" not in left
+    assert "PreviousEvaluationImporter" in left
 
 
 def test_without_a_champion_the_loop_says_to_train_first(settings, tmp_path):
@@ -142,3 +175,39 @@ def test_without_a_champion_the_loop_says_to_train_first(settings, tmp_path):
 def test_an_unknown_window_is_told(settings, tmp_path):
     with pytest.raises(ConfigError, match="Expected a window from 2013-01"):
         pipeline_of("TrainingLauncher", settings, tmp_path, window="2014-01")
+
+
+def launcher_of(kind, settings, store):
+    from tfx_loop.pipelines.runners import launchers
+
+    return getattr(launchers, kind)(store, settings, Months(), 1)
+
+
+def request_of(window="2013-05"):
+    return LaunchRequest(model_name="flights", window=window, model_version=2)
+
+
+@pytest.mark.parametrize("kind", ["MonitoringLauncher", "TrainingLauncher"])
+def test_lost_store_is_noticed_by_what_was_deployed(kind, settings, tmp_path):
+    base = settings.serving.base_path
+    record = read_record(base, "flights")
+    newest = dataclasses.replace(record.versions[-1], run_id="retrain-flights-2013-04-0123456789ab")
+    DEPLOYMENT_RECORD.write(record.with_version(newest), base)
+    store = open_store(tmp_path / "emptied.sqlite")
+    with pytest.raises(DataError, match="the store was lost, emptied or is another one"):
+        launcher_of(kind, settings, store).check(request_of())
+    # The store that knows the claim is the right one; pushes of other programs ask for none.
+    ledger.register_types(store)
+    claim = pb.Artifact(type_id=store.get_artifact_type(ledger.CLAIM).id, name="claim")
+    ledger.set_properties(claim, {"run_id": newest.run_id})
+    store.put_artifacts([claim])
+    (Path(settings.serving.prediction_log) / "flights").mkdir(parents=True, exist_ok=True)
+    launcher_of(kind, settings, store).check(request_of())
+
+
+def test_log_that_is_not_there_is_an_error_each_time(settings, tmp_path):
+    launcher = launcher_of("MonitoringLauncher", settings, open_store(tmp_path / "m.sqlite"))
+    shutil.rmtree(settings.serving.prediction_log, ignore_errors=True)
+    for _ in range(5):
+        with pytest.raises(DataError, match="Expected the prediction log of 'flights'"):
+            launcher.check(request_of())
