@@ -1,4 +1,4 @@
-"""The public names of tfx-loop: nodes and artifact types for TFX pipelines.
+"""The public names of tfx-loop: nodes and artifact types for TFX pipelines, and `monitor`.
 
 Importing this package is light: a name is loaded when it is first asked for. The artifact classes
 must be reachable here, because the Kubeflow V2 container imports the string `tfx_loop.ClassName`.
@@ -17,10 +17,14 @@ _HOMES = {
     "EdgeBundler": "tfx_loop.edge.edge_bundler.component",
     "EdgeTPUCompiler": "tfx_loop.edge.edgetpu_compiler.component",
     "EdgeTpuReport": "tfx_loop.core.artifacts",
+    "FaultDetector": "tfx_loop.monitoring.fault_detector.component",
+    "FaultReport": "tfx_loop.core.artifacts",
     "LabelJoiner": "tfx_loop.data.prediction_log.label_joiner",
+    "MembershipReport": "tfx_loop.core.artifacts",
     "OptimizationReport": "tfx_loop.core.artifacts",
     "PredictionLog": "tfx_loop.core.artifacts",
     "PredictionLogGen": "tfx_loop.data.prediction_log.component",
+    "PrivacyReport": "tfx_loop.monitoring.privacy_report.component",
     "Pruner": "tfx_loop.optimization.pruner.component",
     "QualityMonitor": "tfx_loop.monitoring.quality_monitor.component",
     "Quantizer": "tfx_loop.optimization.quantizer.component",
@@ -36,7 +40,10 @@ _HOMES = {
     "VariantChooser": "tfx_loop.optimization.variant_chooser.component",
 }
 
-__all__ = sorted(_HOMES)
+# What needs no pipeline.
+_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python"}
+
+__all__ = sorted([*_HOMES, *_FUNCTIONS])
 
 
 def __getattr__(name: str) -> Any:
@@ -45,9 +52,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("tfx-loop")
-    if name not in _HOMES:
+    home = _HOMES.get(name) or _FUNCTIONS.get(name)
+    if home is None:
         raise AttributeError(f"module 'tfx_loop' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -100,8 +100,7 @@ class TrainedModel:
 def compression(trained: TrainedModel, settings: CompressionSettings) -> Compression:
     """Returns the nodes that make, judge and choose variants of a model.
 
-    TFLite files take the network's inputs: Quantizer's variants can be judged, and served, where
-    the network stands alone. Behind a Transform graph set `quantise` to False.
+    A network behind a Transform graph is quantised on `examples`, which its variants take too.
 
     Args:
         trained: The model, and what it was trained on.
@@ -123,7 +122,7 @@ def compression(trained: TrainedModel, settings: CompressionSettings) -> Compres
             ),
             example_splits=[settings.eval_split],
             module_path=_EXTRACTORS,
-        ).with_id(f"Evaluator.{name}")
+        ).with_id(_node_id("Evaluator", name))
         nodes.append(evaluator)
         variants.append(
             Variant(
@@ -151,6 +150,8 @@ def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tupl
         "training_splits": (settings.train_split,),
         "reporting_splits": (settings.eval_split,),
     }
+    # Behind a Transform graph a variant takes what Evaluator judges on.
+    raw = {"examples": trained.examples}
     # Each network that can still be quantised: a TFLite file is an end.
     made: list[tuple[Any, str]] = []
     networks = [(PARENT, trained.model)]
@@ -168,11 +169,17 @@ def _variants(trained: TrainedModel, settings: CompressionSettings) -> list[tupl
     for name, network in networks if settings.quantise else ():
         quantizer = Quantizer(
             model=network,
+            transform_graph=trained.transform_graph,
             calibration_splits=(settings.train_split,),
             measure_splits=(settings.eval_split,),
             seed=settings.seed,
-            **common,
+            **(common if trained.transform_graph is None else common | raw),
             **settings.quantizer,
-        ).with_id(f"Quantizer.{name}")
+        ).with_id(_node_id("Quantizer", name))
         made.append((quantizer, f"{name}_quantized"))
     return made
+
+
+def _node_id(kind: str, variant: str) -> str:
+    """Returns an id that Argo takes for a task, too: letters, digits and hyphens."""
+    return f"{kind}-{variant.replace('_', '-')}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfx_loop.contracts.task import BINARY, ModelTask
 from tfx_loop.core.errors import ConfigError
 
 # FnApiRunner is known to every Beam of both lanes; DirectRunner first looks for a binary to
@@ -24,10 +25,14 @@ class ModelSettings:
         name: Name under which the model is served.
         label: Label column.
         key_column: Column that identifies a row of a span; decides the split.
-        preprocessing_fn: Import path of the Transform function.
         run_fn: Import path of the Trainer function.
-        schema_uri: Folder that holds the curated `schema.pbtxt`.
-        slice_feature: Feature by which quality and drift are sliced.
+        preprocessing_fn: Import path of the Transform function; empty trains on examples as they
+            are.
+        schema_uri: Folder that holds the curated `schema.pbtxt`; empty infers one where Transform
+            needs it.
+        slice_feature: Feature by which quality and drift are sliced; empty slices by none.
+        task: What the model answers, as `binary`, `classes:3`, `classes:red,green`, `labels:a,b`,
+            `regression`, `regression:absolute`, `regression:quantile=0.9` or `regression:poisson`.
         score: Name of the model's output.
         ignore_features: Columns that are no features (time, span).
         eval_fraction: Share of the rows held out from training.
@@ -35,25 +40,30 @@ class ModelSettings:
         group_column: Column that decides the split in place of the key; empty splits row by row.
         row_keys: Columns of a span that name a row in the prediction log, too, as
             `TRAINING=SERVED` where the log calls it otherwise; empty leaves skew unseen.
+        redact: Features whose values no report, page, log or golden row shows.
     """
 
     name: str
     label: str
     key_column: str
-    preprocessing_fn: str
     run_fn: str
-    schema_uri: str
-    slice_feature: str
+    preprocessing_fn: str = ""
+    schema_uri: str = ""
+    slice_feature: str = ""
+    task: ModelTask | str = BINARY
     score: str = "probability"
     ignore_features: tuple[str, ...] = ("span", "event_time_ms")
     eval_fraction: float = 0.1
     seed: int = 0
     group_column: str = ""
     row_keys: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.task, str):
+            object.__setattr__(self, "task", ModelTask.of_text(self.task))
         for name in ("preprocessing_fn", "run_fn"):
-            if "." not in getattr(self, name):
+            if "." not in getattr(self, name) and (getattr(self, name) or name == "run_fn"):
                 raise ConfigError(
                     f"{name} must be an import path such as 'package.module.function', "
                     f"got {getattr(self, name)!r}."
@@ -62,6 +72,17 @@ class ModelSettings:
             raise ConfigError(
                 f"eval_fraction must be between 0 and 1, both excluded, got {self.eval_fraction}."
             )
+
+    @property
+    def described(self) -> ModelTask:
+        """The task, read."""
+        assert isinstance(self.task, ModelTask)  # Texts were read when this was made.
+        return self.task
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Features to slice by."""
+        return (self.slice_feature,) if self.slice_feature else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +93,14 @@ class ServingSettings:
         base_path: Folder of the numbered versions that the server watches.
         server_url: REST address of the model server, such as `http://127.0.0.1:8501`.
         prediction_log: Folder of the server's prediction log.
+        prediction_log_key: File of the keys that the log is encrypted with; empty for a plain log.
         load_timeout_seconds: How long a pushed version may take to become available.
     """
 
     base_path: str
     server_url: str
     prediction_log: str
+    prediction_log_key: str = ""
     load_timeout_seconds: int = 120
 
     def __post_init__(self) -> None:
@@ -102,6 +125,7 @@ class PipelineSettings:
         data: Folder or URI of the spans.
         labels: Folder or URI of the late labels.
         beam_args: Arguments for Beam.
+        code_revision: What the code is, such as a commit; for the provenance of what is pushed.
     """
 
     root: str
@@ -109,6 +133,7 @@ class PipelineSettings:
     data: str
     labels: str
     beam_args: tuple[str, ...] = LOCAL_BEAM_ARGS
+    code_revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +141,53 @@ class QualityGate:
     """What a challenger must reach to be blessed.
 
     Attributes:
-        min_auc: Lowest AUC on the held-out rows.
+        min_auc: Lowest AUC on the held-out rows, of binary tasks.
         max_auc_drop: How much lower than the champion's its AUC may be, on the same rows.
-        max_calibration_error: How far mean prediction over mean label may be from 1.
+        max_calibration_error: How far mean prediction over mean label may be from 1; of binary
+            tasks.
+        min_accuracy: Lowest share of right answers, of tasks of several classes.
+        max_accuracy_drop: How much lower than the champion's it may be.
+        max_error: Largest mean absolute error on the held-out rows, of regressions; None asks for
+            none.
+        min_gain: Share of what the best constant answer loses on the held-out rows that the
+            challenger must lose less; of all tasks but binary ones, whose AUC says it.
+        max_loss_rise: Share of the champion's loss by which it may surely (95 %) lose more, row by
+            row on rows held out of both.
+        detect_faults: Whether over-fitting, under-fitting and leakage stop a push (FaultDetector).
+        blocking_faults: Kinds of finding that stop a push beside those that do anyway.
+        fault_group_column: Column of the examples that says what a row belongs to; not the model's
+            group_column, which SpanExampleGen splits by and leaves out.
+        acknowledged_faults: Who accepts a finding and why, by its name.
     """
 
+    # Just above a coin: it stops what is broken. How good a model has to be is asked of it beside
+    # the champion. Chosen, not measured.
     min_auc: float = 0.55
     max_auc_drop: float = 0.01
     max_calibration_error: float = 0.25
+    min_accuracy: float = 0.0
+    max_accuracy_drop: float = 0.02
+    max_error: float | None = None
+    # A model that does no better than a constant is broken. Chosen, not measured.
+    min_gain: float = 0.01
+    # Chosen, not measured.
+    max_loss_rise: float = 0.01
+    detect_faults: bool = False
+    blocking_faults: tuple[str, ...] = ()
+    fault_group_column: str = ""
+    acknowledged_faults: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_auc <= 1:
-            raise ConfigError(f"min_auc must be from 0 to 1, got {self.min_auc}.")
-        for name in ("max_auc_drop", "max_calibration_error"):
+        for name in ("min_auc", "min_accuracy"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
+        for name in (
+            "max_auc_drop",
+            "max_calibration_error",
+            "max_accuracy_drop",
+            "max_loss_rise",
+            "min_gain",
+        ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}.")
 
@@ -138,17 +197,17 @@ class RetrainingSettings:
     """When retraining pays.
 
     Attributes:
-        training_cost: What one training costs, in units of one window's loss.
+        training_cost: What one training costs, in units of one window's loss; None takes
+            RetrainDecider's own.
         training_windows: How many of the newest windows a retraining uses; 0 means all.
     """
 
-    training_cost: float = 0.02
+    training_cost: float | None = None
     training_windows: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("training_cost", "training_windows"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}.")
+        if self.training_windows < 0:
+            raise ConfigError(f"training_windows must not be below 0, got {self.training_windows}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
+from tfx_loop.contracts.measured_loss import FaultyWindow
+from tfx_loop.contracts.version_contest import PoolVersion
 from tfx_loop.core.artifacts import DriftReport, ReferenceProfile, RetrainDecision
 from tfx_loop.data.prediction_log.component import PredictionLogGen
 from tfx_loop.data.prediction_log.label_joiner import LabelJoiner
@@ -32,6 +34,11 @@ class MonitoringRequest:
         previous_evaluation_uri: QualityMonitor's evaluation of the label window before, if there
             was one.
         training_start_ms: A retraining would use rows from this time on; None means all.
+        quarantined: Windows whose rows are left out.
+        champion_version: The version that the deployment record calls stable; 0 where there is no
+            record.
+        champion_model_uri: Folder of its model; empty asks no other version.
+        pool: Versions that served before and may serve again.
     """
 
     window: MonitoringWindow
@@ -42,6 +49,10 @@ class MonitoringRequest:
     previous_report_uri: str | None = None
     previous_evaluation_uri: str | None = None
     training_start_ms: int | None = None
+    quarantined: tuple[FaultyWindow, ...] = ()
+    champion_version: int = 0
+    champion_model_uri: str = ""
+    pool: tuple[PoolVersion, ...] = ()
 
 
 def monitoring_pipeline(
@@ -70,6 +81,7 @@ def monitoring_pipeline(
     previous = {kind: importer.outputs["result"] for kind, importer in before.items()}
     current = PredictionLogGen(
         log_dir=settings.serving.prediction_log,
+        log_key=settings.serving.prediction_log_key,
         model_name=model.name,
         window=request.window.name,
         start_ms=request.window.start_ms,
@@ -78,6 +90,7 @@ def monitoring_pipeline(
     # Labels of windows before the newest count too: a retraining would learn from them.
     to_label = PredictionLogGen(
         log_dir=settings.serving.prediction_log,
+        log_key=settings.serving.prediction_log_key,
         model_name=model.name,
         window=request.label_window.name,
         # A window before the end of the training data can be the newest with labels, at first.
@@ -87,6 +100,7 @@ def monitoring_pipeline(
     joiner = LabelJoiner(
         prediction_log=to_label.outputs["prediction_log"],
         labels_dir=settings.pipeline.labels,
+        task=model.described,
         # Labels that came later were not known when the window ended, though a replay has them.
         as_of_ms=request.window.end_ms,
     )
@@ -110,6 +124,7 @@ def monitoring_pipeline(
         ignore_features=model.ignore_features,
         score_output=f"output.{model.score}",
     )
+    cost = settings.decision.training_cost
     decider = RetrainDecider(
         drift_report=drift.outputs["drift_report"],
         labelled_log=joiner.outputs["labelled_log"],
@@ -122,7 +137,12 @@ def monitoring_pipeline(
         label_start_ms=request.label_window.start_ms,
         label_end_ms=request.label_window.end_ms,
         training_start_ms=request.training_start_ms,
-        training_cost=settings.decision.training_cost,
+        score_output=f"output.{model.score}",
+        quarantined=request.quarantined,
+        champion_version=request.champion_version,
+        champion_model_uri=request.champion_model_uri,
+        pool=request.pool,
+        **({} if cost is None else {"training_cost": cost}),
     )
     nodes += [current, to_label, joiner, quality, drift, decider]
     return assemble(f"{model.name}-monitoring", nodes, settings.pipeline, metadata)

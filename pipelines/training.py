@@ -12,14 +12,16 @@ from tfx_loop.data.prediction_log.component import PredictionLogGen
 from tfx_loop.data.span_example_gen.component import SpanExampleGen
 from tfx_loop.data.span_example_gen.spans import format_spans
 from tfx_loop.deployment.serving_pusher.component import ServingPusher
+from tfx_loop.monitoring.fault_detector.component import FaultDetector
 from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
 from tfx_loop.monitoring.skew_monitor.component import SkewMonitor
 from tfx_loop.monitoring.skew_monitor.settings import parse_keys
 from tfx_loop.pipelines.assembly import assemble, imported
-from tfx_loop.pipelines.config import Settings
+from tfx_loop.pipelines.config import ModelSettings, Settings
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.evaluation.configs import challenger_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
+from tfx_loop.pipelines.evaluation.task_metrics import least_gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ def training_pipeline(
 
     SkewMonitor compares what is trained on with what the champion was asked, where the model names
     `row_keys`. Nothing waits for its verdict: features that only training computes otherwise show
-    in the served model's quality, which the loop judges.
+    in the served model's quality, which the loop judges. FaultDetector stands between Evaluator and
+    the pusher where `settings.gate.detect_faults` asks for it.
 
     Args:
         settings: What to train, where to serve it, what it must reach.
@@ -73,25 +76,12 @@ def training_pipeline(
         decision=decision.outputs["result"] if decision else None,
     )
     examples = example_gen.outputs["examples"]
-    statistics = tfx.components.StatisticsGen(examples=examples)
-    schema = imported("SchemaImporter", model.schema_uri, tfx.types.standard_artifacts.Schema)
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["result"]
-    )
-    transform = tfx.components.Transform(
-        examples=examples,
-        schema=schema.outputs["result"],
-        preprocessing_fn=model.preprocessing_fn,
-        # Held-out rows stay raw: Evaluator and the profile score them through the served signature.
-        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
-        # Statistics of transformed features are read by nobody and cost a pass over the rows.
-        disable_statistics=True,
-    )
+    prepared = _prepared(model, examples)
     trainer = tfx.components.Trainer(
         run_fn=model.run_fn,
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["result"],
+        examples=prepared.examples,
+        transform_graph=prepared.transform_graph,
+        schema=prepared.schema,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         # Trainer demands eval files; run_fn holds rows of its own back for early stopping.
         eval_args=tfx.proto.EvalArgs(splits=["train"]),
@@ -108,34 +98,110 @@ def training_pipeline(
         baseline_model=champion.outputs["result"] if champion else None,
         eval_config=challenger_config(model, settings.gate),
         example_splits=["eval"],
+        max_loss_rise=settings.gate.max_loss_rise,
+        task=model.described,
+        min_gain=least_gain(model.described, settings.gate),
     )
     profiler = ReferenceProfiler(
         examples=examples,
         model=trainer.outputs["model"],
         label_key=model.label,
+        task=model.described,
         score_key=model.score,
         score_signature="serving_default",
-        slice_features=[model.slice_feature],
+        slice_features=model.slices,
         # Keys of rows are in the data for SkewMonitor alone; each row has another value.
         ignore_features=(*model.ignore_features, *row_keys),
+        redact=model.redact,
         seed=model.seed,
     )
+    blessing, faults = evaluator.outputs["blessing"], None
+    if settings.gate.detect_faults:
+        faults = _fault_detector(settings, trainer, examples, blessing)
+        blessing = faults.outputs["model_blessing"]
     pusher = ServingPusher(
         model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=blessing,
         reference_profile=profiler.outputs["reference_profile"],
         examples=examples,
         model_name=model.name,
         base_path=settings.serving.base_path,
         server_url=settings.serving.server_url,
         load_timeout_seconds=settings.serving.load_timeout_seconds,
+        redact=model.redact,
+        code_revision=settings.pipeline.code_revision,
     )
-    nodes += [example_gen, statistics, schema, validator, transform, trainer]
+    nodes += [example_gen, *prepared.nodes, trainer]
     nodes += [champion] if champion else []
-    nodes += [evaluator, profiler, pusher]
+    nodes += [evaluator, *([faults] if faults else []), profiler, pusher]
     if row_keys and request.served_window:
         nodes += _skew_nodes(settings, request.served_window, profiler)
     return assemble(f"{model.name}-training", nodes, settings.pipeline, metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What Trainer learns from, and the nodes that make it of the examples."""
+
+    nodes: tuple[Any, ...]
+    examples: Any
+    transform_graph: Any = None
+    schema: Any = None
+
+
+def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
+    """Returns the way from examples to Trainer: through Transform where the model names one."""
+    if not (model.preprocessing_fn or model.schema_uri):
+        return _Prepared(nodes=(), examples=examples)
+    statistics = tfx.components.StatisticsGen(examples=examples)
+    nodes: list[Any] = [statistics]
+    if model.schema_uri:
+        importer = imported("SchemaImporter", model.schema_uri, tfx.types.standard_artifacts.Schema)
+        schema = importer.outputs["result"]
+        validator = tfx.components.ExampleValidator(
+            statistics=statistics.outputs["statistics"], schema=schema
+        )
+        nodes += [importer, validator]
+    else:
+        inferred = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+        schema = inferred.outputs["schema"]
+        nodes.append(inferred)
+    if not model.preprocessing_fn:
+        return _Prepared(nodes=tuple(nodes), examples=examples, schema=schema)
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn=model.preprocessing_fn,
+        # Held-out rows stay raw: Evaluator and the profile score them through the served signature.
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train"]),
+        # Statistics of transformed features are read by nobody and cost a pass over the rows.
+        disable_statistics=True,
+    )
+    return _Prepared(
+        nodes=(*nodes, transform),
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+    )
+
+
+def _fault_detector(
+    settings: Settings, trainer: Any, examples: Any, blessing: Any
+) -> FaultDetector:
+    model, gate = settings.model, settings.gate
+    return FaultDetector(
+        model=trainer.outputs["model"],
+        examples=examples,
+        blessing=blessing,
+        model_run=trainer.outputs["model_run"],
+        label_key=model.label,
+        score_key=model.score,
+        group_column=gate.fault_group_column,
+        ignore_features=model.ignore_features,
+        blocking=gate.blocking_faults,
+        acknowledged=gate.acknowledged_faults,
+        seed=model.seed,
+    )
 
 
 def _skew_nodes(
@@ -143,6 +209,7 @@ def _skew_nodes(
 ) -> list[Any]:
     log = PredictionLogGen(
         log_dir=settings.serving.prediction_log,
+        log_key=settings.serving.prediction_log_key,
         model_name=settings.model.name,
         window=window.name,
         start_ms=window.start_ms,

@@ -1,8 +1,12 @@
 """Types of arguments that all commands share: numbers with bounds, and what is told of others."""
 
 import argparse
+import json
 import math
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+N = TypeVar("N", int, float)
 
 
 def number(text: str) -> float:
@@ -16,22 +20,6 @@ def number(text: str) -> float:
     return value
 
 
-def at_least_zero(text: str) -> float:
-    """Reads a number of at least 0."""
-    value = number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, received {text}")
-    return value
-
-
-def above_zero(text: str) -> float:
-    """Reads a number above 0."""
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text}")
-    return value
-
-
 def whole_number(text: str) -> int:
     """Reads a whole number."""
     try:
@@ -40,49 +28,43 @@ def whole_number(text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}") from error
 
 
-def whole_at_least_zero(text: str) -> int:
-    """Reads a whole number of at least 0."""
-    value = whole_number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text}")
-    return value
+def _within(
+    read: Callable[[str], N], holds: Callable[[N], bool], expected: str
+) -> Callable[[str], N]:
+    """Returns what reads a number and refuses it where it is not as expected."""
+
+    def read_within(text: str) -> N:
+        value = read(text)
+        if not holds(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, received {text}")
+        return value
+
+    return read_within
 
 
-def whole_above_zero(text: str) -> int:
-    """Reads a whole number above 0."""
-    value = whole_number(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, received {text}")
-    return value
-
-
-def between_zero_and_one(text: str) -> float:
-    """Reads a number above 0 and below 1."""
-    value = number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, received {text}")
-    return value
-
-
-def share_below_one(text: str) -> float:
-    """Reads a share: a number of at least 0 and below 1."""
-    value = number(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a share of at least 0 and below 1, received {text}"
-        )
-    return value
+at_least_zero = _within(number, lambda value: value >= 0, "a number of at least 0")
+above_zero = _within(number, lambda value: value > 0, "a number above 0")
+between_zero_and_one = _within(number, lambda value: 0 < value < 1, "a number between 0 and 1")
+share_below_one = _within(number, lambda value: 0 <= value < 1, "a share of at least 0 and below 1")
+whole_at_least_zero = _within(
+    whole_number, lambda value: value >= 0, "a whole number of at least 0"
+)
+whole_above_zero = _within(whole_number, lambda value: value > 0, "a whole number above 0")
 
 
 def whole_at_least(least: int) -> Callable[[str], int]:
     """Returns what reads a whole number with a lower bound."""
+    return _within(
+        whole_number, lambda value: value >= least, f"a whole number of at least {least}"
+    )
 
-    def read(text: str) -> int:
-        value = whole_number(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number of at least {least}, received {text}"
-            )
-        return value
 
-    return read
+def assignment(text: str) -> tuple[str, Any]:
+    """Reads NAME=VALUE; the value is JSON, or text as it stands."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, received {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -15,6 +15,8 @@ from tfx_loop.presentation.svg import (
     tooltip,
 )
 
+# Pixels: a line of 11 px text with air; the foot holds one line of labels; twenty rows fit a
+# screen.
 ROW = 25
 FOOT = 34
 SHOWN = 20

@@ -1,5 +1,6 @@
 """Plots as SVG: elements, scales, and the columns that all plots of a page share."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ RIGHT = 172
 def tag(name: str, *children: str, **attributes: object) -> str:
     """Returns an element; `class_` becomes `class`, `stroke_width` becomes `stroke-width`."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_attribute(value))}"'
+        f' {_attribute_name(key)}="{_attribute(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -133,5 +134,13 @@ def apart(wanted: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
+# A page has ten thousand attributes of a dozen names.
+@functools.cache
+def _attribute_name(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
+
+
 def _attribute(value: object) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")  # With nothing in it to escape.
+    return escape(str(value))

@@ -20,7 +20,7 @@ _LEAST_TEXT = 20
 # Verdicts and states as the reports spell them; a terminal shows them in colour.
 _WORDS = {
     "green": ("STABLE", "MATCHED", "KEPT", "RETRAIN", "PASSED"),
-    "red": ("DRIFT", "DATA_FAULT", "FAULT", "SKEWED", "FAILED", "NOT KEPT"),
+    "red": ("DRIFT", "DATA_FAULT", "MODEL_FAULT", "FAULT", "SKEWED", "FAILED", "NOT KEPT"),
     "yellow": ("NOT_ENOUGH_DATA", "HOLD"),
 }
 
@@ -94,9 +94,21 @@ def _draw(parts: Sequence[str | TextTable], out: TextIO) -> None:
             console.print(_drawn(part))
             if part.below:
                 console.print(part.below)
+        elif isinstance(part, TextTable):
+            # Columns that are broken at every word, or lines wider than the window, are no table.
+            console.print(_stacked(part))
         else:
-            # Columns that are broken at every word read worse than lines that the window breaks.
-            console.print(str(part), soft_wrap=isinstance(part, TextTable))
+            console.print(part)
+
+
+def _stacked(table: TextTable) -> str:
+    """Returns a table row by row: the first cell, and under it the others with their headings."""
+    blocks: list[str] = []
+    for first, *others in table.rows:
+        cells = zip(table.headings[1:] or [""] * len(others), others, strict=True)
+        told = [f"{name} {cell}" if name else cell for name, cell in cells if cell]
+        blocks += [first, *(f"{_GAP}{cell}" for cell in told)]
+    return "\n".join([*blocks, table.below] if table.below else blocks)
 
 
 def _widths(table: TextTable) -> list[int]:

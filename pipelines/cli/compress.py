@@ -48,32 +48,44 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         help="Parquet, CSV, TFRecord of tf.Examples, or .npz with x (or an array an input) and y",
     )
     parser.add_argument(
-        "--label", metavar="NAME", help="column or array of the labels (default: y of an .npz)"
+        "--label",
+        action="append",
+        default=[],
+        metavar="[OUTPUT=]COLUMN",
+        help="column or array of the labels (default: y of an .npz); of a model with several "
+        "outputs one for each that has a budget (default: the column of the output's name); "
+        "repeatable",
     )
     parser.add_argument(
         "--budget",
-        type=arguments.at_least_zero,
+        type=_drop,
+        action="append",
         required=True,
-        metavar="DROP",
-        help="what may be lost of the metric, in its unit: 0.005 is half a point of accuracy",
+        metavar="[OUTPUT=]DROP",
+        help="what may be lost of the metric, in its unit: 0.005 or 0.5%% is half a point of "
+        "accuracy; of a model with several outputs one for each; repeatable",
     )
     parser.add_argument("--target", choices=_TARGETS, default="smallest", help="what is to be won")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty")
     parser.add_argument(
         "--metric",
-        metavar="NAME",
-        help="TFMA's or Keras's name (default: accuracy of classes, R2Score of numbers)",
+        action="append",
+        default=[],
+        metavar="[OUTPUT=]NAME",
+        help="TFMA's or Keras's name (default: accuracy of classes, R2Score of numbers); "
+        "repeatable",
     )
     parser.add_argument(
         "--output", metavar="NAME", help="output that the label belongs to, of a model with several"
     )
     parser.add_argument(
-        "--slice",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="show losses by the values of this column; may be repeated",
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="class names in the order of the model's outputs, a line each, for labels that are "
+        "text (default: from the model, or sorted where the model's answers confirm it)",
     )
+    conventions.add_columns(parser, "--slice", "show losses by the values of this column")
     parser.add_argument(
         "--slice-budget",
         type=arguments.at_least_zero,
@@ -132,20 +144,26 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
     from tfx_loop.models.guard import guard
-    from tfx_loop.optimization.file_compression.request import CompressionRequest
+    from tfx_loop.optimization.file_compression.request import (
+        CompressionRequest,
+        requested_outputs,
+    )
     from tfx_loop.optimization.file_compression.run import compress
     from tfx_loop.optimization.metrics.budget import CompressionTarget
     from tfx_loop.optimization.reporting.terminal import rungs_parts
 
+    first, *others = requested_outputs(args.budget, args.label, args.metric, args.output)
     request = CompressionRequest(
         model=args.model,
         data=args.data,
         out=args.out,
-        budget=args.budget,
-        label=args.label,
+        budget=first.budget,
+        label=first.label or None,
         target=CompressionTarget(args.target),
-        metric=args.metric,
-        output=args.output,
+        metric=first.metric,
+        output=first.output or None,
+        others=tuple(others),
+        classes=args.classes,
         slice_columns=tuple(dict.fromkeys(args.slice)),
         slice_budget=args.slice_budget,
         signature=args.signature,
@@ -171,6 +189,14 @@ def run(args: argparse.Namespace) -> int:
     )
     kept = report.verdict is OptimizationVerdict.KEPT
     return conventions.SUCCESS if kept else conventions.ATTENTION
+
+
+def _drop(text: str) -> tuple[str | None, float]:
+    """Returns the output, None where it is not named, and what it may lose."""
+    output, _, value = text.rpartition("=")
+    share = value.strip().endswith("%")
+    drop = arguments.at_least_zero(value.strip().removesuffix("%"))
+    return output or None, drop / 100 if share else drop
 
 
 def _rungs(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`loop explain`: what a version was trained on, why, what it beat, and when it served."""
+"""`loop explain`: data, reason and judgement of a version, and when it served."""
 
 import argparse
 

@@ -4,6 +4,8 @@ Nothing heavy is imported at the top: `loop --help` imports this file.
 """
 
 import argparse
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,8 @@ from tfx_loop.pipelines.cli import conventions, demo
 
 # What `loop demo` serves its model as.
 _MODEL = "flights"
-# What SQLite says of files that are no store, told without the statement that found it out: ML
-# Metadata makes the tables that it misses, which a file opened for reading refuses.
-_NO_STORE = {
-    "file is not a database": "a file that is no SQLite database",
-    "attempt to write a readonly database": "a database without the tables of ML Metadata",
-}
+# Some of the tables that each version of ML Metadata has.
+_TABLES = {"Artifact", "Context", "Event", "Execution", "MLMDEnv", "Type"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,33 +36,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_readonly(path: str) -> Any:
-    """Opens a SQLite store for reading.
+    """Opens a SQLite store for reading; raises DataError where there is none."""
+    return _open(path, writable=False)
 
-    Raises:
-        DataError: There is no such store.
+
+def open_writable(path: str) -> Any:
+    """Opens a SQLite store to record in it; raises DataError where there is none."""
+    return _open(path, writable=True)
+
+
+def _open(path: str, *, writable: bool) -> Any:
+    check_is_store(path)
+    import ml_metadata
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = path
+    modes = pb.SqliteMetadataSourceConfig
+    config.sqlite.connection_mode = modes.READWRITE if writable else modes.READONLY
+    try:
+        return ml_metadata.MetadataStore(config)
+    except RuntimeError as error:
+        said = first_line(error).removeprefix("Error when executing query: ")
+        raise _no_store(path, said.split(" query:")[0].strip().rstrip(".")) from error
+
+
+def check_is_store(path: str) -> None:
+    """Raises DataError where a file is no store of ML Metadata; nothing is written to it.
+
+    ML Metadata itself makes the tables that it misses, in somebody else's database, too.
     """
     if not Path(path).is_file():
         raise DataError(
             f"Expected the SQLite file of ML Metadata at {path}, found none. "
             "Run the loop first, or name the file with --metadata."
         )
-    import ml_metadata
-    from ml_metadata.proto import metadata_store_pb2 as pb
-
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = path
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+    uri = f"{Path(path).resolve().as_uri()}?mode=ro"
     try:
-        return ml_metadata.MetadataStore(config)
-    except RuntimeError as error:
-        raise DataError(
-            f"Expected a store of ML Metadata at {path}, received {_cause(error)}. "
-            "Name the file that the pipelines write with --metadata."
-        ) from error
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in found}
+    except sqlite3.OperationalError as error:
+        raise _no_store(path, str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise _no_store(path, "a file that is no SQLite database") from error
+    if not tables >= _TABLES:
+        raise _no_store(path, "a database without the tables of ML Metadata")
 
 
-def _cause(error: RuntimeError) -> str:
-    """Returns why a store did not open, without the SQL behind it."""
-    said = first_line(error).removeprefix("Error when executing query: ")
-    cause = said.split(" query:")[0].strip().rstrip(".")
-    return _NO_STORE.get(cause, cause)
+def _no_store(path: str, cause: str) -> DataError:
+    return DataError(
+        f"Expected a store of ML Metadata at {path}, received {cause}. "
+        "Name the file that the pipelines write with --metadata."
+    )

@@ -8,44 +8,75 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfx_loop.monitoring.drift.settings import FEWEST_ROWS, DriftSettings
 from tfx_loop.pipelines.cli import conventions
 from tfx_loop.presentation import arguments
-from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
-    from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
+    from tfx_loop.monitoring.drift.export import Comparison
+    from tfx_loop.monitoring.file_comparison.configuration import Configuration
 
 HELP = "did a file move away from a reference file, or is it broken?"
-# As many as stand on one screen, the most drifted first.
-_ROWS_SHOWN = 15
-# As DriftSettings has it, whose module takes a second to import.
-_FEWEST_ROWS = 50
+_DEFAULTS = DriftSettings()
 # Arguments that say how rows are read, which counted windows do not have any more.
-_OF_FILES = ("by", "schema", "missing_values", "decimal", "label", "numeric")
-_HEADINGS = ("feature", "type", "PSI", "KS", "q", "missing", "")
-_ADVICE = {
-    "STABLE": "Nothing to do.",
-    "DRIFT": "Look whether the model still holds for what moved; `--ignore` what moves by nature.",
-    "DATA_FAULT": "Fix the data before anybody retrains on it; `--ignore` what is meant to be so.",
-    "NOT_ENOUGH_DATA": "Wait for more rows, or lower --min-rows.",
+_OF_FILES = (
+    *("by", "every", "schema", "missing_values", "decimal"),
+    *("label", "time", "group", "weight", "id", "categorical", "numeric", "text"),
+)
+_EXIT_CODES = {
+    "STABLE": conventions.SUCCESS,
+    "DRIFT": conventions.ATTENTION,
+    "DATA_FAULT": conventions.ATTENTION,
+    "NOT_ENOUGH_DATA": conventions.UNDECIDED,
 }
-_NOTHING_LEFT = "Leave fewer columns out, or name those that do hold numbers with --numeric COLUMN."
-_DECIMAL_COMMAS = "Columns of numbers came with decimal commas: read them with `--decimal ,`."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("--reference", required=True, metavar="FILE", help="the baseline")
+    parser.add_argument(
+        "--reference",
+        required=True,
+        metavar="FILE",
+        help="the baseline: a file, a folder, or a query as duckdb:SELECT … or "
+        "duckdb:DATABASE::SELECT …",
+    )
     parser.add_argument(
         "--current",
-        required=True,
         nargs="+",
+        default=[],
         metavar="FILE",
         help="what came since; several are folders of DriftMonitor's reports, judged as one window "
         "against the folder of their ReferenceProfile",
     )
-    parser.add_argument("--by", default="", metavar="COLUMN", help="compare by its values, too")
+    parser.add_argument("--by", metavar="COLUMN", help="compare by its values, too")
+    parser.add_argument(
+        "--every",
+        type=_every,
+        metavar="day|week|N",
+        help="cut --current by --time into days, weeks or N rows, and judge each",
+    )
+    parser.add_argument(
+        "--k-of-n",
+        type=_k_of_n,
+        default=(None, None),
+        metavar="K/N",
+        help="chunks of the last N in which a feature must differ to have drifted (default: 1/1)",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="TOML with what the flags here say, and what columns are"
+    )
+    parser.add_argument(
+        "--write-config",
+        type=conventions.file_to_write,
+        metavar="FILE",
+        help="write such a file, with what was guessed of the reference's columns; needs no "
+        "--current",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="--write-config replaces a file that is there"
+    )
     conventions.add_ignore(parser)
+    conventions.add_redaction(parser)
     conventions.add_json(parser)
     conventions.add_page(parser)
     parser.add_argument(
@@ -55,166 +86,193 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the numbers as Prometheus gauges, too",
     )
     parser.add_argument("--schema", metavar="FILE", help="TFDV's schema.pbtxt, checked as well")
+    conventions.add_roles(parser)
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declares when something has drifted and how files are read; None is what --config says."""
     parser.add_argument(
-        "--multivariate", action="store_true", help="test all numbers together, too (seconds)"
+        "--multivariate",
+        action="store_true",
+        default=None,
+        help="test all numbers together, too (seconds)",
     )
     parser.add_argument(
         "--min-rows",
-        type=arguments.whole_at_least(_FEWEST_ROWS),
-        default=100,
+        type=arguments.whole_at_least(FEWEST_ROWS),
         metavar="N",
-        help="rows it takes to judge (default: 100)",
+        help=f"rows it takes to judge (default: {_DEFAULTS.min_rows})",
     )
     parser.add_argument(
         "--q",
         type=arguments.between_zero_and_one,
-        default=0.025,
         metavar="RATE",
-        help="of false alarms (default: 0.025)",
+        help=f"of false alarms (default: {_DEFAULTS.q})",
     )
     parser.add_argument(
         "--psi-floor",
         type=arguments.at_least_zero,
-        default=0.02,
         metavar="PSI",
-        help="smaller differences do not matter (default: 0.02)",
+        help="differences that are at most as large for sure do not matter "
+        f"(default: {_DEFAULTS.psi_floor})",
     )
     parser.add_argument(
         "--missing-values",
         action="append",
-        default=[],
         metavar="TEXT",
         help="stands for a missing value, as ?, None and the like do; repeatable",
     )
     parser.add_argument(
         "--decimal",
-        default="",
         choices=(".", ","),
         help="mark of numbers that are written as text; told from them unless given",
     )
-    parser.add_argument(
-        "--numeric",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="holds numbers to test, though it reads as times or keys; repeatable",
-    )
-    parser.add_argument(
-        "--label",
-        default="",
-        metavar="COLUMN",
-        help="comes later than the rest: no fault while it lacks",
-    )
-    conventions.add_seed(parser, "draws the samples")
+    conventions.add_seed(parser, "draws the samples", default=None)
+
+
+def _k_of_n(text: str) -> tuple[int, int]:
+    needed, sign, looked_at = text.partition("/")
+    if not (sign and needed.isdigit() and looked_at.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected two whole numbers such as 2/3, received {text}")
+    if not 1 <= int(needed) <= int(looked_at):
+        raise argparse.ArgumentTypeError(f"expected K from 1 to N, as in 2/3, received {text}")
+    return int(needed), int(looked_at)
+
+
+def _every(text: str) -> str:
+    from tfx_loop.core.errors import ConfigError
+    from tfx_loop.monitoring.file_comparison.chunks import check_every
+
+    try:
+        check_every(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected day, week or a number of rows such as 5000, received {text!r}"
+        ) from error
+    return text
+
+
+def _check_usage(args: argparse.Namespace, configuration: "Configuration") -> None:
+    """Ends the command as wrongly called where arguments do not go together."""
+    if not args.current and not args.write_config:
+        args.command.error("expected --current, or --write-config without it, received neither")
+    # Counted windows are a sequence by themselves; one file is, once it is cut.
+    if args.k_of_n != (None, None) and len(args.current) < 2 and not configuration.options.every:
+        args.command.error("argument --k-of-n: expected --every, too: it cuts into the chunks")
+    if args.write_config and Path(args.write_config).exists() and not args.force:
+        args.command.error(
+            f"argument --write-config: expected a new file, received {args.write_config}, which "
+            "is there: remove it, or add --force"
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compares the files; returns 0 without an alarm and 3 with one."""
-    from tfx_loop.core.errors import ConfigError
-    from tfx_loop.monitoring.drift.export import page_of, prometheus_of, to_json
-    from tfx_loop.monitoring.drift.settings import DriftSettings
-    from tfx_loop.monitoring.drift.several_windows import compare_windows
-    from tfx_loop.monitoring.file_comparison.files import compare_paths
+    """Compares the files; returns 0 where they are alike, 3 with an alarm, 4 with too few rows."""
+    from tfx_loop.data.tables.sql import is_query
     from tfx_loop.monitoring.profile.profile_files import is_reference
 
-    settings = DriftSettings(
-        q=args.q,
-        psi_floor=args.psi_floor,
-        min_rows=args.min_rows,
-        ignore_features=tuple(args.ignore),
-    )
-    if is_reference(args.reference):
-        if given := [name for name in _OF_FILES if getattr(args, name)]:
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise ConfigError(f"Expected files for {flags}, received counted windows.")
-        comparison = compare_windows(args.reference, args.current, settings, args.multivariate)
-        title = comparison.report.window
+    configuration = _configuration(args)
+    _check_usage(args, configuration)
+    if args.write_config:
+        _write_configuration(args, configuration)
+        if not args.current:
+            return conventions.SUCCESS
+    if not is_query(args.reference) and is_reference(args.reference):
+        comparison, title = _of_windows(args, configuration)
     else:
-        if len(args.current) > 1:
-            raise ConfigError(
-                f"Expected one --current file, received {len(args.current)}. Several can only be "
-                "folders of DriftMonitor's reports, with a ReferenceProfile's as --reference."
-            )
-        comparison = compare_paths(
-            args.reference,
-            args.current[0],
-            settings,
-            schema=args.schema or "",
-            by=args.by,
-            multivariate=args.multivariate,
-            seed=args.seed,
-            missing_values=args.missing_values,
-            decimal=args.decimal,
-            label=args.label,
-            numeric=args.numeric,
+        comparison, title = _of_files(args, configuration)
+    return _answer(args, comparison, title)
+
+
+def _configuration(args: argparse.Namespace) -> "Configuration":
+    """What --config says, and the flags, which go before it."""
+    from tfx_loop.monitoring.file_comparison.configuration import (
+        Configuration,
+        overridden,
+        read_configuration,
+    )
+
+    base = read_configuration(args.config) if args.config else Configuration()
+    given = {**vars(args), "missing_values": args.missing_values and tuple(args.missing_values)}
+    given["windows_needed"], given["windows_looked_at"] = args.k_of_n
+    return overridden(base, given, conventions.roles_of(args), args.ignore)
+
+
+def _write_configuration(args: argparse.Namespace, configuration: "Configuration") -> None:
+    from tfx_loop.data.tables.in_memory import as_table
+    from tfx_loop.monitoring.file_comparison.configuration import to_toml
+    from tfx_loop.monitoring.file_comparison.files import planned
+
+    table = as_table(args.reference, args.reference)
+    _, plan = planned(table, configuration.settings, configuration.options)
+    redaction = conventions.redaction_of(args).redaction()
+    text = to_toml(plan, configuration, _name(args.reference), redaction)
+    conventions.write_file(args.write_config, text, "--write-config")
+    if not args.current:
+        told = {"config": args.write_config, "columns": len(table.schema.names)}
+        line = f"{args.write_config}: what {len(table.schema.names)} columns were taken for."
+        conventions.answer(args, lambda: told, lambda: [line])
+
+
+def _of_windows(
+    args: argparse.Namespace, configuration: "Configuration"
+) -> tuple["Comparison", str]:
+    from tfx_loop.core.errors import ConfigError
+    from tfx_loop.monitoring.drift.several_windows import compare_windows
+
+    if given := [name for name in _OF_FILES if getattr(args, name)]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"Expected files for {flags}, received counted windows.")
+    multivariate = configuration.options.multivariate
+    comparison = compare_windows(
+        args.reference,
+        args.current,
+        configuration.settings,
+        multivariate,
+        conventions.redaction_of(args).redaction(),
+    )
+    return comparison, comparison.report.window
+
+
+def _of_files(args: argparse.Namespace, configuration: "Configuration") -> tuple["Comparison", str]:
+    from tfx_loop.core.errors import ConfigError
+    from tfx_loop.monitoring.file_comparison.files import compare_paths
+
+    if len(args.current) > 1:
+        raise ConfigError(
+            f"Expected one --current file, received {len(args.current)}. Several can only be "
+            "folders of DriftMonitor's reports, with a ReferenceProfile's as --reference."
         )
-        title = f"{Path(args.current[0]).name} against {Path(args.reference).name}"
+    comparison = compare_paths(
+        args.reference,
+        args.current[0],
+        configuration.settings,
+        configuration.options,
+        args.schema or "",
+        conventions.redaction_of(args).redaction(),
+    )
+    return comparison, f"{_name(args.current[0])} against {_name(args.reference)}"
+
+
+def _name(path: str) -> str:
+    from tfx_loop.data.tables.sql import is_query
+
+    return path if is_query(path) else Path(path).name
+
+
+def _answer(args: argparse.Namespace, comparison: "Comparison", title: str) -> int:
+    from tfx_loop.monitoring.drift.export import to_json
+    from tfx_loop.monitoring.file_comparison.terminal import parts
+
     report = comparison.report
     if args.page:
+        from tfx_loop.monitoring.drift.export import page_of
+
         conventions.write_file(args.page, page_of(comparison, title), "--page")
     if args.prometheus:
+        from tfx_loop.monitoring.drift.export import prometheus_of
+
         conventions.write_file(args.prometheus, prometheus_of(comparison), "--prometheus")
-    conventions.answer(args, lambda: to_json(comparison), lambda: parts(report))
-    alarm = report.verdict.value in ("DRIFT", "DATA_FAULT")
-    return conventions.ATTENTION if alarm else conventions.SUCCESS
-
-
-def parts(report: "DriftResult") -> list[str | TextTable]:
-    """Returns the report for a terminal: a sentence, a ranked table, what to do."""
-    rows = report.rows
-    entries = [entry for entry in report.features if not entry.slice]
-    entries += [entry for entry in report.features if entry.slice and entry.drifted]
-    more = len(entries) - _ROWS_SHOWN
-    return [
-        f"{report.verdict.value}: {report.explanation}\n"
-        f"{rows.current:,} row{'s' if rows.current != 1 else ''} against {rows.reference:,} of the "
-        "reference.",
-        TextTable(
-            headings=_HEADINGS,
-            rows=[_cells(entry) for entry in entries[:_ROWS_SHOWN]],
-            numbers=_HEADINGS[2:6],
-            below=f"… and {more} more; --json has all." if more > 0 else "",
-        ),
-        _advice(report),
-    ]
-
-
-def _advice(report: "DriftResult") -> str:
-    """What to do, by the verdict or, where that says more, by what brought it about."""
-    from tfx_loop.contracts.drift_report import NO_FEATURES
-    from tfx_loop.monitoring.file_comparison.notes import DECIMAL_COMMAS
-
-    if report.reason == NO_FEATURES:
-        return _NOTHING_LEFT
-    advice = _ADVICE[report.verdict.value]
-    if any(entry.fault and DECIMAL_COMMAS in entry.note for entry in report.features):
-        return f"{_DECIMAL_COMMAS} {advice}"
-    return advice
-
-
-def _cells(entry: "FeatureDrift") -> tuple[str, ...]:
-    name = f"{entry.feature} [{entry.slice}]" if entry.slice else entry.feature
-    said = ""
-    if entry.fault:
-        said = f"FAULT {entry.fault}"
-    elif entry.drifted:
-        said = "DRIFT"
-    elif entry.held_by:
-        said = f"moved, held by {entry.held_by}"
-    elif entry.p_value is None:
-        said = "not tested"
-    if entry.note:
-        said += f": {entry.note}"
-    return (
-        name,
-        entry.type,
-        _number(entry.psi, ".3f"),
-        _number(entry.ks, ".3f"),
-        _number(entry.q_value, ".1e"),
-        _number(entry.missing_share, ".1%"),
-        said,
-    )
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+    conventions.answer(args, lambda: to_json(comparison), lambda: parts(comparison))
+    return _EXIT_CODES[report.verdict.value]

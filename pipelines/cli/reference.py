@@ -15,10 +15,29 @@ _HEAD = """\
 
 Written by `make docs-cli` from the argument parsers. `loop COMMAND --help` prints the same.
 
-Exit status: 0 for success; 1 for an error, told in one line on standard error; 2 for wrong
-arguments; 3 where the command did its work and the answer wants attention (an alarm of
-`loop monitor` or `loop skew`, no variant within the budget of `loop compress`); 130 when
-interrupted.
+Exit status:
+
+- 0: success, and no alarm; a WARN of `loop faults`, too, whose push would go on
+- 1: an error, told in one line on standard error
+- 2: wrong arguments
+- 3: the command did its work and the answer wants attention: an alarm of `loop monitor` or
+  `loop skew`, a finding of `loop scan`, a BLOCK of `loop faults`, no variant within the budget of
+  `loop compress`
+- 4: the command did its work and there were too few rows for an answer: NOT_ENOUGH_DATA of
+  `loop monitor`, `loop skew` or `loop faults`
+- 130: interrupted
+
+So `loop monitor … && deploy` goes on after STABLE alone.
+
+With `--json` an error is an object on standard output, too, the same of every command, beside the
+line on standard error:
+
+```json
+{"error": {"kind": "DataError", "message": "Expected …, received …. …", "exit_code": 1}}
+```
+
+`kind` is the class of the error (`DataError`, `ConfigError`, `ModelError`, …), `UsageError` for
+wrong arguments, `OSError` for what the system refuses.
 
 In a terminal, tables are coloured and as wide as the window, and long work shows bars; a pipe gets
 plain text. `loop --version` prints the version.

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 HELP = "what devices run; promote a version to the next stage, or take it back"
 _SHOW, _PROMOTE, _ROLL_BACK = "show", "promote", "roll-back"
-# The newest; the history of a roll-out grows without end.
 _EVENTS_SHOWN = 10
 
 
@@ -69,8 +69,12 @@ def parts(current: "Rollout") -> list[str | TextTable]:
         rows=[_release(release) for release in current.releases],
         numbers=("version",),
     )
-    events = TextTable(rows=[_event(event) for event in current.history[-_EVENTS_SHOWN:]])
-    return [f"{current.name}: revision {current.revision}", versions, events]
+    return [f"{current.name}: revision {current.revision}", versions, events(current.history)]
+
+
+def events(history: "Sequence[RolloutEvent]") -> TextTable:
+    """Returns the newest lines of a history; it grows without end."""
+    return TextTable(rows=[_event(event) for event in history[-_EVENTS_SHOWN:]])
 
 
 def _release(release: "Release") -> tuple[str, ...]:

@@ -37,11 +37,16 @@ class RetrainRequest:
         claim_name: The unique name that this request would claim.
         model_version: The serving version that the decision is about.
         window: The window whose evidence asks for it.
+        stable_version: The version that the deployment record calls stable now; 0 where it is not
+            known.
+        retried: Whether a person asked for a training that failed to be tried again.
     """
 
     claim_name: str
     model_version: int
     window: str
+    stable_version: int = 0
+    retried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,8 @@ def claim_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
 ) -> AdmissionReason | None:
     """Holds a request whose claim was taken: the same evidence launches once."""
+    # Before all other gates: a claim that was launched says so for good, whatever cooldown and
+    # budget say today.
     if any(launch.claim_name == request.claim_name for launch in history.launches):
         return AdmissionReason.ALREADY_CLAIMED
     return None
@@ -97,7 +104,12 @@ def claim_gate(
 def superseded_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
 ) -> AdmissionReason | None:
-    """Holds a request about a model that a retraining has replaced since."""
+    """Holds a request about a model that is no more the one that serves."""
+    # The record decides: after a roll-back by hand, the newest push is not what serves.
+    if request.stable_version:
+        replaced = request.stable_version != request.model_version
+        return AdmissionReason.SUPERSEDED if replaced else None
+    # 0 is a launch that pushed nothing; versions begin with 1.
     newest = max((launch.pushed_version for launch in history.launches), default=0)
     return AdmissionReason.SUPERSEDED if newest > request.model_version else None
 
@@ -112,11 +124,22 @@ def in_flight_gate(
 def cooldown_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
 ) -> AdmissionReason | None:
-    """Holds a request until `cooldown_seconds` have passed since the last launch."""
-    last = max((launch.claimed_at_ms for launch in history.launches), default=None)
-    if last is None or now_ms - last >= settings.cooldown_seconds * MS_PER_SECOND:
-        return None
-    return AdmissionReason.COOLDOWN
+    """Holds a request until the quiet time since a launch has passed.
+
+    That is `cooldown_seconds` after one that brought a version, which has yet to show what it is
+    worth, and `retry_seconds` after one that failed or was refused, which changed nothing. The
+    budget bounds how often the same failure is paid for. A person who mended what failed need not
+    wait.
+    """
+    for launch in history.launches:
+        brought = launch.pushed_version > 0
+        if request.retried and not brought:
+            continue
+        seconds = settings.cooldown_seconds
+        quiet = seconds if brought else min(seconds, settings.retry_seconds)
+        if now_ms - launch.claimed_at_ms < quiet * MS_PER_SECOND:
+            return AdmissionReason.COOLDOWN
+    return None
 
 
 def budget_gate(

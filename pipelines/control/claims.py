@@ -12,11 +12,14 @@ A claim without a `loop.Retraining` of its name has not ended.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from tfx_loop.core.custom_properties import Scalar
+from tfx_loop.contracts.model_evaluation import JudgedProperties
+from tfx_loop.core import type_names
+from tfx_loop.core.custom_properties import Scalar, from_properties
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.admission import (
     Admission,
@@ -32,6 +35,7 @@ from tfx_loop.pipelines.control.ledger import Store
 ACTION = "retrain"
 # 48 bits of the claim's SHA-256: short enough to read, and no two claims of a model meet.
 _RUN_ID_DIGITS = 12
+_RUN_PREFIX = "retrain-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,7 @@ class RetrainingOutcome:
         node: The node that failed.
         reason: `pushed`, `not_pushed`, or why it failed.
         attempts: How often the run was started.
+        detail: Why the gate refused the model; empty where it did not.
     """
 
     claim_name: str
@@ -82,19 +87,43 @@ class RetrainingOutcome:
     node: str
     reason: str
     attempts: int
+    detail: str = ""
 
 
 def claim_name(
-    model_name: str, model_version: int, window: str, policy_version: str, action: str = ACTION
+    model_name: str,
+    model_version: int,
+    window: str,
+    policy_version: str,
+    action: str = ACTION,
+    retries: int = 0,
 ) -> str:
-    """Returns the unique name of a claim: the same evidence has the same name, whoever asks."""
-    parts = json.dumps([model_name, model_version, window, policy_version, action])
-    return hashlib.sha256(parts.encode()).hexdigest()
+    """Returns the unique name of a claim: the same evidence has the same name, whoever asks.
+
+    Each retry of a failed training, by a person's word, is a claim of its own.
+    """
+    parts = [
+        model_name,
+        model_version,
+        window,
+        policy_version,
+        action,
+        *([retries] if retries else []),
+    ]
+    # As JSON and not joined: names may hold any separator.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def training_run_id(decision: RecordedDecision, name: str) -> str:
     """Returns the run id that belongs to a claim; it is all that a launch is known by."""
-    return f"retrain-{decision.model_name}-{decision.window}-{name[:_RUN_ID_DIGITS]}"
+    return f"{_RUN_PREFIX}{decision.model_name}-{decision.window}-{name[:_RUN_ID_DIGITS]}"
+
+
+def unknown_retrainings(store: Store, model_name: str, run_ids: Sequence[str]) -> list[str]:
+    """Returns those ids of a model's retrainings that no claim of the store stands for."""
+    claimed = {ledger.properties(a)["run_id"] for a in store.get_artifacts_by_type(ledger.CLAIM)}
+    begin = f"{_RUN_PREFIX}{model_name}-"
+    return [run_id for run_id in run_ids if run_id.startswith(begin) and run_id not in claimed]
 
 
 class ClaimBook:
@@ -200,13 +229,16 @@ class ClaimBook:
         artifact = pb.Artifact(
             type_id=self._types[ledger.CLAIM],
             name=name,
+            # The second unique name (ADR 6): of two loops that counted the same launches and admit
+            # different evidence, one fails, so cooldown and budget stay true.
             external_id=f"{self._model_name}/launch/{launches + 1}",
+            # As TFX marks what it has published.
             state=pb.Artifact.LIVE,
         )
         values: dict[str, Scalar] = {
             "run_id": training_run_id(decision, name),
             "model_name": decision.model_name,
-            "model_version": decision.model_version,
+            "model_version": decision.serving_version,
             "window": decision.window,
             "policy_version": policy_version,
             "action": ACTION,
@@ -220,6 +252,7 @@ class ClaimBook:
         execution = self._admission(decision, name, key, admission, policy_version, now_ms)
         edges = self._decision_edge(decision)
         edges.append((artifact, ledger.event(pb.Event.OUTPUT, "claim")))
+        # Admission and claim in one transaction: no process can die between them (ADR 6).
         if ledger.put_once(self._store, execution, edges) is None:
             return None
         return self.claim(name)
@@ -243,6 +276,7 @@ class ClaimBook:
         self, claim: Claim, status: RunStatus, attempts: int, now_ms: int
     ) -> RetrainingOutcome:
         """Records how a claim ended; whoever comes second changes nothing."""
+        # A run may succeed and push nothing: the gates refused its model.
         pushed = self._pushed(claim.run_id) if status.state is RunState.SUCCEEDED else []
         version = int(ledger.properties(pushed[-1]).get("pushed_version", 0)) if pushed else 0
         reason = status.reason
@@ -265,11 +299,13 @@ class ClaimBook:
             "node": status.node,
             "reason": reason,
             "attempts": attempts,
+            "detail": "" if version or not succeeded else self._refusal(claim.run_id),
             "at_ms": now_ms,
         }
         ledger.set_properties(execution, values)
         [artifact] = self._store.get_artifacts_by_id([claim.artifact_id])
         edges = ledger.inputs({"claim": artifact})
+        # The edge by which a served version is traced back to the decision that asked for it.
         if version:
             edges += ledger.inputs({"pushed_model": pushed[-1]})
         ledger.put_once(self._store, execution, edges)
@@ -277,6 +313,15 @@ class ClaimBook:
 
     def _pushed(self, run_id: str) -> list[pb.Artifact]:
         return ledger.outputs_of_run(self._store, run_id, "ServingPusher", ledger.PUSHED_MODEL)
+
+    def _refusal(self, run_id: str) -> str:
+        """Returns why the gates of a run refused its model; empty where they told nothing."""
+        made = [
+            *ledger.outputs_of_run(self._store, run_id, "Evaluator", "ModelEvaluation"),
+            *ledger.outputs_of_run(self._store, run_id, "FaultDetector", type_names.FAULT_REPORT),
+        ]
+        said = [from_properties(JudgedProperties, ledger.properties(one)) for one in made]
+        return next((one.refused_because for one in said if one.refused_because), "")
 
     def _decision_edge(self, decision: RecordedDecision) -> list[tuple[pb.Artifact, pb.Event]]:
         [artifact] = self._store.get_artifacts_by_id([decision.artifact_id])
@@ -334,4 +379,6 @@ def _outcome_from(execution: pb.Execution) -> RetrainingOutcome:
         node=str(values["node"]),
         reason=str(values["reason"]),
         attempts=int(values["attempts"]),
+        # Earlier releases did not write it.
+        detail=str(values.get("detail", "")),
     )

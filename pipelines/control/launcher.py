@@ -65,6 +65,10 @@ class Launcher(Protocol):
     process at a time is inside `launch` for one run. A run that fails may also raise.
     """
 
+    def check(self, request: LaunchRequest) -> None:
+        """Raises a LoopError where a run could not begin; nothing is counted as a start then."""
+        ...
+
     def launch(self, run_id: str, request: LaunchRequest) -> None:
         """Starts the run, or resumes it."""
         ...

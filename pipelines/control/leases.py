@@ -3,7 +3,8 @@
 A lease is an artifact named `RUN#ATTEMPT`. Its name is unique, so of all processes that want to
 make the third start of a run one wins; it stands in MLMD before anything is launched, so a start
 cannot be forgotten. It names its owner: when the owner is dead and no end is recorded, the run was
-interrupted. Only the owner writes the end of a lease.
+interrupted. An owner on another machine is dead when its heartbeats have stopped. Only the owner
+writes the end of a lease; one that was thought dead finds the next attempt's lease, and stops.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_loop.core.custom_properties import Scalar
 from tfx_loop.core.errors import LoopError
-from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control import heartbeats, ledger
 from tfx_loop.pipelines.control.ledger import Store
 
 # Start times of one process, read twice, differ when the machine's clock was set in between.
@@ -58,11 +59,13 @@ class Owner:
     started: float
     thread: int
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, on this machine."""
+        return self.host == socket.gethostname()
+
     def is_alive(self) -> bool:
-        """Says whether the process runs; one on another machine counts as alive."""
-        # Nobody can look from here; taking over a live run would be worse than waiting for it.
-        if self.host != socket.gethostname():
-            return True
+        """Says whether the process runs; asked of one on this machine."""
         try:
             process = psutil.Process(self.pid)
             # The same pid may have been given to another process since. A zombie has ended, and
@@ -91,7 +94,9 @@ class Lease:
         end: How it ended, or OPEN.
         node: The node that failed, where it is known.
         reason: Why it failed.
-        created_at_ms: When it was taken, by the machine's clock.
+        created_at_ms: When it was taken, by the store's stamp.
+        lease_seconds: How long it lasts without a heartbeat; 0 in stores of earlier releases, whose
+            owners write none.
     """
 
     artifact_id: int
@@ -102,6 +107,12 @@ class Lease:
     node: str = ""
     reason: str = ""
     created_at_ms: int = 0
+    lease_seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Its name in the store."""
+        return f"{self.run_id}#{self.attempt}"
 
 
 def lease_from(artifact: pb.Artifact) -> Lease:
@@ -121,7 +132,31 @@ def lease_from(artifact: pb.Artifact) -> Lease:
         node=str(values.get("node", "")),
         reason=str(values.get("reason", "")),
         created_at_ms=int(artifact.create_time_since_epoch),
+        lease_seconds=float(values.get("lease_seconds", 0.0)),
     )
+
+
+def is_held(store: Store, lease: Lease) -> bool:
+    """Says whether the owner of a lease is at the run."""
+    if lease.end is not LeaseEnd.OPEN:
+        return False
+    if lease.owner.is_here:
+        return lease.owner.is_alive()
+    # Nobody can look from here; without heartbeats, taking over would be worse than waiting.
+    if not lease.lease_seconds:
+        return True
+    return heartbeats.is_fresh(store, lease.name, lease.created_at_ms, lease.lease_seconds)
+
+
+def check_held(store: Store, lease: Lease) -> None:
+    """Raises RunBusy where the run went on under another lease: its owner was thought dead."""
+    last = latest(store, lease.run_id)
+    if last is not None and last.attempt > lease.attempt:
+        raise RunBusy(
+            f"Expected to hold run {lease.run_id} still, but it was started again on "
+            f"{last.owner.host} as start {last.attempt}, when no heartbeat of start "
+            f"{lease.attempt} had come for {lease.lease_seconds:g} s. It goes on there."
+        )
 
 
 def latest(store: Store, run_id: str) -> Lease | None:
@@ -135,7 +170,9 @@ def latest(store: Store, run_id: str) -> Lease | None:
     return lease_from(found) if found is not None else None
 
 
-def take(store: Store, run_id: str, attempt: int) -> Lease | None:
+def take(
+    store: Store, run_id: str, attempt: int, lease_seconds: float = heartbeats.LEASE_SECONDS
+) -> Lease | None:
     """Takes the lease for one start of a run.
 
     Args:
@@ -143,12 +180,13 @@ def take(store: Store, run_id: str, attempt: int) -> Lease | None:
         run_id: The pipeline run.
         attempt: One more than the starts that the caller saw before it looked at the run's state.
             If the run was started in between, the name is taken and the caller comes away empty.
+        lease_seconds: How long the lease lasts without a heartbeat.
 
     Returns:
         The lease, or None: somebody else has it, or is at the run.
     """
     before = latest(store, run_id)
-    if before is not None and before.end is LeaseEnd.OPEN and before.owner.is_alive():
+    if before is not None and is_held(store, before):
         return None
     owner = this_owner()
     artifact = pb.Artifact(
@@ -162,6 +200,7 @@ def take(store: Store, run_id: str, attempt: int) -> Lease | None:
         "process_started": owner.started,
         "thread": owner.thread,
         "end": LeaseEnd.OPEN.value,
+        "lease_seconds": float(lease_seconds),
     }
     ledger.set_properties(artifact, values)
     try:
@@ -194,9 +233,12 @@ def hold(store: Store, run_id: str) -> Iterator[Lease]:
     Raises:
         RunBusy: Another process or thread is at this run.
     """
-    lease = _join_or_take(store, run_id)
+    lease, taken = _join_or_take(store, run_id)
+    # Whoever took the lease writes its heartbeats.
+    beating = heartbeats.beating(store, lease.name, lease.lease_seconds)
     try:
-        yield lease
+        with beating if taken else contextlib.nullcontext():
+            yield lease
     except Exception as error:
         # A runner's own error may say which node failed and why; any other is told in its words.
         node = str(getattr(error, "node", "") or "")
@@ -209,15 +251,16 @@ def hold(store: Store, run_id: str) -> Iterator[Lease]:
     close(store, lease, LeaseEnd.SUCCEEDED)
 
 
-def _join_or_take(store: Store, run_id: str) -> Lease:
+def _join_or_take(store: Store, run_id: str) -> tuple[Lease, bool]:
+    """Returns the lease, and whether it was taken here."""
     ledger.register_types(store)
     last = latest(store, run_id)
     if last is not None and last.end is LeaseEnd.OPEN and last.owner == this_owner():
-        return last
+        return last, False
     lease = take(store, run_id, last.attempt + 1 if last else 1)
     if lease is None:
         raise RunBusy(
             f"Expected to be alone at run {run_id}, but another process or thread is at it. "
             "Wait until it has ended, or stop it; an interrupted run is resumed by the next start."
         )
-    return lease
+    return lease, True

@@ -17,17 +17,26 @@ from tfx_loop.core.type_names import known_type_names
 
 CLAIM = "loop.RetrainClaim"
 LEASE = "loop.RunLease"
+HEARTBEAT = "loop.Heartbeat"
 ADMISSION = "loop.Admission"
 APPROVAL = "loop.Approval"
 RETRAINING = "loop.Retraining"
+ROLLOUT = "loop.Rollout"
+RELEASE = "loop.Release"
+RETRY = "loop.Retry"
+RETURN = "loop.VersionReturn"
 
-ARTIFACT_TYPES = (CLAIM, LEASE)
-EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING)
+ARTIFACT_TYPES = (CLAIM, LEASE, HEARTBEAT)
+EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING, ROLLOUT, RELEASE, RETRY, RETURN)
 
 PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"
 PIPELINE = "pipeline"
 NODE = "node"
+
+# Whole numbers of MLMD have 32 bits on PostgreSQL and MySQL, too few for milliseconds since epoch;
+# a double holds those exactly.
+_MOST_INT = 2**31 - 1
 
 # What `ml_metadata` hands out; it has no types of its own to check against.
 Store = Any
@@ -37,24 +46,31 @@ def register_types(store: Store) -> dict[str, int]:
     """Registers the loop's types, whoever else does so at the same time; returns their ids."""
     ids = {}
     for name in ARTIFACT_TYPES:
-        ids[name] = _register(
-            lambda n=name: store.put_artifact_type(pb.ArtifactType(name=n)),
-            lambda n=name: store.get_artifact_type(n).id,
-        )
+        made = pb.ArtifactType(name=name, external_id=_type_key(name))
+        ids[name] = _register(store.get_artifact_type, store.put_artifact_type, made)
     for name in EXECUTION_TYPES:
-        ids[name] = _register(
-            lambda n=name: store.put_execution_type(pb.ExecutionType(name=n)),
-            lambda n=name: store.get_execution_type(n).id,
-        )
+        kind = pb.ExecutionType(name=name, external_id=_type_key(name))
+        ids[name] = _register(store.get_execution_type, store.put_execution_type, kind)
     return ids
 
 
-def _register(put: Any, get: Any) -> int:
+def _type_key(name: str) -> str:
+    return f"tfx_loop/type/{name}"
+
+
+def _register(get: Any, put: Any, kind: Any) -> int:
+    """Returns the id of a type, made here unless it is there.
+
+    MLMD's tables let a type's name stand twice: on PostgreSQL and MySQL two processes that register
+    it at once each make one, and no longer see each other's facts. An external id is unique.
+    """
+    with contextlib.suppress(errors.NotFoundError):
+        return int(get(kind.name).id)
     try:
-        return int(put())
-    # Two processes that register one type at once: SQLite tells the second of them either way.
-    except (errors.AlreadyExistsError, errors.InternalError):
-        return int(get())
+        return int(put(kind))
+    # Another process was first; the databases tell that differently.
+    except (errors.AlreadyExistsError, errors.InternalError, errors.AbortedError):
+        return int(get(kind.name).id)
 
 
 def properties(record: Any) -> dict[str, Scalar]:
@@ -64,7 +80,9 @@ def properties(record: Any) -> dict[str, Scalar]:
         for name, value in source.items():
             kind = value.WhichOneof("value")
             if kind in ("int_value", "double_value", "string_value"):
-                found[name] = getattr(value, kind)
+                held = getattr(value, kind)
+                large = kind == "double_value" and abs(held) > _MOST_INT and held.is_integer()
+                found[name] = int(held) if large else held
     return found
 
 
@@ -73,9 +91,9 @@ def set_properties(record: Any, values: Mapping[str, Scalar]) -> None:
     for name, value in values.items():
         if isinstance(value, bool):
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
-        if isinstance(value, int):
+        if isinstance(value, int) and abs(value) <= _MOST_INT:
             record.custom_properties[name].int_value = value
-        elif isinstance(value, float):
+        elif isinstance(value, (int, float)):
             record.custom_properties[name].double_value = value
         else:
             record.custom_properties[name].string_value = value
@@ -115,6 +133,7 @@ def executions_of_run(store: Store, run_id: str) -> list[pb.Execution]:
     context = store.get_context_by_type_and_name(PIPELINE_RUN, run_id)
     if context is None:
         return []
+    # Ids rise in the order of writing; times of different machines need not.
     return sorted(store.get_executions_by_context(context.id), key=lambda found: int(found.id))
 
 
@@ -148,6 +167,7 @@ def outputs_of_run(
         execution.id
         for execution in executions_of_run(store, run_id)
         if short_type(execution.type) == node_type
+        # A node that failed may have registered its outputs before.
         and execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
     ]
     events = store.get_events_by_execution_ids(makers) if makers else []

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.pipelines.control import decisions, starts
+from tfx_loop.pipelines.control import approvals, decisions, returns, starts
 from tfx_loop.pipelines.control.admission import (
     Admission,
     AdmissionReason,
@@ -33,14 +33,17 @@ from tfx_loop.pipelines.control.admission import (
     RetrainRequest,
     admit,
 )
-from tfx_loop.pipelines.control.claims import Claim, ClaimBook, RetrainingOutcome, claim_name
+from tfx_loop.pipelines.control.claims import Claim, ClaimBook, RetrainingOutcome
 from tfx_loop.pipelines.control.decisions import RecordedDecision
 from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
-from tfx_loop.pipelines.control.settings import LoopSettings
+from tfx_loop.pipelines.control.retries import monitoring_run_id, training_retries
+from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 
 _LOG = logging.getLogger(__name__)
 _ENDED = (RunState.SUCCEEDED, RunState.FAILED)
+# Reason of a step on a window that has not ended.
+NOT_YET = "not_yet"
 
 
 class Step(enum.Enum):
@@ -64,7 +67,8 @@ class StepResult:
 
     Attributes:
         window: The window.
-        monitoring: Where its monitoring run stands. RUNNING: another process is at it.
+        monitoring: Where its monitoring run stands. RUNNING: another process is at it; ABSENT with
+            the reason `not_yet`: the window has not ended.
         decision: What the monitoring run decided; None when it made no decision.
         admission: The answer to a RETRAIN decision; None for every other.
         run_id: The training run of the decision's claim; empty without a claim.
@@ -90,6 +94,9 @@ class Loop:
         training_launcher: Launcher,
         clock: Callable[[], int],
         on_step: Callable[[Step], None] | None = None,
+        stable_version: Callable[[], int] | None = None,
+        window_ended: Callable[[str, int], bool] | None = None,
+        roll_back: returns.RollBack | None = None,
     ) -> None:
         """Makes a loop on a metadata store.
 
@@ -100,6 +107,13 @@ class Loop:
             training_launcher: Runs the training pipeline for a decision.
             clock: Returns now, in milliseconds since epoch UTC; cooldown and budget use it.
             on_step: Told at each point that a step passes, for progress and for tests.
+            stable_version: Returns the version that the deployment record calls stable, 0 for none;
+                without it the newest push of this loop counts as stable.
+            window_ended: Says whether a window has ended at a time of the clock; without it every
+                window has.
+            roll_back: Lets the version serve that a decision asks for, the one before the judged
+                one or another, and does nothing where the judged one serves no more; returns the
+                version that serves then. Needed for decisions that ask for it.
         """
         self._store = store
         self._settings = settings
@@ -107,6 +121,9 @@ class Loop:
         self._training = training_launcher
         self._clock = clock
         self._on_step = on_step or (lambda step: None)
+        self._stable_version = stable_version or (lambda: 0)
+        self._window_ended = window_ended
+        self._roll_back = roll_back
         self._book = ClaimBook(store, settings.model_name)
 
     def step(self, window: str) -> StepResult:
@@ -121,7 +138,12 @@ class Loop:
         # First what earlier steps left unfinished: its outcome may open or close a gate.
         self.reconcile()
         self._on_step(Step.RECONCILED)
-        run_id = monitoring_run_id(self._settings.model_name, window)
+        run_id = monitoring_run_id(self._store, self._settings.model_name, window)
+        if self._window_ended is not None and not self._window_ended(window, self._clock()):
+            # No lease, no run: an answer from half of a window would stand for good.
+            _LOG.info("window=%s monitoring=%s", window, NOT_YET)
+            status = RunStatus(state=RunState.ABSENT, reason=NOT_YET)
+            return StepResult(window=window, monitoring=status)
         request = LaunchRequest(model_name=self._settings.model_name, window=window)
         # Monitoring changes nothing and is tried again; a training that failed is an outcome.
         status = self._run(self._monitoring, run_id, request, Step.MONITORING_LEASED, retry=True)
@@ -131,35 +153,34 @@ class Loop:
         self._on_step(Step.MONITORED)
         decision = decisions.decision_of_run(self._store, run_id)
         self._on_step(Step.DECISION_READ)
-        if decision is None or decision.verdict != decisions.RETRAIN:
+        if decision is not None and decision.asks_for.moves:
+            self._go_back(decision, allowed=self._settings.mode is LoopMode.ACT)
+        if decision is None or not decision.asks_for.retrains:
             return StepResult(window=window, monitoring=status, decision=decision)
         return self._answer(decision, status)
 
     def approve(self, decision_id: int, by: str = "") -> StepResult:
-        """Records a human's yes to a held decision, and asks the gates again.
+        """Records a human's yes to a held decision, and carries out what it asks for.
+
+        A version that is to serve again does so at once; a retraining is asked of the gates again.
 
         Args:
             decision_id: MLMD id of the RetrainDecision; `loop timeline` shows it.
             by: Who approved.
 
         Raises:
-            DataError: No such decision, or one that does not ask for a retraining.
+            DataError: No such decision, or one that asks for nothing.
         """
-        decision = decisions.decision_by_id(self._store, decision_id)
-        if decision.verdict != decisions.RETRAIN:
-            raise DataError(
-                f"Expected a decision with verdict RETRAIN, received {decision.verdict} "
-                f"({decision.reason}) of window {decision.window}. There is nothing to approve."
-            )
-        if decision.model_name != self._settings.model_name:
-            raise DataError(
-                f"Expected a decision about {self._settings.model_name!r}, received one about "
-                f"{decision.model_name!r}. Approve it with that model's settings."
-            )
+        decision = approvals.approvable(self._store, self._settings.model_name, decision_id)
         self._book.record_approval(decision, self._claim_name(decision), by, self._clock())
         self.reconcile()
-        run_id = monitoring_run_id(decision.model_name, decision.window)
-        return self._answer(decision, self._monitoring.state(run_id))
+        run_id = monitoring_run_id(self._store, decision.model_name, decision.window)
+        monitoring = self._monitoring.state(run_id)
+        if decision.asks_for.moves:
+            self._go_back(decision, allowed=True)
+        if not decision.asks_for.retrains:
+            return StepResult(window=decision.window, monitoring=monitoring, decision=decision)
+        return self._answer(decision, monitoring)
 
     def reconcile(self) -> list[RetrainingOutcome]:
         """Compares every claim that has not ended with its run, and carries on where it stands.
@@ -182,6 +203,10 @@ class Loop:
         except DataError as error:
             # One lost file must not stop the loop; the warning comes back at each step.
             _LOG.warning("decision=%d approved=1 unreadable=%s", decision_id, error)
+            return None
+        if decision.asks_for.moves:
+            self._go_back(decision, allowed=True)
+        if not decision.asks_for.retrains:
             return None
         return self._carry_on_if_claimed(self._admit(decision)[1])
 
@@ -206,11 +231,23 @@ class Loop:
         """
         name = self._claim_name(decision)
         request = RetrainRequest(
-            claim_name=name, model_version=decision.model_version, window=decision.window
+            claim_name=name,
+            model_version=decision.serving_version,
+            window=decision.window,
+            stable_version=self._stable_version(),
+            retried=training_retries(self._store, decision.model_name, decision.window) > 0,
         )
         policy = self._settings.policy_version
+        seen = -1
         while True:
             history = self._book.history()
+            if len(history.launches) == seen:
+                raise DataError(
+                    f"Expected launch {seen + 1} of {decision.model_name} in the metadata store, "
+                    "as its number is taken, found no claim that has it: the store is damaged. "
+                    "Restore it from a copy, or go on under another model name."
+                )
+            seen = len(history.launches)
             answer = admit(request, history, self._settings, self._clock())
             if answer.reason is AdmissionReason.ALREADY_CLAIMED:
                 # The admission that made the claim is the record of this decision.
@@ -232,7 +269,13 @@ class Loop:
                 self._on_step(Step.CLAIMED)
                 return answer, claim
             # Another process claimed in between; its launch is in the history now, and the gates
-            # answer again. This ends: each turn means that one more launch was recorded.
+            # answer again. This ends: a turn without one more launch is an error.
+
+    def _go_back(self, decision: RecordedDecision, *, allowed: bool) -> None:
+        roll_back = self._roll_back if allowed else None
+        if not returns.carry_out(self._store, decision, roll_back, self._clock()):
+            why = "no_roll_back_given" if allowed else "mode"
+            _LOG.warning("decision=%d roll_back=not_done reason=%s", decision.artifact_id, why)
 
     def _carry_on_if_claimed(self, claim: Claim | None) -> RetrainingOutcome | None:
         if claim is None:
@@ -255,13 +298,14 @@ class Loop:
         attempts = starts.attempts(self._store, claim.run_id)
         outcome = self._book.record_outcome(claim, status, attempts, self._clock())
         _LOG.info(
-            "claim=%s run=%s outcome=%s version=%d node=%s attempts=%d",
+            "claim=%s run=%s outcome=%s version=%d node=%s attempts=%d refused=%s",
             claim.artifact_id,
             claim.run_id,
             outcome.state.value,
             outcome.pushed_version,
             outcome.node,
             attempts,
+            outcome.detail or "-",
         )
         self._on_step(Step.ENDED)
         return outcome
@@ -277,15 +321,11 @@ class Loop:
             max_attempts=self._settings.max_attempts,
             retry_failed=retry,
             on_leased=lambda: self._on_step(leased),
+            lease_seconds=self._settings.lease_seconds,
         )
 
     def _claim_name(self, decision: RecordedDecision) -> str:
-        return claim_name(
-            decision.model_name,
-            decision.model_version,
-            decision.window,
-            self._settings.policy_version,
-        )
+        return approvals.claim_name_of(self._store, decision, self._settings.policy_version)
 
     def _log_admission(self, decision: RecordedDecision, answer: Admission) -> None:
         _LOG.info(
@@ -296,8 +336,3 @@ class Loop:
             answer.reason.value,
             decision.model_version,
         )
-
-
-def monitoring_run_id(model_name: str, window: str) -> str:
-    """Returns the id of the one run that monitors a window of a model."""
-    return f"monitor-{model_name}-{window}"

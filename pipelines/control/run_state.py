@@ -34,7 +34,7 @@ def mlmd_run_state(store: Store, run_id: str) -> RunStatus:
     failed = next((node for node, execution in nodes.items() if has_failed(execution)), "")
     if lease is not None and lease.end is LeaseEnd.FAILED:
         return _failure(nodes, lease.node or failed, lease.reason)
-    if lease is not None and lease.end is LeaseEnd.OPEN and lease.owner.is_alive():
+    if lease is not None and leases.is_held(store, lease):
         return RunStatus(state=RunState.RUNNING)
     if failed:
         return _failure(nodes, failed, "")

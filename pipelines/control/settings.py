@@ -21,19 +21,27 @@ class LoopSettings:
     Attributes:
         model_name: Name of the served model that this loop looks after.
         mode: `observe` records only, `suggest` asks for an approval, `act` launches.
-        cooldown_seconds: Quiet time after a launch, in seconds of the loop's clock.
+        cooldown_seconds: Quiet time after a launch that brought a new version, in seconds of the
+            loop's clock.
+        retry_seconds: Quiet time after one that brought none, as the training failed or the gate
+            refused its model; never longer than the cooldown.
         max_launches: Launches allowed in any `budget_seconds`; failed ones count.
         budget_seconds: Length of the sliding budget period, in seconds of the loop's clock.
         max_attempts: How often one run may be started, the first time included.
+        lease_seconds: How long a run on another machine counts as alive after its last heartbeat.
         policy_version: Name of these admission rules; a part of every claim's name.
     """
 
     model_name: str
     mode: LoopMode = LoopMode.SUGGEST
+    # A day, in which the new version serves and its first labels come; a week of budget keeps a
+    # loop that is wrong from costing more than a few trainings. Chosen, not measured.
     cooldown_seconds: int = 86_400
+    retry_seconds: int = 3_600
     max_launches: int = 3
     budget_seconds: int = 7 * 86_400
     max_attempts: int = 3
+    lease_seconds: float = 600.0
     policy_version: str = "admission/1"
 
     def __post_init__(self) -> None:
@@ -49,7 +57,9 @@ class LoopSettings:
             )
         if self.max_attempts < 1:
             raise ConfigError(f"max_attempts must be at least 1, got {self.max_attempts}.")
-        for name in ("cooldown_seconds", "budget_seconds"):
+        if not self.lease_seconds > 0:
+            raise ConfigError(f"lease_seconds must be positive, got {self.lease_seconds}.")
+        for name in ("cooldown_seconds", "retry_seconds", "budget_seconds"):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f"{name} must be 0 or more, got {getattr(self, name)}. 0 switches it off."

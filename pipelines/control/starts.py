@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from tfx_loop.pipelines.control import leases
+from tfx_loop.pipelines.control import heartbeats, leases
 from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
 from tfx_loop.pipelines.control.leases import Lease, LeaseEnd
 from tfx_loop.pipelines.control.ledger import Store
@@ -29,6 +29,7 @@ def start_or_resume(
     max_attempts: int,
     retry_failed: bool,
     on_leased: Callable[[], None],
+    lease_seconds: float = heartbeats.LEASE_SECONDS,
 ) -> RunStatus:
     """Starts or resumes a run unless it is done or somebody is at it.
 
@@ -43,10 +44,14 @@ def start_or_resume(
         max_attempts: How often the run may be started at all.
         retry_failed: Whether a run that failed is started again.
         on_leased: Called between taking the lease and launching.
+        lease_seconds: How long the lease lasts without a heartbeat.
 
     Returns:
-        Where the run stands afterwards. RUNNING when another process is at it; FAILED with reason
-        `attempts_exhausted` when it is not done and may not be started again.
+        Where the run stands afterwards. RUNNING when another process is at it; FAILED with a reason
+        that begins with `attempts_exhausted` when it is not done and may not be started again.
+
+    Raises:
+        LoopError: The launcher says that the run could not begin.
     """
     made = attempts(store, run_id)
     status = launcher.state(run_id)
@@ -55,11 +60,17 @@ def start_or_resume(
         startable.add(RunState.FAILED)
     if status.state not in startable:
         return status
+    # A run that kills its process would be resumed for ever.
     if made >= max_attempts:
-        if status.state is RunState.FAILED:
-            return status
-        return RunStatus(state=RunState.FAILED, reason=ATTEMPTS_EXHAUSTED)
-    lease = leases.take(store, run_id, made + 1)
+        cause = f": {status.reason}" if status.reason else ""
+        return RunStatus(
+            state=RunState.FAILED,
+            node=status.node,
+            reason=f"{ATTEMPTS_EXHAUSTED} after {made}{cause}",
+        )
+    # Before the start is counted: what is only not there yet must not use the attempts up.
+    launcher.check(request)
+    lease = leases.take(store, run_id, made + 1, lease_seconds)
     if lease is None:
         return RunStatus(state=RunState.RUNNING)
     on_leased()
@@ -69,7 +80,8 @@ def start_or_resume(
 def _launch(store: Store, launcher: Launcher, request: LaunchRequest, lease: Lease) -> RunStatus:
     """Launches under a lease, and gives it back unless the run itself has recorded its end."""
     try:
-        launcher.launch(lease.run_id, dataclasses.replace(request, attempt=lease.attempt))
+        with heartbeats.beating(store, lease.name, lease.lease_seconds):
+            launcher.launch(lease.run_id, dataclasses.replace(request, attempt=lease.attempt))
     except Exception as error:
         leases.close(store, lease, LeaseEnd.RELEASED)
         status = launcher.state(lease.run_id)
@@ -77,6 +89,7 @@ def _launch(store: Store, launcher: Launcher, request: LaunchRequest, lease: Lea
             raise
         _LOG.warning("run=%s node=%s failed=%s", lease.run_id, status.node, error)
         return status
+    # Ctrl-C and SystemExit, too: a lease that stays would name an owner who is no more at work.
     except BaseException:
         leases.close(store, lease, LeaseEnd.RELEASED)
         raise

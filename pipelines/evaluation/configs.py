@@ -1,5 +1,6 @@
 """TFMA configurations: metrics, slices, and the thresholds that a challenger must reach."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -7,10 +8,10 @@ import tensorflow_model_analysis as tfma
 # TFMA 0.52 no longer has these messages at its top: `tfma.EvalConfig` works with 0.47 alone.
 from tensorflow_model_analysis.proto import config_pb2
 
+from tfx_loop.contracts.task import TaskKind
+from tfx_loop.monitoring.quality_monitor.judged_groups import LABEL_SLICE
 from tfx_loop.pipelines.config import ModelSettings, QualityGate
-
-# TFMA walks through the rows once for each metric, in Python: these are the ones that are read.
-_PLAIN_METRICS = ("ExampleCount", "BinaryAccuracy", "Precision", "Recall", "F1Score")
+from tfx_loop.pipelines.evaluation.task_metrics import task_metrics
 
 
 def challenger_config(model: ModelSettings, gate: QualityGate) -> Any:
@@ -19,19 +20,24 @@ def challenger_config(model: ModelSettings, gate: QualityGate) -> Any:
     Evaluator adds the champion as the baseline when it is given one, and drops the thresholds on
     the change when it is not.
     """
+    spec = config_pb2.ModelSpec(
+        signature_name="serving_default", label_key=model.label, prediction_key=model.score
+    )
+    metrics = task_metrics(model.described, gate)
     return config_pb2.EvalConfig(
-        model_specs=[config_pb2.ModelSpec(signature_name="serving_default", label_key=model.label)],
-        slicing_specs=_slices(model),
-        metrics_specs=[_metrics(gate)],
+        model_specs=[spec], slicing_specs=_slices(model.slices), metrics_specs=[metrics]
     )
 
 
 def served_config(model: ModelSettings) -> Any:
     """Returns the EvalConfig of labelled predictions: the logged score is judged, no model runs."""
+    spec = config_pb2.ModelSpec(label_key=model.label, prediction_key=model.score)
+    # A set of labels reaches TFMA as a row for each label, which the window is sliced by.
+    by_label = (LABEL_SLICE,) if model.described.kind is TaskKind.LABELS else ()
     return config_pb2.EvalConfig(
-        model_specs=[config_pb2.ModelSpec(label_key=model.label, prediction_key=model.score)],
-        slicing_specs=_slices(model),
-        metrics_specs=[_metrics(None)],
+        model_specs=[spec],
+        slicing_specs=_slices((*model.slices, *by_label)),
+        metrics_specs=[task_metrics(model.described, None)],
     )
 
 
@@ -77,44 +83,8 @@ def variant_config(label: str, metric: str, max_metric_drop: float, tflite: bool
     )
 
 
-def _slices(model: ModelSettings) -> list[Any]:
-    return [config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[model.slice_feature])]
-
-
-def _metrics(gate: QualityGate | None) -> Any:
-    plain = [config_pb2.MetricConfig(class_name=name) for name in _PLAIN_METRICS]
-    auc = config_pb2.MetricConfig(class_name="AUC")
-    calibration = config_pb2.MetricConfig(class_name="Calibration")
-    if gate is not None:
-        # A change is challenger minus champion.
-        _judge_overall(
-            auc,
-            config_pb2.MetricThreshold(
-                value_threshold=config_pb2.GenericValueThreshold(
-                    lower_bound={"value": gate.min_auc}
-                ),
-                change_threshold=config_pb2.GenericChangeThreshold(
-                    direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
-                    absolute={"value": -gate.max_auc_drop},
-                ),
-            ),
-        )
-        _judge_overall(
-            calibration,
-            config_pb2.MetricThreshold(
-                value_threshold=config_pb2.GenericValueThreshold(
-                    lower_bound={"value": 1 - gate.max_calibration_error},
-                    upper_bound={"value": 1 + gate.max_calibration_error},
-                )
-            ),
-        )
-    return config_pb2.MetricsSpec(metrics=[*plain, auc, calibration])
-
-
-def _judge_overall(metric: Any, threshold: Any) -> None:
-    """Sets a threshold on all rows. Slices are measured, not judged: few rows swing too far."""
-    metric.per_slice_thresholds.append(
-        config_pb2.PerSliceMetricThreshold(
-            slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold
-        )
-    )
+def _slices(features: Sequence[str]) -> list[Any]:
+    return [
+        config_pb2.SlicingSpec(),
+        *(config_pb2.SlicingSpec(feature_keys=[name]) for name in features),
+    ]

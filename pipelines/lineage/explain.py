@@ -1,133 +1,37 @@
-"""The explanation of a version: its data, the decision behind it, what it beat, when it served."""
+"""The explanation of a version: its data, why it was trained, what it was judged against."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
+from tfx_loop.contracts.fault_report import FaultProperties
+from tfx_loop.contracts.model_evaluation import JudgedProperties
 from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import OptimizationProperties
 from tfx_loop.contracts.pushed_model import PushedProperties
 from tfx_loop.contracts.skew_report import SkewProperties
-from tfx_loop.core.custom_properties import Scalar, from_properties, to_properties
+from tfx_loop.core.custom_properties import from_properties, to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.type_names import RETRAIN_DECISION
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.lineage import facts
-from tfx_loop.pipelines.lineage.facts import DecisionFact, PushFact
-from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
+from tfx_loop.pipelines.lineage.explanation import (
+    BaselineComparison,
+    Explanation,
+    FaultSummary,
+    OptimizationSummary,
+    SkewSummary,
+    TrainingData,
+)
+from tfx_loop.pipelines.lineage.facts import DecisionFact, PushFact, RolloutFact
+from tfx_loop.pipelines.lineage.graph import MODEL_SOURCES, Artifact, Execution, Graph, load
 
 EVALUATORS = ("Evaluator", "VariantEvaluator")
 CHOOSER = "VariantChooser"
 SKEW_MONITOR = "SkewMonitor"
-# Under which key an optimiser reads the model that it starts from.
-_SOURCES = ("model", "parent", "teacher")
+FAULT_DETECTOR = "FaultDetector"
+# The event of a deployment record that gives a version all traffic.
+PROMOTE = "promote"
 # Properties of an OptimizationReport that a person wants to know (OptimizationProperties).
 _TOLD = ("verdict", "reason", "variant", "size_bytes", "sparsity", "metric_drop")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """Examples that a model was trained on.
-
-    Attributes:
-        uri: The Examples artifact.
-        spans: Its spans, such as `1,2,3`; empty where its maker wrote none.
-    """
-
-    uri: str
-    spans: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineComparison:
-    """What the model was measured against before the push.
-
-    Attributes:
-        baseline_version: The champion's version; 0 when the baseline was never pushed.
-        baseline_uri: The champion's Model artifact; empty when there was none to beat.
-        baseline_is_parent: True when it is the model that this variant was made from.
-        blessed: Whether the evaluation let it pass; None without an evaluation.
-        metrics: Numbers that the evaluation left as properties.
-    """
-
-    baseline_version: int = 0
-    baseline_uri: str = ""
-    baseline_is_parent: bool = False
-    blessed: bool | None = None
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizationSummary:
-    """What an optimiser did to the model on its way to the server.
-
-    Attributes:
-        by: The node, such as `Quantizer`.
-        facts: The scalar properties of its report, such as verdict, variant and size.
-    """
-
-    by: str
-    facts: dict[str, Scalar]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SkewSummary:
-    """Whether the server saw what the model was trained on, for the same rows.
-
-    Attributes:
-        verdict: `CONSISTENT`, `SKEWED` or `NOT_ENOUGH_DATA`.
-        reason: SkewMonitor's reason code.
-        window: Name of the log's window.
-        rows: Rows that were compared.
-        skewed_features: How many features differ.
-        uri: The SkewReport artifact.
-    """
-
-    verdict: str
-    reason: str
-    window: str
-    rows: int
-    skewed_features: int
-    uri: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """All that MLMD knows of one version.
-
-    Attributes:
-        model_name: The served model.
-        version: The version.
-        run_id: The run that trained and pushed it.
-        pushed_at_ms: When it came into service.
-        served_until_ms: When the next version came; None while it serves.
-        replaced: The version that served before; 0 for none.
-        replaced_by: The version that came after; 0 for none.
-        destination: Where the server finds it.
-        model_digest: Digest of the served files.
-        model_uri: The Model artifact.
-        trained_on: The data, nearest to the raw data.
-        why: The decision that asked for it; None when a person did.
-        contest: What it beat.
-        optimised: What optimisers did to it, the last one first; empty for a model as trained.
-        skew: What SkewMonitor said last of its training rows; None where it was not asked.
-        decided_since: Decisions about this version, oldest first: done and not done.
-    """
-
-    model_name: str
-    version: int
-    run_id: str
-    pushed_at_ms: int
-    served_until_ms: int | None
-    replaced: int
-    replaced_by: int
-    destination: str
-    model_digest: str
-    model_uri: str
-    trained_on: tuple[TrainingData, ...]
-    why: DecisionFact | None
-    contest: BaselineComparison
-    optimised: tuple[OptimizationSummary, ...]
-    skew: SkewSummary | None
-    decided_since: tuple[DecisionFact, ...]
 
 
 def explain(store: Store, model_name: str, version: int) -> Explanation:
@@ -141,17 +45,20 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
     places = [place for place, push in enumerate(history) if push.version == version]
     if not places:
         raise DataError(_unknown(graph, model_name, version, history))
-    push = history[places[-1]]
+    push = _with_lineage(graph, history[places[-1]])
     later = history[places[-1] + 1] if places[-1] + 1 < len(history) else None
     decided = facts.decisions(graph, model_name)
+    moves = facts.rollouts(graph, model_name)
+    until, by = _end(push, later, moves)
     return Explanation(
         model_name=model_name,
         version=version,
         run_id=push.run_id,
+        training_run_id=_training_run(graph, push),
         pushed_at_ms=push.pushed_at_ms,
-        served_until_ms=later.pushed_at_ms if later else None,
+        served_until_ms=until,
         replaced=push.replaced,
-        replaced_by=later.version if later else 0,
+        replaced_by=by,
         destination=push.destination,
         model_digest=push.model_digest,
         model_uri=push.model.uri if push.model else "",
@@ -160,8 +67,70 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
         contest=_contest(graph, push, history),
         optimised=_optimised(graph, push),
         skew=_skew(graph, push),
-        decided_since=tuple(fact for fact in decided if fact.model_version == version),
+        faults=_faults(graph, push),
+        windows=tuple(facts.windows(graph, push)),
+        decided_since=tuple(f for f in decided if version in (f.model_version, f.reinstate)),
+        rollouts=tuple(fact for fact in moves if fact.version == version),
     )
+
+
+def _with_lineage(graph: Graph, push: PushFact) -> PushFact:
+    """Returns a push with a Model artifact whose maker is known.
+
+    A model that was copied between stores or buckets and imported has no maker here; one of the
+    same content, pushed elsewhere, may have.
+    """
+    if push.model is None or graph.maker(push.model) is not None or not push.model_digest:
+        return push
+    twins = [p for p in facts.all_pushes(graph) if p.model_digest == push.model_digest]
+    made = [twin.model for twin in twins if twin.model and graph.maker(twin.model)]
+    return replace(push, model=made[0]) if made else push
+
+
+def _training_run(graph: Graph, push: PushFact) -> str:
+    """Returns the run that made the model, which optimisers of later runs may have started from."""
+    model, run = push.model, push.run_id
+    while model is not None:
+        maker = graph.maker_in(model, run) or graph.maker(model)
+        if maker is None:
+            break
+        run = maker.run_id or run
+        model = _source(graph, model, maker)
+    return run
+
+
+def _source(graph: Graph, model: Artifact, maker: Execution) -> Artifact | None:
+    """Returns the model that another was made from; None for one as trained."""
+    chosen = _chosen(graph, model)
+    if chosen != model:
+        return chosen
+    return next((s for key in MODEL_SOURCES for s in graph.inputs(maker, key)), None)
+
+
+def _end(
+    push: PushFact, later: PushFact | None, moves: list[RolloutFact]
+) -> tuple[int | None, int]:
+    """Returns when a version served no more, and which came in its place; None and 0 while it does.
+
+    What was done to versions after their push counts, where it is recorded; else the next push.
+    """
+    serving, ended = 0, None
+    for move in moves:
+        if move.action == PROMOTE:
+            if serving == push.version:
+                ended = (move.at_ms, move.version)
+            serving = move.version
+    if serving == push.version:
+        # A push that came later and is in no history may have replaced it all the same.
+        known = {move.version for move in moves}
+        return (None, 0) if later is None or later.version in known else _of(later)
+    if ended is not None:
+        return ended
+    return _of(later) if later else (None, 0)
+
+
+def _of(later: PushFact) -> tuple[int, int]:
+    return later.pushed_at_ms, later.version
 
 
 def _unknown(graph: Graph, model_name: str, version: int, history: list[PushFact]) -> str:
@@ -197,7 +166,8 @@ def _why(graph: Graph, push: PushFact, decided: list[DecisionFact]) -> DecisionF
         if artifact.type == RETRAIN_DECISION:
             same = {node.id for node in graph.same(artifact)}
             return next((fact for fact in decided if fact.decision_id in same), None)
-    return None
+    # A pipeline whose examples are not made by SpanExampleGen reads no decision; its run tells.
+    return next((fact for fact in decided if fact.run_id and fact.run_id == push.run_id), None)
 
 
 def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineComparison:
@@ -216,6 +186,7 @@ def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineC
         baseline_is_parent=bool(baselines) and baselines[0].id in made_from,
         blessed=_is_blessed(blessings[-1]) if blessings else None,
         metrics=_metrics(graph, evaluator),
+        compared=_compared(graph, evaluator),
     )
 
 
@@ -228,6 +199,9 @@ def _evaluator(graph: Graph, push: PushFact, model: Artifact) -> Execution | Non
     pusher = graph.maker(push.artifact)
     given = graph.inputs(pusher, "model_blessing") if pusher else []
     maker = graph.maker(given[-1]) if given else None
+    if maker is not None and maker.type == FAULT_DETECTOR:
+        given = graph.inputs(maker, "blessing")
+        maker = graph.maker(given[-1]) if given else None
     if maker is not None and maker.type == CHOOSER and push.model is not None:
         said = from_properties(ModelProperties, push.model.properties)
         given = graph.inputs(maker, (said.chosen_input or "none").replace("model_", "blessing_"))
@@ -268,9 +242,7 @@ def _optimised(graph: Graph, push: PushFact) -> tuple[OptimizationSummary, ...]:
         said = to_properties(from_properties(OptimizationProperties, held))
         facts = {name: said[name] for name in _TOLD if name in held}
         steps.append(OptimizationSummary(by=maker.node, facts=facts))
-        chosen = _chosen(graph, model)
-        sources = [source for key in _SOURCES for source in graph.inputs(maker, key)]
-        model = chosen if chosen != model else next(iter(sources), None)
+        model = _source(graph, model, maker)
     return tuple(steps)
 
 
@@ -295,6 +267,20 @@ def _skew(graph: Graph, push: PushFact) -> SkewSummary | None:
     )
 
 
+def _faults(graph: Graph, push: PushFact) -> FaultSummary | None:
+    """Returns what the newest FaultDetector said of the model that was pushed."""
+    readers = graph.readers(push.model) if push.model else []
+    judged = [reader for reader in readers if reader.type == FAULT_DETECTOR]
+    reports = [report for one in judged for report in graph.outputs(one, "fault_report")]
+    if not reports:
+        return None
+    newest = max(reports, key=lambda report: report.id)
+    said = from_properties(FaultProperties, newest.properties)
+    return FaultSummary(
+        verdict=said.verdict, reason=said.reason, findings=said.findings, uri=newest.uri
+    )
+
+
 def _version_of(graph: Graph, model: Artifact, history: list[PushFact]) -> int:
     same = {node.id for node in graph.same(model)}
     return next((p.version for p in reversed(history) if p.model and p.model.id in same), 0)
@@ -308,3 +294,9 @@ def _metrics(graph: Graph, evaluator: Execution) -> dict[str, float]:
         for name, value in artifact.properties.items()
         if isinstance(value, float)
     }
+
+
+def _compared(graph: Graph, evaluator: Execution) -> str:
+    made = graph.outputs(evaluator, "evaluation")
+    said = [from_properties(JudgedProperties, artifact.properties) for artifact in made]
+    return next((each.comparison for each in said if each.comparison), "")

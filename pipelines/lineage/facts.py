@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftProperties, DriftResult
 from tfx_loop.contracts.pushed_model import PushedProperties
 from tfx_loop.contracts.retrain_decision import (
     RETRAIN_DECISION,
     DecisionProperties,
     DecisionRecord,
 )
+from tfx_loop.contracts.version_contest import VersionContest
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import from_properties
 from tfx_loop.core.errors import LoopError
@@ -24,16 +26,18 @@ class PushFact:
     """A version that was brought into service.
 
     Attributes:
+        model_name: The served model.
         version: Its number.
         pushed_at_ms: When, by the pusher's clock.
         replaced: The version that served before; 0 for none.
         destination: Where the server finds it.
         model_digest: Digest of the served files.
         model: The Model artifact that was pushed; None when the store has lost it.
-        run_id: The training run.
+        run_id: The run that pushed it.
         artifact: The PushedModel artifact.
     """
 
+    model_name: str
     version: int
     pushed_at_ms: int
     replaced: int
@@ -52,7 +56,7 @@ class DecisionFact:
         decision_id: MLMD id of the RetrainDecision.
         window: The monitored window.
         model_version: The serving version that was judged.
-        verdict: `RETRAIN` or `HOLD`.
+        verdict: `RETRAIN`, `HOLD`, `MODEL_FAULT` or `REINSTATE`.
         reason: The decider's reason code.
         explanation: Its one sentence; empty when its file is gone.
         avoidable_loss: What a retraining would have saved per row.
@@ -66,7 +70,13 @@ class DecisionFact:
         outcome: `SUCCEEDED`, `FAILED`, or empty while there is none.
         outcome_reason: `pushed`, `not_pushed`, or why it failed.
         outcome_node: The node that failed.
+        refused_because: Why the gate refused its model; empty where it did not, or is not known.
         pushed_version: The version that came of it; 0 for none.
+        reinstate: The version that it asks to serve again; 0 for none.
+        returned_version: The version that served once that was carried out; 0 until then.
+        label_window: The window whose labels were measured.
+        contest: What versions that served before would have lost there; None where none was asked,
+            or the decision's file is gone.
     """
 
     decision_id: int
@@ -86,16 +96,99 @@ class DecisionFact:
     outcome: str = ""
     outcome_reason: str = ""
     outcome_node: str = ""
+    refused_because: str = ""
     pushed_version: int = 0
+    reinstate: int = 0
+    returned_version: int = 0
+    label_window: str = ""
+    contest: VersionContest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowFact:
+    """A window that was compared with what a version was trained on.
+
+    Attributes:
+        window: Its name.
+        verdict: DriftMonitor's verdict.
+        reason: Its reason code.
+        rows: Rows of the window.
+        drifted_features: How many features moved.
+        faulty_features: How many are broken.
+        uri: The DriftReport artifact.
+    """
+
+    window: str
+    verdict: str
+    reason: str
+    rows: int
+    drifted_features: int
+    faulty_features: int
+    uri: str
+
+
+def windows(graph: Graph, push: PushFact) -> list[WindowFact]:
+    """Returns the windows whose DriftReports name a version, oldest first."""
+    found = []
+    for report in graph.artifacts_of_type(type_names.DRIFT_REPORT):
+        maker = graph.maker(report)
+        if maker is None or not maker.done:
+            continue
+        said = from_properties(DriftProperties, report.properties)
+        content = _drift_report(report)
+        # The property names the latest of the versions that answered; the file names them all.
+        versions = set(content.model_versions) if content else set()
+        names = _watched_names(graph, maker, content)
+        mine = push.model_name in names if names else _shares_profile(graph, maker, push)
+        if mine and push.version in versions | {said.model_version}:
+            found.append(
+                WindowFact(
+                    window=said.window,
+                    verdict=said.verdict,
+                    reason=said.reason,
+                    rows=said.rows,
+                    drifted_features=said.drifted_features,
+                    faulty_features=said.faulty_features,
+                    uri=report.uri,
+                )
+            )
+    return found
+
+
+def _drift_report(report: Artifact) -> DriftResult | None:
+    try:
+        return DRIFT_REPORT.find(report.uri)
+    except LoopError:
+        return None
+
+
+def _watched_names(graph: Graph, monitor: Execution, content: DriftResult | None) -> set[str]:
+    """Returns the name of the model that a window was about: the report's, or its log's."""
+    if content is not None:
+        return {content.model_name} - {""}
+    return {log.text("model_name") for log in graph.inputs(monitor, "prediction_log")} - {""}
+
+
+def _shares_profile(graph: Graph, monitor: Execution, push: PushFact) -> bool:
+    """Says whether a window was compared with the profile that a version was pushed with."""
+    pusher = graph.maker(push.artifact)
+    pushed = graph.inputs(pusher, "reference_profile") if pusher else []
+    same = {node.id for profile in pushed for node in graph.same(profile)}
+    return any(profile.id in same for profile in graph.inputs(monitor, "reference_profile"))
 
 
 def pushes(graph: Graph, model_name: str) -> list[PushFact]:
     """Returns the pushes of a model in the order in which they came into service."""
+    return [push for push in all_pushes(graph) if push.model_name == model_name]
+
+
+def all_pushes(graph: Graph) -> list[PushFact]:
+    """Returns the pushes of all models, in the same order."""
     found = []
     for execution in graph.of_type(PUSHER):
         for artifact in graph.outputs(execution):
             said = from_properties(PushedProperties, artifact.properties)
-            if execution.done and said.model_name == model_name and said.pushed_version:
+            if execution.done and said.pushed_version:
                 found.append(_push(graph, execution, artifact, said))
     return sorted(found, key=lambda push: (push.pushed_at_ms, push.version))
 
@@ -103,8 +196,9 @@ def pushes(graph: Graph, model_name: str) -> list[PushFact]:
 def _push(
     graph: Graph, execution: Execution, artifact: Artifact, said: PushedProperties
 ) -> PushFact:
-    models = graph.inputs(execution, "model")
+    models = graph.inputs(execution, "model") or _validated(graph, execution)
     return PushFact(
+        model_name=said.model_name or "",
         version=said.pushed_version or 0,
         # Without the property, the time of the execution is the nearest.
         pushed_at_ms=said.pushed_at_ms or execution.updated_at_ms,
@@ -115,6 +209,48 @@ def _push(
         run_id=execution.run_id,
         artifact=artifact,
     )
+
+
+def _validated(graph: Graph, pusher: Execution) -> list[Artifact]:
+    """Returns the model that InfraValidator handed on, where the pusher was given that alone."""
+    blessings = graph.inputs(pusher, "infra_blessing")
+    maker = graph.maker(blessings[0]) if blessings else None
+    return graph.inputs(maker, "model") if maker else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutFact:
+    """What was done to a version after its push.
+
+    Attributes:
+        version: Its number.
+        action: `canary`, `promote`, `roll_back` or `label`.
+        detail: The share, the version it replaced, the reason or the label.
+        at_ms: When, by the clock of who did it.
+    """
+
+    version: int
+    action: str
+    detail: str
+    at_ms: int
+
+
+def rollouts(graph: Graph, model_name: str) -> list[RolloutFact]:
+    """Returns what was done to the versions of a model, oldest first."""
+    found = []
+    for execution in graph.of_type(ledger.ROLLOUT):
+        if execution.text("model_name") == model_name:
+            at_ms, version = (
+                int(execution.properties.get(name) or 0) for name in ("at_ms", "model_version")
+            )
+            fact = RolloutFact(
+                version=version,
+                action=execution.text("action"),
+                detail=execution.text("detail"),
+                at_ms=at_ms,
+            )
+            found.append((at_ms, int(execution.properties.get("revision") or 0), fact))
+    return [fact for *_, fact in sorted(found, key=lambda entry: entry[:2])]
 
 
 def decisions(graph: Graph, model_name: str) -> list[DecisionFact]:
@@ -147,6 +283,7 @@ def _decision(
     approvals = [e for e in followed if e.type == ledger.APPROVAL]
     claims = [c for e in admissions for c in graph.outputs(e) if c.type == ledger.CLAIM]
     ends = [e for c in claims for e in graph.readers(c) if e.type == ledger.RETRAINING]
+    returned = [e for e in followed if e.type == ledger.RETURN]
     last = admissions[-1] if admissions else None
     end = ends[-1] if ends else None
     run_id = claims[-1].text("run_id") if claims else ""
@@ -168,7 +305,14 @@ def _decision(
         outcome=end.text("state") if end else "",
         outcome_reason=end.text("reason") if end else "",
         outcome_node=end.text("node") if end else "",
+        refused_because=end.text("detail") if end else "",
         pushed_version=int(end.properties.get("pushed_version") or 0) if end else 0,
+        reinstate=said.reinstate,
+        label_window=said.label_window,
+        contest=record.evidence.contest if record else None,
+        returned_version=(
+            int(returned[-1].properties.get("returned_version") or 0) if returned else 0
+        ),
     )
 
 

@@ -20,6 +20,8 @@ from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.run_state import execution_message
 
 IMPORTER = "Importer"
+# Under which key a node that makes a model from a model reads that one.
+MODEL_SOURCES = ("model", "parent", "teacher", "infra_blessing")
 # Ids in one query, so that its text stays far below the 1 MB that SQLite takes.
 _CHUNK = 500
 _READ = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
@@ -104,8 +106,11 @@ class Graph:
 
     def inputs(self, execution: Execution, key: str = "") -> list[Artifact]:
         """Returns what an execution read, of one input key or of all."""
-        edges = self._inputs.get(execution.id, [])
-        return [self.artifacts[a] for k, a in edges if not key or k == key]
+        return [given for k, given in self.keyed_inputs(execution) if not key or k == key]
+
+    def keyed_inputs(self, execution: Execution) -> list[tuple[str, Artifact]]:
+        """Returns what an execution read, with the keys of its inputs."""
+        return [(key, self.artifacts[a]) for key, a in self._inputs.get(execution.id, [])]
 
     def outputs(self, execution: Execution, key: str = "") -> list[Artifact]:
         """Returns what an execution made, of one output key or of all."""
@@ -140,22 +145,37 @@ class Graph:
         return [self.executions[execution_id] for execution_id in sorted(found)]
 
     def upstream(self, artifact: Artifact, run_id: str) -> Iterator[Artifact]:
-        """Yields what an artifact was made from within one run, nearest first."""
-        # Breadth first, so that the nearest come first. Only makers of the same run count: behind
-        # an imported champion lies the lineage of another training.
+        """Yields what an artifact was made from, nearest first, in its run and in runs before.
+
+        All that a run made is followed within the run. Into another run, be it of another pipeline,
+        lead a model and the examples that something was made from, and nothing else: behind a
+        schema, a champion or a decision lies the lineage of another training.
+        """
         seen = {artifact.id}
-        frontier = [artifact]
-        while frontier:
+        makers = [self.maker_in(artifact, run_id) or self.maker(artifact)]
+        # Breadth first, so that the nearest come first.
+        while makers:
             reached: list[Artifact] = []
-            for node in frontier:
-                for execution_id in self._makers.get(node.id, []):
-                    execution = self.executions[execution_id]
-                    if execution.run_id == run_id:
-                        reached += [a for a in self.inputs(execution) if a.id not in seen]
-            # A dict and no set: the order in which they were reached stays.
-            frontier = list({node.id: node for node in reached}.values())
-            seen |= {node.id for node in frontier}
-            yield from frontier
+            behind: list[Execution | None] = []
+            for maker in filter(None, makers):
+                for key, given in self.keyed_inputs(maker):
+                    if given.id not in seen:
+                        seen.add(given.id)
+                        reached.append(given)
+                        behind.append(self._maker_behind(given, key, maker))
+            makers = behind
+            yield from reached
+
+    def _maker_behind(self, artifact: Artifact, key: str, reader: Execution) -> Execution | None:
+        """Returns who made an input of an execution, as far as `upstream` follows it."""
+        carries = artifact.type == "Examples" or (artifact.type == "Model" and key in MODEL_SOURCES)
+        within = self.maker_in(artifact, reader.run_id)
+        return within or (self.maker(artifact) if carries else None)
+
+    def maker_in(self, artifact: Artifact, run_id: str) -> Execution | None:
+        """Returns who made an artifact in one run, be it by taking it from the cache."""
+        made = [self.executions[execution_id] for execution_id in self._makers.get(artifact.id, [])]
+        return next((e for e in made if e.run_id == run_id and e.type != IMPORTER), None)
 
 
 def load(store: Store) -> Graph:

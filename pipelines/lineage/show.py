@@ -4,14 +4,17 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
+from tfx_loop.contracts.retrain_decision import PROMISE_WAS_WRONG
 from tfx_loop.core.custom_properties import Scalar
-from tfx_loop.pipelines.lineage.explain import (
+from tfx_loop.core.durations import MS_PER_DAY
+from tfx_loop.pipelines.lineage.explanation import (
     BaselineComparison,
     Explanation,
+    FaultSummary,
     OptimizationSummary,
     SkewSummary,
 )
-from tfx_loop.pipelines.lineage.facts import DecisionFact, was_done
+from tfx_loop.pipelines.lineage.facts import DecisionFact, RolloutFact, WindowFact, was_done
 from tfx_loop.pipelines.lineage.timeline import TimelineEvent
 from tfx_loop.presentation.terminal import TextTable
 
@@ -31,14 +34,23 @@ def render_explanation(explanation: Explanation) -> str:
     lines = [f"{e.model_name}, version {e.version}", ""]
     lines += _entry("pushed", [f"{iso(e.pushed_at_ms)} to {e.destination}", *_digest(e)])
     lines += _entry("served", [_served(e)])
-    lines += _entry("trained on", [*_data(e), f"run {e.run_id}", f"model {e.model_uri}"])
+    lines += _entry("trained on", [*_data(e), *_runs(e), f"model {e.model_uri}"])
     if e.optimised:
         lines += _entry("optimised", [_optimised(step) for step in e.optimised])
+    lines += _entry("faults", [_faults(e.faults)]) if e.faults else []
     lines += _entry("skew", [_skew(e.skew)]) if e.skew else []
+    lines += _entry("promise", promise) if (promise := _promise(e)) else []
     lines += _entry("why", _why(e.why))
-    lines += _entry("beat", _beat(e.contest))
-    lines += _entry("since then", _since(e.decided_since))
+    lines += _entry("against", _against(e.contest))
+    lines += _entry("gained", gained) if (gained := _gained(e)) else []
+    lines += _entry("watched", map(_window, e.windows)) if e.windows else []
+    lines += _entry("roll-out", map(_move, e.rollouts)) if e.rollouts else []
+    lines += _entry("since then", _since(e))
     return "\n".join(lines)
+
+
+def _move(fact: RolloutFact) -> str:
+    return f"{iso(fact.at_ms)} {fact.action.replace('_', ' ')}: {fact.detail}"
 
 
 def timeline_table(events: Sequence[TimelineEvent]) -> TextTable | str:
@@ -53,7 +65,7 @@ def _event(event: TimelineEvent) -> tuple[str, ...]:
     decision = f" [decision {event.decision_id}]" if event.kind in ("DECIDED", "HELD") else ""
     clock = ""
     # A replay runs months in minutes: its own clock is told where it is more than a day off.
-    if event.loop_clock_ms and abs(event.loop_clock_ms - event.at_ms) > 86_400_000:
+    if event.loop_clock_ms and abs(event.loop_clock_ms - event.at_ms) > MS_PER_DAY:
         clock = f" (the loop's clock: {iso(event.loop_clock_ms)})"
     return iso(event.at_ms), event.kind, event.window, about, f"{event.text}{decision}{clock}"
 
@@ -73,7 +85,8 @@ def _digest(e: Explanation) -> list[str]:
 
 
 def _served(e: Explanation) -> str:
-    windows = [fact.window for fact in e.decided_since]
+    judged = [fact for fact in e.decided_since if fact.model_version == e.version]
+    windows = [fact.window for fact in judged or e.windows]
     over = f"; judged on {windows[0]}" if windows else ""
     over += f" to {windows[-1]}" if len(windows) > 1 else ""
     before = f", in place of version {e.replaced}" if e.replaced else ""
@@ -97,6 +110,22 @@ def _optimised(step: OptimizationSummary) -> str:
     return f"{step.by}: {', '.join(told)}" if told else step.by
 
 
+def _faults(faults: FaultSummary) -> str:
+    return f"{faults.verdict} ({faults.reason}), {faults.findings} findings ({faults.uri})"
+
+
+def _promise(e: Explanation) -> list[str]:
+    """Tells in which windows the model lost more than its held-out rows promised, and no drift."""
+    wrong = [
+        fact.window
+        for fact in e.decided_since
+        if fact.model_version == e.version and fact.reason == PROMISE_WAS_WRONG
+    ]
+    if not wrong:
+        return []
+    return [f"was wrong by window {', '.join(wrong)}: it leaked, and a retraining would leak again"]
+
+
 def _skew(skew: SkewSummary) -> str:
     where = f" in {skew.skewed_features} features ({skew.uri})" if skew.skewed_features else ""
     return (
@@ -113,7 +142,7 @@ def _short(value: Scalar) -> str:
 
 def _why(fact: DecisionFact | None) -> list[str]:
     if fact is None:
-        return ["no decision asked for it: a person started the training"]
+        return ["no decision is on record: it was started by hand or by another program"]
     asked = (
         f"window {fact.window} said {fact.verdict} of version {fact.model_version} "
         f"({fact.reason}; avoidable loss {fact.avoidable_loss:.4g}, "
@@ -132,19 +161,43 @@ def _why(fact: DecisionFact | None) -> list[str]:
     return lines
 
 
-def _beat(contest: BaselineComparison) -> list[str]:
+def _against(contest: BaselineComparison) -> list[str]:
     if contest.baseline_version:
-        beaten = f"version {contest.baseline_version}"
+        other = f"version {contest.baseline_version}"
     elif contest.baseline_is_parent:
-        beaten = f"the model that it was made from ({contest.baseline_uri})"
+        other = f"the model that it was made from ({contest.baseline_uri})"
     elif contest.baseline_uri:
-        beaten = f"a model that was never pushed ({contest.baseline_uri})"
+        other = f"a model that was never pushed ({contest.baseline_uri})"
     else:
-        beaten = "nothing: there was no champion"
+        other = "nothing: there was no champion"
     passed = {None: "", True: "; the evaluation passed it", False: "; the evaluation refused it"}
-    lines = [beaten + passed[contest.blessed]]
+    lines = [other + passed[contest.blessed]]
+    if contest.compared:
+        lines.append(f"row by row on rows held out of both {contest.compared}")
     if contest.metrics:
         lines.append(", ".join(_metrics(contest.metrics)))
+    return lines
+
+
+def _gained(e: Explanation) -> list[str]:
+    """Returns what the version saved against the one that it replaced, once labels came."""
+    lines = []
+    for fact in e.decided_since:
+        contest = fact.contest
+        if contest is None or fact.model_version != e.version or contest.champion_loss <= 0:
+            continue
+        for other in (each for each in contest.versions if each.version == e.replaced):
+            saved = -other.saving / contest.champion_loss
+            error = other.standard_error / contest.champion_loss
+            lines.append(
+                f"{fact.label_window}: loses {contest.champion_loss:.4f}, where version "
+                f"{other.version} would have lost {other.mean:.4f}: {saved:+.1%} of its loss saved "
+                f"(standard error {error:.1%})"
+            )
+    if lines and e.why is not None:
+        lines.insert(
+            0, f"avoidable loss had promised {e.why.avoidable_loss:.1%} of a window's loss"
+        )
     return lines
 
 
@@ -159,18 +212,43 @@ def _metrics(metrics: Mapping[str, float]) -> list[str]:
     return sorted(told)
 
 
-def _since(decided: Sequence[DecisionFact]) -> list[str]:
-    if not decided:
-        return ["no window was judged with it"]
-    return [f"{fact.window} {_decision(fact)}" for fact in decided]
+def _since(e: Explanation) -> list[str]:
+    if e.decided_since:
+        return [
+            f"{fact.window} "
+            + (f"about version {fact.model_version}: " if fact.model_version != e.version else "")
+            + _decision(fact)
+            for fact in e.decided_since
+        ]
+    return ["nothing was decided about it" if e.windows else "no window was judged with it"]
+
+
+def _window(fact: WindowFact) -> str:
+    counted = {"drifted": fact.drifted_features, "faulty": fact.faulty_features}
+    features = "".join(f", {count} features {how}" for how, count in counted.items() if count)
+    return f"{fact.window} {fact.verdict} ({fact.reason}): {fact.rows:,} rows{features}"
+
+
+def _runs(e: Explanation) -> list[str]:
+    if e.training_run_id == e.run_id:
+        return [f"run {e.run_id}"]
+    return [f"run {e.training_run_id}, pushed by run {e.run_id}"]
 
 
 def _decision(fact: DecisionFact) -> str:
     said = f"{fact.verdict} ({fact.reason}), avoidable loss {fact.avoidable_loss:.4g}"
-    if fact.verdict != "RETRAIN":
+    if fact.returned_version:
+        said += f": done, version {fact.returned_version} serves again"
+    elif fact.reinstate:
+        said += f": not done, version {fact.reinstate} was not let serve again"
+    # A MODEL_FAULT or a REINSTATE may ask for a retraining, too; then the loop has answered it.
+    if fact.verdict != "RETRAIN" and not fact.admission:
         return said
     if was_done(fact):
-        came = f"version {fact.pushed_version}" if fact.pushed_version else "no version passed"
+        why = f": {fact.refused_because}" if fact.refused_because else ""
+        came = (
+            f"version {fact.pushed_version}" if fact.pushed_version else f"no version passed{why}"
+        )
         return f"{said}: done, {came}"
     if fact.outcome:
         where = f" in {fact.outcome_node}" if fact.outcome_node else ""

@@ -7,7 +7,7 @@ from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.leases import LeaseEnd
 from tfx_loop.pipelines.lineage import facts
-from tfx_loop.pipelines.lineage.facts import DecisionFact
+from tfx_loop.pipelines.lineage.facts import DecisionFact, RolloutFact
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph, load
 
 
@@ -17,8 +17,9 @@ class TimelineEvent:
 
     Attributes:
         at_ms: When it was recorded, by the machine's clock.
-        kind: `PUSHED`, `DECIDED`, `APPROVED`, `ADMITTED`, `HELD`, `LAUNCHED`, `RESUMED`, `ENDED` or
-            `FAILED`; a failed retraining is FAILED, with its window, and not ENDED.
+        kind: `PUSHED`, `CANARY`, `PROMOTED`, `ROLLED_BACK`, `LABELLED`, `DECIDED`, `APPROVED`,
+            `RETURNED`, `ADMITTED`, `HELD`, `LAUNCHED`, `RESUMED`, `ENDED` or `FAILED`; a failed
+            retraining is FAILED, with its window, and not ENDED.
         text: What happened, in words.
         window: The window that it is about; empty for none.
         version: The version that it is about; 0 for none.
@@ -47,6 +48,7 @@ def timeline(store: ledger.Store, model_name: str) -> list[TimelineEvent]:
         *_answered(graph, model_name),
         *_started(graph, model_name),
         *_ended(graph, model_name),
+        *map(_moved, facts.rollouts(graph, model_name)),
         *_failed(graph, model_name),
     ]
     return [event for _, _, event in sorted(found, key=lambda entry: entry[:2])]
@@ -54,7 +56,23 @@ def timeline(store: ledger.Store, model_name: str) -> list[TimelineEvent]:
 
 # Facts that were recorded in one millisecond stand in the order in which the loop writes them.
 _Placed = tuple[int, int, TimelineEvent]
-_ORDER = ("DECIDED", "APPROVED", "HELD", "ADMITTED", "LAUNCHED", "RESUMED", "PUSHED", "FAILED")
+_MOVES = {
+    "canary": "CANARY",
+    "promote": "PROMOTED",
+    "roll_back": "ROLLED_BACK",
+    "label": "LABELLED",
+}
+_ORDER = (
+    "DECIDED",
+    "APPROVED",
+    "RETURNED",
+    "HELD",
+    "ADMITTED",
+    "LAUNCHED",
+    "RESUMED",
+    "PUSHED",
+    "FAILED",
+)
 
 
 def _placed(event: TimelineEvent) -> _Placed:
@@ -74,6 +92,14 @@ def _pushed(graph: Graph, model_name: str) -> Iterator[_Placed]:
                 run_id=push.run_id,
             )
         )
+
+
+def _moved(fact: RolloutFact) -> _Placed:
+    return _placed(
+        TimelineEvent(
+            at_ms=fact.at_ms, kind=_MOVES[fact.action], text=fact.detail, version=fact.version
+        )
+    )
 
 
 def _decided(fact: DecisionFact) -> _Placed:
@@ -102,6 +128,10 @@ def _answered(graph: Graph, model_name: str) -> Iterator[_Placed]:
             held = execution.text("verdict") == "HOLD"
             text = f"{execution.text('reason')} ({execution.text('policy_version')})"
             yield _fact(execution, "HELD" if held else "ADMITTED", text, graph)
+    for execution in graph.of_type(ledger.RETURN):
+        if execution.text("model_name") == model_name:
+            back = f"version {execution.text('returned_version')} serves again"
+            yield _fact(execution, "RETURNED", f"{back} ({execution.text('reason')})", graph)
 
 
 def _fact(execution: Execution, kind: str, text: str, graph: Graph) -> _Placed:
@@ -160,7 +190,8 @@ def _ended(graph: Graph, model_name: str) -> Iterator[_Placed]:
         if version:
             text = f"retraining ended, version {version} pushed"
         else:
-            text = "retraining ended, nothing was pushed: the challenger did not pass"
+            why = execution.text("detail") or "the challenger did not pass"
+            text = f"retraining ended, nothing was pushed: {why}"
         yield _fact(execution, "ENDED", text, graph)
 
 

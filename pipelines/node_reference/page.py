@@ -30,6 +30,8 @@ THEMES = {
         "SkewMonitor",
         "QualityMonitor",
         "RetrainDecider",
+        "PrivacyReport",
+        "FaultDetector",
     ),
 }
 ARTIFACTS = (
@@ -40,9 +42,14 @@ ARTIFACTS = (
     "RetrainDecision",
     "OptimizationReport",
     "EdgeTpuReport",
+    "MembershipReport",
+    "FaultReport",
 )
 _HEAD = """\
 # The components
+
+<!-- The formatter would give each argument a line of its own. -->
+<!-- fmt: off -->
 
 Written by `make docs-components` from the nodes' declarations. `help(tfx_loop.DriftMonitor)` prints
 the same.
@@ -54,9 +61,12 @@ all others as soon as the pipeline is written. A list, a mapping or a group of s
 its JSON. A group (such as `fault_settings`) is a mapping of the fields to change, or an instance of
 the class that its type names.
 
-Each node is shown with the lines that add it to a stock pipeline: `example_gen`, `schema_gen`,
-`transform`, `trainer` and `evaluator` are TFX's own nodes, `eval_config` is Evaluator's
-configuration, and a node that another needs is named as in its own example.
+Each node is shown with the lines that add it to a stock pipeline, five at most: `example_gen`,
+`schema_gen`, `trainer` and `evaluator` are TFX's own nodes, `eval_config` is Evaluator's
+configuration (`served_config` one whose `prediction_key` names a served output), `start_ms` and
+`end_ms` bound the window, and a node that another needs is named as in its own example. A test runs
+all of them in one pipeline; `make examples` puts them into seven pipelines and shows what becomes
+of each ([benchmarks](benchmarks.md#stock-pipelines)).
 """
 
 
@@ -177,6 +187,8 @@ def _type(kind: Any) -> str:
         return f"mapping of {_type(items[0])} to {_type(items[1])}"
     if origin is not None:
         return f"list of {_type(items[0])}"
+    if kind is Any:
+        return "any"
     name = str(kind.__name__)
     if issubclass(kind, Enum):
         return ", ".join(f"`{item.value!r}`" for item in kind)

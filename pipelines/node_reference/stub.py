@@ -40,7 +40,7 @@ _Later: TypeAlias = RuntimeParameter | Placeholder
 def render() -> str:
     """Returns the stub."""
     public = {name: getattr(tfx_loop, name) for name in tfx_loop.__all__}
-    nodes = [kind for kind in public.values() if issubclass(kind, Node)]
+    nodes = [k for k in public.values() if inspect.isclass(k) and issubclass(k, Node)]
     modules = {kind.__module__ for kind in nodes}
     for node in nodes:
         modules |= {kind.__module__ for kind in _classes(inspect.signature(node))}
@@ -79,7 +79,8 @@ def _parameter(parameter: inspect.Parameter) -> str:
     kind = _type(parameter.annotation)
     is_channel = "BaseChannel" in kind or parameter.name == "variants"
     # A message of protobuf is taken for its JSON.
-    kind = "Any" if parameter.name == "eval_config" else kind if is_channel else f"{kind} | _Later"
+    messages = ("eval_config", "push_destination")
+    kind = "Any" if parameter.name in messages else kind if is_channel else f"{kind} | _Later"
     if known is inspect.Parameter.empty:
         return f"{parameter.name}: {kind}"
     plain = known is None or isinstance(known, (bool, int, float, str, tuple))
@@ -111,11 +112,15 @@ def _type(kind: Any) -> str:
         return f"Mapping[{_type(items[0])}, {_type(items[1])}]"
     if origin is not None:
         return f"Sequence[{_type(items[0])}]"
+    if kind is Any:
+        return "Any"
     name, full_name = str(kind.__name__), f"{kind.__module__}.{kind.__name__}"
     if issubclass(kind, Enum):
         return f"{full_name} | str"
     if dataclasses.is_dataclass(kind) and name not in tfx_loop.__all__:
-        return f"{full_name} | Mapping[str, Any]"
+        # Some read themselves from a word or two (core/settings.py).
+        words = " | str" if hasattr(kind, "of_text") else ""
+        return f"{full_name} | Mapping[str, Any]{words}"
     return name
 
 

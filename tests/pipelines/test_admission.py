@@ -1,5 +1,7 @@
 """Each admission gate holds exactly what it should, in the documented order."""
 
+import dataclasses
+
 import pytest
 
 from tfx_loop.core.errors import ConfigError
@@ -65,12 +67,27 @@ def test_holds_while_another_launch_is_in_flight():
 
 
 def test_holds_until_the_cooldown_is_over():
-    assert answer(launch("other", 0.999)) == held(AdmissionReason.COOLDOWN)
-    assert answer(launch("other", 1)) == ADMITTED
+    assert answer(launch("other", 0.999, pushed_version=3)) == held(AdmissionReason.COOLDOWN)
+    assert answer(launch("other", 1, pushed_version=3)) == ADMITTED
+
+
+def test_launch_that_brought_no_version_is_waited_for_only_so_long():
+    assert answer(launch("other", 0.49), retry_seconds=43_200) == held(AdmissionReason.COOLDOWN)
+    assert answer(launch("other", 0.5), retry_seconds=43_200) == ADMITTED
+    # Never longer than after one that brought a version.
+    assert answer(launch("other", 1), retry_seconds=10 * 86_400) == ADMITTED
+
+
+def test_person_who_asks_again_need_not_wait_for_a_failure_but_for_a_new_version():
+    again = dataclasses.replace(REQUEST, retried=True)
+    for pushed, expected in ((0, ADMITTED), (3, held(AdmissionReason.COOLDOWN))):
+        history = History(launches=(launch("other", 0.01, pushed_version=pushed),))
+        assert admit(again, history, settings(), NOW) == expected
 
 
 def test_cooldown_counts_from_the_newest_launch():
-    assert answer(launch("new", 0.5), launch("old", 5)) == held(AdmissionReason.COOLDOWN)
+    new = launch("new", 0.5, pushed_version=3)
+    assert answer(new, launch("old", 5)) == held(AdmissionReason.COOLDOWN)
 
 
 def test_holds_when_the_budget_of_the_period_is_spent():

@@ -25,6 +25,7 @@ from tfx_loop.pipelines.control.loop import Loop
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.graph import load
+from tfx_loop.pipelines.lineage.provenance import provenance
 from tfx_loop.pipelines.lineage.show import iso, render_explanation, timeline_table
 from tfx_loop.pipelines.lineage.timeline import timeline
 
@@ -79,7 +80,9 @@ class Story:
         decision = {
             "window": request.window,
             "verdict": VERDICTS[request.window],
-            "reason": "saving_reached_cost" if "RETRAIN" in VERDICTS[request.window] else "no_gain",
+            "reason": "saving_reached_cost"
+            if "RETRAIN" in VERDICTS[request.window]
+            else "promise_was_wrong",
             "explanation": f"Judged on {request.window}.",
             "model_version": self.version,
         }
@@ -170,6 +173,13 @@ def test_decisions_since_tell_what_was_done_and_what_not(story):
     assert "the disk is full" in failed.outcome_reason
 
 
+def test_a_promise_that_was_wrong_is_told_of_the_version_that_gave_it(story):
+    told = " ".join(render_explanation(explain(story.store, "flights", 2)).split())
+    assert "promise was wrong by window 2013-04: it leaked" in told
+    assert "2013-04 HOLD (promise_was_wrong)" in told
+    assert "promise" not in render_explanation(explain(story.store, "flights", 1))
+
+
 def test_timeline_tells_everything_in_order(story):
     events = timeline(story.store, "flights")
     assert [(event.kind, event.window, event.version) for event in events] == [
@@ -228,7 +238,8 @@ def test_text_of_an_explanation_answers_the_questions(story):
         "not done, the training failed in Trainer",
     ):
         assert told in " ".join(text.split()), text
-    assert "a person started the training" in render_explanation(explain(story.store, "flights", 1))
+    first = render_explanation(explain(story.store, "flights", 1))
+    assert "it was started by hand or by another program" in " ".join(first.split())
 
 
 def test_text_of_a_timeline_has_a_line_an_event(story):
@@ -356,7 +367,7 @@ def test_what_optimisers_did_is_told_and_the_variant_that_was_evaluated_is_found
     text = " ".join(render_explanation(found).split())
     assert "Quantizer.small: verdict KEPT, variant int8, size_bytes 9,000" in text
     assert "Pruner: verdict KEPT, sparsity 0.5" in text
-    assert "beat the model that it was made from" in text
+    assert "against the model that it was made from" in text
 
 
 def test_a_model_as_trained_says_nothing_of_optimisers(story):
@@ -494,3 +505,23 @@ def test_behind_a_chooser_it_is_the_one_of_the_variant_passed_on(tmp_path):
     RecordedRun(store, "flights-training", "a", tmp_path).run(nodes)
     contest = explain(store, "flights", 1).contest
     assert (contest.metrics, contest.blessed) == ({"auc": 0.71}, True)
+
+
+def test_provenance_names_data_code_parameters_and_parents(story):
+    statement = provenance(story.store, "flights", 2, {"sha256": "d" * 64})
+    assert statement["subject"] == [{"name": "flights/2", "digest": {"sha256": "d" * 64}}]
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    build = statement["predicate"]["buildDefinition"]
+    told = explain(story.store, "flights", 2)
+    dependencies = build["resolvedDependencies"]
+    data = [d["annotations"]["spans"] for d in dependencies if d["name"] == "data"]
+    assert data == [told.trained_on[0].spans]
+    assert [d["uri"] for d in dependencies if d["name"] in ("parent", "baseline")] == [
+        story.models[1]
+    ]
+    assert build["externalParameters"]["decision"]["window"] == "2013-03"
+    nodes = set(build["internalParameters"])
+    assert {"SpanExampleGen", "Trainer", "ServingPusher"} <= nodes
+    assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == told.run_id
+    with pytest.raises(DataError, match="never pushed"):
+        provenance(story.store, "flights", 99, {})

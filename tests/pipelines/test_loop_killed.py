@@ -18,7 +18,7 @@ from tfx_loop.core.type_names import RETRAIN_DECISION
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.claims import ClaimBook
 from tfx_loop.pipelines.control.launcher import RunState
-from tfx_loop.pipelines.control.loop import Step, monitoring_run_id
+from tfx_loop.pipelines.control.loop import Step
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,7 @@ def work(folder):
 def assert_one_launch_and_nothing_forgotten(folder):
     store = open_store(folder / "metadata.db")
     for window in WINDOWS:
-        run_id = monitoring_run_id("flights", window)
+        run_id = f"monitor-flights-{window}"
         assert mlmd_run_state(store, run_id).state is RunState.SUCCEEDED
         made = ledger.outputs_of_run(store, run_id, "RetrainDecider", RETRAIN_DECISION)
         assert len(made) == 1
@@ -123,7 +123,7 @@ def test_one_launch_after_kill_inside_a_run(tmp_path, kill_point):
 def test_steps_done_before_the_kill_are_not_done_again(tmp_path):
     drive(tmp_path, "step:trained")
     before = work(tmp_path)
-    assert before[monitoring_run_id("flights", WINDOWS[0])] == 1
+    assert before[f"monitor-flights-{WINDOWS[0]}"] == 1
     drive(tmp_path, "-")
     assert set(work(tmp_path).values()) == {1}
 

@@ -47,7 +47,7 @@ def test_type_checkers_know_the_settings(tmp_path):
 
 def test_the_page_has_every_node_and_every_artifact():
     named = {name for names in page.THEMES.values() for name in names}
-    assert named | set(page.ARTIFACTS) | {"Variant"} == set(tfx_loop.__all__)
+    assert named | set(page.ARTIFACTS) | {"Variant"} == set(tfx_loop._HOMES)
 
 
 @pytest.mark.parametrize("name", [name for names in page.THEMES.values() for name in names])
@@ -60,7 +60,7 @@ def test_the_defaults_of_every_node_survive_their_way_to_the_executor(name):
         if field not in settings.defaults(node.SETTINGS)
     }
     if name == "ServingPusher":
-        given["server_url"] = "http://127.0.0.1:8501"
+        given |= {"server_url": "http://127.0.0.1:8501", "base_path": "/srv/taxi"}
     made = node.SETTINGS.of(given)
     properties = made.to_properties()
     types = {name: parameter.type for name, parameter in node.SPEC_CLASS.PARAMETERS.items()}
@@ -74,7 +74,10 @@ def stock():
     from tfx import v1 as tfx
     from tfx.proto import transform_pb2
 
-    config = {"model_specs": [{"label_key": "tips", "prediction_key": "probability"}]}
+    config = {
+        "model_specs": [{"label_key": "tips", "prediction_key": "probability"}],
+        "metrics_specs": [{"metrics": [{"class_name": "AUC"}]}],
+    }
     eval_config = eval_config_of(config)
     example_gen = tfx.components.CsvExampleGen(input_base="/srv/csv")
     examples = example_gen.outputs["examples"]
@@ -105,6 +108,8 @@ def stock():
         "evaluator": evaluator,
         "eval_config": eval_config,
         "served_config": eval_config,
+        "start_ms": 1_362_096_000_000,
+        "end_ms": 1_364_774_400_000,
         **{name: getattr(tfx_loop, name) for name in tfx_loop.__all__},
     }
 
@@ -116,12 +121,17 @@ def eval_config_of(content):
     return json_format.ParseDict(content, config_pb2.EvalConfig())
 
 
+@pytest.mark.parametrize(("name", "lines"), page.examples().items())
+def test_a_node_takes_five_lines(name, lines):
+    assert len(lines.splitlines()) <= 5, name
+
+
 def test_the_examples_compile_for_kubeflow_in_the_order_of_the_page(stock, tmp_path):
     from tfx.dsl.components.base import base_node
 
     names, nodes = dict(stock), []
     for example in page.examples().values():
-        exec(example, names)
+        exec(example, names)  # noqa: S102
     for value in [*stock.values(), *names.values()]:
         if isinstance(value, base_node.BaseNode) and value not in nodes:
             nodes.append(value)

@@ -21,7 +21,7 @@ from tfx_loop.pipelines.examples.flights.settings import MODEL, flights_settings
     ("name", "value", "message"),
     [
         ("run_fn", "run", "run_fn must be an import path such as .*, got 'run'"),
-        ("preprocessing_fn", "", "preprocessing_fn must be an import path .*, got ''"),
+        ("preprocessing_fn", "fn", "preprocessing_fn must be an import path .*, got 'fn'"),
         ("eval_fraction", 0.0, "eval_fraction must be between 0 and 1.*got 0.0"),
         ("eval_fraction", 1.0, "eval_fraction must be between 0 and 1.*got 1.0"),
         ("eval_fraction", math.nan, "eval_fraction must be between 0 and 1.*got nan"),
@@ -39,7 +39,6 @@ def test_a_model_that_cannot_be_trained_is_refused(name, value, message):
         (lambda: QualityGate(min_auc=math.nan), "min_auc must be from 0 to 1, got nan"),
         (lambda: QualityGate(max_auc_drop=-0.1), "max_auc_drop must not be below 0"),
         (lambda: QualityGate(max_calibration_error=-1), "max_calibration_error must not be below"),
-        (lambda: RetrainingSettings(training_cost=-1), "training_cost must not be below 0, got -1"),
         (lambda: RetrainingSettings(training_windows=-1), "training_windows must not be below 0"),
         (lambda: serving(server_url="127.0.0.1:8501"), "server_url must be a REST address such"),
         (lambda: serving(load_timeout_seconds=0), "load_timeout_seconds must be at least 1, got 0"),

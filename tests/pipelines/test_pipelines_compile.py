@@ -42,14 +42,14 @@ COMPRESSION = {
     "Trainer",
     "Distiller",
     "Pruner",
-    "Quantizer.float",
-    "Quantizer.distilled",
-    "Quantizer.pruned",
-    "Evaluator.distilled",
-    "Evaluator.pruned",
-    "Evaluator.float_quantized",
-    "Evaluator.distilled_quantized",
-    "Evaluator.pruned_quantized",
+    "Quantizer-float",
+    "Quantizer-distilled",
+    "Quantizer-pruned",
+    "Evaluator-distilled",
+    "Evaluator-pruned",
+    "Evaluator-float-quantized",
+    "Evaluator-distilled-quantized",
+    "Evaluator-pruned-quantized",
     "VariantChooser",
     "ServingPusher",
 }
@@ -165,6 +165,26 @@ def test_every_node_is_in_the_compiled_spec(specs, name, nodes):
     assert set(specs[name]["root"]["dag"]["tasks"]) == nodes
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", MAKERS)
+def test_every_pipeline_keeps_the_rules_of_both_services(settings, make, monkeypatch):
+    from tfx_loop.pipelines.runners.remote import compiling
+    from tfx_loop.pipelines.runners.remote.targets import Target
+
+    # The flights' schema is a folder of the package, which is copied to the bucket.
+    monkeypatch.setattr(compiling.storage, "write_bytes", lambda uri, content: None)
+    image = "registry.example/loop@sha256:" + "0" * 64
+    pipeline = dataclasses.replace(settings.pipeline, labels="gs://bucket/labels")
+    serving = dataclasses.replace(
+        settings.serving, base_path="gs://bucket/serving", prediction_log="gs://bucket/log"
+    )
+    remote = dataclasses.replace(settings, pipeline=pipeline, serving=serving)
+    for target in Target:
+        terms = compiling.CompileSettings(target=target, image=image, stage=True)
+        compiled = compiling.compile_pipeline(make(remote, False), terms)
+        assert [breach.sentence for breach in compiled.breaches] == []
+
+
 @pytest.mark.parametrize(("name", "nodes"), PIPELINES.items())
 def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
     for node in nodes:
@@ -192,7 +212,7 @@ def test_every_node_has_a_container_with_its_own_executor(specs, name, nodes):
         ("training", "ServingPusher", "tfx_loop.deployment.serving_pusher.executor.Executor"),
         ("training", "SkewMonitor", "tfx_loop.monitoring.skew_monitor.executor.Executor"),
         ("compression", "Pruner", "tfx_loop.optimization.pruner.executor.Executor"),
-        ("compression", "Quantizer.pruned", "tfx_loop.optimization.quantizer.executor.Executor"),
+        ("compression", "Quantizer-pruned", "tfx_loop.optimization.quantizer.executor.Executor"),
         (
             "compression",
             "VariantChooser",

@@ -151,7 +151,8 @@ def test_hold_joins_the_lease_of_its_own_thread(store):
         assert again.attempt == 2
 
 
-def test_owner_on_another_machine_counts_as_alive():
-    owner = dataclasses.replace(leases.this_owner(), host="elsewhere", pid=1)
-    assert owner.is_alive()
+def test_owner_is_looked_up_on_its_own_machine():
+    assert not dataclasses.replace(leases.this_owner(), host="elsewhere").is_here
+    assert leases.this_owner().is_here
+    assert leases.this_owner().is_alive()
     assert not dataclasses.replace(leases.this_owner(), pid=2**22 + 1).is_alive()

@@ -30,8 +30,15 @@ MODEL = ModelSettings(
     slice_feature="origin",
 )
 
-# The operator grants at most half as many trainings as there are windows: one in 45 days.
-LOOP = LoopSettings(model_name=MODEL_NAME, mode=LoopMode.ACT, cooldown_seconds=45 * 86_400)
+# The operator grants at most half as many trainings as there are windows: one in 45 days, and with
+# those that brought no version two in 90.
+LOOP = LoopSettings(
+    model_name=MODEL_NAME,
+    mode=LoopMode.ACT,
+    cooldown_seconds=45 * 86_400,
+    max_launches=2,
+    budget_seconds=90 * 86_400,
+)
 
 
 def flights_settings(folder: Path, server_url: str) -> Settings:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from time_limits import seconds
 
+from tfx_loop.pipelines.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -53,6 +55,7 @@ def test_help_imports_nothing_heavy():
     assert lines(result.stdout)[-1] == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["demo", "explain", "timeline"])
 def test_every_command_is_in_the_help_and_has_its_own(command):
     assert command in loop("--help").stdout
@@ -85,6 +88,35 @@ def test_without_a_store_one_line_says_what_to_do(tmp_path, command):
     assert "--metadata" in line
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("timeline",),
+        ("explain", "1"),
+        ("provenance", "1"),
+        ("retry", "w"),
+        ("approve", "1", "--by", "ada"),
+        ("why-not",),
+        ("release", "w", "--reason", "r"),
+        ("promote", "base"),
+        ("rollback", "base", "--to", "1", "--reason", "r"),
+        ("forget", "{folder}", "--request-id", "r"),
+    ],
+)
+@pytest.mark.parametrize("content", ["", "other"])
+def test_no_command_writes_to_a_file_that_is_no_store(tmp_path, capsys, command, content):
+    path = tmp_path / "other.sqlite"
+    path.touch()
+    if content:
+        with sqlite3.connect(path) as connection:
+            connection.execute("create table x (y)")
+    before = path.read_bytes()
+    words = [word.format(folder=tmp_path) for word in command]
+    assert main([*words, "--metadata", str(path)]) == 1
+    assert "without the tables of ML Metadata" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("content", ["rubbish", "empty", "other"])
 def test_a_file_that_is_no_store_is_one_line(tmp_path, content):
     path = tmp_path / "metadata.sqlite"
@@ -104,6 +136,7 @@ def test_a_file_that_is_no_store_is_one_line(tmp_path, content):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_version_that_was_never_pushed_is_one_line(tmp_path):
     from recorder import RecordedRun, open_store, training_nodes
 
@@ -123,6 +156,7 @@ def test_a_version_that_was_never_pushed_is_one_line(tmp_path):
     assert "taxi" in lines(other.stderr)[-1]
 
 
+@pytest.mark.slow
 def test_the_default_store_is_below_the_output_folder(tmp_path):
     result = loop("explain", "1", cwd=tmp_path)
     assert f"{tmp_path}/out/demo/metadata.sqlite" in result.stderr

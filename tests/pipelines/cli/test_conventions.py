@@ -61,6 +61,46 @@ def test_other_errors_are_errors_of_the_code_and_keep_their_traceback(monkeypatc
         main.main(["timeline"])
 
 
+def told_error(capsys, *arguments):
+    """Returns the exit code, the error object of standard output and the line beside it."""
+    try:
+        code = main.main([*arguments, "--json"])
+    except SystemExit as ended:
+        code = ended.code
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out)["error"], captured.err
+
+
+@pytest.mark.parametrize("command", ["monitor", "skew", "compress", "explain", "report", "edge"])
+def test_with_json_every_command_tells_errors_in_one_shape(capsys, tmp_path, command):
+    none = str(tmp_path / "none.csv")
+    arguments = {
+        "monitor": ["--reference", none, "--current", none],
+        "skew": ["--training", none, "--served", none, "--key", "id"],
+        "compress": [none, "--data", none, "--budget", "0", "--out", str(tmp_path / "out")],
+        "explain": ["1", "--metadata", none],
+        "report": [none],
+        "edge": [none],
+    }[command]
+    code, error, line = told_error(capsys, command, *arguments)
+    assert (code, error["exit_code"]) == (conventions.FAILED, conventions.FAILED)
+    assert error["kind"].endswith("Error")
+    assert none in error["message"]
+    assert line == f"loop: {error['message']}\n"
+
+
+def test_with_json_wrong_arguments_are_told_in_the_same_shape(capsys):
+    code, error, line = told_error(capsys, "monitor", "--reference", "a.csv", "--bogus")
+    assert code == conventions.USAGE
+    assert error == {
+        "kind": "UsageError",
+        "message": "unrecognized arguments: --bogus",
+        "exit_code": conventions.USAGE,
+    }
+    assert line.startswith("usage: loop monitor")
+    assert line.endswith(f"loop monitor: error: {error['message']}\n")
+
+
 _MONITOR = ("monitor", "--reference", "a.csv", "--current", "b.csv")
 _SKEW = ("skew", "--training", "a.csv", "--served", "b.csv", "--key", "id")
 _COMPRESS = ("compress", "m.keras", "--data", "a.csv", "--budget", "0", "--out", "out")
@@ -102,9 +142,9 @@ def test_a_value_out_of_range_is_told_with_its_flag_and_the_range(
 
 
 def test_bounds_of_flags_are_those_of_the_settings():
-    DriftSettings(min_rows=monitor._FEWEST_ROWS)
+    DriftSettings(min_rows=monitor.FEWEST_ROWS)
     with pytest.raises(ConfigError, match="min_rows"):
-        DriftSettings(min_rows=monitor._FEWEST_ROWS - 1)
+        DriftSettings(min_rows=monitor.FEWEST_ROWS - 1)
     assert compress._FEWEST_ROWS == MIN_ROWS
 
 
@@ -122,6 +162,7 @@ def test_a_file_beside_others_and_a_remote_one_can_be_named(path):
     assert conventions.file_to_write(path) == path
 
 
+@pytest.mark.slow
 def test_a_wrong_model_is_told_before_tensorflow_is_imported(tmp_path):
     code = (
         "import sys\nfrom tfx_loop.pipelines.cli import main\n"

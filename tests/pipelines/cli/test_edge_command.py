@@ -91,6 +91,7 @@ def test_a_truncated_model_is_one_line_and_exit_1(
     assert "a damaged file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported(model: Path) -> None:
     code = (
         "import sys; from tfx_loop.pipelines.cli import main; "

@@ -9,8 +9,8 @@ import pytest
 from counted_rows import counted_window
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT
-from tfx_loop.monitoring.drift.monitor import monitor
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.window_report import monitor
 from tfx_loop.monitoring.profile import profile_files, reference
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE
@@ -46,7 +46,7 @@ def monitored_hours(folder, profile, shift=0.0):
         times = bounds[0] + np.arange(len(columns["x"]))
         window = counted_window(profile, columns, f"h{hour}", bounds=bounds, times=times)
         target = folder / f"h{hour}"
-        profile_files.save(window.profile, str(target))
+        profile_files.save(window.profile, str(target), profile)
         found = monitor(profile, window, DriftSettings())
         (target / DRIFT_REPORT.name).write_text(json.dumps(DRIFT_REPORT.content(found)))
         folders.append(str(target))
@@ -65,6 +65,7 @@ def profile(tmp_path):
     return trained(tmp_path / "profile")
 
 
+@pytest.mark.slow
 def test_hours_show_together_what_none_of_them_shows_alone(capsys, tmp_path, profile):
     hours = monitored_hours(tmp_path, profile, shift=0.2)
     alone = [monitored(capsys, tmp_path / "profile", [hour])[0] for hour in hours]

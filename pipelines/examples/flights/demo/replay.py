@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tfx_loop.core.durations import MS_PER_HOUR
+from tfx_loop.core.storage import private_folder
+from tfx_loop.data.tables.parquet_files import save_rows
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.pipelines.examples.flights.data import FEATURES, LABEL
 from tfx_loop.pipelines.examples.flights.model import SERVING_COLUMNS
 
-_HOUR_MS = 3_600_000
-
 
 def requests_of(flights: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
     """Yields request id, event time (milliseconds UTC) and rows, hour by hour."""
-    for hour, rows in flights.groupby(flights["event_time_ms"] // _HOUR_MS):
+    for hour, rows in flights.groupby(flights["event_time_ms"] // MS_PER_HOUR):
         yield f"flights-{hour}", int(rows["event_time_ms"].iloc[0]), rows
 
 
@@ -76,8 +76,8 @@ def write_labels(flights: pd.DataFrame, arrived_ms: int, path: Path) -> int:
             "label_time_ms": pa.array(labels["label_time_ms"], pa.int64()),
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    private_folder(path.parent)
+    save_rows(table, str(path))
     return int(table.num_rows)
 
 
@@ -87,12 +87,12 @@ def write_span(flights: pd.DataFrame, span: int, folder: Path) -> None:
     As a table made of the log and its labels would, it names the request of a flight and the
     flight's place in it. The log has no requests of the months before the server.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     requests = requests_of(flights[flights["span"] == span])
     rows = pd.concat(
         part.assign(request_id=request_id, instance_index=range(len(part)))
         for request_id, _, part in requests
     )
-    pq.write_table(
-        pa.Table.from_pandas(rows, preserve_index=False), folder / f"span-{span:02d}.parquet"
+    save_rows(
+        pa.Table.from_pandas(rows, preserve_index=False), str(folder / f"span-{span:02d}.parquet")
     )

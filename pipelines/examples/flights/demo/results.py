@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
-from tfx_loop.contracts.retrain_decision import DecisionRecord, RetrainVerdict
+from tfx_loop.contracts.retrain_decision import (
+    DecisionRecord,
+    RetrainVerdict,
+)
+from tfx_loop.core.key_file import read_keys
 from tfx_loop.core.storage import write_bytes, write_json
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.pipelines.config import Settings
@@ -53,8 +57,13 @@ def served_rows(
     settings: Settings, window: MonitoringWindow, flights: pd.DataFrame
 ) -> pd.DataFrame:
     """Returns what was answered beside what came of it: the truth that nobody had at the time."""
+    serving = settings.serving
     log = read_window(
-        settings.serving.prediction_log, settings.model.name, window.start_ms, window.end_ms
+        serving.prediction_log,
+        settings.model.name,
+        window.start_ms,
+        window.end_ms,
+        keys=read_keys(serving.prediction_log_key),
     ).table.to_pandas()
     parts = [
         pd.DataFrame(

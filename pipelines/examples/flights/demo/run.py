@@ -125,6 +125,7 @@ class Demo:
     def _loop(self, settings: Settings, store: Any) -> Loop:
         with self._progress.timed("import TFX"):
             from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
+            from tfx_loop.pipelines.runners.rolling_back import roll_back_of
         self._progress.say("TFX imported")
         parts = (store, settings, self._calendar, TRAINED_ON[0])
         self._now_ms = 0
@@ -134,6 +135,9 @@ class Demo:
             MonitoringLauncher(*parts, on_node=self._on_monitoring_node),
             TrainingLauncher(*parts, on_node=self._on_training_node),
             clock=lambda: self._now_ms,
+            stable_version=lambda: self._stable_version(settings),
+            roll_back=roll_back_of(settings.serving.base_path, store),
+            window_ended=lambda name, now_ms: self._calendar.window(name).end_ms <= now_ms,
         )
 
     def _train_first(self, settings: Settings, store: Any) -> None:
@@ -196,6 +200,8 @@ class Demo:
                 f"{result.outcome.reason}"
             )
             self._progress.say(self.failures[-1])
+        if result.outcome is not None and result.outcome.detail:
+            self._progress.say(f"{name}: nothing was pushed: {result.outcome.detail}")
         admission = result.admission
         held = admission if admission and admission.verdict is AdmissionVerdict.HOLD else None
         served = served_rows(settings, window, flights)

@@ -53,6 +53,7 @@ def test_late_means_more_than_15_minutes_and_a_cancelled_flight_has_no_label(fli
     assert set(delay[known & (late == 0)]) >= {15.0}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_january")
 def test_changing_what_happens_after_departure_changes_no_feature(monkeypatch):
     """The features of every flight are the same when all delays are other ones."""
@@ -101,6 +102,7 @@ def test_weather_is_never_from_the_future(flights, raw_weather):
             assert np.array_equal(rows[name].to_numpy(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_january")
 def test_weather_after_a_flight_changes_nothing_for_it(monkeypatch):
     flights = load_flights()
@@ -148,6 +150,7 @@ def test_there_is_no_month_outside_the_year(span):
         window_bounds_ms(span)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_january")
 def test_a_smaller_share_is_part_of_a_larger_and_has_the_same_features():
     flights, fifth, tenth = load_flights(), load_flights(0.2, seed=3), load_flights(0.1, seed=3)
@@ -157,6 +160,7 @@ def test_a_smaller_share_is_part_of_a_larger_and_has_the_same_features():
     pd.testing.assert_frame_equal(whole[list(COLUMNS)], fifth, check_dtype=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_january")
 def test_another_seed_keeps_other_flights():
     fifth, other = load_flights(0.2, seed=3), load_flights(0.2, seed=4)

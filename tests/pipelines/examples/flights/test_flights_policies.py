@@ -53,6 +53,7 @@ def test_doing_nothing_recovers_0_and_doing_all_recovers_1(rows):
         assert policies.gain_recovered(busy, weights, True) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_training_rows_are_those_that_span_example_gen_trains_on(fifth):
     import pyarrow as pa
 

@@ -28,7 +28,7 @@ def decision_strip(windows: Sequence[WindowResult]) -> str:
 
 
 def _verdict(window: WindowResult, columns: Columns, index: int) -> str:
-    kind = "retrain" if window.verdict == "RETRAIN" else "hold"
+    kind = "hold" if window.verdict in ("HOLD", "") else "retrain"
     lines = _wrapped(in_words(window.reason), max(8, int(columns.step / 5.6)))
     return tag(
         "g",
@@ -43,7 +43,7 @@ def _verdict(window: WindowResult, columns: Columns, index: int) -> str:
             class_=f"pill {kind}",
         ),
         text(
-            window.verdict.capitalize() or "-",
+            in_words(window.verdict).capitalize() or "-",
             columns.centre(index),
             22 + 16,
             f"pill-text {kind}",

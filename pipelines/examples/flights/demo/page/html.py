@@ -10,7 +10,10 @@ from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, h
 from tfx_loop.pipelines.examples.flights.demo.page.quality_plot import quality_plot
 from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport
 from tfx_loop.pipelines.examples.flights.demo.page.time_bars import time_bars
-from tfx_loop.pipelines.examples.flights.demo.page.windows_table import windows_table
+from tfx_loop.pipelines.examples.flights.demo.page.windows_table import (
+    versions_table,
+    windows_table,
+)
 from tfx_loop.presentation.document import document, header, section, table
 
 STYLE = Path(__file__).with_name("demo.css")
@@ -23,6 +26,7 @@ def render_page(report: RunReport) -> str:
         _decisions(report),
         _drift(report),
         _table(report),
+        _versions(report),
         _words(report),
         _timings(report),
         _explanation(report),
@@ -104,6 +108,18 @@ def _words(report: RunReport) -> str:
         for each in report.decisions
     )
     return section("Why, in words", "", f'<ul class="why">{items}</ul>')
+
+
+def _versions(report: RunReport) -> str:
+    shown = versions_table(report.decisions)
+    if not shown.rows:
+        return ""
+    return section(
+        "What other versions would have lost",
+        "Each version that served before, asked the rows of a window once its labels came: what a "
+        "push gained or lost, as a fact.",
+        table(shown.headings, shown.rows, shown.numbers),
+    )
 
 
 def _timings(report: RunReport) -> str:

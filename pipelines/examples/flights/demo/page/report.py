@@ -7,6 +7,7 @@ from typing import Any
 
 from tfx_loop.contracts.drift_report import DriftResult, FeatureDrift
 from tfx_loop.contracts.retrain_decision import DecisionRecord
+from tfx_loop.contracts.version_contest import VersionContest
 from tfx_loop.presentation.heat_map import HeatCell
 
 POLICIES = ("loop", "left_alone", "every_window")
@@ -50,6 +51,8 @@ class WindowDecision:
     model_version: int
     accumulated: float
     training_cost: float | None
+    label_window: str = ""
+    contest: VersionContest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,8 @@ def _decision(record: DecisionRecord) -> WindowDecision:
         model_version=record.model_version,
         accumulated=record.evidence.accumulated,
         training_cost=_number(record.settings.get("training_cost")),
+        label_window=record.label_window,
+        contest=record.evidence.contest,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import WindowResult
+from tfx_loop.pipelines.examples.flights.demo.page.report import WindowDecision, WindowResult
 from tfx_loop.presentation.terminal import TextTable
 
 _HEADINGS = (
@@ -23,6 +23,26 @@ _SHOWN_FEATURES = 3
 def windows_table(windows: Iterable[WindowResult]) -> TextTable:
     """Returns a line a window; "-" stands for what has not been measured yet."""
     return TextTable(headings=_HEADINGS, rows=[_cells(w) for w in windows], numbers=_NUMBERS)
+
+
+def versions_table(decisions: Iterable[WindowDecision]) -> TextTable:
+    """Returns a line for each version that was asked in a window beside the champion."""
+    rows = [
+        (
+            each.label_window,
+            str(each.model_version),
+            f"{each.contest.champion_loss:.4f}",
+            str(other.version),
+            f"{other.mean:.4f}",
+            f"{-other.saving / each.contest.champion_loss:+.1%}",
+            f"{other.standard_error / each.contest.champion_loss:.1%}",
+        )
+        for each in decisions
+        if each.contest is not None and each.contest.champion_loss > 0
+        for other in each.contest.versions
+    ]
+    headings = ("window", "champion", "loss", "version", "its loss", "saved", "standard error")
+    return TextTable(headings=headings, rows=rows, numbers=headings[1:])
 
 
 def _cells(window: WindowResult) -> tuple[str, ...]:
