@@ -20,8 +20,8 @@ from tests.benchmarks.decide.report import tabulate
 from tests.benchmarks.decide.streams import CHAMPIONS, GENERATED, flights, generated, taxi
 
 TRAINING_COSTS = (0.01, 0.02, 0.05)
-# Seeds 0 to 9 were seen by an earlier run.
-FIRST_SEED = 20
+# Seeds 0 to 9 and 20 to 29 were seen by earlier runs.
+FIRST_SEED = 40
 DEVELOPMENT_SEED = 100
 FLIGHTS_FRACTION = 0.2
 WINDOW_ROWS = 1_000
@@ -78,7 +78,7 @@ def _jobs(options: argparse.Namespace) -> list[tuple]:
         ("generated", kind, generator, seed, rows)
         for seed in seeds
         for kind, generators in GENERATED.items()
-        for generator in (generators[1:2] if options.quick else generators)
+        for generator in (generators[-1:] if options.quick else generators)
     ]
     if options.quick or options.development:
         return drawn

@@ -37,6 +37,7 @@ class Losses:
         held_out: Mean loss of each champion on the tenth of its training rows held back.
         held_out_error: Standard error of that mean.
         rows: Rows of each window.
+        by_row: By champion, the loss of each row from the window after it on, float32.
     """
 
     mean: np.ndarray
@@ -44,6 +45,14 @@ class Losses:
     held_out: np.ndarray
     held_out_error: np.ndarray
     rows: np.ndarray
+    by_row: dict[int, np.ndarray]
+
+    def in_window(self, champion: int, window: int) -> np.ndarray:
+        """Returns the loss of each row of a window, float64."""
+        starts = np.concatenate([[0], np.cumsum(self.rows)])
+        first = starts[champion + 1]
+        losses = self.by_row[champion][starts[window] - first : starts[window + 1] - first]
+        return losses.astype(float)
 
 
 def loss_matrix(stream: Stream) -> Losses:
@@ -51,6 +60,7 @@ def loss_matrix(stream: Stream) -> Losses:
     count = stream.windows
     mean, deviation = np.full((2, count, count), np.nan)
     held_out, held_out_error = np.full((2, count), np.nan)
+    by_row = {}
     for newest in range(stream.initial_windows - 1, count):
         rows = stream.trained_on(newest)
         held = np.arange(len(rows)) % _HELD_OUT == 0
@@ -60,9 +70,9 @@ def loss_matrix(stream: Stream) -> Losses:
         held_out_error[newest] = losses.std() / np.sqrt(len(losses))
         if newest + 1 < count:
             later = stream.between(newest + 1, count - 1)
-            by_window = pd.Series(_row_losses(model, later, stream.features)).groupby(
-                later[WINDOW].to_numpy()
-            )
+            each = _row_losses(model, later, stream.features)
+            by_row[newest] = each.astype(np.float32)
+            by_window = pd.Series(each).groupby(later[WINDOW].to_numpy())
             mean[newest, newest + 1 :] = by_window.mean()
             deviation[newest, newest + 1 :] = by_window.std(ddof=0)
     sizes = stream.rows[WINDOW].value_counts().sort_index().to_numpy()
@@ -72,6 +82,7 @@ def loss_matrix(stream: Stream) -> Losses:
         held_out=held_out,
         held_out_error=held_out_error,
         rows=sizes,
+        by_row=by_row,
     )
 
 

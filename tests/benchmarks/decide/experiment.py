@@ -2,10 +2,13 @@
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from tests.benchmarks.decide.champions import Losses
 from tests.benchmarks.decide.evidence import StreamEvidence
 from tests.benchmarks.decide.policies import (
     PolicyChoice,
+    ReinstatementRule,
     Rule,
     always,
     best_in_hindsight,
@@ -15,17 +18,24 @@ from tests.benchmarks.decide.policies import (
     never,
     replay,
 )
-from tfx_loop.contracts.retrain_decision import SavingState
-from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
+from tfx_loop.contracts.measured_loss import SavingState
+from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss, MeasureSettings
 from tfx_loop.monitoring.retrain_decider.policy import observe, pays
+from tfx_loop.monitoring.retrain_decider.reinstatement import (
+    ReinstatementSettings,
+    hold_contest,
+    version_pool,
+)
 from tfx_loop.monitoring.retrain_decider.settings import PolicySettings
 
-OURS = "avoidable loss"
+OURS = "with reinstatement"
+WITHOUT = "avoidable loss alone"
 HINDSIGHT = "best in hindsight"
 # Three standard errors are the usual drift level (Gama et al. 2004); one was the best of 1, 1.5, 2
 # and 3 on the development seeds, where ours got its settings.
 LOSS_RULES = {"loss rule, z > 3": 3.0, "loss rule, z > 1": 1.0}
 DRIFT_RULE_PSI = 0.1
+_BLOCKS = MeasureSettings().blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,7 @@ class Outcome:
     total: float
     loss: float
     trainings: int
+    reinstatements: int
     windows: int
 
     def to_json(self) -> dict[str, object]:
@@ -66,6 +77,30 @@ def avoidable_loss_rule(
     return rule
 
 
+def reinstatement_rule(losses: Losses) -> ReinstatementRule:
+    """Lets versions serve again as RetrainDecider does, by the same functions."""
+    settings = ReinstatementSettings()
+
+    def rule(champion: int, served: tuple[int, ...], label_window: int) -> int | None:
+        pool = version_pool(served, champion, settings.pool_versions)
+        rows = losses.in_window(champion, label_window)
+
+        def shortfall(version: int) -> float:
+            since = range(max(version, champion) + 1, label_window)
+            lost = [losses.mean[version, w] - losses.mean[champion, w] for w in since]
+            return float(max([0.0, *lost]))
+
+        return hold_contest(
+            rows,
+            {version: losses.in_window(version, label_window) for version in pool},
+            shortfall,
+            np.arange(len(rows)) * _BLOCKS // len(rows),
+            settings,
+        ).winner
+
+    return rule
+
+
 def outcomes_of(seen: StreamEvidence, training_costs: tuple[float, ...]) -> list[Outcome]:
     """Replays every policy on one stream at every training cost."""
     losses, initial, windows = seen.losses, seen.initial_windows, seen.losses.mean.shape[1]
@@ -79,9 +114,12 @@ def outcomes_of(seen: StreamEvidence, training_costs: tuple[float, ...]) -> list
             "every 3rd": every(3),
             **{name: _loss_rule(losses, z) for name, z in LOSS_RULES.items()},
             "drift rule": drift_rule(seen.stability, DRIFT_RULE_PSI),
-            OURS: avoidable_loss_rule(seen.measured, policy),
+            WITHOUT: avoidable_loss_rule(seen.measured, policy),
         }
         replays = {name: replay(losses.mean, initial, rule) for name, rule in rules.items()}
+        # The rule keeps a state: each replay has one of its own.
+        rule = avoidable_loss_rule(seen.measured, policy)
+        replays[OURS] = replay(losses.mean, initial, rule, reinstatement_rule(losses))
         replays[HINDSIGHT] = best_in_hindsight(losses.mean, initial, cost)
         outcomes += [
             Outcome(
@@ -94,6 +132,7 @@ def outcomes_of(seen: StreamEvidence, training_costs: tuple[float, ...]) -> list
                 total=replayed.total(cost),
                 loss=replayed.loss,
                 trainings=replayed.trainings,
+                reinstatements=len(replayed.reinstated_after),
                 windows=windows - initial,
             )
             for name, replayed in replays.items()

@@ -7,7 +7,8 @@ serves from `w + 1`. The total cost of a policy is
     sum over served windows of the champion's mean loss / unit  +  training_cost * trainings
 
 where the unit is the mean loss of a window of the model left alone, so that `training_cost` is in
-units of one window's loss. Every policy pays for the first windows served in the same way.
+units of one window's loss. A policy may also let a version serve again that served before, for
+`REINSTATEMENT_COST`. Every policy pays for the first windows served in the same way.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,6 +35,10 @@ class PolicyChoice(NamedTuple):
 
 
 Rule = Callable[[PolicyChoice], bool]
+# Champion, all that ever served, the newest labelled window: the one to serve again, or None.
+ReinstatementRule = Callable[[int, tuple[int, ...], int], int | None]
+# A small file is written, and somebody may look at it.
+REINSTATEMENT_COST = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +49,12 @@ class Replay:
         loss: Sum over served windows of the mean loss, in units.
         trainings: How many.
         trained_after: Label windows of the trainings.
+        reinstated_after: Label windows of the reinstatements.
     """
 
     loss: float
     trained_after: tuple[int, ...]
+    reinstated_after: tuple[int, ...] = ()
 
     @property
     def trainings(self) -> int:
@@ -56,29 +63,42 @@ class Replay:
 
     def total(self, training_cost: float) -> float:
         """Loss and trainings in one number."""
-        return self.loss + training_cost * self.trainings
+        reinstatements = REINSTATEMENT_COST * len(self.reinstated_after)
+        return self.loss + training_cost * self.trainings + reinstatements
 
 
-def replay(mean_loss: np.ndarray, initial_windows: int, rule: Rule) -> Replay:
+def replay(
+    mean_loss: np.ndarray,
+    initial_windows: int,
+    rule: Rule,
+    reinstate: ReinstatementRule = lambda champion, served, label_window: None,
+) -> Replay:
     """Runs a policy through a stream.
 
     Args:
         mean_loss: float64 [trained through window, served window].
         initial_windows: Windows that the first champion is trained on.
         rule: Says at each choice whether to train.
+        reinstate: Says before that whether a version that served before is to serve again.
     """
     count = mean_loss.shape[1]
     champion, trained_after, loss = initial_windows - 1, [], 0.0
-    number = 0
+    number, served, reinstated_after = 0, [champion], []
     for window in range(initial_windows, count):
         loss += mean_loss[champion, window]
         if initial_windows < window < count - 1:
             number += 1
+            if (found := reinstate(champion, tuple(served), window - 1)) is not None:
+                champion = found
+                reinstated_after.append(window - 1)
             if rule(PolicyChoice(number, champion, window - 1, window)):
                 champion = window - 1
                 trained_after.append(champion)
+                served.append(champion)
     return Replay(
-        loss=loss / unit_loss(mean_loss, initial_windows), trained_after=tuple(trained_after)
+        loss=loss / unit_loss(mean_loss, initial_windows),
+        trained_after=tuple(trained_after),
+        reinstated_after=tuple(reinstated_after),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests.benchmarks.decide.experiment import HINDSIGHT, LOSS_RULES, OURS, Outcome
+from tests.benchmarks.decide.experiment import HINDSIGHT, LOSS_RULES, OURS, WITHOUT, Outcome
 
 POLICIES = (
     "never",
@@ -11,10 +11,11 @@ POLICIES = (
     "every 3rd",
     *LOSS_RULES,
     "drift rule",
+    WITHOUT,
     OURS,
     HINDSIGHT,
 )
-KINDS = ("sudden", "gradual", "recurring", "none", "taxi", "flights")
+KINDS = ("sudden", "gradual", "recurring", "none", "harder", "hungry", "taxi", "flights")
 
 
 def tabulate(outcomes: list[Outcome]) -> str:
@@ -68,9 +69,16 @@ def _verdicts(table: pd.DataFrame, costs: list[float]) -> str:
             f"- cost {cost:g}: ours is {word}; the next is {peer}, {gap:+.3f} away "
             f"(standard error {error:.3f})"
         )
+        gap, without = means[WITHOUT] - means[OURS], _gap_error(at_cost, WITHOUT)
+        line += f"; without reinstatements {gap:+.3f} (standard error {without:.3f})"
+        totals = at_cost.pivot_table(index=["stream", "seed"], columns="policy", values="total")
+        line += f", in the worst stream {(totals[OURS] - totals[WITHOUT]).max():+.3f} dearer"
+        ours = at_cost[at_cost["policy"] == OURS]
+        again = ours[ours["kind"] == "none"]["reinstatements"]
         if len(quiet):
+            line += f". Without drift {again.mean():.2f} reinstatements"
             line += (
-                f". Without drift {quiet.mean():.2f} trainings in 20 windows "
+                f" and {quiet.mean():.2f} trainings in 20 windows "
                 f"(most in one stream: {quiet.max()})"
             )
         lines.append(line + ".")

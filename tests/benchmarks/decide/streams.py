@@ -23,7 +23,13 @@ GENERATED = {
     "gradual": ("agrawal", "hyperplane"),
     "recurring": ("agrawal", "sea"),
     "none": ("agrawal", "sea", "hyperplane"),
+    "harder": ("sea",),
+    "hungry": ("names",),
 }
+# Of the task that a champion needs many rows for: names, values of each, and plain numbers beside.
+_NAMES, _VALUES, _NUMBERS = 3, 200, 3
+# Share of labels turned by chance in the last window of a world that only gets harder.
+_HARDEST = 0.25
 _TAXI_FEATURES = (
     *("fare", "trip_miles", "trip_seconds", "trip_start_hour", "trip_start_day"),
     *("trip_start_month", "pickup_latitude", "pickup_longitude", "dropoff_latitude"),
@@ -38,7 +44,8 @@ class Stream:
 
     Attributes:
         name: For tables.
-        kind: `sudden`, `gradual`, `recurring`, `none`, `taxi` or `flights`.
+        kind: `sudden`, `gradual`, `recurring`, `none`, `harder`, `hungry`, `taxi` or
+            `flights`.
         seed: Seed of the generator, of the champion's kind and of its training policy.
         rows: Features, `label` and `window` (int from 0), ordered by time; the index is 0..n-1.
         initial_windows: Windows that the first champion is trained on.
@@ -78,7 +85,9 @@ class Stream:
 def generated(kind: str, generator: str, seed: int, window_rows: int, cache: Path) -> Stream:
     """Returns a generated stream; champion and training policy follow from the seed.
 
-    Over six seeds every kind of champion meets both training policies (all windows, last four).
+    Over six seeds every kind of champion meets both training policies (all windows, last four). Of
+    the kind `hungry` nothing drifts, and the champion, a logistic regression over names of many
+    values, gains by rows: it learns from all windows.
     """
     path = cache / f"{kind}-{generator}-{seed}-{window_rows}.parquet"
     if path.exists():
@@ -93,8 +102,8 @@ def generated(kind: str, generator: str, seed: int, window_rows: int, cache: Pat
         seed=seed,
         rows=rows,
         initial_windows=INITIAL_WINDOWS,
-        training_windows=(0, 4)[seed % 2],
-        champion=CHAMPIONS[seed % 3],
+        training_windows=0 if kind == "hungry" else (0, 4)[seed % 2],
+        champion="logistic" if kind == "hungry" else CHAMPIONS[seed % 3],
     )
 
 
@@ -145,6 +154,8 @@ def _generate(kind: str, generator: str, seed: int, window_rows: int) -> pd.Data
     windows = INITIAL_WINDOWS + SERVED_WINDOWS
     # The position of every change is drawn apart from the rows.
     rng = np.random.default_rng([seed, len(kind), len(generator)])
+    if generator == "names":
+        return _many_names(windows, window_rows, rng)
     if generator == "hyperplane":
         drawn = _moving(seed, moves=kind == "gradual")
         records = [next(drawn) for _ in range(windows * window_rows)]
@@ -154,6 +165,25 @@ def _generate(kind: str, generator: str, seed: int, window_rows: int) -> pd.Data
         records = [next(streams[which]) for which in concept]
     rows = pd.DataFrame([{f"x_{name}": value for name, value in x.items()} for x, _ in records])
     rows[LABEL] = np.array([float(y) for _, y in records])
+    if kind == "harder":
+        position = np.arange(len(rows)) / window_rows - INITIAL_WINDOWS
+        turned = rng.random(len(rows)) < _HARDEST * np.clip(position / SERVED_WINDOWS, 0, 1)
+        rows[LABEL] = np.where(turned, 1 - rows[LABEL], rows[LABEL])
+    rows[WINDOW] = np.arange(len(rows)) // window_rows
+    return rows
+
+
+def _many_names(windows: int, window_rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Returns rows whose label follows names of many values, each of which has to be seen often."""
+    names = rng.integers(_VALUES, size=(windows * window_rows, _NAMES))
+    numbers = rng.normal(size=(windows * window_rows, _NUMBERS))
+    effects = rng.normal(size=(_VALUES, _NAMES))
+    score = numbers @ rng.normal(size=_NUMBERS) / 2
+    score += np.take_along_axis(effects, names, axis=0).sum(axis=1)
+    rows = pd.DataFrame(numbers, columns=[f"x_{n}" for n in range(_NUMBERS)])
+    for n in range(_NAMES):
+        rows[f"x_name_{n}"] = [f"name-{value}" for value in names[:, n]]
+    rows[LABEL] = (rng.random(len(rows)) < 1 / (1 + np.exp(-score))).astype(float)
     rows[WINDOW] = np.arange(len(rows)) // window_rows
     return rows
 
@@ -162,7 +192,7 @@ def _concepts(kind: str, windows: int, window_rows: int, rng: np.random.Generato
     """Says for each row which concept labels it: 0, 1 or 2."""
     position = np.arange(windows * window_rows) / window_rows
     served = windows - INITIAL_WINDOWS
-    if kind == "none":
+    if kind in ("none", "harder"):
         return np.zeros(len(position), dtype=int)
     if kind == "sudden":
         first = INITIAL_WINDOWS + rng.uniform(1, served / 2)

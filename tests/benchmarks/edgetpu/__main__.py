@@ -1,4 +1,4 @@
-"""Does the analyser agree with the real compiler? `python -m tests.benchmarks.edgetpu [FOLDER]`.
+"""The analyser beside the real compiler: `python -m tests.benchmarks.edgetpu [FOLDER]`.
 
 FOLDER holds sources with their compiled twins (`NAME.tflite`, `NAME_edgetpu.tflite`); by default
 the nine pairs beside the checkout. An operator whose status is unknown counts as a disagreement.

@@ -1,0 +1,1 @@
+"""Real tables that packages carry: random halves of them, and known streams."""
