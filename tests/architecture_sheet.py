@@ -24,6 +24,9 @@ SOURCES = sorted(
     if not path.is_relative_to(ROOT / "components/pipelines")
 )
 
+# Folders that hold folders.
+_PARENTS = {path.parent.parent for path in SOURCES}
+
 Graph = Mapping[str, Set[str]]
 
 
@@ -34,15 +37,29 @@ def tree_of(path: Path) -> ast.Module:
 
 
 @functools.cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Returns all nodes of a file's syntax tree: a dozen rules look at them."""
+    return tuple(ast.walk(tree_of(path)))
+
+
+@functools.cache
 def imports_of(path: Path) -> frozenset[str]:
     """Returns what a file imports, wherever in the file, as dotted names."""
-    return frozenset(_names(ast.walk(tree_of(path))))
+    return frozenset(_names(_statements(tree_of(path))))
 
 
 @functools.cache
 def imports_at_start(path: Path) -> frozenset[str]:
     """Returns what a file imports when it is imported itself: nothing inside functions."""
     return frozenset(_names(_executed(tree_of(path))))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    # An import is a statement: expressions, most of a tree, are not looked into.
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from _statements(child)
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
@@ -98,7 +115,7 @@ def coarse_room(path: Path) -> str | None:
 def fine_room(path: Path) -> str | None:
     """Returns the folder that a file is in, or the file itself where it lies beside folders."""
     folder = path.parent
-    beside_folders = folder in {other.parent.parent for other in SOURCES}
+    beside_folders = folder in _PARENTS
     if coarse_room(path) is None or (beside_folders and path.stem == "__init__"):
         return None
     return str(path.with_suffix("") if beside_folders else folder).removeprefix("components/")

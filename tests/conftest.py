@@ -1,10 +1,11 @@
 """What holds for all tests: TensorFlow's variables, limits, groups for parallel runs, order."""
 
 import functools
+import gc
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ pytest_plugins = ["leftover_processes"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("tests", deadline=None)
-# For `make test-fast`; tests that name their number of examples keep it.
+# For `make test-fast`; tests that name their number take a quarter of it (example_counts.py).
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("tests")
 
@@ -47,20 +48,54 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves TensorFlow's tests unread where none is to run: reading a file may import TFX."""
-    if collection_path.suffix != ".py" or "not tensorflow" not in config.getoption("markexpr"):
+    if collection_path.suffix != ".py" or not _light(config):
         return None
     marked = re.search(r"^pytestmark = .*\btensorflow\b", collection_path.read_text(), re.MULTILINE)
     return True if marked else None
 
 
+def _light(config: pytest.Config) -> bool:
+    return "not tensorflow" in config.getoption("markexpr")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Where no test of TensorFlow is to run, the file that imports it at the top fails.
+
+    The fixture below would not see it: the import is done before the first test begins.
+    """
+    before = _HEAVY & sys.modules.keys()
+    report = yield
+    if _light(collector.config) and (new := (_HEAVY & sys.modules.keys()) - before):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{collector.nodeid} imports {sorted(new)} at its top without "
+            "`pytestmark = pytest.mark.tensorflow`: add the mark, or import inside the tests."
+        )
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _without_tensorflow(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where no test of TensorFlow is to run, the test that imports it first fails."""
-    light = "not tensorflow" in request.config.getoption("markexpr")
     before = _HEAVY & sys.modules.keys()
     yield
-    if light and (new := (_HEAVY & sys.modules.keys()) - before):
+    if _light(request.config) and (new := (_HEAVY & sys.modules.keys()) - before):
         pytest.fail(f"This test imports {sorted(new)} and isn't marked `tensorflow`.")
+
+
+@pytest.fixture(autouse=True)
+def _without_determinism() -> Iterator[None]:
+    """Undoes what fine-tuning asks TensorFlow for; in production its process ends with it.
+
+    Left on, a later test of the same process that draws without a seed would fail.
+    """
+    yield
+    config = sys.modules.get("tensorflow.python.framework.config")
+    if config is not None and config.is_op_determinism_enabled():
+        config.disable_op_determinism()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -69,6 +104,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _scale_limit(item, config)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was imported out of the garbage collector's rounds: 8 % of short tests' time."""
+    gc.freeze()
 
 
 def _scale_limit(item: pytest.Item, config: pytest.Config) -> None:

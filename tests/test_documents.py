@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import fnmatch
 import re
 
 import pytest
@@ -23,7 +24,7 @@ from documents import (
 )
 
 import tfx_loop
-from tests.architecture_sheet import graph_of
+from tests.architecture_sheet import floors, graph_of
 from tfx_loop.deployment.model_server import flags
 from tfx_loop.pipelines import config
 from tfx_loop.pipelines.cli import main, reference
@@ -32,6 +33,7 @@ from tfx_loop.pipelines.control.settings import LoopSettings
 ARTIFACTS = {
     "DriftReport",
     "EdgeTpuReport",
+    "MembershipReport",
     "OptimizationReport",
     "PredictionLog",
     "ReferenceProfile",
@@ -162,16 +164,11 @@ def test_the_rooms_that_are_described_are_those_on_disk():
     assert themes - {"components/pipelines"} <= described
 
 
-def test_a_room_imports_only_what_stands_on_lower_floors_of_the_picture():
+def test_the_floors_of_the_picture_are_those_of_the_sheet():
+    """So a room imports only what stands on floors below its own."""
     (picture,) = (block for block in fences(ARCHITECTURE, "text") if "0  core" in block)
-    lines = re.findall(r"^(\d)  (.+)$", picture, re.MULTILINE)
-    floor = {room: int(number) for number, rooms in lines for room in rooms.split(", ")}
-    graph = graph_of()
-    assert set(floor) == set(graph)
-    wrong = [
-        (room, to) for room, below in graph.items() for to in below if floor[to] >= floor[room]
-    ]
-    assert wrong == []
+    drawn = re.findall(r"^(\d)  (.+)$", picture, re.MULTILINE)
+    assert [rooms.split(", ") for _, rooms in reversed(drawn)] == floors(graph_of())
 
 
 def test_the_reason_codes_that_are_explained_stand_in_the_code():
@@ -187,12 +184,36 @@ def test_the_reason_codes_that_are_explained_stand_in_the_code():
 
 def test_the_costs_of_the_policies_are_those_of_the_benchmark():
     results = (ROOT / "tests/benchmarks/decide/RESULTS.md").read_text()
-    measured: dict[str, list[str]] = {}
-    for policy, cost in re.findall(
-        r"^\| ([\w ,>]+?) \|.*\| \*\*([\d. ()]+)\*\* \|$", results, re.M
-    ):
-        measured.setdefault(policy, []).append(cost)
-    assert len(measured) == 9
     shown = section(DOCUMENTS["docs/benchmarks.md"], "Decisions").replace("**", "")
-    for policy, costs in measured.items():
-        assert f"| {policy} | {' | '.join(costs)} |" in shown
+    # Today's run, and the one before it.
+    today, before = results.split("The tables below are of the run of 22 November", maxsplit=1)
+    for part, policies in ((today, 10), (before, 9)):
+        measured: dict[str, list[str]] = {}
+        for policy, cost in re.findall(
+            r"^\| ([\w ,>]+?) \|.*\| \*\*([\d. ()]+)\*\* \|$", part, re.M
+        ):
+            measured.setdefault(policy, []).append(cost)
+        assert len(measured) == policies
+        for policy, costs in measured.items():
+            assert f"| {policy} | {' | '.join(costs)} |" in shown
+
+
+def test_each_threat_names_tests_that_are_there():
+    """The last column: files of tests, makers of hostile files (some by `*`), make targets."""
+    table = section((ROOT / "docs" / "security.md").read_text("utf-8"), "Threats")
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")]
+    files = {path.name for path in (ROOT / "tests").rglob("*.py")}
+    folders = {str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*") if p.is_dir()}
+    makers = set[str]()
+    for path in (ROOT / "tests" / "helpers").glob("hostile_*.py"):
+        makers |= set(re.findall(r"^def ([a-z]\w+)\(folder", path.read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert len(rows) > 15
+    for who, what, _, tests in rows[1:]:
+        named = re.findall(r"`([^`]+)`", tests)
+        assert named or who.strip() == "Who", what
+        for name in named:
+            path = name.removeprefix("tests/helpers/").rpartition("/")[2]
+            fits = [maker for maker in makers if fnmatch.fnmatchcase(maker, name)]
+            known = path in files or name in folders or name.removeprefix("make ") in targets
+            assert fits or known, f"{name}, of: {what}"

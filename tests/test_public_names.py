@@ -22,14 +22,18 @@ def test_type_checkers_see_the_names_that_are_loaded_late():
         for alias in node.names
         if alias.asname
     }
-    assert shown == {name: f"{home}.{name}" for name, home in tfx_loop._HOMES.items()}
+    homes = {**tfx_loop._HOMES, **tfx_loop._FUNCTIONS}
+    assert shown == {name: f"{home}.{name}" for name, home in homes.items()}
 
 
 def test_the_names_are_there_and_sorted():
-    assert sorted(tfx_loop._HOMES) == tfx_loop.__all__ == dir(tfx_loop)
-    for name, home in tfx_loop._HOMES.items():
+    homes = {**tfx_loop._HOMES, **tfx_loop._FUNCTIONS}
+    assert sorted(homes) == tfx_loop.__all__ == dir(tfx_loop)
+    for name, home in homes.items():
         source = (ROOT / "src" / f"{home.replace('.', '/')}.py").read_text()
-        assert re.search(rf"^class {name}\b|^{name} = ", source, re.MULTILINE), f"{name} in {home}"
+        assert re.search(rf"^(class|def) {name}\b|^{name} = ", source, re.MULTILINE), (
+            f"{name} in {home}"
+        )
 
 
 def test_a_name_that_is_not_there_is_no_attribute():

@@ -60,6 +60,7 @@ def ended(pid_file):
     return not is_running(pid_file)
 
 
+@pytest.mark.slow
 def test_what_a_test_started_ends_with_its_time_limit(tmp_path):
     code = """
 @pytest.mark.timeout(2)
@@ -75,6 +76,7 @@ def test_next():
     assert ended(tmp_path / "grandchild.parent")
 
 
+@pytest.mark.slow
 def test_what_a_fixture_started_ends_when_it_fails_and_shared_servers_live_on(tmp_path):
     code = """
 @pytest.fixture(scope="session")

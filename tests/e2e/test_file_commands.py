@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 
 PARTS = {
     "monitor": section(TUTORIAL, "Compare two files"),
+    "python": section(TUTORIAL, "Compare tables in Python"),
     "compress": section(TUTORIAL, "Compress a model"),
     "edge": section(TUTORIAL, "Ask what an Edge TPU would run"),
 }
@@ -72,6 +73,9 @@ def test_monitor_finds_the_changed_unit_and_the_drift_that_are_shown(tmp_path: P
     printed, told = done.stdout.splitlines(), shown("monitor").splitlines()
     assert printed[0].split(". ")[0] == told[0].split(". ")[0]
     assert printed[1 : len(told)] == told[1:]
+    (block,) = fences(PARTS["python"], "python")
+    done = run(["-c", block], tmp_path)
+    assert (done.returncode, done.stdout) == (0, shown("python")), done.stderr
 
 
 def table(text: str) -> list[list[str]]:

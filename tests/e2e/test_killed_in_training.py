@@ -72,7 +72,9 @@ def _ask_for_a_retraining(store: metadata_store.MetadataStore, folder: Path) -> 
     last = latest_decision(store, "flights", before="2013-07")
     assert last is not None
     content = read_json(f"{last.uri}/retrain_decision.json")
-    write_json(f"{folder}/retrain_decision.json", {**content, "verdict": "RETRAIN"})
+    write_json(
+        f"{folder}/retrain_decision.json", {**content, "verdict": "RETRAIN", "action": "retrain"}
+    )
     [artifact] = store.get_artifacts_by_id([last.artifact_id])
     asked = pb.Artifact(type_id=artifact.type_id, uri=str(folder), state=pb.Artifact.LIVE)
     for name, value in artifact.custom_properties.items():

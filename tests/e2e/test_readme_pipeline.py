@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from demo_run import WINDOWS, DemoRun
@@ -38,7 +39,7 @@ def test_the_pipeline_of_the_readme_decides_on_a_window_of_the_demo(
     (report,) = (tmp_path / "out/november").glob("**/retrain_decision.json")
     decision = json.loads(report.read_text())
     assert done.stdout.strip() == decision["explanation"]
-    assert decision["verdict"] in ("RETRAIN", "HOLD")
+    assert decision["verdict"] in ("RETRAIN", "HOLD", "MODEL_FAULT")
     assert decision["window"] == LAST_LABELLED
     assert decision["evidence"]["labelled_rows"] > 5000
     measured = decision["evidence"]["avoidable_loss"]
@@ -46,12 +47,23 @@ def test_the_pipeline_of_the_readme_decides_on_a_window_of_the_demo(
 
 
 def test_the_demo_prints_the_table_that_the_readme_shows(demo_run: DemoRun) -> None:
-    def rows(text: str) -> list[list[str]]:
-        return [line.split() for line in re.findall(r"^2013-\d\d .*$", text, re.MULTILINE)]
-
-    shown, printed = rows(README), rows(demo_run.printed)
+    shown, printed = _windows(README), _windows(demo_run.printed)
     assert len(shown) == 10
     assert len(printed) == WINDOWS
-    # Before the first retraining nothing is left to chance; the flights are the same all along.
-    assert printed[:2] == shown[:2]
-    assert [row[:2] for row in printed] == [row[:2] for row in shown[:WINDOWS]]
+    assert [row.rows for row in printed] == [row.rows for row in shown[:WINDOWS]]
+    # The flights are the same all along, and so is the first model but for the order in which a
+    # processor adds: two machines differed by 0.0003. A retrained model is left more to chance.
+    for ours, theirs in zip(printed[:2], shown[:2], strict=True):
+        assert ours.rest == theirs.rest
+        assert ours.aucs == pytest.approx(theirs.aucs, abs=0.003)
+
+
+class _Window(NamedTuple):
+    rows: list[str]
+    aucs: list[float]
+    rest: list[str]
+
+
+def _windows(text: str) -> list[_Window]:
+    lines = [line.split() for line in re.findall(r"^2013-\d\d .*$", text, re.MULTILINE)]
+    return [_Window(line[:2], [float(auc) for auc in line[2:4]], line[4:]) for line in lines]

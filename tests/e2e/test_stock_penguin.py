@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import stock_penguin
 from time_limits import seconds
@@ -43,8 +44,30 @@ def test_penguin_with_a_tuner_runs_beside_the_import(tmp_path):
 def test_its_own_baseline_stays_its_own_beside_variants(tmp_path):
     """The variant is blessed, chosen and newer than the trained model in each of three runs."""
     states, baselines = run(tmp_path, "--variants", "--runs", "3")
-    assert {"CopyModel", "VariantEvaluator", "VariantChooser"} <= states.keys()
+    assert {"Quantizer", "VariantEvaluator", "VariantChooser"} <= states.keys()
     assert set(states.values()) <= {"COMPLETE", "CACHED"}
     assert baselines == [[], ["Trainer"], ["Trainer"]]
     (chosen, *_) = sorted((tmp_path / "root/VariantChooser/model_blessing").iterdir())
     assert (chosen / "BLESSED").exists()
+    assert_answers_as_its_parent(tmp_path / "root")
+
+
+def assert_answers_as_its_parent(root):
+    """The quantised variant that was chosen takes the same raw tf.Examples on our server."""
+    from tfx_loop.data.tables.several import read_serialized
+    from tfx_loop.deployment.model_server.loading import load_version
+
+    def newest(name):
+        return max((root / name).iterdir(), key=lambda path: int(path.name))
+
+    rows = np.array(
+        read_serialized([str(newest("CsvExampleGen/examples") / "Split-eval")]), dtype=object
+    )
+    variant = newest("VariantChooser/model") / "Format-Serving"
+    assert (variant / "tflite").is_file()
+    answers = [
+        load_version(1, folder).run("serving_default", {"examples": rows})["outputs"]
+        for folder in (newest("Trainer/model") / "Format-Serving", variant)
+    ]
+    # Weights of 16 bits: three digits.
+    np.testing.assert_allclose(*answers, rtol=0.01, atol=0.01)

@@ -48,7 +48,7 @@ def ran(tmp_path_factory):
         port = json.loads(ready.read_text())["rest_api_port"]
         names = {"__name__": "tutorial"}
         for block in fences(SECTION, "python"):
-            exec(compile(block.replace("8501", str(port)), "docs/tutorial.md", "exec"), names)
+            exec(compile(block.replace("8501", str(port)), "docs/tutorial.md", "exec"), names)  # noqa: S102
         yield names
     finally:
         os.chdir(before)

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -34,6 +33,9 @@ def screenshot(
     page: Path, folder: Path, width: int, height: int, scheme: int = LIGHT
 ) -> npt.NDArray[np.int64]:
     """Returns the pixels of a page, of shape [height, width, 3], each 0 to 255."""
+    # 0.4 s that each process of `make test-fast` would pay as it reads the tests.
+    import matplotlib.image
+
     picture = folder / "page.png"
     run_chromium(
         page, folder / "profile", f"--screenshot={picture}", "--hide-scrollbars",

@@ -32,9 +32,18 @@ def log_rows(columns, versions=None, failed=0, times=None):
 
 
 def counted_window(
-    reference, columns, name="w1", *, model="flights", bounds=(0, 0), sample_rows=1_000, **log
+    reference,
+    columns,
+    name="w1",
+    *,
+    model="flights",
+    bounds=(0, 0),
+    sample_rows=1_000,
+    roles=None,
+    **log,
 ):
     """Returns the window; `log` goes to log_rows."""
     rows = log_rows(columns, **log)
-    profiler = Profiler(reference, log_layout(SCORE if reference.score else "", sample_rows))
+    layout = log_layout(SCORE if reference.score else "", sample_rows, roles)
+    profiler = Profiler(reference, layout)
     return CountedWindow(name, model, profiler.profile_all(rows.to_batches()), *bounds)

@@ -58,16 +58,24 @@ def write_profile(folder: Path, rows: pd.DataFrame, fraction: float = 1.0) -> Pa
 
 
 def write_log(folder: Path, rows: pd.DataFrame) -> Path:
-    """Writes a labelled log's rows as LabelJoiner does, one of them answered with an error."""
+    """Writes a labelled log's rows as LabelJoiner does, one of them answered with an error.
+
+    A column `answered_by` is the version that answered, without it version 3; `answer` is what was
+    answered, without it what a model of days 0 to 30 would say.
+    """
     folder.mkdir(parents=True)
-    features = [name for name in rows.columns if name not in ("late", "event_time_ms")]
+    beside = ("late", "event_time_ms", "answered_by", "answer")
+    features = [name for name in rows.columns if name not in beside]
     logged = rows[["event_time_ms"]].copy()
     logged["request_id"] = [f"{time}-{n}" for n, time in enumerate(rows["event_time_ms"])]
     logged["instance_index"] = np.int32(0)
     logged["status"] = "ok"
+    logged["model_version"] = rows["answered_by"].to_numpy() if "answered_by" in rows else 3
     for name in features:
         logged[f"feature.{name}"] = rows[name].to_numpy()
-    logged["output.probability"] = 0.5
+    score = (rows["temp"] - 50) / 5 + (rows["carrier"] == "AA" if "carrier" in rows else 0.3)
+    told = 1 / (1 + np.exp(-score)) if "answer" not in rows else rows["answer"]
+    logged["output.probability"] = told.to_numpy()
     logged["label"] = rows["late"].to_numpy() if "late" in rows else np.nan
     failed = logged.tail(1).assign(request_id="failed", status="error")
     pd.concat([logged, failed]).to_parquet(folder / "rows.parquet", index=False)

@@ -5,8 +5,8 @@ import pyarrow as pa
 from counted_rows import counted_window
 
 from tfx_loop.contracts.window_quality import RealisedQuality
-from tfx_loop.monitoring.drift.monitor import monitor, with_parts
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.monitoring.drift.window_report import monitor, with_parts
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 
 SCORE = "output.probability"

@@ -5,11 +5,17 @@
 KILL_POINT is `step:NAME` (a `Step` of the loop), `monitoring:POINT` or `training:POINT` (a point of
 the recorded run, such as `running:Trainer`), or `-` for none. Window 2013-03 asks for a
 retraining. Each node that works leaves a line in `work.log`, to count the work that was done.
+
+HOST_NAME in the environment is the machine that the process believes to be on, as a container has a
+name of its own; STORE is another store than the folder's; LEASE_SECONDS and WORK_SECONDS are how
+long a lease lasts and a training takes.
 """
 
 import os
 import signal
+import socket
 import sys
+import time
 from pathlib import Path
 
 from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
@@ -36,14 +42,23 @@ def main(folder: Path, kill_point: str, windows: list[str]) -> None:
         decision = {"window": request.window, "verdict": verdict}
         return monitoring_nodes(decision, lambda: work(run_id))
 
+    def trained(name: str) -> None:
+        time.sleep(float(os.environ.get("WORK_SECONDS", "0")))
+        work(name)
+
     def training(run_id, request):
-        nodes = training_nodes(2, decision_uri=request.decision_uri, work=lambda: work(run_id))
+        nodes = training_nodes(2, decision_uri=request.decision_uri, work=lambda: trained(run_id))
         return nodes
 
-    store = open_store(folder / "metadata.db")
+    store = open_store(os.environ.get("STORE") or folder / "metadata.db")
     loop = Loop(
         store,
-        LoopSettings(model_name="flights", mode=LoopMode.ACT, max_attempts=20),
+        LoopSettings(
+            model_name="flights",
+            mode=LoopMode.ACT,
+            max_attempts=20,
+            lease_seconds=float(os.environ.get("LEASE_SECONDS", "600")),
+        ),
         RecordedLauncher(
             store, "monitoring", folder / "m", monitoring, lambda p: at(f"monitoring:{p}")
         ),
@@ -56,4 +71,6 @@ def main(folder: Path, kill_point: str, windows: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if name := os.environ.get("HOST_NAME"):
+        socket.gethostname = lambda: name
     main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -4,11 +4,11 @@ import copy
 from typing import Any
 
 from tfx_loop.contracts.drift_report import ComparedRows, DriftResult, DriftVerdict, FeatureDrift
+from tfx_loop.contracts.measured_loss import SavingState
 from tfx_loop.contracts.retrain_decision import (
     DecisionEvidence,
     DecisionRecord,
     RetrainVerdict,
-    SavingState,
 )
 
 MONTHS = [f"2013-{month:02d}" for month in range(3, 13)]

@@ -11,7 +11,8 @@ from watching_server import WatchingServer
 
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.deployment.model_server.client import ModelClient
-from tfx_loop.deployment.serving_pusher.push import ServerPushOrder, push
+from tfx_loop.deployment.serving_pusher.push import push
+from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
 
 
 def push_once(base: Path, model_dir: Path, run_id: str, check_seconds: float, server=None) -> int:

@@ -18,12 +18,12 @@ import ml_metadata
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.contracts.measured_loss import SavingState
 from tfx_loop.contracts.retrain_decision import (
     RETRAIN_DECISION,
     DecisionEvidence,
     DecisionRecord,
     RetrainVerdict,
-    SavingState,
 )
 from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
@@ -35,8 +35,13 @@ DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 
 
 def open_store(path: Path | str) -> Any:
-    """Opens (and makes) the SQLite store at a path, as TFX does."""
+    """Opens (and makes) the SQLite store at a path, as TFX does, or one of PostgreSQL."""
     config = pb.ConnectionConfig()
+    if str(path).startswith("postgresql://"):
+        place, config.postgresql.dbname = str(path).removeprefix("postgresql://").split("/")
+        config.postgresql.host, config.postgresql.port = place.split(":")
+        config.postgresql.user = "postgres"
+        return ml_metadata.MetadataStore(config)
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     return ml_metadata.MetadataStore(config)
@@ -212,6 +217,9 @@ class RecordedLauncher:
         self.store, self.pipeline, self.root, self.nodes = store, pipeline, root, nodes
         self.on_point = on_point
 
+    def check(self, request: LaunchRequest) -> None:
+        """Has nothing to miss."""
+
     def launch(self, run_id: str, request: LaunchRequest) -> None:
         """Runs the pipeline to its end, or resumes it."""
         with leases.hold(self.store, run_id):
@@ -272,6 +280,12 @@ def monitoring_nodes(
         "retrain": int(content["verdict"] == "RETRAIN"),
         "avoidable_loss": 0.03,
         "accumulated": 0.05,
+        "model_name": content["model_name"],
+        "label_window": content["label_window"],
+        "reinstate": content.get("reinstate", 0),
+        "faulty_windows": ",".join(
+            faulty["window"] for faulty in content["evidence"].get("faulty_windows") or ()
+        ),
     }
     window = {"window": content["window"]}
     return [

@@ -11,6 +11,7 @@ from pathlib import Path
 import time_limits
 
 from tfx_loop.deployment.model_server.client import ModelClient
+from tfx_loop.deployment.model_server.credentials import ANONYMOUS, Credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +44,8 @@ class ServerProcess:
             **self.flags,
         }
         command = [sys.executable, "-m", "tfx_loop.deployment.model_server.main"]
-        command += [f"--{name}={value}" for name, value in flags.items()]
+        # None stands for a flag without a value.
+        command += [f"--{n}" if v is None else f"--{n}={v}" for n, v in flags.items()]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
@@ -58,11 +60,15 @@ class ServerProcess:
         self.rest_port, self.grpc_port = ready["rest_api_port"], ready["port"]
         return self
 
-    def client(self, timeout: float = 30.0) -> ModelClient:
+    def client(self, timeout: float = 30.0, credentials: Credentials = ANONYMOUS) -> ModelClient:
         """Returns a client of its own."""
-        return ModelClient(
-            f"http://127.0.0.1:{self.rest_port}", "flights", time_limits.seconds(timeout)
-        )
+        return ModelClient(self.url, "flights", time_limits.seconds(timeout), credentials)
+
+    @property
+    def url(self) -> str:
+        """The address of the REST server."""
+        scheme = "https" if "tls_certificate" in self.flags else "http"
+        return f"{scheme}://127.0.0.1:{self.rest_port}"
 
     def kill(self) -> None:
         """SIGKILL, at once."""

@@ -57,43 +57,51 @@ def pipeline(folder: Path, *, tuner: bool = False):
 
 
 def with_variants(stock):
-    """Returns the pipeline with a variant of its model, judged and chosen by our nodes.
+    """Returns the pipeline with a variant of its model, judged by its own eval_config and chosen.
 
-    The variant is a copy under another name, so that it passes its gate in every run: what counts
-    is which of the two the stock resolver takes for the next baseline.
+    The variant is float16, so that it passes its gate in every run: what counts is which of the two
+    the stock resolver takes for the next baseline.
     """
     import tensorflow_model_analysis as tfma
-    from copy_model import CopyModel
     from google.protobuf import json_format
     from tfx import v1 as tfx
 
-    from tfx_loop import Variant, VariantChooser
+    from tfx_loop import Quantizer, Variant, VariantChooser
     from tfx_loop.pipelines.evaluation.variant_evaluator import VariantEvaluator
 
     nodes = {node.id: node for node in stock.components}
     trainer, gate = nodes["Trainer"], nodes["Evaluator"]
-    copy = CopyModel(model=trainer.outputs["model"])
     config = json_format.Parse(gate.exec_properties["eval_config"], tfma.EvalConfig())
+    quantizer = Quantizer(
+        model=trainer.outputs["model"],
+        examples=nodes["CsvExampleGen"].outputs["examples"],
+        eval_config=config,
+        max_metric_drop=0.2,
+        mode="float16",
+    )
     judge = VariantEvaluator(
         examples=nodes["CsvExampleGen"].outputs["examples"],
-        model=copy.outputs["variant"],
+        model=quantizer.outputs["model"],
         baseline_model=trainer.outputs["model"],
         eval_config=config,
-    ).with_id("Evaluator.copied")
+    ).with_id("Evaluator.quantized")
     chooser = VariantChooser(
         variants=[
             Variant(
                 name="float", model=trainer.outputs["model"], blessing=gate.outputs["blessing"]
             ),
             Variant(
-                name="copied", model=copy.outputs["variant"], blessing=judge.outputs["blessing"]
+                name="quantized",
+                model=quantizer.outputs["model"],
+                blessing=judge.outputs["blessing"],
+                report=quantizer.outputs["optimization_report"],
             ),
         ]
     )
     return tfx.dsl.Pipeline(
         pipeline_name=stock.pipeline_info.pipeline_name,
         pipeline_root=stock.pipeline_info.pipeline_root,
-        components=[*stock.components, copy, judge, chooser],
+        components=[*stock.components, quantizer, judge, chooser],
         enable_cache=stock.enable_cache,
         metadata_connection_config=stock.metadata_connection_config,
         beam_pipeline_args=stock.beam_pipeline_args,

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfx_loop.contracts.deployment_record import DEPLOYMENT_RECORD
 from tfx_loop.core.errors import ServerUnavailable
+from tfx_loop.deployment.model_server.routing import Routing, routing_of
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,33 @@ class WatchingServer:
             raise ServerUnavailable("No answer from http://server within 10 s.")
         folders = self.base.glob("[0-9]*")
         found, serving = [], False
-        for folder in sorted(folders, key=lambda p: -int(p.name)):
-            broken = (folder / "saved_model.pb").read_text() == "broken"
-            state = "END" if broken or serving else "AVAILABLE"
-            found.append(Status(int(folder.name), state, "cannot parse" if broken else ""))
-            serving = serving or not broken
+        routing = self._routing()
+        for folder in sorted(
+            folders, key=lambda p: (int(p.name) in routing.last_resort, -int(p.name))
+        ):
+            version = int(folder.name)
+            broken = (folder / "saved_model.pb").read_bytes() == b"broken"
+            held = version in routing.held
+            loaded = not broken and (version in routing.loaded if held else not serving)
+            state = "AVAILABLE" if loaded else "END"
+            found.append(Status(version, state, "cannot parse" if broken else "", candidate=held))
+            serving = serving or (loaded and not held)
         for folder in self.base.glob(".candidate-*") if self.knows_candidates else ():
             version = int(folder.name.removeprefix(".candidate-"))
-            broken = (folder / "saved_model.pb").read_text() == "broken"
+            broken = (folder / "saved_model.pb").read_bytes() == b"broken"
             state, error = ("END", "cannot parse") if broken else ("AVAILABLE", "")
             found.append(Status(version, state, error, candidate=True))
         return found
 
+    def _routing(self):
+        # One that knows candidates gives its traffic to what the record calls stable.
+        record = DEPLOYMENT_RECORD.find(str(self.base)) if self.knows_candidates else None
+        return Routing() if record is None else routing_of(record)
+
     def loads_candidates(self):
+        return self.knows_candidates
+
+    def routes_by_record(self):
         return self.knows_candidates
 
     @property

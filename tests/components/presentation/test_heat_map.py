@@ -1,3 +1,5 @@
+"""The heat map shows what moved, and tells what it leaves out."""
+
 from tfx_loop.presentation.heat_map import MOST_COLUMNS, SHOWN, HeatCell, HeatColumn, heat_map
 
 
