@@ -9,8 +9,8 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard docs docs-cli docs-components picture lock clean
+.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-seeds bench-serving \
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults audit examples docs docs-cli docs-components picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,18 +50,25 @@ types: setup ## mypy, strict
 bench-decide: setup ## what each way of deciding costs, over all streams
 	@$(PYTHON) -m tests.benchmarks.decide
 
+bench-seeds: setup ## the demo over ten seeds in one table; seeds that have a result are kept
+	@$(PYTHON) -m tests.benchmarks.seeds
+
 bench-serving: setup ## requests per second and latency of the model server
-	@$(PYTHON) -m tests.benchmarks.serving.bench_server
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_server
+	@$(PYTHON) -m tests.benchmarks.serving.bench_log
 
 bench-compress: setup ## what each technique gains and loses, and whether budgets are kept
 	@$(PYTHON) -m tests.benchmarks.compress
 
 bench-drift: setup ## false alarms, power, speed and estimated quality beside other tools
 	@$(PYTHON) -m tests.benchmarks.drift.false_alarms
+	@$(PYTHON) -m tests.benchmarks.drift.dependent
 	@$(PYTHON) -m tests.benchmarks.drift.power
+	@$(PYTHON) -m tests.benchmarks.drift.real_tables
 	@$(PYTHON) -m tests.benchmarks.drift.sequential
 	@$(PYTHON) -m tests.benchmarks.drift.estimated
 	@$(PYTHON) -m tests.benchmarks.drift.speed
+	@$(PYTHON) -m tests.benchmarks.drift.command_speed
 
 bench-drift-spark: setup ## the window profile on a real Spark cluster (Java 17 and Maven)
 	@$(PYTHON) -m tests.benchmarks.drift.spark
@@ -69,8 +76,20 @@ bench-drift-spark: setup ## the window profile on a real Spark cluster (Java 17 
 bench-edgetpu: setup ## the analyser against what the real compiler did
 	@$(PYTHON) -m tests.benchmarks.edgetpu
 
+bench-faults: setup ## over-fitted and under-fitted models and leaks: found or not, beside two peers (hours)
+	@$(PYTHON) -W ignore -m tests.benchmarks.faults
+
+bench-privacy: setup ## how often membership inference warns, by model, beside two peers (half an hour)
+	@$(PYTHON) -m tests.benchmarks.privacy
+
 bench-guard: setup ## 50,000 mutated model files through the guard: no crash, no hang, bounded memory
 	@$(PYTHON) -m tests.benchmarks.guard
+
+audit: setup ## known vulnerabilities of the locked packages, and their bill of materials (CycloneDX)
+	@scripts/audit
+
+examples: setup ## each node in seven stock pipelines by its lines in docs/components.md, as a table
+	@$(PYTHON) -m tests.benchmarks.examples
 
 docs: setup ## the site of README and docs/, links checked: out/site/index.html
 	@$(PYTHON) -m sphinx -W --keep-going -q -c docs -b html -d out/site/.doctrees . out/site

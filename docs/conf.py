@@ -45,6 +45,7 @@ docs/concepts
 docs/components
 docs/cli
 docs/model-server
+docs/kubeflow
 ```
 
 ```{toctree}
@@ -64,10 +65,14 @@ CHANGELOG
 docs/benchmarks
 docs/limits
 docs/security
+docs/privacy
 Results: decisions <tests/benchmarks/decide/RESULTS>
 Results: drift <tests/benchmarks/drift/RESULTS>
 Results: optimisation <tests/benchmarks/compress/RESULTS>
 Results: Edge TPU <tests/benchmarks/edgetpu/RESULTS>
+Results: privacy <tests/benchmarks/privacy/RESULTS>
+Results: guard <tests/benchmarks/guard/RESULTS>
+Results: faults <tests/benchmarks/faults/RESULTS>
 ```
 """
 _DECISIONS = """
