@@ -174,6 +174,7 @@ class Access:
         token_file: str | None = None,
         admin_token_file: str | None = None,
         requests_per_second: float = 0.0,
+        open_to_admins: bool = False,
     ) -> None:
         """Reads the files of tokens; raises as `read_tokens`.
 
@@ -182,7 +183,9 @@ class Access:
             token_file: Tokens of callers; without it everybody may call.
             admin_token_file: Tokens that may also make admin calls; without it nobody may.
             requests_per_second: Of each caller; 0 sets no limit.
+            open_to_admins: Whether everybody may make admin calls where there are no tokens at all.
         """
+        self._open_to_admins = open_to_admins and not token_file and not admin_token_file
         self._tokens = TokenFile(token_file, clock) if token_file else None
         self._admins = TokenFile(admin_token_file, clock) if admin_token_file else None
         self._rate = RateLimit(requests_per_second, clock)
@@ -212,7 +215,7 @@ class Access:
                 f"received {'another token' if given else 'none'}.",
                 address,
             )
-        if admin:
+        if admin and not self._open_to_admins:
             raise self._refused(
                 Refusal.FORBIDDEN,
                 "Expected a token of the server's --admin_token_file for this call, received "

@@ -27,6 +27,8 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
     """Returns the checked flags; exits with one line when they are wrong."""
     parser = _parser()
     flags = parser.parse_args(arguments)
+    if not flags.model_base_path and not flags.model_config_file:
+        parser.error("no model is named: give --model_base_path or --model_config_file")
     try:
         check_model_name(flags.model_name)
     except ConfigError as error:
@@ -77,7 +79,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model_name", default="default", help="name that clients ask for (default: default)")
-    add("--model_base_path", required=True, help="folder with numbered version folders")
+    add("--model_base_path", help="folder with numbered version folders")
+    add(
+        "--model_config_file",
+        metavar="PATH",
+        help="serve the models of this ModelServerConfig (text), with their version policies and "
+        "labels; --model_name and --model_base_path are ignored then",
+    )
+    add(
+        "--model_config_file_poll_wait_seconds",
+        type=_seconds,
+        default=0.0,
+        help="time between looks at that file; 0 reads it once (default: 0)",
+    )
     add(
         "--port",
         type=_port,

@@ -18,13 +18,18 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
+from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
 from tfx_loop.deployment.model_server.access import Access, AccessRefused, Refusal
 from tfx_loop.deployment.model_server.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.deployment.model_server.logging_gateway import UnknownSignatureError, find_signature
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
-from tfx_loop.deployment.model_server.service import ModelService
+from tfx_loop.deployment.model_server.model_config import models_of
+from tfx_loop.deployment.model_server.served_models import (
+    LabelUnavailableError,
+    ModelUnavailableError,
+    ServedModels,
+)
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)
@@ -58,12 +63,12 @@ ReturnT = TypeVar("ReturnT")
 
 
 def make_server(
-    service: ModelService, max_body_bytes: int, threads: int, access: Access
+    models: ServedModels, max_body_bytes: int, threads: int, access: Access
 ) -> grpc.Server:
     """Returns a gRPC server that has no port yet.
 
     Args:
-        service: What answers.
+        models: What answers.
         max_body_bytes: Larger messages are refused with RESOURCE_EXHAUSTED.
         threads: Requests that are worked on at once.
         access: Who may call.
@@ -80,9 +85,9 @@ def make_server(
         interceptors=[AccessInterceptor(access)],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionServicer(service), server
+        PredictionServicer(models), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(StatusServicer(service), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(StatusServicer(models), server)
     return server
 
 
@@ -125,9 +130,9 @@ class AccessInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused-ig
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc, unused-ignore]
     """TF Serving's PredictionService: Predict and GetModelMetadata."""
 
-    def __init__(self, service: ModelService) -> None:
+    def __init__(self, models: ServedModels) -> None:
         """Keeps what answers."""
-        self._service = service
+        self._models = models
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request."""
@@ -157,9 +162,10 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         sent = {item.key: item.value for item in context.invocation_metadata()}
-        identity = self._service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
         name, version, label = _model_spec(request)
-        servable = self._service.servable(name, version, label, identity)
+        service = self._models.find(name, version)
+        identity = service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
+        servable = service.servable(version, label, identity)
         context.send_initial_metadata(
             [(REQUEST_ID_HEADER, identity.request_id), (VERSION_HEADER, str(servable.version))]
         )
@@ -167,7 +173,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         signature = find_signature(servable, signature_name)
         wanted = _output_names(request, signature.outputs)
         inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-        outputs = self._service.predict(servable, signature_name, inputs, identity)
+        outputs = service.predict(servable, signature_name, inputs, identity)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = name
         response.model_spec.version.value = servable.version
@@ -179,15 +185,15 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _metadata(self, request: Any) -> Any:
         name, version, label = _model_spec(request)
         check_metadata_fields(list(request.metadata_field))
-        return metadata_response(name, self._service.servable(name, version, label))
+        return metadata_response(name, self._models.find(name, version).servable(version, label))
 
 
 class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc, unused-ignore]
     """TF Serving's ModelService: GetModelStatus."""
 
-    def __init__(self, service: ModelService) -> None:
+    def __init__(self, models: ServedModels) -> None:
         """Keeps what answers."""
-        self._service = service
+        self._models = models
 
     def GetModelStatus(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -198,19 +204,21 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Looks at the base path now; another configuration takes another server."""
-        configs = request.config.model_config_list.config
-        return _guarded(context, lambda: self._reload([config.name for config in configs]))
+        """Serves what the configuration says, and loads it before it answers."""
+        return _guarded(context, lambda: self._reload(request.config))
 
-    def _reload(self, names: list[str]) -> Any:
-        for name in names or [self._service.model_name]:
-            self._service.reload(name)
+    def _reload(self, config: Any) -> Any:
+        if config.WhichOneof("config") is None:
+            # TF Serving refuses this; here it asks for a look at the base paths now.
+            self._models.poll_models()
+        else:
+            self._models.reconfigure(models_of(config))
         return model_management_pb2.ReloadConfigResponse()
 
     def _status(self, request: Any) -> Any:
         name, version, label = _model_spec(request)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in self._service.statuses(name, version, label):
+        for status in self._models.statuses(name, version, label):
             shown = response.model_version_status.add()
             shown.version = status.version
             shown.state = status.state.value
@@ -286,9 +294,11 @@ def _guarded(context: grpc.ServicerContext, answer: Callable[[], ReturnT]) -> Re
 
 
 def _code_of(error: LoopError) -> grpc.StatusCode:
-    if isinstance(error, UnknownSignatureError):
+    if isinstance(error, UnknownSignatureError | LabelUnavailableError):
         return grpc.StatusCode.FAILED_PRECONDITION
-    if isinstance(error, DataError):
+    if isinstance(error, ModelUnavailableError):
+        return grpc.StatusCode.UNKNOWN
+    if isinstance(error, DataError | ConfigError):
         return grpc.StatusCode.INVALID_ARGUMENT
     if isinstance(error, ModelRejected):
         return grpc.StatusCode.NOT_FOUND

@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from tfx_loop.core.errors import ConfigError
@@ -124,24 +124,37 @@ def open_log(flags: argparse.Namespace) -> "PredictionLogWriter | None":
 
 
 def compact_forever(
-    flags: argparse.Namespace, writer: "PredictionLogWriter", stop: threading.Event
+    flags: argparse.Namespace,
+    model_names: Callable[[], Iterable[str]],
+    writer: "PredictionLogWriter",
+    stop: threading.Event,
 ) -> None:
-    """Compacts the log again and again, until `stop`."""
-    command = [sys.executable, "-m", "tfx_loop.data.prediction_log.compaction"]
-    command += [flags.prediction_log, flags.model_name, str(flags.prediction_log_keep_days)]
-    command.append(flags.prediction_log_key or "")
+    """Compacts the log of each model again and again, until `stop`."""
     while not stop.wait(flags.prediction_log_compact_seconds):
         writer.roll()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            told = done.stderr.strip().splitlines()[-1:] or ["no word"]
-            _LOG.error("prediction_log state=not_compacted error=%s", told[0])
-        else:
-            _LOG.info("prediction_log state=compacted result=%s", done.stdout.strip())
+        for model_name in model_names():
+            _compact(flags, model_name)
+
+
+def _compact(flags: argparse.Namespace, model_name: str) -> None:
+    command = [sys.executable, "-m", "tfx_loop.data.prediction_log.compaction"]
+    command += [flags.prediction_log, model_name, str(flags.prediction_log_keep_days)]
+    command.append(flags.prediction_log_key or "")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        told = done.stderr.strip().splitlines()[-1:] or ["no word"]
+        _LOG.error("prediction_log model=%s state=not_compacted error=%s", model_name, told[0])
+    else:
+        _LOG.info(
+            "prediction_log model=%s state=compacted result=%s", model_name, done.stdout.strip()
+        )
 
 
 def make_gateway(
-    flags: argparse.Namespace, writer: "PredictionLogWriter | None", clock_ms: Callable[[], int]
+    flags: argparse.Namespace,
+    model_name: str,
+    writer: "PredictionLogWriter | None",
+    clock_ms: Callable[[], int],
 ) -> "LoggingGateway":
     """Returns what answers and logs; raises DataError for a schema that is none."""
     from tfx_loop.data.schema_file import read_schema
@@ -152,7 +165,7 @@ def make_gateway(
     path = flags.prediction_log_schema
     schema = schema_types(read_schema(path)) if path else None
     return LoggingGateway(
-        flags.model_name,
+        model_name,
         writer,
         clock_ms,
         LogPolicy(

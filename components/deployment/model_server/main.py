@@ -9,22 +9,22 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
+from tfx_loop.core.network import is_loopback
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
-from tfx_loop.deployment.model_server.log_flags import compact_forever, make_gateway, open_log
+from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
     from tfx_loop.deployment.model_server.access import Access
-    from tfx_loop.deployment.model_server.logging_gateway import Servable
+    from tfx_loop.deployment.model_server.served_models import ServedModels
     from tfx_loop.deployment.model_server.service import ModelService
     from tfx_loop.deployment.model_server.tls import TlsFiles
-    from tfx_loop.deployment.model_server.versions import Versions
 
 _LOG = logging.getLogger(PROGRAM)
 # For requests that run; Kubernetes by default kills after 30.
@@ -63,26 +63,24 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     listener = _listen(flags.host, flags.rest_api_port)
     if not flags.unconfined:
         _confine(flags)
-    versions = _make_versions(flags)
-    poller = threading.Thread(
-        target=_poll_forever,
-        args=(versions, flags.file_system_poll_wait_seconds, stop),
-        daemon=True,
-        name="versions",
-    )
-    _poll(versions)
-    poller.start()
+    models = _make_models(flags, writer)
+    models.poll_models()
+    for poll, wait in (
+        (models.poll_models, flags.file_system_poll_wait_seconds),
+        (models.poll_config, flags.model_config_file_poll_wait_seconds),
+    ):
+        args: tuple[Any, ...] = (poll, wait, stop)
+        threading.Thread(target=_poll_forever, args=args, daemon=True, name="versions").start()
     if writer is not None and flags.prediction_log_compact_seconds:
-        args = (flags, writer, stop)
+        args = (flags, lambda: list(models.services), writer, stop)
         threading.Thread(target=compact_forever, args=args, daemon=True, name="log").start()
-    service = _make_service(flags, versions, writer)
     rest = None
     if listener is not None:
-        app = _make_app(service, flags, access)
+        app = _make_app(models, flags, access)
         rest = _start_rest(app, tls, listener)
-    grpc_server, grpc_port = _start_grpc(service, flags, access, tls)
+    grpc_server, grpc_port = _start_grpc(models, flags, access, tls)
     rest_port = None if listener is None else listener.getsockname()[1]
-    _announce(flags, versions, rest_port, grpc_port)
+    _announce(flags, models, rest_port, grpc_port)
     # Looked at once a second: signals are handled between the waits.
     while not stop.wait(1.0):
         if rest is not None and not rest[1].is_alive():
@@ -117,6 +115,8 @@ def _make_access(flags: argparse.Namespace) -> "Access":
         token_file=flags.token_file,
         admin_token_file=flags.admin_token_file,
         requests_per_second=flags.requests_per_second,
+        # As in TF Serving, where all that can call are processes of this machine.
+        open_to_admins=is_loopback(flags.host),
     )
 
 
@@ -146,72 +146,39 @@ def _listen(host: str, port: int) -> socket.socket | None:
     return listener
 
 
-def _make_versions(flags: argparse.Namespace) -> "Versions[Servable]":
-    from tfx_loop.models.signing.signer import Trust
+def _make_models(flags: argparse.Namespace, writer: "PredictionLogWriter | None") -> "ServedModels":
+    from tfx_loop.deployment.model_server.model_config import (
+        ModelConfig,
+        local_folder,
+        read_config_file,
+    )
 
-    trust = Trust.read(flags.public_key) if flags.public_key else None
+    file = flags.model_config_file
+    configs: Sequence[ModelConfig] = (
+        read_config_file(file)
+        if file
+        else [ModelConfig(name=flags.model_name, base_path=local_folder(flags.model_base_path))]
+    )
     # TensorFlow takes seconds to import: only now that all else is known to be right.
-    from tfx_loop.contracts.deployment_record import CANDIDATE_PREFIX
-    from tfx_loop.deployment.model_server.loading import load_version
-    from tfx_loop.deployment.model_server.routing import routing_reader
-    from tfx_loop.deployment.model_server.version_folders import list_versions
-    from tfx_loop.deployment.model_server.versions import LoadRetries, Versions
+    from tfx_loop.deployment.model_server.model_setup import ModelMaker
+    from tfx_loop.deployment.model_server.served_models import ServedModels
 
-    return Versions(
-        flags.model_name,
-        list_folders=lambda: list_versions(flags.model_base_path),
-        list_candidates=lambda: list_versions(flags.model_base_path, CANDIDATE_PREFIX),
-        read_routing=routing_reader(flags.model_base_path, flags.model_name),
-        load=lambda version, folder: load_version(
-            version, folder, flags.prefer_tflite_model, trust
-        ),
-        clock=time.monotonic,
-        retries=LoadRetries(
-            max_retries=flags.max_num_load_retries,
-            interval_seconds=flags.load_retry_interval_micros / 1e6,
-        ),
-    )
+    maker = ModelMaker(flags, writer, _clock_ms)
+    polled = file and flags.model_config_file_poll_wait_seconds > 0
+    models = ServedModels(maker.make, (lambda: read_config_file(file)) if polled else None)
+    models.configure(configs)
+    return models
 
 
-def _make_service(
-    flags: argparse.Namespace, versions: "Versions[Servable]", writer: "PredictionLogWriter | None"
-) -> "ModelService":
-    from tfx_loop.contracts.deployment_record import PUSH_LOCK
-    from tfx_loop.core.conditional_files import FolderFiles
-    from tfx_loop.core.expiring_lock import lock_token
-    from tfx_loop.core.redaction import Redaction
-    from tfx_loop.deployment.model_server.service import ModelService
-
-    gateway = make_gateway(flags, writer, _clock_ms)
-    files = FolderFiles(Path(flags.model_base_path))
-    return ModelService(
-        flags.model_name,
-        versions,
-        gateway,
-        _clock_ms,
-        push_token=lambda: lock_token(files.read(PUSH_LOCK)),
-        poll=versions.poll,
-        redaction=Redaction(features=frozenset(flags.prediction_log_redact or ())),
-    )
-
-
-def _poll_forever(versions: "Versions[Servable]", seconds: float, stop: threading.Event) -> None:
+def _poll_forever(poll: Callable[[], None], seconds: float, stop: threading.Event) -> None:
     while seconds > 0 and not stop.wait(seconds):
-        _poll(versions)
+        poll()
 
 
-def _poll(versions: "Versions[Servable]") -> None:
-    try:
-        versions.poll()
-    except Exception:
-        # A file system that is away comes back: what is loaded serves on, and is looked at again.
-        _LOG.exception("cannot look at the base path")
-
-
-def _make_app(service: "ModelService", flags: argparse.Namespace, access: "Access") -> Any:
+def _make_app(models: "ServedModels", flags: argparse.Namespace, access: "Access") -> Any:
     from tfx_loop.deployment.model_server.rest import make_app
 
-    return make_app(service, flags.max_request_bytes, access)
+    return make_app(models, flags.max_request_bytes, access)
 
 
 def _start_rest(
@@ -245,7 +212,7 @@ def _start_rest(
 
 
 def _start_grpc(
-    service: "ModelService",
+    models: "ServedModels",
     flags: argparse.Namespace,
     access: "Access",
     tls: "TlsFiles | None",
@@ -254,7 +221,7 @@ def _start_grpc(
         return None, None
     from tfx_loop.deployment.model_server.grpc_service import make_server
 
-    server = make_server(service, flags.max_request_bytes, flags.threads, access)
+    server = make_server(models, flags.max_request_bytes, flags.threads, access)
     host = f"[{flags.host}]" if ":" in flags.host else flags.host
     address = f"{host}:{flags.port}"
     try:
@@ -272,19 +239,18 @@ def _start_grpc(
 
 def _announce(
     flags: argparse.Namespace,
-    versions: "Versions[Servable]",
+    models: "ServedModels",
     rest_port: int | None,
     grpc_port: int | None,
 ) -> None:
     from tfx_loop.core.storage import write_json
 
-    known = [status for status in versions.statuses() if status.version not in versions.beside]
-    serving = [status.version for status in known if status.state.name == "AVAILABLE"]
-    state = f"version {serving[0]}" if serving else f"no version yet in {flags.model_base_path}"
+    state = "; ".join(_state_of(service) for service in models.services.values()) or "no model"
     log = f", logging to {flags.prediction_log}" if flags.prediction_log else ""
     if rest_port is not None:
         scheme = "https" if flags.tls_certificate else "http"
-        address = f"{scheme}://{flags.host}:{rest_port}/v1/models/{flags.model_name}"
+        name = next(iter(models.services), "NAME")
+        address = f"{scheme}://{flags.host}:{rest_port}/v1/models/{name}"
         print(f"REST server ready at {address} ({state}{log})", flush=True)
     if grpc_port is not None:
         print(f"gRPC server ready at {flags.host}:{grpc_port} ({state}{log})", flush=True)
@@ -293,6 +259,13 @@ def _announce(
             flags.ready_file,
             {"pid": os.getpid(), "rest_api_port": rest_port, "port": grpc_port},
         )
+
+
+def _state_of(service: "ModelService") -> str:
+    serving = service.serving_version()
+    if serving is None:
+        return f"no version yet in {service.config.base_path}"
+    return f"version {serving}"
 
 
 def _clock_ms() -> int:

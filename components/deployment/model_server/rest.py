@@ -21,7 +21,7 @@ from tfx_loop.deployment.model_server.headers import (
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
-from tfx_loop.deployment.model_server.service import ModelService
+from tfx_loop.deployment.model_server.served_models import ServedModels
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 
 _LOG = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ class BodyTooLargeError(DataError):
     """A request body is over the limit."""
 
 
-def make_app(service: ModelService, max_body_bytes: int, access: Access) -> ASGIApp:
+def make_app(models: ServedModels, max_body_bytes: int, access: Access) -> ASGIApp:
     """Returns the ASGI application.
 
     Args:
-        service: What answers.
+        models: What answers.
         max_body_bytes: Larger bodies are refused with 413, unread.
         access: Who may call; others are refused unread, too.
     """
@@ -81,7 +81,7 @@ def make_app(service: ModelService, max_body_bytes: int, access: Access) -> ASGI
             drained_bytes = max_body_bytes * _DRAINED_LIMITS
             await _refuse(413, error, receive, send, drained_bytes, secure)
             return
-        answer = await run_in_threadpool(answer_request, service, request, body)
+        answer = await run_in_threadpool(answer_request, models, request, body)
         await _send(send, *answer, secure=secure)
 
     return app
@@ -95,11 +95,11 @@ def _admit(request: Request, access: Access) -> None:
     access.count(access.authenticate(authorization, address, admin=admin))
 
 
-def answer_request(service: ModelService, request: Request, body: bytes) -> Answer:
+def answer_request(models: ServedModels, request: Request, body: bytes) -> Answer:
     """Returns code, body and headers for a request; never raises for what a client sent."""
     headers: Headers = {}
     try:
-        code, content = _dispatch(service, request, body, headers)
+        code, content = _dispatch(models, request, body, headers)
     except LoopError as error:
         code, content = _code_of(error), _error_body(str(error))
     except Exception as error:
@@ -110,38 +110,45 @@ def answer_request(service: ModelService, request: Request, body: bytes) -> Answ
 
 
 def _dispatch(
-    service: ModelService, request: Request, body: bytes, headers: Headers
+    models: ServedModels, request: Request, body: bytes, headers: Headers
 ) -> tuple[int, bytes]:
     path: str = request.scope["path"]
     if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
         if match["method"].lower() != "predict":
             return 501, _error_body(f"{match['method']} is not served here: use :predict.")
-        return 200, _predict(service, match, request, body, headers)
+        return 200, _predict(models, match, request, body, headers)
     if request.method == "GET" and (match := _STATUS.fullmatch(path)):
-        headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(service.beside)))
-        return 200, _status_body(service.statuses(match["name"], _version(match), match["label"]))
+        statuses = models.statuses(match["name"], _version(match), match["label"])
+        beside = models.find(match["name"]).beside
+        headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(beside)))
+        return 200, _status_body(statuses)
     if request.method == "GET" and (match := _METADATA.fullmatch(path)):
-        servable = service.servable(match["name"], _version(match), match["label"])
+        version = _version(match)
+        service = models.find(match["name"], version)
+        servable = service.servable(version, match["label"])
         return 200, metadata_json(service.model_name, servable)
     if request.method == "POST" and (match := _ADMIN.fullmatch(path)):
         if match["call"].lower() != "reload":
             return 501, _error_body("Promote with `loop promote`: servers follow it.")
-        return 200, _status_body(service.reload(match["name"]))
+        models.find(match["name"]).poll()
+        return 200, _status_body(models.statuses(match["name"], None))
     code = 400 if path.lower().startswith("/v1/") else 404
     return code, _error_body(f"Malformed request: {request.method} {path}")
 
 
 def _predict(
-    service: ModelService,
+    models: ServedModels,
     match: "re.Match[str]",
     request: Request,
     body: bytes,
     headers: Headers,
 ) -> bytes:
     given = request.headers
+    version = _version(match)
+    service = models.find(match["name"], version)
     identity = service.identify({key: given[key] for key in IDENTITY_HEADERS if key in given})
     headers[REQUEST_ID_HEADER] = identity.request_id
-    servable = service.servable(match["name"], _version(match), match["label"], identity)
+    servable = service.servable(version, match["label"], identity)
     headers[VERSION_HEADER] = str(servable.version)
     parsed = parse_request(body)
     signature = find_signature(servable, parsed.signature_name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tfx_loop.contracts.deployment_record import DeploymentRecord, DeploymentState, read_record
 from tfx_loop.core.errors import LoopError
+from tfx_loop.deployment.model_server.model_config import VersionPolicy
 
 _LOG = logging.getLogger(__name__)
 STABLE_LABEL, CANARY_LABEL = "stable", "canary"
@@ -27,6 +28,7 @@ class Routing:
         labels: Versions by the name that clients may ask for.
         canary: The held version that gets a share of the traffic.
         canary_share: That share.
+        policy: Which of the versions that may take traffic are loaded.
     """
 
     held: frozenset[int] = frozenset()
@@ -35,6 +37,7 @@ class Routing:
     labels: Mapping[str, int] = field(default_factory=dict)
     canary: int | None = None
     canary_share: float = 0.0
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
 
 
 def routing_of(record: DeploymentRecord) -> Routing:

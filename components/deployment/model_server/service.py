@@ -4,9 +4,9 @@ import hmac
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tfx_loop.core.errors import DataError, ModelRejected
+from tfx_loop.core.errors import ModelRejected
 from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.data.prediction_log.record import (
     MAX_EVENT_TIME_MS,
@@ -22,6 +22,8 @@ from tfx_loop.deployment.model_server.headers import (
     REQUEST_KEY_HEADER,
 )
 from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway, PredictCall, Servable
+from tfx_loop.deployment.model_server.model_config import ModelConfig
+from tfx_loop.deployment.model_server.routing import Routing
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.model_server.versions import Versions
 
@@ -48,36 +50,58 @@ class RequestIdentity:
 
 
 class ModelService:
-    """One served model: identity, routing, prediction, status."""
+    """One served model: identity, routing, prediction, status. `ServedModels` holds them all."""
 
     def __init__(
         self,
-        model_name: str,
+        config: ModelConfig,
         versions: Versions[Servable],
         gateway: LoggingGateway,
         clock_ms: Callable[[], int],
         push_token: Callable[[], str] = str,
-        poll: Callable[[], None] = lambda: None,
         redaction: Redaction = OPEN,
     ) -> None:
         """Puts the parts together.
 
         Args:
-            model_name: The only name that is served.
+            config: Name, folder, versions and labels; may be replaced while it serves.
             versions: Which versions there are.
             gateway: What predicts and logs.
             clock_ms: Milliseconds since the epoch, UTC.
             push_token: The token of the push that is under way; empty where there is none.
-            poll: Looks at the versions' folders.
             redaction: Inputs of which error replies quote nothing.
         """
         self.redaction = redaction
-        self.model_name = model_name
+        self.config = config
         self._versions = versions
         self._gateway = gateway
         self._clock_ms = clock_ms
         self._push_token = push_token
-        self._poll = poll
+
+    @property
+    def model_name(self) -> str:
+        """What clients call the model."""
+        return self.config.name
+
+    def poll(self) -> None:
+        """Looks at the versions' folders, and loads what is to be loaded."""
+        self._versions.poll()
+
+    def serving_version(self) -> int | None:
+        """Returns the version that answers requests which name none."""
+        return self._versions.serving_version()
+
+    def labels(self) -> dict[str, int]:
+        """Returns the versions that answer, by label."""
+        return self._versions.labels()
+
+    def config_routing(self, recorded: Routing) -> Routing:
+        """Returns the routing of a deployment record, with what the configuration says."""
+        return replace(
+            recorded,
+            policy=self.config.policy,
+            labels={**recorded.labels, **self.config.labels},
+        )
 
     def identify(self, headers: Mapping[str, str]) -> RequestIdentity:
         """Returns the identity that a client gave, or a new one.
@@ -103,7 +127,6 @@ class ModelService:
 
     def servable(
         self,
-        model_name: str,
         version: int | None,
         label: str | None = None,
         identity: RequestIdentity | None = None,
@@ -111,20 +134,14 @@ class ModelService:
         """Returns the model to ask: of a version, of a label, or the one that serves.
 
         Args:
-            model_name: The name that was asked for.
             version: The version that was asked for.
             label: Or its label.
             identity: Which request it is; the canary gets its share of those that name neither.
 
         Raises:
-            ModelRejected: Another model or version is asked for than is served.
+            ModelRejected: No such version is loaded.
             DataError: No version has the label.
         """
-        if model_name != self.model_name:
-            wanted = (
-                f"Latest({model_name})" if version is None else f"Specific({model_name}, {version})"
-            )
-            raise ModelRejected(f"Servable not found for request: {wanted}")
         if label is not None:
             return self._versions.labelled(label)[1]
         if version is not None or identity is None:
@@ -170,30 +187,23 @@ class ModelService:
         # In constant time: how far a token matches must not show in how long the answer takes.
         return bool(held) and hmac.compare_digest(held.encode(), token.encode())
 
-    def reload(self, model_name: str) -> list[VersionStatus]:
-        """Looks for new versions now, and returns the states then; raises as `statuses`."""
-        if model_name == self.model_name:
-            self._poll()
-        return self.statuses(model_name, None)
-
-    def statuses(
-        self, model_name: str, version: int | None, label: str | None = None
-    ) -> list[VersionStatus]:
+    def statuses(self, version: int | None, label: str | None = None) -> list[VersionStatus]:
         """Returns the state of one version, by number or label, or of all, newest first.
 
         Raises:
-            ModelRejected: There is no such model or version.
-            DataError: No name was given, or no version has the label.
+            ModelRejected: There is no such version.
+            DataError: No version has the label.
         """
-        if not model_name:
-            raise DataError("Missing model name in request.")
-        if label is not None and model_name == self.model_name:
+        if label is not None:
             version = self._versions.labelled(label)[0]
-        known = self._versions.statuses() if model_name == self.model_name else []
-        if version is not None and model_name == self.model_name:
-            return [self._versions.status(version)]
         if version is not None:
-            raise ModelRejected(f"Could not find version {version} of model {model_name}")
+            return [self._versions.status(version)]
+        known = self._versions.statuses()
         if not known:
-            raise ModelRejected(f"Could not find any versions of model {model_name}")
+            raise ModelRejected(f"Could not find any versions of model {self.model_name}")
         return known
+
+
+def wanted_servable(model_name: str, version: int | None) -> str:
+    """Returns what TF Serving's messages call a model, or a version of it."""
+    return f"Latest({model_name})" if version is None else f"Specific({model_name}, {version})"

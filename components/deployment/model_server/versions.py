@@ -134,7 +134,10 @@ class Versions(Generic[ModelT]):
         unnumbered = {v: f for v, f in candidates.items() if v not in folders}
         self._forget_fixed({**candidates, **folders})
         self._serve_newest(folders, routing)
-        kept = routing.loaded | {*routing.labels.values()}
+        chosen = routing.policy.choose(folders.keys() - routing.held)
+        # The highest of them serves, or has just failed to.
+        others = chosen - {max(chosen, default=0)}
+        kept = routing.loaded | {*routing.labels.values()} | others
         wanted = {version: folders[version] for version in kept if version in folders}
         newest = max(unnumbered, default=None)
         if newest is not None:
@@ -145,6 +148,11 @@ class Versions(Generic[ModelT]):
     def beside(self) -> frozenset[int]:
         """The versions that are loaded and serve none of the traffic that names no version."""
         return frozenset(self._now.beside)
+
+    def serving_version(self) -> int | None:
+        """Returns the version that answers requests which name none."""
+        serving = self._now.serving
+        return None if serving is None else serving.version
 
     def labels(self) -> dict[str, int]:
         """Returns the versions that answer, by label."""
@@ -219,7 +227,10 @@ class Versions(Generic[ModelT]):
         return failure.tries <= self._retries.max_retries and self._clock() >= failure.next_try
 
     def _serve_newest(self, folders: Mapping[int, VersionFolder], routing: Routing) -> None:
-        may = [version for version in folders if version not in routing.held]
+        may = {version for version in folders if version not in routing.held}
+        chosen = routing.policy.choose(may)
+        if not routing.policy.may_fall_back():
+            may = set(chosen)
         # False sorts before True: those of the last resort come last.
         for version in sorted(may, key=lambda v: (v in routing.last_resort, -v)):
             serving = self._now.serving

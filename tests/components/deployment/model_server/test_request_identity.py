@@ -2,11 +2,14 @@
 
 import pytest
 
+from tfx_loop.deployment.model_server.model_config import ModelConfig
 from tfx_loop.deployment.model_server.service import ModelService
 
 
 def service(push_token):
-    return ModelService("flights", None, None, lambda: 5, push_token=push_token)
+    return ModelService(
+        ModelConfig(name="flights", base_path="base"), None, None, lambda: 5, push_token=push_token
+    )
 
 
 def unreadable():
