@@ -16,6 +16,8 @@ from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.tensors import Array
 
 _CHILD = "tfx_loop.models.class_names:find"
+# Files of initialised tables lie in `assets`, those that an Estimator's exporter added in the
+# other.
 _ASSET_FOLDERS = ("assets", "assets.extra")
 # A list of class names; longer files are vocabularies of words.
 _MOST_BYTES = 1_000_000
@@ -43,6 +45,8 @@ def find(payload: Mapping[str, Any]) -> list[list[str]]:
     file, outputs = detect(payload["path"]), int(payload["outputs"])
     fitting: dict[Names, None] = {}
     for names in _texts(file):
+        # Two outputs of one name could not be told apart in a label file: such a list is no set of
+        # classes.
         if len(set(names)) < len(names):
             continue
         if len(names) == outputs:
@@ -82,6 +86,8 @@ def _of_graph(folder: Path) -> Iterator[Names]:
     from tfx_loop.models.saved_model.graph import read_graph
 
     graph = read_graph(folder).graph_def
+    # Keras traces its layers into functions of the library; TensorFlow 1 writes into the main
+    # graph.
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     for node in nodes:
         value = node.attr["value"].tensor

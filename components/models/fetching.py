@@ -19,6 +19,7 @@ def fetch(model_uri: str, names: Sequence[str], target: Path) -> Path | None:
     from tfx.dsl.io import fileio
     from tfx.utils import path_utils
 
+    # path_utils knows the folders of older TFX releases too, which a store may still hold.
     folder = path_utils.serving_model_path(model_uri)
     uris = [os.path.join(folder, name) for name in names]
     found = next((uri for uri in uris if fileio.exists(uri)), None)

@@ -114,6 +114,7 @@ def _of_file(path: Path) -> ModelFile:
             f"Expected a model in {path}, received an empty file. Was it written to the end? "
             "Write it again."
         )
+    # A protocol buffer has no signature of its own, so its name is all there is to go by.
     if path.name == SAVED_MODEL_FILE:
         return ModelFile(path.parent, Format.SAVED_MODEL)
     found = _by_content(path, head)

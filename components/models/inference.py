@@ -107,6 +107,7 @@ def outputs_of(
 
 def answer(payload: Mapping[str, Any]) -> None:
     """Does what `outputs_of` asks, in the child."""
+    # Kept open: a search asks its parent once for each rung, and loading takes seconds.
     predictor = kept_predictor(
         detect(payload["path"]),
         signature=payload["signature"],

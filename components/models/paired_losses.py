@@ -3,18 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-# Fewer blocks tell no error of a mean: the quantile of Student's t grows without bound.
-_LEAST_BLOCKS = 4
-_CONFIDENCE = 0.95
-_DAY_MS = 86_400_000
-# Days are the units where there are enough of them; else equal runs of rows, as in RetrainDecider.
-_LEAST_DAYS, _RUNS = 8, 32
+from tfx_loop.models.time_blocks import Floats, half_width
 
 
 class ComparisonWord(str, Enum):
@@ -51,6 +44,8 @@ class PairedComparison:
     @property
     def told(self) -> str:
         """The comparison in words, shares being those of the champion's loss."""
+        # A champion without any loss leaves no share to speak of; the plain difference is told
+        # then.
         base = self.champion_loss if self.champion_loss > 0 else 1.0
         saved = (self.champion_loss - self.challenger_loss) / base
         size = f"{abs(saved):.1%} {'less' if saved >= 0 else 'more'}"
@@ -90,34 +85,6 @@ class ModelComparison:
         return f"{self.overall.told}{newest}{slices}"
 
 
-def time_blocks(times_ms: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Returns the independent unit of each row: its day, or a run of rows near in time.
-
-    Args:
-        times_ms: When rows happened, milliseconds UTC; NaN where nobody knows: then rows next to
-            each other are a run.
-    """
-    places = np.arange(len(times_ms))
-    if np.isfinite(times_ms).all():
-        days = np.asarray(times_ms // _DAY_MS, dtype=np.int64)
-        if len(np.unique(days)) >= _LEAST_DAYS:
-            return days
-        places = np.argsort(np.argsort(times_ms, kind="stable"), kind="stable")
-    return np.asarray(places * min(_RUNS, len(places)) // max(1, len(places)))
-
-
-def blocked_standard_error(values: Floats, block: npt.NDArray[np.int64]) -> float:
-    """Standard error of the mean, blocks of rows being the independent units (cluster-robust)."""
-    # Liang and Zeger 1986: residuals are summed within a block, so whatever its rows share counts
-    # in full; G / (G - 1) for the mean that was estimated.
-    residual = values - values.mean()
-    sums = np.bincount(np.unique(block, return_inverse=True)[1].ravel(), weights=residual)
-    count = len(sums)
-    if count < 2:
-        return 0.0
-    return float(np.sqrt(count / (count - 1) * np.sum(sums**2)) / len(values))
-
-
 def compare(
     champion: Floats, challenger: Floats, block: npt.NDArray[np.int64], margin: float
 ) -> PairedComparison:
@@ -129,15 +96,14 @@ def compare(
         block: The independent unit that each row belongs to, such as its day.
         margin: Share of the champion's loss by which a challenger may be worse.
     """
-    from scipy import stats
-
     saved, count = champion - challenger, len(np.unique(block))
     low = high = None
     word = ComparisonWord.CANNOT_TELL
-    if count >= _LEAST_BLOCKS:
-        reach = stats.t.ppf(0.5 + _CONFIDENCE / 2, count - 1) * blocked_standard_error(saved, block)
+    reach = half_width(saved, block)
+    if reach is not None:
         low, high = float(saved.mean() - reach), float(saved.mean() + reach)
         allowed = margin * float(champion.mean())
+        # From the strictest claim on: a challenger that is surely better is not merely "not worse".
         if low > 0:
             word = ComparisonWord.BETTER
         elif high < -allowed:

@@ -10,6 +10,10 @@ from tfx_loop.models.tensors import Array
 
 # The threshold of a decision on one probability, as Keras' BinaryAccuracy has it.
 _HALF = 0.5
+# A model that was written and read back, cut in two or inlined computes the same graph, perhaps
+# with operations fused or in another order: float32's seven digits leave room for some hundred
+# roundings.
+MAX_DIFFERENCE = 1e-4
 
 
 def compare(parent: Mapping[str, Array], child: Mapping[str, Array]) -> Parity:
@@ -40,6 +44,23 @@ def compare(parent: Mapping[str, Array], child: Mapping[str, Array]) -> Parity:
         top_class_agreement=float(np.mean(np.all(decided, axis=0))) if decided else None,
         rows=rows,
     )
+
+
+def limit_of_rounding(
+    outputs: Mapping[str, Array], max_difference: float = MAX_DIFFERENCE
+) -> float:
+    """Returns how far two computations of one graph may differ in any output.
+
+    Args:
+        outputs: What one of them answers.
+        max_difference: Absolute, or, where outputs are larger than 1, as a fraction of the largest.
+    """
+    # float32 has seven digits, wherever they begin. Infinities are compared by being equal.
+    sizes = [
+        np.abs(values[np.isfinite(values)].astype(np.float64)).max(initial=0)
+        for values in outputs.values()
+    ]
+    return max_difference * max(1.0, *map(float, sizes))
 
 
 def pair(parent: Mapping[str, Array], child: Mapping[str, Array]) -> list[tuple[Array, Array]]:

@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 LOSS_FLOOR = 1e-4
 # A count that was expected never costs without bound, too.
 _LEAST_RATE = 1e-6
+# Probabilities that were rounded to float16 (2**-11 of each) sum to 1 within 5e-4; logits do not.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -114,6 +115,8 @@ def bounded_errors(labels: Floats, answers: Floats, task: ModelTask, cap: float)
     if task.kind is TaskKind.LABELS:
         return np.asarray(np.square(answers - held_labels(labels, task)).mean(axis=1))
     chosen = np.eye(task.outputs)[labels.astype(np.int64)]
+    # Brier's score over classes reaches 2 (sure of one class, another is true); halved, it is in
+    # [0, 1] as that of a binary task is.
     return np.asarray(np.square(answers - chosen).sum(axis=1) / 2)
 
 
@@ -142,6 +145,7 @@ def _deviance(labels: Floats, answers: Floats, task: ModelTask) -> Floats:
             f"Expected counts of 0 and more for the task {task.told}, received labels from "
             f"{labels.min():g}. Use 'regression' where labels may be negative."
         )
+    # Twice the log-likelihood ratio to a model that expects each count exactly.
     rate = np.maximum(answers, _LEAST_RATE)
     # y log(y / rate) is 0 where nothing was counted.
     part = np.where(labels > 0, labels * np.log(np.maximum(labels, _LEAST_RATE) / rate), 0.0)
@@ -155,6 +159,7 @@ def _class_shares(labels: Floats, task: ModelTask) -> Floats:
 
 
 def _share(labels: Floats, task: ModelTask) -> Floats:
+    # Jeffreys' estimate of a share, never 0 or 1, where the log loss has no bound.
     return np.asarray((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
 
 
@@ -184,6 +189,7 @@ def _softened(answers: Floats) -> Floats:
     known = answered(answers)
     told = answers[known]
     if len(told) and (told.min() < 0 or np.abs(told.sum(axis=1) - 1).max() > _SUM_TOLERANCE):
+        # Less the row's largest logit: the softmax stays the same and exp cannot overflow.
         raised = np.exp(told - told.max(axis=1, keepdims=True))
         answers = answers.copy()
         answers[known] = raised / raised.sum(axis=1, keepdims=True)

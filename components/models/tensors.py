@@ -139,6 +139,8 @@ def join(parts: Sequence[Mapping[str, Array]], counts: Sequence[int]) -> dict[st
     joined = {}
     for name in parts[0]:
         for part, count in zip(parts, counts, strict=True):
+            # More rows than asked are the filling of a fixed batch; fewer cannot be matched to
+            # their rows.
             if part[name].ndim == 0 or len(part[name]) < count:
                 raise ModelError(
                     f"Expected one row of output {name!r} for each row of the inputs, received "

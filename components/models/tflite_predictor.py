@@ -17,6 +17,7 @@ from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, DEFAULT_SIGNATURE, Array
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, SignatureDef, Tensor, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
+# Types whose scale and zero point stand for floats; INT32 with a scale is a bias, never an input.
 _QUANTIZED = ("INT8", "UINT8", "INT16")
 
 
@@ -120,6 +121,7 @@ def _names(model: TFLiteModel, path: Path, wanted: str | None) -> SignatureDef:
             f"{', '.join(sorted(known))}. Name one of these."
         )
     if known:
+        # False sorts before True: the default signature where there is one, else the first by name.
         first = min(known, key=lambda name: (name != DEFAULT_SIGNATURE, name))
         return known[wanted or first]
     inputs, outputs = (
@@ -133,6 +135,7 @@ def _by_name(interface: Sequence[Tensor]) -> dict[str, int]:
     plain = [plain_name(tensor.name) for tensor in interface]
     unique = len(set(plain)) == len(plain)
     return {
+        # The converter may give two tensors of a model without signatures one plain name.
         name if unique else f"tensor_{tensor.index}": tensor.index
         for name, tensor in zip(plain, interface, strict=True)
     }

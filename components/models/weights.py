@@ -19,6 +19,8 @@ from tfx_loop.models.tflite.reading import read_model
 # Kept in a checkpoint for training, not for the answers.
 _NOT_WEIGHTS = ("optimizer", "keras_api", "save_counter")
 _SLOT = "/.OPTIMIZER_SLOT"
+# What TensorFlow's object-based checkpoints append to a variable's path, and where they keep the
+# graph of objects that knows the variable's own name.
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # What Keras calls the weights of its layers: `conv/kernel` is of the layer `conv`.
@@ -34,6 +36,7 @@ _WEIGHT_NAMES = {
     "pointwise_kernel",
     "recurrent_kernel",
 }
+# Packed types: NumPy has none smaller than a byte, and the 8-bit floats only through ml_dtypes.
 _BITS_WITHOUT_NUMPY = {
     "int4": 4, "uint4": 4, "int2": 2, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8,
 }  # fmt: skip
@@ -66,6 +69,7 @@ class Weight:
     @property
     def size_bytes(self) -> int:
         """Bytes that its numbers take in its type."""
+        # Rounded up: an odd number of 4-bit weights ends in half a byte that is stored in full.
         bits = _BITS_WITHOUT_NUMPY.get(self.dtype) or 8 * np.dtype(self.dtype).itemsize
         return -(-self.parameters * bits // 8)
 
@@ -205,6 +209,8 @@ def _weight(name: str, values: Array, *, layer: str = "", zero: Array | int = 0)
 
 
 def _layer_of(weight_name: str) -> str:
+    # The converter joins the names of operations that it fused by semicolons; the first made the
+    # weight.
     first = weight_name.split(";")[0].removesuffix(":0")
     head, slash, last = first.rpartition("/")
     return head if slash and last in _WEIGHT_NAMES else first

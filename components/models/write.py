@@ -11,21 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfx_loop.contracts.optimization_report import Parity
 from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.models.formats import SAVED_MODEL_FILE
-from tfx_loop.models.parity import compare
+from tfx_loop.models.parity import MAX_DIFFERENCE, compare, limit_of_rounding
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.tensors import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE, Array, TensorSpec
 
 if TYPE_CHECKING:
     import tf_keras as keras
 
-# A model that was written and read back computes the same graph, perhaps with fused operations.
-MAX_DIFFERENCE = 1e-4
+# What TFX's own Trainers call the input, so that clients of theirs need no change.
 _EXAMPLES_INPUT = "examples"
 
 Export = Callable[[Any, str], None]
@@ -142,6 +139,7 @@ def _from_examples(columns: Callable[..., Any], inputs: tuple[TensorSpec, ...]) 
         parsed = tf.io.parse_example(examples, features)
         return columns({s.name: tf.cast(parsed[s.name], s.dtype) for s in inputs})
 
+    # Parsing has no Python loop to rewrite, and AutoGraph takes seconds to find that out.
     return tf.function(answer, autograph=False).get_concrete_function(
         tf.TensorSpec([None], tf.string, name=_EXAMPLES_INPUT)
     )
@@ -165,7 +163,7 @@ def _publish(
         found = open_predictor(staged, custom_objects=custom_objects)
         parity = compare(expected, found.predict(rows))
         # `not <=` and not `>`: a NaN difference must fail as well.
-        limit = None if max_difference is None else max_difference * _scale(expected)
+        limit = None if max_difference is None else limit_of_rounding(expected, max_difference)
         if limit is not None and not parity.max_difference <= limit:
             raise ModelError(
                 f"Expected {target} to answer as its parent within {limit:g}, received a "
@@ -178,12 +176,6 @@ def _publish(
     finally:
         _remove(staged)
     return parity
-
-
-def _scale(outputs: Mapping[str, Array]) -> float:
-    """Returns the largest output, at least 1: float32 has seven digits, wherever they begin."""
-    sizes = [np.abs(values[np.isfinite(values)]).max(initial=0) for values in outputs.values()]
-    return max(1.0, *map(float, sizes))
 
 
 def _replace(staged: Path, target: Path) -> None:

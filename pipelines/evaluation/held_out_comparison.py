@@ -18,16 +18,15 @@ from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.data.tables.tfrecord import read_records
-from tfx_loop.models.asked_model import AskedModel
+from tfx_loop.models.example_predictor import ExamplePredictor
 from tfx_loop.models.paired_losses import (
-    Floats,
     ModelComparison,
     PairedComparison,
     compare,
-    time_blocks,
 )
 from tfx_loop.models.task_labels import encoded_labels, inferred_task
 from tfx_loop.models.task_losses import constant_answer, repeated, row_losses, shaped_answers
+from tfx_loop.models.time_blocks import Floats, time_blocks
 
 HELD_OUT_COMPARISON = JsonFile(
     name="comparison.json",
@@ -67,7 +66,10 @@ def compare_models(
         DataError: There are no labelled rows, or a model gives no answer to a row.
     """
     rows = _held_out(files, label, slices)
-    answers = [AskedModel(f, output)(rows.records) for f in (champion_folder, challenger_folder)]
+    answers = [
+        ExamplePredictor(folder, output)(rows.records)
+        for folder in (champion_folder, challenger_folder)
+    ]
     known = task or inferred_task(_numbers(rows.labels), answers[0])
     labelled = rows.labelled(known)
     champion, challenger = (
@@ -88,7 +90,7 @@ def gain_over_constant(
         DataError: There are no labelled rows, or the model gives no answer to a row.
     """
     rows = _held_out(files, label, ())
-    answers = AskedModel(folder, output)(rows.records)
+    answers = ExamplePredictor(folder, output)(rows.records)
     labelled = rows.labelled(task)
     labels = labelled.encoded(task)
     flat = row_losses(labels, repeated(constant_answer(labels, task), len(labels)), task).mean()

@@ -69,14 +69,16 @@ def from_graph(folder: Path, signature: str = DEFAULT_SIGNATURE, where: str = ""
     """
     loaded = load_saved_model(folder)  # It holds the variables that the function refers to.
     function = loaded.signatures[signature]
+    # Inlined and frozen, a graph shows the same operations whichever Keras wrote it. Lowered
+    # control flow would turn a While into Switch and Merge, which no layer stands for.
     flat = convert_variables_to_constants_v2(
         function, lower_control_flow=False, aggressive_inlining=True
     )
     inputs, outputs = argument_names(function), sorted(function.structured_outputs)
-    return _Rebuilding(flat, inputs, outputs, where or str(folder)).model()
+    return _LayerRebuilder(flat, inputs, outputs, where or str(folder)).model()
 
 
-class _Rebuilding:
+class _LayerRebuilder:
     def __init__(self, flat: Any, inputs: list[str], outputs: list[str], where: str) -> None:
         self._flat, self._where = flat, where
         self._inputs = dict(zip(inputs, flat.inputs, strict=True))
@@ -108,6 +110,8 @@ class _Rebuilding:
                 if isinstance(wrong[0], ModelError)
                 else self._refusal(next(iter(self._outputs.values())).op)
             )
+        # A linear activation is the identity: it alone carries the name that the signature gives an
+        # output.
         outputs = [
             keras.layers.Activation("linear", name=answers[name])(self._at(tensor))
             for name, tensor in self._outputs.items()

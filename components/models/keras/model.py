@@ -51,6 +51,7 @@ def load_keras(
 def _load(
     admitted: AdmittedModel, where: Path, custom_objects: Sequence[str], compiled: bool
 ) -> keras.Model:
+    # Keras looks a custom object up by its class name, as the file's configuration spells it.
     objects = {name.rpartition(":")[2]: _import(name) for name in custom_objects}
     try:
         return keras.models.load_model(
@@ -104,6 +105,7 @@ class KerasPredictor:
     def traced(self, inputs: Sequence[TensorSpec]) -> Any:
         """Returns the function from inputs to outputs by name, traced for these shapes."""
         if tuple(inputs) == self.inputs:
+            # The usual shapes are traced already, and a second trace takes seconds.
             return self._function
         return concrete_function(self.model, inputs, self.outputs)
 

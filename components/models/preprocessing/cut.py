@@ -5,17 +5,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import Format, ModelFile
-from tfx_loop.models.parity import compare
+from tfx_loop.models.parity import compare, limit_of_rounding
 from tfx_loop.models.preprocessing.division import Division, divide
 from tfx_loop.models.preprocessing.folder import PREPROCESSING_FOLDER, TRANSFORM_SIGNATURE
 from tfx_loop.models.preprocessing.in_child import CutModel
-from tfx_loop.models.preprocessing.input_names import MAX_DIFFERENCE, input_names
+from tfx_loop.models.preprocessing.input_names import input_names
 from tfx_loop.models.saved_model.graph import check_ops, choose_any_signature, read_graph
 from tfx_loop.models.saved_model.loading import argument_names, load_saved_model
 from tfx_loop.models.saved_model.predictor import translated_errors
@@ -139,14 +138,16 @@ class _Halves:
             answers = self.network(*made)
             expected = self.whole.run(rows)
         count = len(next(iter(rows.values())))
+        # A half whose rows are not the rows that came in (a batch statistic, a flattened list)
+        # would still answer, for other rows.
         if odd := [tuple(v.shape) for v in made if v.shape.rank == 0 or v.shape[0] != count]:
             raise _inseparable(f"one row for each row that comes in, received shape {odd[0]}")
+        wanted = {name: expected[name].numpy() for name in self.outputs}
         parity = compare(
-            {name: expected[name].numpy() for name in self.outputs},
-            {name: v.numpy() for name, v in zip(self.outputs, answers, strict=True)},
+            wanted, {name: v.numpy() for name, v in zip(self.outputs, answers, strict=True)}
         )
         # `not <=` and not `>`: a NaN difference must fail as well.
-        if not parity.max_difference <= MAX_DIFFERENCE * max(1.0, *map(_largest, answers)):
+        if not parity.max_difference <= limit_of_rounding(wanted):
             raise _inseparable(
                 f"the answers of the whole model, received a difference of "
                 f"{parity.max_difference:g}"
@@ -226,12 +227,9 @@ def _resources(loaded: Any, handles: Sequence[Any]) -> list[Any]:
     for each in tf.train.TrackableView(loaded).descendants():
         try:
             handle = each.resource_handle
+        # Most trackables hold no resource, and some raise for it instead of lacking the property.
         except (AttributeError, NotImplementedError):
             continue
         if id(handle) in wanted:
             found.append(each)
     return found
-
-
-def _largest(values: Any) -> float:
-    return float(np.abs(values.numpy().astype(np.float64)).max(initial=0))

@@ -86,6 +86,8 @@ class _Flow:
         self._refused_names = frozenset(refused)
         self._known: dict[str, bool] = {}
         self._rows: set[Any] = {tensor.op for tensor in inputs}
+        # A frozen graph lists an operation after those it reads, so that one pass finds all that
+        # depend on rows.
         for op in graph.get_operations():
             if any(tensor.op in self._rows for tensor in op.inputs):
                 self._rows.add(op)
@@ -110,6 +112,8 @@ class _Flow:
 
         def rank(name: str) -> tuple[bool, int, int]:
             first = min(self._order[tensor.op] for tensor in calls[name])
+            # What is called "transform" comes first, then the outermost call: nested ones are parts
+            # of it.
             return not named[name], name.count("/"), first
 
         return [calls[name] for name in sorted(calls, key=rank)]
@@ -160,6 +164,7 @@ class _Flow:
 
     def _function_refused(self, name: str) -> bool:
         if name not in self._known:
+            # Assumed harmless while it is being looked at, or recursion would not end.
             self._known[name] = False  # A body that calls itself.
             body: Mapping[str, Any] = self._functions
             nodes = body[name].node_def if name in body else ()

@@ -122,5 +122,6 @@ def preprocess(payload: Mapping[str, Any]) -> None:
     opened = Preprocessing(Path(payload["folder"]))
     records = load_records(payload["records"])
     made = opened.transformed(records) if payload["transformed"] else opened.columns(records)
+    # .npz would pickle texts, and no network takes them.
     numeric = {name: values for name, values in made.items() if values.dtype != object}
     save_arrays(payload["out"], numeric)

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfx_loop.models.parity import MAX_DIFFERENCE
 from tfx_loop.models.preprocessing.division import Division
 from tfx_loop.models.saved_model.parsed_features import dense_feature, only_source
-
-# Both halves compute what the whole does, perhaps with operations fused in another order.
-MAX_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True)

@@ -167,14 +167,18 @@ class ExamplesReader:
             DataError: They cannot be read, or do not fit the preprocessing.
         """
         table = read_all(uris)
+        # What the user names comes before what was found in the model.
         if self.parse_fn:
             made = _parsed(self.parse_fn, table)
             return ReadExamples(table=table, made=made, others=made, passed=True)
         if self.preprocessing is None:
             return ReadExamples(table=table, made={}, others={})
+        # A second reading, of the bytes: the table's columns cannot be turned back into the same
+        # Examples.
         serialized = read_serialized(uris)
         made = preprocessed(worker, self.preprocessing, serialized)
         others: Mapping[str, Array] = {}
+        # Only then: the Transform graph's outputs cost a second pass over all rows.
         if label and label not in table.column_names:
             others = preprocessed(worker, self.preprocessing, serialized, transformed=True)
         return ReadExamples(table=table, made=made, others=others, passed=True)
@@ -301,6 +305,7 @@ def _transformed_names(transform_graph: str | None) -> Sequence[str]:
         return ()
     from tfx_loop.models.saved_model.graph import public_signatures, read_graph
 
+    # Where tf.Transform writes its SavedModel within the artifact.
     found = read_graph(Path(transform_graph.removeprefix("file://")) / "transform_fn")
     (signature,) = list(public_signatures(found).values())[:1]
     return sorted(signature.outputs)

@@ -13,8 +13,12 @@ _LENGTHS, _BYTES = "lengths", "bytes"
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
     """Writes what `numpy.load` reads; numpy.savez itself refuses an array called `file`."""
+    # Stored: the file lives for one call on one machine, and deflating floats takes longer than
+    # writing them.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, values in arrays.items():
+            # A member's size is unknown before it is written, and arrays may pass the 2 GiB of a
+            # plain ZIP.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(  # type: ignore[no-untyped-call]
                     member, np.asanyarray(values), allow_pickle=False
@@ -29,6 +33,7 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
 
 def save_records(path: str | Path, records: Sequence[bytes]) -> None:
     """Writes records, such as serialized tf.Examples, in their order."""
+    # One run of bytes and its lengths: an array of bytes objects would need pickle.
     lengths = np.array([len(record) for record in records], dtype=np.int64)
     save_arrays(path, {_LENGTHS: lengths, _BYTES: np.frombuffer(b"".join(records), np.uint8)})
 

@@ -51,6 +51,7 @@ def parse_examples(serialized: Sequence[bytes]) -> list[Any]:
 
 def _column(spec: TensorSpec, names: Sequence[str], examples: Sequence[Any]) -> Array:
     rows = [np.concatenate([_values(name, spec, e) for name in names]) for e in examples]
+    # reshape finds one open size; a shape with two is refused below.
     sizes = [size or -1 for size in spec.shape[1:]]
     try:
         column: Array = np.stack([row.reshape(sizes) for row in rows])

@@ -91,6 +91,7 @@ def choose_signature(
         "model beside it."
     )
     where = f"signature {asked!r} of {folder}"
+    # Names the tensor that is no number, which tells more than the sentence behind it.
     taken, given = specs(graph.signature_def[asked])
     tensors.check_numeric((*taken, *given), where, hint)
     raise ModelError(f"Expected one signature that takes numbers in {folder}. {hint}")
@@ -164,6 +165,7 @@ def _operations(graph: meta_graph_pb2.MetaGraphDef, name: str) -> set[str]:
         waiting = given & nodes.keys() - behind
     found, called = _used([nodes[node] for node in behind])
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    # Functions call functions: until no new one is named.
     seen: set[str] = set()
     while waiting := called & functions.keys() - seen:
         seen |= waiting
@@ -182,6 +184,7 @@ def _used(nodes: Iterable[Any]) -> tuple[set[str], set[str]]:
 
 
 def _node_of(tensor: str) -> str:
+    # `^node` is a control edge, `node:1` an output that is not the first.
     return tensor.removeprefix("^").split(":")[0]
 
 

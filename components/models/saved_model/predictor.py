@@ -64,6 +64,7 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
+    # How kernels refuse shapes and values; any other error is not the rows' doing.
     except tf.errors.InvalidArgumentError as error:
         raise DataError(f"The model refuses the rows: {_cause(error)}") from error
     except tf.errors.OpError as error:

@@ -49,6 +49,8 @@ def layers_by_constant(graph: Subgraph) -> dict[str, str]:
             if constant in computed or constant < 0 or not operator.outputs:
                 continue
             if operator.op in _UNPACKING and tensor == operator.inputs[0]:
+                # Nothing is computed of rows: whoever reads the output reads the constant, and
+                # names it.
                 stands_for[operator.outputs[0]] = constant
                 break
             name = layer_name(graph.tensors[operator.outputs[0]].name, operator.op)

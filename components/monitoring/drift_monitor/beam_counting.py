@@ -68,6 +68,7 @@ def count_log(
             )
             | "Write" >> beam.Map(profile_files.save, folder, reference, redaction)
         )
+    # Read back from the file: what the report rests on is what later windows will merge.
     profile = check_rows(profile_files.load(folder), about.rows)
     profile = with_named_slices(profile, reference, redaction)
     return CountedWindow(about.window, about.model_name, profile, about.start_ms, about.end_ms)
@@ -113,6 +114,7 @@ class LogFeatures:
         """Yields record batches of these features."""
         names = [f"{FEATURE_PREFIX}{name}" for name in columns]
         for batch in self._table.batches([*names, "status"]):
+            # A request that failed has features and no answer; its rows are counted nowhere.
             answered = batch.filter(
                 pc.fill_null(pc.equal(batch.column(len(names)), STATUS_OK), False)
             )

@@ -43,6 +43,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         about = named_window(log_uri, chosen)
         reference = load_reference(reference_uri, with_sample=True)
         redaction = redaction_for(reference.profile, chosen.redaction())
+        # Redacted slices have hashes in the log: the training counts take the same names before
+        # both meet.
         counts = with_named_slices(reference.counts, reference.profile, redaction)
         reference = replace(reference, counts=counts)
         settings = chosen.comparison(reference, about.end_ms - about.start_ms)
@@ -82,6 +84,7 @@ def write_report(uri: str, result: DriftResult) -> None:
     text = telemetry.prometheus_text(found)
     write_bytes(os.path.join(uri, page.PAGE_FILE), page.render(result).encode())
     write_bytes(os.path.join(uri, telemetry.PROMETHEUS_FILE), text.encode())
+    # After the page and the gauges: where the report stands, all of it does.
     DRIFT_REPORT.write(result, uri)
     telemetry.record(found)
 

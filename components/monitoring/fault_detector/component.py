@@ -64,6 +64,8 @@ class FaultDetector(Node):
     @classmethod
     def settings_of(cls, inputs: dict[str, Any]) -> dict[str, Any]:
         """Returns which splits the Transform behind `transform_graph` analyses, where it says."""
+        # Read when the pipeline is declared: an artifact at run time no longer says which node made
+        # it.
         maker = getattr(inputs.get("transform_graph"), "_producer_component", None)
         config = maker.exec_properties.get("splits_config") if maker else None
         if not isinstance(config, str) or not config:

@@ -21,7 +21,7 @@ from tfx_loop.core.texts import listed
 from tfx_loop.monitoring.fault_detector.fit import FitLosses, judge, measure
 from tfx_loop.monitoring.fault_detector.leaks.columns import Column, columns_of
 from tfx_loop.monitoring.fault_detector.leaks.copies import copy_findings
-from tfx_loop.monitoring.fault_detector.leaks.luck import optimism_of_rows
+from tfx_loop.monitoring.fault_detector.leaks.group_optimism import optimism_of_rows
 from tfx_loop.monitoring.fault_detector.leaks.own_label import own_label_findings
 from tfx_loop.monitoring.fault_detector.leaks.single_feature import feature_findings
 from tfx_loop.monitoring.fault_detector.leaks.split import (
@@ -31,7 +31,7 @@ from tfx_loop.monitoring.fault_detector.leaks.split import (
     preprocessing_findings,
     time_findings,
 )
-from tfx_loop.monitoring.fault_detector.reference import reference_losses
+from tfx_loop.monitoring.fault_detector.reference_losses import reference_losses
 from tfx_loop.monitoring.fault_detector.rows import SplitRows, Task, TrainingContext, no_rows
 from tfx_loop.monitoring.fault_detector.settings import DetectionSettings
 from tfx_loop.monitoring.reference_models.feature_matrix import feature_matrices
@@ -42,9 +42,10 @@ _FEWEST_ROWS = 100
 # A fold needs some of each of two classes, and of one class alone any constant is right.
 _FEWEST_OF_A_CLASS = 10
 # Forests on more rows take minutes and say the same.
-_LUCK_ROWS = 2_000
-# How surely rows of a group share their luck: one group column of forty by chance would at 2.
-_LUCK_Z, _LUCK_SHARE = 3.0, 0.02
+_OPTIMISM_ROWS = 2_000
+# Standard errors, and share of the constant's loss, from which the optimism is told: at 2 errors
+# one column of groups in forty would show it by chance.
+_OPTIMISM_Z, _OPTIMISM_SHARE = 3.0, 0.02
 
 
 _NOTHING_KNOWN = TrainingContext()
@@ -89,12 +90,15 @@ def detect_faults(
         settings=asdict(settings),
         curve=context.curve,
     )
+    # Without training rows the held-out ones take their place, so that features can be judged at
+    # all.
     alone = not len(training)
     sides = _sides(held_out if alone else training, held_out)
     findings = order_findings(no_rows(held_out) if alone else training, held_out)
     findings += [] if alone else _split_findings(sides, settings, context)
     untested = _untested(sides, alone)
     if lacking := _lacking(sides.training, held_out, sides.task):
+        # Too few rows for losses still show a row, a group or a time that stands on both sides.
         untested = (f"the fit and the features: {lacking[1]}", *untested)
         return _judged(replace(known, untested=untested), findings, settings, lacking)
     fit, faults = _fit(sides, settings, alone, context)
@@ -108,6 +112,7 @@ def _sides(training: SplitRows, held_out: SplitRows) -> _Sides:
     losses, classes = row_losses(
         (training.outputs, held_out.outputs), (training.labels, held_out.labels)
     )
+    # A column of one side alone (a label's source that serving lacks) cannot be compared.
     names = {*training.features} & {*held_out.features}
     matrices = feature_matrices(
         *({name: side.features[name] for name in names} for side in (training, held_out))
@@ -170,7 +175,7 @@ def _split_findings(
 ) -> list[FaultFinding]:
     training, held_out = sides.training, sides.held_out
     groups = [
-        _with_luck(finding, sides, settings) for finding in group_findings(training, held_out)
+        _with_optimism(finding, sides, settings) for finding in group_findings(training, held_out)
     ]
     return [
         *groups,
@@ -193,18 +198,21 @@ def _preprocessing_findings(sides: _Sides, context: TrainingContext) -> list[Fau
     )
 
 
-def _with_luck(finding: FaultFinding, sides: _Sides, settings: DetectionSettings) -> FaultFinding:
+def _with_optimism(
+    finding: FaultFinding, sides: _Sides, settings: DetectionSettings
+) -> FaultFinding:
     """Adds what splitting groups hides, where the training rows tell."""
     rows = sides.training
     if finding.kind != GROUPS_OVERLAP or rows.groups is None or len(rows) < _FEWEST_ROWS:
         return finding
-    drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:_LUCK_ROWS]
+    # The same rows for each seed, so that a report can be made again.
+    drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:_OPTIMISM_ROWS]
     hidden, error = optimism_of_rows(
         sides.matrices[0][drawn], rows.labels[drawn], rows.groups[drawn], sides.task, settings.seed
     )
     constant = _constant_loss(rows, sides.task)
     share = hidden / constant if constant else 0.0
-    if hidden <= _LUCK_Z * error or share <= _LUCK_SHARE:
+    if hidden <= _OPTIMISM_Z * error or share <= _OPTIMISM_SHARE:
         return finding
     return replace(
         finding,
@@ -254,7 +262,9 @@ def _judged(
         known = replace(known, untested=(*known.untested, said))
     # What stops comes first; of that the fit, as leakage often explains it.
     ordered = sorted(
-        accepted, key=lambda f: (not f.stops, bool(f.acknowledged), f.kind in FIT_KINDS)
+        # False sorts first: what stops, then what nobody acknowledged, then leakage before the fit.
+        accepted,
+        key=lambda f: (not f.stops, bool(f.acknowledged), f.kind in FIT_KINDS),
     )
     worst = ordered[0] if ordered else None
     known = replace(known, findings=tuple(ordered))

@@ -55,6 +55,8 @@ class Executor(base_executor.BaseExecutor):
                 scorer,
                 read,
                 graph.uri if graph else "",
+                # Another seed for each side: rows at the same places of both files would be drawn
+                # otherwise.
                 replace(settings, seed=settings.seed + place),
             )
             for place, splits in enumerate((settings.training_splits, settings.held_out_splits))
@@ -110,6 +112,7 @@ def _bless(
     output: types.Artifact, model: types.Artifact, given: types.Artifact | None, passed: bool
 ) -> None:
     """Writes a blessing as Evaluator does; a variant's stays one that no resolver takes."""
+    # An evaluator of variants writes 0 here, as a variant must not become "latest blessed".
     variant = given is not None and given.get_int_custom_property("blessed") != 1
     blessed = passed and (given is None or is_blessed(given))
     of_variant = blessed and variant
@@ -117,6 +120,8 @@ def _bless(
         blessed=blessed and not variant,
         variant_blessed=True if of_variant else None,
         current_model=model.uri,
+        # The property by which TFX's LatestBlessedModelStrategy finds a model; a variant has
+        # another.
         current_model_id=None if of_variant else model.id or None,
         variant_model_id=model.id if of_variant else None,
     )

@@ -19,7 +19,7 @@ from tfx_loop.contracts.fault_report import (
     FitMeasures,
     LearningCurve,
 )
-from tfx_loop.monitoring.fault_detector.reference import ReferenceLosses
+from tfx_loop.monitoring.fault_detector.reference_losses import ReferenceLosses
 from tfx_loop.monitoring.fault_detector.rows import AnyArray, Task, mean_and_error
 from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 
@@ -58,6 +58,7 @@ class FitLosses:
 
 def measure(losses: FitLosses, task: Task) -> FitMeasures:
     """Returns the mean losses, and how far the model falls short of the reference."""
+    # The difference row by row: what makes a row hard for both models cancels out of the error.
     short, error = mean_and_error(
         losses.held_out - losses.reference.held_out, losses.held_out_groups
     )
@@ -97,8 +98,11 @@ def judge(
         losses.constant - losses.reference.held_out, losses.held_out_groups
     )
     constant = measured.constant_held_out
+    # Below it a shortfall is divided by next to nothing, and any model would lose "all there is".
     if gained - _CERTAIN * error <= _LEAST_SIGNAL * constant:
         return _without_signal(losses, measured, tolerance, curve)
+    # The lower end has to pass the tolerance: an alarm holds a push back, a miss is seen in
+    # serving.
     if measured.shortfall - _CERTAIN * measured.shortfall_error <= tolerance * gained:
         return []
     kind = _kind(losses)
@@ -121,7 +125,9 @@ def _swapped(losses: FitLosses, measured: FitMeasures, tolerance: float) -> Faul
     )
     # A reference that had the same rows takes off what makes one side harder than the other.
     known = trained - measured.shortfall
+    # The sides share no rows, so the variances of their means add up.
     error = float(np.hypot(own_error, measured.shortfall_error))
+    # Floored as above, where the reference has learnt nothing.
     scale = max(measured.learnable, _LEAST_SIGNAL * measured.constant_held_out)
     if known - _SWAPPED * error <= tolerance * scale:
         return None
@@ -175,6 +181,7 @@ def _kind(losses: FitLosses) -> str:
     beyond, error = mean_and_error(
         losses.training - losses.reference.training, losses.training_groups
     )
+    # Surely below a reference that never saw these rows: they were memorised.
     if beyond + _CERTAIN * error < 0:
         return OVER_FITTED
     return UNDER_FITTED if beyond - _CERTAIN * error > 0 else WORSE_THAN_REFERENCE

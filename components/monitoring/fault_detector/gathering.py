@@ -41,6 +41,7 @@ def split_rows(
     labels = number_labels(columns, settings.label_key)
     kept = np.isfinite(labels)
     named = {settings.label_key, *settings.named.values()}
+    # A name that the model reads and no column has (made by Transform) leaves all columns in.
     features = {*read} & {*columns} or {*columns} - named
     features -= {settings.label_key, *settings.ignore_features}
     if not features:
@@ -117,6 +118,8 @@ def as_times(values: AnyArray, name: str) -> FloatArray:
     if values.dtype.kind in "fiub":
         return values.astype(np.float64)
     try:
+        # Microseconds, as Arrow and Parquet mostly have them: years 1678 to 2262 of nanoseconds are
+        # few.
         moments = values.astype("datetime64[us]")
     except (ValueError, TypeError) as error:
         raise DataError(

@@ -8,6 +8,7 @@ from tfx_loop.contracts.fault_report import LearningCurve
 
 # What Keras' TensorBoard callback calls an epoch's loss, and what TensorFlow's Estimators do.
 _TAGS = ("epoch_loss", "loss")
+# The folder that each writer puts its validation losses in: Keras, Estimators, and PyTorch's users.
 _VALIDATION = ("validation", "eval", "val")
 
 
@@ -23,6 +24,7 @@ def read_curve(folder: str) -> LearningCurve | None:
         return None
     found: dict[bool, dict[int, float]] = defaultdict(dict)
     for place, _, names in fileio.walk(folder):
+        # TFX's fileio walks in bytes or text, by file system.
         path = place.decode() if isinstance(place, bytes) else str(place)
         validation = path.rstrip("/").rsplit("/", 1)[-1] in _VALIDATION
         for name in sorted(str(n) for n in names):

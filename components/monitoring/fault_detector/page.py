@@ -108,7 +108,7 @@ def render(report: FaultResult) -> str:
         lead = "The Trainer's own losses by epoch, penalties among them."
         parts.append(section("Learning curve", lead, table(_EPOCHS, curve_rows(report), _EPOCHS)))
     if report.findings:
-        lead = "What stops a push until it is mended, or acknowledged by name with who and why."
+        lead = "What stops a push until it is fixed, or acknowledged by name with who and why."
         parts.append(section("Findings", lead, table(FINDING_HEADINGS, finding_rows(report))))
     if report.untested:
         rows = [(said,) for said in report.untested]

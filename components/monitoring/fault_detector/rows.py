@@ -118,8 +118,11 @@ def mean_and_error(values: FloatArray, groups: AnyArray | None = None) -> tuple[
     centred: FloatArray = values - mean
     if groups is not None:
         _, codes = np.unique(groups, return_inverse=True)
+        # Residuals are summed within a group: what its rows share counts once a row, in full.
         centred = np.asarray(np.bincount(codes.reshape(-1), weights=centred), dtype=np.float64)
     few = len(centred)
     if few < 2:
+        # One group alone says nothing of how others would differ: nothing is certain then.
         return mean, float("inf")
+    # few / (few - 1) for the mean that was estimated from the same groups.
     return mean, float(np.sqrt((centred**2).sum() * few / (few - 1)) / rows)

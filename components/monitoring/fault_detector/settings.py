@@ -27,6 +27,8 @@ class DetectionSettings:
     tolerance: float = 0.05
     acknowledged: Mapping[str, str] = field(default_factory=dict)
     blocking: tuple[str, ...] = ()
+    # A forest and two boostings take seconds on so many, and two standard errors of a mean log loss
+    # are then about a hundredth.
     max_rows: int = 20_000
     seed: int = 0
 

@@ -18,7 +18,7 @@ from tfx_loop.models.task_losses import bounded_errors, may_judge
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.score_calibration import squared_error
-from tfx_loop.monitoring.quality_monitor.quality import LabelledRows
+from tfx_loop.monitoring.quality_monitor.judged_rows import LabelledRows
 from tfx_loop.monitoring.quality_monitor.sequential import (
     SequentialSettings,
     SequentialState,

@@ -24,14 +24,14 @@ from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.prediction_log.window_files import LOG_WINDOW, read_rows
 from tfx_loop.monitoring.profile.profile_files import has_sample, load_profile
 from tfx_loop.monitoring.profile.redacted import redaction_for
-from tfx_loop.monitoring.quality_monitor import error_stream, page, quality
+from tfx_loop.monitoring.quality_monitor import error_stream, judged_rows, page
 from tfx_loop.monitoring.quality_monitor.intervals import metric_intervals
 from tfx_loop.monitoring.quality_monitor.judged_groups import LABEL_SLICE
 from tfx_loop.monitoring.quality_monitor.label_arrivals import label_arrivals
-from tfx_loop.monitoring.quality_monitor.promise import FEWEST_ROWS, check_promise
+from tfx_loop.monitoring.quality_monitor.promise_check import FEWEST_ROWS, check_promise
 from tfx_loop.monitoring.quality_monitor.settings import QualityMonitorSettings
 from tfx_loop.monitoring.retrain_decider.labelled_rows import TIME, read_labelled_log
-from tfx_loop.monitoring.retrain_decider.reference import promised_loss, read_reference
+from tfx_loop.monitoring.retrain_decider.version_reference import promised_loss, read_reference
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -44,20 +44,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = QualityMonitorSettings.from_properties(exec_properties)
         config = _eval_config(settings.eval_config)
         spec = config.model_specs[0]
-        spec.example_weight_key = quality.WEIGHT
-        window = quality.JudgedWindow(
+        spec.example_weight_key = judged_rows.WEIGHT
+        window = judged_rows.JudgedWindow(
             start_ms=settings.start_ms, end_ms=settings.end_ms, score=spec.prediction_key
         )
         table = read_rows(log.uri)
         reference = single_or_none(input_dict, "reference_profile")
         profile = load_profile(reference.uri) if reference else None
         named = settings.task or (profile.task if profile else None)
-        task = named or quality.shown_task(table, window)
+        task = named or judged_rows.shown_task(table, window)
         window = replace(window, task=task)
         redaction = settings.redaction()
         if profile:
             redaction = redaction_for(profile, redaction)
-        rows = quality.judged_rows(
+        rows = judged_rows.judged_rows(
             table,
             window,
             label=spec.label_key,
@@ -65,7 +65,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             redaction=redaction,
         )
         metrics = self._metrics(rows, config, evaluation.uri)
-        labelled = quality.labelled_rows(table, window)
+        labelled = judged_rows.labelled_rows(table, window)
         arrivals = label_arrivals(
             labelled.event_times_ms,
             labelled.label_times_ms,
@@ -83,7 +83,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         report = QualityResult(
             window=settings.window,
             rows=len(labelled.labels),
-            slices=quality.finite_metrics(metrics),
+            slices=judged_rows.finite_metrics(metrics),
             labels=arrivals,
             sequential=stream.summary() if stream else None,
             promise=_promise(log.uri, reference.uri, settings, window)
@@ -143,11 +143,15 @@ def _eval_config(text: str) -> Any:
 
 
 def _promise(
-    log_uri: str, profile_uri: str, settings: QualityMonitorSettings, window: quality.JudgedWindow
+    log_uri: str,
+    profile_uri: str,
+    settings: QualityMonitorSettings,
+    window: judged_rows.JudgedWindow,
 ) -> PromiseTest | None:
     """Returns how the model did beside its promise; None without its training sample."""
     if promised_loss(load_profile(profile_uri)) is None or not has_sample(profile_uri):
         return None
+    # The rule was measured on two classes only (tests/benchmarks/faults).
     if window.task.kind is not TaskKind.BINARY:
         return None
     known = read_reference(profile_uri)
@@ -158,15 +162,16 @@ def _promise(
     return check_promise(known.profile, known.sample, rows[inside], settings)
 
 
-def _answered_rows(given: types.Artifact | None, window: quality.JudgedWindow) -> int | None:
+def _answered_rows(given: types.Artifact | None, window: judged_rows.JudgedWindow) -> int | None:
     """Returns the window's rows with a score, labelled or not; None without the log."""
     if not given:
         return None
     uri = given.uri
+    # A log of no rows has no features and no outputs, so its columns are not asked for.
     if not LOG_WINDOW.read(uri).rows:
         return 0
     log = read_rows(uri, ["event_time_ms", f"output.{window.score}"])
-    return int(quality.scored_rows(log, window).num_rows)
+    return int(judged_rows.scored_rows(log, window).num_rows)
 
 
 def _previous_stream(given: types.Artifact | None) -> error_stream.ErrorStream | None:

@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from tfx_loop.contracts.quality_report import MetricInterval
 from tfx_loop.contracts.task import ModelTask, TaskKind
-from tfx_loop.models.paired_losses import blocked_standard_error, time_blocks
 from tfx_loop.models.task_labels import held_labels
 from tfx_loop.models.task_losses import Floats, row_losses
+from tfx_loop.models.time_blocks import half_width, time_blocks
 
-_LEAST_BLOCKS = 4
-_CONFIDENCE = 0.95
+# TFMA's default for precision, recall and accuracy of two classes.
 _THRESHOLD = 0.5
 
 Block = npt.NDArray[np.int64]
@@ -46,6 +44,8 @@ def metric_intervals(
     losses = row_losses(labels, answers, task)
     found = {task.loss.value: _interval((float(losses.mean()), losses), block)}
     if task.kind is TaskKind.LABELS:
+        # Every label of a row is a decision of its own; they share the row's block, and so its
+        # error.
         labels = held_labels(labels, task).reshape(-1)
         answers, block = answers.reshape(-1), np.repeat(block, task.outputs)
     for name, influence in _METRICS[task.kind].items():
@@ -56,11 +56,9 @@ def metric_intervals(
 
 def _interval(seen: Influence, block: Block) -> MetricInterval:
     value, influence = seen
-    count = len(np.unique(block))
-    if count < _LEAST_BLOCKS:
+    count, reach = len(np.unique(block)), half_width(influence, block)
+    if reach is None:
         return MetricInterval(value=value, blocks=count)
-    reach = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, count - 1))
-    reach *= blocked_standard_error(influence, block)
     return MetricInterval(value=value, low=value - reach, high=value + reach, blocks=count)
 
 
@@ -83,6 +81,7 @@ def _ratio(
         if not mean:
             return None
         value = float(upper.mean()) / mean
+        # The delta method: the derivative of a / b by a and by b, at their means.
         return value, (upper - value * lower) / mean
 
     return influence
@@ -95,6 +94,7 @@ def _auc(labels: Floats, answers: Floats) -> Influence | None:
     of_one, of_zero = _share_below(answers, zeros), 1 - _share_below(answers, ones)
     value = float(of_one[labels > 0.5].mean())
     share = len(ones) / len(labels)
+    # DeLong's structural components, scaled so that a mean over all rows is the AUC's.
     return value, np.where(labels > 0.5, (of_one - value) / share, (of_zero - value) / (1 - share))
 
 

@@ -23,6 +23,7 @@ LABEL_SLICE = "label"
 _SCORE_BINS = 1000
 # Relative widths of bins: of a residual, and of the probability of the true class.
 _RESIDUAL_WIDTH, _CHANCE_WIDTH = 0.05, 0.02
+# Keras' epsilon: below it TFMA's cross-entropy is the same, and the logarithm stays finite.
 _LEAST_CHANCE = 1e-7
 # Bins of equal mass of a number that was answered, so that its mean by group says where it was.
 _ANSWER_BINS = 8

@@ -35,6 +35,8 @@ def drawn_records(uris: Sequence[str], most: int, seed: int) -> tuple[list[bytes
                 seen += 1
                 if len(kept) < most:
                     kept.append(record)
+                # The n-th record stays with chance most / n, and takes the place of any of those
+                # that are kept.
                 elif (place := int(random.integers(seen))) < most:
                     kept[place] = record
     return kept, len(kept) / seen if seen else 1.0
@@ -138,4 +140,5 @@ def transformed_columns(records: Sequence[bytes], graph_uri: str) -> dict[str, A
     graph = open_transform(graph_uri)
     parsed = tf.io.parse_example(list(records), graph.raw_feature_spec())
     made = graph.transform_features_layer()(parsed)
+    # Sparse outputs, such as vocabularies of texts, have no column.
     return {name: value.numpy() for name, value in made.items() if isinstance(value, tf.Tensor)}

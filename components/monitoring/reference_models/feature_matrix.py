@@ -10,6 +10,7 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 from tfx_loop.monitoring.reference_models.wide_features import is_text, shrunk, topics
 
+# A column each: the frequent ones say most, and a linear model on hundreds learns noise.
 _MOST_CATEGORIES = 25
 # Beyond so many deviations a value counts as so many: one typing error is not to bend a line.
 _FAR = 8.0
@@ -43,10 +44,12 @@ def _columns(members: npt.NDArray[Any], others: npt.NDArray[Any]) -> tuple[Float
     if members.dtype.kind in "fiub":
         numbers = [side.astype(np.float64) for side in (members, others)]
         known = numbers[0][np.isfinite(numbers[0])]
+        # A constant column has no deviation; divided by 1 it stays a constant.
         center, scale = (known.mean(), known.std() or 1.0) if len(known) else (0.0, 1.0)
         scaled = [np.clip((side - center) / scale, -_FAR, _FAR) for side in numbers]
         gaps = [~np.isfinite(side) for side in numbers]
         return tuple(  # type: ignore[return-value]
+            # A missing value is the mean, and a column of its own says that it was missing.
             np.stack([np.where(gap, 0.0, side), gap.astype(np.float64)], axis=1)
             for side, gap in zip(scaled, gaps, strict=True)
         )

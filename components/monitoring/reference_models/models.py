@@ -9,6 +9,7 @@ from tfx_loop.monitoring.reference_models.row_losses import FloatArray, log_loss
 
 # Where a pool of two is surer than one in ten thousand, one of them has hardly seen the class.
 _POOL_FLOOR = 1e-4
+# L-BFGS converges on standardised columns in fewer; what does not is near enough for a comparison.
 _STEPS = 200
 
 
@@ -43,11 +44,13 @@ def pooled_losses(
 
 def pooled_chances(answers: Sequence[FloatArray]) -> FloatArray:
     """Returns probabilities pooled by their mean logarithm, of shape (rows, classes)."""
+    # The geometric mean is proportional to a probability only; softmax makes the classes sum to 1.
     return softmax(np.mean([np.log(np.clip(own, _POOL_FLOOR, 1)) for own in answers], axis=0))
 
 
 def chances(model: Any, features: FloatArray, classes: int) -> FloatArray:
     """Returns probabilities of all classes, those too that a fold did not have."""
+    # scikit-learn answers for the classes of the rows it was fitted on.
     known = np.zeros((len(features), classes))
     known[:, model.classes_.astype(np.int64)] = model.predict_proba(features)
     return known

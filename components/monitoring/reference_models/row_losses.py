@@ -10,6 +10,7 @@ from tfx_loop.core.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 # Keras' epsilon: a probability of exactly 0 costs 16 nats and not infinitely many.
 _NEARLY = 1e-7
+# Outputs of float16 sum to 1 within it, and logits do not.
 _SUM_TOLERANCE = 1e-3
 
 

@@ -9,8 +9,10 @@ from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 
 # As a small image has; trees look at every column.
 MOST_NUMBERS = 256
+# 16 by 16 is MOST_NUMBERS: digits, garments and faces are still told apart at that size.
 _SIDE = 16
 _TOPICS = 16
+# The most frequent words; rarer ones stand in too few rows to learn of.
 _WORDS = 2**12
 # A column of sentences: mostly told apart, and of several words.
 _DISTINCT, _WORDS_A_ROW = 0.5, 3.0
@@ -41,6 +43,7 @@ def _as_image(values: FloatArray) -> FloatArray | None:
     rows = len(values)
     if values.ndim >= 3:
         return np.asarray(values.reshape(*values.shape[:3], -1).mean(axis=3))
+    # Grey first: 3 * 64 numbers make no square, but 3 * 48 (144) make one of each.
     for channels in (1, 3):
         side = int(np.sqrt(values.shape[1] / channels))
         if side * side * channels == values.shape[1]:
@@ -50,6 +53,7 @@ def _as_image(values: FloatArray) -> FloatArray | None:
 
 def is_text(texts: npt.NDArray[Any]) -> bool:
     """Says whether a column holds sentences rather than categories."""
+    # Enough to see whether values repeat; all rows of a large table would cost seconds a column.
     looked = texts[:1_000]
     if not len(looked) or len(np.unique(looked)) < _DISTINCT * len(looked):
         return False
@@ -67,6 +71,7 @@ def topics(members: npt.NDArray[Any], others: npt.NDArray[Any]) -> tuple[FloatAr
 
     words = TfidfVectorizer(max_features=_WORDS, sublinear_tf=True, analyzer=str.split)
     counted = words.fit_transform(members)
+    # The decomposition needs fewer topics than words and rows.
     count = min(_TOPICS, counted.shape[1] - 1, counted.shape[0] - 1)
     if count < 1:
         return np.zeros((len(members), 1)), np.zeros((len(others), 1))

@@ -51,6 +51,7 @@ class ReferenceProfiler(Node):
     @classmethod
     def check(cls, settings: ReferenceProfilerSettings, inputs: Collection[str]) -> None:
         """Checks that there is a model to score with."""
+        # Found when the pipeline is declared, and not after an hour of reading examples.
         if settings.score_signature and "model" not in inputs:
             raise ConfigError(
                 f"score_signature {settings.score_signature!r} needs a model to score with. Give "

@@ -11,6 +11,7 @@ from tfx_loop.core.errors import DataError
 
 # Length, two checksums: what TFRecord adds to each record.
 _FRAME_BYTES = 16
+# Some MB of Examples a batch: the decoder's fixed cost is spread, and little is held twice.
 _ROWS_PER_BATCH = 5_000
 
 
@@ -45,6 +46,7 @@ def read_records(uri: str) -> Iterator[list[bytes]]:
     Raises:
         DataError: There are no files, or one is cut off.
     """
+    # Beam's temporary files and TFX's markers begin with a dot or an underscore.
     files = sorted(tf.io.gfile.glob(f"{uri}/[!._]*"))
     if not files:
         raise DataError(f"Expected TFRecord files in {uri}, received an empty or missing folder.")
@@ -66,6 +68,7 @@ def read_records(uri: str) -> Iterator[list[bytes]]:
 def _unpacked_length(file: str) -> int:
     """Returns what the last four bytes of a gzip file say of its length, modulo 2^32 (RFC 1952)."""
     with tf.io.gfile.GFile(file, "rb") as source:
+        # TFRecords of one gzip member, as TFX writes them: its trailer holds the length of all.
         source.seek(max(0, source.size() - 4))
         return int.from_bytes(source.read(4), "little")
 
@@ -87,6 +90,7 @@ def joined(batches: Sequence[Any]) -> Any:
     for batch in batches:
         for column in batch.schema:
             known = types.get(column.name)
+            # A feature that is missing in a whole batch has no type there, which contradicts none.
             if known is None or pa.types.is_null(known):
                 types[column.name] = column.type
             elif known != column.type and not pa.types.is_null(column.type):

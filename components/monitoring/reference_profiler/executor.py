@@ -66,11 +66,14 @@ class Executor(base_executor.BaseExecutor):
         task = task_of(settings.task, scored)
         label = request.label_column
         table = with_one_label_a_row(table, label, task)
+        # The order counts: the scores' bins come with the profile, and the promised loss is told by
+        # bin.
         came_true = scores_that_came_true(scored, task)
         profile, sample = build(table, request, spans_of(examples), scored.scores, came_true)
         trained = table.column(label) if label else None
         profile = with_promise(profile, scored, trained, task)
         profile = with_importances(profile, scorer, scored, request.seed)
+        # Last of all: nothing that was computed before is to miss the rows that are redacted.
         profile, sample = _as_kept(profile, sample, settings)
         rows = flat_table(table)
         counts = training_counts(rows, profile, settings.count_windows, settings.roles)

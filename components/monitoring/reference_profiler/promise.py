@@ -70,6 +70,7 @@ def with_one_label_a_row(table: Any, label: str, task: ModelTask | None) -> Any:
     numbers = encoded_labels(column, task)
     place = table.column_names.index(label)
     if task.classes and task.kind is TaskKind.CLASSES:
+        # By name, as the log's labels come: the numbers of outputs are this model's alone.
         names = [None if np.isnan(n) else label_named(n, task) for n in numbers]
         return table.set_column(place, label, pa.array(names, pa.string()))
     plain = pa.array(np.nan_to_num(numbers).astype(np.int64), mask=np.isnan(numbers))
@@ -114,6 +115,8 @@ def with_promise(
     labels, known = encoded_labels(scored.labels, task), encoded_labels(trained, task)
     seen = answered(answers) & np.isfinite(labels)
     known = known[np.isfinite(known)]
+    # Scores that are no probabilities (margins, ranks) promise no loss: none is better than a wrong
+    # one.
     if not seen.any() or not len(known) or not may_judge(answers[seen], task):
         return profile
     return replace(profile, promised=_promised(profile, labels, answers, seen, known, task))
@@ -137,6 +140,7 @@ def _promised(
     return PromisedLoss(
         rows=len(losses),
         mean=float(losses.mean()),
+        # Of independent rows; who groups rows is told of the design effect by the monitor.
         standard_error=float(losses.std() / np.sqrt(len(losses))),
         constant=float(flat.mean()),
         cap=cap,

@@ -161,6 +161,7 @@ def score_splits(uris: Sequence[str], scorer: Scorer, label: str, keep: int) -> 
             # 128 bits of the content: no two records of a data set share them, and the draw does
             # not hang on the order of the files.
             hashed = [(hashlib.blake2b(r, digest_size=16).digest(), r) for r in records]
+            # The lowest hashes so far: a sample of all rows in memory for those that are kept.
             kept = sorted([*kept, *hashed])[:keep] if keep else []
     if not answers:
         raise DataError(
@@ -184,25 +185,29 @@ def permutation_importances(
     """Returns what shuffling each column among the rows costs the model, and in which unit.
 
     Breiman 2001, "Random forests", section 10. With labels of a task the rise of its mean loss,
-    else the mean absolute change of the answer. Below zero is chance: the column matters not.
+    else the mean absolute change of the answer. A value below zero is chance: the column
+    does not matter.
     """
     examples = [tf.train.Example.FromString(record) for record in records]
     before = scorer(records)
     cost = _cost(examples, before, label, task)
+    # One order for all columns, so that importances differ by the columns and not by the draws.
     order = np.random.default_rng(seed).permutation(len(examples))
     found = {}
     # What a parse_fn made is no feature of the records, and cannot be shuffled there.
     there = {name for example in examples for name in example.features.feature}
     for column in (name for name in columns if name in there):
+        # As bytes of a feature: a column that is missing in some rows is shuffled with its gaps.
         held = [
             example.features.feature[column].SerializeToString()
             if column in example.features.feature
             else None
             for example in examples
         ]
-        _give(examples, column, [held[place] for place in order])
+        _put_column(examples, column, [held[place] for place in order])
         shuffled = scorer([example.SerializeToString() for example in examples])
-        _give(examples, column, held)
+        # Put back before the next one, so that one column at a time is out of order.
+        _put_column(examples, column, held)
         if cost is None:
             found[column] = float(np.abs(shuffled - before).mean())
         else:
@@ -221,6 +226,7 @@ def _cost(
     batch = decoder.DecodeBatch([example.SerializeToString() for example in examples])
     labels = encoded_labels(_column(batch, label).column(0), task)
     shaped = shaped_answers(answers, len(examples), task)
+    # The answer's change is told then, which needs no labels.
     if np.isnan(labels).any() or not may_judge(shaped, task):
         return None
 
@@ -230,7 +236,7 @@ def _cost(
     return cost
 
 
-def _give(examples: list[Any], column: str, values: Sequence[bytes | None]) -> None:
+def _put_column(examples: list[Any], column: str, values: Sequence[bytes | None]) -> None:
     for example, value in zip(examples, values, strict=True):
         if value is None:
             example.features.feature.pop(column, None)

@@ -19,9 +19,9 @@ import pandas as pd
 from tfx_loop.contracts.measured_loss import MeasuredLoss, ServedLoss
 from tfx_loop.contracts.task import ModelTask, TaskKind
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.models.paired_losses import Floats, blocked_standard_error
 from tfx_loop.models.task_labels import inferred_task
 from tfx_loop.models.task_losses import constant_answer
+from tfx_loop.models.time_blocks import Floats, blocked_standard_error
 from tfx_loop.monitoring.retrain_decider.served_loss import (
     ServedAnswers,
     served_loss,
@@ -105,12 +105,14 @@ class AvoidableLoss:
     @property
     def risen_z(self) -> float:
         """How far the champion's loss exceeds that on its held-out rows, in standard errors."""
+        # Held-out rows and the window's share none: their variances add up.
         error = float(np.hypot(self.champion_loss_error, self.expected_loss_error))
         return (self.champion_loss - self.expected_loss) / error if error > 0 else 0.0
 
     @property
     def relative(self) -> float:
         """The mean in units of the window's loss."""
+        # A window without any loss leaves nothing to save, and no share to speak of.
         return self.mean / self.champion_loss if self.champion_loss > 0 else 0.0
 
     @property
@@ -240,6 +242,8 @@ class _Comparison:
         """Fits stand-ins for champion and challenger on the subsamples of one seed."""
         learnt, held_out = self._thinned(self._champion, seed).split()
         stand_in = self._fitted(learnt.rows)
+        # The rows held out by their number are left out here, too, or the challenger would have a
+        # tenth more.
         older = self._thinned(self._kept, seed).split()[0]
         # Cross-fitting: each half of the newest rows is judged by a stand-in that learnt from the
         # other, as a retraining would know the window and not the very rows.
@@ -299,8 +303,11 @@ def column_faults(
             faults[name] = "missing"
         elif len(received) and len(expected) and name in expected.columns:
             before, now = expected[name], received[name]
+            # Whole numbers and fractions are one kind: pandas makes floats of whole numbers with
+            # gaps.
             if is_categorical(before) == is_categorical(now):
                 continue
+            # A column without a value has whatever type the reader gave it.
             if before.notna().any() and now.notna().any():
                 faults[name] = "type_changed"
     return faults

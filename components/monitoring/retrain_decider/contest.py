@@ -13,17 +13,12 @@ from tfx_loop.contracts.version_contest import (
     VersionContest,
 )
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.asked_model import AskedModel
-from tfx_loop.models.paired_losses import Floats
+from tfx_loop.models.example_predictor import ExamplePredictor
 from tfx_loop.models.task_losses import answered, may_judge, row_losses, shaped_answers
+from tfx_loop.models.time_blocks import Floats
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import column_faults
 from tfx_loop.monitoring.retrain_decider.inputs import DeciderInputs
 from tfx_loop.monitoring.retrain_decider.labelled_rows import TIME, VERSION
-from tfx_loop.monitoring.retrain_decider.reference import (
-    logged_answers,
-    promised_loss,
-    read_reference,
-)
 from tfx_loop.monitoring.retrain_decider.reinstatement import (
     HeldContest,
     hold_contest,
@@ -31,6 +26,11 @@ from tfx_loop.monitoring.retrain_decider.reinstatement import (
 )
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
+from tfx_loop.monitoring.retrain_decider.version_reference import (
+    logged_answers,
+    promised_loss,
+    read_reference,
+)
 
 # Of the spread of the logged answers; what roundings and runtimes make of one model is far below.
 _TOLERATED = 0.1
@@ -83,7 +83,7 @@ class VersionPool:
         """
         self._inputs, self._settings = inputs, settings
         self._champion_uri = champion_uri
-        self._open = open_version or (lambda uri: AskedModel(uri, output))
+        self._open = open_version or (lambda uri: ExamplePredictor(uri, output))
         number = inputs.evidence.model_version
         served = {one.version: one for one in pool}
         size = settings.reinstatement.pool_versions
@@ -109,8 +109,10 @@ class VersionPool:
                 other = self._of_pool(one)
                 losses[one.version] = other.losses(rows)
                 others[one.version] = other
+            # One version that cannot be asked does not keep the others from it.
             except (DataError, OSError) as error:
                 left_out.append(LeftOutVersion(version=one.version, why=str(error)))
+        # The same blocks of time as avoidable loss has, for the same reason.
         block = np.arange(len(rows)) * self._settings.measure.blocks // len(rows)
         held = hold_contest(
             expected,
@@ -141,6 +143,7 @@ class VersionPool:
         known = promised_loss(profile)
         contestant = self._contestant(one.version, one.model_uri, sample)
         start = self._inputs.newest[TIME].min()
+        # It knows these rows: its loss on them would promise what it cannot keep.
         if contestant.trained_until_ms >= start:
             raise DataError("it was trained on rows of this window")
         return replace(contestant, promised=known[0] if known else None)
@@ -170,6 +173,7 @@ class VersionPool:
         if seen.empty:
             return 0.0
         start = min(self._inputs.label_start_ms, int(newest.min()))
+        # Counted back from the label window, 0 being the stretch right before it.
         window = (start - 1 - seen[TIME].to_numpy()) // length
         more = pd.Series(other.losses(seen) - champion.losses(seen)).groupby(window)
         # Of a few rows nothing is known.
@@ -186,6 +190,7 @@ def _spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Returns at most so many rows, evenly over time."""
     if len(rows) <= most:
         return rows
+    # Rows are oldest first: a draw by chance would give other versions other rows, and no repeat.
     return rows.iloc[np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
@@ -206,6 +211,7 @@ def _check_answers(answers: Floats, rows: pd.DataFrame, version: int, task: Mode
     if not own.any():
         return
     apart = float(np.abs(answers[own] - logged[own]).mean())
+    # 1e-6 for a version whose answers are all alike, where a tenth of their spread is 0.
     if apart > _TOLERATED * float(logged[own].std(axis=0).mean()) + 1e-6:
         raise DataError(
             f"asked again, it answers {apart:.3g} apart from what the log has of it on average"

@@ -1,8 +1,8 @@
 """Whether a window leads to a retraining. Pure: evidence in, a verdict with its reason out.
 
-The gates (hold_gates.py) come first. Then the served model is asked for: is it broken, and does a
-version that served before fit the newest labels better? Then comes the question that costs a
-training: whether one would pay, against the version that is to serve.
+The gates (hold_gates.py) come first. Then the served model is checked: is it broken, and does
+a version that served before fit the newest labels better? Last comes whether a training would pay,
+against the version that is to serve.
 """
 
 from collections.abc import Callable
@@ -27,16 +27,17 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.retrain_decider import wording
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence, first_hold
-from tfx_loop.monitoring.retrain_decider.policy import (
+from tfx_loop.monitoring.retrain_decider.model_fault import model_is_faulty
+from tfx_loop.monitoring.retrain_decider.reinstatement import HeldContest
+from tfx_loop.monitoring.retrain_decider.savings import (
     better_than_expected,
-    model_is_faulty,
     observe,
     pays,
 )
-from tfx_loop.monitoring.retrain_decider.reinstatement import HeldContest
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
+# Recorded with each decision: another number, another rule, so that histories are compared as such.
 POLICY_VERSION = "avoidable-loss/5"
 # All other reasons hold.
 _VERDICTS = {
@@ -98,6 +99,7 @@ def _measured(
 ) -> _Finding:
     avoidable = measure(None)
     saving = before
+    # Labels may come less often than windows end: a label window's saving counts once.
     if evidence.label_window != before.label_window:
         saving = observe(before, avoidable, evidence.label_window, settings)
     if model_is_faulty(avoidable, settings):
@@ -111,6 +113,7 @@ def _measured(
             avoidable=avoidable,
             action=action,
         )
+    # A champion whose answers were seen and are sound clears what was found before.
     if avoidable.served:
         saving = replace(saving, faulty_version=None)
     held = contest()
@@ -140,6 +143,7 @@ def _reinstated(
 ) -> _Finding:
     """Returns the verdict for a version that fits better, and whether a training pays even so."""
     against = measure(held.sample)
+    # Savings against the champion say nothing of what is saved against another version.
     fresh = SavingState(faulty_version=saving.faulty_version, model_version=held.contest.winner)
     left = observe(fresh, against, evidence.label_window, settings)
     contest = replace(held.contest, avoidable_loss=against.measured(), saving=left)
@@ -158,6 +162,7 @@ def _against_fault(
     evidence: Evidence, before: SavingState, settings: PolicySettings
 ) -> DecisionAction:
     """Returns what is asked for: a person, where a new version was found just as faulty."""
+    # A fault that a new version has too lies in data or code, which no training repairs.
     first = before.faulty_version in (None, evidence.model_version)
     return settings.on_model_fault if first else DecisionAction.ALARM
 
@@ -184,6 +189,7 @@ def carried_state(previous: DecisionRecord, model_name: str, model_version: int)
     won = contest.saving if contest else None
     if won is not None and won.model_version == model_version:
         return won
+    # A new champion starts at zero; the fault is kept, to tell one that repeats.
     return SavingState(faulty_version=saving.faulty_version)
 
 

@@ -75,7 +75,7 @@ def _hold_broken_data(evidence: Evidence, settings: DecisionSettings) -> Held:
         f"Hold: the data of window {evidence.window} is broken ({', '.join(evidence.faults)}); "
         "a model trained on it would learn the fault. Its rows are quarantined: no measurement and "
         f"no training uses them until `loop release {evidence.window}`, or until the window was "
-        "mended and monitored again."
+        "fixed and monitored again."
     )
 
 

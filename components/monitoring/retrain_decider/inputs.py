@@ -31,14 +31,14 @@ from tfx_loop.monitoring.retrain_decider.labelled_rows import (
     LabelledLog,
     read_labelled_log,
 )
-from tfx_loop.monitoring.retrain_decider.reference import (
+from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
+from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
+from tfx_loop.monitoring.retrain_decider.version_reference import (
     feature_names,
     promised_auc,
     read_reference,
     served_answers,
 )
-from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
-from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +138,7 @@ def read_inputs(
     left_out = _reaching(quarantined, log)
     for faulty in left_out:
         log = log[(log[TIME] < faulty.start_ms) | (log[TIME] >= faulty.end_ms)]
+    # By the times of the rows and not by the artifacts: a log may hold several windows.
     newest = log[(log[TIME] >= label_start_ms) & (log[TIME] < label_end_ms)]
     older = log[log[TIME] < label_start_ms]
     missing = column_faults(sample, newest, features) if len(newest) else {}
@@ -170,6 +171,7 @@ def read_inputs(
     if previous_decision_uri:
         last = RETRAIN_DECISION.read(previous_decision_uri)
         previous = carried_state(last, model_name, evidence.model_version)
+        # 0 is a decision in whose window nobody answered.
         newly_stable = last.model_version not in (0, evidence.model_version)
         evidence = replace(evidence, newly_stable=newly_stable)
     return DeciderInputs(

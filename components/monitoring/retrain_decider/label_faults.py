@@ -6,11 +6,11 @@ had, one class alone, shares that turned over, and answers that are as wrong as 
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_loop.contracts.task import BINARY, ModelTask, TaskKind
-from tfx_loop.models.paired_losses import Floats
 from tfx_loop.models.task_labels import held_labels
+from tfx_loop.models.time_blocks import Floats
+from tfx_loop.monitoring.drift.statistics.rank_area import error_of_area, ordered_pairs
 
 # Below these, one class or a wrong ranking is common by chance.
 LEAST_ROWS = 200
@@ -52,6 +52,7 @@ def label_faults(
     if task is None:
         task = BINARY if np.isin(trained, (0.0, 1.0)).all() else ModelTask(kind=TaskKind.REGRESSION)
     if unknown_share > _BEYOND_SHARE:
+        # Of labels 0 and 1 without names it is a number out of range, as where labels are amounts.
         told = task.kind is TaskKind.BINARY and not task.classes
         return ("beyond_training_range" if told else "unknown_class",)
     if not len(labels):
@@ -104,6 +105,8 @@ def _odds_moved(labels: Floats, trained: Floats) -> bool:
 def _number_faults(labels: Floats, trained: Floats) -> tuple[str, ...]:
     found = []
     low, high = float(trained.min()), float(trained.max())
+    # As far again as training reached, on either side: amounts of a season or a larger customer
+    # pass.
     reach = high - low
     beyond = (labels < low - reach) | (labels > high + reach)
     if beyond.mean() > _BEYOND_SHARE:
@@ -125,21 +128,10 @@ def _flipped(labels: Floats, scores: Floats, promised_auc: float) -> bool:
     ones, zeros = scores[known & (labels > 0.5)], scores[known & (labels < 0.5)]
     if min(len(ones), len(zeros)) < 2 or len(ones) + len(zeros) < LEAST_ROWS:
         return False
-    auc = _auc(ones, zeros)
-    # Hanley and McNeil 1982, equation 2, on the mirrored ranking.
-    turned = 1.0 - auc
-    first, second = turned / (2 - turned), 2 * turned**2 / (1 + turned)
-    spread = turned * (1 - turned) + (len(ones) - 1) * (first - turned**2)
-    spread += (len(zeros) - 1) * (second - turned**2)
-    error = float(np.sqrt(max(spread, 0.0) / (len(ones) * len(zeros))))
+    # The mirrored ranking: an area as far above a half as the scores are wrong.
+    turned = ordered_pairs(zeros, ones)
+    error = error_of_area(turned, len(ones), len(zeros))
     enough = 0.5 + _FLIPPED_PART * (promised_auc - 0.5)
+    # Both: surely below chance, and about as wrong as the answers were to be right. A model that
+    # the world has overtaken is wrong a little.
     return promised_auc > 0.5 and turned > max(0.5 + _FLIPPED_Z * error, enough)
-
-
-def _auc(ones: Floats, zeros: Floats) -> float:
-    """Returns the share of pairs that the scores put right, ties as half."""
-    every: npt.NDArray[np.float64] = np.concatenate([ones, zeros])
-    _, place, counts = np.unique(every, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place.ravel()]
-    above = ranks[: len(ones)].sum() - len(ones) * (len(ones) + 1) / 2
-    return float(above / (len(ones) * len(zeros)))

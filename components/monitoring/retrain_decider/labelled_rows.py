@@ -89,6 +89,7 @@ def read_labelled_log(
     rows = rows[labelled]
     if "status" in rows.columns:
         rows = rows[rows["status"] == STATUS_OK]
+    # A request that a client sent twice, or that two segments hold, is one row.
     keys = [name for name in ("request_id", "instance_index") if name in rows.columns]
     if keys:
         rows = rows.drop_duplicates(subset=keys)
@@ -117,6 +118,7 @@ def _encoded(tables: Sequence[Any], task: ModelTask) -> Any:
 def _has_label(table: Any) -> Any:
     column = table.column("label")
     known = np.asarray(column.is_valid())
+    # pandas and CSV write a missing number as NaN, which Arrow counts as a value.
     if pa.types.is_floating(column.type):
         known &= ~np.isnan(column.to_numpy())
     return known

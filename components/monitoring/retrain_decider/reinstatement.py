@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tfx_loop.contracts.version_contest import VersionContest, VersionLoss
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.models.paired_losses import Floats, blocked_standard_error
+from tfx_loop.models.time_blocks import Floats, blocked_standard_error
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
 
@@ -69,6 +69,7 @@ def version_pool(served: Collection[int], champion: int, size: int) -> tuple[int
     others = sorted(set(served) - {champion})
     if len(others) <= size:
         return tuple(others)
+    # One place of `size` is the first version's: what it learnt is furthest from the champion's.
     newest = others[len(others) - max(size - 1, min(size, 1)) :]
     return tuple([*others[:1], *newest] if size > 1 else newest)
 
@@ -98,7 +99,9 @@ def hold_contest(
     for version, losses in sorted(others.items()):
         saved = champion - losses
         saving, error = float(saved.mean()), blocked_standard_error(saved, block)
+        # Sure, and large enough to be worth a push, which costs a restart and a window of doubt.
         certain = error > 0 and saving > asked * error and saving >= settings.least_saving * loss
+        # Asking a version about older windows takes seconds, so only where the answer counts.
         short = shortfall(version) if certain and version != newest else None
         told = VersionLoss(
             version=version,

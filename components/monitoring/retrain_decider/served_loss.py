@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from tfx_loop.contracts.measured_loss import ServedLoss
 from tfx_loop.contracts.task import ModelTask
-from tfx_loop.models.paired_losses import Floats, blocked_standard_error
 from tfx_loop.models.task_losses import answered as has_answer
 from tfx_loop.models.task_losses import may_judge, repeated, row_losses
+from tfx_loop.models.time_blocks import Floats, blocked_standard_error
 
 
 @dataclass(frozen=True, kw_only=True)

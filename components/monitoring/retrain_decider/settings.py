@@ -70,6 +70,8 @@ class DecisionSettings(PolicySettings):
         reinstatement: When a version that served before is to serve again.
     """
 
+    # A mean loss of a few hundred rows is known to some percent; of fewer a decision rests on
+    # chance.
     min_rows: int = 200
     min_labelled_rows: int = 200
     measure: MeasureSettings = field(default_factory=MeasureSettings)

@@ -126,6 +126,7 @@ class _Encoder:
 
     def mask(self) -> list[bool]:
         """Says of each column whether it holds category codes."""
+        # A column of categories that are all missing has no codes, and boosting wants some.
         return [bool(len(self.categories.get(name, ()))) for name in self.features]
 
 
@@ -141,6 +142,7 @@ class _LinearColumns:
     def fit(cls, encoder: _Encoder, codes: Floats) -> "_LinearColumns":
         """Learns mean and deviation of each column, of known values alone."""
         known = np.isfinite(codes)
+        # A column without any value: its mean is 0, and every row takes it.
         count = np.maximum(known.sum(axis=0), 1)
         center = np.where(known, codes, 0.0).sum(axis=0) / count
         spread = np.sqrt((np.where(known, codes - center, 0.0) ** 2).sum(axis=0) / count)

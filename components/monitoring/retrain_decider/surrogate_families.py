@@ -58,6 +58,7 @@ class LinearQuantile:
         inputs = _with_one(columns)
         near = _NEAR * float(labels.std() or 1.0)
         weights = np.zeros(inputs.shape[1])
+        # From the constant that loses least: the first step's residuals then have the right signs.
         weights[-1] = np.quantile(labels, self._quantile)
         ridge = _RIDGE * len(labels) * np.eye(inputs.shape[1])
         for _ in range(_QUANTILE_STEPS):

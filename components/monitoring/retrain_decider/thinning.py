@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.models.paired_losses import Floats
+from tfx_loop.models.time_blocks import Floats
 from tfx_loop.monitoring.retrain_decider.surrogate import is_categorical
 
 # One row in so many is held out of both samples, to see which loss to expect of
@@ -65,6 +65,7 @@ class NumberedRows:
         content = pd.util.hash_pandas_object(
             pd.DataFrame({name: _plain(rows[name]) for name in columns}), index=False
         ).to_numpy()
+        # Copies of one row count as rows: with one number they would all be kept or all be lost.
         copy = pd.Series(content).groupby(content).cumcount().to_numpy().astype(np.uint64)
         first, second = (_numbers(content, copy, seed, kind) for kind in (_THINNING, _HOLDING_OUT))
         order = np.argsort(first, kind="stable")

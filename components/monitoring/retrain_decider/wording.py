@@ -12,7 +12,7 @@ from tfx_loop.contracts.retrain_decision import (
 from tfx_loop.contracts.version_contest import VersionContest
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss
 from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
-from tfx_loop.monitoring.retrain_decider.policy import lost
+from tfx_loop.monitoring.retrain_decider.savings import accumulated_loss
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 
 _ASKED = {
@@ -43,7 +43,7 @@ def explain(
         )
     total = (
         f"Since version {version} was trained, and with the window whose labels are to come, that "
-        f"adds up to {lost(saving, settings):.1%} of a window's loss"
+        f"adds up to {accumulated_loss(saving, settings):.1%} of a window's loss"
     )
     if reason == RETRAINING_PAYS:
         return f"Retrain: {measured}. {total}, and a training costs {cost:.1%}."
@@ -110,8 +110,10 @@ def _after(
     cost = settings.training_cost
     if left.latest <= 0:
         return f"{saved}, which is not believed: no training is asked for beside it."
-    total = f"{saved}, with the window whose labels are to come {lost(left, settings):.1%}"
-    if lost(left, settings) >= cost:
+    total = (
+        f"{saved}, with the window whose labels are to come {accumulated_loss(left, settings):.1%}"
+    )
+    if accumulated_loss(left, settings) >= cost:
         return f"{total}; a training costs {cost:.1%}, so one is asked for, too."
     return f"{total}; that does not pay the {cost:.1%} that a training costs."
 

@@ -38,6 +38,7 @@ def read_sides(training: str, served: str, keys: Mapping[str, str]) -> tuple[Any
         if _has_cells(rows.schema.field(name).type)
     }
     named = {**feature_columns(others.schema.names), **keys}
+    # Read as text at once: a code such as 007 that was read as a number is not to be had back.
     texts = [name for name, held in cells.items() if held.kind is FeatureType.CATEGORICAL]
     others = others.as_text([named[name] for name in texts if name in named])
     expected = {named[name]: held for name, held in cells.items() if name in named}

@@ -64,11 +64,13 @@ def same_rows(training: Sequence[Any], served: Sequence[Any], *, quote: bool = F
         values = pc.unique(left.drop_null())
         of_left, of_right = _codes(left, values), _codes(right.take(pa.array(places)), values)
         known = of_right >= 0
+        # A pair of codes as one number, like the digits of a mixed base.
         places, theirs = places[known], theirs[known] * len(values) + of_right[known]
         ours = np.where((ours < 0) | (of_left < 0), -1, ours * len(values) + of_left)
         # Dense again, so that many keys do not overflow.
         seen = np.unique(ours[ours >= 0])
         ours = np.where(ours < 0, -1, np.searchsorted(seen, ours))
+        # searchsorted gives the length for what is beyond the last key.
         at = np.minimum(np.searchsorted(seen, theirs), max(len(seen) - 1, 0))
         known = seen[at] == theirs if len(seen) else np.zeros(len(theirs), dtype=bool)
         places, theirs = places[known], at[known]
@@ -76,6 +78,7 @@ def same_rows(training: Sequence[Any], served: Sequence[Any], *, quote: bool = F
     _refuse_twins(training, ours, named, quote)
     place_of = np.zeros(len(named), dtype=np.int64)
     place_of[ours[named]] = named
+    # By training row and then by place, so that the first answer of a row comes first.
     order = np.lexsort((places, theirs))
     return SameRows(place_of[theirs[order]], places[order])
 
@@ -134,4 +137,5 @@ def _whole(column: Any) -> Any:
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
     if left.type == right.type:
         return left, right
+    # Numbers beside texts: 5 and "5" are one key, as a log of JSON may have it.
     return left.cast(pa.string()), right.cast(pa.string())

@@ -24,6 +24,7 @@ class SkewSettings(RedactionSettings):
     # One row in a thousand: rounding at an edge, or a correction between training and serving, is
     # no other computation. Chosen, not measured.
     tolerated: float = 0.001
+    # With fewer a feature that differs in one row of a thousand is not seen.
     min_rows: int = 50
     examples: bool = False
 

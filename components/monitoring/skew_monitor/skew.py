@@ -34,9 +34,9 @@ from tfx_loop.data.prediction_log.record import FEATURE_PREFIX, STATUS_OK
 from tfx_loop.monitoring.file_comparison.roles import is_row_number
 from tfx_loop.monitoring.profile.columns import FeatureType
 from tfx_loop.monitoring.profile.reference import FrozenProfile
+from tfx_loop.monitoring.skew_monitor.column_equality import compare
 from tfx_loop.monitoring.skew_monitor.same_rows import same_rows
 from tfx_loop.monitoring.skew_monitor.settings import SkewSettings
-from tfx_loop.monitoring.skew_monitor.values import compare
 from tfx_loop.presentation.wording import few
 
 # Among those that are wrong in as many rows.

@@ -20,12 +20,12 @@ from tests.benchmarks.decide.policies import (
 )
 from tfx_loop.contracts.measured_loss import SavingState
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss, MeasureSettings
-from tfx_loop.monitoring.retrain_decider.policy import observe, pays
 from tfx_loop.monitoring.retrain_decider.reinstatement import (
     ReinstatementSettings,
     hold_contest,
     version_pool,
 )
+from tfx_loop.monitoring.retrain_decider.savings import observe, pays
 from tfx_loop.monitoring.retrain_decider.settings import PolicySettings
 
 OURS = "with reinstatement"

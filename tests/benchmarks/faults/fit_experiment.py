@@ -16,7 +16,7 @@ from tests.benchmarks.faults.wide_tables import WIDE_NAMES, read_wide
 from tests.benchmarks.package_tables import read_table
 from tfx_loop.contracts.fault_report import SPLITS_SWAPPED
 from tfx_loop.monitoring.fault_detector.fit import FitLosses, judge, measure
-from tfx_loop.monitoring.fault_detector.reference import ReferenceLosses, reference_losses
+from tfx_loop.monitoring.fault_detector.reference_losses import ReferenceLosses, reference_losses
 from tfx_loop.monitoring.fault_detector.rows import Task
 from tfx_loop.monitoring.fault_detector.settings import DetectionSettings
 from tfx_loop.monitoring.reference_models.feature_matrix import feature_matrices

@@ -16,7 +16,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
-from tfx_loop.monitoring.quality_monitor.promise import check_promise
+from tfx_loop.monitoring.quality_monitor.promise_check import check_promise
 from tfx_loop.monitoring.quality_monitor.settings import PromiseSettings
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 from tfx_loop.pipelines.examples.flights.data import (

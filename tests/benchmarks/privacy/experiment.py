@@ -13,7 +13,7 @@ from tfx_loop.monitoring.privacy_report.membership import (
     infer_membership,
     separation,
 )
-from tfx_loop.monitoring.privacy_report.references import reference_losses
+from tfx_loop.monitoring.privacy_report.reference_losses import reference_losses
 from tfx_loop.monitoring.reference_models.evaluated_rows import EvaluatedRows
 from tfx_loop.monitoring.reference_models.models import pooled_losses, reference_models
 from tfx_loop.monitoring.reference_models.row_losses import row_losses

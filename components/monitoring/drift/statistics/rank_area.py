@@ -71,3 +71,31 @@ def area_under_curve(
     # Blocks less one, as the sums around a mean that was taken from the same blocks.
     clustered = np.sqrt(squares.sum() * count / max(count - 1, 1))
     return RankArea(float(auc), float(max(clustered, 1e-12)), float(max(least - 1, 1)))
+
+
+def ordered_pairs(higher: FloatArray, lower: FloatArray) -> float:
+    """Returns the area as the share of pairs that the scores put in order, ties as half.
+
+    Args:
+        higher: Scores of the rows that should score higher, of shape (rows,).
+        lower: Those of the other rows.
+    """
+    every = np.concatenate([higher, lower])
+    _, places, counts = np.unique(every, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places.ravel()]
+    m, n = len(higher), len(lower)
+    return float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+
+
+def error_of_area(area: float, higher: int, lower: int) -> float:
+    """Returns the standard error of an area by the numbers of rows of both sides.
+
+    Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve", equations 1 and 2:
+    of scores that are exponential on both sides, which overstates the error a little for others.
+    """
+    # Chances that two rows of one side are both on the right side of one of the other.
+    two_higher, two_lower = area / (2 - area), 2 * area * area / (1 + area)
+    variance = area * (1 - area)
+    variance += (higher - 1) * (two_higher - area * area) + (lower - 1) * (two_lower - area * area)
+    # Below zero by rounding where the area is 0 or 1.
+    return float(np.sqrt(max(variance, 0.0) / (higher * lower)))

@@ -13,6 +13,7 @@ from tfx_loop.monitoring.reference_models.wide_features import shrunk
 IntArray = npt.NDArray[np.int64]
 # Up to so many distinct numbers each has a bin of its own.
 _DISTINCT = 40
+# Else bins of equal counts: fine enough for a curve, and some dozens of rows each on small tables.
 _BINS = 24
 
 
@@ -35,6 +36,7 @@ class Column:
     def bins(self) -> tuple[IntArray, IntArray, int]:
         """Returns the bin of each row on both sides, and how many bins there are."""
         if self.categories:
+            # The bin behind the last is for categories that training lacks.
             count = int(self.training.max(initial=-1)) + 1
             return (
                 self.training.astype(np.int64),
@@ -44,9 +46,11 @@ class Column:
         known = self.training[np.isfinite(self.training)]
         distinct = np.unique(known)
         if len(distinct) <= _DISTINCT:
+            # Halfway between neighbours, so that rounding on the other side changes no bin.
             edges = (distinct[:-1] + distinct[1:]) / 2
         else:
             edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        # Missing values are a bin of their own: that a value is missing may tell the label.
         missing = len(edges) + 1
         training, held_out = (
             np.where(np.isfinite(side), np.searchsorted(edges, side), missing).astype(np.int64)
@@ -75,5 +79,6 @@ def _column(name: str, training: AnyArray, held_out: AnyArray) -> Column:
     texts = [np.array([str(value) for value in side]) for side in (training, held_out)]
     kept, codes = np.unique(texts[0], return_inverse=True)
     places = np.searchsorted(kept, texts[1])
+    # searchsorted gives the length for what is beyond the last one.
     known = kept[np.minimum(places, len(kept) - 1)] == texts[1]
     return Column(name, codes.reshape(-1).astype(np.float64), np.where(known, places, np.nan), True)

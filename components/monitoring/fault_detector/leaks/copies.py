@@ -20,8 +20,12 @@ _BLOCKS_FROM = 0.005
 _TAIL = 0.01
 # A copy with noise lies so much nearer than the third neighbour.
 _NEAR = 0.1
+# Enough for the dimension (Levina and Bickel take 10 to 20), few enough to stay local.
 _NEIGHBOURS = 12
+# Neighbours in many dimensions take time linear in both sides, and a share of 3,000 is known to 1
+# %.
 _MOST_ASKED = 3_000
+# Chance by which near copies may be reported where there are none: a warning, for each training.
 _SURE = 0.001
 # Share of near copies beyond what chance allows that is worth a word.
 _LEAST_NEAR = 0.001
@@ -72,6 +76,7 @@ def twins(columns: Sequence[Column]) -> tuple[npt.NDArray[np.bool_], int, int]:
 
 
 def _hashed(values: FloatArray, place: int) -> _Hashes:
+    # NaN equals NaN here, as two missing values of twins should.
     hashes = pd.util.hash_array(np.ascontiguousarray(values))
     # Another constant a column (Knuth's and Stafford's mixers), so that columns don't cancel out.
     with np.errstate(over="ignore"):
@@ -80,6 +85,7 @@ def _hashed(values: FloatArray, place: int) -> _Hashes:
 
 
 def _pairs(training: _Hashes, held_out: _Hashes) -> int:
+    # A held-out row with three twins is three pairs.
     values, counts = np.unique(training, return_counts=True)
     places = np.minimum(np.searchsorted(values, held_out), len(values) - 1)
     return int(np.where(values[places] == held_out, counts[places], 0).sum())
@@ -138,6 +144,7 @@ def _near_copies(columns: Sequence[Column]) -> list[FaultFinding]:
     third = distances[:, 2]
     ratio = np.where(third > 0, distances[:, 0] / np.where(third > 0, third, 1.0), 1.0)
     count, rows = int((ratio < _NEAR).sum()), len(ratio)
+    # Two neighbours, the first and the second, may each be the one that is too near.
     expected = 1 - (1 - _NEAR ** min(_dimension(distances), _MOST_DIMENSIONS)) ** 2
     chance = float(stats.binom.sf(count - 1, rows, expected))
     if chance >= _SURE or _lower_bound(count, rows - count) <= expected + _LEAST_NEAR:
@@ -160,6 +167,7 @@ def _standardised(columns: Sequence[Column]) -> tuple[FloatArray, FloatArray]:
         np.stack([getattr(column, side) for column in columns], axis=1)
         for side in ("training", "held_out")
     )
+    # A distance needs all coordinates; filled-in values would make rows alike that are not.
     known = np.isfinite(training).all(axis=1)
     training, held_out = training[known], held_out[np.isfinite(held_out).all(axis=1)]
     if not len(training) or not len(held_out):

@@ -49,6 +49,7 @@ def own_label_findings(
     found = []
     for column in numbers:
         inner, outer, bins = column.bins()
+        # Out of fold, or a bin of few rows would know its own labels whatever made the feature.
         own = np.zeros(len(training))
         for fold in range(_FOLDS):
             rest, asked = folds != fold, folds == fold
@@ -65,6 +66,7 @@ def own_label_findings(
             mean_and_error(own),
             mean_and_error(others * weights),
         )
+        # The sides share no rows, so the variances add up.
         gap, error = right - left, float(np.hypot(left_error, right_error))
         if gap > limit * error and gap > _LEAST * scale:
             found.append(
@@ -93,4 +95,5 @@ def _weights(training: FloatArray, held_out: FloatArray, task: Task) -> FloatArr
         for side in (training, held_out)
     ]
     weights = (shares[0] / np.where(shares[1] > 0, shares[1], 1.0))[held_out.astype(np.int64)]
+    # Mean 1, so that the weighted loss stays on the scale of the training rows'.
     return np.asarray(weights / weights.mean())

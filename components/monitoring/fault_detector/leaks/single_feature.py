@@ -72,6 +72,7 @@ def predictive_power(values: FloatArray, labels: FloatArray, task: Task, seed: i
         guessed[folds == fold] = tree.predict(x[folds == fold])
     naive = _naive_guess(y, task, random)
     score = _score_between(y, guessed, naive, task)
+    # Most columns: the bootstrap costs more than the trees.
     if score <= TELLS:
         return Power(score, 0.0)
     # Efron 1979: of a few hundred rows a sound feature may reach the bound by chance.
@@ -84,6 +85,7 @@ def _naive_guess(labels: FloatArray, task: Task, random: np.random.Generator) ->
     if not task.classes:
         return np.full(len(labels), np.median(labels))
     most = np.full(len(labels), float(np.bincount(labels.astype(np.int64)).argmax()))
+    # Where no class is frequent, guesses in proportion beat the most frequent class by F1.
     shuffled = random.permutation(labels)
     return max((most, shuffled), key=lambda guess: _weighted_f1(labels, guess))
 
@@ -153,6 +155,7 @@ def feature_findings(
     """
     found = []
     for column in columns:
+        # A tree takes no NaN; missing values stand at a place of their own beside most columns.
         values = np.nan_to_num(column.training, nan=-1.0, posinf=1e300, neginf=-1e300)
         power = predictive_power(values, training, task, seed)
         if power.low > TELLS:
@@ -186,6 +189,7 @@ def _dominating(
     best = int(np.argmin([losses.mean() for losses in alone]))
     constant = float(task.losses(task.constant(training, len(held_out)), held_out).mean())
     everything = _losses(columns, training, held_out, task, seed)
+    # The better of both is what can be learnt: boosting on weak columns may lose to one strong one.
     base = everything if everything.mean() <= alone[best].mean() else alone[best]
     learnable = constant - float(base.mean())
     if learnable <= 0:
@@ -220,6 +224,7 @@ def _unlike(columns: Sequence[Column], best: int) -> list[Column]:
     """Returns the columns that don't rank the rows as the best one does, by Spearman."""
     from scipy import stats
 
+    # Missing values are ranked below all, as boosting sends them to one side.
     ranks = [stats.rankdata(np.nan_to_num(column.training, nan=-1e300)) for column in columns]
     kept = []
     for column, own in zip(columns, ranks, strict=True):

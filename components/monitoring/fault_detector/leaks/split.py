@@ -19,6 +19,8 @@ from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 
 # Where a mean is 0 because it was taken off, what is left is the arithmetic of float32.
 _ZERO = 1e-4
+# Shares of the columns: nearly all are centred on both sides together, and not even half on the
+# training rows alone, as chance would have a few of either.
 _NEARLY_ALL, _HALF = 0.9, 0.5
 
 
@@ -26,6 +28,7 @@ def group_findings(training: SplitRows, held_out: SplitRows) -> list[FaultFindin
     """Returns groups that stand on both sides, where somebody named the groups."""
     if training.groups is None or held_out.groups is None:
         return []
+    # As text: one side's file may hold the numbers of customers as text.
     both = np.isin(held_out.groups.astype(str), training.groups.astype(str))
     if not both.any():
         return []
@@ -49,6 +52,7 @@ def time_findings(training: SplitRows, held_out: SplitRows) -> list[FaultFinding
     learnt = training.times[np.isfinite(training.times)]
     if not len(known) or not len(learnt):
         return []
+    # Strictly before: rows of the same moment, such as one day's, may be divided.
     share = float((known < learnt.max()).mean())
     if not share:
         return []
@@ -87,6 +91,7 @@ def order_findings(training: SplitRows, held_out: SplitRows) -> list[FaultFindin
 
 def _share_after(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> float:
     """Returns the share of rows whose first time is after the second; unknown ones are not."""
+    # Comparisons with NaN are false: a row without a time is no evidence.
     later = np.concatenate([first > second for first, second in pairs])
     return float(later.mean()) if len(later) else 0.0
 

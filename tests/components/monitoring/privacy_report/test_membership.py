@@ -15,7 +15,7 @@ from tfx_loop.monitoring.privacy_report.membership import (
     separation,
 )
 from tfx_loop.monitoring.privacy_report.page import render
-from tfx_loop.monitoring.privacy_report.references import reference_losses
+from tfx_loop.monitoring.privacy_report.reference_losses import reference_losses
 from tfx_loop.monitoring.reference_models.evaluated_rows import EvaluatedRows
 from tfx_loop.monitoring.reference_models.feature_matrix import feature_matrices
 from tfx_loop.monitoring.reference_models.row_losses import row_losses

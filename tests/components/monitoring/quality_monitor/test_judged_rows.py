@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.monitoring.quality_monitor.quality import (
+from tfx_loop.monitoring.quality_monitor.judged_rows import (
     JudgedWindow,
     finite_metrics,
     judged_rows,

@@ -17,7 +17,7 @@ from tfx_loop.contracts.quality_report import PromiseTest
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.reference import REFERENCE_PROFILE, SAMPLE_FILE, FrozenProfile
-from tfx_loop.monitoring.quality_monitor.promise import check_promise
+from tfx_loop.monitoring.quality_monitor.promise_check import check_promise
 from tfx_loop.monitoring.quality_monitor.settings import PromiseSettings
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 

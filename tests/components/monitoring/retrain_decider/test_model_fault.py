@@ -19,7 +19,7 @@ from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
 )
 from tfx_loop.monitoring.retrain_decider.decision import carried_state, decide
 from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
-from tfx_loop.monitoring.retrain_decider.policy import model_is_faulty
+from tfx_loop.monitoring.retrain_decider.model_fault import model_is_faulty
 from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample

@@ -17,7 +17,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import AvoidableLoss, MeasureSettings
 from tfx_loop.monitoring.retrain_decider.decision import carried_state, decide
 from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
-from tfx_loop.monitoring.retrain_decider.policy import observe, pays
+from tfx_loop.monitoring.retrain_decider.savings import observe, pays
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings
 

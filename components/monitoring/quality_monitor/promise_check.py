@@ -15,20 +15,21 @@ import pandas as pd
 
 from tfx_loop.contracts.quality_report import PromiseTest
 from tfx_loop.contracts.task import BINARY
-from tfx_loop.models.paired_losses import Floats, blocked_standard_error
 from tfx_loop.models.task_losses import row_losses
+from tfx_loop.models.time_blocks import Floats, blocked_standard_error
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.quality_monitor.settings import PromiseSettings
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import column_faults, one_class_only
 from tfx_loop.monitoring.retrain_decider.labelled_rows import SCORE, TIME, VERSION
-from tfx_loop.monitoring.retrain_decider.reference import feature_names, promised_loss
 from tfx_loop.monitoring.retrain_decider.surrogate import SurrogateSettings, fit_surrogate
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
+from tfx_loop.monitoring.retrain_decider.version_reference import feature_names, promised_loss
 
 _FOLDS = 4
 # Blocks of time are the independent units of the standard error, as in avoidable_loss.py.
 _BLOCKS = 32
+# Below it the standard error of a mean log loss is beyond a tenth of what there is to learn.
 FEWEST_ROWS = 200
 # A reference is fitted in a second; more rows say the same.
 _MOST_ROWS = 20_000
@@ -67,6 +68,7 @@ def check_promise(
         return None
     if not pd.api.types.is_numeric_dtype(window[SCORE].dtype):
         return None
+    # The newest: rows of a version before it were answered by a model that promised something else.
     version = int(window[VERSION].max()) if VERSION in window.columns and len(window) else 0
     if version:
         window = window[window[VERSION] == version]
@@ -85,6 +87,7 @@ def check_promise(
     constant = np.full(len(window), sample.rows[label].mean())
     flat = row_losses(window[label].to_numpy(dtype=np.float64), constant, BINARY)
     live_error = blocked_standard_error(own - reference.live, live_block)
+    # The reference's error on the training sample, and the model's on its held-out rows.
     promise_error = float(
         np.hypot(blocked_standard_error(reference.promised, reference.block), promised[1])
     )

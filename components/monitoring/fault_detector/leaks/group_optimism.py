@@ -1,4 +1,8 @@
-"""Rows of a group share their luck: what a split by rows hides of the loss on new groups."""
+"""How much a split by rows underestimates the loss on new groups.
+
+Rows of a group share what no feature tells (a customer's habits, the weather of a day), so a model
+that has seen some of a group does better on the others than on a new one.
+"""
 
 import warnings
 
@@ -8,6 +12,7 @@ from tfx_loop.monitoring.fault_detector.rows import AnyArray, Task, mean_and_err
 from tfx_loop.monitoring.reference_models.models import chances
 from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 
+# Few folds and small forests: only the difference of two losses by the same model counts.
 _FOLDS = 4
 _TREES = 40
 # A forest that never says never: one sure and wrong leaf is not to decide the mean.
@@ -32,6 +37,8 @@ def optimism_of_rows(
     if codes.max() + 1 < 2 * _FOLDS:
         return 0.0, float("inf")  # With so few groups a fold has none, or hardly any.
     by_rows = random.permutation(len(labels)) % _FOLDS
+    # The same number of folds, of whole groups: what differs is only whether a row's group was
+    # seen.
     by_groups = (random.permutation(codes.max() + 1) % _FOLDS)[codes]
     losses = [_out_of_fold(features, labels, folds, task, seed) for folds in (by_rows, by_groups)]
     return mean_and_error(losses[1] - losses[0], groups)

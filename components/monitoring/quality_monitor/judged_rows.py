@@ -19,6 +19,7 @@ from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.redacted import named_values
 from tfx_loop.monitoring.quality_monitor.judged_groups import LABEL_SLICE, grouped
 
+# The name of TFMA's example weight: how many rows of the log a judged row stands for.
 WEIGHT = "rows"
 _SCORES = pa.large_list(pa.float64())
 
@@ -209,6 +210,7 @@ def _scored_classes(scores: Any, name: str) -> Any:
             "prediction_key."
         )
     finite = pc.fill_null(pc.is_finite(scores.flatten()), False).to_numpy(zero_copy_only=False)
+    # The row of each score, by which finite ones are counted: all of a row's have to be.
     rows = np.repeat(np.arange(len(scores)), lengths)
     return pa.array((np.bincount(rows, finite, len(scores)) == lengths) & (lengths > 0))
 
@@ -242,6 +244,7 @@ def _lists_of_one(column: Any) -> pa.Array:
         kind = pa.float64()
     values = pa.array(column.to_pylist(), column.type)
     missing = values.is_null().to_numpy(zero_copy_only=False)
+    # A null offset makes its list null; the last one only ends the list before it.
     offsets = pa.array(
         np.concatenate([[0], np.cumsum(~missing)]), pa.int64(), mask=np.append(missing, False)
     )

@@ -105,6 +105,7 @@ def compare(
     differing = unequal | (before != now)
     reason = ""
     if differing.mean() > tolerated:
+        # A side that never has a value lost the feature; its values do not differ.
         one_sided = before.all() != now.all()
         reason = TYPE_CHANGED if changed else FEATURE_MISSING if one_sided else VALUES_DIFFER
     return _skew(
@@ -279,11 +280,13 @@ def _unequal(left: Any, right: Any, kinds: tuple[Any, Any]) -> Mask:
         # Not as floats: identifiers may be longer than their 53 bits.
         whole = [c.cast(pa.int64(), safe=False).fill_null(0) for c in (left, right)]
         return _mask(pc.not_equal(*whole))
+    # Both by training's kind: the served side may have read whole numbers as floats.
     a, b = _numbers(left, kinds[0]), _numbers(right, kinds[0])
     if kinds[0] in _WHOLE:
         return np.asarray(a != b)
     with np.errstate(invalid="ignore", over="ignore"):
         close = np.abs(a - b) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b))
+    # Infinities are equal to themselves only; a - b of two is NaN, which is near nothing.
     return np.asarray(~(close & np.isfinite(a) & np.isfinite(b)) & (a != b))
 
 

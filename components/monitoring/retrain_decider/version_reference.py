@@ -21,11 +21,12 @@ from tfx_loop.monitoring.retrain_decider.labelled_rows import SCORE, TIME, VERSI
 from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 
+# When a row was is known to whoever trains, and would tell the newest rows from the older ones.
 _CALENDAR = ("span", TIME)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedOn:
+class VersionReference:
     """What a version was trained on.
 
     Attributes:
@@ -39,7 +40,7 @@ class TrainedOn:
     task: ModelTask
 
 
-def read_reference(uri: str) -> TrainedOn:
+def read_reference(uri: str) -> VersionReference:
     """Returns a reference profile with the labelled rows of its training sample.
 
     Raises:
@@ -60,9 +61,10 @@ def read_reference(uri: str) -> TrainedOn:
     plain = plain_rows(table)
     rows = plain.to_pandas()
     rows[label] = encoded_labels(column, task)
+    # Labels that the task does not know have no loss.
     rows = rows[rows[label].notna()]
     sample = LabelledSample(rows=rows, fraction=profile.sample.fraction)
-    return TrainedOn(profile=profile, sample=sample, task=task)
+    return VersionReference(profile=profile, sample=sample, task=task)
 
 
 def _shown_task(profile: FrozenProfile, column: Any) -> ModelTask:
@@ -75,6 +77,7 @@ def _shown_task(profile: FrozenProfile, column: Any) -> ModelTask:
         )
     answers, bins = None, profile.score.bins if profile.score else None
     if isinstance(bins, NumericBins):
+        # Ends and edges stand for the scores: enough to see fractions beyond probabilities.
         answers = np.array([bins.low, bins.high, *bins.edges])
     return inferred_task(column.cast("float64").to_numpy(zero_copy_only=False), answers)
 
@@ -129,12 +132,14 @@ def logged_answers(rows: pd.DataFrame, task: ModelTask) -> Any:
         return None
     if pd.api.types.is_numeric_dtype(rows[SCORE].dtype):
         values = rows[SCORE].to_numpy(dtype=np.float64, na_value=np.nan)
+        # A copy: the caller writes NaN where another version answered.
         return shaped_answers(values, len(rows), task).copy()
     answers = [None if one is None else np.asarray(one) for one in rows[SCORE]]
     known = [one for one in answers if one is not None and one.dtype.kind in "fiub"]
     if not known:
         return None
     gap = np.full(known[0].shape, np.nan)
+    # Versions of different outputs answered: none of them can be told by one task.
     if any(one.shape != gap.shape for one in known):
         return None
     filled = [gap if one is None or one.dtype.kind not in "fiub" else one for one in answers]

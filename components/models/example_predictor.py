@@ -10,16 +10,16 @@ import numpy as np
 from tfx_loop.core.errors import DataError, LoopError, first_line
 from tfx_loop.models.fetching import local_folder
 from tfx_loop.models.formats import Format, ModelFile, detect
-from tfx_loop.models.paired_losses import Floats
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.examples import columns_of
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
+from tfx_loop.models.time_blocks import Floats
 
 # Rows of one call: some MB of activations at most.
 _BATCH = 1024
 
 
-class AskedModel:
+class ExamplePredictor:
     """A model, opened when it is first asked."""
 
     def __init__(self, model_uri: str, output: str) -> None:
@@ -59,6 +59,8 @@ class AskedModel:
         if output not in outputs:
             raise DataError(f"it has no output {output!r} but {names}")
         answer = np.asarray(outputs[output], dtype=np.float64)
+        # A scalar, or one answer for a whole batch, would be broadcast over the rows and judged as
+        # theirs.
         if not answer.shape or len(answer) != len(examples):
             raise DataError(f"it answers {answer.shape} to {len(examples)} rows, not each of them")
         answer = answer.reshape(len(examples), -1)
@@ -88,5 +90,7 @@ def _opened(file: ModelFile) -> Any:
             # The signature alone does not keep the variables of its model alive.
             asked.model = loaded  # type: ignore[attr-defined]
             return asked
+    # Any other model takes numbers by input: the Examples are parsed here, by the names of its
+    # inputs.
     predictor = open_predictor(file)
     return lambda examples: predictor.predict(columns_of(predictor.inputs, examples))

@@ -61,6 +61,7 @@ def reference_losses(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     x, y = training
+    # One thread: with several the order of sums, and so the last digits, differ between machines.
     with threadpool_limits(limits=1), warnings.catch_warnings():
         # A linear model that stops short of its optimum is as good for a comparison.
         warnings.simplefilter("ignore")
@@ -76,6 +77,7 @@ def reference_losses(
         name = min(out_of_fold, key=lambda known: float(out_of_fold[known].mean()))
         if held_out is None:
             return ReferenceLosses(name, out_of_fold[name], out_of_fold[name], None)
+        # Not the folds' permutation, or the half would be one and a half of them.
         half = np.random.default_rng(seed + 1).permutation(len(y))[: len(y) // 2]
         asked_x, asked_y = held_out
         whole, part = (
@@ -94,6 +96,8 @@ def _folds(labels: FloatArray, task: Task, seed: int) -> npt.NDArray[np.intp]:
     """Returns the fold of each row; each has its share of every class."""
     order = np.random.default_rng(seed).permutation(len(labels))
     if task.classes:
+        # Sorted by class and dealt out in turn: each fold gets its share, also of a class of few
+        # rows.
         order = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(len(labels), dtype=np.intp)
     folds[order] = np.arange(len(labels)) % _FOLDS
@@ -130,6 +134,7 @@ def _predicted(model: Any, features: FloatArray, task: Task) -> FloatArray:
 
 def _pooled(answers: Sequence[FloatArray], task: Task) -> dict[str, FloatArray]:
     boosted, linear, *rest = answers
+    # Two models that err differently are mostly better together, on small tables above all.
     both = pooled_chances([boosted, linear]) if task.classes else (boosted + linear) / 2
     known = {"boosting": boosted, "linear model": linear, "boosting and linear model": both}
     if rest:

@@ -32,6 +32,7 @@ def reference_losses(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     random = np.random.default_rng(seed)
+    # Others are divided too, so that both sides are scored by models of equally many rows.
     parts = [random.permutation(len(side)) % folds for side in labels]
     found = [np.zeros(len(side)) for side in labels]
     # More threads than one spin while they wait, and slow down whatever else runs.
