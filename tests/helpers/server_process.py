@@ -11,7 +11,7 @@ from pathlib import Path
 import time_limits
 
 from tfx_loop.deployment.model_server.client import ModelClient
-from tfx_loop.deployment.model_server.credentials import ANONYMOUS, Credentials
+from tfx_loop.deployment.server_access.credentials import ANONYMOUS, Credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, ServingError
-from tfx_loop.deployment.model_server.credentials import ANONYMOUS, Credentials
-from tfx_loop.deployment.model_server.headers import (
+from tfx_loop.deployment.server_access.credentials import ANONYMOUS, Credentials
+from tfx_loop.deployment.server_access.headers import (
     CANDIDATE_HEADER,
     EVENT_TIME_HEADER,
     GOLDEN_HEADER,

@@ -4,16 +4,13 @@ import argparse
 from typing import NoReturn
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.network import is_loopback
 from tfx_loop.data.prediction_log.record import check_model_name
 from tfx_loop.deployment.model_server.log_flags import add_log_flags
+from tfx_loop.deployment.server_access.access_flags import add_access_flags, wrong_access
 from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-model-server"
 DISABLED_PORT = -1
-# Of each caller, where other machines can call and nothing else is said: far above what one client
-# sends in turn, far below what keeps all others out.
-_EXPOSED_REQUESTS_PER_SECOND = 1000.0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,37 +34,9 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("both servers are disabled: give --port or --rest_api_port")
     if flags.prediction_log_key and not flags.prediction_log:
         parser.error("--prediction_log_key needs the log that it encrypts: give --prediction_log")
-    if wrong := _wrong_access(flags):
+    if wrong := wrong_access(flags):
         parser.error(wrong)
     return flags
-
-
-def _wrong_access(flags: argparse.Namespace) -> str:
-    """Returns what is wrong with who may call; sets the rate where none is given."""
-    if bool(flags.tls_certificate) != bool(flags.tls_key):
-        return "--tls_certificate and --tls_key go together: give both"
-    if flags.tls_client_ca and not flags.tls_certificate:
-        return (
-            "--tls_client_ca asks for certificates over TLS: give --tls_certificate and --tls_key"
-        )
-    exposed = not is_loopback(flags.host) and not flags.insecure
-    if flags.requests_per_second is None:
-        flags.requests_per_second = _EXPOSED_REQUESTS_PER_SECOND if exposed else 0.0
-    missing = [
-        flag
-        for flag, given in (
-            ("--tls_certificate and --tls_key", flags.tls_certificate),
-            ("--token_file or --tls_client_ca", flags.token_file or flags.tls_client_ca),
-            ("--requests_per_second above 0", flags.requests_per_second),
-        )
-        if not given
-    ]
-    if exposed and missing:
-        return (
-            f"--host={flags.host} lets other machines call: give {'; '.join(missing)}. Or say "
-            "--insecure, where something in front of the server does it"
-        )
-    return ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,52 +131,19 @@ def _parser() -> argparse.ArgumentParser:
         default=16,
         help="gRPC requests at once (default: 16)",
     )
-    _add_access(parser)
-    add(
-        "--ready_file",
-        metavar="PATH",
-        help='gets {"pid", "rest_api_port", "port"} as JSON when the server answers',
-    )
-    return parser
-
-
-def _add_access(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--tls_certificate", metavar="PEM", help="serve over TLS with this certificate chain")
-    add("--tls_key", metavar="PEM", help="key of that certificate, without a password")
-    add(
-        "--tls_client_ca",
-        metavar="PEM",
-        help="mutual TLS: clients show a certificate of one of these authorities",
-    )
-    add(
-        "--token_file",
-        metavar="PATH",
-        help="clients send one of these bearer tokens; a line is TOKEN or NAME TOKEN",
-    )
-    add(
-        "--admin_token_file",
-        metavar="PATH",
-        help="tokens that may also make admin calls (:reload); without it nobody may",
-    )
-    add(
-        "--requests_per_second",
-        type=_rate,
-        metavar="N",
-        help="limit of each token, or of each address without tokens; 0 sets none (default: 0, "
-        f"where other machines can call {_EXPOSED_REQUESTS_PER_SECOND:.0f})",
-    )
-    add(
-        "--insecure",
-        action="store_true",
-        help="let other machines call without TLS, tokens or limits",
-    )
+    add_access_flags(parser)
     add(
         "--unconfined",
         action="store_true",
         help="let this process write beside its log, its ready file and temporary files, as "
         "exporters of traces to files do; without it the kernel refuses that where it can",
     )
+    add(
+        "--ready_file",
+        metavar="PATH",
+        help='gets {"pid", "rest_api_port", "port"} as JSON when the server answers',
+    )
+    return parser
 
 
 def _port(text: str) -> int:
@@ -225,18 +161,10 @@ def _truth(text: str) -> bool:
 
 
 def _seconds(text: str) -> float:
-    return _number(text, "seconds")
-
-
-def _rate(text: str) -> float:
-    return _number(text, "requests a second")
-
-
-def _number(text: str, unit: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected {unit}, received {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected seconds, received {text!r}") from error
     if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected 0 to 1000000 {unit}, received {text}")
+        raise argparse.ArgumentTypeError(f"expected 0 to 1000000 seconds, received {text}")
     return value

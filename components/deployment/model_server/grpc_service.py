@@ -20,8 +20,6 @@ from tensorflow_serving.apis import (
 
 from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.access import Access, AccessRefused, Refusal
-from tfx_loop.deployment.model_server.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.deployment.model_server.logging_gateway import UnknownSignatureError, find_signature
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
 from tfx_loop.deployment.model_server.model_config import models_of
@@ -30,6 +28,8 @@ from tfx_loop.deployment.model_server.served_models import (
     ModelUnavailableError,
     ServedModels,
 )
+from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
+from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
-from tfx_loop.core.network import is_loopback
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
+from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
 from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
-    from tfx_loop.deployment.model_server.access import Access
     from tfx_loop.deployment.model_server.served_models import ServedModels
     from tfx_loop.deployment.model_server.service import ModelService
-    from tfx_loop.deployment.model_server.tls import TlsFiles
+    from tfx_loop.deployment.server_access.access import Access
+    from tfx_loop.deployment.server_access.tls import TlsFiles
 
 _LOG = logging.getLogger(PROGRAM)
 # For requests that run; Kubernetes by default kills after 30.
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
-    access, tls = _make_access(flags), _check_tls(flags)
+    access, tls = access_of(flags), tls_of(flags)
     writer = open_log(flags)
     listener = _listen(flags.host, flags.rest_api_port)
     if not flags.unconfined:
@@ -105,31 +105,6 @@ def _confine(flags: argparse.Namespace) -> None:
     ]
     if refused := sandbox.confine_writes([folder for folder in folders if folder]):
         _LOG.warning("server confined=no kernel_refused=%s", refused)
-
-
-def _make_access(flags: argparse.Namespace) -> "Access":
-    from tfx_loop.deployment.model_server.access import Access
-
-    return Access(
-        clock=time.monotonic,
-        token_file=flags.token_file,
-        admin_token_file=flags.admin_token_file,
-        requests_per_second=flags.requests_per_second,
-        # As in TF Serving, where all that can call are processes of this machine.
-        open_to_admins=is_loopback(flags.host),
-    )
-
-
-def _check_tls(flags: argparse.Namespace) -> "TlsFiles | None":
-    from tfx_loop.deployment.model_server.tls import TlsFiles
-
-    if not flags.tls_certificate:
-        return None
-    tls = TlsFiles(
-        certificate=flags.tls_certificate, key=flags.tls_key, client_ca=flags.tls_client_ca or ""
-    )
-    tls.check()
-    return tls
 
 
 def _listen(host: str, port: int) -> socket.socket | None:

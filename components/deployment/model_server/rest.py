@@ -11,18 +11,18 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
-from tfx_loop.deployment.model_server.access import Access, AccessRefused, Refusal
-from tfx_loop.deployment.model_server.headers import (
-    CANDIDATE_HEADER,
-    IDENTITY_HEADERS,
-    REQUEST_ID_HEADER,
-    VERSION_HEADER,
-)
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
 from tfx_loop.deployment.model_server.served_models import ServedModels
 from tfx_loop.deployment.model_server.version_status import VersionStatus
+from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
+from tfx_loop.deployment.server_access.headers import (
+    CANDIDATE_HEADER,
+    IDENTITY_HEADERS,
+    REQUEST_ID_HEADER,
+    VERSION_HEADER,
+)
 
 _LOG = logging.getLogger(__name__)
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"

@@ -15,17 +15,17 @@ from tfx_loop.data.prediction_log.record import (
     check_request_id,
     routing_position,
 )
-from tfx_loop.deployment.model_server.headers import (
-    EVENT_TIME_HEADER,
-    GOLDEN_HEADER,
-    REQUEST_ID_HEADER,
-    REQUEST_KEY_HEADER,
-)
 from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway, PredictCall, Servable
 from tfx_loop.deployment.model_server.model_config import ModelConfig
 from tfx_loop.deployment.model_server.routing import Routing
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.model_server.versions import Versions
+from tfx_loop.deployment.server_access.headers import (
+    EVENT_TIME_HEADER,
+    GOLDEN_HEADER,
+    REQUEST_ID_HEADER,
+    REQUEST_KEY_HEADER,
+)
 
 _LOG = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any
 from tfx_loop.contracts.deployment_record import DeploymentRecord, DeploymentState
 from tfx_loop.core.errors import ModelRejected, ServerUnavailable, ServingError, first_line
 from tfx_loop.deployment.model_server.client import ModelClient, VersionState
-from tfx_loop.deployment.model_server.credentials import ANONYMOUS, Credentials
+from tfx_loop.deployment.server_access.credentials import ANONYMOUS, Credentials
 
 _LOG = logging.getLogger(__name__)
 _CANDIDATE = "{}-candidate"

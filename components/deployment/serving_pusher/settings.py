@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.settings import defaults, field_types, typed
-from tfx_loop.deployment.model_server.credentials import Credentials
+from tfx_loop.deployment.server_access.credentials import Credentials
 from tfx_loop.deployment.serving_pusher.targets import DEVICES, FOLDER, SERVER, target_named
 from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.models.signing.settings import SigningSettings

@@ -20,7 +20,7 @@ from time_limits import seconds
 from tiny_serving_model import save_tiny_model
 
 from tfx_loop.core.errors import ServerUnavailable, ServingError
-from tfx_loop.deployment.model_server.credentials import Credentials
+from tfx_loop.deployment.server_access.credentials import Credentials
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow]
 

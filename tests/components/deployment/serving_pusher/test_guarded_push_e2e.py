@@ -16,7 +16,7 @@ from server_process import ServerProcess
 from time_limits import seconds
 from tiny_serving_model import save_tiny_model
 
-from tfx_loop.deployment.model_server.credentials import Credentials
+from tfx_loop.deployment.server_access.credentials import Credentials
 from tfx_loop.models.signing.signer import Trust, model_statement
 from tfx_loop.pipelines.cli.main import main
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.network import is_loopback
-from tfx_loop.deployment.model_server.access import read_tokens
+from tfx_loop.deployment.server_access.access import read_tokens
 
 
 @dataclass(frozen=True, kw_only=True)

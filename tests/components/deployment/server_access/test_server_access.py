@@ -3,7 +3,8 @@
 import pytest
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.deployment.model_server.access import (
+from tfx_loop.deployment.model_server.flags import parse_flags
+from tfx_loop.deployment.server_access.access import (
     Access,
     AccessRefused,
     RateLimit,
@@ -11,8 +12,7 @@ from tfx_loop.deployment.model_server.access import (
     TokenFile,
     read_tokens,
 )
-from tfx_loop.deployment.model_server.credentials import Credentials
-from tfx_loop.deployment.model_server.flags import parse_flags
+from tfx_loop.deployment.server_access.credentials import Credentials
 
 
 class Clock:

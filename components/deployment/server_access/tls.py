@@ -1,13 +1,15 @@
 """TLS of the server: its certificate, and with a client CA mutual TLS; the same for both ports."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import grpc
+from typing import TYPE_CHECKING, Any
 
 from tfx_loop.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import grpc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,14 @@ class TlsFiles:
 
     def check(self) -> None:
         """Raises ConfigError where a server could not start with these files."""
+        self.context()
+
+    def context(self, protocols: Sequence[str] = ()) -> ssl.SSLContext:
+        """Returns what a socket server listens with; raises as `check`.
+
+        Args:
+            protocols: Names that ALPN offers (RFC 7301), such as `h2`.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             # A key with a password would have OpenSSL ask at a terminal that is not there.
@@ -42,6 +52,10 @@ class TlsFiles:
                 raise ConfigError(
                     f"Expected certificates in PEM in {self.client_ca}, received: {error}."
                 ) from error
+            context.verify_mode = ssl.CERT_REQUIRED
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context
 
     def uvicorn_settings(self) -> dict[str, Any]:
         """Returns the arguments of uvicorn.Config; TLS 1.2 is the oldest that Python offers."""
@@ -50,8 +64,10 @@ class TlsFiles:
             settings |= {"ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         return settings
 
-    def grpc_credentials(self) -> grpc.ServerCredentials:
+    def grpc_credentials(self) -> "grpc.ServerCredentials":
         """Returns what a gRPC server listens with."""
+        import grpc
+
         key, certificate = (Path(path).read_bytes() for path in (self.key, self.certificate))
         return grpc.ssl_server_credentials(
             [(key, certificate)],
