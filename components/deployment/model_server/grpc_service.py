@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
 
 from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
+from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, run_blocking
 from tfx_loop.deployment.model_server.logging_gateway import UnknownSignatureError, find_signature
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
 from tfx_loop.deployment.model_server.model_config import models_of
@@ -136,7 +137,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request."""
-        return _guarded(context, lambda: self._predict(request, context))
+        return _guarded(context, lambda: run_blocking(self._predict(request, context)))
 
     def GetModelMetadata(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -160,7 +161,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
             grpc.StatusCode.UNIMPLEMENTED, "MultiInference is not served here: use Predict."
         )
 
-    def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+    async def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         sent = {item.key: item.value for item in context.invocation_metadata()}
         name, version, label = _model_spec(request)
         service = self._models.find(name, version)
@@ -173,7 +174,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         signature = find_signature(servable, signature_name)
         wanted = _output_names(request, signature.outputs)
         inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-        outputs = service.predict(servable, signature_name, inputs, identity)
+        outputs = await service.predict(servable, signature_name, inputs, identity)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = name
         response.model_spec.version.value = servable.version
@@ -294,6 +295,10 @@ def _guarded(context: grpc.ServicerContext, answer: Callable[[], ReturnT]) -> Re
 
 
 def _code_of(error: LoopError) -> grpc.StatusCode:
+    if isinstance(error, Overloaded):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    if isinstance(error, DeadlinePassed):
+        return grpc.StatusCode.DEADLINE_EXCEEDED
     if isinstance(error, UnknownSignatureError | LabelUnavailableError):
         return grpc.StatusCode.FAILED_PRECONDITION
     if isinstance(error, ModelUnavailableError):

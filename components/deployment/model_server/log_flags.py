@@ -13,6 +13,7 @@ from tfx_loop.presentation import arguments
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+    from tfx_loop.deployment.model_server.engine import PredictionEngine
     from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway
 
 _LOG = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def make_gateway(
     model_name: str,
     writer: "PredictionLogWriter | None",
     clock_ms: Callable[[], int],
+    engine: "PredictionEngine | None" = None,
 ) -> "LoggingGateway":
     """Returns what answers and logs; raises DataError for a schema that is none."""
     from tfx_loop.data.schema_file import read_schema
@@ -173,4 +175,5 @@ def make_gateway(
             unwritable=Unwritable(flags.prediction_log_unwritable),
         ),
         FeatureColumns(schema, flags.prediction_log_redact or ()),
+        engine,
     )

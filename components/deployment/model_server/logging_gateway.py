@@ -1,11 +1,11 @@
-"""The gateway that logs every answered prediction, whichever model server computes it.
+"""The gateway that logs every answered prediction, before it is answered.
 
-The gateway asks a `Servable` and logs before it answers. Here the servable is a SavedModel in the
-same process; in front of TF Serving it is a connection to that, and this code stays as it is.
+Requests that wait together are asked of the model as one batch, and written to the log by one
+write. A batch that fails is asked request by request, so that nobody's bad row fails another's.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from tfx_loop.core.errors import DataError, ServerUnavailable, ServingError
 from tfx_loop.data.prediction_log.losses import UnloggedRows, write_unlogged
 from tfx_loop.data.prediction_log.record import Array, Envelope, make_batch, sampling_position
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+from tfx_loop.deployment.model_server.batching import BatchRules, ask_together
+from tfx_loop.deployment.model_server.engine import PredictionEngine, PredictionJob
 from tfx_loop.deployment.model_server.features import FeatureColumns
 from tfx_loop.deployment.model_server.log_policy import LogFailures, LogPolicy
 from tfx_loop.deployment.model_server.request_keys import inputs_digest
@@ -45,6 +47,10 @@ class Servable(Protocol):
     @property
     def signature_defs(self) -> Mapping[str, Any]:
         """The same as protocol buffers, for metadata."""
+
+    @property
+    def batching(self) -> BatchRules:
+        """Whether the rows of several requests may be asked at once."""
 
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Returns the outputs by name.
@@ -88,6 +94,7 @@ class LoggingGateway:
         clock_ms: Callable[[], int],
         policy: LogPolicy | None = None,
         features: FeatureColumns | None = None,
+        engine: PredictionEngine | None = None,
     ) -> None:
         """Keeps what is the same for all requests.
 
@@ -97,7 +104,9 @@ class LoggingGateway:
             clock_ms: Milliseconds since the epoch, UTC.
             policy: Which requests are logged, and what if one cannot be.
             features: The columns that requests leave.
+            engine: Runs the predictions; one of its own unless given.
         """
+        self._engine = engine or PredictionEngine()
         self._model_name = model_name
         self._writer = writer
         self._clock_ms = clock_ms
@@ -105,28 +114,39 @@ class LoggingGateway:
         self._features = features or FeatureColumns()
         self._failures = LogFailures(self._policy, self._leave_word)
 
-    def predict(self, servable: Servable, call: PredictCall) -> dict[str, Array]:
+    async def predict(self, servable: Servable, call: PredictCall) -> dict[str, Array]:
         """Returns the outputs of a request whose rows are in the log.
 
         Raises:
             DataError: The request does not fit the model.
             ServingError: The model failed.
-            ServerUnavailable: The rows could not be logged, so there is no answer.
+            ServerUnavailable: The rows could not be logged, so there is no answer; or too many
+                predictions wait.
         """
-        started = time.perf_counter()
         signature = find_signature(servable, call.signature_name)
         inputs, rows = bind(signature, call.inputs)
-        try:
-            outputs = servable.run(signature.name, inputs)
-            if self._writer is not None:
-                latency_ms = (time.perf_counter() - started) * 1000
-                self._log(servable, signature, call, inputs, outputs, rows, latency_ms)
-        except ServerUnavailable:
-            raise
-        except (DataError, ServingError) as error:
-            # A model that fails quotes the value, and does not tell of which feature it is.
-            raise self._features.withheld(error) from None
-        return outputs
+        return await PredictionJob(self._engine, self._run, servable, signature, call, inputs, rows)
+
+    def _run(self, jobs: Sequence[PredictionJob]) -> None:
+        """Asks and logs jobs of one model, signature and shape; on the engine's thread."""
+        started = time.perf_counter()
+        ask_together(jobs)
+        latency_ms = (time.perf_counter() - started) * 1000
+        for job in jobs:
+            if job.error is None and self._writer is not None:
+                assert job.outputs is not None
+                try:
+                    self._log(
+                        job.servable, job.signature, job.call, job.inputs, job.outputs, job.rows,
+                        latency_ms,
+                    )  # fmt: skip
+                except (DataError, ServerUnavailable) as error:
+                    job.error = error
+            if isinstance(job.error, DataError | ServingError) and not isinstance(
+                job.error, ServerUnavailable
+            ):
+                # A model that fails quotes the value, and does not tell of which feature it is.
+                job.error = self._features.withheld(job.error)
 
     def _log(
         self,

@@ -135,10 +135,11 @@ def _make_models(flags: argparse.Namespace, writer: "PredictionLogWriter | None"
         else [ModelConfig(name=flags.model_name, base_path=local_folder(flags.model_base_path))]
     )
     # TensorFlow takes seconds to import: only now that all else is known to be right.
+    from tfx_loop.deployment.model_server.engine import PredictionEngine
     from tfx_loop.deployment.model_server.model_setup import ModelMaker
     from tfx_loop.deployment.model_server.served_models import ServedModels
 
-    maker = ModelMaker(flags, writer, _clock_ms)
+    maker = ModelMaker(flags, writer, _clock_ms, PredictionEngine())
     polled = file and flags.model_config_file_poll_wait_seconds > 0
     models = ServedModels(maker.make, (lambda: read_config_file(file)) if polled else None)
     models.configure(configs)

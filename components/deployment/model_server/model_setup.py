@@ -10,6 +10,7 @@ from tfx_loop.core.conditional_files import FolderFiles
 from tfx_loop.core.expiring_lock import lock_token
 from tfx_loop.core.redaction import Redaction
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+from tfx_loop.deployment.model_server.engine import PredictionEngine
 from tfx_loop.deployment.model_server.loading import load_version
 from tfx_loop.deployment.model_server.log_flags import make_gateway
 from tfx_loop.deployment.model_server.logging_gateway import Servable
@@ -29,6 +30,7 @@ class ModelMaker:
         flags: argparse.Namespace,
         writer: PredictionLogWriter | None,
         clock_ms: Callable[[], int],
+        engine: PredictionEngine,
     ) -> None:
         """Keeps what all models have in common.
 
@@ -36,7 +38,9 @@ class ModelMaker:
             flags: Of the server.
             writer: Of the prediction log; None logs nothing.
             clock_ms: Milliseconds since the epoch, UTC.
+            engine: Runs the predictions of all models.
         """
+        self._engine = engine
         self._flags = flags
         self._writer = writer
         self._clock_ms = clock_ms
@@ -69,7 +73,7 @@ class ModelMaker:
         service = ModelService(
             config,
             versions,
-            make_gateway(flags, config.name, self._writer, self._clock_ms),
+            make_gateway(flags, config.name, self._writer, self._clock_ms, self._engine),
             self._clock_ms,
             push_token=lambda: lock_token(files.read(PUSH_LOCK)),
             redaction=Redaction(features=frozenset(flags.prediction_log_redact or ())),

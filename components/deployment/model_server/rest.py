@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
+from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, run_blocking
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
@@ -81,7 +82,7 @@ def make_app(models: ServedModels, max_body_bytes: int, access: Access) -> ASGIA
             drained_bytes = max_body_bytes * _DRAINED_LIMITS
             await _refuse(413, error, receive, send, drained_bytes, secure)
             return
-        answer = await run_in_threadpool(answer_request, models, request, body)
+        answer = await run_in_threadpool(run_blocking, answer_request(models, request, body))
         await _send(send, *answer, secure=secure)
 
     return app
@@ -95,11 +96,11 @@ def _admit(request: Request, access: Access) -> None:
     access.count(access.authenticate(authorization, address, admin=admin))
 
 
-def answer_request(models: ServedModels, request: Request, body: bytes) -> Answer:
+async def answer_request(models: ServedModels, request: Request, body: bytes) -> Answer:
     """Returns code, body and headers for a request; never raises for what a client sent."""
     headers: Headers = {}
     try:
-        code, content = _dispatch(models, request, body, headers)
+        code, content = await _dispatch(models, request, body, headers)
     except LoopError as error:
         code, content = _code_of(error), _error_body(str(error))
     except Exception as error:
@@ -109,14 +110,14 @@ def answer_request(models: ServedModels, request: Request, body: bytes) -> Answe
     return code, content, headers
 
 
-def _dispatch(
+async def _dispatch(
     models: ServedModels, request: Request, body: bytes, headers: Headers
 ) -> tuple[int, bytes]:
     path: str = request.scope["path"]
     if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
         if match["method"].lower() != "predict":
             return 501, _error_body(f"{match['method']} is not served here: use :predict.")
-        return 200, _predict(models, match, request, body, headers)
+        return 200, await _predict(models, match, request, body, headers)
     if request.method == "GET" and (match := _STATUS.fullmatch(path)):
         statuses = models.statuses(match["name"], _version(match), match["label"])
         beside = models.find(match["name"]).beside
@@ -136,7 +137,7 @@ def _dispatch(
     return code, _error_body(f"Malformed request: {request.method} {path}")
 
 
-def _predict(
+async def _predict(
     models: ServedModels,
     match: "re.Match[str]",
     request: Request,
@@ -153,7 +154,7 @@ def _predict(
     parsed = parse_request(body)
     signature = find_signature(servable, parsed.signature_name)
     inputs = to_tensors(parsed, signature, service.redaction)
-    outputs = service.predict(servable, parsed.signature_name, inputs, identity)
+    outputs = await service.predict(servable, parsed.signature_name, inputs, identity)
     return to_json(outputs, parsed.row_format)
 
 
@@ -184,6 +185,10 @@ def _status_body(statuses: list[VersionStatus]) -> bytes:
 
 
 def _code_of(error: LoopError) -> int:
+    if isinstance(error, Overloaded):
+        return 429
+    if isinstance(error, DeadlinePassed):
+        return 504
     if isinstance(error, DataError):
         return 400
     if isinstance(error, ModelRejected):

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfx_loop.contracts.variant_note import FLOAT
 from tfx_loop.core.errors import DataError, ServingError, first_line
+from tfx_loop.deployment.model_server.batching import batch_rules
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import is_saved_model
-from tfx_loop.models.saved_model.graph import parses_examples, public_signatures, read_graph, specs
-from tfx_loop.models.saved_model.loading import load_saved_model
+from tfx_loop.models.saved_model.graph import (
+    keeps_state,
+    parses_examples,
+    public_signatures,
+    read_graph,
+    specs,
+)
 from tfx_loop.models.saved_model.parsed_features import parsed_features
+from tfx_loop.models.saved_model.session import open_session
 from tfx_loop.models.tensors import Array
 
 
@@ -51,8 +56,9 @@ class SavedModelServable:
         }
         if not self.signatures:
             raise DataError(f"Expected a SavedModel with signatures in {path}, found none.")
-        self._loaded = load_saved_model(path)
-        self._functions: Mapping[str, Any] = self._loaded.signatures
+        self._session = open_session(path, {n: self.signature_defs[n] for n in self.signatures})
+        stateful = [name for name in self.signatures if keeps_state(graph, name)]
+        self.batching = batch_rules(self, stateful)
 
     def run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Returns the outputs of a signature by name, as arrays.
@@ -61,14 +67,8 @@ class SavedModelServable:
             DataError: The model refuses the values.
             ServingError: The model failed.
         """
-        declared = self.signatures[signature_name].inputs
         try:
-            tensors = {
-                name: tf.constant(values, dtype=declared[name].dtype)
-                for name, values in inputs.items()
-            }
-            outputs = self._functions[signature_name](**tensors)
-            return {name: _array(tensor) for name, tensor in outputs.items()}
+            return self._session.run(signature_name, inputs)
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"The model refuses the request: {first_line(error)}") from error
         except UnicodeDecodeError as error:
@@ -86,9 +86,3 @@ def _signature(name: str, definition: meta_graph_pb2.SignatureDef, of_examples: 
         outputs={spec.name: spec for spec in outputs},
         parses_examples=of_examples,
     )
-
-
-def _array(tensor: Any) -> Array:
-    values = np.asarray(tensor.numpy())
-    # A scalar string comes out as bytes, whose array would drop trailing zero bytes.
-    return values.astype(object) if values.dtype.kind == "S" else values

@@ -155,7 +155,7 @@ class ModelService:
         """The versions that are loaded beside the one that serves."""
         return self._versions.beside
 
-    def predict(
+    async def predict(
         self,
         servable: Servable,
         signature_name: str,
@@ -163,7 +163,7 @@ class ModelService:
         identity: RequestIdentity,
     ) -> dict[str, Array]:
         """Returns the outputs, whose rows are logged; raises as LoggingGateway.predict does."""
-        return self._gateway.predict(
+        return await self._gateway.predict(
             servable,
             PredictCall(
                 signature_name=signature_name,

@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfx_loop.contracts.variant_note import VariantNote
 from tfx_loop.core.errors import ModelError, ServingError
+from tfx_loop.deployment.model_server.batching import batch_rules
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.predictor import open_predictor
@@ -58,6 +59,7 @@ class TFLiteServable:
             name: Signature(name=name, inputs=_specs(inputs), outputs=_specs(outputs))
             for name, inputs in asked.items()
         }
+        self.batching = batch_rules(self)
 
     def _asked(self, note: VariantNote) -> dict[str, tuple[TensorSpec, ...]]:
         """Returns the inputs by signature."""

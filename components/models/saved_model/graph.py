@@ -19,6 +19,14 @@ from tfx_loop.models.tensors import (
 )
 
 SERVE_TAG = "serve"
+# TensorFlow calls them stateful, and they only read: variables, tables, calls of functions.
+_READING_OPS = {
+    *("VarHandleOp", "ReadVariableOp", "VariableV2", "ResourceGather", "ResourceGatherNd"),
+    *("HashTable", "HashTableV2", "MutableHashTableV2", "AnonymousHashTable"),
+    *("LookupTableFind", "LookupTableFindV2", "LookupTableSizeV2", "TensorListReserve"),
+    *("PartitionedCall", "StatefulPartitionedCall", "If", "While", "Case"),
+    *("Assert", "Print", "PrintV2"),
+}
 # `__saved_model_init_op` and its like: no way of asking the model.
 _INTERNAL_PREFIX = "__saved_model"
 
@@ -151,6 +159,15 @@ def specs(
 def parses_examples(graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
     """Says whether a signature takes serialized tf.Examples apart, as opposed to other bytes."""
     return any("Example" in op or "DecodeProto" in op for op in _operations(graph, name))
+
+
+def keeps_state(graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
+    """Says whether an answer of a signature may depend on those before it, or on chance."""
+    for op in _operations(graph, name) - _READING_OPS:
+        definition = op_def_registry.get(op)
+        if definition is not None and definition.is_stateful:
+            return True
+    return False
 
 
 def _operations(graph: meta_graph_pb2.MetaGraphDef, name: str) -> set[str]:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.deployment.model_server.engine import run_blocking
 from tfx_loop.deployment.model_server.features import FeatureColumns
 from tfx_loop.deployment.model_server.loading import load_version
 from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway, PredictCall
@@ -34,6 +35,6 @@ def test_a_model_s_error_quotes_no_value_where_a_feature_is_redacted(servable):
         signature_name="serving_default", inputs={"amount": given}, request_id="r", event_time_ms=0
     )
     with pytest.raises(DataError) as refused:
-        gateway.predict(servable, call)
+        run_blocking(gateway.predict(servable, call))
     withheld = "The model refuses the request; details withheld, as the feature is redacted."
     assert str(refused.value) == withheld
