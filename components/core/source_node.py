@@ -48,10 +48,14 @@ class SourceDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
     def files(self, properties: Scalars) -> Iterable[str]:
         """Returns the files that the node reads under these execution properties."""
 
+    def fingerprint(self, properties: Scalars) -> str:
+        """Returns what changes with what the node reads: by default with `files`."""
+        return fingerprint(self.files(properties))
+
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Returns the properties with the fingerprint; TFX calls it before it asks its cache."""
         properties = dict(execution_info.exec_properties)
-        properties[FINGERPRINT] = fingerprint(self.files(properties))
+        properties[FINGERPRINT] = self.fingerprint(properties)
         result = driver_output_pb2.DriverOutput()
         for name, value in properties.items():
             if value is not None:
@@ -71,6 +75,15 @@ def fingerprint(files: Iterable[str]) -> str:
         digest.update(f"{file}\0{length}\0{times}\n".encode())
         count, size = count + 1, size + max(length, 0)
     return f"files:{count},bytes:{size},sha256:{digest.hexdigest()}"
+
+
+def digest_of(tagged: Iterable[tuple[str, str]]) -> str:
+    """Returns a digest of files that are told with what changes with their content."""
+    digest, count = hashlib.sha256(), 0
+    for file, tag in sorted(tagged):
+        digest.update(f"{file}\0{tag}\n".encode())
+        count += 1
+    return f"files:{count},sha256:{digest.hexdigest()}"
 
 
 def _stat(file: str) -> tuple[int, ...]:

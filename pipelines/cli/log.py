@@ -18,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=(_COMPACT, _IMPORT), help="what to do")
     parser.add_argument("log", metavar="DIR", help="folder that the servers log to")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="what is imported; patterns are allowed"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="what is imported; patterns are allowed, and of captures a folder or "
+        "s3://BUCKET/PREFIX/ENDPOINT",
     )
     parser.add_argument(
         "--model",
@@ -45,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names of imported columns that have none: those of CSV, of plain lists, and of the "
         "one matrix that a model takes; a record of another width is rejected",
     )
+    _add_captures(parser)
     parser.add_argument(
         "--keep-days",
         type=arguments.whole_at_least_zero,
@@ -56,6 +61,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", default="", metavar="FILE", help="file of keys that the log is encrypted with"
     )
     conventions.add_json(parser)
+
+
+def _add_captures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--outputs",
+        default="",
+        metavar="A,B",
+        help="names of the columns that captured answers have without one",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="captured variant, or pattern, whose answers clients got; others count as shadows; "
+        "repeatable, and needed where there are several",
+    )
+    parser.add_argument(
+        "--sampling",
+        type=float,
+        default=100.0,
+        metavar="PERCENT",
+        help="share of the requests that was captured (default: 100)",
+    )
 
 
 def _milliseconds(text: str) -> int:
@@ -79,8 +108,10 @@ def _import(args: argparse.Namespace) -> int:
     conventions.quiet_libraries()
     # Beam logs the traceback of an error that it raises as well, which is told in one line.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    from tfx_loop.data.prediction_log.importers.beam_import import ImportOrder, import_log
+    from tfx_loop.data.prediction_log.importers.beam_import import import_log
     from tfx_loop.data.prediction_log.importers.calls import REASONS
+    from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
+    from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 
     if args.kind is None or not args.files or len(args.model or ()) != 1:
         args.command.error(
@@ -93,7 +124,14 @@ def _import(args: argparse.Namespace) -> int:
         log_dir=args.log,
         model_name=args.model[0],
         default_time_ms=args.time,
-        feature_names=[name for name in args.features.split(",") if name],
+        feature_names=_names(args.features),
+        capture=CaptureSource(
+            prefix=args.files[0],
+            variants=tuple(args.variant),
+            sampling_percentage=args.sampling,
+            feature_names=_names(args.features),
+            output_names=_names(args.outputs),
+        ),
         key_file=args.key,
     )
     counts = import_log(order)
@@ -111,6 +149,10 @@ def _import(args: argparse.Namespace) -> int:
     told += [f"{counts.copies} files left out: copies of others"] if counts.copies else []
     conventions.answer(args, lambda: asdict(counts), lambda: told)
     return conventions.SUCCESS
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
 
 
 def _compact(args: argparse.Namespace) -> int:

@@ -94,11 +94,24 @@ class S3Bucket:
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yields names, whatever their number."""
+        return (name for name, _ in self.tagged(prefix))
+
+    def tagged(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yields names and ETags, whatever their number."""
+        for page in self._pages(prefix):
+            for held in page.get("Contents", ()):
+                yield held["Key"][len(self._prefix) :], held["ETag"]
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yields common prefixes."""
+        for page in self._pages(prefix, Delimiter="/"):
+            for held in page.get("CommonPrefixes", ()):
+                yield held["Prefix"][len(self._prefix + prefix) :].rstrip("/")
+
+    def _pages(self, prefix: str, **more: str) -> Iterator[Any]:
         pages = self._client.get_paginator("list_objects_v2")
         with self._os_errors(prefix):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
-                for held in page.get("Contents", ()):
-                    yield held["Key"][len(self._prefix) :]
+            yield from pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **more)
 
     def remove(self, name: str) -> None:
         """Removes an object."""
@@ -188,9 +201,21 @@ class GcsBucket:
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yields names, whatever their number."""
+        return (name for name, _ in self.tagged(prefix))
+
+    def tagged(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yields names and generations, whatever their number."""
         with self._os_errors(prefix):
             for blob in self._bucket.client.list_blobs(self._bucket, prefix=self._prefix + prefix):
-                yield blob.name[len(self._prefix) :]
+                yield blob.name[len(self._prefix) :], str(blob.generation)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yields common prefixes."""
+        whole = self._prefix + prefix
+        with self._os_errors(prefix):
+            found = self._bucket.client.list_blobs(self._bucket, prefix=whole, delimiter="/")
+            for page in found.pages:
+                yield from (held[len(whole) :].rstrip("/") for held in page.prefixes)
 
     def remove(self, name: str) -> None:
         """Removes an object."""

@@ -34,6 +34,12 @@ class Bucket(Protocol):
     def names(self, prefix: str) -> Iterator[str]:
         """Yields the names of the objects below a prefix."""
 
+    def tagged(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yields the names of the objects below a prefix, each with its tag."""
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yields what stands between a prefix and the next slash, each once."""
+
     def remove(self, name: str) -> None:
         """Removes an object, if it is there."""
 

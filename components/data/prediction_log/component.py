@@ -9,14 +9,23 @@ from tfx.types import standard_artifacts
 from tfx_loop.core.artifacts import PredictionLog, Scalars
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.node import Input
-from tfx_loop.core.source_node import SourceDriver, SourceNode
+from tfx_loop.core.source_node import SourceDriver, SourceNode, digest_of
 from tfx_loop.data.prediction_log.executor import Executor
+from tfx_loop.data.prediction_log.importers.capture_window import list_captures
 from tfx_loop.data.prediction_log.reader import window_files
 from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings
 
 
 class LogDriver(SourceDriver):
     """Driver of PredictionLogGen."""
+
+    def fingerprint(self, properties: Scalars) -> str:
+        """Returns that of the captures, whose stores TensorFlow may not know, or of the log."""
+        settings = PredictionLogGenSettings.from_properties(properties)
+        if settings.capture is None:
+            return super().fingerprint(properties)
+        found = list_captures(settings.capture, settings.start_ms, settings.end_ms)
+        return digest_of((each.path, each.tag) for each in found)
 
     def files(self, properties: Scalars) -> Iterable[str]:
         """Returns the segments that may hold rows of the window."""
@@ -29,7 +38,7 @@ class LogDriver(SourceDriver):
 
 
 class PredictionLogGen(SourceNode):
-    """Reads what model servers logged in a window, each answered instance once.
+    """Reads what model servers logged, or SageMaker captured, in a window, each instance once.
 
     What could not be read is counted. A window without rows is an artifact with 0 rows; what
     follows decides what that means. The log grows while a window is open, and repeats may come
@@ -61,9 +70,14 @@ class PredictionLogGen(SourceNode):
     @classmethod
     def check(cls, settings: PredictionLogGenSettings, inputs: Collection[str]) -> None:
         """Checks that there is one source of rows."""
-        if bool(settings.log_dir) == ("inference_result" in inputs):
-            received = "both" if settings.log_dir else "neither"
+        given = {
+            "log_dir": bool(settings.log_dir),
+            "capture": settings.capture is not None,
+            "inference_result": "inference_result" in inputs,
+        }
+        if sum(given.values()) != 1:
+            received = " and ".join(name for name, is_given in given.items() if is_given)
             raise ConfigError(
-                "Expected log_dir or an inference_result of PredictionLogGen, received "
-                f"{received}. Give one."
+                "Expected log_dir, capture or an inference_result of PredictionLogGen, received "
+                f"{received or 'none of them'}. Give one."
             )

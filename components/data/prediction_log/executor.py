@@ -9,6 +9,7 @@ from tfx.types import artifact_utils
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.inputs import single_or_none
 from tfx_loop.core.key_file import read_keys
+from tfx_loop.data.prediction_log.importers.capture_window import read_captures
 from tfx_loop.data.prediction_log.inference_result import read_inference
 from tfx_loop.data.prediction_log.losses import LogLosses
 from tfx_loop.data.prediction_log.reader import WindowRows, read_window
@@ -25,7 +26,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `prediction_log` artifact."""
         settings = PredictionLogGenSettings.from_properties(exec_properties)
         inference = single_or_none(input_dict, "inference_result")
-        read = _of_inference(inference.uri, settings) if inference else _of_servers(settings)
+        read = _read(settings, inference.uri if inference else "")
         window = LogWindow(
             window=settings.window,
             start_ms=settings.start_ms,
@@ -50,7 +51,14 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
-def _of_servers(settings: PredictionLogGenSettings) -> WindowRows:
+def _read(settings: PredictionLogGenSettings, inference_uri: str) -> WindowRows:
+    if inference_uri:
+        table = read_inference(inference_uri, settings.model_name, settings.start_ms)
+        return WindowRows(table=table, losses=LogLosses())
+    if settings.capture:
+        return read_captures(
+            settings.capture, settings.model_name, settings.start_ms, settings.end_ms
+        )
     return read_window(
         settings.log_dir,
         settings.model_name,
@@ -58,8 +66,3 @@ def _of_servers(settings: PredictionLogGenSettings) -> WindowRows:
         settings.end_ms,
         keys=read_keys(settings.log_key),
     )
-
-
-def _of_inference(uri: str, settings: PredictionLogGenSettings) -> WindowRows:
-    table = read_inference(uri, settings.model_name, settings.start_ms)
-    return WindowRows(table=table, losses=LogLosses())

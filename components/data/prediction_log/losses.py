@@ -6,6 +6,7 @@ reaches into, as nobody knows when within it the rows were.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 
 from tfx_loop.core import storage
@@ -34,6 +35,7 @@ class LogLosses:
         unlogged_rows: Rows that servers answered and could not log, as far as they could say.
         thinned_rows: Rows that a lower sampling rate of the same window would not have logged: left
             out, so that all rows stand for as many.
+        rejected_captures: Lines of SageMaker's captures that did not become rows, by reason.
     """
 
     duplicate_rows: int = 0
@@ -46,6 +48,7 @@ class LogLosses:
     type_conflicts: int = 0
     unlogged_rows: int = field(default=0, metadata=default_left_out())
     thinned_rows: int = field(default=0, metadata=default_left_out())
+    rejected_captures: Mapping[str, int] = field(default_factory=dict, metadata=default_left_out())
 
 
 @dataclass(frozen=True, kw_only=True)

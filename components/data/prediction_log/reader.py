@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +88,30 @@ def read_window(
     segments, notes = _read_while_compacted(
         lambda: window_files(log_dir, model_name, start_ms, end_ms, margin_ms=margin_ms), keys
     )
+    losses = LogLosses(
+        truncated_segments=sum(segment.truncated for segment in segments),
+        unreadable_segments=sum(segment.unreadable for segment in segments),
+        unreadable_batches=sum(segment.unreadable_batches for segment in segments),
+        unreadable_bytes=sum(segment.unreadable_bytes for segment in segments),
+        unlogged_rows=sum(
+            note.rows for note in notes if note.first_ms < end_ms and note.last_ms >= start_ms
+        ),
+    )
     tables = [segment.table for segment in segments if segment.table is not None]
+    return rows_of_window(tables, losses, start_ms, end_ms)
+
+
+def rows_of_window(
+    tables: Sequence[pa.Table], losses: LogLosses, start_ms: int, end_ms: int
+) -> WindowRows:
+    """Returns the rows of a window that tables in the columns of segments hold, each once.
+
+    Args:
+        tables: Rows of the window and around it.
+        losses: What is known already of what did not become rows.
+        start_ms: Begin of the window, milliseconds UTC.
+        end_ms: End of the window, exclusive.
+    """
     table, conflicts = unify(tables)
     identified = _identified(table)
     kept, duplicates = _first_answers(identified, start_ms, end_ms)
@@ -97,22 +120,16 @@ def read_window(
     golden = pc.coalesce(kept.column(GOLDEN.name), by_id)
     asked = kept.filter(pc.invert(golden))
     even, rate = _evenly_sampled(asked)
-    losses = LogLosses(
+    counted = replace(
+        losses,
         duplicate_rows=duplicates,
         golden_rows=len(kept) - len(asked),
         unidentified_rows=len(table) - len(identified),
-        truncated_segments=sum(segment.truncated for segment in segments),
-        unreadable_segments=sum(segment.unreadable for segment in segments),
-        unreadable_batches=sum(segment.unreadable_batches for segment in segments),
-        unreadable_bytes=sum(segment.unreadable_bytes for segment in segments),
         type_conflicts=conflicts,
-        unlogged_rows=sum(
-            note.rows for note in notes if note.first_ms < end_ms and note.last_ms >= start_ms
-        ),
         thinned_rows=len(asked) - len(even),
     )
     table = even.drop([field.name for field in SEGMENT_FIELDS])
-    return WindowRows(table=table, losses=losses, sampling_rate=rate)
+    return WindowRows(table=table, losses=counted, sampling_rate=rate)
 
 
 def window_files(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings
+from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,13 +14,16 @@ class PredictionLogGenSettings(NodeSettings):
 
     Attributes:
         log_dir: The folder or URI that the servers were given as `--prediction_log`; none where an
-            `inference_result` is read.
+            `inference_result` or a `capture` is read.
         model_name: The name that the model is served under.
         window: Name of the window, such as "2013-03".
         start_ms: Begin of the window, milliseconds UTC.
         end_ms: End of the window, exclusive.
         log_key: File of the keys that the log is encrypted with, the servers'
             `--prediction_log_key`; empty for a plain log.
+        capture: SageMaker's captures in place of a log: their prefix, such as
+            `s3://BUCKET/PREFIX/ENDPOINT`, or a `CaptureSource` that says more. `inferenceTime`
+            decides which lines are of the window.
     """
 
     log_dir: str = ""
@@ -28,6 +32,7 @@ class PredictionLogGenSettings(NodeSettings):
     start_ms: int
     end_ms: int
     log_key: str = ""
+    capture: CaptureSource | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms <= self.end_ms:

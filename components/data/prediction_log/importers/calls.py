@@ -21,6 +21,8 @@ from tfx_loop.data.prediction_log.record import (
 # What the columns of a record without names are called; one that has a name keeps it.
 _COLUMN = "c{}"
 _FRACTION = re.compile(r"\.[0-9]+")
+# What Arrow raises of values of several types, and of whole numbers beyond 64 bits.
+_NO_COLUMN = (pa.ArrowException, TypeError, OverflowError)
 SINGLE_FEATURE, SINGLE_OUTPUT = "input", "prediction"
 
 
@@ -37,6 +39,13 @@ REASONS = {
     "no_endpointOutput": "the output was not captured",
     "no_text": "base64 without text in it",
     "no_tensor": "no tensor",
+    "cut_line": "the last line of a file, which ends within its record",
+    "too_long": "a line longer than two payloads may be",
+    "unknown_version": "an eventVersion other than 0",
+    "unknown_encoding": "an encoding other than JSON, CSV and BASE64",
+    "misplaced": "in the folder of an hour that the window of its inferenceTime does not read",
+    "shadow_variant": "of a shadow variant, whose answers nobody got",
+    "failed_call": "an error in place of an answer",
     "no_rows": "no rows, or not as many of features as of answers",
     "no_time": "no time, or none of the years 1970 to 9999; --time gives one",
     "mixed_rows": "rows of several forms or widths",
@@ -68,6 +77,8 @@ class ImportedCall:
         features: By name, a value a row.
         outputs: By name, a value a row.
         model_version: 0 where the log does not say.
+        golden: Whether a pusher asked, to see whether the model answers right.
+        sampling_rate: The share of calls that was logged.
     """
 
     request_id: str
@@ -76,6 +87,8 @@ class ImportedCall:
     outputs: Mapping[str, pa.Array]
     model_version: int = 0
     request_key: str = ""
+    golden: bool = False
+    sampling_rate: float = 1.0
 
     def batch(self, model_name: str, default_time_ms: int | None) -> pa.RecordBatch:
         """Returns its rows.
@@ -107,6 +120,8 @@ class ImportedCall:
             latency_ms=float("nan"),
             answered_time_ms=time_ms,
             request_key=self.request_key,
+            golden=self.golden,
+            sampling_rate=self.sampling_rate,
         )
         return make_batch(envelope, sizes.pop(), self.features, self.outputs)
 
@@ -129,7 +144,7 @@ def milliseconds(text: str) -> int:
     return int(aware.timestamp() * 1000)
 
 
-def columns_of(rows: Any, single: str, names: Sequence[str] = ()) -> dict[str, pa.Array]:
+def columns_of(rows: Any, single: str, names: Sequence[str] = ()) -> dict[str, list[Any]]:
     """Returns JSON rows as columns: objects by key, lists by place, and values as one column.
 
     Args:
@@ -145,17 +160,17 @@ def columns_of(rows: Any, single: str, names: Sequence[str] = ()) -> dict[str, p
     kinds = {dict if isinstance(r, dict) else list if isinstance(r, list) else None for r in rows}
     if kinds == {dict}:
         keys = list(dict.fromkeys(key for row in rows for key in row))
-        return {key: column([row.get(key) for row in rows]) for key in keys}
+        return {str(key): [row.get(key) for row in rows] for key in keys}
     if kinds == {list} and names:
         if any(len(row) != len(names) for row in rows):
             raise _other_width(names, len(rows[0]))
-        return {name: column([row[i] for row in rows]) for i, name in enumerate(names)}
+        return {name: [row[i] for row in rows] for i, name in enumerate(names)}
     if len(kinds) != 1:
         raise RejectedRecordError("mixed_rows", "Expected rows of one form, received several.")
-    return {single: column(rows)}
+    return {single: rows}
 
 
-def numbered(table: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, pa.Array]:
+def numbered(table: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, list[Any]]:
     """Returns rows of cells as columns, called c0, c1, … where they have no names."""
     width = len(table[0]) if table else 0
     if not width or any(len(row) != width for row in table):
@@ -163,7 +178,35 @@ def numbered(table: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, 
     if names and len(names) != width:
         raise _other_width(names, width)
     known = list(names) or [_COLUMN.format(i) for i in range(width)]
-    return {name: column([row[i] for row in table]) for i, name in enumerate(known)}
+    return {name: [row[i] for row in table] for i, name in enumerate(known)}
+
+
+def named(columns: dict[str, list[Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Returns one column of lists as columns with names; others, or without names, as they are.
+
+    Raises:
+        RejectedRecordError: It has another width, or rows of several.
+    """
+    ((name, rows),) = columns.items() if len(columns) == 1 else (("", []),)
+    if not names or name in names or not rows or not all(isinstance(row, list) for row in rows):
+        return columns
+    return numbered(rows, names)
+
+
+def arrow_columns(columns: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
+    """Returns columns of Python's values as Arrow's; lists of one value a row are that value.
+
+    Raises:
+        RejectedRecordError: Values of one column have several types.
+    """
+    return {name: column(single_values(values)) for name, values in columns.items()}
+
+
+def single_values(values: list[Any]) -> list[Any]:
+    """Returns a column of shape [n, 1] as one of shape [n], as servers log it; others as it is."""
+    if all(isinstance(v, list) and len(v) == 1 and not isinstance(v[0], list) for v in values):
+        return [value[0] for value in values]
+    return values
 
 
 def split(columns: Mapping[str, pa.Array], names: Sequence[str]) -> Mapping[str, pa.Array]:
@@ -199,13 +242,13 @@ def column(values: Sequence[Any]) -> pa.Array:
     """
     try:
         return pa.array(values)
-    except (pa.ArrowException, TypeError):
+    except _NO_COLUMN:
         pass
     try:
         return pa.array(
             [float(v) if isinstance(v, int | float) and v is not True else v for v in values]
         )
-    except (pa.ArrowException, TypeError) as error:
+    except _NO_COLUMN as error:
         raise RejectedRecordError(
             "mixed_types", f"Expected values of one type in a column: {error}"
         ) from error

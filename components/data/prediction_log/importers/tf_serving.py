@@ -58,6 +58,21 @@ def parse_prediction_log(
     )
 
 
+def parsed_examples(serialized: Sequence[bytes]) -> dict[str, pa.Array]:
+    """Returns serialised tf.Examples as columns of lists; none where the bytes are something else.
+
+    Bytes of another kind may parse as an Example without features.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example import example_pb2
+
+    try:
+        parsed = [example_pb2.Example.FromString(each) for each in serialized]
+    except DecodeError:
+        return {}
+    return example_columns(parsed) if any(one.features.feature for one in parsed) else {}
+
+
 def example_columns(examples: list[Any]) -> dict[str, pa.Array]:
     """Returns tf.Examples as columns of lists."""
     kinds: dict[str, str] = {}
@@ -81,20 +96,12 @@ def _listed(features: Any, name: str, kind: str) -> list[Any] | None:
 
 
 def _inputs(inputs: Any, feature_names: Sequence[str]) -> Mapping[str, pa.Array]:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.example import example_pb2
-
     arrays = {name: _array(proto) for name, proto in inputs.items()}
     if len(arrays) == 1:
         (values,) = arrays.values()
-        if values.dtype.kind == "O":
-            try:
-                parsed = [example_pb2.Example.FromString(v) for v in values.reshape(-1).tolist()]
-            except DecodeError:
-                parsed = []
-            # Bytes of another kind may parse as an Example without features.
-            if any(example.features.feature for example in parsed):
-                return example_columns(parsed)
+        examples = values.dtype.kind == "O" and parsed_examples(values.reshape(-1).tolist())
+        if examples:
+            return examples
     return split({name: array_column(values) for name, values in arrays.items()}, feature_names)
 
 

@@ -10,7 +10,8 @@ from small_examples import example_bytes
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.data.prediction_log.importers.beam_import import ImportOrder, import_log
+from tfx_loop.data.prediction_log.importers.beam_import import import_log
+from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.pipelines.cli.main import main
 
@@ -260,7 +261,7 @@ def test_the_command_imports_and_counts(tmp_path, capsys):
         ("kserve", None, "found none"),
         ("kserve", b"", "the files are empty"),
         ("kserve", b"\xfa\xff\n\x00", "2 records rejected: no_json (no JSON object)"),
-        ("sagemaker", b"[" * 200_000, "1 record rejected: no_json"),
+        ("sagemaker", b"[" * 200_000 + b"\n", "1 record rejected: no_json"),
         ("sagemaker", b'{"a": 1}', "1 record rejected: no_capture"),
         ("tf-serving", b"rubbish" * 9, "Not a valid TFRecord"),
         ("tf-serving", b"", "the files are empty"),

@@ -1,0 +1,38 @@
+"""SageMaker's captures of a window in place of the prediction log of servers."""
+
+from dataclasses import replace
+
+from tfx_loop.core.bucket.trees import open_tree
+from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, capture_files
+from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
+from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
+from tfx_loop.data.prediction_log.losses import LogLosses
+from tfx_loop.data.prediction_log.reader import WindowRows, rows_of_window
+
+
+def list_captures(source: CaptureSource, start_ms: int, end_ms: int) -> list[CaptureFile]:
+    """Returns the files that `read_captures` reads; raises as `capture_files`."""
+    return capture_files(open_tree(source.prefix), source, start_ms, end_ms)
+
+
+def read_captures(source: CaptureSource, model_name: str, start_ms: int, end_ms: int) -> WindowRows:
+    """Reads the calls with start_ms <= inferenceTime < end_ms, each instance once.
+
+    Args:
+        source: Where they are.
+        model_name: The name that rows get.
+        start_ms: Begin of the window, milliseconds UTC.
+        end_ms: End of the window, exclusive.
+
+    Raises:
+        DataError: There are no captures at all, or a file cannot be read.
+        ConfigError: There are several endpoints, or variants of which nobody says which served.
+    """
+    tree = open_tree(source.prefix)
+    tables = CaptureTables(source, model_name, (start_ms, end_ms))
+    for file in capture_files(tree, source, start_ms, end_ms):
+        tables.add(file, tree.read(file.path))
+    rows = tables.take()
+    losses = LogLosses(rejected_captures=tables.counts.rejected)
+    read = rows_of_window(rows, losses, start_ms, end_ms)
+    return replace(read, sampling_rate=source.sampling_percentage / 100)
