@@ -12,6 +12,7 @@ import tfx_loop.contracts.retrain_decision
 import tfx_loop.contracts.task
 import tfx_loop.contracts.version_contest
 import tfx_loop.data.prediction_log.component
+import tfx_loop.data.prediction_log.importers.capture_source
 import tfx_loop.data.prediction_log.label_joiner
 import tfx_loop.data.span_example_gen.component
 import tfx_loop.deployment.serving_pusher.component
@@ -218,7 +219,7 @@ class LabelJoiner(tfx_loop.data.prediction_log.label_joiner.LabelJoiner):
 
 
 class PredictionLogGen(tfx_loop.data.prediction_log.component.PredictionLogGen):
-    """Reads what model servers logged in a window, each answered instance once."""
+    """Reads what model servers logged, or SageMaker captured, in a window, each instance once."""
 
     def __init__(
         self,
@@ -230,6 +231,7 @@ class PredictionLogGen(tfx_loop.data.prediction_log.component.PredictionLogGen):
         inference_result: BaseChannel | None = None,
         log_dir: str | _Later = '',
         log_key: str | _Later = '',
+        capture: tfx_loop.data.prediction_log.importers.capture_source.CaptureSource | Mapping[str, Any] | str | None | _Later = None,
     ) -> None: ...
 
 
