@@ -144,6 +144,7 @@ def distill(
     """
     child = ChildFiles(out)
     worker.may_write(out)
+    # Two files: teacher and student may take the same rows in other shapes, or under other names.
     teacher_inputs = (teacher_rows or rows).inputs
     with tempfile.TemporaryDirectory(prefix="loop-distill-", dir=worker.folder) as scratch:
         folder = Path(scratch)

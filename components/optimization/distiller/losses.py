@@ -42,6 +42,7 @@ def feature_loss(teacher: tf.Tensor, student: tf.Tensor) -> tf.Tensor:
 
 
 def _logits(probabilities: tf.Tensor, kind: PredictionKind) -> tf.Tensor:
+    # As the teacher's: a student that answers exactly 0 has no gradient.
     clipped = tf.clip_by_value(probabilities, EPSILON, 1 - EPSILON)
     logits = tf.math.log(clipped)
     return logits - tf.math.log1p(-clipped) if kind is PredictionKind.BINARY else logits

@@ -42,6 +42,8 @@ class DistillationSettings:
     student_fn: str
     # Hinton et al. 2015, section 3: 2.5 to 4 did best for small students.
     temperature: float = 4.0
+    # The teacher weighs more: it tells how alike the classes are, a label only which one it is.
+    # Chosen, not measured.
     alpha: float = 0.7
     features: tuple[FeaturePair, ...] = ()
     feature_weight: float = 1.0
@@ -51,6 +53,7 @@ class DistillationSettings:
     augmented_copies: int = 4
     teacher_output: str | None = None
     fine_tuning: FineTuningSettings = field(
+        # A student starts from nothing, where the other techniques go on from trained weights.
         default_factory=lambda: FineTuningSettings(epochs=30, learning_rate=None)
     )
 

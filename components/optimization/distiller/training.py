@@ -38,10 +38,6 @@ from tfx_loop.optimization.metrics.scoring import (
 _LOG = logging.getLogger(__name__)
 # Keras logs them as from_teacher_loss, and so on.
 _SOFT, _LABEL, _FEATURE = "from_teacher", "from_labels", "from_layer_{}"
-# Adam's default, for a student that brings no optimizer.
-_LEARNING_RATE = 1e-3
-# Rows from whose answers it is read whether a student gives logits.
-_SCORED_ROWS = 512
 
 
 def student_inputs(payload: dict[str, Any]) -> Any:
@@ -140,7 +136,10 @@ def _train_student(
     """Trains the student with one loss a lesson, each on an output of its own."""
     labels = _labels(rows)
     if not keras_model.is_compiled(student):
-        student.compile(keras.optimizers.Adam(_LEARNING_RATE), keras_model.label_loss(scoring))
+        student.compile(
+            keras.optimizers.Adam(keras_model.LEARNING_RATE), keras_model.label_loss(scoring)
+        )
+        # The standard loss takes class numbers, and labels may be one-hot rows.
         if scoring.kind is PredictionKind.CLASSES:
             labels = class_numbers(labels, lesson.logits)
     outputs = {name: _output_named(name)(student.output) for name in (_SOFT, _LABEL)}
@@ -180,7 +179,7 @@ def _student_scoring(
     student: keras.Model, inputs: dict[str, Array], labels: Array, lesson: Lesson
 ) -> Scoring:
     """Returns how the student's outputs are to be read; untrained ones show it as well."""
-    some = slice(0, _SCORED_ROWS)
+    some = slice(0, keras_model.SCORED_ROWS)
     (outputs,) = KerasPredictor.of(student).predict(taken(inputs, some)).values()
     scoring = infer_scoring(labels[some], outputs)
     width = int(np.prod(outputs.shape[1:]))

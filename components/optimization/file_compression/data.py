@@ -18,6 +18,7 @@ from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 
 Array = npt.NDArray[Any]
+# What scikit-learn's and Keras' examples call labels and rows.
 _NPZ_LABEL, _NPZ_ROWS = "y", "x"
 
 
@@ -59,6 +60,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         ConfigError: It is not there, or no text.
     """
     try:
+        # Excel and Notepad write a byte order mark, which would be part of the first name.
         lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(
@@ -160,4 +162,5 @@ def _plain(labels: Array) -> Array:
 
 
 def _is_npz(path: Path) -> bool:
+    # A .keras file is a zip as well.
     return path.is_file() and zipfile.is_zipfile(path) and path.suffix.lower() != ".keras"

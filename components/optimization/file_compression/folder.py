@@ -66,6 +66,7 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def _publish(stage: Path, out: Path) -> None:
+    # mkdtemp makes it for its owner alone; a result is read by others as any folder is.
     stage.chmod(0o755)
     if not out.exists():
         os.rename(stage, out)

@@ -28,7 +28,7 @@ from tfx_loop.models.formats import detect
 from tfx_loop.models.guard import guard
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.splits import Rows, joined
-from tfx_loop.optimization.file_compression import verdict
+from tfx_loop.optimization.file_compression import confirmation
 from tfx_loop.optimization.file_compression.data import (
     check_file,
     read_classes,
@@ -144,6 +144,8 @@ class ReportingRows:
         """Returns why a variant does not keep to the budget on these rows; None where it does."""
         self._progress(f"measuring {name} on rows that it has not seen")
         task = self._task
+        # The rows that report come first: the first `count` of them are judged alone, all of them
+        # together.
         rows, count = joined(task.parts.reporting, task.parts.choosing), len(task.parts.reporting)
         parent = {
             name: np.concatenate([values, task.choosing_outputs[name]])
@@ -161,9 +163,9 @@ class ReportingRows:
         self.outputs = several_outputs.results(first[0], first[1], labels, budgets)
         self.warnings = tuple(several_outputs.warnings(self.outputs, first[0]))
         held_out = _judged(task, rows, parent, child)
-        return verdict.refutation(
+        return confirmation.refutation(
             name, self.reporting, held_out, task.budget
-        ) or verdict.refutation_by_outputs(name, self.outputs)
+        ) or confirmation.refutation_by_outputs(name, self.outputs)
 
 
 def _check_converted(found: SearchResult) -> None:
@@ -209,7 +211,7 @@ def _report(
         report,
         verdict=OptimizationVerdict.KEPT,
         reason=OptimizationReason.WITHIN_BUDGET,
-        explanation=verdict.kept(found.chosen, unseen.reporting, task.budget, gained),
+        explanation=confirmation.kept(found.chosen, unseen.reporting, task.budget, gained),
         child=facts["child"],
         baseline=facts.get("baseline"),
         overall=unseen.reporting.overall,

@@ -14,8 +14,8 @@ from tfx_loop.models.class_names import class_names_of
 from tfx_loop.models.formats import detect
 from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.rows.splits import Rows, RowSplit, split, stratified_sample
-from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
 from tfx_loop.optimization.file_compression.data import read_classes, read_rows
+from tfx_loop.optimization.file_compression.guess_warning import no_better_than_guessing
 from tfx_loop.optimization.file_compression.request import CompressionRequest
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
@@ -110,6 +110,7 @@ def check_share(metric: Metric, drop: float) -> None:
     Raises:
         ConfigError: It is 1 or more, of a metric between 0 and 1.
     """
+    # A person who writes 1 means a percentage point.
     if drop >= 1 and metric.is_share:
         raise ConfigError(
             f"Expected a --budget below 1 of {metric.name}, which lies between 0 and 1, received "

@@ -25,7 +25,7 @@ from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.models.write import write_model
-from tfx_loop.optimization.fine_tuning import same_signatures
+from tfx_loop.optimization.fine_tuning import weight_replacement
 from tfx_loop.optimization.fine_tuning.job import (
     ChildFiles,
     ExportSources,
@@ -76,6 +76,8 @@ def write_child(
     write_model(model, child.keras, rows=some)
     how = _how(sources)
     if how is SignatureSource.INPUTS:
+        # A feature of any length cannot be parsed into a dense tensor: such a child takes tensors
+        # alone.
         static = all(None not in tensor.shape[1:] for tensor in model.inputs)
         write_model(model, child.saved_model, rows=some, examples=static)
     else:
@@ -106,7 +108,7 @@ def _export(model: keras.Model, folder: str, sources: ExportSources, how: Signat
         assert sources.parent_keras
         assert sources.parent_saved_model
         parent = read(sources.parent_keras, custom_objects=sources.custom_objects)
-        same_signatures.write_with_weights(
+        weight_replacement.write_with_weights(
             sources.parent_saved_model, folder, named_weights(parent), named_weights(model)
         )
     elif how is SignatureSource.PREPROCESSING:
@@ -174,6 +176,7 @@ class _BehindPreprocessing(tf.Module):
         self._answer = tf.function(answer, autograph=False)
         # A saved function is saved again as what it calls: wrapped, as signatures have to be.
         others = {name: tf.function(_named(each)) for name, each in known.items()}
+        # Kept on the module, or the saved graph would refer to functions that nobody holds.
         self._others = others
         return {
             DEFAULT_SIGNATURE: self._answer.get_concrete_function(**inputs),
@@ -200,6 +203,7 @@ def _named(function: Any) -> Callable[..., Any]:
 
 
 def _shaped(values: tf.Tensor, sizes: tuple[int | None, ...], dtype: str) -> tf.Tensor:
+    # tf.Transform makes float32 and int64, whatever the network was built for.
     values = tf.cast(values, dtype)
     return values if None in sizes else tf.reshape(values, [-1, *sizes])
 
@@ -216,6 +220,7 @@ class _BehindTransform(tf.Module):
         self._network: Callable[..., Any] = concrete_function(model, inputs, outputs)
         self._weights = model.weights
         self._transform = output.transform_features_layer()
+        # Rows to be scored have no label, and parsing would refuse them for it.
         self._raw = {n: s for n, s in output.raw_feature_spec().items() if n != label}
         self._shapes = {spec.name: (spec.shape[1:], spec.dtype) for spec in inputs}
 

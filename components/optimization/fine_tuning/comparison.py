@@ -166,6 +166,7 @@ def _scores(
         folder=scratch,
     )
     scoring = infer_scoring(labels, outputs, compared.output if len(outputs) > 1 else None)
+    # A metric of two kinds of answers compares nothing.
     if like is not None and scoring.kind is not like.kind:
         raise DataError(
             f"Expected a child that predicts {like.describe()}, received one that predicts "

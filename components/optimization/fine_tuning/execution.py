@@ -29,7 +29,7 @@ from tfx_loop.models.formats import detect
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
 from tfx_loop.optimization.fine_tuning.settings import FineTuningNodeSettings
-from tfx_loop.optimization.fine_tuning.start import starting_point
+from tfx_loop.optimization.fine_tuning.starting_point import starting_point
 
 _LOG = logging.getLogger(__name__)
 

@@ -24,10 +24,11 @@ from tfx_loop.optimization.metrics.scoring import (
 )
 
 Model: TypeAlias = keras.Model
-# Rows from whose answers it is read what a model predicts.
-_SCORED_ROWS = 512
-# Adam's default.
-_LEARNING_RATE = 1e-3
+# Rows from whose answers it is read what a model predicts: probabilities, logits and numbers are
+# told apart by their range, which shows in some hundreds.
+SCORED_ROWS = 512
+# Adam's default, for a model that brings no optimizer.
+LEARNING_RATE = 1e-3
 
 
 def load(
@@ -108,13 +109,13 @@ def _compile_for(
     settings: FineTuningSettings,
 ) -> None:
     """Compiles a model with the loss that its answers to some rows suggest."""
-    some = slice(0, _SCORED_ROWS)
+    some = slice(0, SCORED_ROWS)
     answers = KerasPredictor.of(model).predict({name: v[some] for name, v in inputs.items()})
     chosen = output if len(answers) > 1 else None
     scoring = infer_scoring(labels[some], pick(answers, chosen))
     loss = label_loss(scoring)
     model.compile(
-        keras.optimizers.Adam(settings.learning_rate or _LEARNING_RATE),
+        keras.optimizers.Adam(settings.learning_rate or LEARNING_RATE),
         loss if chosen is None else {chosen: loss},
     )
 
@@ -149,6 +150,7 @@ def with_held_outputs(
     answers = KerasPredictor.of(model).predict(rows.inputs)
     own = model.loss
     if isinstance(own, list | tuple):
+        # Keras takes losses by position as well as by name.
         own = dict(zip(names, own, strict=True))
     # To answer as before is a regression on the old answers, whatever these are.
     losses = {name: keras.losses.MeanSquaredError() for name in names}
@@ -178,6 +180,7 @@ def compile_like(target: Model, source: Model, learning_rate: float | None = Non
     target.compile(
         fresh_optimizer(source, learning_rate),
         loss=_renamed(source.loss, renamed),
+        # Keras 2 keeps what compile() was given nowhere public.
         loss_weights=_renamed(source.compiled_loss._user_loss_weights, renamed),
     )
     without_autograph(target)

@@ -123,6 +123,7 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
             aware = _NAMES.quantize_apply(_annotated(model, left), _Scheme())
         except (RuntimeError, TypeError, ValueError) as error:
             found = _UNSUPPORTED.search(str(error))
+            # No layer named, or one that is in float already: trying again would not end.
             if not found or found[1] in left:
                 raise ModelError(
                     f"Expected a model that TFMOT can quantise, received {model.name}: "
@@ -131,6 +132,8 @@ def quantization_aware(model: keras.Model) -> QuantizationAware:
             left.append(found[1])
         else:
             if wrong := _misordered(model, aware):
+                # Left in float, its inputs get no layers of TFMOT's behind them and keep their
+                # order.
                 left.extend(wrong)
                 continue
             floats = tuple(n for n in left if not isinstance(model.get_layer(n), _INPUTS))

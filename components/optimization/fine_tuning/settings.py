@@ -28,6 +28,8 @@ class FineTuningSettings:
     # measured.
     batch_size: int = 64
     learning_rate: float | None = None
+    # A tenth costs little training and chooses the epoch; more than half would train on the lesser
+    # part.
     validation_fraction: float = 0.1
     seed: int = 0
     compile_fn: str = ""

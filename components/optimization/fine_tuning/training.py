@@ -48,6 +48,8 @@ class TrainingRecord:
 def seed_everything(seed: int) -> None:
     """Seeds Python, NumPy and TensorFlow, and asks TensorFlow for deterministic kernels."""
     keras.utils.set_random_seed(seed)
+    # Slower on a GPU, where sums of a batch are added in any order else; on a processor it costs
+    # little.
     tf.config.experimental.enable_op_determinism()
 
 

@@ -119,11 +119,18 @@ def slice_masks(slices: Mapping[str, Array]) -> list[tuple[str, Array]]:
     ]
 
 
+def is_within(lost: float, limit: float) -> bool:
+    """Says whether a drop keeps to its limit; one that is NaN does not."""
+    # 3 of 1,000 rows lost is a drop of 0.003, whatever the last bit of the subtraction says.
+    return lost <= limit + 1e-9
+
+
 def one_row(metric: Metric, rows: int) -> float:
     """Returns by how much one row alone can move an accuracy; 0 for metrics that move smoothly.
 
     A budget smaller than that can neither be kept nor broken by less than a row.
     """
+    # Losses and ranks move by parts of a row.
     return 1.0 / rows if metric.is_accuracy and rows else 0.0
 
 
@@ -157,8 +164,7 @@ def _status(value: float, rows: int, limit: float | None, budget: Budget, name: 
         return SliceStatus.NOT_LIMITED
     if name != OVERALL and (rows < budget.min_slice_rows or not np.isfinite(value)):
         return SliceStatus.TOO_FEW_ROWS
-    # 3 of 1,000 rows lost is a drop of 0.003, whatever the last bit of the subtraction says.
-    return SliceStatus.WITHIN if value <= limit + 1e-9 else SliceStatus.OVER
+    return SliceStatus.WITHIN if is_within(value, limit) else SliceStatus.OVER
 
 
 def _rows_of(outputs: Outputs, mask: Array) -> Outputs:

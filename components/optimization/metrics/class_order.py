@@ -43,6 +43,7 @@ class Answers:
     def of(cls, numbers: Array, scores: Array) -> "Answers":
         """Returns them from scores (rows, outputs), probabilities or logits."""
         scores = np.asarray(scores, dtype=np.float64)
+        # int8 models answer in steps of 1/256: their probabilities add up to 1 but for hundredths.
         probabilities = scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=0.05)
         if not probabilities:
             scores = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -69,11 +70,13 @@ class Answers:
         rows = np.arange(len(self.numbers))
         gained = self.logs[rows, order[self.numbers]] - self.logs[rows, other[self.numbers]]
         total, squares = float(gained.sum()), float((gained**2).sum())
+        # exp(-x²/2) with x the sum over the root of the squares, as in the module's docstring.
         return float(np.exp(-(total**2) / squares / 2)) if total > 0 and squares > 0 else 1.0
 
 
 def most_likely(table: Array) -> Array:
     """Returns the output of each name under the likeliest numbering, (names,)."""
+    # It minimises a cost, and the likelihood is to be largest.
     _, order = linear_sum_assignment(-table)
     return np.asarray(order)
 
@@ -83,6 +86,7 @@ def runner_up(table: Array, order: Array) -> Array:
     names = np.arange(len(order))
     if len(order) > _MOST_ASSIGNMENTS:
         own = table[names, order]
+        # What swapping the outputs of two names costs in log-likelihood.
         lost = own[:, None] + own[None, :] - table[:, order] - table[:, order].T
         np.fill_diagonal(lost, np.inf)
         first, second = np.unravel_index(int(lost.argmin()), lost.shape)
@@ -93,6 +97,8 @@ def runner_up(table: Array, order: Array) -> Array:
     # It differs in some name's output, so it is the best of those that forbid one of them.
     for name in names:
         without = table.copy()
+        # Not -inf, which the assignment refuses; no sum of logarithms above log(0.001) comes near
+        # it.
         without[name, order[name]] = -1e12
         candidate = most_likely(without)
         if (total := float(table[names, candidate].sum())) > best:

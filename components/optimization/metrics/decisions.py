@@ -77,6 +77,7 @@ def _ratio(above: Array, below: Array) -> tuple[float, Array]:
     d(a/b) = (da - (a/b) db) / b, row by row.
     """
     rows = len(above)
+    # Rows are the independent units: a row's several decisions are averaged first.
     above, below = above.reshape(rows, -1).mean(axis=1), below.reshape(rows, -1).mean(axis=1)
     if below.mean() == 0:
         return float("nan"), np.zeros(rows)

@@ -56,6 +56,7 @@ def from_eval_config(text: str, name: str | None = None) -> EvaluatorSettings:
     if not isinstance(config, dict):
         raise ConfigError(f"Expected the JSON of an EvalConfig, received {text[:60]!r}.")
     chosen = _chosen_metric(config, name)
+    # An EvalConfig without model specs judges one model by defaults, as TFMA does.
     model = (config.get("model_specs") or [{}])[0]
     keys = [spec.get("feature_keys", []) for spec in config.get("slicing_specs", [])]
     return EvaluatorSettings(
@@ -107,6 +108,8 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
     settings = {key: content[key] for key in _THRESHOLDS if content.get(key) is not None}
     several = content.get("thresholds")
+    # TFMA's Precision and Recall may ask for several thresholds; of those none is the one to judge
+    # by.
     if isinstance(several, list) and len(several) == 1:
         settings["threshold"] = float(several[0])
     return settings

@@ -79,6 +79,7 @@ def encode_labels(
     text = not np.issubdtype(labels.dtype, np.number)
     if labels.ndim > 1 and not text:
         return labels, None
+    # One class alone tells neither an order nor a loss.
     values = np.unique(labels)
     if len(values) < 2:
         raise DataError(
@@ -135,6 +136,7 @@ def _by_model(
     answers speak against is left.
     """
     wanted, classes = set(values.tolist()), classes_of(scores)
+    # A list that lacks a label of the file is of another feature.
     fitting = [found for found in names.of_model(classes) if wanted <= set(found)]
     orders = [np.array([list(f).index(v) for v in values.tolist()]) for f in fitting]
     positions = np.searchsorted(values, labels)
@@ -146,6 +148,7 @@ def _by_model(
     others = [order for order in orders if (order != likely).any()]
     if any(answers.doubt(likely, other) > _SURE_OF_SORTED for other in others):
         return None
+    # Some numbering is surely likelier than the model's own list: the list is of another feature.
     if len(values) == classes and answers.doubt(most_likely(table), likely) <= _SURE:
         return None
     taken = next(f for f, order in zip(fitting, orders, strict=True) if (order == likely).all())
@@ -232,6 +235,7 @@ def _sorted_is_clear(answers: Answers, table: Array, best: Array) -> bool:
     if (best == in_order).all() and answers.doubt(best, runner_up(table, best)) <= _SURE_OF_SORTED:
         return True
     confirmed = int((table.argmax(axis=1) == in_order).sum())
+    # Three at least: of fewer, chance agreement is common.
     return confirmed >= max(3, (len(best) + 1) // 2)
 
 
@@ -249,6 +253,7 @@ def _two_columns(scores: Array) -> Array:
     """Returns probabilities of no and yes; what leaves [0, 1] are logits."""
     one = scores.reshape(-1).astype(np.float64)
     if one.min() < 0 or one.max() > 1:
+        # The sigmoid, which does not overflow in this form.
         one = 0.5 * (1 + np.tanh(one / 2))
     return np.stack([1 - one, one], axis=1)
 

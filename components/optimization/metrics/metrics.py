@@ -159,6 +159,7 @@ def infer_metric(
         PredictionKind.CLASSES: "SparseCategoricalAccuracy",
         PredictionKind.NUMBER: "R2Score",
     }[scoring.kind]
+    # "accuracy" is whichever accuracy goes with the labels, as in Keras.
     if name is None or _plain(name) in ("accuracy", "acc"):
         name = default
     chosen = metric(name, scoring=scoring)
@@ -217,6 +218,7 @@ def _r2(_: Metric, truth: Array, scores: Array) -> tuple[float, Array]:
     if not total.mean() > 0:
         return float("nan"), np.zeros(len(truth))
     ratio = residual.mean() / total.mean()
+    # The influence of a ratio (decisions.py), negated as R2 is one minus it.
     return 1 - ratio, -(residual - ratio * total) / total.mean()
 
 

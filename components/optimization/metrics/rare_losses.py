@@ -96,6 +96,7 @@ def log_loss_bound(
     expected = (calibrated * rare).sum(axis=-1).mean(axis=1)
     happened = int((own > _RARE_NATS).sum())
     foreseen = float((calibrated * (rare > 0)).sum())
+    # The best guess of how far the parent's probabilities are off, drawn towards 1 by the prior.
     factor = (happened + _PRIOR_EVENTS) / (foreseen + _PRIOR_EVENTS)
     # The exact upper end of a Poisson rate (Garwood, Biometrika 28, 1936), over what is foreseen.
     most = float(stats.gamma.ppf(0.5 + confidence / 2, happened + 1)) / max(foreseen, 1e-9)
@@ -119,6 +120,7 @@ def beyond_range(before: Array, after: Array, power: int) -> float:
     """
     outputs = before.shape[1]
     sides = [(before[:, i], after[:, i]) for i in range(outputs)]
+    # Mirrored: an answer may lie below all that were seen as well as above.
     sides += [(-first, -second) for first, second in sides]
     return sum(_beyond(first, second, power) for first, second in sides) / outputs
 
@@ -145,6 +147,7 @@ class _Tail:
 def _tail(ordered: Array, power: int) -> _Tail:
     """Fits the tail of sorted values; moments up to `power` stay finite."""
     count = int(np.clip(len(ordered) // _TAIL, _FEWEST_IN_TAIL, _MOST_IN_TAIL))
+    # Too few to fit a tail: its mean is put at the whole range, which is on the safe side.
     if len(ordered) <= count:
         return _Tail(shape=0.0, mean_excess=float(np.ptp(ordered)))
     start, largest = float(ordered[-count - 1]), float(ordered[-1])
@@ -164,8 +167,13 @@ def _tail(ordered: Array, power: int) -> _Tail:
 def _shape(excess: Array) -> float:
     """Returns the shape of a generalised Pareto tail by probability-weighted moments."""
     count = len(excess)
+    # Plotting positions (i - 0.35) / n, as Hosking and Wallis recommend them.
     above = 1 - (np.arange(1, count + 1) - 0.35) / count
     mean, weighted = float(excess.mean()), float((excess * above).mean())
+    # k = 2 - m / (m - 2 w) with w the weighted mean, and the sign turned: here heavy tails are
+    # above 0.
     found = 2 - mean / (mean - 2 * weighted) if mean > 2 * weighted else 1.0
     weight = count / (count + _PRIOR_ROWS)
+    # Within it the mean is finite, and a bounded tail is not made shorter than a uniform one's
+    # half.
     return float(np.clip(weight * found + (1 - weight) * _PRIOR_SHAPE, -0.5, 1.0))

@@ -133,6 +133,7 @@ def infer_scoring(labels: Array, outputs: Outputs, output: str | None = None) ->
         two = np.isin(truth, (0, 1)).all()
         kind = PredictionKind.BINARY if two else PredictionKind.NUMBER
         return Scoring(kind=kind, output=name, from_logits=bool(two and _outside(scores)))
+    # Raises where the labels are no classes of these outputs.
     class_numbers(truth, scores)
     sums = scores.sum(axis=-1)
     # int8 models answer in steps of 1/256, so their probabilities add up to 1 but for hundredths.

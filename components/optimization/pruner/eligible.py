@@ -140,6 +140,7 @@ def _why_not_clustered(kernel: Kernel, settings: PruningSettings) -> SkipReason 
     size = 1
     for length in kernel.shape:
         size *= length
+    # As many values as weights share nothing.
     return SkipReason.TOO_SMALL if size <= settings.clusters else None
 
 
@@ -165,6 +166,7 @@ def _select(
     for kernel in kernels:
         reason = why_not(kernel, settings)
         if reason is not None:
+            # The first reason: of a layer with several kernels one is enough to leave it alone.
             skipped.setdefault(kernel.layer, reason)
     chosen = tuple(dict.fromkeys(k.layer for k in kernels if k.layer not in skipped))
     if not chosen:

@@ -56,6 +56,7 @@ class PruningResult:
     @property
     def sparsity(self) -> float:
         """Fraction of zeros over all kernels."""
+        # By weights and not by layers: a large layer counts for what it is.
         return sum(k.zeros for k in self.kernels) / sum(k.size for k in self.kernels)
 
 

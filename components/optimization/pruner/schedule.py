@@ -25,6 +25,7 @@ class PruningSchedule:
 def schedule(steps_per_epoch: int, epochs: int, ramp: float) -> PruningSchedule:
     """Returns a schedule whose sparsity grows over the fraction `ramp` of all steps."""
     steps = steps_per_epoch * epochs
+    # One step at least: TFMOT divides by the length of the ramp.
     wanted = max(1, int(steps * ramp))
     frequency = max(1, wanted // _UPDATES)
     end_step = wanted - wanted % frequency

@@ -67,6 +67,7 @@ class PruningSettings:
             )
         if not 0 < self.ramp <= 1:
             raise ConfigError(f"Expected ramp above 0 and up to 1, received {self.ramp}.")
+        # Two values beside the zero that pruning keeps; above 256 an index takes more than a byte.
         if self.clusters and not 3 <= self.clusters <= 256:
             raise ConfigError(f"Expected clusters 0 or from 3 to 256, received {self.clusters}.")
         if self.pattern is Pattern.NONE and not self.clusters:

@@ -66,6 +66,7 @@ def prune(payload: dict[str, Any]) -> dict[str, Any]:
     child, sources = from_payload(payload)
     signatures = write_child(model, child, sources, keras_inputs(model, rows.inputs))
     custom_objects = settings.fine_tuning.custom_objects
+    # What counts is what the file holds: zeros are counted on it.
     written = keras_model.read(child.keras, custom_objects=custom_objects)
     return {
         "kernels": json_codec.to_json(_measured(written, pruned, settings)),
@@ -97,6 +98,8 @@ def _pruned(
         _named_as(wrapped, source, rows),
         tuning,
         [wrapping.pruning_callback()],
+        # Before it the loss is lower as fewer weights are zero: the best epoch would be the
+        # densest.
         first_kept_epoch=plan.first_whole_epoch,
     )
     return wrapping.strip_pruning(wrapped), training

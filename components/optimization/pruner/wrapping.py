@@ -29,6 +29,7 @@ _Layer: TypeAlias = keras.layers.Layer
 _Model: TypeAlias = keras.Model
 # A member of TFMOT's GradientAggregation, which it does not export; it is a str.
 _AVERAGE = "GradientAggregation.AVG"
+# Biases and scales have one axis: they are small, and nobody prunes them.
 _MATRIX = 2
 
 
@@ -86,6 +87,8 @@ def wrap_to_cluster(model: _Model, layers: Collection[str], clusters: int) -> _M
         return _CLUSTERING.cluster_weights(
             layer,
             number_of_clusters=clusters,
+            # Of TFMOT's initialisers the one that follows the weights: evenly spaced centroids have
+            # hardly a weight at their ends.
             cluster_centroids_init=_CLUSTERING.CentroidInitialization.KMEANS_PLUS_PLUS,
             preserve_sparsity=bool((kernels[names[id(layer)]] == 0).any()),
             cluster_gradient_aggregation=_AVERAGE,

@@ -158,6 +158,7 @@ class VariantJudge:
             child,
             labels,
             budget.metric,
+            # The upper end of a two-sided 90 % interval is the one-sided 95 % bound.
             confidence=2 * self.confidence - 1,
             clips=clips,
         )
@@ -177,6 +178,8 @@ class VariantJudge:
             status, reason = RungStatus.OVER_BUDGET, RungReason.OVER_BUDGET_ON_SLICE
             explanation = _over_on(over[0], len(over), budget)
         kept = status is RungStatus.KEPT
+        # A variant that only a slice holds back keeps to the budget overall, and the report says
+        # so.
         within = SliceStatus.WITHIN if kept or over else SliceStatus.OVER
         return RungOutcome(
             status=status,
@@ -235,6 +238,7 @@ def rows_to_be_certain(found: MetricDrop, limit: float) -> int | None:
     room = limit - found.value
     if not (np.isfinite(found.value) and np.isfinite(found.high)) or room <= 0:
         return None
+    # Rows times the square of how much narrower the interval has to be.
     return ceil(found.rows * ((found.high - found.value) / room) ** 2)
 
 

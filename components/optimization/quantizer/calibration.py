@@ -30,6 +30,7 @@ def draw(rows: Rows, count: int, seed: int) -> tuple[Rows, Rows]:
             f"Expected rows to calibrate with and at least 1 to draw, received {len(rows)} rows "
             f"and calibration_rows {count}. Give some hundreds of rows like those to be served."
         )
+    # Positions in place of the inputs: the draw then copies no images.
     numbered = replace(rows, inputs={_POSITION: np.arange(len(rows))})
     # Half at most: what is left is what variants are judged on, and no row serves both.
     drawn = stratified_sample(numbered, min(count, len(rows) // 2), seed).inputs[_POSITION]

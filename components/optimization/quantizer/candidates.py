@@ -146,6 +146,7 @@ def best(variants: Sequence[VariantCost], target: CompressionTarget) -> int | No
         fit = [i for i in fit if times[i] <= _AS_FAST * min(times)]
     if target is CompressionTarget.EDGE_TPU:
         shares = [variant.mapped or 0.0 for variant in variants]
+        # Shares of one graph's operators: equal ones are equal fractions, so that == is safe.
         fit = [i for i in fit if shares[i] == max(shares)]
     return min(fit, key=lambda i: (variants[i].raw_bytes, i))
 

@@ -88,6 +88,7 @@ def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
     converter = _converter(payload)
     if mode is not QuantizationMode.FLOAT:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # Without a type the default optimisation would make dynamic-range int8 of the weights.
     if mode is QuantizationMode.FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     # With rows and one set of operators alone, what cannot be quantised is an error; else the
@@ -95,9 +96,7 @@ def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
     if mode in CALIBRATED:
         converter.representative_dataset = _rows_of(payload["calibration"])
         converter.target_spec.supported_ops = [_OPS[mode]]
-    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
-        io_type.dtype
-    )
+    _take_and_give(converter, io_type)
     return _written(_converted(converter.convert), payload["out"])
 
 
@@ -110,6 +109,7 @@ def refused(payload: Mapping[str, Any]) -> list[str]:
     try:
         _converter({**payload, "signature": _SIGNATURE}).convert()
     except Exception as error:  # The converter raises whatever its parts raise.
+        # Every operation is named: what is cut off must leave none behind.
         return sorted(set(_NO_OPERATOR.findall(str(error))))
     return []
 
@@ -151,6 +151,8 @@ def quantize(payload: Mapping[str, Any]) -> dict[str, Any]:
                 content,
                 input_data_type=io_type,
                 output_data_type=io_type,
+                # By the name of the output's tensor, which is how the calibrated graph names its
+                # operators.
                 denylisted_nodes=list(payload["float_tensors"]),
             )
         ),
@@ -184,10 +186,7 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
     tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
     converter = _converter({"saved_model": payload["folder"], "signature": _SIGNATURE})
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    io_type = IoType(payload["io_type"])
-    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
-        io_type.dtype
-    )
+    _take_and_give(converter, IoType(payload["io_type"]))
     told = {"technique": aware.technique, "left_float": list(aware.left_float)}
     return told | _written(_converted(converter.convert), payload["out"])
 
@@ -228,6 +227,7 @@ def _converter(payload: Mapping[str, Any]) -> Any:
     return converter
 
 
+# One: the rungs of a search share a source, and a loaded SavedModel may be large.
 @functools.lru_cache(maxsize=1)
 def _loaded(folder: str, signature: str, state: object) -> Any:
     return _converter_of(folder, signature)

@@ -181,6 +181,7 @@ def _pass_on(
     folder: Path,
 ) -> None:
     """Leaves the float .tflite, or the model as it came where the converter refuses that too."""
+    # The same search with one rung and no budget: written, loaded back and compared as any variant.
     unlimited = replace(request, budget=None, search=settings.float_only())
     if search(unlimited, worker, folder / TFLITE_FILE).chosen is None:
         io_utils.copy_dir(path_utils.serving_model_dir(source.uri), str(folder))

@@ -142,10 +142,12 @@ def _of_numbers(
     truth, before, after = (x.reshape(len(x), -1) for x in (truth, before, after))
     power = _POWERS[metric.name]
     rare = error_reach(before, after, power=power, confidence=confidence, clips=clips)
+    # R2 is one minus the error over the labels' spread.
     if metric.name == "R2Score":
         rare /= float(((truth - truth.mean(axis=0)) ** 2).mean())
     if metric.name == "RootMeanSquaredError":
         mean = float(((truth - after) ** 2).mean())
+        # A root grows less than its square: the reach is taken at the child's own error.
         rare = float(np.sqrt(mean + rare) - np.sqrt(mean))
     return _with_rare(by_labels, rare)
 
@@ -223,6 +225,7 @@ def _class_probabilities(metric: Metric, labels: Array, outputs: Outputs) -> Arr
         return None
     _, scores = metric.scoring.read(labels, outputs)
     if metric.scoring.kind is PredictionKind.BINARY:
+        # At another threshold p - q is not what a flip costs.
         if scores.ndim != 1 or metric.threshold != 0.5:
             return None
         # A score of exactly 0.5 means no, and argmax takes the first of equals.
@@ -258,6 +261,7 @@ def _flips(before: Array, after: Array, truth: Array) -> _Flips:
     flipped = answer != changed
     # The rival of a row is the class it flipped to; where it did not flip, the runner-up.
     rivals = before.copy()
+    # Below any probability, so that the runner-up is found.
     rivals[rows, answer] = -1
     rival = np.where(flipped, changed, rivals.argmax(axis=1))
     # p - q: what a flip from the answer to its rival is expected to cost.

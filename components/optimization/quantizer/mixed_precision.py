@@ -123,6 +123,7 @@ def sensitivities(
     errors = {name: together[i] for i, group in enumerate(groups) for name in group}
     left = max_probes - len(groups)
     for i in sorted(together, key=lambda i: -together[i]):
+        # Groups are of one size but the last: what does not fit now, nothing behind it would.
         if len(groups[i]) > left:
             break
         left -= len(groups[i])

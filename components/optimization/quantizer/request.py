@@ -194,6 +194,7 @@ def _calibration_and_choosing(
 ) -> tuple[Rows, Rows]:
     """Returns calibration and choosing rows; a split that is used for both is shared out."""
     shared = set(settings.calibration_splits) & set(settings.measure_splits)
+    # A split that is half in both would give rows that calibrated to the choice.
     if shared and set(settings.calibration_splits) != set(settings.measure_splits):
         raise ConfigError(
             f"Expected calibration_splits and measure_splits that are the same or apart, received "

@@ -101,6 +101,7 @@ def search(
             folder=Path(folder),
             io_type=io_type,
             signature=request.signature,
+            # The Edge TPU's compiler takes tensors of fixed sizes only.
             fixed_batch=request.target is CompressionTarget.EDGE_TPU,
         )
         # Before any rung: a model that is unfit for all of them is an error, not seven failures.
@@ -208,6 +209,7 @@ class _Ladder:
         if target is CompressionTarget.FASTEST:
             self._time(kept)
         while (position := best([c.cost for c in kept], target)) is not None:
+            # Popped: a variant that is refuted is not asked about again.
             chosen = kept.pop(position)
             assert chosen.variant is not None
             why = refutation(chosen.name, chosen.variant.path) if refutation else None

@@ -32,6 +32,7 @@ class SearchSettings:
     confidence: float = CONFIDENCE
     max_probes: int = 64
     fine_tuning: FineTuningSettings | None = None
+    # Some hundred calls of a small model, whose median is steady then; a rung each.
     latency_seconds: float = 1.0
 
     def __post_init__(self) -> None:
@@ -138,6 +139,7 @@ class QuantizerSettings(GuardSettings):
     training_splits: tuple[str, ...] = ("train",)
     confidence: float = CONFIDENCE
     seed: int = 0
+    # The default of a conversion, which takes seconds: the limit is for what hangs.
     timeout_seconds: float = 600
     memory_mb: float = 8192
 

@@ -113,6 +113,7 @@ class VariantBuilder:
             ChildFailed: The child died of it.
         """
         self._looked = True
+        # Float first with its own batch: a model that converts so is refused for its mode alone.
         for self.fixed_batch in (False, True):
             self._prepared, self._layers = {}, {}
             try:
@@ -121,6 +122,8 @@ class VariantBuilder:
                 _LOG.info("conversion_refused one_row=%s why=%s", self.fixed_batch, error)
             else:
                 return self.fixed_batch
+        # Refused either way: the batch is not the reason, and later rungs start from the model as
+        # it is.
         self.fixed_batch, self._prepared = False, {}
         return False
 

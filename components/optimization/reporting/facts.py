@@ -83,6 +83,7 @@ def describe(payload: Mapping[str, Any]) -> dict[str, Any]:
         name: json_codec.from_json(MeasuredModel, content, name)
         for name, content in payload["models"].items()
     }
+    # All open before the first call: they are timed in turns.
     opened = {
         name: kept_predictor(
             detect(model.path), signature=model.signature, custom_objects=model.custom_objects
@@ -126,6 +127,7 @@ def by_layer(weights: Sequence[Weight]) -> tuple[Layer, ...]:
 
 
 def _layer(name: str, group: Sequence[Weight]) -> Layer:
+    # The kernel stands for its layer; biases are smaller.
     largest = max(group, key=lambda weight: weight.parameters)
     return Layer(
         name=name,

@@ -56,6 +56,7 @@ def between(shown: Interval | None) -> str:
 def times(before: float, after: float) -> str:
     """Returns by which factor `after` is smaller: `3.2 times`."""
     factor = before / after if after else float("inf")
+    # From 99.5 on, where one decimal more would read as 100.0.
     return f"{factor:.0f} times" if factor >= 99.5 else f"{factor:.1f} times"
 
 

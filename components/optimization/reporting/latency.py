@@ -55,6 +55,8 @@ def measure(
     found: dict[str, list[Latency]] = {name: [] for name in models}
     for size in batch_sizes:
         positions = np.fromiter(islice(cycle(range(rows)), size), dtype=np.int64)
+        # Contiguous, as a server's arrays are: LiteRT would copy a view within the call that is
+        # timed.
         batch = {name: np.ascontiguousarray(values[positions]) for name, values in inputs.items()}
         for name, taken in _timed(models, batch, size, seconds, clock).items():
             found[name].append(_latency(models[name].runtime, size, taken))
@@ -74,6 +76,7 @@ def _timed(
         for _ in range(_WARM_UP_CALLS):
             model.predict(batch, batch_size=size)
     end, order = clock() + seconds * len(models), list(models)
+    # By the last of the round, so that all models have the same number of calls.
     while len(taken[order[-1]]) < _MAX_CALLS:
         enough = len(taken[order[-1]]) >= _MIN_CALLS
         if enough and clock() >= end:

@@ -6,6 +6,7 @@ from tfx_loop.contracts.optimization_report import ModelFacts, OptimizationResul
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.terminal import TextTable
 
+# A screen's height; the page and the JSON have all of them.
 _MOST_SLICES, _MOST_LAYERS = 10, 20
 _SHOWN = {"parent": "parent", "baseline": "float .tflite", "child": "variant"}
 

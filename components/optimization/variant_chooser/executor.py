@@ -71,6 +71,7 @@ class Executor(base_executor.BaseExecutor):
                 )
             )
         choice = choose(candidates, target)
+        # Something is always passed on, for the next node needs a model; its blessing says no.
         chosen = choice.chosen or names[0]
         # Lineage goes on from here to the variant that was evaluated.
         properties = ModelProperties(
@@ -80,6 +81,7 @@ class Executor(base_executor.BaseExecutor):
         )
         _pass_on(models[chosen], properties, output_dict)
         passed, is_variant = choice.chosen is not None, chosen != names[0]
+        # A variant whose parent was not evaluated leaves no baseline behind.
         trained = models[names[0]] if candidates[0].blessed or not is_variant else None
         blessing = BlessingProperties(
             blessed=passed,

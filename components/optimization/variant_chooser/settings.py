@@ -6,6 +6,8 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.guard.settings import GuardSettings
 from tfx_loop.optimization.variant_chooser.choice import ChoiceTarget
 
+# Each has three numbered inputs, as a channel holds one artifact: float, four techniques, and one
+# of the user's own.
 MOST_VARIANTS = 6
 
 

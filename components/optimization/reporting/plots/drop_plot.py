@@ -16,9 +16,11 @@ from tfx_loop.presentation.svg import (
     tooltip,
 )
 
+# Pixels of the drawing's own coordinates; names of slices stand on the left, values on the right.
 _ROW, _TOP = 30, 46
 _LEFT, _RIGHT = 300, 200
 _CLASSES = {SliceStatus.WITHIN: "chosen", SliceStatus.OVER: "over"}
+# Beyond it the drawing is longer than a screen, and the slices that lost least come last.
 MOST = 30
 _LONGEST = 30
 
@@ -51,7 +53,8 @@ def _scale(shown: Sequence[SliceResult]) -> tuple[Scale, list[float]]:
         values += [v for v in (item.drop.value, item.limit) if v is not None]
     values += [v for v in (shown[0].drop.low, shown[0].drop.high) if v is not None]
     spread = [v for item in shown for v in (item.drop.low, item.drop.high) if v is not None]
-    # Intervals of small slices are cut, that the values and the limits of the others stay readable.
+    # Intervals of small slices are cut, that the values and the limits of the others stay readable;
+    # 0.01 where nothing at all was lost, so that the axis has a length.
     reach = 3 * max(abs(v) for v in values) or 0.01
     values += [min(max(v, -reach), reach) for v in spread]
     steps = ticks(min(values), max(values), 6)

@@ -4,6 +4,7 @@ from tfx_loop.contracts.optimization_report import Latency, ModelFacts, Optimiza
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, tooltip
 
+# Pixels of the drawing's own coordinates.
 _ROW, _GAP, _TOP = 26, 22, 8
 _LEFT, _RIGHT = 330, 200
 _NAMES = {"parent": "parent", "baseline": ".tflite", "child": "child"}

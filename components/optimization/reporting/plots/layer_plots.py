@@ -7,6 +7,7 @@ from tfx_loop.contracts.optimization_report import Layer, OptimizationResult, Ru
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, tooltip
 
+# Pixels of the drawing's own coordinates.
 _ROW, _TOP = 24, 10
 _LEFT, _RIGHT = 330, 170
 MOST = 24
@@ -31,6 +32,7 @@ def weights_plot(report: OptimizationResult) -> str:
 def layers_drawing(layers: Sequence[Layer]) -> str:
     """Returns a bar a layer of one model."""
     weighty = sorted((x for x in layers if x.parameters), key=lambda x: -x.parameters)
+    # The heaviest, shown in the order of the file, which is that of the network.
     kept = {id(x) for x in weighty[:MOST]}
     return _bars(
         [
@@ -91,6 +93,7 @@ def _bars(bars: Sequence[_Bar], label: str) -> str:
 
 def _bar(bar: _Bar, scale: Scale, top: float) -> list[str]:
     width, part = scale(bar.value) - _LEFT, scale(bar.part) - _LEFT
+    # The end of a scope's name tells layers apart, its beginning is the same for all.
     name = bar.name if len(bar.name) <= 44 else f"…{bar.name[-43:]}"
     zero = tag("rect", x=_LEFT, y=top + 4, width=part, height=_ROW - 8, class_="zeros")
     return [

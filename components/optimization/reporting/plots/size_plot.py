@@ -7,6 +7,7 @@ from tfx_loop.contracts.optimization_report import OptimizationResult, Rung, Run
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.presentation.svg import WIDTH, Scale, drawing, tag, text, ticks, tooltip, value_grid
 
+# Pixels of the drawing's own coordinates.
 _TOP, _BOTTOM, _HEIGHT = 26, 330, 388
 _LEFT, _RIGHT = 84, 40
 # A variant that lost all would press the others into one line: the axis ends this many budgets
@@ -40,6 +41,7 @@ def size_plot(report: OptimizationResult) -> str:
     dots = [_dot(rung, parent, sign) for rung in rungs]
     limit = next((rung.limit for rung in rungs if rung.limit is not None), None)
     y, y_ticks = _metric_scale(dots, parent, limit, sign)
+    # 4 % beyond the largest, so that its dot is not cut at the edge.
     x_ticks = ticks(0, max(d.size for d in dots if d.size) * 1.04, 6)
     # A Keras file may hold the optimizer's memory beside the weights.
     weights = report.parent.weight_bytes
@@ -66,6 +68,7 @@ def _parent_metric(rungs: Sequence[Rung], report: OptimizationResult) -> float |
     known = [r for r in rungs if r.drop and r.drop.value is not None]
     if not known:
         return report.overall.parent.value if report.overall else None
+    # Metric plus drop is the parent's metric but for rounding, the less the smaller the drop is.
     like = min(known, key=lambda r: abs(r.drop.value or 0.0) if r.drop else 0.0)
     assert like.metric is not None
     assert like.metric.value is not None
@@ -103,7 +106,9 @@ def _metric_scale(
     lowest = min(d.low if sign > 0 else -d.high for d in dots)
     highest = max(d.high if sign > 0 else -d.low for d in dots)
     floor = sign * parent - allowed * _BUDGETS_SHOWN if allowed else lowest
+    # The budget's line is always in sight, with a third of a budget below it.
     worst = min(max(lowest, floor), sign * parent - allowed * 1.3)
+    # Variants that gained much would press the others together, as those that lost all would.
     best = min(highest, sign * parent + max(allowed * 3, sign * parent - worst))
     best = max(best, sign * parent)
     low, high = sorted((sign * worst, sign * best))
@@ -205,6 +210,8 @@ def _labels(dots: Sequence[_Dot], x: Scale, y: Scale) -> list[str]:
 def _free_box(
     at: float, height: float, width: float, taken: Sequence[tuple[float, float, float, float]]
 ) -> tuple[float, float, float, float]:
+    # Away from the dot in steps of a line's height, on both sides of it, the nearest free place
+    # first.
     for step in range(12):
         for offset in {step * 15, -step * 15}:
             for left in (at + 13, at - 13 - width):

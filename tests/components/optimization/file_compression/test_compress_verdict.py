@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfx_loop.contracts.optimization_report import Rung, RungStatus, Size
-from tfx_loop.optimization.file_compression.baseline import no_better_than_guessing
-from tfx_loop.optimization.file_compression.verdict import kept, refutation
+from tfx_loop.optimization.file_compression.confirmation import kept, refutation
+from tfx_loop.optimization.file_compression.guess_warning import no_better_than_guessing
 from tfx_loop.optimization.metrics.budget import Budget, judge
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring

@@ -115,12 +115,14 @@ def _equal(found: Any, value: Array) -> bool:
 def _copy(
     parent: Path, folder: Path, stored: Mapping[str, Any], replaced: Mapping[str, Array]
 ) -> None:
+    # All but the variables: graph, assets and signatures stay byte for byte.
     shutil.copytree(parent, folder, ignore=shutil.ignore_patterns("variables.*", _FINGERPRINT))
     entries = {**stored, **replaced}
     (folder / _VARIABLES).parent.mkdir(exist_ok=True)
     tf.raw_ops.SaveV2(
         prefix=str(folder / _VARIABLES),
         tensor_names=list(entries),
+        # Whole tensors: an empty text is no slice.
         shape_and_slices=[""] * len(entries),
         tensors=[tf.constant(values) for values in entries.values()],
     )

@@ -10,7 +10,7 @@ those that report) are over it too.
 from collections.abc import Sequence
 
 from tfx_loop.contracts.optimization_report import OutputResult, Rung, SliceResult
-from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, one_row
+from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, is_within, one_row
 from tfx_loop.optimization.reporting import formatting
 
 
@@ -71,14 +71,15 @@ def kept(chosen: Rung, reporting: BudgetJudgement, budget: Budget, gained: str) 
 
 def _slice_is_over(part: SliceResult, everywhere: SliceResult, budget: Budget) -> bool:
     assert part.limit is not None
+    # A metric that is not defined on these rows (AUC with one class) confirms nothing.
     if part.drop.value is None or everywhere.drop.value is None:
         return True
     # The whole interval lies beyond the limit: that is no matter of few rows.
     if part.drop.low is not None and part.drop.low > part.limit:
         return True
+    # No slice is refused for a single row.
     allowed = max(part.limit, one_row(budget.metric, everywhere.rows))
-    # 1e-9: a drop that is a fraction of rows equals its limit up to the last bit.
-    return everywhere.drop.value > allowed + 1e-9
+    return not is_within(everywhere.drop.value, allowed)
 
 
 def _loss(metric: str, lost: float, higher_is_better: bool) -> str:
@@ -95,5 +96,4 @@ def _capital(text: str) -> str:
 
 def _is_over(part: SliceResult) -> bool:
     value = part.drop.value
-    # 1e-9: a drop that is a fraction of rows equals its limit up to the last bit.
-    return value is None or part.limit is None or value > part.limit + 1e-9
+    return value is None or part.limit is None or not is_within(value, part.limit)

@@ -61,6 +61,8 @@ def starting_point(
     """
     source = detect(deployed)
     keras = keras_model_of(folder)
+    # tf_keras cannot load it; its SavedModel has the same operations, from which layers are
+    # rebuilt.
     if keras is not None and is_of_keras_3(keras):
         keras = None
     reader = ExamplesReader(parse_fn=parse_fn)
