@@ -46,6 +46,7 @@ docs/components
 docs/cli
 docs/model-server
 docs/kubeflow
+docs/lineage
 ```
 
 ```{toctree}

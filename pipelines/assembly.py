@@ -1,11 +1,14 @@
 """Pipelines from nodes, with or without a local ML Metadata store."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
 
 from tfx_loop.pipelines.config import PipelineSettings
+from tfx_loop.pipelines.control.store_address import is_server
+from tfx_loop.pipelines.control.stores import connection_config
 
 
 def assemble(
@@ -17,17 +20,19 @@ def assemble(
         name: Name of the pipeline.
         nodes: Its nodes.
         settings: Where it keeps its files.
-        metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
+        metadata: Connect to ML Metadata; False for Kubeflow and Vertex.
     """
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        settings.metadata_path
-    )
+    connection = None
+    if metadata:
+        if not is_server(settings.metadata_path):
+            Path(settings.metadata_path).parent.mkdir(parents=True, exist_ok=True)
+        connection = connection_config(settings.metadata_path)
     return tfx.dsl.Pipeline(
         pipeline_name=name,
         pipeline_root=settings.root,
         components=list(nodes),
         enable_cache=False,
-        metadata_connection_config=connection if metadata else None,
+        metadata_connection_config=connection,
         beam_pipeline_args=list(settings.beam_args),
     )
 

@@ -121,7 +121,8 @@ class PipelineSettings:
 
     Attributes:
         root: Folder or URI of the artifacts.
-        metadata_path: SQLite file of ML Metadata; unused on Kubeflow and Vertex.
+        metadata_path: The store of ML Metadata: an SQLite file, `mysql://USER@HOST/DATABASE` or
+            `postgresql://USER@HOST/DATABASE`; unused on Kubeflow and Vertex.
         data: Folder or URI of the spans.
         labels: Folder or URI of the late labels.
         beam_args: Arguments for Beam.
@@ -229,3 +230,8 @@ def output_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def quiet_environment() -> dict[str, str]:
     """Returns the environment for child processes: Keras 2, no banners of TensorFlow."""
     return {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def metadata_password(environment: Mapping[str, str] = os.environ) -> str:
+    """Returns the password of a database with ML Metadata: TFX_LOOP_METADATA_PASSWORD, or none."""
+    return environment.get("TFX_LOOP_METADATA_PASSWORD", "")

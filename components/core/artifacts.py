@@ -13,7 +13,7 @@ from typing import TypeAlias
 from tfx.types import artifact
 
 from tfx_loop.core import type_names
-from tfx_loop.core.custom_properties import Scalar
+from tfx_loop.core.custom_properties import MOST_INT, Scalar
 
 # What TFX hands to an executor: artifacts by input or output, execution properties by name.
 Artifacts: TypeAlias = dict[str, list[artifact.Artifact]]
@@ -91,7 +91,11 @@ def set_properties(target: artifact.Artifact, properties: Mapping[str, Scalar]) 
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
         if isinstance(value, float) and not math.isfinite(value):
             continue
-        if isinstance(value, int):
+        # Whole numbers of ML Metadata have 32 bits on MySQL and PostgreSQL. A double holds those up
+        # to 53, such as milliseconds since epoch; `from_properties` reads it as declared.
+        if isinstance(value, int) and abs(value) > MOST_INT:
+            target.set_float_custom_property(name, float(value))
+        elif isinstance(value, int):
             target.set_int_custom_property(name, value)
         elif isinstance(value, float):
             target.set_float_custom_property(name, value)

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, TypeVar
 
 Scalar: TypeAlias = int | float | str
 T = TypeVar("T")
+# Largest whole number that ML Metadata keeps as one on MySQL and PostgreSQL.
+MOST_INT = 2**31 - 1
 
 
 def to_properties(value: Any) -> dict[str, Scalar]:

@@ -47,7 +47,7 @@ from tfx_loop.core.settings import (
     encoded,
     field_types,
     or_none,
-    property_type,
+    property_types,
     typed_values,
 )
 
@@ -175,7 +175,7 @@ def _properties(cls: type[Node], given: dict[str, Any], inputs: Collection[str])
     now = {name: value for name, value in given.items() if name not in later}
     usual = {name: getattr(value, "default", None) for name, value in later.items()}
     for name, value in later.items():
-        kind = property_type(field_types(cls.SETTINGS)[name])
+        kind = property_types(cls.SETTINGS)[name]
         if getattr(value, "ptype", kind) is not kind:
             raise ConfigError(
                 f"Expected a runtime parameter with ptype={kind.__name__} as {name} of "
@@ -212,8 +212,9 @@ def _check_channels(cls: type[Node], channels: dict[str, Any]) -> None:
 
 def _spec_class(cls: type[Node]) -> type[Any]:
     """Returns the ComponentSpec that TFX asks for."""
+    kinds = property_types(cls.SETTINGS)
     parameters = {
-        name: component_spec.ExecutionParameter(type=property_type(kind), optional=or_none(kind))
+        name: component_spec.ExecutionParameter(type=kinds[name], optional=or_none(kind))
         for name, kind in field_types(cls.SETTINGS).items()
     }
     parameters |= {name: component_spec.ExecutionParameter(type=str) for name in cls.CONSTANTS}

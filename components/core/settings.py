@@ -2,8 +2,10 @@
 
 Execution properties survive every runner as whole numbers, floats and text alone. So a truth value
 travels as 0 or 1, a string enum as its value, a list, a mapping or a nested group as JSON text, and
-None by being left out. A pipeline's author may write each value in any of these ways, too. This
-module imports no TFX: settings are read and tested in milliseconds.
+None by being left out. Whole numbers have 32 bits in ML Metadata on MySQL and PostgreSQL, so a
+field that holds more (`metadata=wide()`), such as milliseconds since epoch, travels as text. A
+pipeline's author may write each value in any of these ways, too. This module imports no TFX:
+settings are read and tested in milliseconds.
 """
 
 import dataclasses
@@ -19,6 +21,12 @@ from tfx_loop.core.json_codec import from_json, to_json
 
 S = TypeVar("S", bound="NodeSettings")
 T = TypeVar("T")
+_WIDE = "wide"
+
+
+def wide() -> dict[str, Any]:
+    """Returns metadata of a field whose whole numbers need more than 32 bits."""
+    return {_WIDE: True}
 
 
 class NodeSettings:
@@ -108,10 +116,11 @@ def typed_values(
                 f"Expected settings of {owner} among {', '.join(declared)}, received {name!r}."
                 f"{did_you_mean(name, declared)}"
             )
-    values = defaults(kind)
-    values |= {
-        name: typed(declared[name], value, f"{name} of {owner}") for name, value in given.items()
-    }
+    values, kinds = defaults(kind), property_types(kind)
+    for name, value in given.items():
+        if kinds[name] is str and _declared(declared[name]) is int:
+            value = _whole_number(value)
+        values[name] = typed(declared[name], value, f"{name} of {owner}")
     if lacking := [name for name in declared if name not in values and name not in later]:
         raise ConfigError(f"Expected {', '.join(lacking)} of {owner}, received none. Give a value.")
     return {name: value for name, value in values.items() if name not in later}
@@ -132,17 +141,26 @@ def typed(kind: Any, value: Any, where: str) -> Any:
 def encoded(kind: type[Any], values: Mapping[str, Any]) -> dict[str, int | float | str]:
     """Returns values of fields as execution properties; None is left out."""
     found: dict[str, int | float | str] = {}
-    for name, declared in field_types(kind).items():
+    for name, as_property in property_types(kind).items():
         value = to_json(values.get(name))
         if value is None:
             continue
-        as_text = property_type(declared) is str and not isinstance(value, str)
-        found[name] = json.dumps(value) if as_text else property_type(declared)(value)
+        as_text = as_property is str and not isinstance(value, str)
+        found[name] = json.dumps(value) if as_text else as_property(value)
     return found
 
 
+def property_types(kind: type[Any]) -> dict[str, type[Any]]:
+    """Returns the type of the execution property that each field becomes: int, float or str."""
+    is_wide = {field.name for field in dataclasses.fields(kind) if _WIDE in field.metadata}
+    return {
+        name: str if name in is_wide else property_type(declared)
+        for name, declared in field_types(kind).items()
+    }
+
+
 def property_type(kind: Any) -> type[Any]:
-    """Returns the type of the execution property that a field becomes: int, float or str."""
+    """Returns the type of the execution property that a value becomes: int, float or str."""
     declared = _declared(kind)
     if declared in (bool, int):
         return int
@@ -171,6 +189,14 @@ def _content(kind: Any, value: Any) -> Any:
     try:
         return to_json(value)
     except TypeError:
+        return value
+
+
+def _whole_number(value: Any) -> Any:
+    """Returns a whole number that travelled as text; any other value as it is."""
+    try:
+        return int(value) if isinstance(value, str) else value
+    except ValueError:
         return value
 
 

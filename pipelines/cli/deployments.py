@@ -23,8 +23,8 @@ def add_change_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument(
         "--metadata",
-        metavar="FILE",
-        help="SQLite file of ML Metadata to record it in, so that `loop explain` tells it",
+        metavar="STORE",
+        help=f"{metadata.STORE_HELP}; it is recorded there, so that `loop explain` tells it",
     )
     parser.add_argument(
         "--wait",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.erasure_record import RECORD_FILE, add_line, record_beside
-from tfx_loop.pipelines.cli import conventions
+from tfx_loop.pipelines.cli import conventions, metadata
 from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: {RECORD_FILE} in the first PATH, which then has to be a folder here)",
     )
     parser.add_argument(
-        "--metadata", metavar="FILE", help="SQLite file of ML Metadata, to name the models"
+        "--metadata", metavar="STORE", help=f"{metadata.STORE_HELP}; names the models"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed")
     conventions.add_json(parser)
@@ -72,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.data.prediction_log import row_files
     from tfx_loop.data.prediction_log.erasure import erase, erase_labels
     from tfx_loop.data.prediction_log.erasure_subject import Subject
-    from tfx_loop.pipelines.cli.metadata import open_readonly
 
     if bool(args.request_id) == bool(args.column) or bool(args.column) != bool(args.value):
         raise ConfigError(
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             f"{'both' if args.request_id and args.column else 'neither or a part'}."
         )
     # Before anything is removed: the store is one, and all folders can be read.
-    store = open_readonly(args.metadata) if args.metadata else None
+    store = metadata.open_readonly(args.metadata) if args.metadata else None
     keys = read_keys(args.log_key)
     record = args.record or (None if args.dry_run else record_beside(args.folders[0]))
     below = row_files.files_below_all(args.folders)

@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from tfx_loop.core.custom_properties import Scalar
+from tfx_loop.core.custom_properties import MOST_INT, Scalar
 from tfx_loop.core.type_names import known_type_names
 
 CLAIM = "loop.RetrainClaim"
@@ -33,10 +33,6 @@ PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"
 PIPELINE = "pipeline"
 NODE = "node"
-
-# Whole numbers of MLMD have 32 bits on PostgreSQL and MySQL, too few for milliseconds since epoch;
-# a double holds those exactly.
-_MOST_INT = 2**31 - 1
 
 # What `ml_metadata` hands out; it has no types of its own to check against.
 Store = Any
@@ -81,7 +77,7 @@ def properties(record: Any) -> dict[str, Scalar]:
             kind = value.WhichOneof("value")
             if kind in ("int_value", "double_value", "string_value"):
                 held = getattr(value, kind)
-                large = kind == "double_value" and abs(held) > _MOST_INT and held.is_integer()
+                large = kind == "double_value" and abs(held) > MOST_INT and held.is_integer()
                 found[name] = int(held) if large else held
     return found
 
@@ -91,7 +87,8 @@ def set_properties(record: Any, values: Mapping[str, Scalar]) -> None:
     for name, value in values.items():
         if isinstance(value, bool):
             raise TypeError(f"Property {name!r} must be int, float or str, got bool; write 0 or 1.")
-        if isinstance(value, int) and abs(value) <= _MOST_INT:
+        # A double holds what 32 bits do not, such as milliseconds since epoch, exactly.
+        if isinstance(value, int) and abs(value) <= MOST_INT:
             record.custom_properties[name].int_value = value
         elif isinstance(value, (int, float)):
             record.custom_properties[name].double_value = value

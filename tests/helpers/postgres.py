@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,22 @@ _USER = "postgres"
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Runs a server below a folder that only `_USER` need reach; yields `postgresql://HOST:PORT`."""
+def running_server() -> Iterator[str]:
+    """Runs a server in a folder of its own; yields `postgresql://HOST:PORT`."""
+    # Not below pytest's folder: only its owner may enter that.
+    folder = Path(tempfile.mkdtemp(prefix="loop-postgres-"))
+    try:
+        with _server(folder) as address:
+            yield address
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        pytest.skip("PostgreSQL is not installed")
+        pytest.skip("no PostgreSQL (apt-get install postgresql)")
     binaries, data = found[-1].parent, folder / "data"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -54,4 +66,4 @@ def new_database(address: str, name: str) -> str:
     subprocess.run(
         ["createdb", "-h", host, "-p", port, "-U", _USER, name], check=True, timeout=seconds(60)
     )
-    return f"{address}/{name}"
+    return f"{address.replace('://', f'://{_USER}@')}/{name}"

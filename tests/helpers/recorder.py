@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import ml_metadata
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
@@ -25,7 +24,7 @@ from tfx_loop.contracts.retrain_decision import (
     DecisionRecord,
     RetrainVerdict,
 )
-from tfx_loop.pipelines.control import leases
+from tfx_loop.pipelines.control import leases, stores
 from tfx_loop.pipelines.control.launcher import LaunchRequest, RunStatus
 from tfx_loop.pipelines.control.ledger import set_properties
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
@@ -35,16 +34,8 @@ DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 
 
 def open_store(path: Path | str) -> Any:
-    """Opens (and makes) the SQLite store at a path, as TFX does, or one of PostgreSQL."""
-    config = pb.ConnectionConfig()
-    if str(path).startswith("postgresql://"):
-        place, config.postgresql.dbname = str(path).removeprefix("postgresql://").split("/")
-        config.postgresql.host, config.postgresql.port = place.split(":")
-        config.postgresql.user = "postgres"
-        return ml_metadata.MetadataStore(config)
-    config.sqlite.filename_uri = str(path)
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    return ml_metadata.MetadataStore(config)
+    """Opens (and makes) the SQLite store at a path, as TFX does, or one of a database server."""
+    return stores.open_store(str(path), stores.StoreMode.CREATE)
 
 
 @dataclass

@@ -13,8 +13,8 @@ from typing import Any
 
 from tfx_loop.pipelines.control.loop import Loop
 from tfx_loop.pipelines.control.settings import LoopSettings
+from tfx_loop.pipelines.control.stores import StoreMode, open_store
 from tfx_loop.pipelines.examples.flights.calendar import Months
-from tfx_loop.pipelines.examples.flights.demo.run import open_store
 from tfx_loop.pipelines.examples.flights.settings import MODEL_NAME, TRAINED_ON, flights_settings
 from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
 
@@ -32,7 +32,7 @@ def retrain(folder: Path, url: str, decision: int, kill_after: str = "") -> None
             ).start()
 
     settings = flights_settings(folder, url)
-    store = open_store(settings)
+    store = open_store(settings.pipeline.metadata_path, StoreMode.CREATE)
     parts = (store, settings, Months(), TRAINED_ON[0])
     now_ms = Months().window("2013-05").end_ms
     loop = Loop(

@@ -1,10 +1,13 @@
-"""Where the tests of the pipelines write."""
+"""Where the tests of the pipelines write: folders, and databases of real servers."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import mariadb
+import postgres as postgresql
 import pytest
 
 MEMORY = Path("/dev/shm")
@@ -24,3 +27,29 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server: `postgresql://HOST:PORT`."""
+    with postgresql.running_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[str]:
+    """A MariaDB server: `mysql://HOST:PORT`."""
+    with mariadb.running_server() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty store, of each kind that there is."""
+    if request.param == "sqlite":
+        return str(tmp_path / "metadata.sqlite")
+    # One database a test: its name holds letters, digits and underscores alone.
+    name = "t" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+    if request.param == "postgresql":
+        return postgresql.new_database(request.getfixturevalue("postgres"), name)
+    return mariadb.new_database(request.getfixturevalue("mysql"), name)

@@ -1,18 +1,14 @@
 """Runs whose owner is on another machine: heartbeats keep them, and their end lets others go on."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import loop_driver
 import pytest
-from postgres import new_database, server
 from recorder import open_store
 from time_limits import seconds
 
@@ -108,21 +104,9 @@ def test_run_that_takes_longer_than_a_lease_is_kept_by_its_heartbeats(tmp_path) 
     assert trained(tmp_path) == 1
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    # Not below pytest's folder: only its owner may enter that.
-    folder = Path(tempfile.mkdtemp(prefix="loop-postgres-"))
-    try:
-        with server(folder) as address:
-            yield address
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.mark.slow
-def test_types_that_eight_processes_register_at_once_stand_once(postgres) -> None:
-    address = new_database(postgres, "types")
-    store = open_store(address)
+def test_types_that_eight_processes_register_at_once_stand_once(new_store) -> None:
+    store = open_store(new_store)
     path = os.pathsep.join([str(DRIVER.parent), str(DRIVER.parents[2] / "src")])
     # All are at the same point before the first of them writes.
     program = (
@@ -132,7 +116,7 @@ def test_types_that_eight_processes_register_at_once_stand_once(postgres) -> Non
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, address],
+            [sys.executable, "-c", program, new_store],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -154,14 +138,12 @@ def test_types_that_eight_processes_register_at_once_stand_once(postgres) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_eight_controllers_of_eight_names_launch_once_though_some_die(
-    tmp_path, kind, seed, request
+    tmp_path, new_store, seed
 ) -> None:
-    store = str(tmp_path / "metadata.db")
-    if kind == "postgresql":
-        store = new_database(request.getfixturevalue("postgres"), f"seed{seed}")
+    store = new_store
+    if "://" in store:
         # Tables are made by whoever comes first; eight at once would each try.
         open_store(store)
     steps = [f"step:{step.value}" for step in Step if step is not Step.HELD]

@@ -1,10 +1,10 @@
 """Settings of PredictionLogGen and LabelJoiner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.core.settings import NodeSettings, wide
 from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 
 
@@ -29,8 +29,8 @@ class PredictionLogGenSettings(NodeSettings):
     log_dir: str = ""
     model_name: str
     window: str
-    start_ms: int
-    end_ms: int
+    start_ms: int = field(metadata=wide())
+    end_ms: int = field(metadata=wide())
     log_key: str = ""
     capture: CaptureSource | None = None
 
@@ -54,5 +54,5 @@ class LabelJoinerSettings(NodeSettings):
     """
 
     labels_dir: str
-    as_of_ms: int | None = None
+    as_of_ms: int | None = field(default=None, metadata=wide())
     task: ModelTask | None = None

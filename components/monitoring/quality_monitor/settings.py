@@ -1,11 +1,11 @@
 """Settings of QualityMonitor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.redaction import RedactionSettings
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.core.settings import NodeSettings, wide
 from tfx_loop.monitoring.quality_monitor.sequential import SequentialSettings
 
 
@@ -51,8 +51,8 @@ class QualityMonitorSettings(RedactionSettings, PromiseSettings, NodeSettings):
 
     eval_config: str
     window: str
-    start_ms: int
-    end_ms: int
+    start_ms: int = field(metadata=wide())
+    end_ms: int = field(metadata=wide())
     task: ModelTask | None = None
     tolerated_rise: float = 0.0
     rows_between_false_alarms: float = 1_000_000.0

@@ -7,7 +7,7 @@ from tfx_loop.contracts.measured_loss import FaultyWindow
 from tfx_loop.contracts.retrain_decision import DecisionAction
 from tfx_loop.contracts.version_contest import PoolVersion
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings
+from tfx_loop.core.settings import NodeSettings, wide
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import MeasureSettings
 from tfx_loop.monitoring.retrain_decider.reinstatement import ReinstatementSettings
 
@@ -127,9 +127,9 @@ class RetrainDeciderSettings(DecisionSettings, NodeSettings):
     model_name: str
     window: str
     label_window: str
-    label_start_ms: int
-    label_end_ms: int
-    training_start_ms: int | None = None
+    label_start_ms: int = field(metadata=wide())
+    label_end_ms: int = field(metadata=wide())
+    training_start_ms: int | None = field(default=None, metadata=wide())
     score_output: str = "output.probability"
     quarantined: tuple[FaultyWindow, ...] = ()
     champion_version: int = 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tfx_loop
 from tfx_loop.core.docstrings import attributes, entries, sections
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.settings import NodeSettings, typed_values
+from tfx_loop.core.settings import NodeSettings, property_types, typed_values, wide
 
 
 class Color(str, Enum):
@@ -223,3 +223,23 @@ def test_settings_are_read_without_tfx_and_tensorflow():
     code = f"import sys, {', '.join(modules)}; print(*{{n.split('.')[0] for n in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"tfx", "tensorflow", "apache_beam"} & set(done.stdout.split()) == set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Window(NodeSettings):
+    start_ms: int = field(metadata=wide())
+    as_of_ms: int | None = field(default=None, metadata=wide())
+    rows: int = 3
+
+
+def test_whole_numbers_of_64_bits_travel_as_text_and_are_read_as_either() -> None:
+    window = _Window(start_ms=1_362_096_000_000)
+    assert window.to_properties() == {"start_ms": "1362096000000", "rows": 3}
+    assert property_types(_Window) == {"start_ms": str, "as_of_ms": str, "rows": int}
+    for written in ("1362096000000", 1_362_096_000_000, 1_362_096_000_000.0):
+        assert _Window.from_properties({"start_ms": written, "rows": 3}) == window
+    # As Vertex hands on what is 0, and as stores of earlier releases hold it.
+    assert _Window.from_properties({"start_ms": None, "as_of_ms": 5}).as_of_ms == 5
+    for wrong in ("soon", "", 1.5):
+        with pytest.raises(ConfigError, match="start_ms"):
+            _Window.of({"start_ms": wrong})

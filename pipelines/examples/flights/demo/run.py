@@ -13,9 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-import ml_metadata
-from ml_metadata.proto import metadata_store_pb2
-
 from tfx_loop.contracts.deployment_record import Deployment, read_record
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION
 from tfx_loop.core.errors import ConfigError, PipelineFailed
@@ -26,6 +23,7 @@ from tfx_loop.pipelines.control.admission import AdmissionVerdict
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import Loop, StepResult
+from tfx_loop.pipelines.control.stores import StoreMode, open_store
 from tfx_loop.pipelines.examples.flights.calendar import Months
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
 from tfx_loop.pipelines.examples.flights.demo.every_window import every_window
@@ -105,7 +103,7 @@ class Demo:
         ):
             self._progress.say(f"model server on {url}")
             settings = flights_settings(self._folder, url)
-            store = open_store(settings)
+            store = open_store(settings.pipeline.metadata_path, StoreMode.CREATE)
             loop = self._loop(settings, store)
             with self._progress.counted("first training"):
                 self._train_first(settings, store)
@@ -230,16 +228,6 @@ class Demo:
 
     def _on_monitoring_node(self, run_id: str, time: Any) -> None:
         self._progress.add(f"monitoring: {time.node}", time.seconds)
-
-
-def open_store(settings: Settings) -> Any:
-    """Opens the SQLite store that the pipelines record into."""
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = settings.pipeline.metadata_path
-    config.sqlite.connection_mode = (
-        metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    )
-    return ml_metadata.MetadataStore(config)
 
 
 def run_demo(
