@@ -300,8 +300,8 @@ def test_rows_are_named_where_the_model_says_how(settings):
     march = Months().window("2013-03")
     assert (log["window"], log["start_ms"], log["end_ms"]) == (
         "2013-03",
-        march.start_ms,
-        march.end_ms,
+        str(march.start_ms),
+        str(march.end_ms),
     )
     assert nodes_of()["SpanExampleGen"]["keep_key"] == 0
     unasked = nodes_of(row_keys=())
