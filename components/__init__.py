@@ -41,7 +41,7 @@ _HOMES = {
 }
 
 # What needs no pipeline.
-_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python"}
+_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python_api"}
 
 __all__ = sorted([*_HOMES, *_FUNCTIONS])
 

@@ -48,7 +48,7 @@ from tfx_loop.core.artifacts import ReferenceProfile as ReferenceProfile
 from tfx_loop.core.artifacts import RetrainDecision as RetrainDecision
 from tfx_loop.core.artifacts import SkewReport as SkewReport
 from tfx_loop.optimization.variant_chooser.component import Variant as Variant
-from tfx_loop.monitoring.file_comparison.python import monitor as monitor
+from tfx_loop.monitoring.file_comparison.python_api import monitor as monitor
 
 __all__: list[str]
 __version__: str

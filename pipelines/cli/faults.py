@@ -102,9 +102,9 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.models.predictor import open_predictor
     from tfx_loop.monitoring.fault_detector import page
     from tfx_loop.monitoring.fault_detector.detection import detect_faults
-    from tfx_loop.monitoring.fault_detector.gathering import check_named
     from tfx_loop.monitoring.fault_detector.learning_curve import read_curve
     from tfx_loop.monitoring.fault_detector.rows import TrainingContext, no_rows
+    from tfx_loop.monitoring.fault_detector.rows_from_columns import check_named
     from tfx_loop.monitoring.fault_detector.settings import ColumnSettings, DetectionSettings
 
     train, held_out = _files(args)
@@ -182,7 +182,7 @@ def _rows(
     predictor: "Predictor", path: str, settings: "ColumnSettings", args: argparse.Namespace
 ) -> "SplitRows":
     """Returns the rows of a file with what the model answered."""
-    from tfx_loop.monitoring.fault_detector.gathering import split_rows
+    from tfx_loop.monitoring.fault_detector.rows_from_columns import split_rows
 
     extra = list(dict.fromkeys(settings.named.values()))
     found = answered_rows(predictor, path, args, extra)

@@ -201,8 +201,8 @@ def _configuration(args: argparse.Namespace) -> "Configuration":
 
 def _write_configuration(args: argparse.Namespace, configuration: "Configuration") -> None:
     from tfx_loop.data.tables.in_memory import as_table
+    from tfx_loop.monitoring.file_comparison.compare_files import planned
     from tfx_loop.monitoring.file_comparison.configuration import to_toml
-    from tfx_loop.monitoring.file_comparison.files import planned
 
     table = as_table(args.reference, args.reference)
     _, plan = planned(table, configuration.settings, configuration.options)
@@ -237,7 +237,7 @@ def _of_windows(
 
 def _of_files(args: argparse.Namespace, configuration: "Configuration") -> tuple["Comparison", str]:
     from tfx_loop.core.errors import ConfigError
-    from tfx_loop.monitoring.file_comparison.files import compare_paths
+    from tfx_loop.monitoring.file_comparison.compare_files import compare_paths
 
     if len(args.current) > 1:
         raise ConfigError(

@@ -124,6 +124,7 @@ def build_bundle(parts: BundleParts, folder: Path, signer: Signer | None = None)
         minimum_runtime=parts.minimum_runtime,
         compiler_version=parts.compiler_version,
     )
+    # Last: it holds the digests of all the others.
     BUNDLE_MANIFEST.write(manifest, folder)
     if signer is not None:
         sign_model(folder, signer, parts.name)
@@ -172,6 +173,7 @@ def packed_labels(model: Path) -> tuple[str, ...]:
         return ()
     with zipfile.ZipFile(model) as archive:
         names = [name for name in archive.namelist() if name.endswith(".txt")]
+        # Several text files, such as a vocabulary beside the labels: which of them is it?
         if len(names) != 1:
             return ()
         return tuple(archive.read(names[0]).decode("utf-8", "replace").splitlines())

@@ -78,6 +78,7 @@ def _properties(order: PushOrder, release: Release) -> PushedProperties:
         pushed_destination=os.path.join(order.base_path, BUNDLES, release.digest),
         pushed_version=release.version,
         model_digest=f"sha256:{release.digest}",
+        # MLMD has no None among integers.
         replaced_version=release.replaced or 0,
         pushed_at_ms=release.published_at_ms,
         rollout_state=release.state.value,

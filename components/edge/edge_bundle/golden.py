@@ -36,6 +36,8 @@ class Tolerance:
     """
 
     cpu_steps: float = 1.0
+    # Not measured on a chip: room for rounding in every layer, far below what a wrong model is off
+    # by.
     edge_tpu_steps: float = 8.0
 
 
@@ -82,6 +84,7 @@ def golden_answers(
     ]
     details = interpreter.get_output_details()
     answers: list[list[Array]] = [[] for _ in details]
+    # Inputs of one file have as many rows; of two the shorter one has no partner for the rest.
     count = min(len(values) for values in given)
     if count == 0:
         raise DataError("Expected at least one row for golden requests, received none.")
@@ -159,6 +162,8 @@ def _signature_names(interpreter: Any) -> dict[str, str]:
     signatures = interpreter.get_signature_list()
     if signatures:
         runner = interpreter.get_signature_runner(
+            # False sorts before True: the default signature where there is one, else the first by
+            # name.
             min(signatures, key=lambda k: (k != DEFAULT_SIGNATURE, k))
         )
         for interface in (runner.get_input_details(), runner.get_output_details()):
@@ -194,6 +199,7 @@ def _output(
 
 def _npz(inputs: list[Array], outputs: list[Array]) -> bytes:
     """Returns the arrays as .npz, the same bytes for the same arrays."""
+    # By number and not by name: names of tensors may hold what a file in a ZIP cannot be called.
     arrays = {
         **{f"input_{i}": values for i, values in enumerate(inputs)},
         **{f"output_{i}": values for i, values in enumerate(outputs)},

@@ -219,6 +219,7 @@ def _signer(material: Any, made: bytes, signed: bytes, trusted: bytes) -> str:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
+    # What cryptography raises for certificates that it reads in part.
     unread = (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
     try:
         if "x509CertificateChain" in material:
@@ -310,6 +311,7 @@ def _is_trusted(chain: list[Any], anchors: list[Any]) -> bool:
     for depth, certificate in enumerate(chain):
         if not _is_valid(certificate, depth, now):
             return False
+        # Trusted by itself, whoever issued it.
         if certificate in anchors:
             return True
         if any(_issued(a, certificate) and _is_valid(a, depth + 1, now) for a in anchors):
@@ -325,6 +327,7 @@ def _is_valid(certificate: Any, depth: int, now: datetime.datetime) -> bool:
 
     held = {type(e.value): e.value for e in certificate.extensions}
     known = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+    # RFC 5280, 4.2: an extension that is critical and not understood refuses the certificate.
     if any(e.critical and not isinstance(e.value, known) for e in certificate.extensions):
         return False
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -337,6 +340,7 @@ def _is_valid(certificate: Any, depth: int, now: datetime.datetime) -> bool:
     limits = held.get(x509.BasicConstraints)
     if limits is None or not limits.ca or (usage is not None and not usage.key_cert_sign):
         return False
+    # It counts the authorities between this one and the signer's certificate, which is none.
     return limits.path_length is None or depth - 1 <= limits.path_length
 
 
@@ -494,12 +498,15 @@ def fetch(base: str, digest: str, cache: Path, trusted: bytes = b"") -> Path:
         BundleError: What is there is not that bundle, or not signed.
         OSError: The network or the disk failed.
     """
+    # By digest: a version that comes back is still there, and two versions of one bundle are one
+    # folder.
     target = cache / "bundles" / digest
     if target.exists():
         try:
             verify(target, digest, trusted)
             return target
         except BundleError:
+            # The disk, or a person, has changed it: fetched again as if it had never been there.
             shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=".fetch-", dir=str(target.parent)))
@@ -517,6 +524,7 @@ def fetch(base: str, digest: str, cache: Path, trusted: bytes = b"") -> Path:
         for name, about in manifest["files"].items():
             (staged / name).write_bytes(_read(base, f"{source}/{name}", int(about["bytes"])))
         verify(staged, digest, trusted)
+        # Verified before it has its name: what stands under a digest is whole.
         os.replace(str(staged), str(target))
     finally:
         shutil.rmtree(str(staged), ignore_errors=True)
@@ -578,6 +586,8 @@ class Model:
                 self._open(compiled, delegate or DELEGATES.get(sys.platform, ""))
                 self.processor = "edge_tpu"
                 self._check_golden()
+            # No library, no chip, or other answers: the same model answers on the CPU, and the note
+            # says why.
             except (BundleError, KeyError, OSError, RuntimeError, ValueError) as error:
                 self.processor, self.note = "cpu", " ".join(str(error).split())[:300]
         if self.processor == "cpu":
@@ -639,6 +649,7 @@ class Model:
         if answer.shape != expected.shape:
             raise BundleError(f"Expected shape {expected.shape}, received {answer.shape}.")
         off = float(np.max(np.abs(answer - expected), initial=0.0))
+        # `not <=` and not `>`: an answer of NaN is off, too.
         if not off <= allowed:
             raise BundleError(
                 f"Expected golden answers for {output['name']!r} within {allowed:g} on the "
@@ -695,6 +706,7 @@ def update(
     # Made under another name and renamed: `current` is never absent.
     os.symlink(os.path.join("bundles", entry["digest"]), str(link))
     os.replace(str(link), str(cache / "current"))
+    # The bundle before is kept: main() falls back to it, and a roll-back finds it on the disk.
     if before != entry["digest"]:
         _tidy(cache, keep={entry["digest"], before})
     return model, entry["version"]

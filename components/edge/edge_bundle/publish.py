@@ -58,6 +58,7 @@ def publish(
         ModelError: The bundle is not whole or does not give its golden answers.
         DataError: The record is of another name, damaged, or changed all the time by others.
     """
+    # Before the lock: it runs the model, and other publishers would wait for it.
     check_answers(bundle)
     released: list[Release] = []
 
@@ -145,6 +146,7 @@ def _change(store: Store, name: str, change: Change) -> Rollout:
         store.write(ROLLOUT_RECORD.name, _content(ROLLOUT_RECORD.content(after)))
         # Without a lock another publisher may have written over it.
         written = read_rollout(store, name)
+        # Ours is part of what stands there now, whoever has written since.
         if written.history[: after.revision] == after.history:
             _point(store, written)
             return after

@@ -92,6 +92,7 @@ def promoted(
     """
     release = rollout.release(version)
     stage = release.stage + 1 if to_stage is None else to_stage
+    # A promotion that was repeated after it had reached the last stage.
     if release.state is RolloutState.STABLE and (to_stage or 0) <= len(release.stages):
         return rollout
     if release.state is not RolloutState.CANDIDATE:
@@ -129,6 +130,7 @@ def rolled_back(rollout: Rollout, version: int, *, reason: str, now_ms: int) -> 
     )
     changed = rollout.with_releases(gone)
     if release.state is RolloutState.STABLE:
+        # The newest that was stable before it; what was rolled back itself is not gone back to.
         before = next(
             (
                 r

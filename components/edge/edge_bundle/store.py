@@ -84,6 +84,7 @@ class FolderStore:
                 self._put_signature(bundle, target)
                 return
             except ModelError:
+                # Put aside and not deleted: someone may want to know what happened to it.
                 os.replace(target, folder / f".damaged-{bundle.digest}-{uuid.uuid4().hex}")
         folder.mkdir(parents=True, exist_ok=True)
         staged = folder / f".staging-{bundle.digest}-{uuid.uuid4().hex}"
@@ -152,6 +153,7 @@ class BucketStore:
         for name in (*(n for n in bundle.files if n != MANIFEST), MANIFEST):
             content = (bundle.folder / name).read_bytes()
             place = f"{BUNDLES}/{bundle.digest}/{name}"
+            # An upload that was interrupted goes on where it stopped.
             if self.read(place) == content:
                 continue
             self.write(place, content)

@@ -121,6 +121,7 @@ def _golden_rows(
 ) -> dict[str, npt.NDArray[Any]]:
     uris, inputs = sampled_split_uris(examples), open_predictor(model).inputs
     first = read_first(uris, count)
+    # Transformed Examples hold the network's inputs already.
     if preprocessing and not all(spec.name in first.column_names for spec in inputs):
         made = Preprocessing(preprocessing).columns(read_serialized(uris, count))
         return {spec.name: made[spec.name] for spec in inputs}

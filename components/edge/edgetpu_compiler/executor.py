@@ -50,6 +50,7 @@ class Executor(base_executor.BaseExecutor):
                     *_companions(input_dict, Path(scratch)),
                 ],
             )
+            # Within the scratch folder's life: the result's files lie there.
             _write_models(result, output.uri)
             # The checked model is judged and served as the one that came: behind its preprocessing.
             pass_on(model.uri, PREPROCESSING_FOLDER, output.uri)

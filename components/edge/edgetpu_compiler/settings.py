@@ -29,6 +29,8 @@ class CompilerSettings:
 
     executable: str = ""
     container_image: str = ""
+    # Compilations of published models took seconds to some minutes; a search for a delegate takes
+    # the most. The limit is for what hangs.
     timeout_seconds: float = 600.0
     memory_mb: float = 8192.0
     # What is left runs on the CPU of the device, which is the slow part. Chosen, not measured.

@@ -174,6 +174,7 @@ def _signer(material: Any, made: bytes, signed: bytes, trusted: bytes) -> str:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
+    # What cryptography raises for certificates that it reads in part.
     unread = (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
     try:
         if "x509CertificateChain" in material:
@@ -265,6 +266,7 @@ def _is_trusted(chain: list[Any], anchors: list[Any]) -> bool:
     for depth, certificate in enumerate(chain):
         if not _is_valid(certificate, depth, now):
             return False
+        # Trusted by itself, whoever issued it.
         if certificate in anchors:
             return True
         if any(_issued(a, certificate) and _is_valid(a, depth + 1, now) for a in anchors):
@@ -280,6 +282,7 @@ def _is_valid(certificate: Any, depth: int, now: datetime.datetime) -> bool:
 
     held = {type(e.value): e.value for e in certificate.extensions}
     known = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+    # RFC 5280, 4.2: an extension that is critical and not understood refuses the certificate.
     if any(e.critical and not isinstance(e.value, known) for e in certificate.extensions):
         return False
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -292,6 +295,7 @@ def _is_valid(certificate: Any, depth: int, now: datetime.datetime) -> bool:
     limits = held.get(x509.BasicConstraints)
     if limits is None or not limits.ca or (usage is not None and not usage.key_cert_sign):
         return False
+    # It counts the authorities between this one and the signer's certificate, which is none.
     return limits.path_length is None or depth - 1 <= limits.path_length
 
 

@@ -25,9 +25,9 @@ from tfx_loop.models.saved_model.graph import read_graph
 from tfx_loop.models.saved_model.parsed_features import parsed_features
 from tfx_loop.monitoring.fault_detector import page
 from tfx_loop.monitoring.fault_detector.detection import detect_faults
-from tfx_loop.monitoring.fault_detector.gathering import split_rows
 from tfx_loop.monitoring.fault_detector.learning_curve import read_curve
 from tfx_loop.monitoring.fault_detector.rows import AnyArray, SplitRows, TrainingContext
+from tfx_loop.monitoring.fault_detector.rows_from_columns import split_rows
 from tfx_loop.monitoring.fault_detector.settings import FaultDetectorSettings
 from tfx_loop.monitoring.reference_models.evaluated_rows import number_labels
 from tfx_loop.monitoring.reference_models.example_columns import (

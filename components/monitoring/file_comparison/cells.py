@@ -132,6 +132,7 @@ class CellReader:
             return self._texts(name, column)
         if expected.kind in _NUMBERS and self._numbers:
             column = self._without_markers(name, column)
+        # After markers: -999 is no number of a key's.
         if expected.origin:
             self._tally(name).origin = expected.origin
             column = from_origin(column, expected.origin)
@@ -153,6 +154,8 @@ class CellReader:
         if pc.any(wrong).as_py():
             found = lengths.filter(wrong).to_pylist()
             self._tally(name).add((), [f"a list of {count}" for count in found])
+            # Taken by place, with null where a row was filtered out: if_else knows no lists in old
+            # Arrow.
             column = column.filter(pc.invert(wrong)).take(_places_where(pc.invert(wrong)))
         return column
 
@@ -181,6 +184,7 @@ class CellReader:
             values = seconds_of(_kept_where(fitting, texts))
         else:
             fitting = pc.fill_null(are_numbers(texts, expected.decimal), False)
+            # A marker may be a number, as 999 with --missing-values: it is missing and no value.
             fitting = pc.and_not(fitting, marker)
             values = numbers_of(_kept_where(fitting, texts), expected.decimal)
         unfit = pc.and_not(pc.invert(fitting), pc.or_(blank, marker))

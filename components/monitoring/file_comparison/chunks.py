@@ -89,6 +89,7 @@ def cut(table: TableFile, every: str, time: str) -> Chunks:
             f"Expected the column of times {time!r} in {table.path}, found none."
             f"{did_you_mean(time, table.schema.names) or ' Both files need it.'}"
         )
+    # Without a time the places stand for one: rows as they lie in the file.
     times = _times(table, time) if time else np.arange(table.rows)
     known = times != _NO_TIME
     if np.count_nonzero(~known) > _MOST_WITHOUT_TIME * max(len(times), 1):

@@ -193,6 +193,7 @@ def _roles_of(named: Mapping[str, Sequence[str]], path: str) -> ColumnRoles:
     values: dict[str, Any] = {}
     for role, columns in named.items():
         name = _ROLES[role]
+        # Roles that many columns may have are tuples there, others a single name.
         if isinstance(getattr(ColumnRoles(), name), tuple):
             values[name] = tuple(columns)
         elif len(columns) > 1:
@@ -253,6 +254,7 @@ def _features(
         if feature.column == settings.roles.label:
             said = f"{said}; comes later than the rest"
         role = "label" if feature.column == settings.roles.label else _TYPES.get(kind, "")
+        # A column of several features (length and words of a text) stands there once, by its first.
         found.setdefault(feature.column, (feature.column, role, said))
     return list(found.values())
 
@@ -292,6 +294,7 @@ def _line(column: str, role: str, said: str, settings: DriftSettings) -> str:
     own = settings.thresholds.get(column, ColumnThresholds())
     given = {"role": role, **vars(own)}
     pairs = ", ".join(f"{name} = {_value(value)}" for name, value in given.items() if value)
+    # TOML's bare keys; any other name is quoted.
     plain = column.isascii() and column.replace("_", "").replace("-", "").isalnum()
     name = column if plain else _value(column)
     return f"{name} = {{ {pairs} }}  # {said}" if pairs else f"{name} = {{}}  # {said}"

@@ -80,6 +80,7 @@ class _RunningMoments:
         sample variances".
         """
         values = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+        # The sum shows at once whether all are finite, and is needed anyway.
         total = float(values.sum())
         if not math.isfinite(total):
             finite = np.isfinite(values)
@@ -126,6 +127,7 @@ def count_reference(
 ) -> tuple[CountedRows, FrozenProfile, dict[str, KnownValues]]:
     """Returns the reference's counts, the profile with them, and the values of long columns."""
     watched = many_valued(plan.reference)
+    # The least of all rows: rates are of one scale in every batch.
     known = {name: KnownValues() for name in watched}
     least = least_weight(table, plan.weight_column) if plan.weight_column else 0.0
     counter = _PartCounter(plan, Profiler(plan.reference, _layout(plan)), least)
@@ -176,6 +178,7 @@ def _batches(table: TableFile, plan: ComparisonPlan) -> Iterator[Any]:
     there = set(table.schema.names)
     others = (plan.time_column, plan.weight_column, plan.group_column)
     names = [name for name in (*plan.columns, *others) if name in there]
+    # One column at least, or nothing would say how many rows there are.
     names = list(dict.fromkeys(names)) or table.schema.names[:1]
     first = 0
     for batch in table.batches(names):

@@ -66,6 +66,7 @@ def with_evidence(
         f.feature: _Search(f.fault, profiles[f.feature], known.get(f.feature))
         for f in report.features
         if f.fault in _FAULTS and f.feature in profiles and not f.slice
+        # What was derived (a length, a word's bucket) stands in no cell that could be quoted.
         if not (profiles[f.feature].aspect or redaction.hides(profiles[f.feature].column))
     }
     if not searches:
@@ -176,6 +177,7 @@ class _Search:
             f"has {counts.minimum:g} to {counts.maximum:g}, {first}"
         ]
         often = shown[0] if shown else ""
+        # Each cell another value is no code, however often the first of them counts.
         if often and self.kinds[often] >= _CODE_SHARE * self.found and len(self.kinds) < self.found:
             told.append(_code(often, self._share(self.kinds[often])))
         return "; ".join(told)

@@ -99,6 +99,7 @@ def numbers_in(
     values = texts.filter(pc.invert(are_markers(texts, missing)))
     if not len(values):
         return None
+    # Clocks before numbers: 14:30 has no number's form, but a bare 14 among them would.
     clock = pc.sum(are_clocks(values)).as_py()
     if clock >= max(_NEARLY_ALL * len(values), 1):
         return ExpectedCells(FeatureType.NUMERIC, clock=True)
@@ -111,6 +112,7 @@ def numbers_in(
     # codes.
     if len(numbers) == len(texts) and plain and not codes:
         return None
+    # With a decimal comma 1.000 is a thousand, and whole numbers would be told apart by that alone.
     whole = pc.all(pc.match_substring_regex(numbers, WHOLE)).as_py() and mark == "."
     return ExpectedCells(FeatureType.INTEGER if whole else FeatureType.NUMERIC, mark)
 

@@ -66,6 +66,7 @@ class KnownValues:
         Their share of the rows estimates that of unseen values among new rows (Good 1953, "The
         population frequencies of species").
         """
+        # Rows of one group (a customer's orders) share a value as one row does.
         return int(self.counts[self.counts <= max(design_effect, 1.0)].sum())
 
     def add(self, column: Any) -> None:
@@ -73,6 +74,7 @@ class KnownValues:
         if self.overflown:
             return
         _, fresh, rows = _distinct(column)
+        # Keys and not texts: 8 bytes a value, and two of two million meet with a chance of 1e-7.
         self.keys, places = np.unique(np.concatenate([self.keys, fresh]), return_inverse=True)
         weights = np.concatenate([self.counts, rows])
         self.counts = np.bincount(places, weights, len(self.keys)).astype(np.int64)
@@ -125,6 +127,7 @@ class UnseenRows:
         rise = self.unseen / self.rows - single / known.rows
         if rise <= settings.new_category_rise:
             return None
+        # As many independent rows, on either side, as these are worth.
         counts = (self.unseen / now, self.rows / now, single / before, known.rows / before)
         if not surely_above(*(round(count) for count in counts)):
             return None

@@ -126,6 +126,7 @@ def _renamed(
     """Which new column an absent one may be: one of a like name, or the only one of its kind."""
     if alike := did_you_mean(column, new):
         return f".{alike}"
+    # By kind as well: a new text is no renamed number.
     numeric = feature.type in (FeatureType.NUMERIC.value, FeatureType.INTEGER.value)
     others = [name for name in new if is_number(types[name]) == numeric]
     return f". Is it {others[0]!r}, which is new?" if len(others) == 1 else ""

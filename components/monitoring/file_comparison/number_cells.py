@@ -34,6 +34,7 @@ _EXACT = 2**53
 
 def decimal_mark(texts: Any) -> str:
     """Returns a comma where some value has one that cannot set thousands apart, else a point."""
+    # 1,234 may be either; what is sure on one side outvotes what is sure on the other.
     commas = pc.match_substring_regex(texts, _SURELY_DECIMAL_COMMA)
     points = pc.match_substring_regex(texts, r"^[+-]?\d*\.\d{1,2}$")
     return "," if (pc.sum(commas).as_py() or 0) > (pc.sum(points).as_py() or 0) else "."
@@ -78,6 +79,7 @@ def seconds_of(texts: Any) -> Any:
     seconds = np.zeros(len(texts))
     for name, size in _UNITS.items():
         for part in (parts.field(name), parts.field(f"iso_{name}")):
+            # extract_regex gives an empty text for a group that took no part.
             number = pc.if_else(pc.equal(part, ""), pa.scalar("0"), part).cast(pa.float64())
             seconds += size * number.fill_null(0.0).to_numpy(zero_copy_only=False)
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.field("half"), 0, 1))

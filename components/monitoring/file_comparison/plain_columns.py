@@ -59,6 +59,7 @@ def _plain_values(column: Any) -> Any:
         return column.cast(pa.float64())
     if pa.types.is_duration(kind) or pa.types.is_time(kind):
         unit = str(kind).partition("[")[2].rstrip("]")
+        # Arrow casts a time only to the integer of its own width.
         width = pa.int32() if pa.types.is_time32(kind) else pa.int64()
         return pc.divide(column.cast(width).cast(pa.float64()), _TICKS[unit])
     if pa.types.is_fixed_size_binary(kind):

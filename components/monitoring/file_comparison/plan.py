@@ -167,11 +167,13 @@ def make_plan(
                 untested.append(found)
             else:
                 features += [_profiled(view, column) for view in found]
+        # One column that cannot be read leaves the others comparable; the report names it.
         except (DataError, pa.ArrowException) as error:
             untested.append(UntestedColumn(name, UNSUPPORTED, str(error).split(". ")[0]))
     slices = _slices(by, columns[by]) if by else None
     time = roles.time or next((entry.column for entry in untested if entry.role == TIME), "")
     order = order_of(plain[time]) if time in plain else pa.nulls(1, pa.int64())
+    # With the time known, which it is only once all columns were looked at.
     renewed = [f.column for f in features if renews(f.column, columns[f.column], order, roles)]
     features = [feature for feature in features if feature.column not in renewed]
     untested += [UntestedColumn(name, IDENTIFIER, RENEWED) for name in dict.fromkeys(renewed)]
@@ -282,6 +284,7 @@ def _slices(by: str, column: Any) -> RowSlices:
     elif len(pc.unique(flat(values))) < 4:
         raise ConfigError(f"Expected a column to slice by with several values, received {by!r}.")
     else:
+        # Of the edges, which are quantiles themselves: quarters of the rows, nearly.
         quarters = np.unique(np.quantile(np.asarray(bins.edges), [0.25, 0.5, 0.75]))
         edges = tuple(float(edge) for edge in quarters)
         limits = [-np.inf, *edges, np.inf]

@@ -32,6 +32,7 @@ from tfx_loop.monitoring.profile.columns import (
 from tfx_loop.monitoring.profile.derived_columns import LENGTH, TOKEN, VALUE
 
 _NO_NAME = re.compile(r"^(Unnamed: 0(\.\d+)?)?$")
+# y_pred, prediction, score, prob_1, logits …: what notebooks and serving logs call answers.
 _ANSWER_NAME = re.compile(
     r"(^|[_\s.-])(y_?(hat|pred)|preds?|predict(ed|ions?)?|scores?|prob(a|ability|abilities)?|logits?)"
     r"([_\s.-](proba?|class|label|score|\d+))*$",
@@ -197,6 +198,7 @@ def renews(name: str, column: Any, order: Any, roles: ColumnRoles) -> bool:
     tally = pc.value_counts(texts.drop_null()).field("counts").to_numpy()
     if len(tally) <= _MANY_CATEGORIES:
         return False
+    # The second half in time against the first: of a drift's gradual kind a part comes back.
     middle = len(texts) // 2
     late = texts[middle:].drop_null()
     fresh = pc.invert(pc.is_in(late, value_set=pc.unique(texts[:middle])))
@@ -215,6 +217,7 @@ def _text(name: str, sample: Any) -> list[ColumnView] | UntestedColumn:
     different = len(pc.unique(present))
     if len(present) < _LEAST_ROWS or different < _ALL_DISTINCT * len(present):
         return _categories(name, present)
+    # A hundred texts show how long they are; all of them may be millions.
     head = present[:_LEAST_ROWS].to_pylist()
     if np.mean([len(text.split()) for text in head]) < _WORDS:
         return UntestedColumn(

@@ -91,6 +91,7 @@ def of_equal_weight(profile: WindowProfile) -> WindowProfile:
 def _equal(parts: Sequence[tuple[float, Cell]]) -> Cell:
     total = sum(weight * cell.rows for weight, cell in parts)
     squares = sum(weight**2 * cell.rows for weight, cell in parts)
+    # Kish's effective number of rows, with cells of one weight in place of single rows.
     rows = round(total**2 / squares)
     # What a row of each weight counts among so many rows.
     factors = [weight * rows / total for weight, _ in parts]

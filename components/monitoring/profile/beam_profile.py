@@ -184,6 +184,7 @@ def by_window(profile: WindowProfile) -> dict[Key, WindowProfile]:
 
     What is of all windows together, such as failed rows and the sample, is under REST.
     """
+    # What has no key of its own goes to one place, or it would be counted once a window.
     found = {REST: replace(profile, cells={})}
     for key in {(key.model_version, key.window) for key in profile.cells}:
         cells = {k: c for k, c in profile.cells.items() if (k.model_version, k.window) == key}

@@ -93,6 +93,8 @@ class IntegerPlaces:
         """Prepares a table from number to bin where the categories lie close together."""
         self._other = len(bins.categories)
         largest = max((abs(int(value)) for value in bins.categories), default=0)
+        # Beyond 2^53 doubles take several whole numbers for one: they are compared as integers
+        # then.
         self.exact = EXACT < largest < 2**63
         known = np.asarray(bins.categories, dtype=np.int64 if self.exact else np.float64)
         self._order = np.argsort(known)

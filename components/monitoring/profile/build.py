@@ -287,6 +287,7 @@ def slice_values(column: Any) -> Any:
         # Beyond 2^53 doubles skip whole numbers, so two of them could be one slice.
         whole = (np.abs(values) < 2**53) & (values == np.floor(values))
         column = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole)
+    # 0 and 1, as the log has booleans of JSON.
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     return column.cast(pa.string()) if pa.types.is_integer(column.type) else strings(column)
@@ -346,6 +347,7 @@ def _positives(scores: Any, labels: Any, request: ProfileRequest) -> tuple[int, 
     """Returns the rows with label 1 in each score bin, where every scored row has its label."""
     if scores is None or labels is None or not request.score or _positive_rate(labels) is None:
         return ()
+    # Scored rows without their label would look like zeros.
     if len(labels) != len(scores) or labels.null_count or scores.null_count:
         return ()
     # Where the score has bins of its own it is no probability of label 1.

@@ -197,6 +197,7 @@ def is_key(name: str, column: Any, rises: bool = False) -> bool:
     different = len(pc.unique(present))
     if different < _LEAST_ROWS:
         return False
+    # Keys that repeat (an order's lines) are told by their name as well, as amounts rise by chance.
     if different < len(present):
         return rises and bool(_KEY_NAME.search(name))
     limits = pc.min_max(present)

@@ -195,6 +195,7 @@ def raw_numbers(column: Any, feature_type: FeatureType) -> npt.NDArray[Any]:
         return values.astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         stored = values.astype(np.float32, copy=False)
+    # Two passes over the values only where the cast made an infinity of one.
     if values.dtype.itemsize > 4 and len(stored) and np.isinf(stored).any():
         clipped = np.copysign(np.float32(_FLOAT32_MAX), stored)
         stored = np.where(np.isinf(stored) & np.isfinite(values), clipped, stored)

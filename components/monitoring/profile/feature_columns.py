@@ -66,6 +66,7 @@ def single_valued(column: Any, aspect: str) -> tuple[Any, int]:
 
 def with_repeated(keys: KeyArray, places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
     """Returns the places of the `most` smallest keys with all rows of each, whatever the batch."""
+    # All rows of an id or none: which of them came first says nothing.
     once = len(np.unique(keys[places])) == len(places)
     # A row that was not taken may repeat an id of those that were.
     if once and (len(places) < most or np.sum(keys <= keys[places].max()) == len(places)):

@@ -75,6 +75,7 @@ def is_reference(folder: str) -> bool:
 def save_reference(reference: StoredReference, folder: str, redaction: Redaction = OPEN) -> None:
     """Writes a reference with its sample below a folder."""
     private_folder(folder)
+    # Two files only where they differ: the public one then says less than windows are counted on.
     public = public_profile(reference.profile, redaction)
     if public != reference.profile:
         WHOLE_PROFILE.write(reference.profile, folder)

@@ -61,6 +61,7 @@ def public_rows(rows: Any, redaction: Redaction) -> Any:
 
     Texts are hashed, so that equal ones still are equal; all else is left out.
     """
+    # From the last on: a column that is removed does not move those before it.
     for place, name in reversed(list(enumerate(rows.column_names))):
         if not redaction.hides(name):
             continue
@@ -164,6 +165,7 @@ def _rounded_edges(bins: NumericBins, counts: tuple[int, ...]) -> tuple[Bins, tu
 
 
 def _rounded(value: float) -> float:
+    # Two digits show the size of a number and nobody's value.
     return float(f"{value:.2g}")
 
 

@@ -186,6 +186,7 @@ class FrozenProfile:
             raise DataError(f"Expected each feature once, received {sorted(names)}. Rename one.")
         self._check_positives()
         for profile in self.features:
+            # Conservation: each feature is counted over all rows.
             if profile.counts.rows != self.rows_total:
                 raise DataError(
                     f"Expected {self.rows_total} rows counted for feature {profile.name!r}, "

@@ -28,6 +28,8 @@ def sample(table: Any, most: int, seed: int) -> Any:
         raise ConfigError(f"The sample must have at least 1 row, got {most}.")
     hashes = row_hashes(table)
     order = np.argsort(hashes, kind="stable")
+    # Equal rows are numbered, and so have places of their own: a row that is there twice is drawn
+    # as often as any two.
     keys = mixed(hashes[order] ^ mixed(_occurrence(hashes[order]) + _text_hash(f"seed {seed}")))
     chosen = order[np.argsort(keys, kind="stable")[:most]]
     return table.take(pa.array(chosen))

@@ -168,6 +168,7 @@ def estimate(
     of_map, of_draws = _off(calibration, positive_from, held_out)
     found = {}
     for name in METRICS:
+        # Such as precision where nothing is answered with 1.
         if not np.isfinite(expected[name][0]):
             continue
         # What map and draws get wrong of the held-out rows they get wrong of this window, too.

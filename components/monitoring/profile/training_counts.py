@@ -50,6 +50,7 @@ def training_counts(
         event_time=time,
         group=roles.group,
         in_order=bool(roles.time),
+        # Only the log's own time names windows that a log has as well.
         window=windows if time == _TIME else "",
         sample_rows=0,
     )

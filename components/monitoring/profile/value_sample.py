@@ -65,6 +65,7 @@ def value_sample(column: Any) -> ValueSample | None:
         bits += 1
     kept = _within(keys, bits)
     rows = int(counts[kept].sum())
+    # All values lie above the limit by chance: nothing could be looked up.
     if not rows:
         return None
     single = int(np.count_nonzero(counts[kept] == 1))

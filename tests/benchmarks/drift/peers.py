@@ -12,7 +12,7 @@ from scipy import stats
 
 from tests.benchmarks.drift.worlds import as_table_file
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.file_comparison.files import compare_files
+from tfx_loop.monitoring.file_comparison.compare_files import compare_files
 
 SETTINGS = DriftSettings()
 

@@ -7,7 +7,7 @@ from tfx_loop.contracts.edgetpu_report import MappingStatus
 from tfx_loop.edge.edgetpu_compiler.graph.partition import on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import activations
-from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import edge_tpu_rules
 from tfx_loop.models.tflite.model import Subgraph
 
 Predictor = Callable[[Pair], Sequence[MappingStatus]]

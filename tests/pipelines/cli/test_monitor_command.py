@@ -194,7 +194,7 @@ def test_a_broken_correlation_shows_in_all_features_together(capsys, tmp_path):
 def test_the_sample_and_batches_do_not_change_the_counts(tmp_path):
     """More rows than a sample holds, in two files of other order."""
     from tfx_loop.monitoring.drift.settings import DriftSettings
-    from tfx_loop.monitoring.file_comparison.files import compare_paths
+    from tfx_loop.monitoring.file_comparison.compare_files import compare_paths
 
     whole = pd.DataFrame({"x": np.random.default_rng(0).normal(size=120_000)})
     before = save(whole, tmp_path, "a")

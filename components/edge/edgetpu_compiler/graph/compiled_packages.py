@@ -16,6 +16,7 @@ from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Subgraph
 
 # file_identifier of libedgetpu's executable.fbs.
 _IDENTIFIER = b"DWN1"
+# What a truncated buffer makes struct, FlexBuffers and the lookups here raise.
 _BROKEN = (struct.error, IndexError, KeyError, OverflowError, TypeError, ValueError)
 # Positions of fields in libedgetpu's executable.fbs.
 _PACKAGE_MIN_RUNTIME, _PACKAGE_EXECUTABLES, _PACKAGE_COMPILER = 0, 1, 4
@@ -112,6 +113,7 @@ def _package(options: bytes) -> bytes:
 
 
 def _executable(table: "_Table") -> Executable:
+    # The enum's members stand in the order of the schema's values.
     types = dict(enumerate(ExecutableType))
     return Executable(
         type=types[table.number(_EXECUTABLE_TYPE, _SHORT)],

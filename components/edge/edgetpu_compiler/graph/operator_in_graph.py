@@ -36,5 +36,6 @@ class OperatorInGraph:
         values = named.integers() if named is not None else None
         if source is None or values is None:
             return None
+        # Modulo the rank: converters write -1 for the last axis.
         rank = len(source.shape)
         return tuple(value % rank for value in values) if rank else ()

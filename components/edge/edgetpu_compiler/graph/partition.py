@@ -56,6 +56,7 @@ def partition(graph: Subgraph, taken: Sequence[bool]) -> list[PartitionRun]:
             runs.append(PartitionRun(False, tuple(left)))
             break
         runs.append(PartitionRun(kind, tuple(members)))
+        # What was not ready, or of the other kind, is looked at again in the same order.
         waiting = left
     return runs
 

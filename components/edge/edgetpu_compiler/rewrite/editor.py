@@ -26,6 +26,7 @@ class TFLiteEditor:
         Raises:
             ModelError: The bytes are no whole TensorFlow Lite model.
         """
+        # First: it checks every offset, and the object API would follow a wrong one anywhere.
         read_model(content)
         tables = schema()
         try:
@@ -68,6 +69,7 @@ class TFLiteEditor:
     def constant(self, index: int) -> np.ndarray[Any, Any] | None:
         """Returns the values of an integer constant in its shape; None when it is computed."""
         dtypes = {"INT32": np.int32, "INT64": np.int64}
+        # Buffer 0 is empty by convention and stands for what is computed.
         data = self.model.buffers[self.tensor(index).buffer].data
         if data is None or not len(data) or self.type(index) not in dtypes:
             return None
@@ -116,6 +118,7 @@ class TFLiteEditor:
         operator = schema().OperatorT()
         operator.inputs, operator.outputs = list(inputs), list(outputs)
         self.set_operation(operator, op, version)
+        # The order of the vector is the order of execution.
         self.graph.operators.insert(at, operator)
         return operator
 

@@ -70,10 +70,13 @@ def _output(editor: TFLiteEditor, index: int, wanted: str | None) -> tuple[str, 
     if kind != "FLOAT32" or producer is None or editor.consumers(index):
         return None
     inner = _quantised_neighbour(editor, producer, "DEQUANTIZE", integers(producer.inputs))
+    # A tensor that is an output already would be the same output twice.
     if inner is None or inner in integers(editor.graph.outputs):
         return None
     target = wanted or editor.type(inner)
     if target == editor.type(inner):
+        # A constant or an input passed through: without the operator nothing would write the
+        # output.
         if editor.producer(inner) is None:
             return None
         editor.remove([producer])
@@ -107,6 +110,7 @@ def _retype_other(editor: TFLiteEditor, index: int, inner: int, target: str) -> 
 
 def _shift_input(editor: TFLiteEditor, index: int, target: str) -> None:
     """Puts a QUANTIZE behind an 8-bit input, so that it takes the other type."""
+    # The new end takes the name that callers know, the old one a name with its type.
     end = editor.add_like(index, "")
     _retype_other(editor, end, index, target)
     editor.rename(index, f"{editor.name(index)}_{editor.type(index).lower()}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfx_loop.edge.edgetpu_compiler.rewrite.editor import TFLiteEditor, integers, option
-from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import edge_tpu_rules
 
 
 def lower_versions(editor: TFLiteEditor) -> list[tuple[str, str]]:
@@ -19,6 +19,7 @@ def lower_versions(editor: TFLiteEditor) -> list[tuple[str, str]]:
     for operator in editor.graph.operators:
         op, version = editor.op(operator), editor.version(operator)
         refused = edge_tpu_rules().unreadable.get(op)
+        # A version that the compiler reads is left: lowering it further would gain nothing.
         if refused is None or version < refused:
             continue
         if (needed := _NEEDED[op](editor, operator)) < refused:

@@ -22,7 +22,7 @@ from tfx_loop.edge.edgetpu_compiler.rewrite.replacements import (
 )
 from tfx_loop.edge.edgetpu_compiler.rewrite.shape_folding import fold_shapes
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
-from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import edge_tpu_rules
 from tfx_loop.models.tflite.reading import load
 from tfx_loop.models.tflite.schema import BROKEN
 
@@ -103,6 +103,7 @@ def prepare(content: bytes, *, interface: InterfaceType = InterfaceType.AS_INSID
 
 def _rewrite(editor: TFLiteEditor, wanted: str | None) -> list[Rewrite]:
     """Makes all changes; `wanted` is the type of inputs and outputs."""
+    # Before all else: shapes fold into constants only where the batch is known.
     rewrites = _fix_batch(editor)
     for kind, step in _STEPS:
         rewrites += [Rewrite(kind=kind, name=name, detail=done) for name, done in step(editor)]
@@ -176,6 +177,7 @@ def _obstacles(editor: TFLiteEditor) -> list[str]:
         if editor.type(index) not in ("INT8", "UINT8"):
             obstacles.append(f"{editor.name(index)} is {editor.type(index).lower()}, not 8 bit")
         shape = editor.shape(index)
+        # The Edge TPU takes one row at a time; a larger batch maps to nothing.
         if len(shape) > 1 and shape[0] > 1 and index in integers(editor.graph.inputs):
             obstacles.append(
                 f"{editor.name(index)} has a batch of {shape[0]}; convert with batch 1"

@@ -23,10 +23,13 @@ def separate_activations(editor: TFLiteEditor) -> list[tuple[str, str]]:
     """
     changed = []
     for operator in list(editor.graph.operators):
+        # The operations whose fused activation the documentation excludes or the compiler's version
+        # lacks.
         if editor.op(operator) not in ("TRANSPOSE_CONV", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
             continue
         activation = _ACTIVATIONS.get(option(operator, "fusedActivationFunction"))
         output = integers(operator.outputs)[0]
+        # Float operators stay on the CPU either way.
         if activation is None or editor.type(output) not in ("INT8", "UINT8"):
             continue
         before = editor.add_like(output, "_before_activation")
@@ -81,6 +84,7 @@ def _split_v(editor: TFLiteEditor, operator: Any) -> str | None:
     parts = editor.constant(sizes)
     if parts is None or editor.constant(axis) is None or len(set(parts.ravel().tolist())) != 1:
         return None
+    # -1 among the sizes means "the rest", which has no number here.
     if editor.type(source) not in ("INT8", "UINT8") or int(parts.ravel()[0]) < 0:
         return None
     options = schema().SplitOptionsT()

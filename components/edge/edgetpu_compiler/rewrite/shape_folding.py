@@ -24,6 +24,7 @@ def fold_shapes(editor: TFLiteEditor) -> list[str]:
     gone = []
     for operator in list(editor.graph.operators):
         outputs = integers(operator.outputs)
+        # Shapes and sizes are whole numbers; folding weights would be another model.
         if len(outputs) != 1 or editor.type(outputs[0]) not in ("INT32", "INT64"):
             continue
         # An output that is a constant would leave the model without an operator that writes it.
@@ -50,6 +51,7 @@ def _evaluate(editor: TFLiteEditor, operator: Any) -> Array | None:
     function = _FUNCTIONS.get(op)
     if function is None:
         return None
+    # Constants of this round count as well: SHAPE, STRIDED_SLICE and PACK follow each other.
     inputs = [editor.constant(index) if index >= 0 else None for index in integers(operator.inputs)]
     if not inputs or any(values is None for values in inputs):
         return None
@@ -69,6 +71,7 @@ def _strided_slice(options: Any, inputs: list[Array]) -> Array | None:
     for axis, (first, last, step) in enumerate(
         zip(begin.ravel(), end.ravel(), strides.ravel(), strict=True)
     ):
+        # A bit an axis: the axis is taken at one place and dropped.
         if options.shrinkAxisMask >> axis & 1:
             slices.append(int(first))
             continue

@@ -14,7 +14,7 @@ from tfx_loop.edge.edgetpu_compiler.graph.compiled_packages import CompiledSumma
 from tfx_loop.edge.edgetpu_compiler.graph.partition import count_subgraphs, on_edge_tpu
 from tfx_loop.edge.edgetpu_compiler.rules.boundary import leave_requantised_rows
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement, judge, refusal
-from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules, RuleSource, edge_tpu_rules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import EdgeTpuRules, RuleSource, edge_tpu_rules
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, Subgraph, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
@@ -104,6 +104,7 @@ def _analyse_source(graph: Subgraph, rules: EdgeTpuRules, multiple_subgraphs: bo
         final = [_refused(judgement, refused) for judgement in own]
         least = most = 0
     else:
+        # After the cut: what the boundary rule looks at is who stayed on the CPU.
         final = leave_requantised_rows(graph, _place(graph, own, rules, multiple_subgraphs), rules)
         sure = [judgement.status is MappingStatus.MAPPED for judgement in own]
         hoped = [judgement.status is not MappingStatus.NOT_MAPPED for judgement in own]
@@ -169,6 +170,7 @@ def _scenarios(own: Sequence[OperatorJudgement]) -> list[list[bool]]:
     doubtful = [i for i, status in enumerate(statuses) if status is MappingStatus.UNKNOWN]
     none = [status is MappingStatus.MAPPED for status in statuses]
     every = [status is not MappingStatus.NOT_MAPPED for status in statuses]
+    # Both ends, and each doubt alone against them: all combinations would be 2^n partitions.
     scenarios = [none]
     if doubtful:
         scenarios.append(every)
@@ -259,6 +261,7 @@ def _analyse_compiled(model: TFLiteModel, rules: EdgeTpuRules) -> Analysis:
         subgraphs=len(summary.executables_by_subgraph),
         subgraphs_at_most=len(summary.executables_by_subgraph),
         parameter_bytes=summary.cached_parameter_bytes + summary.streamed_parameter_bytes,
+        # What does not fit is streamed from the host at every inference.
         fits_on_chip="yes" if not summary.streamed_parameter_bytes else "no",
         compiler=rules.compiler,
         compiled=summary,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.rules.operator_rules import OperatorJudgement
-from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import EdgeTpuRules
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import is_row
 from tfx_loop.models.tflite.model import Operator, Subgraph
 
@@ -28,6 +28,7 @@ def leave_requantised_rows(
         if judgement.status is not MappingStatus.MAPPED or not _requantises_a_row(graph, operator):
             continue
         users = [user for user in graph.operators if operator.outputs[0] in user.inputs]
+        # Without users it is an output of the model, and in front of DEQUANTIZE it is taken.
         if users and all(
             user.op in rules.operations and placed[user.index].status is MappingStatus.NOT_MAPPED
             for user in users

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
 from tfx_loop.edge.edgetpu_compiler.graph.operator_in_graph import OperatorInGraph
 from tfx_loop.edge.edgetpu_compiler.rules.checks import CHECKS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import EdgeTpuRules
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import EdgeTpuRules
 from tfx_loop.edge.edgetpu_compiler.rules.size_checks import CHECKS as SIZE_CHECKS
 from tfx_loop.models.tflite.model import Operator, Subgraph, Tensor
 
@@ -103,6 +103,7 @@ def judge(graph: Subgraph, operator: Operator, rules: EdgeTpuRules) -> OperatorJ
     if not operator.outputs:
         return OperatorJudgement.not_mapped(MappingCode.LIMITATION, "it has no output")
     subject = OperatorInGraph(graph, operator)
+    # From the surest to the least sure: a float operator stays on the CPU whatever its version.
     for general in (_judge_types, _judge_shapes, _judge_rank, _judge_version):
         if (judgement := general(subject, rules)) is not None:
             return judgement
@@ -182,6 +183,7 @@ def _judge_shapes(subject: OperatorInGraph, rules: EdgeTpuRules) -> OperatorJudg
 
 def _judge_rank(subject: OperatorInGraph, rules: EdgeTpuRules) -> OperatorJudgement | None:
     for tensor in activations(subject.graph, subject.operator):
+        # Further dimensions of size 1 are no dimensions to the chip.
         if math.prod(tensor.shape[: -rules.innermost]) > 1:
             return OperatorJudgement.not_mapped(
                 MappingCode.RANK,

@@ -138,6 +138,7 @@ def _factors(subject: OperatorInGraph) -> list[float]:
     source = subject.input(0)
     if source is None or len(source.shape) != 4 or len(subject.output.shape) != 4:
         return []
+    # A damaged file may say 0.
     before = np.maximum(source.shape[1:3], 1)
     return [float(value) for value in np.asarray(subject.output.shape[1:3]) / before]
 

@@ -137,6 +137,8 @@ class _Job:
             shutil.copyfile(model, scratch / "in" / f"model_{index}.tflite")
 
     def run(self) -> foreign_program.ProgramResult:
+        # The table of operators, from which the mapped share is counted, is printed only when asked
+        # for.
         options = ["--show_operations", "--out_dir", "out"]
         if self._settings.min_runtime_version:
             options += ["--min_runtime_version", str(self._settings.min_runtime_version)]
@@ -184,6 +186,7 @@ class _Job:
         """Returns what the log says of a model, and its output; raises unless both are good."""
         source, name = self._models[index], f"model_{index}"
         written = self._scratch / "out" / f"{name}_edgetpu.tflite"
+        # A link would be copied as what it leads to, outside the scratch folder.
         if not written.is_file() or written.is_symlink():
             others = _names(sorted((self._scratch / "out").iterdir())) or "nothing"
             raise self._failed(
@@ -204,6 +207,7 @@ class _Job:
                 "version of the compiler from 2.0 to 16.0.",
                 log,
             )
+        # Both have to say so: the log alone, or a custom operator alone, is not believed.
         if not output.custom_ops or not said.mapped:
             raise ModelError(
                 f"Expected operators of {source.name} on the Edge TPU, received exit code 0 with "

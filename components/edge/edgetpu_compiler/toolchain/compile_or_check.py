@@ -66,6 +66,7 @@ def compile_or_check(
     source = folder / "model.tflite"
     content, rewrites = _prepared(_checked(model), prepared)
     source.write_bytes(content)
+    # Of the prepared model, which is what the compiler gets.
     analysis = analyse(content)
     told = {
         **dataclasses.asdict(settings),
@@ -83,6 +84,7 @@ def compile_or_check(
         report = report_of_analysis(analysis, minimum_share=share, rewrites=rewrites, settings=told)
         return EdgeTpuModel(source=source, compiled=None, companions=(), report=report)
     compilation = compile_models([source, *companions], folder, compiler, settings)
+    # In the order given: the model itself first.
     own, *others = compilation.models
     report = report_of_compilation(
         compilation,
@@ -120,6 +122,7 @@ def _checked(path: Path) -> bytes:
     quantised = [
         tensor for tensor in model.main.tensors if tensor.type in _EIGHT_BITS and tensor.scales
     ]
+    # Quantised weights alone are a dynamic-range model, whose activations are floats.
     if not any(not tensor.is_constant for tensor in quantised):
         raise ModelError(
             f"Expected an int8 model in {path}, received one that computes in floats. Quantise it "

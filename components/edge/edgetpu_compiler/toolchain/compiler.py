@@ -75,6 +75,7 @@ def find(settings: CompilerSettings) -> Compiler | None:
         return _probed(Compiler(command=os.path.abspath(on_path)), settings)
     if not settings.container_image:
         return None
+    # podman first: it needs no daemon and runs as the user.
     engine = next((name for name in _ENGINES if shutil.which(name)), None)
     if engine is None:
         raise ConfigError(
@@ -89,6 +90,7 @@ def _probed(compiler: Compiler, settings: CompilerSettings) -> Compiler:
     with tempfile.TemporaryDirectory(prefix="loop-edgetpu-") as scratch:
         limits = CompilerSettings(timeout_seconds=_PROBE_SECONDS, memory_mb=settings.memory_mb)
         answer = run(compiler, ["--version"], Path(scratch), limits)
+    # A bare executable may not know --version; its log will tell, or the compilation is refused.
     if compiler.engine and answer.returncode != 0:
         lines = answer.text.strip().splitlines() or ["no output"]
         raise ConfigError(
@@ -137,10 +139,13 @@ def _container(
     """Returns how a container is started: no network, nothing writable but the scratch folder."""
     user = ["--user", f"{os.getuid()}:{os.getgid()}"]
     if compiler.engine == "podman" and os.getuid() != 0:
+        # Files in the scratch folder are the user's own then, inside the container as outside.
         user = ["--userns", "keep-id", *user]
     return [
         *(compiler.engine, "run", "--rm", "--name", name),
         *("--network", "none", "--read-only", "--tmpfs", "/tmp"),  # noqa: S108
+        # A closed binary reads a file of whoever made the model: it gets nothing that it does not
+        # need.
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--memory", f"{round(settings.memory_mb)}m", "--pids-limit", "256"),
         *user,

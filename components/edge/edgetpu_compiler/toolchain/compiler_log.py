@@ -18,6 +18,7 @@ from tfx_loop.edge.edgetpu_compiler.toolchain.model_log import models_in, with_t
 KNOWN_MAJOR_VERSIONS = (2, 14, 15, 16)
 # A search for a delegate repeats its errors many times.
 _MESSAGES_KEPT = 20
+# In lower case, as lines are compared; from the same logs.
 _FAILURES = (
     "internal compiler error",
     "compilation failed",
@@ -56,6 +57,7 @@ def parse(text: str, operation_logs: Iterable[str] = ()) -> CompilerLog:
     stated, sentence = _stated_outcome(lines)
     outcome, reason = stated, sentence
     if stated is CompilerOutcome.COMPILED:
+        # Only a claim of success is doubted: a failure is believed on its word.
         doubt = _doubt(version, models)
         outcome, reason = (CompilerOutcome.UNKNOWN, doubt) if doubt else (stated, "")
     return CompilerLog(

@@ -49,6 +49,7 @@ def with_tables(
     for model in models:
         found = tables.get(os.path.basename(model.output_model or ""))
         if found is not None and found.operators and not model.operators:
+            # Two counts that contradict each other leave the number unknown.
             agreed = model.mapped in (None, found.mapped)
             model = dataclasses.replace(
                 model, operators=found.operators, mapped=found.mapped if agreed else None
@@ -63,6 +64,7 @@ def _model(lines: list[str]) -> ModelLog:
     used = _bytes(fields.get("on-chip memory used for caching model parameters"))
     remaining = _bytes(fields.get("on-chip memory remaining for caching model parameters"))
     available = _bytes(fields.get("on-chip memory available for caching model parameters"))
+    # Version 2 prints what is available, later ones what remains.
     if remaining is None and used is not None and available is not None:
         remaining = available - used
     operations = _int(fields.get("total number of operations"))
@@ -101,6 +103,7 @@ def _operators(lines: list[str]) -> tuple[OperatorRow, ...]:
     inside = False
     for line in lines:
         if _HEADER.match(line):
+            # A second table in a section replaces the first, as the last try counts.
             inside, rows = True, []
             continue
         match = _ROW.match(line) if inside else None

@@ -55,6 +55,8 @@ def _verify(path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
+        # Made and not allocated: that verifies the FlatBuffer, and asks for no kernel of the Edge
+        # TPU's.
         Interpreter(model_path=str(path))
     except (ValueError, RuntimeError) as error:
         size = path.stat().st_size

@@ -19,7 +19,7 @@ from tests.benchmarks.drift.peers import SETTINGS, evidently, scipy_bh
 from tests.benchmarks.drift.real_tables.tables import HALVES, MOST_ROWS, STREAMS
 from tests.benchmarks.drift.sections import table, write_section
 from tests.benchmarks.drift.worlds import FIRST_SEED, as_table_file
-from tfx_loop.monitoring.file_comparison.files import compare_files
+from tfx_loop.monitoring.file_comparison.compare_files import compare_files
 
 _SHIFT = 0.5
 PEERS = {"SciPy KS + BH": scipy_bh, "Evidently": evidently}

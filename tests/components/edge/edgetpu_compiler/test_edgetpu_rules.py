@@ -12,10 +12,10 @@ from one_operator import MAPPED, NOT_MAPPED, UNKNOWN, judged, one, options
 from tflite_builder import TfliteBuilder
 
 from tfx_loop.contracts.edgetpu_report import MappingCode, MappingStatus
-from tfx_loop.edge.edgetpu_compiler.rules import rules as rules_module
+from tfx_loop.edge.edgetpu_compiler.rules import rule_table as rules_module
 from tfx_loop.edge.edgetpu_compiler.rules.analyser import analyse
 from tfx_loop.edge.edgetpu_compiler.rules.checks import CHECKS
-from tfx_loop.edge.edgetpu_compiler.rules.rules import edge_tpu_rules, rules_from
+from tfx_loop.edge.edgetpu_compiler.rules.rule_table import edge_tpu_rules, rules_from
 from tfx_loop.models.tflite.schema import enum_names
 
 RULES_FILE = Path(rules_module.__file__).with_name("rules.json")

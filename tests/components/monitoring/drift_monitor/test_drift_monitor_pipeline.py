@@ -12,7 +12,7 @@ from tfx_loop.pipelines.config import LOCAL_BEAM_ARGS
 
 PURE = (
     "tfx_loop.monitoring.profile.build, tfx_loop.monitoring.profile.sample, "
-    "tfx_loop.monitoring.drift.window_report, tfx_loop.monitoring.file_comparison.files"
+    "tfx_loop.monitoring.drift.window_report, tfx_loop.monitoring.file_comparison.compare_files"
 )
 
 

@@ -16,13 +16,13 @@ from tfx_loop.contracts.fault_report import (
 )
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.monitoring.fault_detector.detection import detect_faults
-from tfx_loop.monitoring.fault_detector.gathering import split_rows
 from tfx_loop.monitoring.fault_detector.leaks.columns import columns_of
 from tfx_loop.monitoring.fault_detector.leaks.copies import copy_findings
 from tfx_loop.monitoring.fault_detector.leaks.split import order_findings
 from tfx_loop.monitoring.fault_detector.learning_curve import read_curve
 from tfx_loop.monitoring.fault_detector.page import render
 from tfx_loop.monitoring.fault_detector.rows import SplitRows, TrainingContext, no_rows
+from tfx_loop.monitoring.fault_detector.rows_from_columns import split_rows
 from tfx_loop.monitoring.fault_detector.settings import ColumnSettings, DetectionSettings
 from tfx_loop.monitoring.reference_models.feature_matrix import feature_matrices
 from tfx_loop.monitoring.reference_models.wide_features import shrunk

@@ -8,7 +8,7 @@ import pytest
 
 from tfx_loop.contracts.drift_report import DriftVerdict
 from tfx_loop.monitoring.drift.settings import DriftSettings
-from tfx_loop.monitoring.file_comparison.files import compare_paths
+from tfx_loop.monitoring.file_comparison.compare_files import compare_paths
 from tfx_loop.monitoring.file_comparison.number_cells import from_origin, origin_of
 from tfx_loop.monitoring.profile.bins import BinSettings, CategoryBins
 from tfx_loop.monitoring.profile.build import profile_feature

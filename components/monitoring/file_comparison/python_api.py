@@ -13,12 +13,12 @@ from tfx_loop.data.schema_file import read_schema
 from tfx_loop.data.tables.in_memory import as_table
 from tfx_loop.monitoring.drift import export
 from tfx_loop.monitoring.drift.settings import ColumnThresholds
+from tfx_loop.monitoring.file_comparison.compare_files import compare_files
 from tfx_loop.monitoring.file_comparison.configuration import (
     Configuration,
     overridden,
     read_configuration,
 )
-from tfx_loop.monitoring.file_comparison.files import compare_files
 from tfx_loop.monitoring.file_comparison.terminal import parts
 from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 

@@ -18,7 +18,7 @@ from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.file_comparison.chunks import cut
 from tfx_loop.monitoring.file_comparison.counting import count_reference, count_rows
 from tfx_loop.monitoring.file_comparison.evidence import with_evidence
-from tfx_loop.monitoring.file_comparison.judging import FileJudge
+from tfx_loop.monitoring.file_comparison.file_judge import FileJudge
 from tfx_loop.monitoring.file_comparison.notes import not_in_plan
 from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
 from tfx_loop.monitoring.file_comparison.plan import ComparisonPlan, make_plan
@@ -83,6 +83,7 @@ def _compared(
     check_known(redaction.features, {*reference.schema.names, *current.schema.names})
     _check_names(settings, [*reference.schema.names, *current.schema.names])
     reference, plan = planned(reference, settings, options)
+    # The reference decides: codes that it has as text are no numbers here either.
     current = current.as_text(
         [name for name, cells in plan.cells.items() if cells.kind is FeatureType.CATEGORICAL]
     )
@@ -114,6 +115,7 @@ def _compared(
         )
     report = judge.report(now, current.path, findings)
     report = with_evidence(report, current, plan, profile, known, redaction)
+    # Last, as notes and evidence do not change what moved.
     report = with_changes(report, judge.changes(now))
     found = Comparison(report, profile, now.counts, settings, redaction)
     if chunks is None:
