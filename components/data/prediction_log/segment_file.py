@@ -13,16 +13,27 @@ import fcntl
 import os
 import uuid
 from pathlib import Path
+from typing import Protocol
 
 from tfx_loop.core import storage
 from tfx_loop.data.prediction_log.encryption import SegmentCipher
-from tfx_loop.data.prediction_log.segment_frames import FrameWriter
 
 SEGMENT_SUFFIX = ".arrows"
 
 
 class SegmentGoneError(OSError):
     """A segment was removed while it was written; the last batch is in no file."""
+
+
+class Frames(Protocol):
+    """What a segment's content is wrapped in."""
+
+    @property
+    def head(self) -> bytes:
+        """What the file begins with."""
+
+    def frame(self, content: bytes) -> bytes:
+        """Returns what is written for some content."""
 
 
 class SegmentFile:
@@ -37,20 +48,22 @@ class SegmentFile:
     def __init__(
         self,
         folder: Path,
-        frames: FrameWriter,
+        frames: Frames,
         cipher: SegmentCipher | None = None,
         *,
+        suffix: str = SEGMENT_SUFFIX,
         durable: bool = False,
     ) -> None:
         """Makes an empty file with a name that nobody else has, for its owner alone.
 
         Args:
             folder: Where it stands.
-            frames: Compresses its batches.
+            frames: Compresses its batches, or only wraps them.
             cipher: What encrypts it; None leaves it plain.
+            suffix: What its name ends with.
             durable: Whether its name is to survive a crash of the machine.
         """
-        self.path = folder / f"{uuid.uuid4().hex}{SEGMENT_SUFFIX}"
+        self.path = folder / f"{uuid.uuid4().hex}{suffix}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._handle = os.open(self.path, flags, storage.PRIVATE_FILE)
         self._frames, self._cipher = frames, cipher

@@ -1,0 +1,499 @@
+"""One end of an HTTP/2 connection (RFC 9113), as small as passing gRPC on needs it.
+
+Header blocks are read with the table that the peer fills (hpack), and written without one: a block
+that needs no state can be made once and sent on any connection. A block without new entries means
+the same as long as the table does, so the few different ones of a gRPC client are decoded once.
+"""
+
+import asyncio
+import struct
+from collections import deque
+from typing import Any
+
+import hpack
+from hpack.table import HeaderTable
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
+END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY_FLAG = 0x1, 0x1, 0x4, 0x8, 0x20
+NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR = 0, 1, 2, 3
+FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CALM = 6, 7, 8, 9, 11
+_SETTING_STREAMS, _SETTING_WINDOW, _SETTING_FRAME, _SETTING_LIST = 3, 4, 5, 6
+_HEAD = struct.Struct(">IBI")
+_WORD = struct.Struct(">I")
+_SETTING = struct.Struct(">HI")
+_MAX_WINDOW = 2**31 - 1
+_DEFAULT_WINDOW = 65_535
+# Of the connection: replenished as bytes come, since streams have bounds of their own.
+_CONNECTION_WINDOW = 1 << 30
+_REPLENISH = 1 << 24
+# What one stream may send before its bytes went on: its share of this process's memory.
+STREAM_WINDOW = 256 * 1024
+# Larger frames need fewer turns; a frame is kept until it is whole.
+_MAX_FRAME = 64 * 1024
+_MAX_BLOCK = 64 * 1024
+_CACHED_BLOCKS = 64
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Http2Error(Exception):
+    """The peer breaks the protocol: the connection ends with a code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Returns a frame."""
+    return _HEAD.pack(len(payload) << 8 | kind, flags, stream) + payload
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Returns a header block that neither needs nor changes a table (RFC 7541, 6.2.2)."""
+    parts = list[bytes]()
+    for name, value in headers:
+        parts += (b"\x00", _length(len(name)), name, _length(len(value)), value)
+    return b"".join(parts)
+
+
+def _length(size: int) -> bytes:
+    # An integer with a prefix of 7 bits (RFC 7541, 5.1); the bit in front says no Huffman code.
+    if size < 127:
+        return bytes((size,))
+    parts, size = bytearray((127,)), size - 127
+    while size > 127:
+        parts.append(size & 127 | 128)
+        size >>= 7
+    parts.append(size)
+    return bytes(parts)
+
+
+class _Table(HeaderTable):
+    """A table that counts its changes."""
+
+    changes = 0
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Adds an entry."""
+        self.changes += 1
+        super().add(name, value)
+
+
+class HeaderReader:
+    """Reads the header blocks of one peer, in their order."""
+
+    def __init__(self) -> None:
+        """Knows no entry yet."""
+        self._decoder = hpack.Decoder(max_header_list_size=_MAX_BLOCK)
+        self._table = self._decoder.header_table = _Table()
+        self._known: dict[bytes, Headers] = {}
+
+    def read(self, block: bytes) -> Headers:
+        """Returns the headers of a block; raises Http2Error."""
+        if (headers := self._known.get(block)) is not None:
+            return headers
+        before = self._table.changes
+        # A change of the table's size stands at the beginning only, and moves entries, too.
+        resized = bool(block) and block[0] & 0xE0 == 0x20
+        try:
+            found = self._decoder.decode(block, raw=True)
+        except (hpack.HPACKError, IndexError, ValueError) as error:
+            raise Http2Error(COMPRESSION_ERROR, f"a header block: {error}") from error
+        headers = tuple((bytes(name), bytes(value)) for name, value in found)
+        if resized or self._table.changes != before or len(self._known) >= _CACHED_BLOCKS:
+            self._known.clear()
+        if not resized and self._table.changes == before:
+            self._known[block] = headers
+        return headers
+
+
+class Half:
+    """One side of a stream: what is sent to this peer, and the credit that it has.
+
+    Attributes:
+        connection: Where.
+        stream: Its number there.
+        owner: The call that it belongs to.
+        sent_all: Whether END_STREAM was sent.
+        received_all: Whether it came.
+    """
+
+    __slots__ = (
+        "closed",
+        "connection",
+        "credit",
+        "owner",
+        "queue",
+        "queued",
+        "received",
+        "received_all",
+        "sent_all",
+        "stream",
+        "window",
+    )
+
+    def __init__(self, connection: "Http2Connection", stream: int, owner: Any) -> None:
+        self.connection, self.stream, self.owner = connection, stream, owner
+        self.window = connection.peer_window
+        self.queue: deque[tuple[int, bytes, bool]] = deque()
+        self.queued = 0
+        self.received = self.credit = 0
+        self.sent_all = self.received_all = self.closed = False
+
+    def send_headers(self, block: bytes, end: bool) -> None:
+        """Sends a header block, behind the data that waits."""
+        if self.queue:
+            self.queue.append((HEADERS, block, end))
+        elif not self.closed:
+            self.connection.write_headers(self, block, end)
+
+    def send_data(self, data: bytes, end: bool) -> None:
+        """Sends data, as far as the peer takes it; the rest waits."""
+        if self.closed:
+            return
+        self.queued += len(data)
+        self.queue.append((DATA, data, end))
+        self.connection.send_queued(self)
+
+    def grant(self, size: int) -> None:
+        """Lets the peer send as many bytes more."""
+        self.credit += size
+        if self.credit >= STREAM_WINDOW // 2 and not (self.received_all or self.closed):
+            self.connection.write(frame(WINDOW_UPDATE, 0, self.stream, _WORD.pack(self.credit)))
+            self.received -= self.credit
+            self.credit = 0
+
+    def reset(self, code: int) -> None:
+        """Ends the stream at once, if it is open."""
+        if not self.closed:
+            if not (self.sent_all and self.received_all):
+                self.connection.write(frame(RST_STREAM, 0, self.stream, _WORD.pack(code)))
+            self.close()
+
+    def close(self) -> None:
+        """Forgets the stream."""
+        if not self.closed:
+            self.closed = True
+            self.queue.clear()
+            self.queued = 0
+            self.connection.forget(self)
+
+
+class Http2Connection(asyncio.Protocol):
+    """What clients' and upstreams' connections have in common.
+
+    Attributes:
+        halves: The open streams, by number.
+        peer_window: What the peer grants a new stream.
+        closed: Whether the connection is.
+        last: When bytes came last.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Is not connected yet."""
+        self.halves: dict[int, Half] = {}
+        self.peer_window = _DEFAULT_WINDOW
+        self.peer_streams = _MAX_WINDOW
+        self.closed = False
+        self.last = loop.time()
+        self.write_paused = False
+        self._loop = loop
+        self._transport: Any = None
+        self._reader = HeaderReader()
+        self._buffer = b""
+        self._out: list[bytes] = []
+        self._flush_due = False
+        self._window = _DEFAULT_WINDOW
+        self._peer_frame = 16_384
+        self._credit = 0
+        self._block: tuple[int, int, list[bytes]] | None = None
+        self._blocked: dict[int, Half] = {}
+
+    def connection_made(self, transport: Any) -> None:
+        """Keeps the transport."""
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Ends all streams."""
+        self.closed = True
+        halves, self.halves = list(self.halves.values()), {}
+        for half in halves:
+            half.closed = True
+            self.half_lost(half, CANCEL)
+
+    def pause_writing(self) -> None:
+        """Sends no more data for now."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """Sends the data that waited."""
+        self.write_paused = False
+        self.last = self._loop.time()
+        self._send_blocked()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads the whole frames."""
+        self.last = self._loop.time()
+        if self._buffer:
+            data = self._buffer + data
+        try:
+            self._buffer = data[self.read_frames(data) :]
+        except Http2Error as error:
+            self.fail(error)
+
+    def read_frames(self, data: bytes, start: int = 0) -> int:
+        """Handles the whole frames of some bytes; returns where the rest begins."""
+        size = len(data)
+        while size - start >= 9:
+            head, flags, stream = _HEAD.unpack_from(data, start)
+            length, kind = head >> 8, head & 0xFF
+            if length > _MAX_FRAME:
+                raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            end = start + 9 + length
+            if end > size:
+                break
+            self._frame(kind, flags, stream & _MAX_WINDOW, data[start + 9 : end])
+            if self.closed:
+                return size
+            start = end
+        return start
+
+    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is not None and kind != CONTINUATION:
+            raise Http2Error(PROTOCOL_ERROR, "a header block that is interrupted")
+        if kind == DATA:
+            self._data(flags, stream, payload)
+        elif kind == HEADERS:
+            payload = _unpadded(payload, flags)
+            if flags & PRIORITY_FLAG:
+                payload = payload[5:]
+            if flags & END_HEADERS:
+                self._headers(stream, self._reader.read(payload), bool(flags & END_STREAM))
+            else:
+                self._block = stream, flags, [payload]
+        elif kind == CONTINUATION:
+            self._continuation(flags, stream, payload)
+        elif kind == WINDOW_UPDATE:
+            self._window_update(stream, payload)
+        elif kind == RST_STREAM:
+            half = self.halves.pop(stream, None)
+            if half is not None:
+                half.closed = True
+                self._blocked.pop(stream, None)
+                self.half_lost(half, _word(payload))
+        elif kind == SETTINGS:
+            self._settings(flags, payload)
+        elif kind == PING:
+            if len(payload) != 8:
+                raise Http2Error(FRAME_SIZE_ERROR, "a ping of another size")
+            if not flags & ACK:
+                self.write(frame(PING, ACK, 0, payload))
+        elif kind == GOAWAY:
+            self.going_away(_word(payload) & _MAX_WINDOW)
+        elif kind == PUSH_PROMISE:
+            raise Http2Error(PROTOCOL_ERROR, "a push, which was not allowed")
+
+    def _data(self, flags: int, stream: int, payload: bytes) -> None:
+        size = len(payload)
+        self._credit += size
+        if self._credit >= _REPLENISH:
+            self.write(frame(WINDOW_UPDATE, 0, 0, _WORD.pack(self._credit)))
+            self._credit = 0
+        half = self.halves.get(stream)
+        if half is None or half.received_all:
+            return  # Of a stream that was just ended here.
+        half.received += size
+        if half.received > STREAM_WINDOW:
+            raise Http2Error(FLOW_CONTROL_ERROR, "more data than was granted")
+        if flags & PADDED:
+            payload = _unpadded(payload, flags)
+            half.grant(size - len(payload))
+        end = bool(flags & END_STREAM)
+        half.received_all = end
+        self.data_came(half, payload, end)
+
+    def _headers(self, stream: int, headers: Headers, end: bool) -> None:
+        half = self.halves.get(stream)
+        if half is not None and end:
+            half.received_all = True
+        self.headers_came(stream, half, headers, end)
+
+    def _continuation(self, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is None or self._block[0] != stream:
+            raise Http2Error(PROTOCOL_ERROR, "a continuation of nothing")
+        _, first, parts = self._block
+        parts.append(payload)
+        # Empty ones cost work and no bytes, so they are counted, too.
+        if sum(map(len, parts)) + len(parts) * 1024 > _MAX_BLOCK:
+            raise Http2Error(CALM, "a header block over 64 KiB")
+        if flags & END_HEADERS:
+            self._block = None
+            self._headers(stream, self._reader.read(b"".join(parts)), bool(first & END_STREAM))
+
+    def _window_update(self, stream: int, payload: bytes) -> None:
+        more = _word(payload) & _MAX_WINDOW
+        if stream == 0:
+            self._window += more
+            if more == 0 or self._window > _MAX_WINDOW:
+                raise Http2Error(FLOW_CONTROL_ERROR, "a window that is none")
+            self._send_blocked()
+        elif (half := self.halves.get(stream)) is not None:
+            half.window += more
+            self.send_queued(half)
+
+    def _settings(self, flags: int, payload: bytes) -> None:
+        if flags & ACK:
+            return
+        if len(payload) % 6:
+            raise Http2Error(FRAME_SIZE_ERROR, "settings of another size")
+        for key, value in _SETTING.iter_unpack(payload):
+            if key == _SETTING_WINDOW:
+                if value > _MAX_WINDOW:
+                    raise Http2Error(FLOW_CONTROL_ERROR, "a window that is none")
+                change, self.peer_window = value - self.peer_window, value
+                for half in list(self.halves.values()):
+                    half.window += change
+                    self.send_queued(half)
+            elif key == _SETTING_FRAME:
+                self._peer_frame = max(16_384, min(value, _MAX_FRAME))
+            elif key == _SETTING_STREAMS:
+                self.peer_streams = value
+        self.write(frame(SETTINGS, ACK, 0))
+        self.settings_came()
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes, together with all others of this turn of the event loop."""
+        self._out.append(data)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        out, self._out = self._out, []
+        if out and not self._transport.is_closing():
+            self._transport.write(b"".join(out))
+
+    def write_headers(self, half: Half, block: bytes, end: bool) -> None:
+        """Sends a header block, in pieces where the peer takes no larger ones."""
+        flags, kind = END_STREAM if end else 0, HEADERS
+        while len(block) > self._peer_frame:
+            self.write(frame(kind, flags, half.stream, block[: self._peer_frame]))
+            block, flags, kind = block[self._peer_frame :], 0, CONTINUATION
+        self.write(frame(kind, flags | END_HEADERS, half.stream, block))
+        if end:
+            self._sent_all(half)
+
+    def send_queued(self, half: Half) -> None:
+        """Sends what waits on a stream, as far as the peer takes it."""
+        queue = half.queue
+        while queue:
+            kind, data, end = queue[0]
+            if kind == HEADERS:
+                queue.popleft()
+                self.write_headers(half, data, end)
+                continue
+            size = min(len(data), self._peer_frame, half.window, self._window)
+            if data and (size <= 0 or self.write_paused):
+                if half.window > 0:
+                    self._blocked[half.stream] = half
+                return
+            queue.popleft()
+            whole = size >= len(data)
+            if not whole:
+                queue.appendleft((DATA, data[size:], end))
+                data = data[:size]
+            half.window -= size
+            self._window -= size
+            half.queued -= size
+            last = end and whole
+            self.write(_HEAD.pack(size << 8 | DATA, END_STREAM if last else 0, half.stream) + data)
+            if size:
+                self.data_left(half, size)
+            if last:
+                self._sent_all(half)
+
+    def _sent_all(self, half: Half) -> None:
+        half.sent_all = True
+        self.all_sent(half)
+
+    def _send_blocked(self) -> None:
+        blocked, self._blocked = self._blocked, {}
+        for half in blocked.values():
+            if not half.closed:
+                self.send_queued(half)
+
+    def forget(self, half: Half) -> None:
+        """Drops a stream that is over."""
+        self.halves.pop(half.stream, None)
+        self._blocked.pop(half.stream, None)
+
+    def greet(self, streams: int | None) -> None:
+        """Sends the first frames: what this side takes."""
+        settings = [(_SETTING_WINDOW, STREAM_WINDOW), (_SETTING_FRAME, _MAX_FRAME)]
+        settings.append((_SETTING_LIST, _MAX_BLOCK))
+        if streams is not None:
+            settings.append((_SETTING_STREAMS, streams))
+        self.write(frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*one) for one in settings)))
+        more = _WORD.pack(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
+        self.write(frame(WINDOW_UPDATE, 0, 0, more))
+
+    def go_away(self, code: int, last: int, message: str = "") -> None:
+        """Says that no more streams are taken."""
+        payload = _WORD.pack(last) + _WORD.pack(code) + message.encode()
+        self.write(frame(GOAWAY, 0, 0, payload))
+
+    def fail(self, error: Http2Error) -> None:
+        """Ends the connection of a peer that breaks the protocol."""
+        self.go_away(error.code, 0, str(error))
+        self._flush()
+        self._transport.close()
+
+    def close(self) -> None:
+        """Ends the connection after what was sent."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Ends it at once."""
+        self._transport.abort()
+
+    # What becomes of it, for those who derive.
+
+    def headers_came(self, stream: int, half: Half | None, headers: Headers, end: bool) -> None:
+        """Headers or trailers."""
+
+    def data_came(self, half: Half, data: bytes, end: bool) -> None:
+        """Data of a stream."""
+
+    def data_left(self, half: Half, size: int) -> None:
+        """Data was sent: as much may come from the other side."""
+
+    def all_sent(self, half: Half) -> None:
+        """The stream's last frame was sent."""
+
+    def half_lost(self, half: Half, code: int) -> None:
+        """The peer, or the connection, ended a stream."""
+
+    def going_away(self, last: int) -> None:
+        """The peer takes no more streams."""
+
+    def settings_came(self) -> None:
+        """The peer's settings are known."""
+
+
+def _unpadded(payload: bytes, flags: int) -> bytes:
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise Http2Error(PROTOCOL_ERROR, "more padding than payload")
+    return payload[1 : len(payload) - payload[0]]
+
+
+def _word(payload: bytes) -> int:
+    if len(payload) < 4:
+        raise Http2Error(FRAME_SIZE_ERROR, "a frame that is too short")
+    value: int = _WORD.unpack_from(payload)[0]
+    return value

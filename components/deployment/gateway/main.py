@@ -1,0 +1,190 @@
+"""The processes of the gateway: start, run, stop."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from tfx_loop.core.child_process import sandbox
+from tfx_loop.core.errors import LoopError
+from tfx_loop.core.storage import private_folder
+from tfx_loop.deployment.gateway.flags import DISABLED_PORT, PROGRAM, parse_flags
+
+if TYPE_CHECKING:
+    from tfx_loop.deployment.gateway.counters import Counters
+
+_LOG = logging.getLogger(PROGRAM)
+# A process that ends at once, again and again, must not take the machine with it.
+_RESTART_SECONDS = 1.0
+
+
+def main(words: list[str] | None = None) -> NoReturn:
+    """Serves until SIGTERM or SIGINT, then ends the process."""
+    flags = parse_flags(words)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    code = 0
+    try:
+        _start(flags)
+    except (OSError, RuntimeError, LoopError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _start(flags: argparse.Namespace) -> None:
+    from tfx_loop.deployment.gateway.counters import Counters
+    from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
+
+    # What is wrong with files is said once, by the first process.
+    access_of(flags), tls_of(flags)
+    shared = flags.processes > 1
+    rest = _bind(flags.host, flags.rest_api_port, "--rest_api_port", shared)
+    grpc = _bind(flags.host, flags.port, "--port", shared)
+    ports = [None if one is None else one.getsockname()[1] for one in (rest, grpc)]
+    _confine(flags)
+    counters = Counters(flags.processes)
+    if not shared:
+        _serve(flags, counters, 0, rest, grpc, lambda: _announce(flags, *ports))
+        return
+    _supervise(flags, counters, ports)
+
+
+def _confine(flags: argparse.Namespace) -> None:
+    """Has the kernel refuse writes that serving does not need."""
+    folders = [
+        tempfile.gettempdir(),
+        flags.raw_log,
+        flags.raw_log_key and os.path.dirname(os.path.abspath(flags.raw_log_key)),
+        flags.ready_file and os.path.dirname(os.path.abspath(flags.ready_file)),
+    ]
+    if flags.raw_log and not os.path.isdir(flags.raw_log):
+        private_folder(flags.raw_log)
+    if refused := sandbox.confine_writes([folder for folder in folders if folder]):
+        _LOG.warning("gateway confined=no kernel_refused=%s", refused)
+
+
+def _bind(host: str, port: int, flag: str, shared: bool) -> socket.socket | None:
+    if port == DISABLED_PORT:
+        return None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise RuntimeError(f"cannot listen at {host}:{port} ({flag}): {error}") from error
+    return listener
+
+
+def _serve(
+    flags: argparse.Namespace,
+    counters: "Counters",
+    process: int,
+    rest: socket.socket | None,
+    grpc: socket.socket | None,
+    ready: Callable[[], None],
+) -> None:
+    import uvloop
+
+    from tfx_loop.deployment.gateway.worker import Worker
+
+    counters.take_row(process)
+
+    async def run() -> None:
+        await Worker(flags, counters).serve(rest, grpc, ready)
+
+    uvloop.install()
+    asyncio.run(run())
+
+
+def _supervise(flags: argparse.Namespace, counters: "Counters", ports: list[int | None]) -> None:
+    """Keeps as many processes as were asked for, until it is told to stop."""
+    stopping = False
+    children: dict[int, int] = {}
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    for process in range(flags.processes):
+        children[_fork(flags, counters, process, ports)] = process
+    _announce(flags, *ports)
+    while children:
+        try:
+            child, status = os.wait()
+        except InterruptedError:
+            continue
+        process = children.pop(child, -1)
+        if process < 0:
+            continue
+        counters.leave_row(process)
+        if not stopping:
+            _LOG.error("process=%d state=ended status=%d restarts=yes", child, status)
+            time.sleep(_RESTART_SECONDS)
+            children[_fork(flags, counters, process, ports)] = process
+
+
+def _fork(
+    flags: argparse.Namespace, counters: "Counters", process: int, ports: list[int | None]
+) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 0
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        rest, grpc = (
+            None if port is None else _bind(flags.host, port, flag, True)
+            for port, flag in zip(ports, ("--rest_api_port", "--port"), strict=True)
+        )
+        _serve(flags, counters, process, rest, grpc, lambda: None)
+    except (OSError, RuntimeError, LoopError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        code = 1
+    finally:
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _announce(flags: argparse.Namespace, rest_port: int | None, grpc_port: int | None) -> None:
+    from tfx_loop.core.storage import write_json
+
+    log = f", logging to {flags.raw_log}" if flags.raw_log else ""
+    upstream = "{}:{}".format(*flags.upstream)
+    if rest_port is not None:
+        scheme = "https" if flags.tls_certificate else "http"
+        print(
+            f"REST gateway ready at {scheme}://{flags.host}:{rest_port} (to {upstream}{log})",
+            flush=True,
+        )
+    if grpc_port is not None:
+        print(f"gRPC gateway ready at {flags.host}:{grpc_port} (to {upstream}{log})", flush=True)
+    if flags.ready_file:
+        write_json(
+            flags.ready_file, {"pid": os.getpid(), "rest_api_port": rest_port, "port": grpc_port}
+        )
+
+
+if __name__ == "__main__":
+    main()
