@@ -45,6 +45,7 @@ docs/concepts
 docs/components
 docs/cli
 docs/model-server
+docs/gateway
 docs/kubeflow
 docs/lineage
 ```

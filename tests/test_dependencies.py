@@ -36,7 +36,6 @@ NOT_IMPORTED = {
     "flask": "moto's server needs it",
     "flask-cors": "moto's server needs it",
     "furo": "the theme of `make docs`",
-    "httptools": "uvicorn takes it where it is there",
     "kfp-pipeline-spec": "TFX compiles for Kubeflow V2 with it",
     "mypy": "`make types`",
     "myst-parser": "`make docs` reads Markdown with it",

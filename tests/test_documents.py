@@ -11,6 +11,7 @@ from documents import (
     ARCHITECTURE,
     COMPONENTS,
     DOCUMENTS,
+    GATEWAY,
     MODEL_SERVER,
     README,
     ROOT,
@@ -25,6 +26,7 @@ from documents import (
 
 import tfx_loop
 from tests.architecture_sheet import floors, graph_of
+from tfx_loop.deployment.gateway import flags as gateway_flags
 from tfx_loop.deployment.model_server import flags
 from tfx_loop.pipelines import config
 from tfx_loop.pipelines.cli import main, reference
@@ -86,7 +88,11 @@ def test_the_command_reference_has_every_option():
 
 
 def test_the_commands_that_are_shown_parse():
-    parsers = {"loop": main._parser(), "loop-model-server": flags._parser()}
+    parsers = {
+        "loop": main._parser(),
+        "loop-model-server": flags._parser(),
+        "loop-gateway": gateway_flags._parser(),
+    }
     shown = [words for text in DOCUMENTS.values() for words in commands(text)]
     ours = [words for words in shown if words[0] in parsers]
     assert {program for program, *_ in ours} == set(parsers)
@@ -94,9 +100,13 @@ def test_the_commands_that_are_shown_parse():
         parsers[program].parse_args(arguments)
 
 
-def test_every_flag_of_the_server_stands_in_its_table():
-    rows = re.findall(r"^\| `(--\w+)` \|", MODEL_SERVER, re.MULTILINE)
-    assert set(rows) == options_of(flags._parser())
+SERVERS = [(MODEL_SERVER, flags._parser()), (GATEWAY, gateway_flags._parser())]
+
+
+@pytest.mark.parametrize(("page", "parser"), SERVERS, ids=["model server", "gateway"])
+def test_every_flag_of_a_server_stands_in_its_table(page, parser):
+    rows = re.findall(r"^\| `(--\w+)` \|", page, re.MULTILINE)
+    assert set(rows) == options_of(parser)
 
 
 def shown_defaults(text: str) -> dict[str, str]:
@@ -104,9 +114,10 @@ def shown_defaults(text: str) -> dict[str, str]:
     return dict(row.findall(text))
 
 
-def test_the_server_flags_have_the_defaults_that_are_shown():
-    for action in flags._parser()._actions:
-        if action.dest in (shown := shown_defaults(MODEL_SERVER)):
+@pytest.mark.parametrize(("page", "parser"), SERVERS, ids=["model server", "gateway"])
+def test_flags_have_the_defaults_that_are_shown(page, parser):
+    for action in parser._actions:
+        if action.dest in (shown := shown_defaults(page)):
             default = "" if action.default is None else str(action.default)
             assert shown[action.dest] == default.removesuffix(".0"), action.dest
 

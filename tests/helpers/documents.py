@@ -13,6 +13,7 @@ README = DOCUMENTS["README.md"]
 ARCHITECTURE = DOCUMENTS["docs/architecture.md"]
 COMPONENTS = DOCUMENTS["docs/components.md"]
 MODEL_SERVER = DOCUMENTS["docs/model-server.md"]
+GATEWAY = DOCUMENTS["docs/gateway.md"]
 TUTORIAL = DOCUMENTS["docs/tutorial.md"]
 
 

@@ -100,12 +100,12 @@ def _serve(
 ) -> None:
     import uvloop
 
-    from tfx_loop.deployment.gateway.worker import Worker
+    from tfx_loop.deployment.gateway.worker import GatewayWorker
 
     counters.take_row(process)
 
     async def run() -> None:
-        await Worker(flags, counters).serve(rest, grpc, ready)
+        await GatewayWorker(flags, counters).serve(rest, grpc, ready)
 
     uvloop.install()
     asyncio.run(run())

@@ -19,7 +19,7 @@ from tfx_loop.deployment.gateway.gate import (
     Capture,
     Identity,
 )
-from tfx_loop.deployment.gateway.routes import Route, Target, target_of
+from tfx_loop.deployment.gateway.routes import RestTarget, Route, target_of
 from tfx_loop.deployment.server_access.access import AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import VERSION_HEADER
 
@@ -80,7 +80,7 @@ class RestExchange:
     _waiting_bytes = _body_bytes = _sent_bytes = 0
     _connection: "RestConnection | None" = None
     _connecting = _retried = False
-    _target, _route = Target(), Route()
+    _target, _route = RestTarget(), Route()
     _identity: Identity | None = None
     _capture: Capture | None = None
     # The way back.

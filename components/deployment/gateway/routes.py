@@ -22,7 +22,7 @@ _STABLE_LABEL = "stable"
 
 
 @dataclass(frozen=True)
-class Target:
+class RestTarget:
     """What a path of TF Serving's REST API asks for.
 
     Attributes:
@@ -48,13 +48,13 @@ class Target:
         return f"/v1/models/{self.model}{asked}{self.rest}"
 
 
-def target_of(path: str) -> Target:
+def target_of(path: str) -> RestTarget:
     """Returns what a path asks for."""
     match = _MODEL.fullmatch(path)
     if match is None:
-        return Target()
+        return RestTarget()
     method = (match["method"] or "").lower()
-    return Target(
+    return RestTarget(
         model=match["name"],
         version=None if match["version"] is None else int(match["version"]),
         label=match["label"] or "",

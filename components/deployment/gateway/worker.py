@@ -33,7 +33,7 @@ _ROUTING_SECONDS = 1.0
 _BACKLOG = 1024
 
 
-class Worker:
+class GatewayWorker:
     """A process that serves."""
 
     def __init__(self, flags: argparse.Namespace, counters: Counters) -> None:
