@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-seeds bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults audit examples docs docs-cli docs-components picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage audit examples docs docs-cli docs-components picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-faults: setup ## over-fitted and under-fitted models and leaks: found or n
 
 bench-privacy: setup ## how often membership inference warns, by model, beside two peers (half an hour)
 	@$(PYTHON) -m tests.benchmarks.privacy
+
+bench-lineage: setup ## explain, why-not, graph and status in a store of 10,000 executions, start included
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.lineage
 
 bench-guard: setup ## 50,000 mutated model files through the guard: no crash, no hang, bounded memory
 	@$(PYTHON) -m tests.benchmarks.guard

@@ -75,6 +75,7 @@ Results: Edge TPU <tests/benchmarks/edgetpu/RESULTS>
 Results: privacy <tests/benchmarks/privacy/RESULTS>
 Results: guard <tests/benchmarks/guard/RESULTS>
 Results: faults <tests/benchmarks/faults/RESULTS>
+Results: lineage <tests/benchmarks/lineage/RESULTS>
 ```
 """
 _DECISIONS = """

@@ -6,6 +6,7 @@ absent reads as the field's default, or else as the zero of its type.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from enum import Enum
@@ -31,16 +32,25 @@ def to_properties(value: Any) -> dict[str, Scalar]:
 
 def from_properties(kind: type[T], properties: Mapping[str, Any]) -> T:
     """Returns the dataclass that an artifact's properties stand for; others are left out."""
-    hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        declared = hints[field.name]
-        held = properties.get(field.name)
+    for name, (scalar, has_default) in _fields(kind).items():  # type: ignore[arg-type]
+        held = properties.get(name)
         if held is not None:
-            values[field.name] = _scalar(declared)(held)
-        elif field.default is dataclasses.MISSING:
-            values[field.name] = _scalar(declared)()
+            values[name] = scalar(held)
+        elif not has_default:
+            values[name] = scalar()
     return kind(**values)
+
+
+# Stores hold thousands of artifacts of a type.
+@functools.cache
+def _fields(kind: type[Any]) -> dict[str, tuple[type[Any], bool]]:
+    """Returns by field what it holds besides None, and whether it has a default."""
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name: (_scalar(hints[field.name]), field.default is not dataclasses.MISSING)
+        for field in dataclasses.fields(kind)
+    }
 
 
 def _scalar(declared: Any) -> type[Any]:

@@ -3,7 +3,9 @@
 import argparse
 import json
 import math
+import re
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 N = TypeVar("N", int, float)
@@ -57,6 +59,23 @@ def whole_at_least(least: int) -> Callable[[str], int]:
     return _within(
         whole_number, lambda value: value >= least, f"a whole number of at least {least}"
     )
+
+
+def moment_ms(text: str) -> int:
+    """Reads a date or a time in ISO 8601 as milliseconds since epoch; UTC unless it says otherwise.
+
+    A date alone is its end: what was recorded on that day counts.
+    """
+    try:
+        found = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a time such as 2026-03-01 or 2026-03-01T12:00, received {text!r}"
+        ) from error
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        found += timedelta(days=1, milliseconds=-1)
+    zoned = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return int(zoned.timestamp() * 1000)
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -10,16 +10,16 @@ HELP = "why a version exists, and what came of it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.add_argument("version", type=int, metavar="VERSION", help="version to explain")
-    metadata.add_arguments(parser)
+    metadata.add_arguments(parser, as_of=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints why a version exists."""
-    store = metadata.open_readonly(args.metadata)
+    graph = metadata.open_graph(args)
     from tfx_loop.core.json_codec import to_json
     from tfx_loop.pipelines.lineage.explain import explain
     from tfx_loop.pipelines.lineage.show import render_explanation
 
-    found = explain(store, args.model, args.version)
+    found = explain(graph, args.model, args.version)
     conventions.answer(args, lambda: to_json(found), lambda: [render_explanation(found)])
     return conventions.SUCCESS

@@ -21,6 +21,8 @@ _COMMANDS = (
     "demo",
     "explain",
     "timeline",
+    "graph",
+    "impact",
     "why-not",
     "approve",
     "status",

@@ -7,6 +7,7 @@ import argparse
 from typing import Any
 
 from tfx_loop.pipelines.cli import conventions, demo
+from tfx_loop.presentation import arguments
 
 # What `loop demo` serves its model as.
 _MODEL = "flights"
@@ -17,8 +18,13 @@ STORE_HELP = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the store, the model in it, and --json; by default those of `loop demo`."""
+def add_arguments(parser: argparse.ArgumentParser, as_of: bool = False) -> None:
+    """Declares the store, the model in it, and --json; by default those of `loop demo`.
+
+    Args:
+        parser: Of a command.
+        as_of: Declare --as-of, too, which `open_graph` reads.
+    """
     parser.add_argument(
         "--metadata",
         metavar="STORE",
@@ -31,7 +37,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_MODEL,
         help="name of the served model (default: %(default)s)",
     )
+    if as_of:
+        parser.add_argument(
+            "--as-of",
+            type=arguments.moment_ms,
+            metavar="TIME",
+            help="what was on record then, such as 2026-03-01T12:00 (UTC unless it says otherwise)",
+        )
     conventions.add_json(parser)
+
+
+def open_graph(args: argparse.Namespace, parameters: bool = False) -> Any:
+    """Returns the lineage in the store that the arguments name, as of the time that they name.
+
+    Args:
+        args: Of a command that declared --as-of.
+        parameters: Whether every parameter of every node is asked for.
+    """
+    from tfx_loop.pipelines.lineage.sources import open_graph
+
+    return open_graph(args.metadata, args.as_of, parameters)
 
 
 def open_readonly(place: str) -> Any:

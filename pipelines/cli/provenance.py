@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write it (default: VERSION.provenance.json beside the version's folder)",
     )
-    metadata.add_arguments(parser)
+    metadata.add_arguments(parser, as_of=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the statement, and its signature beside it."""
-    store = metadata.open_readonly(args.metadata)
+    graph = metadata.open_graph(args, parameters=True)
     from tfx_loop.core import storage
     from tfx_loop.core.errors import DataError
     from tfx_loop.models.signing.signer import Signer, model_statement, sign_model
@@ -38,14 +38,14 @@ def run(args: argparse.Namespace) -> int:
 
     # Before anything is written.
     signer = Signer.read(args.key, args.certificate) if args.key else None
-    served = Path(explain(store, args.model, args.version).destination.removeprefix("file://"))
+    served = Path(explain(graph, args.model, args.version).destination.removeprefix("file://"))
     if not served.is_dir():
         raise DataError(
             f"Expected the files of version {args.version} in {served}, found none. They are what "
             "a provenance is about: run this where they are served from."
         )
     digest = model_statement(served)["subject"][0]["digest"]
-    statement = provenance(store, args.model, args.version, digest)
+    statement = provenance(graph, args.model, args.version, digest)
     out = args.out or served.with_name(f"{served.name}.provenance.json")
     storage.write_bytes(str(out), json.dumps(statement, indent=2).encode())
     written = [out, *([sign_model(out, signer)] if signer else [])]

@@ -75,11 +75,16 @@ def properties(record: Any) -> dict[str, Scalar]:
     for source in (record.properties, record.custom_properties):
         for name, value in source.items():
             kind = value.WhichOneof("value")
-            if kind in ("int_value", "double_value", "string_value"):
-                held = getattr(value, kind)
-                large = kind == "double_value" and abs(held) > MOST_INT and held.is_integer()
-                found[name] = int(held) if large else held
+            if kind in ("int_value", "string_value"):
+                found[name] = getattr(value, kind)
+            elif kind == "double_value":
+                found[name] = exact(value.double_value)
     return found
+
+
+def exact(held: float) -> int | float:
+    """Returns a double as it was written: whole numbers beyond 32 bits are kept as doubles."""
+    return int(held) if abs(held) > MOST_INT and held.is_integer() else held
 
 
 def set_properties(record: Any, values: Mapping[str, Scalar]) -> None:

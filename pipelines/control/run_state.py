@@ -12,7 +12,7 @@ from tfx_loop.pipelines.control.ledger import Store
 
 _DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 # The custom property in which TFX keeps the error of a node.
-_EXECUTION_RESULT = "__execution_result__"
+EXECUTION_RESULT = "__execution_result__"
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 # What TFX writes of a Resolver that found nothing, as codes of gRPC: UNKNOWN where its strategy
 # returned None, FAILED_PRECONDITION where its inputs could not be filled.
@@ -86,12 +86,20 @@ def found_nothing(execution: pb.Execution) -> bool:
 
 def execution_message(execution: pb.Execution) -> str:
     """Returns the error message that TFX stored with an execution; empty where there is none."""
-    return str(_execution_result(execution).get("resultMessage", ""))
+    return message_of(execution.custom_properties[EXECUTION_RESULT].string_value)
+
+
+def message_of(text: str) -> str:
+    """Returns the message in what TFX stored of an execution's end; empty where there is none."""
+    return str(_result(text).get("resultMessage", ""))
 
 
 def _execution_result(execution: pb.Execution) -> dict[str, Any]:
+    return _result(execution.custom_properties[EXECUTION_RESULT].string_value)
+
+
+def _result(text: str) -> dict[str, Any]:
     """Returns what TFX stored of an execution's end; text that is no JSON counts as its message."""
-    text = execution.custom_properties[_EXECUTION_RESULT].string_value
     try:
         return dict(json.loads(text)) if text else {}
     except ValueError:

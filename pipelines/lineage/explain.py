@@ -11,7 +11,7 @@ from tfx_loop.contracts.skew_report import SkewProperties
 from tfx_loop.core.custom_properties import from_properties, to_properties
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.type_names import RETRAIN_DECISION
-from tfx_loop.pipelines.control.ledger import Store
+from tfx_loop.pipelines.control.ledger import CLAIM, Store
 from tfx_loop.pipelines.lineage import facts
 from tfx_loop.pipelines.lineage.explanation import (
     BaselineComparison,
@@ -34,7 +34,7 @@ PROMOTE = "promote"
 _TOLD = ("verdict", "reason", "variant", "size_bytes", "sparsity", "metric_drop")
 
 
-def explain(store: Store, model_name: str, version: int) -> Explanation:
+def explain(store: Store | Graph, model_name: str, version: int) -> Explanation:
     """Walks from a version back to its data and its reason, and forward to what came of it.
 
     Raises:
@@ -47,7 +47,7 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
         raise DataError(_unknown(graph, model_name, version, history))
     push = _with_lineage(graph, history[places[-1]])
     later = history[places[-1] + 1] if places[-1] + 1 < len(history) else None
-    decided = facts.decisions(graph, model_name)
+    decided = facts.decisions(graph, model_name, version)
     moves = facts.rollouts(graph, model_name)
     until, by = _end(push, later, moves)
     return Explanation(
@@ -63,13 +63,13 @@ def explain(store: Store, model_name: str, version: int) -> Explanation:
         model_digest=push.model_digest,
         model_uri=push.model.uri if push.model else "",
         trained_on=_data(graph, push),
-        why=_why(graph, push, decided),
+        why=_why(graph, push),
         contest=_contest(graph, push, history),
         optimised=_optimised(graph, push),
         skew=_skew(graph, push),
         faults=_faults(graph, push),
         windows=tuple(facts.windows(graph, push)),
-        decided_since=tuple(f for f in decided if version in (f.model_version, f.reinstate)),
+        decided_since=tuple(decided),
         rollouts=tuple(fact for fact in moves if fact.version == version),
     )
 
@@ -159,15 +159,18 @@ def _made_from_examples(graph: Graph, artifact: Artifact) -> bool:
     return maker is not None and any(a.type == "Examples" for a in graph.inputs(maker))
 
 
-def _why(graph: Graph, push: PushFact, decided: list[DecisionFact]) -> DecisionFact | None:
+def _why(graph: Graph, push: PushFact) -> DecisionFact | None:
     if push.model is None:
         return None
     for artifact in graph.upstream(push.model, push.run_id):
         if artifact.type == RETRAIN_DECISION:
-            same = {node.id for node in graph.same(artifact)}
-            return next((fact for fact in decided if fact.decision_id in same), None)
+            return facts.decision_of(graph, artifact, push.model_name)
     # A pipeline whose examples are not made by SpanExampleGen reads no decision; its run tells.
-    return next((fact for fact in decided if fact.run_id and fact.run_id == push.run_id), None)
+    for claim in graph.artifacts_of_type(CLAIM):
+        if push.run_id and claim.text("run_id") == push.run_id:
+            decided = graph.artifacts.get(claim.integer("decision_id"))
+            return facts.decision_of(graph, decided, push.model_name) if decided else None
+    return None
 
 
 def _contest(graph: Graph, push: PushFact, history: list[PushFact]) -> BaselineComparison:

@@ -128,31 +128,64 @@ class WindowFact:
 
 
 def windows(graph: Graph, push: PushFact) -> list[WindowFact]:
-    """Returns the windows whose DriftReports name a version, oldest first."""
-    found = []
-    for report in graph.artifacts_of_type(type_names.DRIFT_REPORT):
-        maker = graph.maker(report)
-        if maker is None or not maker.done:
+    """Returns the windows whose DriftReports name a version, oldest first.
+
+    A report's property names the latest of the versions that answered, its file all of them. Files
+    are read beside the windows that a property names, and after the push: a version that answers
+    does so in windows that follow each other.
+    """
+    reports = [
+        (report, from_properties(DriftProperties, report.properties), maker)
+        for report in graph.artifacts_of_type(type_names.DRIFT_REPORT)
+        if (maker := graph.maker(report)) is not None and maker.done
+    ]
+    reports = [one for one in reports if _may_watch(graph, one[2], push)]
+    pusher = graph.maker(push.artifact)
+    after = [n for n, one in enumerate(reports) if pusher and one[2].id > pusher.id][:1]
+    named = [n for n, (_, said, _) in enumerate(reports) if said.model_version == push.version]
+    found, ahead, seen = [], [*{*named, *after}], {*named, *after}
+    while ahead:
+        place = ahead.pop()
+        report, said, maker = reports[place]
+        if not _watches(graph, report, said, maker, push):
             continue
-        said = from_properties(DriftProperties, report.properties)
-        content = _drift_report(report)
-        # The property names the latest of the versions that answered; the file names them all.
-        versions = set(content.model_versions) if content else set()
-        names = _watched_names(graph, maker, content)
-        mine = push.model_name in names if names else _shares_profile(graph, maker, push)
-        if mine and push.version in versions | {said.model_version}:
-            found.append(
-                WindowFact(
-                    window=said.window,
-                    verdict=said.verdict,
-                    reason=said.reason,
-                    rows=said.rows,
-                    drifted_features=said.drifted_features,
-                    faulty_features=said.faulty_features,
-                    uri=report.uri,
-                )
-            )
-    return found
+        found.append((place, _window(report, said)))
+        beside = {n for n in (place - 1, place + 1) if 0 <= n < len(reports)} - seen
+        seen |= beside
+        ahead += beside
+    return [fact for _, fact in sorted(found, key=lambda entry: entry[0])]
+
+
+def _window(report: Artifact, said: DriftProperties) -> WindowFact:
+    return WindowFact(
+        window=said.window,
+        verdict=said.verdict,
+        reason=said.reason,
+        rows=said.rows,
+        drifted_features=said.drifted_features,
+        faulty_features=said.faulty_features,
+        uri=report.uri,
+    )
+
+
+def _may_watch(graph: Graph, monitor: Execution, push: PushFact) -> bool:
+    """Says whether a window is about a version's model, as far as its log tells."""
+    return _logged_names(graph, monitor) <= {push.model_name}
+
+
+def _watches(
+    graph: Graph, report: Artifact, said: DriftProperties, monitor: Execution, push: PushFact
+) -> bool:
+    """Says whether a version answered in the window of a report."""
+    names = _logged_names(graph, monitor)
+    if names and said.model_version == push.version:
+        return True
+    content = _drift_report(report)
+    versions = set(content.model_versions) if content else set()
+    if content is not None and content.model_name:
+        names = {content.model_name}
+    mine = push.model_name in names if names else _shares_profile(graph, monitor, push)
+    return mine and push.version in versions | {said.model_version}
 
 
 def _drift_report(report: Artifact) -> DriftResult | None:
@@ -162,10 +195,8 @@ def _drift_report(report: Artifact) -> DriftResult | None:
         return None
 
 
-def _watched_names(graph: Graph, monitor: Execution, content: DriftResult | None) -> set[str]:
-    """Returns the name of the model that a window was about: the report's, or its log's."""
-    if content is not None:
-        return {content.model_name} - {""}
+def _logged_names(graph: Graph, monitor: Execution) -> set[str]:
+    """Returns the name of the model whose log a monitor read; none where the log does not tell."""
     return {log.text("model_name") for log in graph.inputs(monitor, "prediction_log")} - {""}
 
 
@@ -253,17 +284,54 @@ def rollouts(graph: Graph, model_name: str) -> list[RolloutFact]:
     return [fact for *_, fact in sorted(found, key=lambda entry: entry[:2])]
 
 
-def decisions(graph: Graph, model_name: str) -> list[DecisionFact]:
-    """Returns the decisions about a model with what followed from them, oldest first."""
+def decisions(
+    graph: Graph, model_name: str, about: int | None = None, told: bool = True
+) -> list[DecisionFact]:
+    """Returns the decisions about a model with what followed from them, oldest first.
+
+    Args:
+        graph: The store.
+        model_name: The served model.
+        about: A version: decisions that judge it or ask for it alone; None takes all.
+        told: Whether their files are read, for the explanation and the contest.
+    """
     found = []
     for execution in graph.of_type(DECIDER):
         for artifact in graph.outputs(execution):
             if artifact.type == type_names.RETRAIN_DECISION and execution.done:
-                record = decision_record(artifact)
-                # Without its file nobody knows whose decision it is; better shown than lost.
-                if record is None or record.model_name == model_name:
-                    found.append(_decision(graph, execution, artifact, record))
+                fact = _decision_about(graph, execution, artifact, model_name, about, told)
+                found += [fact] if fact is not None else []
     return sorted(found, key=lambda fact: fact.decision_id)
+
+
+def decision_of(graph: Graph, artifact: Artifact, model_name: str) -> DecisionFact | None:
+    """Returns the decision that an artifact stands for, imported or not; None of another model."""
+    maker = graph.maker(artifact)
+    if maker is None or not maker.done:
+        return None
+    made = [one for one in graph.same(artifact) if one in graph.outputs(maker)]
+    return _decision_about(graph, maker, made[-1], model_name, None, True) if made else None
+
+
+def _decision_about(
+    graph: Graph,
+    execution: Execution,
+    artifact: Artifact,
+    model_name: str,
+    about: int | None,
+    told: bool,
+) -> DecisionFact | None:
+    said = from_properties(DecisionProperties, artifact.properties)
+    if said.model_name not in ("", model_name):
+        return None
+    if about is not None and about not in (said.model_version, said.reinstate):
+        return None
+    # Earlier releases did not write the model's name: the file has to tell.
+    record = decision_record(artifact) if told or not said.model_name else None
+    # Without its file nobody knows whose decision it is; better shown than lost.
+    if record is not None and record.model_name != model_name:
+        return None
+    return _decision(graph, execution, artifact, record)
 
 
 def decision_record(artifact: Artifact) -> DecisionRecord | None:
@@ -301,7 +369,7 @@ def _decision(
         admission_reason=last.text("reason") if last else "",
         approved_by=(approvals[-1].text("approved_by") or "?") if approvals else "",
         run_id=run_id,
-        attempts=starts(graph, run_id),
+        attempts=graph.starts_of_runs.get(run_id, 0),
         outcome=end.text("state") if end else "",
         outcome_reason=end.text("reason") if end else "",
         outcome_node=end.text("node") if end else "",
@@ -314,12 +382,6 @@ def _decision(
             int(returned[-1].properties.get("returned_version") or 0) if returned else 0
         ),
     )
-
-
-def starts(graph: Graph, run_id: str) -> int:
-    """Returns how often a run was started, as its leases count."""
-    leases = graph.artifacts_of_type(ledger.LEASE)
-    return sum(lease.text("run_id") == run_id for lease in leases) if run_id else 0
 
 
 def was_done(fact: DecisionFact) -> bool:

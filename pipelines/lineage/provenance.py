@@ -29,7 +29,7 @@ _SHOWN_CHARACTERS = 2_000
 
 
 def provenance(
-    store: Store, model_name: str, version: int, digest: Mapping[str, str]
+    store: Store | Graph, model_name: str, version: int, digest: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns the statement about a version.
 
@@ -43,7 +43,7 @@ def provenance(
         DataError: No such version was pushed.
     """
     graph = load(store)
-    told = explain(store, model_name, version)
+    told = explain(graph, model_name, version)
     push = next(p for p in reversed(facts.pushes(graph, model_name)) if p.version == version)
     pusher = graph.maker(push.artifact)
     behind = [] if push.model is None else list(graph.upstream(push.model, push.run_id))

@@ -39,12 +39,12 @@ class TimelineEvent:
     loop_clock_ms: int | None = None
 
 
-def timeline(store: ledger.Store, model_name: str) -> list[TimelineEvent]:
+def timeline(store: ledger.Store | Graph, model_name: str) -> list[TimelineEvent]:
     """Returns the events of a model, oldest first; none for an unknown model."""
     graph = load(store)
     found = [
         *_pushed(graph, model_name),
-        *map(_decided, facts.decisions(graph, model_name)),
+        *map(_decided, facts.decisions(graph, model_name, told=False)),
         *_answered(graph, model_name),
         *_started(graph, model_name),
         *_ended(graph, model_name),

@@ -1,0 +1,1 @@
+"""How long the commands take in a large store of ML Metadata."""
