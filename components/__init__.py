@@ -40,8 +40,17 @@ _HOMES = {
     "VariantChooser": "tfx_loop.optimization.variant_chooser.component",
 }
 
+# The loop around a pipeline of the user's own: no node, and stated in Python or in loop.toml.
+_LOOP = {
+    "Days": "tfx_loop.pipelines.control.windows",
+    "Every": "tfx_loop.pipelines.control.windows",
+    "Labels": "tfx_loop.pipelines.control.label_timing",
+    "Loop": "tfx_loop.pipelines.loop",
+    "Months": "tfx_loop.pipelines.control.windows",
+    "Serving": "tfx_loop.pipelines.loop_settings",
+}
 # What needs no pipeline.
-_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python_api"}
+_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python_api", **_LOOP}
 
 __all__ = sorted([*_HOMES, *_FUNCTIONS])
 

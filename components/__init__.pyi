@@ -38,14 +38,20 @@ import tfx_loop.optimization.pruner.settings
 import tfx_loop.optimization.quantizer.component
 import tfx_loop.optimization.quantizer.modes
 import tfx_loop.optimization.variant_chooser.component
+from tfx_loop.pipelines.control.windows import Days as Days
 from tfx_loop.core.artifacts import DriftReport as DriftReport
 from tfx_loop.core.artifacts import EdgeTpuReport as EdgeTpuReport
+from tfx_loop.pipelines.control.windows import Every as Every
 from tfx_loop.core.artifacts import FaultReport as FaultReport
+from tfx_loop.pipelines.control.label_timing import Labels as Labels
+from tfx_loop.pipelines.loop import Loop as Loop
 from tfx_loop.core.artifacts import MembershipReport as MembershipReport
+from tfx_loop.pipelines.control.windows import Months as Months
 from tfx_loop.core.artifacts import OptimizationReport as OptimizationReport
 from tfx_loop.core.artifacts import PredictionLog as PredictionLog
 from tfx_loop.core.artifacts import ReferenceProfile as ReferenceProfile
 from tfx_loop.core.artifacts import RetrainDecision as RetrainDecision
+from tfx_loop.pipelines.loop_settings import Serving as Serving
 from tfx_loop.core.artifacts import SkewReport as SkewReport
 from tfx_loop.optimization.variant_chooser.component import Variant as Variant
 from tfx_loop.monitoring.file_comparison.python_api import monitor as monitor
@@ -215,6 +221,7 @@ class LabelJoiner(tfx_loop.data.prediction_log.label_joiner.LabelJoiner):
         labels_dir: str | _Later,
         as_of_ms: int | None | _Later = None,
         task: tfx_loop.contracts.task.ModelTask | Mapping[str, Any] | str | None | _Later = None,
+        corrections: bool | _Later = False,
     ) -> None: ...
 
 

@@ -25,7 +25,8 @@ class ModelSettings:
         name: Name under which the model is served.
         label: Label column.
         key_column: Column that identifies a row of a span; decides the split.
-        run_fn: Import path of the Trainer function.
+        run_fn: Import path of the Trainer function. It and `key_column` are empty where a pipeline
+            of the user's own trains the model.
         preprocessing_fn: Import path of the Transform function; empty trains on examples as they
             are.
         schema_uri: Folder that holds the curated `schema.pbtxt`; empty infers one where Transform
@@ -33,7 +34,7 @@ class ModelSettings:
         slice_feature: Feature by which quality and drift are sliced; empty slices by none.
         task: What the model answers, as `binary`, `classes:3`, `classes:red,green`, `labels:a,b`,
             `regression`, `regression:absolute`, `regression:quantile=0.9` or `regression:poisson`.
-        score: Name of the model's output.
+        score: Name of the model's output; empty where it has one.
         ignore_features: Columns that are no features (time, span).
         eval_fraction: Share of the rows held out from training.
         seed: Seed of splits, weights and samples.
@@ -45,8 +46,8 @@ class ModelSettings:
 
     name: str
     label: str
-    key_column: str
-    run_fn: str
+    key_column: str = ""
+    run_fn: str = ""
     preprocessing_fn: str = ""
     schema_uri: str = ""
     slice_feature: str = ""
@@ -63,7 +64,7 @@ class ModelSettings:
         if isinstance(self.task, str):
             object.__setattr__(self, "task", ModelTask.of_text(self.task))
         for name in ("preprocessing_fn", "run_fn"):
-            if "." not in getattr(self, name) and (getattr(self, name) or name == "run_fn"):
+            if "." not in getattr(self, name) and getattr(self, name):
                 raise ConfigError(
                     f"{name} must be an import path such as 'package.module.function', "
                     f"got {getattr(self, name)!r}."

@@ -39,6 +39,10 @@ class MonitoringRequest:
             record.
         champion_model_uri: Folder of its model; empty asks no other version.
         pool: Versions that served before and may serve again.
+        labels_as_of_ms: Labels that came later are left out, milliseconds UTC; None takes the end
+            of the window.
+        corrections: Whether later labels of a row replace earlier ones.
+        late_windows: Windows served since the label window ended; None takes RetrainDecider's own.
     """
 
     window: MonitoringWindow
@@ -53,6 +57,9 @@ class MonitoringRequest:
     champion_version: int = 0
     champion_model_uri: str = ""
     pool: tuple[PoolVersion, ...] = ()
+    labels_as_of_ms: int | None = None
+    corrections: bool = False
+    late_windows: int | None = None
 
 
 def monitoring_pipeline(
@@ -102,7 +109,8 @@ def monitoring_pipeline(
         labels_dir=settings.pipeline.labels,
         task=model.described,
         # Labels that came later were not known when the window ended, though a replay has them.
-        as_of_ms=request.window.end_ms,
+        as_of_ms=request.labels_as_of_ms or request.window.end_ms,
+        corrections=request.corrections,
     )
     quality = QualityMonitor(
         labelled_log=joiner.outputs["labelled_log"],
@@ -124,7 +132,10 @@ def monitoring_pipeline(
         ignore_features=model.ignore_features,
         score_output=f"output.{model.score}",
     )
-    cost = settings.decision.training_cost
+    stated = {
+        "training_cost": settings.decision.training_cost,
+        "late_windows": request.late_windows,
+    }
     decider = RetrainDecider(
         drift_report=drift.outputs["drift_report"],
         labelled_log=joiner.outputs["labelled_log"],
@@ -142,7 +153,7 @@ def monitoring_pipeline(
         champion_version=request.champion_version,
         champion_model_uri=request.champion_model_uri,
         pool=request.pool,
-        **({} if cost is None else {"training_cost": cost}),
+        **{name: value for name, value in stated.items() if value is not None},
     )
     nodes += [current, to_label, joiner, quality, drift, decider]
     return assemble(f"{model.name}-monitoring", nodes, settings.pipeline, metadata)

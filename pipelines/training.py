@@ -8,6 +8,7 @@ from tfx import v1 as tfx
 from tfx.proto import transform_pb2
 
 from tfx_loop.core.artifacts import RetrainDecision
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.component import PredictionLogGen
 from tfx_loop.data.span_example_gen.component import SpanExampleGen
 from tfx_loop.data.span_example_gen.spans import format_spans
@@ -59,6 +60,12 @@ def training_pipeline(
     """
     nodes: list[tfx.dsl.experimental.BaseNode] = []
     model = settings.model
+    if not (model.run_fn and model.key_column):
+        raise ConfigError(
+            "Expected run_fn and key_column of the model that this pipeline trains, received "
+            f"{model.run_fn!r} and {model.key_column!r}. Give them; Loop.from_pipeline takes a "
+            "pipeline of your own."
+        )
     row_keys = parse_keys(model.row_keys) if model.row_keys else {}
     decision = None
     if request.decision_uri:

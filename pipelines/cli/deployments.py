@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.cli import conventions, metadata
 from tfx_loop.pipelines.cli.rollout import events
 from tfx_loop.presentation.terminal import TextTable
@@ -13,9 +14,25 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the base path and --json."""
-    parser.add_argument("base", metavar="BASE", help="base path that versions are pushed to")
+    """Adds the base path and --json; `metadata.settle` finds a base path that is not given."""
+    parser.add_argument(
+        "base",
+        nargs="?",
+        metavar="BASE",
+        help="base path that versions are pushed to (default: that of the loop file)",
+    )
+    metadata.add_loop_file(parser)
     conventions.add_json(parser)
+
+
+def base_of(args: argparse.Namespace) -> str:
+    """Returns the base path; raises ConfigError where neither arguments nor a loop file say it."""
+    if not args.base:
+        raise ConfigError(
+            "Expected the base path that versions are pushed to, received none, and the working "
+            "folder has no loop.toml. Name it, or the file with --loop."
+        )
+    return str(args.base)
 
 
 def add_change_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +72,7 @@ def answer_change(args: argparse.Namespace, change: Callable[[], "DeploymentReco
     from tfx_loop.pipelines.control.rollouts import record_rollouts
 
     record = change()
-    recorded = record_rollouts(metadata.open_writable(args.metadata), record, args.base)
+    recorded = record_rollouts(metadata.open_writable(args.metadata), record, base_of(args))
     return answer(args, record, f"{recorded} recorded in {args.metadata}")
 
 

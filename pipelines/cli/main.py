@@ -14,18 +14,22 @@ from typing import Any, NoReturn
 
 from tfx_loop.core.errors import LoopError, first_line
 from tfx_loop.core.without_pandas import keep_out
-from tfx_loop.pipelines.cli import conventions
+from tfx_loop.pipelines.cli import conventions, metadata
 
 # In the order of the help: the loop first, then the commands for files, then devices.
 _COMMANDS = (
     "demo",
+    "step",
+    "watch",
+    "status",
     "explain",
     "timeline",
     "graph",
     "impact",
     "why-not",
     "approve",
-    "status",
+    "hold",
+    "skip",
     "promote",
     "rollback",
     "release",
@@ -92,6 +96,7 @@ def _run(args: argparse.Namespace, may_lack_pandas: bool) -> int:
         with redirect_stdout(_PatientOutput(sys.stdout)):
             if may_lack_pandas and args.name in _WITHOUT_PANDAS:
                 keep_out()
+            metadata.settle(args)
             code = int(args.run(args))
             sys.stdout.flush()
         return code

@@ -4,10 +4,15 @@ Nothing heavy is imported at the top: `loop --help` imports this file.
 """
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.cli import conventions, demo
 from tfx_loop.presentation import arguments
+
+if TYPE_CHECKING:
+    from tfx_loop.pipelines.loop_file import LoopFile
 
 # What `loop demo` serves its model as.
 _MODEL = "flights"
@@ -19,23 +24,22 @@ STORE_HELP = (
 
 
 def add_arguments(parser: argparse.ArgumentParser, as_of: bool = False) -> None:
-    """Declares the store, the model in it, and --json; by default those of `loop demo`.
+    """Declares the store, the model in it, and --json; `settle` finds what is not given.
 
     Args:
         parser: Of a command.
         as_of: Declare --as-of, too, which `open_graph` reads.
     """
+    add_loop_file(parser)
     parser.add_argument(
         "--metadata",
         metavar="STORE",
-        default=str(demo.folder() / "metadata.sqlite"),
-        help=f"{STORE_HELP} (default: out/demo/metadata.sqlite)",
+        help=f"{STORE_HELP} (default: that of the loop file, else out/demo/metadata.sqlite)",
     )
     parser.add_argument(
         "--model",
         metavar="NAME",
-        default=_MODEL,
-        help="name of the served model (default: %(default)s)",
+        help=f"name of the served model (default: that of the loop file, else {_MODEL})",
     )
     if as_of:
         parser.add_argument(
@@ -57,6 +61,64 @@ def open_graph(args: argparse.Namespace, parameters: bool = False) -> Any:
     from tfx_loop.pipelines.lineage.sources import open_graph
 
     return open_graph(args.metadata, args.as_of, parameters)
+
+
+def add_loop_file(parser: argparse.ArgumentParser) -> None:
+    """Declares --loop, the file that says which model, store and server a command is about."""
+    parser.add_argument(
+        "--loop",
+        dest="loop_file",
+        metavar="FILE",
+        help="settings of the loop (default: loop.toml, where the working folder has one)",
+    )
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Fills in which store, model and base path a command is about: one way for all commands.
+
+    What was given stays; else the loop file says it, and where there is none it is the demo.
+
+    Raises:
+        LoopError: The loop file cannot be read.
+    """
+    if not hasattr(args, "loop_file"):
+        return
+    open_to_ask = [name for name in ("metadata", "model", "base") if _lacks(args, name)]
+    found = None
+    if open_to_ask or args.loop_file:
+        # Nothing is read where the arguments say all: a command on another store needs no file.
+        from tfx_loop.pipelines.loop_file import LOOP_FILE, find_loop_file
+
+        if args.loop_file or Path(LOOP_FILE).is_file():
+            found = find_loop_file(args.loop_file)
+    args.loop = found
+    for name in open_to_ask:
+        if found is None:
+            usual = {"metadata": str(demo.folder() / "metadata.sqlite"), "model": _MODEL}
+            # A roll-back records nowhere unless told where.
+            setattr(args, name, usual.get(name) if hasattr(args, "model") else None)
+        elif name != "base":
+            stated = found.settings
+            setattr(args, name, stated.store if name == "metadata" else stated.name)
+        else:
+            args.base = _base_of(found)
+
+
+def _lacks(args: argparse.Namespace, name: str) -> bool:
+    return hasattr(args, name) and getattr(args, name) is None
+
+
+def _base_of(found: "LoopFile") -> str:
+    from tfx_loop.pipelines.control.home import HOME_RECORD
+
+    record = HOME_RECORD.find(found.settings.folder)
+    base = found.settings.serving.base_path or (record.base_path if record else "")
+    if not base:
+        raise DataError(
+            f"Expected the base path of {found.settings.name!r}, but its server was never asked. "
+            "Run `loop step` once, or name the base path."
+        )
+    return base
 
 
 def open_readonly(place: str) -> Any:

@@ -23,7 +23,9 @@ def run(args: argparse.Namespace) -> int:
     """Promotes; raises ConfigError for a version that is no canary, DataError without a record."""
     from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
 
-    rollout = LiveRollout(base_path=args.base, by="loop promote", lock_wait_seconds=args.wait)
+    rollout = LiveRollout(
+        base_path=deployments.base_of(args), by="loop promote", lock_wait_seconds=args.wait
+    )
     if args.label is None:
         return deployments.answer_change(args, lambda: rollout.promote(args.version))
     if args.version is None:

@@ -24,5 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Rolls back; raises ConfigError for a version that cannot serve."""
     from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
 
-    rollout = LiveRollout(base_path=args.base, by="loop rollback", lock_wait_seconds=args.wait)
+    rollout = LiveRollout(
+        base_path=deployments.base_of(args), by="loop rollback", lock_wait_seconds=args.wait
+    )
     return deployments.answer_change(args, lambda: rollout.roll_back(args.to, args.reason))

@@ -23,6 +23,7 @@ class AdmissionReason(enum.Enum):
     ALREADY_CLAIMED = "already_claimed"
     SUPERSEDED = "superseded"
     IN_FLIGHT = "in_flight"
+    HELD_BY_PERSON = "held_by_person"
     COOLDOWN = "cooldown"
     BUDGET_SPENT = "budget_spent"
     OBSERVE_MODE = "observe_mode"
@@ -73,10 +74,12 @@ class History:
     Attributes:
         launches: Every launch for this model, oldest first.
         approvals: Claim names of the decisions that somebody approved.
+        held: Whether a person holds all launches back.
     """
 
     launches: tuple[Launch, ...] = ()
     approvals: frozenset[str] = frozenset()
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,14 @@ def in_flight_gate(
 ) -> AdmissionReason | None:
     """Holds a request while another retraining of the model has not ended."""
     return None if all(launch.ended for launch in history.launches) else AdmissionReason.IN_FLIGHT
+
+
+def person_gate(
+    request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
+) -> AdmissionReason | None:
+    """Holds a request while a person holds all back, unless a person approved it."""
+    held = history.held and request.claim_name not in history.approvals
+    return AdmissionReason.HELD_BY_PERSON if held else None
 
 
 def cooldown_gate(
@@ -167,6 +178,7 @@ ADMISSION_GATES: tuple[Gate, ...] = (
     claim_gate,
     superseded_gate,
     in_flight_gate,
+    person_gate,
     cooldown_gate,
     budget_gate,
     approval_gate,

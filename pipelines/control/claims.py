@@ -20,7 +20,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from tfx_loop.contracts.model_evaluation import JudgedProperties
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import Scalar, from_properties
-from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control import holds, ledger
 from tfx_loop.pipelines.control.admission import (
     Admission,
     AdmissionReason,
@@ -176,7 +176,11 @@ class ClaimBook:
             )
             for claim in self.claims()
         )
-        return History(launches=launches, approvals=frozenset(self.approvals()))
+        return History(
+            launches=launches,
+            approvals=frozenset(self.approvals()),
+            held=holds.is_held(self._store, self._model_name),
+        )
 
     def held(self, name: str) -> Admission | None:
         """Returns the recorded answer that held a request back, or None."""

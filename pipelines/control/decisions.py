@@ -27,7 +27,7 @@ class RecordedDecision:
     """A RetrainDecision as the loop needs it.
 
     Attributes:
-        artifact_id: MLMD id; what `Loop.approve` takes.
+        artifact_id: MLMD id; what `Controller.approve` takes.
         uri: Where its JSON is; what the training pipeline imports.
         verdict: `RETRAIN`, `HOLD`, `MODEL_FAULT` or `REINSTATE`.
         asks_for: What the loop is to carry out.

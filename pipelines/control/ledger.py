@@ -25,9 +25,23 @@ ROLLOUT = "loop.Rollout"
 RELEASE = "loop.Release"
 RETRY = "loop.Retry"
 RETURN = "loop.VersionReturn"
+WINDOW = "loop.Window"
+SKIP = "loop.Skip"
+PERSON_HOLD = "loop.Hold"
 
 ARTIFACT_TYPES = (CLAIM, LEASE, HEARTBEAT)
-EXECUTION_TYPES = (ADMISSION, APPROVAL, RETRAINING, ROLLOUT, RELEASE, RETRY, RETURN)
+EXECUTION_TYPES = (
+    ADMISSION,
+    APPROVAL,
+    RETRAINING,
+    ROLLOUT,
+    RELEASE,
+    RETRY,
+    RETURN,
+    WINDOW,
+    SKIP,
+    PERSON_HOLD,
+)
 
 PUSHED_MODEL = "PushedModel"
 PIPELINE_RUN = "pipeline_run"

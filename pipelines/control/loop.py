@@ -83,7 +83,7 @@ class StepResult:
     outcome: RetrainingOutcome | None = None
 
 
-class Loop:
+class Controller:
     """Looks after one model: `step` it through its windows."""
 
     def __init__(

@@ -18,7 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 def was_carried_out(store: Store, decision: RecordedDecision) -> bool:
     """Says whether the version that a decision asked for has served since."""
-    return bool(store.get_execution_by_type_and_name(ledger.RETURN, _name(decision)))
+    return is_carried_out(store, decision.model_name, decision.artifact_id)
+
+
+def is_carried_out(store: Store, model_name: str, decision_id: int) -> bool:
+    """Says the same of a decision by its MLMD id, whose file need not be read."""
+    name = _name_of(model_name, decision_id)
+    return bool(store.get_execution_by_type_and_name(ledger.RETURN, name))
 
 
 def carry_out(
@@ -48,7 +54,7 @@ def carry_out(
 def _record(store: Store, decision: RecordedDecision, version: int, now_ms: int) -> None:
     execution = pb.Execution(
         type_id=ledger.register_types(store)[ledger.RETURN],
-        name=_name(decision),
+        name=_name_of(decision.model_name, decision.artifact_id),
         last_known_state=pb.Execution.COMPLETE,
     )
     values: dict[str, Scalar] = {
@@ -65,5 +71,5 @@ def _record(store: Store, decision: RecordedDecision, version: int, now_ms: int)
     ledger.put_once(store, execution, ledger.inputs({"decision": artifact}))
 
 
-def _name(decision: RecordedDecision) -> str:
-    return f"{decision.model_name}/decision/{decision.artifact_id}"
+def _name_of(model_name: str, decision_id: int) -> str:
+    return f"{model_name}/decision/{decision_id}"

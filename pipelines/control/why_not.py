@@ -46,6 +46,7 @@ ADMISSION_GATES: tuple[tuple[str, Reasons], ...] = (
     ("nobody launched it before", (AdmissionReason.ALREADY_CLAIMED.value,)),
     ("it is about the version that serves", (AdmissionReason.SUPERSEDED.value,)),
     ("no other retraining is running", (AdmissionReason.IN_FLIGHT.value,)),
+    ("no person holds launches back", (AdmissionReason.HELD_BY_PERSON.value,)),
     ("the cooldown is over", (AdmissionReason.COOLDOWN.value,)),
     ("the budget is not spent", (AdmissionReason.BUDGET_SPENT.value,)),
     (

@@ -5,6 +5,7 @@ Metadata then names a dead owner, and the next start resumes the run under its i
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,23 @@ class LocalLauncher:
         return tuple(range(first, newest_labelled + 1))
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelledWindow:
+    """The window whose labels a monitoring run goes by.
+
+    Attributes:
+        window: The newest window whose labels have come.
+        as_of_ms: Labels that came later are left out, milliseconds UTC.
+        corrections: Whether later labels of a row replace earlier ones.
+        late_windows: Windows served since it ended; None takes RetrainDecider's own.
+    """
+
+    window: MonitoringWindow
+    as_of_ms: int
+    corrections: bool = False
+    late_windows: int | None = None
+
+
 class MonitoringLauncher(LocalLauncher):
     """Runs the monitoring pipeline of a window. Labels are one window late."""
 
@@ -127,8 +145,8 @@ class MonitoringLauncher(LocalLauncher):
     def pipeline(self, request: LaunchRequest) -> Any:
         """Returns the monitoring pipeline for the champion as the deployment record names it."""
         window = self._calendar.window(request.window)
-        # Labels are one window late: when a window ends, those of the window before have come.
-        label_window = self._calendar.window_of_span(window.span - 1)
+        labelled = self._labelled(window)
+        label_window = labelled.window
         champion = self._champion()
         profile = load_profile(champion.reference_profile_uri)
         trained_until = self._trained_until_ms(champion, profile)
@@ -138,8 +156,11 @@ class MonitoringLauncher(LocalLauncher):
         # What somebody removed of an earlier window stops no later one: its memory begins anew.
         before = {key: uri for key, uri in known.items() if fileio.exists(uri)}
         return monitoring_pipeline(
-            self._settings,
+            self._settings_for(champion),
             MonitoringRequest(
+                labels_as_of_ms=labelled.as_of_ms,
+                corrections=labelled.corrections,
+                late_windows=labelled.late_windows,
                 window=window,
                 label_window=label_window,
                 labelled_since_ms=trained_until,
@@ -158,6 +179,15 @@ class MonitoringLauncher(LocalLauncher):
                 ),
             ),
         )
+
+    def _labelled(self, window: MonitoringWindow) -> LabelledWindow:
+        """Returns the window whose labels have come when a window ends: the one before."""
+        before = self._calendar.window_of_span(window.span - 1)
+        return LabelledWindow(window=before, as_of_ms=window.end_ms)
+
+    def _settings_for(self, champion: Deployment) -> Settings:
+        """Returns what is monitored of a champion."""
+        return self._settings
 
     def _trained_until_ms(self, champion: Deployment, profile: FrozenProfile) -> int:
         """Returns where the champion's training data end, as far as anything tells.

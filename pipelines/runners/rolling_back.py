@@ -11,7 +11,7 @@ from tfx_loop.pipelines.control.rollouts import record_rollouts
 
 
 def roll_back_of(base_path: str, store: Store) -> Callable[[RecordedDecision], int]:
-    """Returns what `Loop` calls for a decision that asks for another version.
+    """Returns what `Controller` calls for a decision that asks for another version.
 
     A roll-back takes the judged version out of service for the one before it; a reinstatement
     retires it for the version that the decision names. Both may be called again, after a kill or

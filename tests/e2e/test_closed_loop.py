@@ -10,7 +10,7 @@ from demo_run import DemoRun
 from time_limits import seconds
 
 from tfx_loop.data.prediction_log.reader import read_window
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.examples.flights.data import load_flights
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1000)]
@@ -37,7 +37,7 @@ def test_every_flight_was_answered_and_logged_once(
 ) -> None:
     flights = load_flights(0.2)
     for entry in summary["windows"]:
-        window = Months().window(entry["window"])
+        window = FlightMonths().window(entry["window"])
         asked = int((flights["span"] == window.span).sum())
         log = read_window(
             str(demo_run.folder / "prediction_log"), "flights", window.start_ms, window.end_ms

@@ -10,9 +10,9 @@ from returning_concept import NAME, ReturningConcept
 
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
 from tfx_loop.pipelines.control import ledger
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.lineage.timeline import timeline
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(900)]
@@ -31,9 +31,9 @@ class Story:
         made = ReturningConcept(folder)
         settings = made.settings()
         self.store = open_store(settings.pipeline.metadata_path)
-        parts = (self.store, settings, Months(), 1)
+        parts = (self.store, settings, FlightMonths(), 1)
         now_ms = 0
-        loop = Loop(
+        loop = Controller(
             self.store,
             LoopSettings(model_name=NAME, mode=LoopMode.ACT),
             MonitoringLauncher(*parts),
@@ -49,7 +49,7 @@ class Story:
             assert stable is not None
             self.served[span] = stable
             made.serve(span, concept, stable)
-            window = Months().window_of_span(span)
+            window = FlightMonths().window_of_span(span)
             now_ms = window.end_ms
             result = loop.step(window.name)
             assert result.decision is not None, result

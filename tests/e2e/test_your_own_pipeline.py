@@ -56,6 +56,17 @@ def ran(tmp_path_factory):
         server.wait(seconds(30))
 
 
+def test_the_loop_is_stated_in_thirty_lines(ran):
+    stated = next(text for text in fences(SECTION, "python") if "Loop.from_pipeline" in text)
+    assert len([line for line in stated.splitlines() if line.strip()]) <= 30
+
+
+def test_a_step_decides_on_the_oldest_window(ran):
+    report = ran["report"]
+    assert (report.window, report.monitoring) == ("2014-01-01", "SUCCEEDED"), report.told
+    assert report.verdict in ("HOLD", "RETRAIN")
+
+
 def features_of(report):
     return {feature["feature"]: feature for feature in report["features"]}
 

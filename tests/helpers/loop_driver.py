@@ -20,7 +20,7 @@ from pathlib import Path
 
 from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
 
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 
 ASKING_WINDOW = "2013-03"
@@ -51,7 +51,7 @@ def main(folder: Path, kill_point: str, windows: list[str]) -> None:
         return nodes
 
     store = open_store(os.environ.get("STORE") or folder / "metadata.db")
-    loop = Loop(
+    loop = Controller(
         store,
         LoopSettings(
             model_name="flights",

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopSettings
 from tfx_loop.pipelines.control.stores import StoreMode, open_store
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.examples.flights.settings import MODEL_NAME, TRAINED_ON, flights_settings
 from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
 
@@ -33,9 +33,9 @@ def retrain(folder: Path, url: str, decision: int, kill_after: str = "") -> None
 
     settings = flights_settings(folder, url)
     store = open_store(settings.pipeline.metadata_path, StoreMode.CREATE)
-    parts = (store, settings, Months(), TRAINED_ON[0])
-    now_ms = Months().window("2013-05").end_ms
-    loop = Loop(
+    parts = (store, settings, FlightMonths(), TRAINED_ON[0])
+    now_ms = FlightMonths().window("2013-05").end_ms
+    loop = Controller(
         store,
         LoopSettings(model_name=MODEL_NAME, cooldown_seconds=0),
         MonitoringLauncher(*parts),

@@ -20,7 +20,7 @@ from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.profile.profile_files import StoredReference, save_reference
 from tfx_loop.monitoring.profile.training_counts import training_counts
 from tfx_loop.pipelines.config import ModelSettings, PipelineSettings, ServingSettings, Settings
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 
 NAME, LABEL = "flights", "late"
 WEIGHTS = {1: (2.0, 0.0), 2: (0.0, 2.0)}
@@ -30,7 +30,7 @@ _IGNORED = ("span", "event_time_ms")
 
 def month_rows(span: int, version: int) -> pd.DataFrame:
     """Rows of a month in the concept that a version knows, oldest first."""
-    window = Months().window_of_span(span)
+    window = FlightMonths().window_of_span(span)
     rng = np.random.default_rng(span)
     rows = pd.DataFrame(
         {
@@ -124,7 +124,7 @@ class ReturningConcept:
     def _label(self, span: int, rows: pd.DataFrame) -> None:
         places = np.concatenate([np.arange(len(p)) for p in np.array_split(np.arange(ROWS), 100)])
         numbers = np.repeat(np.arange(100), ROWS // 100)
-        arrived = Months().window_of_span(span + 1).end_ms - 1
+        arrived = FlightMonths().window_of_span(span + 1).end_ms - 1
         table = pa.table(
             {
                 "request_id": pa.array([f"{span}-{n}" for n in numbers], pa.string()),

@@ -129,6 +129,7 @@ def test_first_gate_in_order_gives_the_reason():
         "claim_gate",
         "superseded_gate",
         "in_flight_gate",
+        "person_gate",
         "cooldown_gate",
         "budget_gate",
         "approval_gate",

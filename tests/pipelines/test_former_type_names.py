@@ -12,7 +12,7 @@ from recorder import (
 from tfx_loop.core import type_names
 from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.control.decisions import decision_by_id, latest_decision
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.timeline import timeline
@@ -26,7 +26,7 @@ class RecordedHistory:
     def __init__(self, folder, former, mode=LoopMode.ACT):
         self.former, self.done, self.version = former, 0, 1
         self.store = open_store(folder / "metadata.db")
-        self.loop = Loop(
+        self.loop = Controller(
             self.store,
             LoopSettings(model_name="flights", mode=mode, cooldown_seconds=0),
             RecordedLauncher(self.store, "monitoring", folder / "m", self.monitoring),

@@ -21,7 +21,7 @@ from tfx_loop.core.errors import DataError, PipelineFailed
 from tfx_loop.core.json_codec import to_json
 from tfx_loop.pipelines.cli import main
 from tfx_loop.pipelines.control.launcher import RunState
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.graph import load
@@ -57,7 +57,7 @@ class Story:
         settings = LoopSettings(
             model_name="flights", mode=LoopMode.ACT, cooldown_seconds=5 * 86_400
         )
-        loop = Loop(
+        loop = Controller(
             self.store,
             settings,
             RecordedLauncher(self.store, "flights-monitoring", folder / "m", self.monitoring),

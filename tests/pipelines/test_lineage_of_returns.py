@@ -3,7 +3,7 @@
 import pytest
 from recorder import RecordedLauncher, RecordedRun, monitoring_nodes, open_store, training_nodes
 
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.lineage.explain import explain
 from tfx_loop.pipelines.lineage.show import render_explanation
@@ -33,7 +33,7 @@ class TwoVersions:
             )
 
         launcher = RecordedLauncher(self.store, "monitoring", self.folder / "m", monitoring)
-        loop = Loop(
+        loop = Controller(
             self.store,
             LoopSettings(model_name="flights", mode=mode),
             launcher,
@@ -80,7 +80,7 @@ def test_training_that_reads_no_decision_is_explained_by_its_run(tmp_path):
     # As of a pipeline whose examples are not made by SpanExampleGen.
     store = open_store(tmp_path / "metadata.db")
     RecordedRun(store, "training", "run-1", tmp_path / "t").run(training_nodes(1, pushed_at_ms=1))
-    loop = Loop(
+    loop = Controller(
         store,
         LoopSettings(model_name="flights", mode=LoopMode.ACT),
         RecordedLauncher(

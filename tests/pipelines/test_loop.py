@@ -14,7 +14,7 @@ from tfx_loop.pipelines.control import leases, ledger
 from tfx_loop.pipelines.control.admission import AdmissionReason, AdmissionVerdict
 from tfx_loop.pipelines.control.decisions import latest_decision
 from tfx_loop.pipelines.control.launcher import RunState, RunStatus
-from tfx_loop.pipelines.control.loop import Loop, Step
+from tfx_loop.pipelines.control.loop import Controller, Step
 from tfx_loop.pipelines.control.retries import retry_training, retry_window
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.control.starts import ATTEMPTS_EXHAUSTED
@@ -41,7 +41,7 @@ class Bench:
         **changes,
     ):
         settings = LoopSettings(model_name="flights", mode=mode, **changes)
-        return Loop(
+        return Controller(
             self.store,
             settings,
             RecordedLauncher(self.store, "monitoring", self.folder / "m", self.monitoring),

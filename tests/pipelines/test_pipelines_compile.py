@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.examples.flights.settings import flights_settings
 
 pytestmark = pytest.mark.tensorflow
@@ -87,7 +87,7 @@ def training(settings, metadata, **changes):
         spans=(1, 2, 3),
         champion_uri="gs://bucket/model/7",
         decision_uri="gs://bucket/decision/9",
-        served_window=Months().window("2013-03"),
+        served_window=FlightMonths().window("2013-03"),
     )
     request = dataclasses.replace(request, **changes)
     return training_pipeline(settings, request, metadata=metadata)
@@ -96,7 +96,7 @@ def training(settings, metadata, **changes):
 def monitoring(settings, metadata, previous="gs://bucket/decision/8"):
     from tfx_loop.pipelines.monitoring import MonitoringRequest, monitoring_pipeline
 
-    months = Months()
+    months = FlightMonths()
     request = MonitoringRequest(
         window=months.window("2013-04"),
         label_window=months.window("2013-03"),
@@ -297,7 +297,7 @@ def test_rows_are_named_where_the_model_says_how(settings):
     assert json.loads(asked["SkewMonitor"]["keys"]) == ["flight_id=request_id"]
     assert "flight_id" in json.loads(asked["ReferenceProfiler"]["ignore_features"])
     log = asked["TrainingWindowLogGen"]
-    march = Months().window("2013-03")
+    march = FlightMonths().window("2013-03")
     assert (log["window"], log["start_ms"], log["end_ms"]) == (
         "2013-03",
         str(march.start_ms),

@@ -26,8 +26,8 @@ class LabelJoiner(SourceNode):
     """Adds the labels that have arrived to the rows of a window.
 
     They are joined by request id and place in the request. Unknown ids, duplicates and wrong types
-    are counted, never fatal; where two labels disagree, the earlier counts. With a cache, labels
-    that came since are joined.
+    are counted, never fatal; where two labels disagree, the earlier counts, or with `corrections`
+    the later. With a cache, labels that came since are joined.
 
     Inputs:
         prediction_log: The log of PredictionLogGen.

@@ -25,7 +25,9 @@ class Executor(base_executor.BaseExecutor):
         labels = read_labels(settings.labels_dir, settings.task)
         for path, reason in labels.unusable.items():
             _LOG.warning("labels unusable_file=%s reason=%s", path, reason)
-        labelled, counts = join_labels(read_rows(log.uri), labels, settings.as_of_ms)
+        labelled, counts = join_labels(
+            read_rows(log.uri), labels, settings.as_of_ms, corrections=settings.corrections
+        )
         window = dataclasses.replace(LOG_WINDOW.read(log.uri), rows=len(labelled), labels=counts)
         output = artifact_utils.get_single_instance(output_dict["labelled_log"])
         write_window(output.uri, window, labelled)

@@ -35,7 +35,8 @@ class LabelCounts:
     Attributes:
         matched: Log rows that got their label.
         unknown_ids: Labels whose request id and instance index are not in this log.
-        duplicates: Further labels for a row that has one; the earliest label counts.
+        duplicates: Further labels for a row that has one; the earliest label counts, or the latest
+            where corrections do.
         conflicting: How many of the duplicates say something else than the label that counts.
         wrong_type: Label rows with a null, a NaN or a value of the wrong type in some column.
         after_as_of: Labels that had not arrived at the time asked about.
@@ -54,7 +55,7 @@ class LabelCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class LabelRows:
     """The label rows that can be used, and what could not.
 
     Attributes:
@@ -68,7 +69,7 @@ class Labels:
     unusable: dict[str, str]
 
 
-def read_labels(labels_dir: str, task: ModelTask | None = None) -> Labels:
+def read_labels(labels_dir: str, task: ModelTask | None = None) -> LabelRows:
     """Reads all label files below a folder.
 
     Args:
@@ -106,7 +107,7 @@ def read_labels(labels_dir: str, task: ModelTask | None = None) -> Labels:
     if unusable and not tables:
         raise DataError("; ".join(unusable.values()))
     table = pa.concat_tables(tables or [_schema(_NUMBER).empty_table()]).combine_chunks()
-    return Labels(table=table, wrong_type=wrong_type, unusable=unusable)
+    return LabelRows(table=table, wrong_type=wrong_type, unusable=unusable)
 
 
 def parse_labels(content: bytes, path: str) -> pa.Table:
@@ -129,7 +130,11 @@ def parse_labels(content: bytes, path: str) -> pa.Table:
 
 
 def join_labels(
-    rows: pa.Table, labels: Labels, as_of_ms: int | None = None
+    rows: pa.Table,
+    labels: LabelRows,
+    as_of_ms: int | None = None,
+    *,
+    corrections: bool = False,
 ) -> tuple[pa.Table, LabelCounts]:
     """Returns the log rows that have a label, with `label` and `label_time_ms` added, and counts.
 
@@ -137,6 +142,7 @@ def join_labels(
         rows: Prediction records. Of requests that share an id, all rows get its label.
         labels: What `read_labels` returned.
         as_of_ms: Labels with a later label_time_ms have not arrived yet.
+        corrections: Of labels that disagree the latest counts, and not the earliest.
     """
     arrived = labels.table
     if as_of_ms is not None:
@@ -154,7 +160,7 @@ def join_labels(
     )
     keys = identity_keys(ids, indices)
     row_keys, label_keys = keys[: len(rows)], keys[len(rows) :]
-    first, conflicting = _earliest(label_keys, arrived)
+    first, conflicting = _one_each(label_keys, arrived, latest=corrections)
     # `first` is in the order of unique keys, so what `_match` looks through is sorted.
     matched_rows, matched_labels = _match(row_keys, label_keys[first])
     taken = arrived.take(pa.array(first[matched_labels]))
@@ -174,10 +180,11 @@ def join_labels(
     return labelled.combine_chunks(), counts
 
 
-def _earliest(keys: Array, labels: pa.Table) -> tuple[Array, int]:
-    """Returns the positions of each key's earliest label, and how many others contradict it."""
+def _one_each(keys: Array, labels: pa.Table, *, latest: bool) -> tuple[Array, int]:
+    """Returns the positions of each key's label that counts, and how many others contradict it."""
     # Stable: of labels with one time, the first in the files counts, run after run.
-    order = np.argsort(labels.column("label_time_ms").to_numpy(), kind="stable")
+    times = labels.column("label_time_ms").to_numpy()
+    order = np.argsort(-times if latest else times, kind="stable")
     unique, first_in_order, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
     values = _comparable(labels.column("label"))[order]
     conflicting = np.count_nonzero(values != values[first_in_order][inverse.reshape(-1)])

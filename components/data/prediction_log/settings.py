@@ -51,8 +51,11 @@ class LabelJoinerSettings(NodeSettings):
         as_of_ms: Only labels that had arrived by then are seen, milliseconds UTC; None takes all.
         task: What the labels are, as ReferenceProfiler takes it: with classes they may be names or
             lists (one-hot rows, sets of labels); None for numbers alone.
+        corrections: Of labels for one row that disagree, the latest counts that had arrived, and
+            not the earliest.
     """
 
     labels_dir: str
     as_of_ms: int | None = field(default=None, metadata=wide())
     task: ModelTask | None = None
+    corrections: bool = False

@@ -131,6 +131,17 @@ class ModelClient:
         """Says whether its traffic goes by `deployment.json`; raises as `loads_candidates`."""
         return self.loads_candidates()
 
+    def folders(self) -> dict[str, str]:
+        """Returns `model_base_path` and `prediction_log` of a `loop-model-server` on this machine.
+
+        Raises:
+            ServerUnavailable: The server does not answer.
+            ServingError: It is another server, or on another machine: it does not say.
+        """
+        code, content, _ = self._request("GET", f"{self._path}/folders", None, {}, None)
+        self._expect_ok(code, content)
+        return {name: str(folder) for name, folder in content.items()}
+
     def metadata(
         self, timeout: float | None = None, *, version: int | None = None
     ) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The service of one model, put together from the server's flags."""
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ class ModelMaker:
                 interval_seconds=flags.load_retry_interval_micros / 1e6,
             ),
         )
-        files = FolderFiles(Path(config.base_path))
+        files, log = FolderFiles(Path(config.base_path)), flags.prediction_log or ""
         service = ModelService(
             config,
             versions,
@@ -77,5 +78,9 @@ class ModelMaker:
             self._clock_ms,
             push_token=lambda: lock_token(files.read(PUSH_LOCK)),
             redaction=Redaction(features=frozenset(flags.prediction_log_redact or ())),
+            folders={
+                "model_base_path": os.path.abspath(config.base_path),
+                "prediction_log": log and os.path.abspath(log),
+            },
         )
         return service

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
+from tfx_loop.core.network import is_loopback
 from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, run_blocking
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
 from tfx_loop.deployment.model_server.logging_gateway import find_signature
@@ -31,6 +32,8 @@ _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNO
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
 # What changes the server for all: for admins.
 _ADMIN = re.compile(_MODEL + r":(?P<call>reload|promote)", re.IGNORECASE)
+# Where versions come from and answers are logged: for programs of this machine.
+_FOLDERS = re.compile(_MODEL + "/folders", re.IGNORECASE)
 _METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
 # Versions are int64 in TF Serving.
 _MAX_VERSION = 2**63 - 1
@@ -123,6 +126,8 @@ async def _dispatch(
         beside = models.find(match["name"]).beside
         headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(beside)))
         return 200, _status_body(statuses)
+    if request.method == "GET" and (match := _FOLDERS.fullmatch(path)) and _is_local(request):
+        return 200, json.dumps(models.find(match["name"]).folders).encode()
     if request.method == "GET" and (match := _METADATA.fullmatch(path)):
         version = _version(match)
         service = models.find(match["name"], version)
@@ -135,6 +140,11 @@ async def _dispatch(
         return 200, _status_body(models.statuses(match["name"], None))
     code = 400 if path.lower().startswith("/v1/") else 404
     return code, _error_body(f"Malformed request: {request.method} {path}")
+
+
+def _is_local(request: Request) -> bool:
+    """Says whether a program of this machine asks; paths are no business of others."""
+    return request.client is not None and is_loopback(request.client.host)
 
 
 async def _predict(

@@ -60,6 +60,7 @@ class ModelService:
         clock_ms: Callable[[], int],
         push_token: Callable[[], str] = str,
         redaction: Redaction = OPEN,
+        folders: Mapping[str, str] | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -70,7 +71,9 @@ class ModelService:
             clock_ms: Milliseconds since the epoch, UTC.
             push_token: The token of the push that is under way; empty where there is none.
             redaction: Inputs of which error replies quote nothing.
+            folders: Where versions come from and where answers are logged, by flag.
         """
+        self.folders = dict(folders or {})
         self.redaction = redaction
         self.config = config
         self._versions = versions

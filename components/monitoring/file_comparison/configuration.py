@@ -5,10 +5,8 @@ the same repository as the job that monitors them.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +14,7 @@ import numpy as np
 from tfx_loop.core.errors import ConfigError, DataError, did_you_mean
 from tfx_loop.core.json_codec import from_json
 from tfx_loop.core.redaction import OPEN, Redaction
+from tfx_loop.core.toml_file import read_toml
 from tfx_loop.monitoring.drift.settings import ColumnThresholds, DriftSettings, FaultSettings
 from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
 from tfx_loop.monitoring.file_comparison.plan import ComparisonPlan
@@ -80,7 +79,7 @@ def read_configuration(path: str) -> Configuration:
         DataError: The file is not there, or is no TOML.
         ConfigError: A key is unknown, a value has another type, or cannot work.
     """
-    content = _toml(path)
+    content = read_toml(path, "`loop monitor --write-config FILE` writes such a file.")
     columns = content.pop("columns", {})
     if not isinstance(columns, dict):
         raise ConfigError(f"Expected a table of columns in {path}, received {columns!r}.")
@@ -134,21 +133,6 @@ def overridden(
     )
     options = replace(base.options, **chosen(ComparisonOptions))
     return Configuration(settings=settings, options=options)
-
-
-def _toml(path: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        said = str(error).splitlines()[0].rstrip(".")
-        raise DataError(
-            f"Expected settings as TOML in {path}, received: {said}. "
-            "`loop monitor --write-config FILE` writes such a file."
-        ) from error
 
 
 def _given(kind: type[T], content: Mapping[str, Any], path: str) -> T:

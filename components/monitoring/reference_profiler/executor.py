@@ -63,6 +63,9 @@ class Executor(base_executor.BaseExecutor):
         check_known(settings.redact, table.column_names)
         request = settings.request()
         scorer, scored = _scored(input_dict, settings)
+        if scorer is not None:
+            settings = replace(settings, score_key=scorer.output)
+            request = settings.request()
         task = task_of(settings.task, scored)
         label = request.label_column
         table = with_one_label_a_row(table, label, task)

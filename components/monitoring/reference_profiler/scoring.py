@@ -58,10 +58,12 @@ class Scorer:
     def __init__(self, model_uri: str, signature: str, output: str) -> None:
         """Loads the model of a TFX Model artifact's folder.
 
+        An empty `output` stands for the only one of the signature.
+
         Raises:
             ModelUnsafe: Loading or asking it would do what it should not.
             ModelError: It is damaged.
-            ConfigError: It has no such signature.
+            ConfigError: It has no such signature, or several outputs of which none is named.
         """
         with tempfile.TemporaryDirectory(prefix="loop-scorer-") as scratch:
             folder = local_folder(path_utils.serving_model_path(model_uri), Path(scratch))
@@ -71,7 +73,8 @@ class Scorer:
                 f"Expected a signature {signature!r} in the model, received "
                 f"{sorted(self._model.signatures)}. Correct score_signature."
             )
-        self._signature, self._output = self._model.signatures[signature], output
+        self._signature = self._model.signatures[signature]
+        self.output = output or self._only_output(signature)
         _, inputs = self._signature.structured_input_signature
         if [spec.dtype for spec in inputs.values()] != [tf.string]:
             raise ConfigError(
@@ -88,7 +91,7 @@ class Scorer:
             ConfigError: The signature has no such output.
             DataError: The output does not hold a row for each record.
         """
-        found = _by_row(self.answers(records), self._output, len(records))
+        found = _by_row(self.answers(records), self.output, len(records))
         return found[:, 0] if found.shape[1] == 1 else found
 
     def answers(self, records: Sequence[bytes]) -> FloatArray:
@@ -106,12 +109,21 @@ class Scorer:
                 f"Expected a signature that takes tf.Examples such as these, received "
                 f"{self._name!r}: {error} {self._others(self._name)}"
             ) from error
-        if self._output not in outputs:
+        if self.output not in outputs:
             raise ConfigError(
-                f"Expected an output {self._output!r} of the signature, received "
+                f"Expected an output {self.output!r} of the signature, received "
                 f"{sorted(outputs)}. Correct score_key."
             )
-        return np.asarray(outputs[self._output].numpy(), dtype=np.float64)
+        return np.asarray(outputs[self.output].numpy(), dtype=np.float64)
+
+    def _only_output(self, signature: str) -> str:
+        outputs = sorted(self._signature.structured_outputs)
+        if len(outputs) != 1:
+            raise ConfigError(
+                f"Expected a signature {signature!r} with one output, received {outputs}. Name the "
+                "one that decides as score_key."
+            )
+        return str(outputs[0])
 
     def _others(self, signature: str) -> str:
         others = sorted(set(self._model.signatures) - {signature})

@@ -27,7 +27,7 @@ class ReferenceProfilerSettings(BinSettings, RedactionSettings, GuardSettings):
             labels and answers show, and refuses whole numbers that may be classes or amounts.
         score_key: Column of the examples with the model's score, for prediction drift: a
             probability, any number, or one number a class, of which the largest counts. With
-            `score_signature` the name of that signature's output.
+            `score_signature` the name of that signature's output, empty for the only one.
         score_signature: Signature of `model` that takes serialized tf.Examples and gives the
             score; empty runs no model.
         score_splits: Splits to score with the model; held out from training by default.
@@ -80,11 +80,6 @@ class ReferenceProfilerSettings(BinSettings, RedactionSettings, GuardSettings):
         if self.count_windows not in ("day", "hour", ""):
             raise ConfigError(
                 f"count_windows must be 'day', 'hour' or '', got {self.count_windows!r}."
-            )
-        if self.score_signature and not self.score_key:
-            raise ConfigError(
-                f"score_signature {self.score_signature!r} needs a score_key, the name of the "
-                "output that is the score. Give both, or leave score_signature empty."
             )
         self.request()
 

@@ -5,7 +5,7 @@ from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.examples.flights.data import SPANS, window_bounds_ms, window_name
 
 
-class Months:
+class FlightMonths:
     """The calendar of the flights."""
 
     def window(self, name: str) -> MonitoringWindow:

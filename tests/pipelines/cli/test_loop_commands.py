@@ -8,7 +8,7 @@ from recorder import RecordedLauncher, monitoring_nodes, open_store, training_no
 from tfx_loop.contracts import retrain_decision
 from tfx_loop.pipelines.cli.main import main
 from tfx_loop.pipelines.control.admission import AdmissionReason
-from tfx_loop.pipelines.control.loop import Loop
+from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.control.why_not import ADMISSION_GATES, ASKING, DECISION_GATES, answered
 
@@ -28,7 +28,7 @@ def stepped(folder, windows, mode=LoopMode.SUGGEST, blessed=True):
     def training(run_id, request):
         return training_nodes(2, decision_uri=request.decision_uri, blessed=blessed)
 
-    loop = Loop(
+    loop = Controller(
         store,
         LoopSettings(model_name="flights", mode=mode),
         RecordedLauncher(store, "monitoring", folder / "m", monitoring),
@@ -53,7 +53,7 @@ def test_an_approval_by_command_is_carried_out_by_the_next_step(tmp_path, capsys
     [held] = loop_command(tmp_path, capsys, "why-not")[1]
     # A retraining that pays does so whatever the model promised.
     assert states(held["decision"]) == [*["passed"] * 7, "not asked", *["passed"] * 2]
-    assert states(held["admission"]) == ["passed"] * 5 + ["held"]
+    assert states(held["admission"]) == ["passed"] * 6 + ["held"]
     assert held["admission"][-1]["reason"] == "approval_needed"
     number = str(held["decision_id"])
     code, told = loop_command(tmp_path, capsys, "approve", number, "--by", "ada")
@@ -81,7 +81,7 @@ def test_why_not_names_the_gate_that_held_and_what_was_not_asked(tmp_path, capsy
     assert states(found[1]["decision"]) == [*["passed"] * 9, "held"]
     assert found[1]["admission"] == []
     assert (found[2]["outcome"], found[2]["version"]) == ("not_pushed", 0)
-    assert found[3]["admission"][3] == {
+    assert found[3]["admission"][4] == {
         "gate": "the cooldown is over",
         "state": "held",
         "reason": "cooldown",

@@ -25,7 +25,7 @@ from tfx_loop.monitoring.profile.reference import (
 )
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.launcher import LaunchRequest
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.examples.flights.settings import flights_settings
 
 pytestmark = pytest.mark.tensorflow
@@ -65,7 +65,7 @@ def pipeline_of(kind, settings, tmp_path, **request):
     from tfx_loop.pipelines.runners import launchers
 
     store = open_store(tmp_path / "metadata.sqlite")
-    launcher = getattr(launchers, kind)(store, settings, Months(), 1)
+    launcher = getattr(launchers, kind)(store, settings, FlightMonths(), 1)
     values = {f.name: "" for f in dataclasses.fields(LaunchRequest)}
     values |= {"model_name": "flights", "model_version": 2, "window": "2013-05", **request}
     pipeline = launcher.pipeline(LaunchRequest(**values))
@@ -86,7 +86,7 @@ def test_a_training_is_compared_with_the_log_of_its_spans(settings, tmp_path, wi
     decision = dataclasses.replace(settings.decision, training_windows=windows)
     settings = dataclasses.replace(settings, decision=decision)
     log = pipeline_of("TrainingLauncher", settings, tmp_path)["TrainingWindowLogGen"]
-    months = Months()
+    months = FlightMonths()
     assert (log.exec_properties["start_ms"], log.exec_properties["end_ms"]) == (
         months.window(first).start_ms,
         months.window("2013-04").end_ms,
@@ -108,7 +108,7 @@ def test_a_training_may_keep_to_the_newest_windows(settings, tmp_path):
 
 def test_monitoring_labels_the_window_before_and_all_since_the_training(settings, tmp_path):
     nodes = pipeline_of("MonitoringLauncher", settings, tmp_path)
-    months = Months()
+    months = FlightMonths()
     assert nodes["PredictionLogGen"].exec_properties["window"] == "2013-05"
     log = nodes["LabelWindowLogGen"].exec_properties
     assert (log["start_ms"], log["end_ms"]) == (
@@ -180,7 +180,7 @@ def test_an_unknown_window_is_told(settings, tmp_path):
 def launcher_of(kind, settings, store):
     from tfx_loop.pipelines.runners import launchers
 
-    return getattr(launchers, kind)(store, settings, Months(), 1)
+    return getattr(launchers, kind)(store, settings, FlightMonths(), 1)
 
 
 def request_of(window="2013-05"):

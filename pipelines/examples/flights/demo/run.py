@@ -22,9 +22,9 @@ from tfx_loop.pipelines.control import leases
 from tfx_loop.pipelines.control.admission import AdmissionVerdict
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.control.launcher import RunState
-from tfx_loop.pipelines.control.loop import Loop, StepResult
+from tfx_loop.pipelines.control.loop import Controller, StepResult
 from tfx_loop.pipelines.control.stores import StoreMode, open_store
-from tfx_loop.pipelines.examples.flights.calendar import Months
+from tfx_loop.pipelines.examples.flights.calendar import FlightMonths
 from tfx_loop.pipelines.examples.flights.data import LABEL, load_flights
 from tfx_loop.pipelines.examples.flights.demo.every_window import every_window
 from tfx_loop.pipelines.examples.flights.demo.page import RunReport, windows_table
@@ -78,7 +78,7 @@ class Demo:
         self._fraction = fraction
         self._seed = seed
         self._progress = progress
-        self._calendar = Months()
+        self._calendar = FlightMonths()
         _make_empty(folder)
         self.failures: list[str] = []
         with progress.timed("read the flights"):
@@ -120,14 +120,14 @@ class Demo:
         explanation = render_explanation(explain(store, MODEL_NAME, self._stable_version(settings)))
         return write_results(self._folder, summary, windows, self._progress.timings, explanation)
 
-    def _loop(self, settings: Settings, store: Any) -> Loop:
+    def _loop(self, settings: Settings, store: Any) -> Controller:
         with self._progress.timed("import TFX"):
             from tfx_loop.pipelines.runners.launchers import MonitoringLauncher, TrainingLauncher
             from tfx_loop.pipelines.runners.rolling_back import roll_back_of
         self._progress.say("TFX imported")
         parts = (store, settings, self._calendar, TRAINED_ON[0])
         self._now_ms = 0
-        return Loop(
+        return Controller(
             store,
             LOOP,
             MonitoringLauncher(*parts, on_node=self._on_monitoring_node),
@@ -153,7 +153,7 @@ class Demo:
             )
 
     def _window(
-        self, span: int, settings: Settings, loop: Loop, client: ModelClient
+        self, span: int, settings: Settings, loop: Controller, client: ModelClient
     ) -> MonitoredWindow:
         window = self._calendar.window_of_span(span)
         flights = self._rows[span]

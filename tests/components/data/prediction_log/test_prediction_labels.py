@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from log_rows import batch_of
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.labels import Labels, join_labels, read_labels
+from tfx_loop.data.prediction_log.labels import LabelRows, join_labels, read_labels
 
 SCHEMA = pa.schema(
     [
@@ -34,7 +34,7 @@ def write(directory, name, **columns):
 def labels_of(rows):
     columns = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)
-    return Labels(table=table, wrong_type=0, unusable={})
+    return LabelRows(table=table, wrong_type=0, unusable={})
 
 
 def test_labels_join_by_request_and_instance(tmp_path):

@@ -1,0 +1,364 @@
+"""The loop around a training pipeline of the user's own: stated in ten lines, run by a command."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.contracts.deployment_record import DeploymentRecord, find_record, read_record
+from tfx_loop.core.errors import DataError, PipelineFailed, ServingError
+from tfx_loop.core.key_file import read_keys
+from tfx_loop.data.prediction_log.label_coverage import (
+    LabelCoverage,
+    label_coverage,
+    nth_event_ms,
+)
+from tfx_loop.data.prediction_log.labels import read_labels
+from tfx_loop.data.prediction_log.reader import read_window
+from tfx_loop.pipelines.config import Settings
+from tfx_loop.pipelines.control import approvals, holds, leases, returns
+from tfx_loop.pipelines.control.calendar import MonitoringWindow
+from tfx_loop.pipelines.control.claims import ClaimBook
+from tfx_loop.pipelines.control.decisions import RecordedDecision
+from tfx_loop.pipelines.control.home import HOME_RECORD, HomeRecord, open_home, open_loop_store
+from tfx_loop.pipelines.control.label_timing import Labels
+from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.loop import Controller
+from tfx_loop.pipelines.control.run_state import mlmd_run_state
+from tfx_loop.pipelines.control.schedule import WindowSchedule
+from tfx_loop.pipelines.control.settings import LoopMode
+from tfx_loop.pipelines.control.store_address import is_server
+from tfx_loop.pipelines.control.watch import StepReport, Watch, WatchSettings, report_of
+from tfx_loop.pipelines.control.watch_state import WATCH_STATE, read_state, waiting_text
+from tfx_loop.pipelines.control.windows import WindowFacts, WindowSequence
+from tfx_loop.pipelines.loop_settings import ModelLoopSettings
+from tfx_loop.pipelines.notifications.client import sender
+from tfx_loop.pipelines.notifications.outbox import Notifier
+from tfx_loop.pipelines.notifications.settings import Receiver
+
+__all__ = ["Labels", "Loop", "StepReport"]
+
+_LOG = logging.getLogger(__name__)
+# Retention may leave a log of years: what is looked at for the end of a window of rows.
+_MS_AHEAD = 400 * 86_400_000
+
+
+def wall_clock_ms() -> int:
+    """Returns now, milliseconds since epoch UTC."""
+    return int(time.time() * 1000)
+
+
+class Loop:
+    """Looks after one model: trains it first, and steps through its windows as they end."""
+
+    def __init__(
+        self,
+        settings: ModelLoopSettings,
+        pipeline: Any,
+        clock: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        """Opens the home, which is made where there is none; starts nothing.
+
+        Args:
+            settings: What the user states.
+            pipeline: The user's training pipeline: a function, a TFX pipeline, or nodes.
+            clock: Returns now, milliseconds UTC.
+
+        Raises:
+            ConfigError: The home is another model's.
+            DataError: Its metadata store is gone.
+            ServingError: The server was never asked for its folders, and does not say them.
+        """
+        self.settings = settings
+        self._pipeline = pipeline
+        self._clock = clock
+        self._home = _served_from(settings)
+        self._check_store()
+
+    @classmethod
+    def from_pipeline(
+        cls, name: str, *, pipeline: Any, clock: Callable[[], int] = wall_clock_ms, **stated: Any
+    ) -> "Loop":
+        """Returns the loop around a training pipeline.
+
+        Args:
+            name: Name under which the model is served.
+            pipeline: A function that returns a TFX pipeline or its nodes, or such a pipeline. Of a
+                function the parameters are filled by name: `rows_from` and `rows_until` (UTC),
+                `window`, `champion` (a channel of the model that serves), `champion_uri` and
+                `quarantined`, as far as it has them.
+            clock: Returns now, milliseconds UTC.
+            stated: The fields of `ModelLoopSettings`: `label`, `labels`, `serving` and others.
+
+        Raises:
+            ConfigError: A value is unknown or cannot work.
+        """
+        return cls(ModelLoopSettings.of({"name": name, **stated}), pipeline, clock)
+
+    def first(self) -> int:
+        """Trains and pushes the first version, unless one serves; returns the one that serves.
+
+        A training that failed is run anew by the next call, one that was cut off is resumed.
+
+        Raises:
+            PipelineFailed: A node failed, or the gate refused the model.
+            RunBusy: Another process is at it.
+        """
+        stable = self._record().stable_version
+        if stable:
+            return stable
+        from tfx_loop.pipelines.own_pipeline import OwnTraining, own_training_pipeline, utc
+        from tfx_loop.pipelines.runners.local import run_pipeline
+        from tfx_loop.pipelines.runners.own_launchers import check_disk
+
+        check_disk(self._pipelines.pipeline.root)
+        training = OwnTraining(rows_from=None, rows_until=utc(self._first_ms()))
+        judged = self._judged_here
+        made = own_training_pipeline(self._pipeline, self._pipelines, training, judged_here=judged)
+        run_id = self._first_run_id()
+        with leases.hold(self.store, run_id):
+            run_pipeline(made, run_id, lambda took: self._tell_node(run_id, took))
+        stable = self._record().stable_version
+        if not stable:
+            raise PipelineFailed(
+                f"Expected run {run_id} to push the first version of {self.settings.name!r}, but "
+                "the gate refused its model. The Evaluator's result is in "
+                f"{self._pipelines.pipeline.root}."
+            )
+        return stable
+
+    def step(self, window: str = "") -> StepReport:
+        """Trains the first version, or looks at the oldest window that is not final.
+
+        Args:
+            window: A window to step on whatever its labels; empty for the next that is due.
+
+        Raises:
+            LoopError: Something could not begin, such as a training while the server is away;
+                nothing is lost, the next step goes on.
+        """
+        if not self._record().stable_version:
+            return StepReport(worked=True, trained_first=True, version=self.first())
+        if window:
+            return self._stepped(window)
+        now_ms = self._clock()
+        found = self.schedule.next(now_ms)
+        WATCH_STATE.write(read_state(self._folder).seen(found, now_ms), self._folder)
+        if not found.is_due or found.window is None:
+            # What earlier steps left unfinished goes on while nothing is due, too.
+            ended = self.controller.reconcile() if self._has_open_claims() else []
+            return StepReport(
+                worked=bool(ended),
+                waits_for=waiting_text(found),
+                outcome=ended[-1].reason if ended else "",
+                version=ended[-1].pushed_version if ended else 0,
+            )
+        return self._stepped(found.window.name)
+
+    def watch(
+        self,
+        settings: WatchSettings | None = None,
+        wait: Callable[[float], bool] = lambda seconds: time.sleep(seconds) or False,  # type: ignore[func-returns-value]
+    ) -> Watch:
+        """Returns the daemon that steps in this process; `loop watch` steps in children."""
+        return Watch(
+            self._folder,
+            self.step,
+            lambda seen: self.notifier.tell(self.store, seen),
+            settings or WatchSettings(),
+            self._clock,
+            wait,
+        )
+
+    def approve(self, decision_id: int, by: str) -> RecordedDecision:
+        """Records a person's yes to a decision; the next step carries it out."""
+        name, now_ms = self.settings.name, self._clock()
+        return approvals.approve(self.store, name, decision_id, by, now_ms)
+
+    def skip(self, window: str, by: str, reason: str) -> None:
+        """Records that a window is not to be monitored."""
+        self.windows.window(window)
+        holds.skip(self.store, self.settings.name, window, by, reason, self._clock())
+
+    @cached_property
+    def store(self) -> Any:
+        """The metadata store."""
+        return open_loop_store(self.settings.store)
+
+    @cached_property
+    def windows(self) -> WindowSequence:
+        """The windows of the model."""
+        facts = WindowFacts(
+            store=self.store,
+            model_name=self.settings.name,
+            begin_ms=self._began_ms(),
+            rows_end=self._rows_end,
+        )
+        return self.settings.windows.of(facts)
+
+    @cached_property
+    def schedule(self) -> WindowSchedule:
+        """What is done and what is to do."""
+        return WindowSchedule(
+            self.store,
+            self.settings.name,
+            self.windows,
+            self.settings.labels.patience,
+            self.coverage,
+            carries_out=self.settings.mode is LoopMode.ACT,
+        )
+
+    @cached_property
+    def controller(self) -> Controller:
+        """What monitors, admits, claims and launches."""
+        from tfx_loop.pipelines.runners.own_launchers import (
+            OwnMonitoringLauncher,
+            OwnTrainingLauncher,
+        )
+        from tfx_loop.pipelines.runners.rolling_back import roll_back_of
+
+        parts = (self.store, self._pipelines, self.windows)
+        return Controller(
+            self.store,
+            self.settings.control(),
+            OwnMonitoringLauncher(*parts, self._clock, self._first_ms()),
+            OwnTrainingLauncher(*parts, self._pipeline, self._judged_here),
+            clock=self._clock,
+            stable_version=lambda: self._record().stable_version or 0,
+            roll_back=roll_back_of(self._home.base_path, self.store),
+            window_ended=lambda name, now_ms: self.windows.window(name).end_ms <= now_ms,
+        )
+
+    def coverage(self, window: MonitoringWindow) -> LabelCoverage:
+        """Measures how far the labels of a window have come."""
+        rows = self._rows(window.start_ms, window.end_ms)
+        task = self._pipelines.model.described
+        labels = read_labels(self._pipelines.pipeline.labels, task)
+        return label_coverage(rows, labels, window.end_ms, self._clock())
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Who is told of changes."""
+        receivers = [Receiver.of(one) for one in self.settings.notify]
+        send = sender(self._folder, self._clock)
+        return Notifier(self._folder, self.settings.name, receivers, send, self._clock)
+
+    def _stepped(self, window: str) -> StepReport:
+        result = self.controller.step(window)
+        return report_of(result, final=window in self.schedule.final_windows())
+
+    def _has_open_claims(self) -> bool:
+        """Says whether anything is left to be carried on; asked before TFX is imported."""
+        book = ClaimBook(self.store, self.settings.name)
+        claimed = {claim.name for claim in book.claims()}
+        approved = [number for name, number in book.approvals().items() if name not in claimed]
+        waiting = (
+            not returns.is_carried_out(self.store, self.settings.name, number)
+            for number in approved
+        )
+        return bool(book.open_claims()) or any(waiting)
+
+    @property
+    def _folder(self) -> Path:
+        return self.settings.folder
+
+    @property
+    def _judged_here(self) -> bool | None:
+        return True if self.settings.gate is not None else None
+
+    @cached_property
+    def _pipelines(self) -> Settings:
+        return self.settings.pipelines(self._home.base_path, self._home.prediction_log)
+
+    def _record(self) -> DeploymentRecord:
+        return read_record(self._home.base_path, self.settings.name)
+
+    def _check_store(self) -> None:
+        """Raises DataError where versions were pushed and the store that knows of them is gone."""
+        store, record = self.settings.store, find_record(self._home.base_path)
+        if record is None or is_server(store) or Path(store).exists():
+            return
+        raise DataError(
+            f"Expected the metadata store at {store}, found none, though versions of "
+            f"{record.model_name!r} were pushed: what was launched is lost with it. Restore it "
+            "from a copy, or begin anew with another home and base path."
+        )
+
+    def _began_ms(self) -> int:
+        """Returns when the model began to serve; now before it does."""
+        pushed = [one.pushed_at_ms for one in self._record().versions]
+        return min(pushed, default=self._clock())
+
+    def _first_ms(self) -> int:
+        """Returns where the rows of the first training end: before the first window."""
+        first = self.windows.find(1)
+        return min(first.start_ms, self._clock()) if first else self._began_ms()
+
+    def _first_run_id(self) -> str:
+        number = 1
+        while True:
+            run_id = f"first-{self.settings.name}-{number}"
+            # One that ended brought no version, or it would serve.
+            if mlmd_run_state(self.store, run_id).state not in (
+                RunState.SUCCEEDED,
+                RunState.FAILED,
+            ):
+                return run_id
+            number += 1
+
+    def _rows(self, start_ms: int, end_ms: int) -> Any:
+        key = self._pipelines.serving.prediction_log_key
+        log = self._pipelines.serving.prediction_log
+        keys = read_keys(key) if key else ()
+        return read_window(log, self.settings.name, start_ms, end_ms, keys=keys).table
+
+    def _rows_end(self, since_ms: int, rows: int) -> int | None:
+        end_ms = nth_event_ms(self._rows(since_ms, since_ms + _MS_AHEAD), rows)
+        # Rows of the last millisecond come along, so that each row is in one window.
+        return None if end_ms is None else end_ms + 1
+
+    def _tell_node(self, run_id: str, took: Any) -> None:
+        _LOG.info("run=%s node=%s seconds=%.1f", run_id, took.node, took.seconds)
+
+
+def _served_from(settings: ModelLoopSettings) -> HomeRecord:
+    """Returns where the model is served from, as stated, as the server says, or as it said once."""
+    record = open_home(settings.folder, settings.name, settings.metadata)
+    serving = settings.serving
+    stated = HomeRecord(
+        model_name=settings.name,
+        base_path=serving.base_path or record.base_path,
+        prediction_log=serving.prediction_log or record.prediction_log,
+    )
+    if not (stated.base_path and stated.prediction_log):
+        stated = _asked_of_server(settings, stated)
+    if stated != record:
+        HOME_RECORD.write(stated, settings.folder)
+    return stated
+
+
+def _asked_of_server(settings: ModelLoopSettings, stated: HomeRecord) -> HomeRecord:
+    from tfx_loop.deployment.model_server.client import ModelClient
+
+    url = settings.serving.url
+    try:
+        said = ModelClient(url, settings.name).folders()
+    except ServingError as error:
+        raise type(error)(
+            f"{str(error).rstrip('.')}. Expected a loop-model-server at {url} that says its "
+            "folders; of another server, or one on another machine, give base_path and "
+            "prediction_log of `serving`."
+        ) from error
+    found = HomeRecord(
+        model_name=settings.name,
+        base_path=stated.base_path or said.get("model_base_path", ""),
+        prediction_log=stated.prediction_log or said.get("prediction_log", ""),
+    )
+    if not (found.base_path and found.prediction_log):
+        raise DataError(
+            f"Expected a server at {url} with a base path and a prediction log, received one "
+            "without. Start it with --prediction_log, or give both of `serving`."
+        )
+    return found

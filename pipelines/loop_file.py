@@ -1,0 +1,131 @@
+"""`loop.toml`: what a user states about a loop, as a file that commands find."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfx_loop.core.errors import ConfigError, did_you_mean
+from tfx_loop.core.import_path import user_function
+from tfx_loop.core.storage import is_remote
+from tfx_loop.core.toml_file import read_toml
+from tfx_loop.pipelines.control.label_timing import Labels
+from tfx_loop.pipelines.control.windows import Days, Every, Months, Windows
+from tfx_loop.pipelines.loop_settings import ModelLoopSettings, Serving
+
+LOOP_FILE = "loop.toml"
+_REMEDY = "`loop init` writes such a file."
+_MONTH, _DAY, _ROWS = "month", "day", "rows"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopFile:
+    """A file that was read.
+
+    Attributes:
+        path: The file.
+        settings: What it says.
+    """
+
+    path: Path
+    settings: ModelLoopSettings
+
+    def pipeline(self) -> Any:
+        """Returns the user's training pipeline, imported; modules beside the file are found.
+
+        Raises:
+            ConfigError: The file names none, or there is none of the name.
+        """
+        if not self.settings.pipeline:
+            raise ConfigError(
+                f"Expected the import path of your training function as pipeline in {self.path}, "
+                "received none. Write it there, such as 'training.pipeline'."
+            )
+        folder = str(self.path.parent)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        return user_function(self.settings.pipeline, f"pipeline in {self.path}")
+
+
+def read_loop_file(path: str | Path) -> LoopFile:
+    """Returns what a file says; paths in it are relative to its folder.
+
+    Raises:
+        DataError: It is not there, or no TOML.
+        ConfigError: A key is unknown, lacks, or has a value that cannot work.
+    """
+    file = Path(path).absolute()
+    values = read_toml(file, _REMEDY)
+    folder = file.parent
+    try:
+        values["labels"] = _labels(values.get("labels", {}), folder)
+        values["serving"] = _serving(values.get("serving", {}), folder)
+        values["home"] = _beside(folder, str(values.get("home", "out")))
+        if "windows" in values:
+            values["windows"] = _windows(values["windows"])
+        settings = ModelLoopSettings.of(values)
+    except TypeError as error:
+        raise ConfigError(f"Expected other types of values in {file}: {error}.") from error
+    except ConfigError as error:
+        raise ConfigError(f"{str(error).rstrip('.')} (in {file}).") from error
+    return LoopFile(path=file, settings=settings)
+
+
+def find_loop_file(path: str | Path | None) -> LoopFile | None:
+    """Returns the file that a command was given, else the one of the working folder, else None."""
+    if path is not None:
+        return read_loop_file(path)
+    return read_loop_file(LOOP_FILE) if Path(LOOP_FILE).is_file() else None
+
+
+def _labels(said: Any, folder: Path) -> Labels:
+    values = {"path": said} if isinstance(said, str) else _table(said, "labels", ("path", "late"))
+    if "path" not in values:
+        raise ConfigError("Expected the folder of labels as path in [labels], received none.")
+    return Labels(**{**values, "path": _beside(folder, str(values["path"]))})
+
+
+def _serving(said: Any, folder: Path) -> Serving:
+    known = tuple(Serving.__dataclass_fields__)
+    values = {"url": said} if isinstance(said, str) else _table(said, "serving", known)
+    if "url" not in values:
+        raise ConfigError("Expected the address of the server as url in [serving], received none.")
+    for name in ("base_path", "prediction_log", "prediction_log_key"):
+        if values.get(name):
+            values[name] = _beside(folder, str(values[name]))
+    return Serving(**values)
+
+
+def _windows(said: Any) -> Windows:
+    values = _table(said, "windows", ("every", "first", "days", "rows"))
+    every, first = values.get("every", ""), str(values.get("first", ""))
+    others = sorted(set(values) - {"every", "first", {_DAY: "days", _ROWS: "rows"}.get(every)})
+    if others:
+        raise ConfigError(f"Expected no {', '.join(others)} in [windows] every {every!r}.")
+    if every == _MONTH:
+        return Months(first)
+    if every == _DAY:
+        return Days(first, int(values.get("days", 1)))
+    if every == _ROWS:
+        return Every(rows=int(values.get("rows", 0)), first=first)
+    raise ConfigError(
+        f"Expected every of [windows] among {_MONTH}, {_DAY}, {_ROWS}, received {every!r}."
+        f"{did_you_mean(str(every), (_MONTH, _DAY, _ROWS))}"
+    )
+
+
+def _table(said: Any, name: str, known: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"Expected a table [{name}], received {said!r}.")
+    for key in said:
+        if key not in known:
+            raise ConfigError(
+                f"Expected {', '.join(known)} in [{name}], received {key!r}."
+                f"{did_you_mean(key, known)}"
+            )
+    return dict(said)
+
+
+def _beside(folder: Path, path: str) -> str:
+    return path if is_remote(path) else str(folder / Path(path).expanduser())

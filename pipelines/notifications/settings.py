@@ -1,0 +1,120 @@
+"""Who is told: webhooks, Slack and what speaks like it, e-mail, and the log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from tfx_loop.core.errors import ConfigError, did_you_mean
+from tfx_loop.core.network import is_loopback
+
+WEBHOOK, SLACK, EMAIL, LOG = "webhook", "slack", "email", "log"
+_KINDS = (WEBHOOK, SLACK, EMAIL, LOG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """One who is told.
+
+    Attributes:
+        kind: `webhook`, `slack` (and what takes its messages), `email` or `log`.
+        url: Address of a webhook or of Slack's; it may be a secret, and is shown nowhere.
+        url_file: File that holds it, in place of `url`.
+        key_file: Keys that sign a webhook's messages; empty for `webhook.key` in the home, which is
+            made.
+        to: Addresses that e-mail goes to, comma-separated.
+        sender: Address that it comes from.
+        host: Mail server.
+        port: Its port.
+        user: Who logs in to it; empty for nobody.
+        password_file: File with the password.
+        starttls: Whether the connection is encrypted; always with a user, save on this machine.
+        changes: Changes that are told, such as `pushed`; empty for all.
+    """
+
+    kind: str
+    url: str = ""
+    url_file: str = ""
+    key_file: str = ""
+    to: str = ""
+    sender: str = "tfx-loop@localhost"
+    host: str = "localhost"
+    port: int = 25
+    user: str = ""
+    password_file: str = ""
+    starttls: bool = False
+    changes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ConfigError(
+                f"Expected a receiver of kind {', '.join(_KINDS)}, received {self.kind!r}."
+                f"{did_you_mean(self.kind, _KINDS)}"
+            )
+        if self.kind in (WEBHOOK, SLACK):
+            if bool(self.url) == bool(self.url_file):
+                raise ConfigError(
+                    f"Expected a url or a url_file of a {self.kind}, received "
+                    f"{'both' if self.url else 'neither'}."
+                )
+            if self.url:
+                check_address(self.url)
+        if self.kind == EMAIL and "@" not in self.to:
+            raise ConfigError(f"Expected the address that e-mail goes to as `to`, got {self.to!r}.")
+        if self.user and not (self.starttls or is_loopback(self.host)):
+            raise ConfigError(
+                f"Expected starttls to log in at {self.host}, received none: all on the way could "
+                "read the password. Set starttls to true."
+            )
+
+    @classmethod
+    def of(cls, given: Any) -> "Receiver":
+        """Returns a receiver from an address, or from a table of its fields.
+
+        `https://hooks.example/…` is a webhook, or Slack's by its host; `mailto:team@example.org`
+        is e-mail through the mail server of this machine; `log` is a line in the log.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        if isinstance(given, Receiver):
+            return given
+        if isinstance(given, Mapping):
+            known = [one.name for one in fields(cls)]
+            for name in given:
+                if name not in known:
+                    raise ConfigError(
+                        f"Expected {', '.join(known)} of a receiver, received {name!r}."
+                        f"{did_you_mean(str(name), known)}"
+                    )
+            values = {**given}
+            if "changes" in values:
+                values["changes"] = tuple(values["changes"])
+            return cls(**{"kind": "", **values})
+        text = str(given)
+        if text == LOG:
+            return cls(kind=LOG)
+        if text.startswith("mailto:"):
+            return cls(kind=EMAIL, to=text.removeprefix("mailto:"))
+        host = urlsplit(text).hostname or ""
+        return cls(kind=SLACK if host.endswith("hooks.slack.com") else WEBHOOK, url=text)
+
+    @property
+    def told(self) -> str:
+        """The receiver as logs and screens show it: of an address the host alone."""
+        if self.kind == EMAIL:
+            return f"{EMAIL} {self.to}"
+        place = urlsplit(self.url).hostname if self.url else self.url_file
+        return f"{self.kind} {place}" if place else self.kind
+
+
+def check_address(url: str) -> None:
+    """Raises ConfigError for an address that messages must not be sent to."""
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or not (parts.scheme == "https" or plain):
+        # The address itself may be a secret.
+        raise ConfigError(
+            f"Expected an https:// address to send messages to, received {parts.scheme or 'none'}: "
+            "plain http goes to this machine alone."
+        )
