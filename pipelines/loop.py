@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.contracts.deployment_record import DeploymentRecord, find_record, read_record
+from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
 from tfx_loop.core.errors import DataError, PipelineFailed, ServingError
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.data.prediction_log.label_coverage import (
@@ -24,7 +24,8 @@ from tfx_loop.pipelines.control.claims import ClaimBook
 from tfx_loop.pipelines.control.decisions import RecordedDecision
 from tfx_loop.pipelines.control.home import HOME_RECORD, HomeRecord, open_home, open_loop_store
 from tfx_loop.pipelines.control.label_timing import Labels
-from tfx_loop.pipelines.control.launcher import RunState
+from tfx_loop.pipelines.control.launcher import Launcher, RunState
+from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.loop import Controller
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
 from tfx_loop.pipelines.control.schedule import WindowSchedule
@@ -58,6 +59,7 @@ class Loop:
         settings: ModelLoopSettings,
         pipeline: Any,
         clock: Callable[[], int] = wall_clock_ms,
+        launchers: Callable[["Loop"], tuple[Launcher, Launcher]] | None = None,
     ) -> None:
         """Opens the home, which is made where there is none; starts nothing.
 
@@ -65,6 +67,7 @@ class Loop:
             settings: What the user states.
             pipeline: The user's training pipeline: a function, a TFX pipeline, or nodes.
             clock: Returns now, milliseconds UTC.
+            launchers: Returns what runs monitoring and training; by default this process.
 
         Raises:
             ConfigError: The home is another model's.
@@ -72,10 +75,10 @@ class Loop:
             ServingError: The server was never asked for its folders, and does not say them.
         """
         self.settings = settings
-        self._pipeline = pipeline
-        self._clock = clock
-        self._home = _served_from(settings)
-        self._check_store()
+        self.pipeline = pipeline
+        self.clock = clock
+        self._launchers = launchers or _in_this_process
+        self._home, self.store = _opened(settings)
 
     @classmethod
     def from_pipeline(
@@ -113,10 +116,10 @@ class Loop:
         from tfx_loop.pipelines.runners.local import run_pipeline
         from tfx_loop.pipelines.runners.own_launchers import check_disk
 
-        check_disk(self._pipelines.pipeline.root)
-        training = OwnTraining(rows_from=None, rows_until=utc(self._first_ms()))
-        judged = self._judged_here
-        made = own_training_pipeline(self._pipeline, self._pipelines, training, judged_here=judged)
+        check_disk(self.pipelines.pipeline.root)
+        training = OwnTraining(rows_from=None, rows_until=utc(self.first_ms()))
+        judged = self.judged_here
+        made = own_training_pipeline(self.pipeline, self.pipelines, training, judged_here=judged)
         run_id = self._first_run_id()
         with leases.hold(self.store, run_id):
             run_pipeline(made, run_id, lambda took: self._tell_node(run_id, took))
@@ -125,7 +128,7 @@ class Loop:
             raise PipelineFailed(
                 f"Expected run {run_id} to push the first version of {self.settings.name!r}, but "
                 "the gate refused its model. The Evaluator's result is in "
-                f"{self._pipelines.pipeline.root}."
+                f"{self.pipelines.pipeline.root}."
             )
         return stable
 
@@ -143,7 +146,7 @@ class Loop:
             return StepReport(worked=True, trained_first=True, version=self.first())
         if window:
             return self._stepped(window)
-        now_ms = self._clock()
+        now_ms = self.clock()
         found = self.schedule.next(now_ms)
         WATCH_STATE.write(read_state(self._folder).seen(found, now_ms), self._folder)
         if not found.is_due or found.window is None:
@@ -168,24 +171,19 @@ class Loop:
             self.step,
             lambda seen: self.notifier.tell(self.store, seen),
             settings or WatchSettings(),
-            self._clock,
+            self.clock,
             wait,
         )
 
     def approve(self, decision_id: int, by: str) -> RecordedDecision:
         """Records a person's yes to a decision; the next step carries it out."""
-        name, now_ms = self.settings.name, self._clock()
+        name, now_ms = self.settings.name, self.clock()
         return approvals.approve(self.store, name, decision_id, by, now_ms)
 
     def skip(self, window: str, by: str, reason: str) -> None:
         """Records that a window is not to be monitored."""
         self.windows.window(window)
-        holds.skip(self.store, self.settings.name, window, by, reason, self._clock())
-
-    @cached_property
-    def store(self) -> Any:
-        """The metadata store."""
-        return open_loop_store(self.settings.store)
+        holds.skip(self.store, self.settings.name, window, by, reason, self.clock())
 
     @cached_property
     def windows(self) -> WindowSequence:
@@ -213,19 +211,13 @@ class Loop:
     @cached_property
     def controller(self) -> Controller:
         """What monitors, admits, claims and launches."""
-        from tfx_loop.pipelines.runners.own_launchers import (
-            OwnMonitoringLauncher,
-            OwnTrainingLauncher,
-        )
         from tfx_loop.pipelines.runners.rolling_back import roll_back_of
 
-        parts = (self.store, self._pipelines, self.windows)
         return Controller(
             self.store,
             self.settings.control(),
-            OwnMonitoringLauncher(*parts, self._clock, self._first_ms()),
-            OwnTrainingLauncher(*parts, self._pipeline, self._judged_here),
-            clock=self._clock,
+            *self._launchers(self),
+            clock=self.clock,
             stable_version=lambda: self._record().stable_version or 0,
             roll_back=roll_back_of(self._home.base_path, self.store),
             window_ended=lambda name, now_ms: self.windows.window(name).end_ms <= now_ms,
@@ -234,16 +226,16 @@ class Loop:
     def coverage(self, window: MonitoringWindow) -> LabelCoverage:
         """Measures how far the labels of a window have come."""
         rows = self._rows(window.start_ms, window.end_ms)
-        task = self._pipelines.model.described
-        labels = read_labels(self._pipelines.pipeline.labels, task)
-        return label_coverage(rows, labels, window.end_ms, self._clock())
+        task = self.pipelines.model.described
+        labels = read_labels(self.pipelines.pipeline.labels, task)
+        return label_coverage(rows, labels, window.end_ms, self.clock())
 
     @cached_property
     def notifier(self) -> Notifier:
         """Who is told of changes."""
         receivers = [Receiver.of(one) for one in self.settings.notify]
-        send = sender(self._folder, self._clock)
-        return Notifier(self._folder, self.settings.name, receivers, send, self._clock)
+        send = sender(self._folder, self.clock)
+        return Notifier(self._folder, self.settings.name, receivers, send, self.clock)
 
     def _stepped(self, window: str) -> StepReport:
         result = self.controller.step(window)
@@ -265,36 +257,27 @@ class Loop:
         return self.settings.folder
 
     @property
-    def _judged_here(self) -> bool | None:
+    def judged_here(self) -> bool | None:
+        """Whether the stated gate judges; None leaves it to the pipeline's Evaluator, if any."""
         return True if self.settings.gate is not None else None
 
     @cached_property
-    def _pipelines(self) -> Settings:
+    def pipelines(self) -> Settings:
+        """What the pipelines need."""
         return self.settings.pipelines(self._home.base_path, self._home.prediction_log)
 
     def _record(self) -> DeploymentRecord:
         return read_record(self._home.base_path, self.settings.name)
 
-    def _check_store(self) -> None:
-        """Raises DataError where versions were pushed and the store that knows of them is gone."""
-        store, record = self.settings.store, find_record(self._home.base_path)
-        if record is None or is_server(store) or Path(store).exists():
-            return
-        raise DataError(
-            f"Expected the metadata store at {store}, found none, though versions of "
-            f"{record.model_name!r} were pushed: what was launched is lost with it. Restore it "
-            "from a copy, or begin anew with another home and base path."
-        )
-
     def _began_ms(self) -> int:
         """Returns when the model began to serve; now before it does."""
         pushed = [one.pushed_at_ms for one in self._record().versions]
-        return min(pushed, default=self._clock())
+        return min(pushed, default=self.clock())
 
-    def _first_ms(self) -> int:
+    def first_ms(self) -> int:
         """Returns where the rows of the first training end: before the first window."""
         first = self.windows.find(1)
-        return min(first.start_ms, self._clock()) if first else self._began_ms()
+        return min(first.start_ms, self.clock()) if first else self._began_ms()
 
     def _first_run_id(self) -> str:
         number = 1
@@ -309,8 +292,8 @@ class Loop:
             number += 1
 
     def _rows(self, start_ms: int, end_ms: int) -> Any:
-        key = self._pipelines.serving.prediction_log_key
-        log = self._pipelines.serving.prediction_log
+        key = self.pipelines.serving.prediction_log_key
+        log = self.pipelines.serving.prediction_log
         keys = read_keys(key) if key else ()
         return read_window(log, self.settings.name, start_ms, end_ms, keys=keys).table
 
@@ -323,20 +306,46 @@ class Loop:
         _LOG.info("run=%s node=%s seconds=%.1f", run_id, took.node, took.seconds)
 
 
-def _served_from(settings: ModelLoopSettings) -> HomeRecord:
+def _in_this_process(loop: Loop) -> tuple[Launcher, Launcher]:
+    from tfx_loop.pipelines.runners.own_launchers import OwnMonitoringLauncher, OwnTrainingLauncher
+
+    parts = (loop.store, loop.pipelines, loop.windows)
+    return (
+        OwnMonitoringLauncher(*parts, loop.clock, loop.first_ms()),
+        OwnTrainingLauncher(*parts, loop.pipeline, loop.judged_here),
+    )
+
+
+def _opened(settings: ModelLoopSettings) -> tuple[HomeRecord, Store]:
+    """Returns where a model is served from, and the store of its loop.
+
+    A home that knows where its model is served from has had a store: one that is gone is not made
+    anew, as it would have forgotten what was launched.
+    """
+    record, place = open_home(settings.folder, settings.name, settings.metadata), settings.store
+    if record.base_path and not (is_server(place) or Path(place).exists()):
+        raise DataError(
+            f"Expected the metadata store of {settings.name!r} at {place}, found none: what was "
+            "launched is lost with it. Restore it from a copy, or begin anew with another home."
+        )
+    served = _served_from(settings, record)
+    store = open_loop_store(place)
+    if served != record:
+        HOME_RECORD.write(served, settings.folder)
+    return served, store
+
+
+def _served_from(settings: ModelLoopSettings, record: HomeRecord) -> HomeRecord:
     """Returns where the model is served from, as stated, as the server says, or as it said once."""
-    record = open_home(settings.folder, settings.name, settings.metadata)
     serving = settings.serving
     stated = HomeRecord(
         model_name=settings.name,
         base_path=serving.base_path or record.base_path,
         prediction_log=serving.prediction_log or record.prediction_log,
     )
-    if not (stated.base_path and stated.prediction_log):
-        stated = _asked_of_server(settings, stated)
-    if stated != record:
-        HOME_RECORD.write(stated, settings.folder)
-    return stated
+    if stated.base_path and stated.prediction_log:
+        return stated
+    return _asked_of_server(settings, stated)
 
 
 def _asked_of_server(settings: ModelLoopSettings, stated: HomeRecord) -> HomeRecord:

@@ -19,6 +19,7 @@ from tfx_loop.pipelines.cli import conventions, metadata
 # In the order of the help: the loop first, then the commands for files, then devices.
 _COMMANDS = (
     "demo",
+    "init",
     "step",
     "watch",
     "status",
@@ -30,6 +31,7 @@ _COMMANDS = (
     "approve",
     "hold",
     "skip",
+    "simulate",
     "promote",
     "rollback",
     "release",
