@@ -30,6 +30,9 @@ MAGIC = b"LOOPSEG1"
 _HEAD = struct.Struct(">II")
 # Raw deflate with its largest window, so that a wide schema fits into the dictionary.
 _WINDOW_BITS = -15
+# Smallest window that is worth it, bytes behind the dictionary that it is to reach back over, and
+# zlib's measure of the memory of its tables.
+_LEAST_WINDOW, _ROOM_OF_FEW, _MEMORY = 10, 2048, 5
 _DICTIONARY_BYTES = 32 * 1024
 # Of some rows all but the values is squeezed out; of many the values are most, and resist.
 _FEW_BYTES, _LEVEL_OF_FEW, _LEVEL_OF_MANY = 16 * 1024, 6, 1
@@ -46,10 +49,14 @@ class FrameWriter:
         """
         head = batch.schema.serialize().to_pybytes() + _sample(batch).serialize().to_pybytes()
         self.head = MAGIC + _framed(head, zlib.compressobj(_LEVEL_OF_FEW, wbits=_WINDOW_BITS))
-        self._of_few, self._of_many = (
-            zlib.compressobj(level, wbits=_WINDOW_BITS, zdict=head[-_DICTIONARY_BYTES:])
-            for level in (_LEVEL_OF_FEW, _LEVEL_OF_MANY)
+        dictionary = head[-_DICTIONARY_BYTES:]
+        # A copy of a compressor copies its window: one that holds the dictionary and few rows is
+        # enough for these, and copied in a tenth of the time.
+        small = max(_LEAST_WINDOW, (len(dictionary) + _ROOM_OF_FEW).bit_length())
+        self._of_few = zlib.compressobj(
+            _LEVEL_OF_FEW, wbits=-min(small, -_WINDOW_BITS), memLevel=_MEMORY, zdict=dictionary
         )
+        self._of_many = zlib.compressobj(_LEVEL_OF_MANY, wbits=_WINDOW_BITS, zdict=dictionary)
 
     def frame(self, content: bytes) -> bytes:
         """Returns the frame of a serialised batch."""

@@ -139,6 +139,17 @@ def _parser() -> argparse.ArgumentParser:
         "exporters of traces to files do; without it the kernel refuses that where it can",
     )
     add(
+        "--access_log",
+        action="store_true",
+        help="log each answered request: method, path, code, bytes, milliseconds, request id",
+    )
+    add(
+        "--log_format",
+        choices=("text", "json"),
+        default="text",
+        help="form of this process's log lines, on standard error (default: text)",
+    )
+    add(
         "--ready_file",
         metavar="PATH",
         help='gets {"pid", "rest_api_port", "port"} as JSON when the server answers',

@@ -9,9 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import pyarrow as pa
+
 from tfx_loop.core.errors import DataError, ServerUnavailable, ServingError
 from tfx_loop.data.prediction_log.losses import UnloggedRows, write_unlogged
-from tfx_loop.data.prediction_log.record import Array, Envelope, make_batch, sampling_position
+from tfx_loop.data.prediction_log.record import (
+    Array,
+    Envelope,
+    day_of,
+    make_joined_batch,
+    sampling_position,
+)
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
 from tfx_loop.deployment.model_server.batching import BatchRules, ask_together
 from tfx_loop.deployment.model_server.engine import PredictionEngine, PredictionJob
@@ -132,62 +141,84 @@ class LoggingGateway:
         started = time.perf_counter()
         ask_together(jobs)
         latency_ms = (time.perf_counter() - started) * 1000
+        if self._writer is not None:
+            self._log([job for job in jobs if job.error is None], latency_ms)
         for job in jobs:
-            if job.error is None and self._writer is not None:
-                assert job.outputs is not None
-                try:
-                    self._log(
-                        job.servable, job.signature, job.call, job.inputs, job.outputs, job.rows,
-                        latency_ms,
-                    )  # fmt: skip
-                except (DataError, ServerUnavailable) as error:
-                    job.error = error
-            if isinstance(job.error, DataError | ServingError) and not isinstance(
-                job.error, ServerUnavailable
+            error = job.error
+            if isinstance(error, DataError | ServingError) and not isinstance(
+                error, ServerUnavailable
             ):
                 # A model that fails quotes the value, and does not tell of which feature it is.
-                job.error = self._features.withheld(job.error)
+                job.error = self._features.withheld(error)
 
-    def _log(
-        self,
-        servable: Servable,
-        signature: Signature,
-        call: PredictCall,
-        inputs: Mapping[str, Array],
-        outputs: Mapping[str, Array],
-        rows: int,
-        latency_ms: float,
-    ) -> None:
-        assert self._writer is not None
-        key = self._request_key(signature, call, inputs)
-        # Golden requests are a push's evidence: all of them are kept, and no window counts them.
-        rate = 1.0 if call.golden else self._policy.sampling_rate
-        if rate < 1.0 and sampling_position(key or call.request_id) >= rate:
-            return
-        envelope = Envelope(
-            request_id=call.request_id,
-            event_time_ms=call.event_time_ms,
+    def _log(self, jobs: Sequence[PredictionJob], latency_ms: float) -> None:
+        """Writes the rows of answered jobs; those that cannot be logged get an error instead."""
+        by_day: dict[tuple[str, float], list[tuple[PredictionJob, Envelope]]] = {}
+        for job in jobs:
+            key = self._request_key(job.signature, job.call, job.inputs)
+            # Golden requests are a push's evidence: all are kept, and no window counts them.
+            rate = 1.0 if job.call.golden else self._policy.sampling_rate
+            if rate < 1.0 and sampling_position(key or job.call.request_id) >= rate:
+                continue
+            # A segment holds one day, and a batch one rate.
+            group = by_day.setdefault((day_of(job.call.event_time_ms), rate), [])
+            group.append((job, self._envelope(job, latency_ms, rate, key)))
+        for members in by_day.values():
+            self._write([job for job, _ in members], [envelope for _, envelope in members])
+
+    def _envelope(self, job: PredictionJob, latency_ms: float, rate: float, key: str) -> Envelope:
+        return Envelope(
+            request_id=job.call.request_id,
+            event_time_ms=job.call.event_time_ms,
             model_name=self._model_name,
-            model_version=servable.version,
-            variant=servable.variant,
+            model_version=job.servable.version,
+            variant=job.servable.variant,
             latency_ms=latency_ms,
             answered_time_ms=self._clock_ms(),
             sampling_rate=rate,
             request_key=key,
-            golden=call.golden,
+            golden=job.call.golden,
         )
-        features = self._features.of(
-            signature, servable.signatures, servable.parsed_features, inputs
-        )
-        # An output that is not one a row (a loss, a state) has no row to stand in.
-        per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == rows}
-        batch = make_batch(envelope, rows, features, per_row)
+
+    def _write(self, jobs: Sequence[PredictionJob], envelopes: Sequence[Envelope]) -> None:
+        assert self._writer is not None
         try:
-            self._writer.append(self._model_name, call.event_time_ms, batch)
+            batch = self._batch(jobs, envelopes)
+        except DataError as error:
+            if len(jobs) == 1:
+                jobs[0].outputs, jobs[0].error = None, error
+                return
+            # One of them is no tf.Example: the others are logged without it.
+            for job, envelope in zip(jobs, envelopes, strict=True):
+                self._write([job], [envelope])
+            return
+        rows, time_ms = sum(job.rows for job in jobs), jobs[0].call.event_time_ms
+        try:
+            self._writer.append(self._model_name, time_ms, batch)
         except OSError as error:
-            self._failures.failed(error, rows, call.event_time_ms)
+            try:
+                self._failures.failed(error, rows, time_ms)
+            except ServerUnavailable as refused:
+                for job in jobs:
+                    job.outputs, job.error = None, refused
         else:
             self._failures.written()
+
+    def _batch(
+        self, jobs: Sequence[PredictionJob], envelopes: Sequence[Envelope]
+    ) -> pa.RecordBatch:
+        first = jobs[0]
+        inputs, outputs = first.inputs, first.outputs or {}
+        if len(jobs) > 1:
+            inputs = {name: np.concatenate([_rows(job, name) for job in jobs]) for name in inputs}
+            outputs = _joined_outputs(jobs)
+        features = self._features.of(
+            first.signature, first.servable.signatures, first.servable.parsed_features, inputs
+        )
+        rows = [job.rows for job in jobs]
+        # An output that is not one a row (a loss, a state) has no row to stand in.
+        per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == sum(rows)}
+        return make_joined_batch(envelopes, rows, features, per_row)
 
     def _leave_word(self, unlogged: UnloggedRows) -> None:
         assert self._writer is not None
@@ -204,6 +235,26 @@ class LoggingGateway:
             return call.request_key
         seen = self._features.without_redacted(signature, inputs)
         return inputs_digest((call.request_id, call.signature_name), seen)
+
+
+def _rows(job: PredictionJob, name: str) -> Array:
+    # A scalar input (a temperature, a switch) holds for every row of its request.
+    values = job.inputs[name]
+    return values if values.ndim else np.repeat(values, job.rows)
+
+
+def _joined_outputs(jobs: Sequence[PredictionJob]) -> dict[str, Array]:
+    """Returns the outputs that have a row for each row of the requests, behind each other."""
+    joined = {}
+    for name, first in (jobs[0].outputs or {}).items():
+        parts = [(job.outputs or {})[name] for job in jobs]
+        alike = all(
+            part.ndim > 0 and part.shape == (job.rows, *first.shape[1:])
+            for job, part in zip(jobs, parts, strict=True)
+        )
+        if alike:
+            joined[name] = np.concatenate(parts)
+    return joined
 
 
 def find_signature(servable: Servable, name: str) -> Signature:

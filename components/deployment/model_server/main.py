@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
+from tfx_loop.deployment.model_server.access_log import start_logging
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
@@ -21,6 +22,7 @@ from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+    from tfx_loop.deployment.model_server.http_server import HttpServer
     from tfx_loop.deployment.model_server.served_models import ServedModels
     from tfx_loop.deployment.model_server.service import ModelService
     from tfx_loop.deployment.server_access.access import Access
@@ -29,14 +31,12 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(PROGRAM)
 # For requests that run; Kubernetes by default kills after 30.
 _GRACE_SECONDS = 10
-# The port is bound already: this only ends a start that hangs.
-_START_SECONDS = 30
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process."""
     flags = parse_flags(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging(flags.log_format)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     stop = threading.Event()
@@ -76,21 +76,19 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
         threading.Thread(target=compact_forever, args=args, daemon=True, name="log").start()
     rest = None
     if listener is not None:
-        app = _make_app(models, flags, access)
-        rest = _start_rest(app, tls, listener)
+        rest = _start_rest(models, flags, access, tls, listener)
     grpc_server, grpc_port = _start_grpc(models, flags, access, tls)
     rest_port = None if listener is None else listener.getsockname()[1]
     _announce(flags, models, rest_port, grpc_port)
     # Looked at once a second: signals are handled between the waits.
     while not stop.wait(1.0):
-        if rest is not None and not rest[1].is_alive():
+        if rest is not None and not rest.is_alive:
             raise RuntimeError("the REST server ended by itself; see the lines above")
     _LOG.info("stopping: requests that run are finished")
     if grpc_server is not None:
         grpc_server.stop(_GRACE_SECONDS).wait()
     if rest is not None:
-        rest[0].should_exit = True
-        rest[1].join(_GRACE_SECONDS + 5)
+        rest.stop(_GRACE_SECONDS)
     if writer is not None:
         writer.close()
     _LOG.info("stopped")
@@ -151,40 +149,26 @@ def _poll_forever(poll: Callable[[], None], seconds: float, stop: threading.Even
         poll()
 
 
-def _make_app(models: "ServedModels", flags: argparse.Namespace, access: "Access") -> Any:
-    from tfx_loop.deployment.model_server.rest import make_app
-
-    return make_app(models, flags.max_request_bytes, access)
-
-
 def _start_rest(
-    app: Any, tls: "TlsFiles | None", listener: socket.socket
-) -> tuple[Any, threading.Thread]:
-    import uvicorn
+    models: "ServedModels",
+    flags: argparse.Namespace,
+    access: "Access",
+    tls: "TlsFiles | None",
+    listener: socket.socket,
+) -> "HttpServer":
+    from tfx_loop.deployment.model_server.access_log import AccessLog
+    from tfx_loop.deployment.model_server.http_server import HttpLimits, HttpServer
+    from tfx_loop.deployment.model_server.rest import RestHandler
 
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        # A header that any client can write must not choose whose rate is counted.
-        proxy_headers=False,
-        **(tls.uvicorn_settings() if tls is not None else {}),
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+    log = AccessLog() if flags.access_log else None
+    server = HttpServer(
+        RestHandler(models, access, log),
+        listener,
+        HttpLimits(body_bytes=flags.max_request_bytes),
+        tls.context() if tls is not None else None,
     )
-    server = uvicorn.Server(config)
-    # Off the main thread uvicorn leaves signals alone, and both servers stop in order.
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True, name="rest")
-    thread.start()
-    deadline = time.monotonic() + _START_SECONDS
-    # uvicorn has no event to wait for.
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the REST server did not start; see the lines above")
-        time.sleep(0.01)
-    return server, thread
+    server.start()
+    return server
 
 
 def _start_grpc(

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfx_loop.core.errors import ConfigError
 
@@ -56,13 +56,6 @@ class TlsFiles:
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context
-
-    def uvicorn_settings(self) -> dict[str, Any]:
-        """Returns the arguments of uvicorn.Config; TLS 1.2 is the oldest that Python offers."""
-        settings: dict[str, Any] = {"ssl_certfile": self.certificate, "ssl_keyfile": self.key}
-        if self.client_ca:
-            settings |= {"ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
-        return settings
 
     def grpc_credentials(self) -> "grpc.ServerCredentials":
         """Returns what a gRPC server listens with."""

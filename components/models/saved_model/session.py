@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import Format, ModelFile
@@ -61,7 +62,8 @@ def open_session(
     with guard.admitted(ModelFile(folder, Format.SAVED_MODEL)) as admitted:
         session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(admitted.file.path))
+            # The public name of the same warns that it is deprecated.
+            SavedModelLoader(str(admitted.file.path)).load(session, [SERVE_TAG])
             calls = {name: _call(session, definition) for name, definition in signatures.items()}
         except Exception as error:  # Whatever a damaged folder makes TensorFlow raise.
             session.close()

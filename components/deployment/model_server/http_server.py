@@ -1,0 +1,189 @@
+"""An HTTP server on an event loop of its own, in a thread of its own.
+
+What is quick is answered on the loop; predictions wait in the engine without a thread each, so
+that status and probes never wait behind them. Large bodies and calls that load models go to a few
+worker threads.
+"""
+
+import asyncio
+import functools
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tfx_loop.deployment.model_server.engine import PredictionJob, Steps, run_blocking
+from tfx_loop.deployment.model_server.http_connection import HttpConnection, resume_all
+from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
+
+_LOG = logging.getLogger(__name__)
+# Connections are looked at this often, so limits of time are kept to a second.
+_SWEEP_SECONDS = 1.0
+_WORKERS = 4
+# Taken in by the kernel before the server accepts them.
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpLimits:
+    """What a client may take.
+
+    Attributes:
+        body_bytes: Larger bodies are refused with 413, unread.
+        request_seconds: By then a request that began has come whole; TF Serving's default.
+        idle_seconds: How long a connection is kept without a request.
+        connections: How many are open at once; more are closed unanswered.
+    """
+
+    body_bytes: int = 16 * 1024 * 1024
+    request_seconds: float = 30.0
+    idle_seconds: float = 60.0
+    connections: int = 10_000
+
+
+class HttpHandler:
+    """What a server does with requests; a subclass says it."""
+
+    def admit(self, request: HttpRequest) -> HttpAnswer | None:
+        """Returns why a request is refused before its body is read; None where it is not."""
+        return None
+
+    def takes_long(self, request: HttpRequest) -> bool:
+        """Says whether a request is answered in a worker thread."""
+        return False
+
+    def answer(self, request: HttpRequest) -> "Steps[HttpAnswer]":
+        """Returns the coroutine that answers a request; it never raises."""
+        raise NotImplementedError
+
+    def finished(self, request: HttpRequest, answer: HttpAnswer, hung_up: bool = False) -> None:
+        """Is told of each answer."""
+
+
+class HttpServer:
+    """A server on one socket.
+
+    Attributes:
+        limits: What clients may take.
+        secure: Whether it speaks TLS.
+        now: The loop's clock, taken once a sweep.
+    """
+
+    def __init__(
+        self,
+        handler: HttpHandler,
+        listener: socket.socket,
+        limits: HttpLimits,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Answers nobody before `start`.
+
+        Args:
+            handler: What answers.
+            listener: A bound socket.
+            limits: What clients may take.
+            tls: Certificates, where it speaks TLS.
+        """
+        self.limits = limits
+        self.secure = tls is not None
+        self.now = 0.0
+        self.admit, self.takes_long = handler.admit, handler.takes_long
+        self.answer, self.finished = handler.answer, handler.finished
+        self._listener, self._tls = listener, tls
+        self._connections: set[HttpConnection] = set()
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rest-worker")
+        self._loop = _new_loop()
+        self._server: asyncio.Server | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="rest")
+
+    def start(self) -> None:
+        """Starts to listen; answers when it returns."""
+        self._thread.start()
+        self._started.wait()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
+
+    def stop(self, seconds: float) -> None:
+        """Takes no more connections, finishes what is being answered, and ends."""
+        if not self._thread.is_alive():
+            return
+        future = asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
+        future.result(seconds + 5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def notify(self, jobs: Sequence[PredictionJob]) -> None:
+        """Is told of finished predictions by the engine's thread."""
+        self._loop.call_soon_threadsafe(resume_all, jobs)
+
+    def answer_in_thread(self, request: HttpRequest, connection: HttpConnection) -> None:
+        """Answers a request in a worker thread."""
+        self._workers.submit(self._work, request, connection)
+
+    def opened(self, connection: HttpConnection) -> None:
+        """Keeps a new connection, or closes one too many."""
+        self._connections.add(connection)
+        if len(self._connections) > self.limits.connections:
+            connection.expire()
+
+    def closed(self, connection: HttpConnection) -> None:
+        """Forgets a connection."""
+        self._connections.discard(connection)
+
+    def _work(self, request: HttpRequest, connection: HttpConnection) -> None:
+        try:
+            answer = run_blocking(self.answer(request))
+        except Exception as error:
+            _LOG.exception("request path=%s failed", request.path)
+            answer = error_answer(500, f"Internal error: {type(error).__name__}")
+        self._loop.call_soon_threadsafe(connection.answered_in_thread, answer)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._listen())
+        self._sweep()
+        self._loop.call_soon(self._started.set)
+        self._loop.run_forever()
+
+    async def _listen(self) -> None:
+        self._server = await self._loop.create_server(
+            functools.partial(HttpConnection, self),
+            sock=self._listener,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+        )
+
+    def _sweep(self) -> None:
+        """Closes the connections whose time is over."""
+        now = self.now = self._loop.time()
+        for connection in list(self._connections):
+            if connection.deadline < now:
+                connection.expire()
+        self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    async def _drain(self, seconds: float) -> None:
+        assert self._server is not None
+        self._server.close()
+        until = time.monotonic() + seconds
+        for connection in list(self._connections):
+            connection.close_when_done()
+        while self._connections and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Returns uvloop's loop where it is installed: it costs half of asyncio's a request."""
+    make: Callable[[], asyncio.AbstractEventLoop]
+    try:
+        from uvloop import new_event_loop as make
+    except ImportError:
+        make = asyncio.new_event_loop
+    return make()
