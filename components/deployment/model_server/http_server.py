@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -181,9 +181,9 @@ class HttpServer:
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     """Returns uvloop's loop where it is installed: it costs half of asyncio's a request."""
-    make: Callable[[], asyncio.AbstractEventLoop]
     try:
-        from uvloop import new_event_loop as make
+        import uvloop
     except ImportError:
-        make = asyncio.new_event_loop
-    return make()
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
