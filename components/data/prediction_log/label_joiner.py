@@ -6,11 +6,11 @@ from typing import ClassVar
 from tfx.dsl.components.base import executor_spec
 
 from tfx_loop.core.artifacts import PredictionLog, Scalars
-from tfx_loop.core.folders import walk_files
+from tfx_loop.core.bucket.trees import open_tree
 from tfx_loop.core.node import Input
-from tfx_loop.core.source_node import SourceDriver, SourceNode
+from tfx_loop.core.source_node import SourceDriver, SourceNode, digest_of
 from tfx_loop.data.prediction_log.label_joiner_executor import Executor
-from tfx_loop.data.prediction_log.labels import LABEL_SUFFIX
+from tfx_loop.data.prediction_log.labels import label_files
 from tfx_loop.data.prediction_log.settings import LabelJoinerSettings
 
 
@@ -19,7 +19,14 @@ class LabelDriver(SourceDriver):
 
     def files(self, properties: Scalars) -> Iterable[str]:
         """Returns the files of labels."""
-        return walk_files(LabelJoinerSettings.from_properties(properties).labels_dir, LABEL_SUFFIX)
+        return label_files(LabelJoinerSettings.from_properties(properties).labels_dir)
+
+    def fingerprint(self, properties: Scalars) -> str:
+        """Returns that of the files; those of S3 by their tags, as TensorFlow may not know it."""
+        labels_dir = LabelJoinerSettings.from_properties(properties).labels_dir
+        if labels_dir.startswith("s3://"):
+            return digest_of(open_tree(labels_dir).below(""))
+        return super().fingerprint(properties)
 
 
 class LabelJoiner(SourceNode):

@@ -2,8 +2,8 @@
 
 Label files are Parquet with `request_id` (text), `instance_index` (whole number), `label` (number)
 and `label_time_ms` (whole number, milliseconds UTC). Where a task says so, labels may be texts (the
-names of classes) or lists (one-hot rows, sets of labels), in all files alike. Nothing is lost
-silently:
+names of classes) or lists (one-hot rows, sets of labels), in all files alike. SageMaker's ground
+truth (JSON lines) is read as well. Nothing is lost silently:
 
     rows of the label files = matched + unknown_ids + duplicates + wrong_type + after_as_of
     rows of the log         = matched + unlabelled_rows
@@ -16,16 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_loop.contracts.task import ModelTask
+from tfx_loop.core.bucket.trees import open_tree
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.folders import is_folder, walk_files
 from tfx_loop.core.storage import read_bytes
+from tfx_loop.data.prediction_log.importers.ground_truth import parse_ground_truth
 from tfx_loop.data.prediction_log.reader import identity_keys
 from tfx_loop.data.prediction_log.record import LABEL_COLUMNS, Array
 from tfx_loop.data.tables.parquet_files import parquet_table
 
-LABEL_SUFFIX = ".parquet"
+_PARQUET, _TRUTH = ".parquet", ".jsonl"
 LABEL_FILE_COLUMNS = ("request_id", "instance_index", "label", "label_time_ms")
 _NUMBER = pa.float64()
+# Buckets that TFX's file systems do not know without a further library.
+_S3 = "s3://"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,8 @@ def read_labels(labels_dir: str, task: ModelTask | None = None) -> LabelRows:
     Raises:
         DataError: The folder does not exist, or none of its label files can be used.
     """
-    if not is_folder(labels_dir):
+    in_s3 = labels_dir.startswith(_S3)
+    if not in_s3 and not is_folder(labels_dir):
         raise DataError(
             f"Expected a folder of label files at {labels_dir}, found none. "
             "Make it, empty if no labels have arrived yet."
@@ -87,9 +92,10 @@ def read_labels(labels_dir: str, task: ModelTask | None = None) -> LabelRows:
     tables: list[pa.Table] = []
     unusable: dict[str, str] = {}
     wrong_type = 0
-    for path in walk_files(labels_dir, LABEL_SUFFIX):
+    read = open_tree(labels_dir).read if in_s3 else read_bytes
+    for path in label_files(labels_dir):
         try:
-            table = parse_labels(read_bytes(path), path)
+            table = _parsed(read(path), path, task)
         except DataError as error:
             unusable[path] = str(error)
             continue
@@ -108,6 +114,21 @@ def read_labels(labels_dir: str, task: ModelTask | None = None) -> LabelRows:
         raise DataError("; ".join(unusable.values()))
     table = pa.concat_tables(tables or [_schema(_NUMBER).empty_table()]).combine_chunks()
     return LabelRows(table=table, wrong_type=wrong_type, unusable=unusable)
+
+
+def label_files(labels_dir: str) -> list[str]:
+    """Returns the label files below a folder; of S3 their paths below the address."""
+    if labels_dir.startswith(_S3):
+        paths = [path for path, _ in open_tree(labels_dir).below("")]
+        return [path for path in paths if path.endswith((_PARQUET, _TRUTH))]
+    return [*walk_files(labels_dir, _PARQUET), *walk_files(labels_dir, _TRUTH)]
+
+
+def _parsed(content: bytes, path: str, task: ModelTask | None) -> pa.Table:
+    if path.endswith(_TRUTH):
+        named = task is not None and bool(task.classes or task.outputs)
+        return parse_ground_truth(content, path, named)
+    return parse_labels(content, path)
 
 
 def parse_labels(content: bytes, path: str) -> pa.Table:

@@ -47,7 +47,7 @@ class LabelJoinerSettings(NodeSettings):
 
     Attributes:
         labels_dir: Folder or URI with Parquet files of `request_id`, `instance_index`, `label` and
-            `label_time_ms`.
+            `label_time_ms`, or SageMaker's ground truth as yyyy/mm/dd/HH/*.jsonl.
         as_of_ms: Only labels that had arrived by then are seen, milliseconds UTC; None takes all.
         task: What the labels are, as ReferenceProfiler takes it: with classes they may be names or
             lists (one-hot rows, sets of labels); None for numbers alone.

@@ -145,7 +145,7 @@ def parse_capture(
     outputs = _outputs(answered, names.outputs)
     features = _features(asked, names.features, _rows(outputs))
     rows = _rows(features)
-    if _rows(outputs) == 1 and len(outputs) == rows > 1 and answered.kind == _CSV:
+    if _rows(outputs) == 1 and len(outputs) == rows > 1 and answered.is_csv:
         # XGBoost's container answers all rows in one line of CSV.
         outputs = {SINGLE_OUTPUT: [values[0] for values in outputs.values()]}
     if not rows or any(len(values) != rows for values in (*features.values(), *outputs.values())):
@@ -199,9 +199,14 @@ class CapturedBody:
             text = json_payloads.decoded(text)
         return cls(text, _kind(str(held.get("observedContentType", "")), encoding, text))
 
+    @property
+    def is_csv(self) -> bool:
+        """Whether it holds rows of cells; else JSON."""
+        return self.kind == _CSV
+
     def columns(self, single: str, names: Sequence[str]) -> Columns:
         """Returns the rows of a request; raises RejectedRecordError."""
-        if self.kind == _CSV:
+        if self.is_csv:
             return json_payloads.csv_columns(self.text, single, names)
         return json_payloads.json_columns(self.parsed, json_payloads.ASKED, single, names)
 
@@ -236,7 +241,7 @@ def _kind(content_type: str, encoding: str, text: str) -> str:
 def _outputs(answered: CapturedBody, names: Sequence[str]) -> Columns:
     # One name is that of the whole answer, however wide a row of it is.
     single, several = (names[0], ()) if len(names) == 1 else (SINGLE_OUTPUT, names)
-    if answered.kind == _CSV:
+    if answered.is_csv:
         return json_payloads.csv_columns(answered.text, single, several)
     return named(json_payloads.answer_columns(answered.parsed, single), several)
 
