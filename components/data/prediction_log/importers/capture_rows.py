@@ -2,26 +2,28 @@
 
     lines that are not blank = calls + rejected + outside
 
-Calls with the same columns become one table, built column by column: a table for each call would
-take ten times as long. Calls whose values do not fit into one column are made one by one.
+Some ten thousand calls become one table at once: a table for each would take ten times as long.
+Where their values do not fit into one column, halves are tried, down to the single call.
 """
 
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfx_loop.core.durations import MS_PER_HOUR
-from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError, column
+from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile
 from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.data_capture import (
     CapturedCall,
     CapturedNames,
+    Rows,
     parse_capture,
     parse_event,
 )
@@ -39,6 +41,8 @@ from tfx_loop.data.prediction_log.record import (
 # A payload of SageMaker's real-time endpoints has at most 25 MB; escaped in JSON twice as many, and
 # a line has two.
 _LONGEST_LINE = 128 * 1024 * 1024
+# What Arrow raises of values that do not fit into one column.
+_OTHER_TYPES = (pa.ArrowException, TypeError, OverflowError)
 # Some hundred bytes a row: what is held as Python's values before it becomes a table.
 _ROWS_HELD = 50_000
 
@@ -58,8 +62,7 @@ class CaptureCounts:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _VersionedCall:
+class _VersionedCall(NamedTuple):
     call: CapturedCall
     version: int
 
@@ -87,7 +90,7 @@ class CaptureTables:
         self._names = CapturedNames(features=source.feature_names, outputs=source.output_names)
         self._rate = source.sampling_percentage / 100
         self._margin_ms = source.margin_hours * MS_PER_HOUR
-        self._held: dict[tuple[tuple[str, ...], tuple[str, ...]], list[_VersionedCall]] = {}
+        self._held: list[_VersionedCall] = []
         self._held_rows = self._calls = self._outside = 0
         self._rejected = Counter[str]()
         self._tables: list[pa.Table] = []
@@ -106,21 +109,21 @@ class CaptureTables:
 
     def take(self) -> list[pa.Table]:
         """Returns the tables, in the columns of segments, and begins with none again."""
-        for calls in self._held.values():
-            self._tables += self._made(calls)
-        self._held, self._held_rows = {}, 0
+        self._tables += self._made(self._held)
+        self._held, self._held_rows = [], 0
         tables, self._tables = self._tables, []
         return tables
 
     def add(self, file: CaptureFile, content: bytes) -> None:
         """Adds the lines of a file."""
+        serves = self._source.serves(file.variant)
         for line in io.BytesIO(content):
             if line.strip():
-                self._add_line(file, line)
-        if self._held_rows >= _ROWS_HELD:
-            self._tables = self.take()
+                self._add_line(file, line, serves)
+            if self._held_rows >= _ROWS_HELD:
+                self._tables = self.take()
 
-    def _add_line(self, file: CaptureFile, line: bytes) -> None:
+    def _add_line(self, file: CaptureFile, line: bytes, serves: bool) -> None:
         try:
             if len(line) > _LONGEST_LINE:
                 raise RejectedRecordError("too_long", f"Expected {_LONGEST_LINE} bytes a line.")
@@ -142,7 +145,7 @@ class CaptureTables:
             self._reject("misplaced", here and not near)
             return
         try:
-            if not self._source.serves(file.variant):
+            if not serves:
                 raise RejectedRecordError("shadow_variant", "Expected a production variant.")
             self._hold(file, parse_capture(record, event, self._names))
         except RejectedRecordError as error:
@@ -170,30 +173,33 @@ class CaptureTables:
 
     def _hold(self, file: CaptureFile, call: CapturedCall) -> None:
         version = self._source.version(file.variant, call.event.time_ms or 0)
-        layout = (tuple(call.features), tuple(call.outputs))
-        self._held.setdefault(layout, []).append(_VersionedCall(call, version))
-        self._held_rows += len(call.features[layout[0][0]])
+        self._held.append(_VersionedCall(call, version))
+        self._held_rows += len(call.features)
 
     def _made(self, calls: list[_VersionedCall]) -> list[pa.Table]:
-        try:
-            tables = [_table(calls, self._model_name, self._rate)]
+        if len(calls) > 1:
+            try:
+                table = _table(calls, self._model_name, self._rate)
+            except _OTHER_TYPES:
+                middle = len(calls) // 2
+                return [*self._made(calls[:middle]), *self._made(calls[middle:])]
             self._calls += len(calls)
-        except RejectedRecordError:
-            tables = []
-            for one in calls:
-                try:
-                    batch = one.call.imported(one.version, self._rate).batch(self._model_name, None)
-                    tables.append(pa.Table.from_batches([batch]))
-                    self._calls += 1
-                except RejectedRecordError as error:
-                    self._reject(error.reason)
-        return tables
+            return [table]
+        return [table for one in calls for table in self._single(one)]
+
+    def _single(self, one: _VersionedCall) -> list[pa.Table]:
+        try:
+            batch = one.call.imported(one.version, self._rate).batch(self._model_name, None)
+        except RejectedRecordError as error:
+            self._reject(error.reason)
+            return []
+        self._calls += 1
+        return [pa.Table.from_batches([batch])]
 
 
 def _table(calls: Sequence[_VersionedCall], model_name: str, sampling_rate: float) -> pa.Table:
-    """Returns calls of the same columns as one table; raises RejectedRecordError."""
-    first = calls[0].call
-    sizes = np.array([len(next(iter(one.call.features.values()))) for one in calls])
+    """Returns calls as one table; raises _OTHER_TYPES."""
+    sizes = np.array([len(one.call.features) for one in calls])
     events = [one.call.event for one in calls]
     of_call = pa.array(np.repeat(np.arange(len(calls)), sizes))
     total = len(of_call)
@@ -217,11 +223,30 @@ def _table(calls: Sequence[_VersionedCall], model_name: str, sampling_rate: floa
         "status": constant(STATUS_OK, pa.string()),
         "latency_ms": constant(float("nan"), pa.float64()),
     }
-    for prefix, part in ((FEATURE_PREFIX, "features"), (OUTPUT_PREFIX, "outputs")):
-        for name in sorted(getattr(first, part)):
-            values = [value for one in calls for value in getattr(one.call, part)[name]]
-            columns[prefix + name] = column(values)
+    for prefix, rows in (
+        (FEATURE_PREFIX, [row for one in calls for row in one.call.features]),
+        (OUTPUT_PREFIX, [row for one in calls for row in one.call.outputs]),
+    ):
+        columns |= {prefix + name: values for name, values in sorted(_columns(rows).items())}
     columns[ANSWERED_TIME.name] = times
     columns[REQUEST_KEY.name] = repeated([one.request_key or None for one in events], pa.string())
     columns[GOLDEN.name] = repeated([event.golden for event in events], pa.bool_())
     return pa.table(columns)
+
+
+def _columns(rows: Rows) -> dict[str, pa.Array]:
+    """Returns rows as columns, null where a row lacks one; raises _OTHER_TYPES."""
+    made = pa.array(rows)
+    columns = dict(zip((field.name for field in made.type), made.flatten(), strict=True))
+    for name, values in columns.items():
+        kind = values.type
+        if pa.types.is_struct(kind):
+            raise TypeError(f"column {name!r} holds objects")
+        # As `single_values` does call by call: where others lie beside them they stay lists.
+        if _is_flat_list(kind) and pc.all(pc.equal(pc.list_value_length(values), 1)).as_py():
+            columns[name] = values.flatten() if not values.null_count else values
+    return columns
+
+
+def _is_flat_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type))

@@ -72,6 +72,8 @@ class CaptureSource:
 
     def version(self, variant: str, time_ms: int) -> int:
         """Returns which version answered; 0 where nobody says."""
+        if not self.versions:
+            return 0
         known = [
             (one.since_ms, one.version)
             for one in self.versions

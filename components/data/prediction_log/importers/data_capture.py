@@ -9,7 +9,7 @@ import binascii
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx_loop.data.prediction_log.importers import json_payloads
 from tfx_loop.data.prediction_log.importers.calls import (
@@ -18,12 +18,14 @@ from tfx_loop.data.prediction_log.importers.calls import (
     ImportedCall,
     RejectedRecordError,
     arrow_columns,
+    columns_of,
     milliseconds,
     named,
-    single_values,
 )
 from tfx_loop.data.prediction_log.importers.json_payloads import Columns
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
+
+Rows = list[dict[str, Any]]
 
 INPUT, OUTPUT = "endpointInput", "endpointOutput"
 _VERSION = "0"
@@ -46,8 +48,7 @@ class CapturedNames:
     outputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class CapturedEvent:
+class CapturedEvent(NamedTuple):
     """Which call a record is of.
 
     Attributes:
@@ -66,9 +67,8 @@ class CapturedEvent:
         return self.request_id.startswith(GOLDEN_PREFIX)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CapturedCall:
-    """One answered call: values by name, one a row.
+class CapturedCall(NamedTuple):
+    """One answered call: values by name for each instance.
 
     Attributes:
         event: Which.
@@ -77,8 +77,8 @@ class CapturedCall:
     """
 
     event: CapturedEvent
-    features: Columns
-    outputs: Columns
+    features: Rows
+    outputs: Rows
 
     def imported(self, model_version: int, sampling_rate: float) -> ImportedCall:
         """Returns the call as other importers make it; raises RejectedRecordError."""
@@ -86,8 +86,8 @@ class CapturedCall:
             request_id=self.event.request_id,
             request_key=self.event.request_key,
             event_time_ms=self.event.time_ms,
-            features=arrow_columns(self.features),
-            outputs=arrow_columns(self.outputs),
+            features=arrow_columns(columns_of(self.features, SINGLE_FEATURE)),
+            outputs=arrow_columns(columns_of(self.outputs, SINGLE_OUTPUT)),
             model_version=model_version,
             golden=self.event.golden,
             sampling_rate=sampling_rate,
@@ -143,21 +143,16 @@ def parse_capture(
     # Both before either is read: a line without its answer is called so, whatever it asked.
     asked, answered = (CapturedBody.of(captured.get(side), side) for side in (INPUT, OUTPUT))
     outputs = _outputs(answered, names.outputs)
-    features = _features(asked, names.features, _rows(outputs))
-    rows = _rows(features)
-    if _rows(outputs) == 1 and len(outputs) == rows > 1 and answered.is_csv:
+    features = _features(asked, names.features, len(outputs))
+    if len(outputs) == 1 and len(outputs[0]) == len(features) > 1 and answered.is_csv:
         # XGBoost's container answers all rows in one line of CSV.
-        outputs = {SINGLE_OUTPUT: [values[0] for values in outputs.values()]}
-    if not rows or any(len(values) != rows for values in (*features.values(), *outputs.values())):
+        outputs = [{SINGLE_OUTPUT: value} for value in outputs[0].values()]
+    if not features or len(features) != len(outputs):
         raise RejectedRecordError(
             "no_rows",
-            f"Expected an answer for each row, received {_rows(outputs)} for {rows} rows.",
+            f"Expected an answer for each row, received {len(outputs)} for {len(features)} rows.",
         )
-    return CapturedCall(
-        event=event,
-        features={name: single_values(values) for name, values in features.items()},
-        outputs={name: single_values(values) for name, values in outputs.items()},
-    )
+    return CapturedCall(event, features, outputs)
 
 
 # Times are whole seconds, so that most lines of a file have one that was read before.
@@ -167,8 +162,7 @@ _JSON, _LINES, _CSV = "json", "json lines", "csv"
 _JSON_LINES = ("jsonlines", "jsons", "jsonl", "x-ndjson")
 
 
-@dataclass(frozen=True)
-class CapturedBody:
+class CapturedBody(NamedTuple):
     """What was sent or answered.
 
     Attributes:
@@ -197,18 +191,13 @@ class CapturedBody:
         text = str(held["data"])
         if encoding == "BASE64":
             text = json_payloads.decoded(text)
-        return cls(text, _kind(str(held.get("observedContentType", "")), encoding, text))
+        begin = text[:64].lstrip()[:1]
+        return cls(text, _kind(str(held.get("observedContentType", "")), encoding, begin))
 
     @property
     def is_csv(self) -> bool:
         """Whether it holds rows of cells; else JSON."""
         return self.kind == _CSV
-
-    def columns(self, single: str, names: Sequence[str]) -> Columns:
-        """Returns the rows of a request; raises RejectedRecordError."""
-        if self.is_csv:
-            return json_payloads.csv_columns(self.text, single, names)
-        return json_payloads.json_columns(self.parsed, json_payloads.ASKED, single, names)
 
     @property
     def parsed(self) -> Any:
@@ -226,7 +215,9 @@ class CapturedBody:
             raise RejectedRecordError("no_json", f"Expected JSON: {error}") from error
 
 
-def _kind(content_type: str, encoding: str, text: str) -> str:
+# Most records of an endpoint have one content type.
+@functools.lru_cache(maxsize=256)
+def _kind(content_type: str, encoding: str, begin: str) -> str:
     """Returns what a body is: by its content type, else its encoding, else how it begins."""
     media = content_type.partition(";")[0].strip().lower()
     if media.endswith(_JSON_LINES):
@@ -235,31 +226,62 @@ def _kind(content_type: str, encoding: str, text: str) -> str:
         return _JSON
     if media.endswith("csv") or encoding == "CSV":
         return _CSV
-    return _JSON if encoding == "JSON" or text.lstrip()[:1] in ("[", "{") else _CSV
+    return _JSON if encoding == "JSON" or begin in ("[", "{") else _CSV
 
 
-def _outputs(answered: CapturedBody, names: Sequence[str]) -> Columns:
+def _outputs(answered: CapturedBody, names: Sequence[str]) -> Rows:
     # One name is that of the whole answer, however wide a row of it is.
     single, several = (names[0], ()) if len(names) == 1 else (SINGLE_OUTPUT, names)
     if answered.is_csv:
-        return json_payloads.csv_columns(answered.text, single, several)
-    return named(json_payloads.answer_columns(answered.parsed, single), several)
+        return _rows(json_payloads.csv_columns(answered.text, single, several))
+    content = answered.parsed
+    held = content.get("predictions") if type(content) is dict else None
+    # The two forms that most answers have, without a detour over columns.
+    if type(held) is list and held and not several and not any(map(_is_nested, held)):
+        return [{single: value} for value in held]
+    rows = _plain_rows(content, "predictions")
+    if rows is not None:
+        return rows
+    columns = json_payloads.answer_columns(content, single)
+    return _rows(named(columns, several))
 
 
-def _features(asked: CapturedBody, names: Sequence[str], answers: int) -> Columns:
-    if asked.kind == _JSON:
-        content = asked.parsed
-        if isinstance(content, list) and not any(isinstance(v, (list, dict)) for v in content):
-            # TF Serving's container takes a plain list for one row, others for a row each.
-            content = [content] if answers == 1 else content
-        columns = json_payloads.json_columns(content, json_payloads.ASKED, SINGLE_FEATURE, names)
-    else:
-        columns = asked.columns(SINGLE_FEATURE, names)
-    return named(_of_examples(columns), names)
+def _features(asked: CapturedBody, names: Sequence[str], answers: int) -> Rows:
+    if asked.is_csv:
+        return _rows(json_payloads.csv_columns(asked.text, SINGLE_FEATURE, names))
+    content = asked.parsed
+    rows = _plain_rows(content, "instances")
+    if rows is not None and len(rows[0]) > 1:
+        return rows
+    if asked.kind == _JSON and isinstance(content, list) and not any(map(_is_nested, content)):
+        # TF Serving's container takes a plain list for one row, others for a row each.
+        content = [content] if answers == 1 else content
+    columns = json_payloads.json_columns(content, json_payloads.ASKED, SINGLE_FEATURE, names)
+    return _rows(named(_of_examples(columns), names))
 
 
-def _rows(columns: Columns) -> int:
-    return len(next(iter(columns.values()), ()))
+def _plain_rows(content: Any, key: str) -> Rows | None:
+    """Returns rows that are objects as they are, which most are; None for other forms."""
+    held = content.get(key) if type(content) is dict else None
+    if type(held) is not list or not held or not all(type(row) is dict and row for row in held):
+        return None
+    return held
+
+
+def _rows(columns: Columns) -> Rows:
+    """Returns columns as rows; raises RejectedRecordError where their lengths differ."""
+    sizes = {len(values) for values in columns.values()}
+    if len(sizes) > 1:
+        raise RejectedRecordError(
+            "no_rows", f"Expected columns of as many rows, received {sorted(sizes)}."
+        )
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (list, dict))
 
 
 def _of_examples(columns: Columns) -> Columns:
