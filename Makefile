@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-seeds bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage audit examples docs docs-cli docs-components picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-captures audit examples docs docs-cli docs-components picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-lineage: setup ## explain, why-not, graph and status in a store of 10,000 
 
 bench-guard: setup ## 50,000 mutated model files through the guard: no crash, no hang, bounded memory
 	@$(PYTHON) -m tests.benchmarks.guard
+
+bench-captures: setup ## captures of SageMaker in Beam: the rate, and every planted reject counted
+	@$(PYTHON) -m tests.benchmarks.captures
 
 audit: setup ## known vulnerabilities of the locked packages, and their bill of materials (CycloneDX)
 	@scripts/audit
