@@ -7,12 +7,12 @@ from tfx.dsl.placeholder.placeholder import Placeholder
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel import BaseChannel
 
+import tfx_loop.contracts.capture_source
 import tfx_loop.contracts.measured_loss
 import tfx_loop.contracts.retrain_decision
 import tfx_loop.contracts.task
 import tfx_loop.contracts.version_contest
 import tfx_loop.data.prediction_log.component
-import tfx_loop.data.prediction_log.importers.capture_source
 import tfx_loop.data.prediction_log.label_joiner
 import tfx_loop.data.span_example_gen.component
 import tfx_loop.deployment.serving_pusher.component
@@ -238,7 +238,7 @@ class PredictionLogGen(tfx_loop.data.prediction_log.component.PredictionLogGen):
         inference_result: BaseChannel | None = None,
         log_dir: str | _Later = '',
         log_key: str | _Later = '',
-        capture: tfx_loop.data.prediction_log.importers.capture_source.CaptureSource | Mapping[str, Any] | str | None | _Later = None,
+        capture: tfx_loop.contracts.capture_source.CaptureSource | Mapping[str, Any] | str | None | _Later = None,
     ) -> None: ...
 
 

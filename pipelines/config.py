@@ -7,7 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.contracts.task import BINARY, ModelTask
 from tfx_loop.core.errors import ConfigError
 
@@ -88,32 +90,50 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingSettings:
-    """Where the model is served.
+    """Where the model is served, and where its answers are logged.
 
     Attributes:
-        base_path: Folder of the numbered versions that the server watches.
+        base_path: Folder of the numbered versions that the server watches; of a SageMaker endpoint
+            `s3://BUCKET/PREFIX` of its archives.
         server_url: REST address of the model server, such as `http://127.0.0.1:8501`.
         prediction_log: Folder of the server's prediction log.
         prediction_log_key: File of the keys that the log is encrypted with; empty for a plain log.
         load_timeout_seconds: How long a pushed version may take to become available.
+        capture: SageMaker's captures in place of `prediction_log`. Names and versions that it lacks
+            come from the model and from the deployment record.
+        endpoint: Parameters of SageMakerPusher, which then pushes in place of ServingPusher.
     """
 
     base_path: str
-    server_url: str
-    prediction_log: str
+    server_url: str = ""
+    prediction_log: str = ""
     prediction_log_key: str = ""
     load_timeout_seconds: int = 120
+    capture: CaptureSource | None = None
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.server_url.startswith(("http://", "https://")):
+        if not self.endpoint and not self.server_url.startswith(("http://", "https://")):
             raise ConfigError(
                 "server_url must be a REST address such as 'http://127.0.0.1:8501', "
                 f"got {self.server_url!r}."
+            )
+        if bool(self.prediction_log) == (self.capture is not None):
+            received = "both" if self.prediction_log else "neither"
+            raise ConfigError(
+                f"Expected prediction_log, or capture of a SageMaker endpoint, received {received}."
             )
         if self.load_timeout_seconds < 1:
             raise ConfigError(
                 f"load_timeout_seconds must be at least 1, got {self.load_timeout_seconds}."
             )
+
+    @property
+    def logged(self) -> dict[str, Any]:
+        """Where PredictionLogGen finds the answers: its parameters."""
+        if self.capture is not None:
+            return {"capture": self.capture}
+        return {"log_dir": self.prediction_log, "log_key": self.prediction_log_key}
 
 
 @dataclass(frozen=True, kw_only=True)

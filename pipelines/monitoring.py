@@ -87,8 +87,7 @@ def monitoring_pipeline(
     nodes += before.values()
     previous = {kind: importer.outputs["result"] for kind, importer in before.items()}
     current = PredictionLogGen(
-        log_dir=settings.serving.prediction_log,
-        log_key=settings.serving.prediction_log_key,
+        **settings.serving.logged,
         model_name=model.name,
         window=request.window.name,
         start_ms=request.window.start_ms,
@@ -96,8 +95,7 @@ def monitoring_pipeline(
     )
     # Labels of windows before the newest count too: a retraining would learn from them.
     to_label = PredictionLogGen(
-        log_dir=settings.serving.prediction_log,
-        log_key=settings.serving.prediction_log_key,
+        **settings.serving.logged,
         model_name=model.name,
         window=request.label_window.name,
         # A window before the end of the training data can be the newest with labels, at first.

@@ -215,8 +215,7 @@ def _skew_nodes(
     settings: Settings, window: MonitoringWindow, profiler: ReferenceProfiler
 ) -> list[Any]:
     log = PredictionLogGen(
-        log_dir=settings.serving.prediction_log,
-        log_key=settings.serving.prediction_log_key,
+        **settings.serving.logged,
         model_name=settings.model.name,
         window=window.name,
         start_ms=window.start_ms,

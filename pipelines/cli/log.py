@@ -3,6 +3,7 @@
 import argparse
 import logging
 from dataclasses import asdict
+from pathlib import Path
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.pipelines.cli import conventions
@@ -71,6 +72,13 @@ def _add_captures(parser: argparse.ArgumentParser) -> None:
         help="names of the columns that captured answers have without one",
     )
     parser.add_argument(
+        "--names-of",
+        default="",
+        metavar="MODEL",
+        help="SavedModel whose signature names captured columns where --features and --outputs do "
+        "not, inputs in alphabetical order",
+    )
+    parser.add_argument(
         "--variant",
         action="append",
         default=[],
@@ -108,9 +116,9 @@ def _import(args: argparse.Namespace) -> int:
     conventions.quiet_libraries()
     # Beam logs the traceback of an error that it raises as well, which is told in one line.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    from tfx_loop.contracts.capture_source import CaptureSource
     from tfx_loop.data.prediction_log.importers.beam_import import import_log
     from tfx_loop.data.prediction_log.importers.calls import REASONS
-    from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
     from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 
     if args.kind is None or not args.files or len(args.model or ()) != 1:
@@ -118,19 +126,25 @@ def _import(args: argparse.Namespace) -> int:
             "expected what is imported, received too little: loop log import DIR FILE... --kind "
             f"{'|'.join(_KINDS)} --model NAME"
         )
+    features, outputs = _names(args.features), _names(args.outputs)
+    if args.names_of:
+        from tfx_loop.models.saved_model.column_names import signature_columns
+
+        columns = signature_columns(Path(args.names_of))
+        features, outputs = features or columns.inputs, outputs or columns.outputs
     order = ImportOrder(
         kind=args.kind,
         files=args.files,
         log_dir=args.log,
         model_name=args.model[0],
         default_time_ms=args.time,
-        feature_names=_names(args.features),
+        feature_names=features,
         capture=CaptureSource(
             prefix=args.files[0],
             variants=tuple(args.variant),
             sampling_percentage=args.sampling,
-            feature_names=_names(args.features),
-            output_names=_names(args.outputs),
+            feature_names=features,
+            output_names=outputs,
         ),
         key_file=args.key,
     )

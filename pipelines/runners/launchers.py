@@ -12,7 +12,12 @@ from typing import Any
 import pyarrow.compute as pc
 from tfx.dsl.io import fileio
 
-from tfx_loop.contracts.deployment_record import Deployment, DeploymentState, read_record
+from tfx_loop.contracts.deployment_record import (
+    Deployment,
+    DeploymentRecord,
+    DeploymentState,
+    read_record,
+)
 from tfx_loop.contracts.version_contest import PoolVersion
 from tfx_loop.core import storage
 from tfx_loop.core.errors import DataError
@@ -29,6 +34,7 @@ from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.quarantine import quarantine
 from tfx_loop.pipelines.control.run_state import mlmd_run_state
 from tfx_loop.pipelines.monitoring import MonitoringRequest, monitoring_pipeline
+from tfx_loop.pipelines.runners.captures import with_captures_named
 from tfx_loop.pipelines.runners.local import NodeTime, run_pipeline
 from tfx_loop.pipelines.training import TrainingRequest, training_pipeline
 
@@ -156,7 +162,7 @@ class MonitoringLauncher(LocalLauncher):
         # What somebody removed of an earlier window stops no later one: its memory begins anew.
         before = {key: uri for key, uri in known.items() if fileio.exists(uri)}
         return monitoring_pipeline(
-            self._settings_for(champion),
+            with_captures_named(self._settings_for(champion), self._record(), champion),
             MonitoringRequest(
                 labels_as_of_ms=labelled.as_of_ms,
                 corrections=labelled.corrections,
@@ -213,8 +219,7 @@ class MonitoringLauncher(LocalLauncher):
 
         Not those that were rolled back: a person or a fault took them out of service.
         """
-        record = read_record(self._settings.serving.base_path, self._settings.model.name)
-        base = self._base()
+        record, base = self._record(), self._base()
         return tuple(
             PoolVersion(
                 version=one.version,
@@ -225,8 +230,16 @@ class MonitoringLauncher(LocalLauncher):
             if one.state is DeploymentState.RETIRED and one.version != champion.version
         )
 
+    def _record(self) -> DeploymentRecord:
+        return read_record(self._settings.serving.base_path, self._settings.model.name)
+
     def _check_log(self) -> None:
-        """Refuses a log that is not there: it would look like a window without traffic."""
+        """Refuses a log that is not there: it would look like a window without traffic.
+
+        PredictionLogGen does it for captures.
+        """
+        if self._settings.serving.capture is not None:
+            return
         log, name = self._settings.serving.prediction_log, self._settings.model.name
         if storage.is_remote(log) or Path(log, name).is_dir():
             return

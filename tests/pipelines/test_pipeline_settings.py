@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.config import (
     ModelSettings,
@@ -41,6 +42,8 @@ def test_a_model_that_cannot_be_trained_is_refused(name, value, message):
         (lambda: QualityGate(max_calibration_error=-1), "max_calibration_error must not be below"),
         (lambda: RetrainingSettings(training_windows=-1), "training_windows must not be below 0"),
         (lambda: serving(server_url="127.0.0.1:8501"), "server_url must be a REST address such"),
+        (lambda: serving(capture=CaptureSource(prefix="c")), "or capture .* received both"),
+        (lambda: serving(prediction_log=""), "or capture .* received neither"),
         (lambda: serving(load_timeout_seconds=0), "load_timeout_seconds must be at least 1, got 0"),
     ],
 )

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings, wide
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from tests.helpers.captured_lines import HOUR_MS, TIME_MS, capture, hour_folder, side
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.beam_import import import_log
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 
 # Some 34 MB an hour, in files of some 4 MB: what a busy endpoint writes.

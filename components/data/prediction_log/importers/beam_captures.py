@@ -12,6 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.bucket.trees import FileTree, open_tree
 from tfx_loop.core.durations import MS_PER_DAY
 from tfx_loop.core.folders import is_folder
@@ -29,7 +30,6 @@ from tfx_loop.data.prediction_log.importers.capture_files import (
     variant_of,
 )
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 from tfx_loop.data.prediction_log.record import MAX_EVENT_TIME_MS, day_of
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.bucket.trees import FileTree
 from tfx_loop.core.durations import MS_PER_DAY, MS_PER_HOUR
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.record import MAX_EVENT_TIME_MS
 
 SUFFIX = ".jsonl"

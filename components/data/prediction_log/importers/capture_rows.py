@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.durations import MS_PER_HOUR
 from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.data_capture import (
     CapturedCall,
     CapturedNames,

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.bucket.trees import open_tree
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, capture_files
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.losses import LogLosses
 from tfx_loop.data.prediction_log.reader import WindowRows, rows_of_window
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.record import check_model_name
 
 TF_SERVING, KSERVE, SAGEMAKER = "tf-serving", "kserve", "sagemaker"

@@ -6,13 +6,13 @@ import pytest
 from captured_lines import HOUR_MS, TIME_MS, capture, hour_folder, text_of, write_hour
 from object_stores import S3, object_store
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.core.bucket.client import open_bucket
 from tfx_loop.core.conditional_files import ABSENT
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.component import LogDriver, PredictionLogGen
 from tfx_loop.data.prediction_log.executor import Executor
 from tfx_loop.data.prediction_log.importers.beam_import import import_log
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.import_order import ImportOrder
 from tfx_loop.data.prediction_log.reader import read_window
 from tfx_loop.data.prediction_log.settings import PredictionLogGenSettings

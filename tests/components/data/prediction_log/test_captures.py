@@ -18,11 +18,11 @@ from example_counts import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfx_loop.contracts.capture_source import CaptureSource, ServedVersion
 from tfx_loop.core.bucket.trees import open_tree
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, hour_of
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource, ServedVersion
 from tfx_loop.data.prediction_log.importers.capture_window import list_captures, read_captures
 
 ROW, ANSWER = {"instances": [{"fare": 3.5}]}, {"predictions": [0.25]}

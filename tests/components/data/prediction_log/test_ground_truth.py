@@ -4,11 +4,11 @@ import pytest
 from captured_lines import HOUR_MS, TIME_MS, capture, text_of, truth, write_hour
 from object_stores import S3, object_store
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.bucket.client import open_bucket
 from tfx_loop.core.conditional_files import ABSENT
 from tfx_loop.core.errors import DataError
-from tfx_loop.data.prediction_log.importers.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.capture_window import read_captures
 from tfx_loop.data.prediction_log.labels import join_labels, label_files, read_labels
 
