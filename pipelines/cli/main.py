@@ -27,6 +27,7 @@ _COMMANDS = (
     "timeline",
     "graph",
     "impact",
+    "page",
     "why-not",
     "approve",
     "hold",

@@ -23,12 +23,15 @@ STORE_HELP = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser, as_of: bool = False) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, as_of: bool = False, every_model: bool = False
+) -> None:
     """Declares the store, the model in it, and --json; `settle` finds what is not given.
 
     Args:
         parser: Of a command.
         as_of: Declare --as-of, too, which `open_graph` reads.
+        every_model: Without --model the command is about all of them.
     """
     add_loop_file(parser)
     parser.add_argument(
@@ -39,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser, as_of: bool = False) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help=f"name of the served model (default: that of the loop file, else {_MODEL})",
+        default="" if every_model else None,
+        help="name of the served model (default: all of them)"
+        if every_model
+        else f"name of the served model (default: that of the loop file, else {_MODEL})",
     )
     if as_of:
         parser.add_argument(

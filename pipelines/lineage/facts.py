@@ -170,14 +170,14 @@ def _window(report: Artifact, said: DriftProperties) -> WindowFact:
 
 def _may_watch(graph: Graph, monitor: Execution, push: PushFact) -> bool:
     """Says whether a window is about a version's model, as far as its log tells."""
-    return _logged_names(graph, monitor) <= {push.model_name}
+    return logged_names(graph, monitor) <= {push.model_name}
 
 
 def _watches(
     graph: Graph, report: Artifact, said: DriftProperties, monitor: Execution, push: PushFact
 ) -> bool:
     """Says whether a version answered in the window of a report."""
-    names = _logged_names(graph, monitor)
+    names = logged_names(graph, monitor)
     if names and said.model_version == push.version:
         return True
     content = _drift_report(report)
@@ -195,7 +195,7 @@ def _drift_report(report: Artifact) -> DriftResult | None:
         return None
 
 
-def _logged_names(graph: Graph, monitor: Execution) -> set[str]:
+def logged_names(graph: Graph, monitor: Execution) -> set[str]:
     """Returns the name of the model whose log a monitor read; none where the log does not tell."""
     return {log.text("model_name") for log in graph.inputs(monitor, "prediction_log")} - {""}
 

@@ -1,4 +1,4 @@
-"""Numbers and results of a run in words: the headline, counts, durations, reason codes."""
+"""Numbers and results of a run in words: the headline, counts, durations."""
 
 from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport
 
@@ -28,11 +28,6 @@ def headline(report: RunReport) -> str:
 def count(number: int | None, noun: str) -> str:
     """Returns "1 training", "4 trainings"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def in_words(code: str) -> str:
-    """Returns a reason code as words: "avoidable_loss_reached_cost" reads better with spaces."""
-    return code.replace("_", " ")
 
 
 def duration(seconds: float) -> str:

@@ -1,22 +1,20 @@
 """The page of a run: a single file with styles and plots inside, no script, no network."""
 
 from html import escape
-from pathlib import Path
 
-from tfx_loop.pipelines.examples.flights.demo.page.avoidable_loss_plot import avoidable_loss_plot
-from tfx_loop.pipelines.examples.flights.demo.page.decision_strip import decision_strip
-from tfx_loop.pipelines.examples.flights.demo.page.drift_map import drift_map
-from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, headline, in_words
-from tfx_loop.pipelines.examples.flights.demo.page.quality_plot import quality_plot
-from tfx_loop.pipelines.examples.flights.demo.page.report import RunReport
+from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, headline
+from tfx_loop.pipelines.examples.flights.demo.page.report import POLICY_NAMES, RunReport
 from tfx_loop.pipelines.examples.flights.demo.page.time_bars import time_bars
-from tfx_loop.pipelines.examples.flights.demo.page.windows_table import (
-    versions_table,
-    windows_table,
-)
+from tfx_loop.pipelines.examples.flights.demo.page.windows_table import windows_table
+from tfx_loop.pipelines.pages.avoidable_loss_plot import avoidable_loss_plot
+from tfx_loop.pipelines.pages.decision_strip import decision_strip
+from tfx_loop.pipelines.pages.drift_map import drift_map
+from tfx_loop.pipelines.pages.parts import STYLE, told_in_words
+from tfx_loop.pipelines.pages.quality_plot import quality_plot
+from tfx_loop.pipelines.pages.tables import versions_table
 from tfx_loop.presentation.document import document, header, section, table
 
-STYLE = Path(__file__).with_name("demo.css")
+_UNDER = "under three policies"
 
 
 def render_page(report: RunReport) -> str:
@@ -27,7 +25,7 @@ def render_page(report: RunReport) -> str:
         _drift(report),
         _table(report),
         _versions(report),
-        _words(report),
+        told_in_words(report.decisions),
         _timings(report),
         _explanation(report),
     ]
@@ -68,8 +66,8 @@ def _quality(report: RunReport) -> str:
         "The same requests, answered under three policies that see only labels that had arrived. "
         "A shade ends where a new version takes over. Labels come one window late: what has none "
         "yet is a gap.",
-        quality_plot(report.windows, "auc", "AUC"),
-        quality_plot(report.windows, "log_loss", "log loss"),
+        quality_plot(report.windows, "auc", "AUC", POLICY_NAMES, _UNDER),
+        quality_plot(report.windows, "log_loss", "log loss", POLICY_NAMES, _UNDER),
     )
 
 
@@ -97,17 +95,6 @@ def _drift(report: RunReport) -> str:
 def _table(report: RunReport) -> str:
     shown = windows_table(report.windows)
     return section("Window by window", "", table(shown.headings, shown.rows, shown.numbers))
-
-
-def _words(report: RunReport) -> str:
-    if not report.decisions:
-        return ""
-    items = "".join(
-        f'<li class="{escape(each.verdict.lower())}"><b>{escape(each.window)} '
-        f"{escape(each.verdict)}</b> {escape(each.explanation or in_words(each.reason))}</li>"
-        for each in report.decisions
-    )
-    return section("Why, in words", "", f'<ul class="why">{items}</ul>')
 
 
 def _versions(report: RunReport) -> str:

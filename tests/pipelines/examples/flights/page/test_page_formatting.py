@@ -4,7 +4,8 @@ import pytest
 from page_run import summary
 
 from tfx_loop.pipelines.examples.flights.demo.page.formatting import duration, headline
-from tfx_loop.pipelines.examples.flights.demo.page.report import read_report, short_name
+from tfx_loop.pipelines.examples.flights.demo.page.report import read_report
+from tfx_loop.pipelines.pages.content import short_name
 
 
 def said(gain: float | None, loop: int | None, always: int | None = 8) -> str:

@@ -1,13 +1,8 @@
-"""Lines of a quality metric by window: the served model beside the two other policies."""
+"""Lines of a quality metric by window, such as what was measured beside what was estimated."""
 
 from collections.abc import Mapping, Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import (
-    POLICIES,
-    POLICY_NAMES,
-    WindowResult,
-    short_name,
-)
+from tfx_loop.pipelines.pages.content import WindowResult, short_name
 from tfx_loop.presentation.svg import (
     LEFT,
     RIGHT,
@@ -29,10 +24,25 @@ TOP = 26
 HEIGHT = 208
 
 
-def quality_plot(windows: Sequence[WindowResult], metric: str, title: str) -> str:
-    """Returns lines of one metric ("auc" or "log_loss") under the three policies."""
+def quality_plot(
+    windows: Sequence[WindowResult],
+    metric: str,
+    title: str,
+    lines: Mapping[str, str],
+    under: str = "",
+) -> str:
+    """Returns lines of one metric.
+
+    Args:
+        windows: In order of time.
+        metric: Its name in `WindowResult.quality`.
+        title: What people call it.
+        lines: What each line is called, by its name in the results, which is its CSS class, too;
+            the first is drawn above the others.
+        under: What is compared, for screen readers, such as "under three policies".
+    """
     columns = Columns(tuple(each.name for each in windows))
-    values = [getattr(each, metric) for each in windows]
+    values = [{line: each.quality.get(metric, {}).get(line) for line in lines} for each in windows]
     known = [value for each in values for value in each.values() if value is not None]
     if not known:
         return empty_plot(title, f"{title}: no labels have arrived.")
@@ -40,14 +50,14 @@ def quality_plot(windows: Sequence[WindowResult], metric: str, title: str) -> st
     scale = Scale(marks[0], marks[-1], HEIGHT - 26, TOP)
     return drawing(
         HEIGHT,
-        f"{title} by window under three policies",
+        f"{title} by window{' ' if under else ''}{under}",
         *_served_versions(windows, columns),
         *value_grid(marks, scale),
         text(title, LEFT - 12, 14, "axis-title", text_anchor="end"),
         *column_names(columns, HEIGHT - 6, [short_name(name) for name in columns.names]),
-        *(_line(policy, values, columns, scale) for policy in reversed(POLICIES)),
-        *_dots(values, columns, scale, title),
-        *_end_labels(values, columns, scale),
+        *(_line(name, values, columns, scale) for name in reversed(list(lines))),
+        *_dots(values, columns, scale, title, lines),
+        *_end_labels(values, columns, scale, lines),
     )
 
 
@@ -68,50 +78,57 @@ def _served_versions(windows: Sequence[WindowResult], columns: Columns) -> list[
 
 
 def _line(
-    policy: str, values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale
+    line: str, values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale
 ) -> str:
     """A path that breaks where a value is missing: a gap is not a zero."""
     path, pen_down = [], False
     for index, each in enumerate(values):
-        value = each[policy]
+        value = each[line]
         if value is None:
             pen_down = False
             continue
         path.append(f"{'L' if pen_down else 'M'}{columns.centre(index):.1f} {scale(value):.1f}")
         pen_down = True
-    return tag("path", d=" ".join(path), class_=f"line {policy}") if path else ""
+    return tag("path", d=" ".join(path), class_=f"line {line}") if path else ""
 
 
 def _dots(
-    values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale, title: str
+    values: Sequence[Mapping[str, float | None]],
+    columns: Columns,
+    scale: Scale,
+    title: str,
+    lines: Mapping[str, str],
 ) -> list[str]:
     return [
         tag(
             "circle",
-            tooltip(f"{columns.names[index]}, {POLICY_NAMES[policy]}: {title} {value:.4f}"),
+            tooltip(f"{columns.names[index]}, {lines[line]}: {title} {value:.4f}"),
             cx=columns.centre(index),
             cy=scale(value),
-            r=4.2 if policy == "loop" else 3,
-            class_=f"dot {policy}",
+            r=4.2 if line == next(iter(lines)) else 3,
+            class_=f"dot {line}",
         )
-        for policy in reversed(POLICIES)
+        for line in reversed(list(lines))
         for index, each in enumerate(values)
-        if (value := each[policy]) is not None
+        if (value := each[line]) is not None
     ]
 
 
 def _end_labels(
-    values: Sequence[Mapping[str, float | None]], columns: Columns, scale: Scale
+    values: Sequence[Mapping[str, float | None]],
+    columns: Columns,
+    scale: Scale,
+    lines: Mapping[str, str],
 ) -> list[str]:
     """Names each line at its last point, with that point's value."""
     ends = [
-        (policy, max(index for index, each in enumerate(values) if each[policy] is not None))
-        for policy in POLICIES
-        if any(each[policy] is not None for each in values)
+        (line, max(index for index, each in enumerate(values) if each[line] is not None))
+        for line in lines
+        if any(each[line] is not None for each in values)
     ]
-    heights = [scale(values[index][policy] or 0.0) for policy, index in ends]
+    heights = [scale(values[index][line] or 0.0) for line, index in ends]
     x = WIDTH - RIGHT + 4
     return [
-        text(f"{values[index][policy]:.3f} {POLICY_NAMES[policy]}", x, y + 4, f"label {policy}")
-        for (policy, index), y in zip(ends, apart(heights, 17), strict=True)
+        text(f"{values[index][line]:.3f} {lines[line]}", x, y + 4, f"label {line}")
+        for (line, index), y in zip(ends, apart(heights, 17), strict=True)
     ]

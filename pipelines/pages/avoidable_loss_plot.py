@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import WindowDecision
+from tfx_loop.pipelines.pages.content import WindowDecision
 from tfx_loop.presentation.svg import (
     LEFT,
     RIGHT,

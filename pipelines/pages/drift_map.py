@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.report import short_name
+from tfx_loop.pipelines.pages.content import short_name
 from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
 from tfx_loop.presentation.svg import empty_plot
 

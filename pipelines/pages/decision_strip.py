@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfx_loop.pipelines.examples.flights.demo.page.formatting import in_words
-from tfx_loop.pipelines.examples.flights.demo.page.report import WindowResult, short_name
+from tfx_loop.pipelines.pages.content import WindowResult, in_words, short_name
 from tfx_loop.presentation.svg import LEFT, Columns, column_names, drawing, tag, text, tooltip
 
 # Heights in pixels, and how many lines of a reason stand below its verdict.
