@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-seeds bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-captures audit examples docs docs-cli docs-components picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ docs: setup ## the site of README and docs/, links checked: out/site/index.html
 docs-components: setup ## docs/components.md and what editors read of the nodes, from their declarations
 	@$(PYTHON) -m tfx_loop.pipelines.node_reference.page > docs/components.md.new && mv docs/components.md.new docs/components.md
 	@$(PYTHON) -m tfx_loop.pipelines.node_reference.stub > components/__init__.pyi.new && mv components/__init__.pyi.new components/__init__.pyi
+
+docs-conformance: setup ## docs/conformance.md, from the cases that are asked of the model server
+	@PYTHONPATH=src:tests/helpers $(PYTHON) -m conformance_cases.page
 
 docs-cli: setup ## docs/cli.md, the reference of the commands, from their parsers
 	@$(PYTHON) -m tfx_loop.pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

@@ -27,7 +27,12 @@ class ServerProcess:
         self.log_dir = log_dir
         self.ready_file = scratch / "ready.json"
         self.output = scratch / "server.log"
-        self.flags = {"file_system_poll_wait_seconds": "0.2", **flags}
+        self.flags = {
+            "file_system_poll_wait_seconds": "0.2",
+            # A test waits for the end of a version that fails.
+            "max_num_load_retries": "0",
+            **flags,
+        }
         self.process: subprocess.Popen | None = None
         self.rest_port = self.grpc_port = 0
 

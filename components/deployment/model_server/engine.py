@@ -88,8 +88,11 @@ class PredictionJob:
     @property
     def key(self) -> tuple[object, ...]:
         """What jobs that may run as one batch have in common."""
-        shapes = tuple([values.shape[1:] for values in self.inputs.values()])
-        return id(self.runner.__self__), id(self.servable), self.signature.name, shapes  # type: ignore[attr-defined]
+        values = self.inputs.values()
+        shapes = tuple([value.shape[1:] for value in values])
+        # Scalars, or inputs of unlike lengths, are no rows that others could stand beside.
+        alone = None if all(v.ndim and len(v) == self.rows for v in values) else id(self)
+        return id(self.runner.__self__), id(self.servable), self.signature.name, shapes, alone  # type: ignore[attr-defined]
 
 
 class PredictionEngine:

@@ -53,6 +53,7 @@ class FeatureColumns:
         signatures: Mapping[str, Signature],
         parsed: Mapping[str, str],
         inputs: Mapping[str, Array],
+        rows: int | None = None,
     ) -> Features:
         """Returns the feature columns of a request.
 
@@ -61,20 +62,22 @@ class FeatureColumns:
             signatures: All of the model.
             parsed: Types of the features that the model parses tf.Examples into, if it tells.
             inputs: The tensors it was asked with.
+            rows: How many instances they are; by default as many as the longest has.
 
         Raises:
             DataError: Something that should be a tf.Example is none, or is not what it should be.
         """
         columns = signatures.get(COLUMNS_SIGNATURE)
-        if not signature.takes_examples(columns is not None):
-            # A scalar input (a temperature, a switch) holds for every row of the request.
+        if rows is None:
             rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
+        whole = next(iter(inputs.values()))
+        if not signature.takes_examples(columns is not None) or whole.size != rows:
             return {
-                name: values if values.ndim else np.repeat(values, rows)
+                name: _for_each(values, rows)
                 for name, values in inputs.items()
                 if name not in self._redacted
             }
-        (serialised,) = inputs.values()
+        serialised = whole
         examples = [_decode(value) for value in serialised.reshape(-1).tolist()]
         if columns is not None:
             return {
@@ -127,6 +130,13 @@ class FeatureColumns:
                     elif known is not None and known != kind:
                         self._learned[name] = _common(known, kind)
             return dict(self._learned)
+
+
+def _for_each(values: Array, rows: int) -> Array:
+    """Returns a value for each row: what is not one (a temperature, weights) holds for all."""
+    if values.ndim and len(values) == rows:
+        return values
+    return np.repeat(values[np.newaxis], rows, axis=0)
 
 
 def schema_types(schema: Any) -> dict[str, pa.DataType]:

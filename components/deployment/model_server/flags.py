@@ -1,16 +1,26 @@
 """The model server's flags, named as TF Serving names them."""
 
 import argparse
+from importlib.metadata import version
 from typing import NoReturn
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.record import check_model_name
 from tfx_loop.deployment.model_server.log_flags import add_log_flags
+from tfx_loop.deployment.model_server.serving_flags import (
+    add_serving_flags,
+    is_tf_serving,
+    truth,
+    wrong_serving_flags,
+)
 from tfx_loop.deployment.server_access.access_flags import add_access_flags, wrong_access
 from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-model-server"
 DISABLED_PORT = -1
+# Ports, the interval between looks, and number and interval of tries are TF Serving's own defaults,
+# so that clients and scripts for it work unchanged.
+_GRPC_PORT, _REST_PORT = 8500, 8501
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,23 +30,45 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{PROGRAM}: error: {message}. See {PROGRAM} --help.\n")
 
 
-def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Returns the checked flags; exits with one line when they are wrong."""
+def parse_flags(arguments: list[str] | None = None, program: str = PROGRAM) -> argparse.Namespace:
+    """Returns the checked flags; exits with one line when they are wrong.
+
+    Args:
+        arguments: Those of the command line unless given.
+        program: The name that the server was started by.
+    """
     parser = _parser()
     flags = parser.parse_args(arguments)
+    if flags.version:
+        print(f"{PROGRAM} {version('tfx-loop')}, TensorFlow {version('tensorflow')}")
+        parser.exit()
+    if is_tf_serving(program):
+        _read_ports_as_tf_serving(flags)
+    flags.port = _GRPC_PORT if flags.port is None else flags.port
+    flags.rest_api_port = _REST_PORT if flags.rest_api_port is None else flags.rest_api_port
+    flags.threads = flags.grpc_max_threads or flags.threads
     if not flags.model_base_path and not flags.model_config_file:
         parser.error("no model is named: give --model_base_path or --model_config_file")
     try:
         check_model_name(flags.model_name)
     except ConfigError as error:
         parser.error(str(error).rstrip("."))
-    if flags.port == flags.rest_api_port == DISABLED_PORT:
+    if flags.port == flags.rest_api_port == DISABLED_PORT and not flags.grpc_socket_path:
         parser.error("both servers are disabled: give --port or --rest_api_port")
     if flags.prediction_log_key and not flags.prediction_log:
         parser.error("--prediction_log_key needs the log that it encrypts: give --prediction_log")
-    if wrong := wrong_access(flags):
+    wrong = wrong_access(flags) or wrong_serving_flags(flags, flags.tls_certificate)
+    if wrong:
         parser.error(wrong)
     return flags
+
+
+def _read_ports_as_tf_serving(flags: argparse.Namespace) -> None:
+    """Has a port of 0 turn an interface off, as REST's is unless one is given."""
+    if not flags.rest_api_port:
+        flags.rest_api_port = DISABLED_PORT
+    if flags.port == 0:
+        flags.port = DISABLED_PORT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,16 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--port",
         type=_port,
-        # Ports, the interval between looks and that between tries are TF Serving's own defaults, so
-        # that clients and scripts for it work unchanged.
-        default=8500,
-        help="gRPC port; 0 takes a free one, -1 disables gRPC (default: 8500)",
+        help=f"gRPC port; 0 takes a free one, -1 disables gRPC (default: {_GRPC_PORT})",
     )
     add(
         "--rest_api_port",
         type=_port,
-        default=8501,
-        help="REST port; 0 takes a free one, -1 disables REST (default: 8501)",
+        help=f"REST port; 0 takes a free one, -1 disables REST (default: {_REST_PORT})",
     )
     add(
         "--host",
@@ -89,8 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--max_num_load_retries",
         type=arguments.whole_at_least_zero,
-        default=0,
-        help="tries after a version failed to load (default: 0; TF Serving: 5)",
+        default=5,
+        help="tries after a version failed to load (default: 5)",
     )
     add(
         "--load_retry_interval_micros",
@@ -102,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prefer_tflite_model",
         nargs="?",
         const=True,
-        type=_truth,
+        type=truth,
         default=False,
         help="where a version has both, serve model.tflite, not saved_model.pb (default: false)",
     )
@@ -119,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "one of these authorities",
     )
     add_log_flags(parser)
+    add_serving_flags(parser)
     add(
         "--max_request_bytes",
         type=arguments.whole_above_zero,
@@ -162,13 +191,6 @@ def _port(text: str) -> int:
     if not DISABLED_PORT <= value <= 65535:
         raise argparse.ArgumentTypeError(f"expected a port from -1 to 65535, received {text}")
     return value
-
-
-def _truth(text: str) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"expected true or false, received {text!r}")
-    return known[text.lower()]
 
 
 def _seconds(text: str) -> float:

@@ -1,27 +1,53 @@
 """TF Serving's gRPC services, with the stubs of tensorflow-serving-api."""
 
 import logging
-import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
 from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, run_blocking
-from tfx_loop.deployment.model_server.logging_gateway import UnknownSignatureError, find_signature
+from tfx_loop.deployment.model_server.examples_api import (
+    INPUTS,
+    Method,
+    PreconditionError,
+    examples_of,
+)
+from tfx_loop.deployment.model_server.grpc_messages import (
+    UnsupportedError,
+    fill_classes,
+    fill_proto,
+    fill_spec,
+    fill_values,
+    model_spec,
+    tasks_of,
+    to_array,
+)
+from tfx_loop.deployment.model_server.health_service import health_handler
+from tfx_loop.deployment.model_server.logging_gateway import (
+    GRPC_UNKNOWN_SIGNATURE,
+    Servable,
+    UnknownSignatureError,
+    find_signature,
+)
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
 from tfx_loop.deployment.model_server.model_config import models_of
 from tfx_loop.deployment.model_server.served_models import (
@@ -29,6 +55,8 @@ from tfx_loop.deployment.model_server.served_models import (
     ModelUnavailableError,
     ServedModels,
 )
+from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
+from tfx_loop.deployment.model_server.serving_metrics import UNKNOWN_MODEL, ServingMetrics
 from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
@@ -36,8 +64,6 @@ from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 _LOG = logging.getLogger(__name__)
 # google.rpc.Code.UNKNOWN.
 _UNKNOWN = 2
-# A small message may claim a huge shape: no tensor of a request may be larger than this.
-MAX_ELEMENTS = 64 * 1024 * 1024
 
 _REFUSED = {
     Refusal.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
@@ -46,49 +72,57 @@ _REFUSED = {
 }
 _ADMIN_METHODS = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest",)
 
-_FIELDS = {
-    "float32": "float_val",
-    "float64": "double_val",
-    "int8": "int_val",
-    "int16": "int_val",
-    "int32": "int_val",
-    "uint8": "int_val",
-    "int64": "int64_val",
-    "uint32": "uint32_val",
-    "uint64": "uint64_val",
-    "bool": "bool_val",
-    "string": "string_val",
-}
-
 ReturnT = TypeVar("ReturnT")
 
 
+@dataclass(frozen=True, kw_only=True)
+class GrpcOptions:
+    """How the interface answers.
+
+    Attributes:
+        max_message_bytes: Larger messages are refused with RESOURCE_EXHAUSTED.
+        threads: Requests that are worked on at once.
+        tensor_content: Whether answers carry tensors as bytes, not as lists of numbers.
+        health: Whether the health service answers.
+        channel_arguments: Further arguments of gRPC's channel.
+    """
+
+    max_message_bytes: int
+    threads: int
+    tensor_content: bool = False
+    health: bool = False
+    channel_arguments: Sequence[tuple[str, int | str]] = ()
+
+
 def make_server(
-    models: ServedModels, max_body_bytes: int, threads: int, access: Access
+    models: ServedModels, options: GrpcOptions, access: Access, metrics: ServingMetrics
 ) -> grpc.Server:
     """Returns a gRPC server that has no port yet.
 
     Args:
         models: What answers.
-        max_body_bytes: Larger messages are refused with RESOURCE_EXHAUSTED.
-        threads: Requests that are worked on at once.
+        options: How.
         access: Who may call.
+        metrics: Where requests are counted.
     """
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc"),
+        futures.ThreadPoolExecutor(max_workers=options.threads, thread_name_prefix="grpc"),
         options=[
-            ("grpc.max_receive_message_length", max_body_bytes),
+            ("grpc.max_receive_message_length", options.max_message_bytes),
             # No limit: what the server answers it has computed already.
             ("grpc.max_send_message_length", -1),
             # Two servers on one port would share its requests unnoticed.
             ("grpc.so_reuseport", 0),
+            *options.channel_arguments,
         ],
         interceptors=[AccessInterceptor(access)],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionServicer(models), server
+        PredictionServicer(models, options, metrics), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(StatusServicer(models), server)
+    if options.health:
+        server.add_generic_rpc_handlers((health_handler(),))
     return server
 
 
@@ -128,16 +162,38 @@ class AccessInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused-ig
         return grpc.unary_unary_rpc_method_handler(answer, parse, handler.response_serializer)
 
 
-class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc, unused-ignore]
-    """TF Serving's PredictionService: Predict and GetModelMetadata."""
+@dataclass(frozen=True)
+class _Asked:
+    service: ModelService
+    servable: Servable
+    identity: RequestIdentity
 
-    def __init__(self, models: ServedModels) -> None:
+    @property
+    def name(self) -> str:
+        return self.service.model_name
+
+    @property
+    def version(self) -> int:
+        return self.servable.version
+
+
+def _tell(context: grpc.ServicerContext, asked: _Asked) -> None:
+    context.send_initial_metadata(
+        [(REQUEST_ID_HEADER, asked.identity.request_id), (VERSION_HEADER, str(asked.version))]
+    )
+
+
+class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc, unused-ignore]
+    """TF Serving's PredictionService."""
+
+    def __init__(self, models: ServedModels, options: GrpcOptions, metrics: ServingMetrics) -> None:
         """Keeps what answers."""
-        self._models = models
+        self._models, self._options, self._metrics = models, options, metrics
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request."""
-        return _guarded(context, lambda: run_blocking(self._predict(request, context)))
+        with self._counted("Predict", request.model_spec, context):
+            return _guarded(context, lambda: run_blocking(self._predict(request, context)))
 
     def GetModelMetadata(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -146,45 +202,117 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         return _guarded(context, lambda: self._metadata(request))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Is not served."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Classify is not served here: use Predict.")
+        """Answers and logs one request of tf.Examples with classes."""
+        with self._counted("Classify", request.model_spec, context):
+            return _guarded(context, lambda: run_blocking(self._classify(request, context)))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Is not served."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Regress is not served here: use Predict.")
+        """Answers and logs one request of tf.Examples with numbers."""
+        with self._counted("Regress", request.model_spec, context):
+            return _guarded(context, lambda: run_blocking(self._regress(request, context)))
 
     def MultiInference(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Is not served."""
-        context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, "MultiInference is not served here: use Predict."
-        )
+        """Asks several signatures of one model with the same tf.Examples, and logs each answer."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        with self._counted("MultiInference", spec, context):
+            return _guarded(context, lambda: run_blocking(self._infer(request, context)))
+
+    @contextmanager
+    def _counted(self, api: str, spec: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            code = context.code()
+            self._metrics.request(
+                spec.name if spec.name in self._models.services else UNKNOWN_MODEL,
+                "OK" if code is None else code.name,
+                api=api,
+                entrypoint="GRPC",
+                seconds=time.perf_counter() - started,
+            )
+
+    def _find(self, spec: Any, context: grpc.ServicerContext) -> _Asked:
+        """Returns which version is asked by whom."""
+        sent = {item.key: item.value for item in context.invocation_metadata()}
+        name, version, label = model_spec(spec)
+        service = self._models.find(name, version, label)
+        identity = service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
+        return _Asked(service, service.servable(version, label, identity), identity)
 
     async def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        sent = {item.key: item.value for item in context.invocation_metadata()}
-        name, version, label = _model_spec(request)
-        service = self._models.find(name, version)
-        identity = service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
-        servable = service.servable(version, label, identity)
-        context.send_initial_metadata(
-            [(REQUEST_ID_HEADER, identity.request_id), (VERSION_HEADER, str(servable.version))]
-        )
-        signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        signature = find_signature(servable, signature_name)
+        asked = self._find(request.model_spec, context)
+        _tell(context, asked)
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        signature = find_signature(asked.servable, name, GRPC_UNKNOWN_SIGNATURE)
         wanted = _output_names(request, signature.outputs)
         inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-        outputs = await service.predict(servable, signature_name, inputs, identity)
+        outputs = await asked.service.predict(asked.servable, name, inputs, asked.identity)
         response = predict_pb2.PredictResponse()
-        response.model_spec.name = name
-        response.model_spec.version.value = servable.version
-        response.model_spec.signature_name = signature_name
+        fill_spec(response.model_spec, asked, name)
         for key in wanted:
-            fill_proto(response.outputs[key], outputs[key])
+            fill_proto(response.outputs[key], outputs[key], as_bytes=self._options.tensor_content)
+        return response
+
+    async def _classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        response = classification_pb2.ClassificationResponse()
+        asked, name, outputs, rows = await self._examples(request, Method.CLASSIFY, context)
+        fill_classes(response.result, outputs, rows)
+        fill_spec(response.model_spec, asked, name)
+        return response
+
+    async def _regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        response = regression_pb2.RegressionResponse()
+        asked, name, outputs, rows = await self._examples(request, Method.REGRESS, context)
+        fill_values(response.result, outputs, rows)
+        fill_spec(response.model_spec, asked, name)
+        return response
+
+    async def _examples(
+        self, request: Any, method: Method, context: grpc.ServicerContext
+    ) -> tuple[_Asked, str, Mapping[str, Array], int]:
+        asked = self._find(request.model_spec, context)
+        _tell(context, asked)
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        asked.service.check_method(asked.servable, method, name)
+        examples = examples_of(request.input)
+        outputs = await asked.service.predict(
+            asked.servable, name, {INPUTS: examples}, asked.identity, method.api
+        )
+        return asked, name, outputs, len(examples)
+
+    async def _infer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        tasks = tasks_of(request)
+        response = inference_pb2.MultiInferenceResponse()
+        if not tasks:
+            return response
+        # One version answers all of them, whichever is routed to.
+        asked = self._find(tasks[0].spec, context)
+        _tell(context, asked)
+        for task in tasks:
+            asked.service.check_method(asked.servable, task.method, task.signature_name)
+        examples = examples_of(request.input)
+        for task in tasks:
+            identity = asked.identity.part(task.signature_name)
+            outputs = await asked.service.predict(
+                asked.servable,
+                task.signature_name,
+                {INPUTS: examples},
+                identity,
+                "MultiInference",
+            )
+            result = response.results.add()
+            fill_spec(result.model_spec, asked, task.signature_name)
+            if task.method is Method.CLASSIFY:
+                fill_classes(result.classification_result, outputs, len(examples))
+            else:
+                fill_values(result.regression_result, outputs, len(examples))
         return response
 
     def _metadata(self, request: Any) -> Any:
-        name, version, label = _model_spec(request)
+        name, version, label = model_spec(request.model_spec)
         check_metadata_fields(list(request.metadata_field))
         return metadata_response(name, self._models.find(name, version).servable(version, label))
 
@@ -217,7 +345,7 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
         return model_management_pb2.ReloadConfigResponse()
 
     def _status(self, request: Any) -> Any:
-        name, version, label = _model_spec(request)
+        name, version, label = model_spec(request.model_spec)
         response = get_model_status_pb2.GetModelStatusResponse()
         for status in self._models.statuses(name, version, label):
             shown = response.model_version_status.add()
@@ -226,47 +354,6 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
             shown.status.error_code = _UNKNOWN if status.error else 0
             shown.status.error_message = status.error
         return response
-
-
-def to_array(name: str, proto: Any) -> Array:
-    """Returns a tensor of a request as an array.
-
-    Raises:
-        DataError: Shape, type and content do not belong together.
-    """
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise DataError(f"Expected input {name} with a known shape, received {shape}.")
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise DataError(
-            f"Expected input {name} with at most {MAX_ELEMENTS} elements, received shape {shape}."
-        )
-    try:
-        return np.asarray(tf.make_ndarray(proto))
-    except (TypeError, ValueError, KeyError) as error:
-        raise DataError(f"Input {name} is no valid tensor: {error}") from error
-
-
-def fill_proto(proto: Any, values: Array) -> None:
-    """Writes an array into a TensorProto's typed field, where clients of TF Serving look for it."""
-    kind = "string" if values.dtype.kind in "OSU" else values.dtype.name
-    field = _FIELDS.get(kind)
-    if field is None:
-        proto.CopyFrom(tf.make_tensor_proto(values))
-        return
-    proto.dtype = tf.dtypes.as_dtype(kind).as_datatype_enum
-    for size in values.shape:
-        proto.tensor_shape.dim.add().size = size
-    getattr(proto, field).extend(values.reshape(-1).tolist())
-
-
-def _model_spec(request: Any) -> tuple[str, int | None, str | None]:
-    spec = request.model_spec
-    if not spec.name:
-        raise DataError("Missing ModelSpec")
-    if spec.WhichOneof("version_choice") == "version_label":
-        return spec.name, None, spec.version_label
-    return spec.name, spec.version.value if spec.HasField("version") else None, None
 
 
 def _output_names(request: Any, declared: Any) -> list[str]:
@@ -299,8 +386,10 @@ def _code_of(error: LoopError) -> grpc.StatusCode:
         return grpc.StatusCode.RESOURCE_EXHAUSTED
     if isinstance(error, DeadlinePassed):
         return grpc.StatusCode.DEADLINE_EXCEEDED
-    if isinstance(error, UnknownSignatureError | LabelUnavailableError):
+    if isinstance(error, UnknownSignatureError | PreconditionError | LabelUnavailableError):
         return grpc.StatusCode.FAILED_PRECONDITION
+    if isinstance(error, UnsupportedError):
+        return grpc.StatusCode.UNIMPLEMENTED
     if isinstance(error, ModelUnavailableError):
         return grpc.StatusCode.UNKNOWN
     if isinstance(error, DataError | ConfigError):

@@ -155,6 +155,8 @@ class LoggingGateway:
         """Writes the rows of answered jobs; those that cannot be logged get an error instead."""
         by_day: dict[tuple[str, float], list[tuple[PredictionJob, Envelope]]] = {}
         for job in jobs:
+            if job.rows == 0:
+                continue
             key = self._request_key(job.signature, job.call, job.inputs)
             # Golden requests are a push's evidence: all are kept, and no window counts them.
             rate = 1.0 if job.call.golden else self._policy.sampling_rate
@@ -212,10 +214,14 @@ class LoggingGateway:
         if len(jobs) > 1:
             inputs = {name: np.concatenate([_rows(job, name) for job in jobs]) for name in inputs}
             outputs = _joined_outputs(jobs)
-        features = self._features.of(
-            first.signature, first.servable.signatures, first.servable.parsed_features, inputs
-        )
         rows = [job.rows for job in jobs]
+        features = self._features.of(
+            first.signature,
+            first.servable.signatures,
+            first.servable.parsed_features,
+            inputs,
+            sum(rows),
+        )
         # An output that is not one a row (a loss, a state) has no row to stand in.
         per_row = {n: v for n, v in outputs.items() if v.ndim > 0 and len(v) == sum(rows)}
         return make_joined_batch(envelopes, rows, features, per_row)
@@ -257,16 +263,19 @@ def _joined_outputs(jobs: Sequence[PredictionJob]) -> dict[str, Array]:
     return joined
 
 
-def find_signature(servable: Servable, name: str) -> Signature:
+# In the words of TF Serving's REST interface, and of its gRPC interface.
+UNKNOWN_SIGNATURE = 'Serving signature name: "{}" not found in signature def'
+GRPC_UNKNOWN_SIGNATURE = 'Serving signature key "{}" not found'
+
+
+def find_signature(servable: Servable, name: str, message: str = UNKNOWN_SIGNATURE) -> Signature:
     """Returns a signature of a model.
 
     Raises:
-        UnknownSignatureError: It has none of that name; in the words of TF Serving.
+        UnknownSignatureError: It has none of that name.
     """
     signature = servable.signatures.get(name)
     if signature is None:
-        raise UnknownSignatureError(
-            f'Serving signature name: "{name[:200]}" not found in signature def. '
-            f"There are: {', '.join(sorted(servable.signatures))}."
-        )
+        known = ", ".join(sorted(servable.signatures))
+        raise UnknownSignatureError(f"{message.format(name[:200])}. There are: {known}.")
     return signature

@@ -17,6 +17,9 @@ from tfx_loop.core.errors import LoopError
 from tfx_loop.deployment.model_server.access_log import start_logging
 from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
+from tfx_loop.deployment.model_server.serving_flags import tell_idle_flags
+from tfx_loop.deployment.model_server.serving_metrics import DEFAULT_PATH, ServingMetrics
+from tfx_loop.deployment.model_server.text_messages import read_monitoring_config, ssl_credentials
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
 from tfx_loop.models.guard import guard
 
@@ -35,10 +38,12 @@ _GRACE_SECONDS = 10
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process."""
-    flags = parse_flags(arguments)
+    flags = parse_flags(arguments, sys.argv[0])
     start_logging(flags.log_format)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    _set_threads(flags)
+    tell_idle_flags(flags, _LOG.warning)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -57,13 +62,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os._exit(code)
 
 
+def _set_threads(flags: argparse.Namespace) -> None:
+    """Has TensorFlow, which is not imported yet, take so many threads."""
+    both = flags.tensorflow_session_parallelism
+    for variable, wanted in (
+        ("TF_NUM_INTRAOP_THREADS", flags.tensorflow_intra_op_parallelism or both),
+        ("TF_NUM_INTEROP_THREADS", flags.tensorflow_inter_op_parallelism or both),
+    ):
+        if wanted:
+            os.environ[variable] = str(wanted)
+
+
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     access, tls = access_of(flags), tls_of(flags)
     writer = open_log(flags)
     listener = _listen(flags.host, flags.rest_api_port)
     if not flags.unconfined:
         _confine(flags)
-    models = _make_models(flags, writer)
+    metrics = ServingMetrics()
+    models = _make_models(flags, writer, metrics)
     models.poll_models()
     for poll, wait in (
         (models.poll_models, flags.file_system_poll_wait_seconds),
@@ -76,8 +93,8 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
         threading.Thread(target=compact_forever, args=args, daemon=True, name="log").start()
     rest = None
     if listener is not None:
-        rest = _start_rest(models, flags, access, tls, listener)
-    grpc_server, grpc_port = _start_grpc(models, flags, access, tls)
+        rest = _start_rest(models, flags, access, tls, listener, metrics)
+    grpc_server, grpc_port = _start_grpc(models, flags, access, tls, metrics)
     rest_port = None if listener is None else listener.getsockname()[1]
     _announce(flags, models, rest_port, grpc_port)
     # Looked at once a second: signals are handled between the waits.
@@ -100,6 +117,7 @@ def _confine(flags: argparse.Namespace) -> None:
         tempfile.gettempdir(),
         flags.prediction_log,
         flags.ready_file and os.path.dirname(os.path.abspath(flags.ready_file)),
+        flags.grpc_socket_path and os.path.dirname(os.path.abspath(flags.grpc_socket_path)),
     ]
     if refused := sandbox.confine_writes([folder for folder in folders if folder]):
         _LOG.warning("server confined=no kernel_refused=%s", refused)
@@ -119,7 +137,9 @@ def _listen(host: str, port: int) -> socket.socket | None:
     return listener
 
 
-def _make_models(flags: argparse.Namespace, writer: "PredictionLogWriter | None") -> "ServedModels":
+def _make_models(
+    flags: argparse.Namespace, writer: "PredictionLogWriter | None", metrics: ServingMetrics
+) -> "ServedModels":
     from tfx_loop.deployment.model_server.model_config import (
         ModelConfig,
         local_folder,
@@ -137,7 +157,7 @@ def _make_models(flags: argparse.Namespace, writer: "PredictionLogWriter | None"
     from tfx_loop.deployment.model_server.model_setup import ModelMaker
     from tfx_loop.deployment.model_server.served_models import ServedModels
 
-    maker = ModelMaker(flags, writer, _clock_ms, PredictionEngine())
+    maker = ModelMaker(flags, writer, _clock_ms, PredictionEngine(), metrics)
     polled = file and flags.model_config_file_poll_wait_seconds > 0
     models = ServedModels(maker.make, (lambda: read_config_file(file)) if polled else None)
     models.configure(configs)
@@ -155,14 +175,24 @@ def _start_rest(
     access: "Access",
     tls: "TlsFiles | None",
     listener: socket.socket,
+    metrics: ServingMetrics,
 ) -> "HttpServer":
     from tfx_loop.deployment.model_server.access_log import AccessLog
     from tfx_loop.deployment.model_server.http_server import HttpLimits, HttpServer
-    from tfx_loop.deployment.model_server.rest import RestHandler
+    from tfx_loop.deployment.model_server.rest import RestHandler, RestOptions
 
+    path = None
+    if flags.monitoring_config_file:
+        prometheus = read_monitoring_config(flags.monitoring_config_file).prometheus_config
+        path = (prometheus.path or DEFAULT_PATH) if prometheus.enable else None
+    options = RestOptions(
+        inflated_bytes=flags.max_request_bytes,
+        metrics_path=path,
+        cors=flags.rest_api_enable_cors_support,
+    )
     log = AccessLog() if flags.access_log else None
     server = HttpServer(
-        RestHandler(models, access, log),
+        RestHandler(models, options, access, metrics, log),
         listener,
         HttpLimits(body_bytes=flags.max_request_bytes),
         tls.context() if tls is not None else None,
@@ -176,19 +206,35 @@ def _start_grpc(
     flags: argparse.Namespace,
     access: "Access",
     tls: "TlsFiles | None",
+    metrics: ServingMetrics,
 ) -> tuple[Any, int | None]:
-    if flags.port == DISABLED_PORT:
+    if flags.port == DISABLED_PORT and not flags.grpc_socket_path:
         return None, None
-    from tfx_loop.deployment.model_server.grpc_service import make_server
+    from tfx_loop.deployment.model_server.grpc_service import GrpcOptions, make_server
 
-    server = make_server(models, flags.max_request_bytes, flags.threads, access)
+    options = GrpcOptions(
+        max_message_bytes=flags.max_request_bytes,
+        threads=flags.threads,
+        tensor_content=flags.enable_serialization_as_tensor_content,
+        health=flags.enable_grpc_healthcheck_service,
+        channel_arguments=flags.grpc_channel_arguments,
+    )
+    server = make_server(models, options, access, metrics)
+    credentials = tls.grpc_credentials() if tls is not None else None
+    if flags.ssl_config_file:
+        credentials = ssl_credentials(flags.ssl_config_file)
+    if flags.grpc_socket_path:
+        server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
+    if flags.port == DISABLED_PORT:
+        server.start()
+        return server, None
     host = f"[{flags.host}]" if ":" in flags.host else flags.host
     address = f"{host}:{flags.port}"
     try:
-        if tls is None:
+        if credentials is None:
             port = server.add_insecure_port(address)
         else:
-            port = server.add_secure_port(address, tls.grpc_credentials())
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise RuntimeError(f"cannot listen at {host}:{flags.port} (--port): {error}") from error
     if port == 0:

@@ -23,7 +23,7 @@ def metadata_response(model_name: str, servable: Servable) -> Any:
 
 def metadata_json(model_name: str, servable: Servable) -> bytes:
     """Returns the body of TF Serving's REST metadata."""
-    shown = json_format.MessageToDict(_signatures(servable), preserving_proto_field_name=True)
+    shown = _with_defaults(_signatures(servable))
     content = {
         "model_spec": {
             "name": model_name,
@@ -46,6 +46,18 @@ def check_metadata_fields(fields: list[str]) -> None:
     for field in fields:
         if field != SIGNATURE_FIELD:
             raise DataError(f"Metadata field {field} is not supported")
+
+
+def _with_defaults(message: Any) -> Any:
+    """Returns a message as JSON, with the fields that have their default, as TF Serving prints."""
+    options = {"preserving_proto_field_name": True}
+    try:
+        return json_format.MessageToDict(
+            message, always_print_fields_with_no_presence=True, **options
+        )
+    except TypeError:
+        # The option's name until protobuf 5.
+        return json_format.MessageToDict(message, including_default_value_fields=True, **options)
 
 
 def _signatures(servable: Servable) -> Any:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.core.errors import ConfigError, first_line
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.record import check_model_name
+from tfx_loop.deployment.model_server.text_messages import invalid_file
 
 _PLATFORM = "tensorflow"
 # ModelType of model_server_config.proto; the older way to say what model_platform says.
@@ -77,9 +78,7 @@ def read_config_file(path: str) -> tuple[ModelConfig, ...]:
         text = Path(path).read_text("utf-8")
         config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise ConfigError(
-            f"Expected a ModelServerConfig as text in {path}, received: {first_line(error)}"
-        ) from error
+        raise invalid_file(path, error) from error
     return models_of(config)
 
 

@@ -18,8 +18,10 @@ from tfx_loop.deployment.model_server.logging_gateway import Servable
 from tfx_loop.deployment.model_server.model_config import ModelConfig
 from tfx_loop.deployment.model_server.routing import Routing, routing_reader
 from tfx_loop.deployment.model_server.service import ModelService
+from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
 from tfx_loop.deployment.model_server.version_folders import list_versions
 from tfx_loop.deployment.model_server.versions import LoadRetries, Versions
+from tfx_loop.deployment.model_server.warmup import warm_up
 from tfx_loop.models.signing.signer import Trust
 
 
@@ -32,6 +34,7 @@ class ModelMaker:
         writer: PredictionLogWriter | None,
         clock_ms: Callable[[], int],
         engine: PredictionEngine,
+        metrics: ServingMetrics,
     ) -> None:
         """Keeps what all models have in common.
 
@@ -40,7 +43,9 @@ class ModelMaker:
             writer: Of the prediction log; None logs nothing.
             clock_ms: Milliseconds since the epoch, UTC.
             engine: Runs the predictions of all models.
+            metrics: Where loads and runs are counted.
         """
+        self._metrics = metrics
         self._engine = engine
         self._flags = flags
         self._writer = writer
@@ -55,15 +60,12 @@ class ModelMaker:
         def read_routing() -> Routing:
             return service.config_routing(read_record())
 
-        def load(version: int, folder: Path) -> Servable:
-            return load_version(version, folder, flags.prefer_tflite_model, self._trust)
-
         versions: Versions[Servable] = Versions(
             config.name,
             list_folders=lambda: list_versions(config.base_path),
             list_candidates=lambda: list_versions(config.base_path, CANDIDATE_PREFIX),
             read_routing=read_routing,
-            load=load,
+            load=self._load,
             clock=time.monotonic,
             retries=LoadRetries(
                 max_retries=flags.max_num_load_retries,
@@ -82,5 +84,21 @@ class ModelMaker:
                 "model_base_path": os.path.abspath(config.base_path),
                 "prediction_log": log and os.path.abspath(log),
             },
+            check_method_names=flags.enable_signature_method_name_check,
+            metrics=self._metrics,
         )
         return service
+
+    def _load(self, version: int, folder: Path) -> Servable:
+        """Returns a version that has answered its own warm-up requests."""
+        flags, started, status = self._flags, time.monotonic(), "fail"
+        try:
+            servable = load_version(version, folder, flags.prefer_tflite_model, self._trust)
+            if flags.enable_model_warmup:
+                began = time.monotonic()
+                if warm_up(servable, folder, flags.num_request_iterations_for_warmup):
+                    self._metrics.warmed_up(str(folder), time.monotonic() - began)
+            status = "success"
+            return servable
+        finally:
+            self._metrics.loaded(str(folder), status, time.monotonic() - started)

@@ -3,17 +3,34 @@
 import json
 import logging
 import re
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.core.network import is_loopback
 from tfx_loop.deployment.model_server.access_log import AccessLog
 from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, Steps
+from tfx_loop.deployment.model_server.examples_api import (
+    INPUTS,
+    Method,
+    answer_json,
+    parse_examples,
+)
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 from tfx_loop.deployment.model_server.http_server import HttpHandler
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.logging_gateway import find_signature
+from tfx_loop.deployment.model_server.logging_gateway import Servable, find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
 from tfx_loop.deployment.model_server.served_models import ServedModels
+from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
+from tfx_loop.deployment.model_server.serving_metrics import (
+    CONTENT_TYPE,
+    UNKNOWN_MODEL,
+    ServingMetrics,
+)
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import (
@@ -25,7 +42,9 @@ from tfx_loop.deployment.server_access.headers import (
 
 _LOG = logging.getLogger(__name__)
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-_PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)", re.IGNORECASE)
+# As TF Serving: the path in either case, the method in lower case.
+_PREDICT = re.compile(f"(?i:{_MODEL}):(?P<method>predict|classify|regress)")
+_MODELS = re.compile("/v1/models/?", re.IGNORECASE)
 _STATUS = re.compile(_MODEL, re.IGNORECASE)
 # What changes the server for all: for admins.
 _ADMIN = re.compile(_MODEL + r":(?P<call>reload|promote)", re.IGNORECASE)
@@ -36,29 +55,65 @@ _METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 _READING = ("GET", "HEAD")
 _REFUSED = {Refusal.UNAUTHENTICATED: 401, Refusal.FORBIDDEN: 403, Refusal.TOO_MANY: 429}
+# Over REST, too, metrics have the names of gRPC's codes.
+_STATUSES = {
+    200: "OK", 400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+# As TF Serving answers with --rest_api_enable_cors_support.
+_CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": "Content-Type",
+}
 # Larger bodies are parsed in a worker thread: on the event loop this one takes a millisecond.
 _QUICK_BODY_BYTES = 64 * 1024
 
 Headers = dict[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RestOptions:
+    """How the interface answers.
+
+    Attributes:
+        inflated_bytes: What a packed body may hold.
+        metrics_path: Where the metrics are; None for nowhere.
+        cors: Whether web pages of any origin may call.
+    """
+
+    inflated_bytes: int
+    metrics_path: str | None = None
+    cors: bool = False
+
+
 class RestHandler(HttpHandler):
     """TF Serving's REST API before the served models."""
 
-    def __init__(self, models: ServedModels, access: Access, log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        models: ServedModels,
+        options: RestOptions,
+        access: Access,
+        metrics: ServingMetrics,
+        log: AccessLog | None = None,
+    ) -> None:
         """Keeps what answers.
 
         Args:
             models: What is served.
+            options: How.
             access: Who may call; others are refused unread.
+            metrics: What is counted, and shown at the path for it.
             log: Is told of each answer.
         """
-        self._models, self._access, self._log = models, access, log
+        self._models, self._options, self._access = models, options, access
+        self._metrics, self._log = metrics, log
 
     def admit(self, request: HttpRequest) -> HttpAnswer | None:
         """Refuses a call that is not to be answered."""
         authorization = request.headers.get("authorization", "")
-        admin = _ADMIN.fullmatch(request.path) is not None
+        admin = _ADMIN.fullmatch(_path(request)) is not None
         try:
             name = self._access.authenticate(authorization, request.address, admin=admin)
             self._access.count(name)
@@ -76,22 +131,51 @@ class RestHandler(HttpHandler):
         """Says so of large bodies, and of calls that load models."""
         if len(request.body) > _QUICK_BODY_BYTES:
             return True
-        return request.method == "POST" and _ADMIN.fullmatch(request.path) is not None
+        return request.method == "POST" and _ADMIN.fullmatch(_path(request)) is not None
 
     def answer(self, request: HttpRequest) -> Steps[HttpAnswer]:
         """Answers a request."""
-        return answer_request(self._models, request)
+        return self._answer(request)
+
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
+        added = _CORS if self._options.cors else {}
+        if request.method == "GET" and _path(request) == self._options.metrics_path:
+            return HttpAnswer(200, self._metrics.text(), added, CONTENT_TYPE)
+        if self._options.cors and request.method == "OPTIONS":
+            return HttpAnswer(200, b"", added)
+        return await answer_request(self._models, request, self._options.inflated_bytes, added)
 
     def finished(self, request: HttpRequest, answer: HttpAnswer, hung_up: bool = False) -> None:
-        """Logs the answer, where that is asked for."""
+        """Counts the answer, and logs it where that is asked for."""
+        match = _PREDICT.fullmatch(_path(request)) if request.method == "POST" else None
+        if match is not None:
+            name = unquote(match["name"])
+            self._metrics.request(
+                name if name in self._models.services else UNKNOWN_MODEL,
+                _STATUSES.get(answer.code, "UNKNOWN"),
+                api=match["method"],
+                entrypoint="REST",
+                seconds=time.perf_counter() - request.started,
+            )
         if self._log is not None:
             self._log.rest(request, answer, hung_up)
 
 
-async def answer_request(models: ServedModels, request: HttpRequest) -> HttpAnswer:
-    """Returns the answer to a request; never raises for what a client sent."""
-    headers: Headers = {}
+async def answer_request(
+    models: ServedModels, request: HttpRequest, inflated_bytes: int, added: Mapping[str, str]
+) -> HttpAnswer:
+    """Returns the answer to a request; never raises for what a client sent.
+
+    Args:
+        models: What is served.
+        request: What is asked.
+        inflated_bytes: What a packed body may hold.
+        added: Headers that every answer has.
+    """
+    headers: Headers = dict(added)
     try:
+        if request.headers.get("content-encoding", "").lower() == "gzip":
+            request.body = _inflated(request.body, inflated_bytes)
         code, content = await _dispatch(models, request, headers)
     except LoopError as error:
         code, content = _code_of(error), _error_body(str(error))
@@ -105,28 +189,31 @@ async def answer_request(models: ServedModels, request: HttpRequest) -> HttpAnsw
 async def _dispatch(
     models: ServedModels, request: HttpRequest, headers: Headers
 ) -> tuple[int, bytes]:
-    path = request.path
+    path = _path(request)
     if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
-        if match["method"].lower() != "predict":
-            return 501, _error_body(f"{match['method']} is not served here: use :predict.")
-        return 200, await _predict(models, match, request, headers)
+        answer = _predict if match["method"] == "predict" else _ask_examples
+        return 200, await answer(models, match, request, headers)
     if request.method in _READING and (match := _STATUS.fullmatch(path)):
-        statuses = models.statuses(match["name"], _version(match), match["label"])
-        beside = models.find(match["name"]).beside
+        name = unquote(match["name"])
+        statuses = models.statuses(name, _version(match), match["label"])
+        beside = models.find(name).beside
         headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(beside)))
         return 200, _status_body(statuses)
     if request.method == "GET" and (match := _FOLDERS.fullmatch(path)) and _is_local(request):
-        return 200, json.dumps(models.find(match["name"]).folders).encode()
+        return 200, json.dumps(models.find(unquote(match["name"])).folders).encode()
     if request.method in _READING and (match := _METADATA.fullmatch(path)):
         version = _version(match)
-        service = models.find(match["name"], version)
+        service = models.find(unquote(match["name"]), version, match["label"])
         servable = service.servable(version, match["label"])
         return 200, metadata_json(service.model_name, servable)
     if request.method == "POST" and (match := _ADMIN.fullmatch(path)):
         if match["call"].lower() != "reload":
             return 501, _error_body("Promote with `loop promote`: servers follow it.")
-        models.find(match["name"]).poll()
-        return 200, _status_body(models.statuses(match["name"], None))
+        name = unquote(match["name"])
+        models.find(name).poll()
+        return 200, _status_body(models.statuses(name, None))
+    if request.method == "GET" and _MODELS.fullmatch(path):
+        raise DataError("Missing model name in request.")
     code = 400 if path.lower().startswith("/v1/") else 404
     return code, _error_body(f"Malformed request: {request.method} {path}")
 
@@ -136,24 +223,72 @@ def _is_local(request: HttpRequest) -> bool:
     return bool(request.address) and is_loopback(request.address)
 
 
-async def _predict(
-    models: ServedModels,
-    match: "re.Match[str]",
-    request: HttpRequest,
-    headers: Headers,
-) -> bytes:
+def _path(request: HttpRequest) -> str:
+    """Returns the path as it was sent: an encoded slash is part of a name."""
+    return request.target.partition("?")[0]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    service: ModelService
+    servable: Servable
+    identity: RequestIdentity
+
+
+def _find(
+    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
+) -> _Asked:
+    """Returns which version is asked by whom; sets the headers that tell it."""
     given = request.headers
     version = _version(match)
-    service = models.find(match["name"], version)
+    service = models.find(unquote(match["name"]), version, match["label"])
     identity = service.identify({key: given[key] for key in IDENTITY_HEADERS if key in given})
     headers[REQUEST_ID_HEADER] = identity.request_id
     servable = service.servable(version, match["label"], identity)
     headers[VERSION_HEADER] = str(servable.version)
+    return _Asked(service, servable, identity)
+
+
+async def _predict(
+    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
+) -> bytes:
+    asked = _find(models, match, request, headers)
     parsed = parse_request(request.body)
-    signature = find_signature(servable, parsed.signature_name)
-    inputs = to_tensors(parsed, signature, service.redaction)
-    outputs = await service.predict(servable, parsed.signature_name, inputs, identity)
+    signature = find_signature(asked.servable, parsed.signature_name)
+    inputs = to_tensors(parsed, signature, asked.service.redaction)
+    outputs = await asked.service.predict(
+        asked.servable, parsed.signature_name, inputs, asked.identity
+    )
     return to_json(outputs, parsed.row_format)
+
+
+async def _ask_examples(
+    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
+) -> bytes:
+    method = Method[match["method"].upper()]
+    asked = _find(models, match, request, headers)
+    name, examples = parse_examples(request.body)
+    asked.service.check_method(asked.servable, method, name)
+    outputs = await asked.service.predict(
+        asked.servable, name, {INPUTS: examples}, asked.identity, method.api
+    )
+    return answer_json(method, outputs, len(examples))
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """Returns the content of a gzip body; a small one that holds more than may come is refused."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = unpacker.decompress(body, limit)
+    except zlib.error as error:
+        raise DataError(f"Expected a gzip body, received: {error}.") from error
+    if unpacker.unconsumed_tail:
+        raise DataError(
+            f"The unpacked body is over the limit of {limit} bytes. Send fewer rows at a time."
+        )
+    if not unpacker.eof:
+        raise DataError("Expected a whole gzip body, received one that is cut off.")
+    return content
 
 
 def _version(match: "re.Match[str]") -> int | None:

@@ -25,7 +25,8 @@ class Routing:
         held: Versions that serve nobody who does not name them.
         last_resort: Versions that serve only where no other loads.
         loaded: Those of the held that are kept loaded.
-        labels: Versions by the name that clients may ask for.
+        labels: Versions by the name that clients may ask for; they are kept loaded.
+        configured_labels: Further names, for versions that are loaded anyway.
         canary: The held version that gets a share of the traffic.
         canary_share: That share.
         policy: Which of the versions that may take traffic are loaded.
@@ -35,6 +36,7 @@ class Routing:
     last_resort: frozenset[int] = frozenset()
     loaded: frozenset[int] = frozenset()
     labels: Mapping[str, int] = field(default_factory=dict)
+    configured_labels: Mapping[str, int] = field(default_factory=dict)
     canary: int | None = None
     canary_share: float = 0.0
     policy: VersionPolicy = field(default_factory=VersionPolicy)

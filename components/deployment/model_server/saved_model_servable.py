@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tfx_loop.contracts.variant_note import FLOAT
 from tfx_loop.core.errors import DataError, ServingError, first_line
 from tfx_loop.deployment.model_server.batching import batch_rules
+from tfx_loop.deployment.model_server.fitted_shapes import FittedShapes
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import is_saved_model
 from tfx_loop.models.saved_model.graph import (
@@ -56,6 +57,7 @@ class SavedModelServable:
         }
         if not self.signatures:
             raise DataError(f"Expected a SavedModel with signatures in {path}, found none.")
+        self._shapes = FittedShapes(self.signatures, self._run)
         self._session = open_session(path, {n: self.signature_defs[n] for n in self.signatures})
         stateful = [name for name in self.signatures if keeps_state(graph, name)]
         self.batching = batch_rules(self, stateful)
@@ -67,6 +69,9 @@ class SavedModelServable:
             DataError: The model refuses the values.
             ServingError: The model failed.
         """
+        return self._shapes.run(signature_name, inputs)
+
+    def _run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
             return self._session.run(signature_name, inputs)
         except tf.errors.InvalidArgumentError as error:

@@ -8,6 +8,7 @@ from tfx_loop.core.errors import LoopError, ModelRejected
 from tfx_loop.deployment.model_server.model_config import ModelConfig
 from tfx_loop.deployment.model_server.service import ModelService, wanted_servable
 from tfx_loop.deployment.model_server.version_status import VersionStatus
+from tfx_loop.deployment.model_server.versions import unknown_label
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,8 +58,11 @@ class ServedModels:
 
         Raises:
             ModelRejected: No such model is served; in the words of TF Serving.
+            DataError: Nor has it that label, which is what TF Serving says first.
         """
         service = self._services.get(name)
+        if service is None and label is not None:
+            raise unknown_label(label)
         if service is None:
             raise ModelRejected(f"Servable not found for request: {wanted_servable(name, version)}")
         return service
@@ -82,7 +86,11 @@ class ServedModels:
                 service = before.get(config.name)
                 if service is None or service.config.base_path != config.base_path:
                     _LOG.info("model=%s base_path=%s state=added", config.name, config.base_path)
+                    moved = service is not None
                     service = self._make(config)
+                    if moved:
+                        # The model serves on from its old base path while the new one is loaded.
+                        _poll(service)
                 else:
                     service.config = config
                 now[config.name] = service
@@ -134,9 +142,13 @@ class ServedModels:
 
     def poll_models(self) -> None:
         """Looks at each model's folders."""
-        for name, service in self._services.items():
-            try:
-                service.poll()
-            except Exception:
-                # A file system that is away comes back: what is loaded serves on.
-                _LOG.exception("cannot look at the base path of model=%s", name)
+        for service in self._services.values():
+            _poll(service)
+
+
+def _poll(service: ModelService) -> None:
+    try:
+        service.poll()
+    except Exception:
+        # A file system that is away comes back: what is loaded serves on.
+        _LOG.exception("cannot look at the base path of model=%s", service.model_name)

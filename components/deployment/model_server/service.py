@@ -2,11 +2,12 @@
 
 import hmac
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tfx_loop.core.errors import ModelRejected
+from tfx_loop.core.errors import DataError, ModelRejected
 from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.data.prediction_log.record import (
     MAX_EVENT_TIME_MS,
@@ -15,9 +16,12 @@ from tfx_loop.data.prediction_log.record import (
     check_request_id,
     routing_position,
 )
+from tfx_loop.deployment.model_server.examples_api import Method, check_signature
 from tfx_loop.deployment.model_server.logging_gateway import LoggingGateway, PredictCall, Servable
 from tfx_loop.deployment.model_server.model_config import ModelConfig
+from tfx_loop.deployment.model_server.request_keys import inputs_digest
 from tfx_loop.deployment.model_server.routing import Routing
+from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.model_server.versions import Versions
 from tfx_loop.deployment.server_access.headers import (
@@ -48,6 +52,14 @@ class RequestIdentity:
     is_new: bool = False
     golden: bool = False
 
+    def part(self, name: str) -> "RequestIdentity":
+        """Returns the identity of one of several questions that one request asks.
+
+        They share an id, so a key of its own tells each from the others and not from its repeats.
+        """
+        key = inputs_digest((self.request_key or self.request_id, name), {})
+        return replace(self, request_key=key)
+
 
 class ModelService:
     """One served model: identity, routing, prediction, status. `ServedModels` holds them all."""
@@ -61,6 +73,8 @@ class ModelService:
         push_token: Callable[[], str] = str,
         redaction: Redaction = OPEN,
         folders: Mapping[str, str] | None = None,
+        check_method_names: bool = False,
+        metrics: ServingMetrics | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -72,6 +86,8 @@ class ModelService:
             push_token: The token of the push that is under way; empty where there is none.
             redaction: Inputs of which error replies quote nothing.
             folders: Where versions come from and where answers are logged, by flag.
+            metrics: Where runs of the model are counted.
+            check_method_names: Whether Classify and Regress take only signatures made for them.
         """
         self.folders = dict(folders or {})
         self.redaction = redaction
@@ -79,6 +95,8 @@ class ModelService:
         self._versions = versions
         self._gateway = gateway
         self._clock_ms = clock_ms
+        self._metrics = metrics or ServingMetrics()
+        self._check_method_names = check_method_names
         self._push_token = push_token
 
     @property
@@ -100,11 +118,7 @@ class ModelService:
 
     def config_routing(self, recorded: Routing) -> Routing:
         """Returns the routing of a deployment record, with what the configuration says."""
-        return replace(
-            recorded,
-            policy=self.config.policy,
-            labels={**recorded.labels, **self.config.labels},
-        )
+        return replace(recorded, policy=self.config.policy, configured_labels=self.config.labels)
 
     def identify(self, headers: Mapping[str, str]) -> RequestIdentity:
         """Returns the identity that a client gave, or a new one.
@@ -164,9 +178,11 @@ class ModelService:
         signature_name: str,
         inputs: Mapping[str, Array],
         identity: RequestIdentity,
+        api: str = "Predict",
     ) -> dict[str, Array]:
         """Returns the outputs, whose rows are logged; raises as LoggingGateway.predict does."""
-        return await self._gateway.predict(
+        started = time.perf_counter()
+        outputs = await self._gateway.predict(
             servable,
             PredictCall(
                 signature_name=signature_name,
@@ -178,6 +194,25 @@ class ModelService:
                 golden=identity.golden,
             ),
         )
+        self._metrics.ran(
+            self.model_name,
+            api=api,
+            runtime="TF1",
+            seconds=time.perf_counter() - started,
+            rows=max((len(values) for values in inputs.values() if values.ndim), default=1),
+        )
+        return outputs
+
+    def check_method(self, servable: Servable, method: Method, signature_name: str) -> None:
+        """Checks that a signature can be asked by an API for tf.Examples.
+
+        Raises:
+            DataError: There is none of that name, or it cannot; in the words of TF Serving.
+        """
+        definition = servable.signature_defs.get(signature_name)
+        if definition is None or signature_name not in servable.signatures:
+            raise DataError(f"No signature was found with the name: {signature_name[:200]}")
+        check_signature(method, definition, check_method_name=self._check_method_names)
 
     def _is_golden(self, token: str) -> bool:
         # The file is looked at only for those who claim to be the pusher.

@@ -64,46 +64,61 @@ def check_names(signature: Signature, names: Iterable[str]) -> None:
 
 
 def bind(signature: Signature, tensors: Mapping[str, Array]) -> tuple[dict[str, Array], int]:
-    """Returns the inputs in the shapes that the model declares, and the number of rows.
+    """Returns the inputs as they were sent, and the number of rows.
 
-    A column [n] fits where [n, 1] is declared, and the other way round.
+    Shapes are the model's to refuse, as in TF Serving: a graph often takes more than its signature
+    declares. `fitted` gives the shapes that are declared.
 
     Raises:
-        DataError: Names, types or shapes do not fit, batches differ in length or are empty.
+        DataError: Names or types do not fit.
     """
     check_names(signature, tensors)
-    bound = {name: _fit(name, tensors[name], spec) for name, spec in signature.inputs.items()}
-    batched = {name: len(bound[name]) for name in signature.inputs if bound[name].ndim > 0}
-    if len(set(batched.values())) > 1:
-        sizes = ", ".join(f"{name}: {batched[name]}" for name in sorted(batched))
-        raise DataError(f"All inputs must have the same batch size, got {sizes}.")
-    rows = next(iter(batched.values()), 1)
-    if rows == 0:
-        raise DataError("The batch is empty: expected at least one row in every input.")
-    return bound, rows
+    for name, spec in signature.inputs.items():
+        kind = "string" if tensors[name].dtype.kind in "OSU" else tensors[name].dtype.name
+        if kind != spec.dtype:
+            raise DataError(
+                f"Expected input {name} to be {shown_dtype(spec.dtype)}, "
+                f"received {shown_dtype(kind)}."
+            )
+    bound = {name: tensors[name] for name in signature.inputs}
+    return bound, count_rows(signature, bound)
 
 
-def _fit(name: str, values: Array, spec: TensorSpec) -> Array:
-    kind = "string" if values.dtype.kind in "OSU" else values.dtype.name
-    if kind != spec.dtype:
-        raise DataError(
-            f"Expected input {name} to be {shown_dtype(spec.dtype)}, received {shown_dtype(kind)}."
-        )
+def count_rows(signature: Signature, inputs: Mapping[str, Array]) -> int:
+    """Returns how many instances a request has.
+
+    Inputs of one length are rows. Where lengths differ, those are whose first dimension is open in
+    the signature; where these differ, too, the request is one instance.
+    """
+    sizes = {name: len(values) for name, values in inputs.items() if values.ndim}
+    if len(set(sizes.values())) > 1:
+        sizes = {name: size for name, size in sizes.items() if _is_open(signature.inputs[name])}
+    return next(iter(sizes.values())) if len(set(sizes.values())) == 1 else 1
+
+
+def fitted(signature: Signature, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
+    """Returns the inputs in declared shapes, where a column [n] came for [n, 1] or the reverse.
+
+    Columns come as lists of numbers; which of the two a model declares is its author's taste. None
+    where there is nothing to fit.
+    """
+    found = {name: _fit(inputs[name], spec) for name, spec in signature.inputs.items()}
+    changed = any(found[name].ndim != inputs[name].ndim for name in found)
+    return found if changed else None
+
+
+def _fit(values: Array, spec: TensorSpec) -> Array:
     if spec.any_rank:
         return values
-    # Columns come as lists of numbers; which of the two the model declares is its author's taste.
     if values.ndim == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
-        values = values[:, np.newaxis]
-    elif values.ndim == 2 and len(spec.shape) == 1 and values.shape[1] == 1:
-        values = values[:, 0]
-    fits = values.ndim == len(spec.shape) and all(
-        wanted is None or size == wanted
-        for size, wanted in zip(values.shape, spec.shape, strict=True)
-    )
-    if not fits:
-        shown = ",".join("?" if size is None else str(size) for size in spec.shape)
-        raise DataError(f"Expected input {name} of shape [{shown}], received {list(values.shape)}.")
+        return values[:, np.newaxis]
+    if values.ndim == 2 and len(spec.shape) == 1 and values.shape[1] == 1:
+        return values[:, 0]
     return values
+
+
+def _is_open(spec: TensorSpec) -> bool:
+    return bool(spec.shape) and spec.shape[0] is None
 
 
 def _listed(names: set[str]) -> str:

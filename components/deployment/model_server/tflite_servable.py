@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfx_loop.contracts.variant_note import VariantNote
-from tfx_loop.core.errors import ModelError, ServingError
+from tfx_loop.core.errors import DataError, ModelError, ServingError
 from tfx_loop.deployment.model_server.batching import batch_rules
 from tfx_loop.deployment.model_server.signature import Signature
 from tfx_loop.models.formats import Format, ModelFile
@@ -81,6 +81,8 @@ class TFLiteServable:
             DataError: The model refuses the values.
             ServingError: The model failed.
         """
+        if any(values.ndim == 0 or len(values) == 0 for values in inputs.values()):
+            raise DataError("Expected at least one row in every input of a TFLite model.")
         rows = len(next(iter(inputs.values())))
         if self._preprocessing is not None:
             inputs = self._preprocessing.run(inputs)

@@ -1,10 +1,14 @@
 """The folders of a base path that are versions."""
 
+import functools
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfx_loop.contracts.deployment_record import version_number
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +33,14 @@ def list_versions(base_path: str | Path, prefix: str = "") -> dict[int, VersionF
     """
     folders = {}
     try:
-        for entry in os.scandir(base_path):
+        # In the order of names: of 07 and 7 the last one is taken, as in TF Serving.
+        for entry in sorted(os.scandir(base_path), key=lambda found: found.name):
             if not entry.name.startswith(prefix):
                 continue
-            number = version_number(entry.name.removeprefix(prefix))
+            name = entry.name.removeprefix(prefix)
+            number = version_number(name)
+            if number is None and name.isascii() and name.isdecimal():
+                _warn_once(entry.path)
             if number is not None and entry.is_dir():
                 identity = _identity(entry.path)
                 folders[number] = VersionFolder(path=Path(entry.path), identity=identity)
@@ -40,6 +48,11 @@ def list_versions(base_path: str | Path, prefix: str = "") -> dict[int, VersionF
         # Not there yet, or a version went away while it was looked at: the next poll sees more.
         return folders
     return folders
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_once(path: str) -> None:
+    _LOG.warning("folder=%s state=ignored reason=number_beyond_int64", path)
 
 
 def _identity(folder: str) -> tuple[int, ...]:

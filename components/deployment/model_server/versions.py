@@ -73,6 +73,7 @@ class _Snapshot(Generic[ModelT]):
         known = {**self.routing.labels, CANARY_LABEL: canary}
         if self.serving is not None:
             known[STABLE_LABEL] = self.serving.version
+        known |= self.routing.configured_labels
         return {
             name: version
             for name, version in known.items()
@@ -119,6 +120,7 @@ class Versions(Generic[ModelT]):
         self._now: _Snapshot[ModelT] = _Snapshot()
         self._statuses: dict[int, VersionStatus] = {}
         self._failures: dict[int, _LoadFailure] = {}
+        self._unnumbered: frozenset[int] = frozenset()
 
     def poll(self) -> None:
         """Looks at the folders once, and loads what should serve and what is to be proven."""
@@ -132,6 +134,7 @@ class Versions(Generic[ModelT]):
         # Read last: the record names no version whose folder is not there.
         routing = self._read_routing()
         unnumbered = {v: f for v, f in candidates.items() if v not in folders}
+        self._unnumbered = frozenset(unnumbered)
         self._forget_fixed({**candidates, **folders})
         self._serve_newest(folders, routing)
         chosen = routing.policy.choose(folders.keys() - routing.held)
@@ -167,7 +170,7 @@ class Versions(Generic[ModelT]):
         now = self._now
         found = now.get(now.labels().get(label, -1))
         if found is None:
-            raise DataError(f"Unrecognized servable version label: {label[:200]}")
+            raise unknown_label(label)
         return found.version, found.model
 
     def routed(self, position: float) -> tuple[int, ModelT]:
@@ -224,7 +227,11 @@ class Versions(Generic[ModelT]):
         failure = self._failures.get(version)
         if failure is None:
             return True
-        return failure.tries <= self._retries.max_retries and self._clock() >= failure.next_try
+        return failure.tries <= self._retries_of(version) and self._clock() >= failure.next_try
+
+    def _retries_of(self, version: int) -> int:
+        # Who pushes a candidate waits for the answer, and pushes again.
+        return 0 if version in self._unnumbered else self._retries.max_retries
 
     def _serve_newest(self, folders: Mapping[int, VersionFolder], routing: Routing) -> None:
         may = {version for version in folders if version not in routing.held}
@@ -300,7 +307,7 @@ class Versions(Generic[ModelT]):
         next_try = self._clock() + self._retries.interval_seconds
         self._failures[version] = _LoadFailure(tries, next_try, folder.identity)
         text = f"{type(error).__name__}: {error}"
-        state = ServingState.END if tries > self._retries.max_retries else ServingState.LOADING
+        state = ServingState.END if tries > self._retries_of(version) else ServingState.LOADING
         self._set(VersionStatus(version=version, state=state, error=text))
         _LOG.error(
             "version model=%s version=%d state=%s tries=%d error=%s",
@@ -324,3 +331,8 @@ class Versions(Generic[ModelT]):
             ended = sorted(v for v, s in self._statuses.items() if s.state is ServingState.END)
             for version in ended[: max(len(ended) - MAX_ENDED_VERSIONS, 0)]:
                 del self._statuses[version]
+
+
+def unknown_label(label: str) -> DataError:
+    """Returns the error for a label that no version has; in the words of TF Serving."""
+    return DataError(f"Unrecognized servable version label: {label[:200]}")

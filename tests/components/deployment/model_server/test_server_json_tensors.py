@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.redaction import Redaction
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.signature import Signature, bind
+from tfx_loop.deployment.model_server.signature import Signature, bind, fitted
 from tfx_loop.models.tensors import TensorSpec
 
 ROW = Signature(
@@ -42,7 +42,8 @@ def test_rows_and_columns_give_the_same_tensors():
         assert by_rows[name].tolist() == by_columns[name].tolist()
     bound, count = bind(ROW, by_rows)
     assert count == 2
-    assert bound["delay"].shape == (2, 1)
+    assert bound["delay"].shape == (2,)
+    assert fitted(ROW, bound)["delay"].shape == (2, 1)
     assert bound["delay"].dtype == np.float32
     assert bound["origin"].tolist() == [b"a", b"b"]
 
@@ -79,7 +80,6 @@ def test_what_is_no_predict_request_is_refused(body, message):
         ({"instances": [{"delay": 1, "hour": 1, "origin": "a"}, 5]}, "got list at item 1"),
         ({"inputs": {"delay": [1], "hour": [1]}}, "Missing named input: origin"),
         ({"inputs": [1]}, "expecting an object as multiple"),
-        ({"inputs": {"delay": [1], "hour": [1], "origin": ["a"], "zz": [1]}}, "Sent extra: {zz}"),
         ({"inputs": {"delay": ["1"], "hour": [1], "origin": ["a"]}}, "Type: String .* float"),
         ({"inputs": {"delay": [None], "hour": [1], "origin": ["a"]}}, "Type: Null .* float"),
         ({"inputs": {"delay": [True], "hour": [1], "origin": ["a"]}}, "Type: True .* float"),
@@ -92,8 +92,6 @@ def test_what_is_no_predict_request_is_refused(body, message):
         ({"inputs": {"delay": [1], "hour": [1], "origin": [{"a": 1}]}}, "base64"),
         ({"inputs": {"delay": [1], "hour": [1], "origin": [{"b64": "%"}]}}, "base64 decode"),
         ({"inputs": {"delay": [1], "hour": [1], "origin": ["\ud800"]}}, "UTF-8"),
-        ({"inputs": {"delay": [2**24 + 1], "hour": [1], "origin": ["a"]}}, "loss of precision"),
-        ({"inputs": {"delay": [1e39], "hour": [1], "origin": ["a"]}}, "loss of precision"),
         ({"inputs": {"delay": [10**400], "hour": [1], "origin": ["a"]}}, "not of expected type"),
     ],
 )
@@ -108,23 +106,25 @@ def test_ragged_lists_are_refused(nested):
         tensors(one("float32", (), any_rank=True), inputs={"x": nested})
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"delay": 1, "hour": 2, "origin": 1}, "same batch size, got delay: 1, hour: 2, origin: 1"),
-        ({"delay": 0, "hour": 0, "origin": 0}, "batch is empty"),
-    ],
-)
-def test_batches_must_be_equally_long_and_not_empty(arrays, message):
-    kinds = {"delay": np.float32, "hour": np.int64, "origin": object}
-    given_arrays = {name: np.zeros(size, dtype=kinds[name]) for name, size in arrays.items()}
-    with pytest.raises(DataError, match=message):
-        bind(ROW, given_arrays)
+def test_rows_are_those_of_open_dimensions_where_lengths_differ():
+    side = Signature(
+        name="s",
+        inputs={
+            "x": TensorSpec(name="x", dtype="float32", shape=(None, 3)),
+            "w": TensorSpec(name="w", dtype="float32", shape=(3,)),
+        },
+        outputs={},
+    )
+    x, w = np.zeros((2, 3), np.float32), np.zeros(3, np.float32)
+    assert bind(side, {"x": x, "w": w})[1] == 2
+    assert bind(side, {"x": x[:0], "w": w})[1] == 0
+    both = {name: TensorSpec(name=name, dtype="float32", shape=(None,)) for name in "ab"}
+    unlike = {"a": np.zeros(2, np.float32), "b": np.zeros(5, np.float32)}
+    assert bind(Signature(name="s", inputs=both, outputs={}), unlike)[1] == 1
 
 
-def test_wrong_rank_and_type_of_arrays_are_refused():
-    with pytest.raises(DataError, match=r"shape \[\?\], received \[2, 2\]"):
-        bind(one("float32"), {"x": np.zeros((2, 2), np.float32)})
+def test_ranks_are_the_model_s_to_refuse_and_types_are_not():
+    assert bind(one("float32"), {"x": np.zeros((2, 2), np.float32)})[1] == 2
     with pytest.raises(DataError, match="to be float, received double"):
         bind(one("float32"), {"x": np.zeros(2)})
 
@@ -134,6 +134,32 @@ def test_float32_survives_json_both_ways(values):
     sent = tensors(one("float32"), inputs={"x": values})["x"]
     answered = json.loads(to_json({"y": sent}, row_format=False))["outputs"]
     assert np.array_equal(np.array(answered, np.float32), np.array(values, np.float32), True)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "text"),
+    [
+        (9_000_000, "float32", "9e+06"),
+        (555557.5, "float32", "555557.5"),
+        (0.00003, "float32", "3e-05"),
+        (0.1234567, "float32", "0.123456702"),
+        (1 / 3, "float64", "0.33333333333333331"),
+        (-0.0, "float64", "-0.0"),
+        (2.0, "float16", "2.0"),
+    ],
+)
+def test_numbers_have_the_digits_of_tf_serving(value, dtype, text):
+    assert to_json({"y": np.array([value], dtype)}, True).decode() == f'{{"predictions": [{text}]}}'
+
+
+def test_text_that_is_no_utf8_is_answered_byte_for_byte():
+    answer = to_json({"y": np.array([b"a\xff\xc5\xbc"], object)}, row_format=True)
+    assert answer == b'{"predictions": ["a\xff\xc5\xbc"]}'
+
+
+def test_types_without_json_are_refused():
+    with pytest.raises(DataError, match="tensor type: complex64"):
+        to_json({"y": np.zeros(1, np.complex64)}, row_format=True)
 
 
 def test_nan_is_answered_as_tf_serving_does():
@@ -189,5 +215,5 @@ def test_errors_quote_nothing_of_a_redacted_input(body):
 
 def test_errors_of_other_inputs_say_what_they_said():
     request = parse_request(b'{"instances": [{"delay": 1, "hour": "x", "origin": "a"}]}')
-    with pytest.raises(DataError, match=r"Input hour: JSON Value: .x"):
+    with pytest.raises(DataError, match=r"element: 0 key: hour .*JSON Value: .x"):
         to_tensors(request, ROW, Redaction(features=frozenset({"delay"})))

@@ -8,6 +8,7 @@ import pytest
 from time_limits import seconds
 
 from tfx_loop.core.errors import DataError, ModelRejected
+from tfx_loop.deployment.model_server.model_config import VersionPolicy
 from tfx_loop.deployment.model_server.routing import Routing
 from tfx_loop.deployment.model_server.version_folders import VersionFolder, list_versions
 from tfx_loop.deployment.model_server.version_status import ServingState
@@ -306,3 +307,57 @@ def test_a_request_during_a_move_is_answered_by_one_of_the_two():
     stop.set()
     thread.join()
     assert failed == []
+
+
+def policed(**policy):
+    folders = Folders(LoadRetries(max_retries=0))
+    folders.routing = Routing(policy=VersionPolicy(**policy))
+    folders.add(1, 2, 3)
+    return folders
+
+
+def available(folders):
+    states = folders.states().items()
+    return {version for version, state in states if state is ServingState.AVAILABLE}
+
+
+def test_the_latest_two_are_loaded_and_the_highest_serves():
+    folders = policed(latest=2)
+    assert folders.poll() == 3
+    assert available(folders) == {2, 3}
+    folders.add(4)
+    assert folders.poll() == 4
+    assert available(folders) == {3, 4}
+    assert folders.versions.get(3) == (3, "model-3")
+
+
+def test_all_versions_are_loaded_and_none_twice():
+    folders = policed(every=True)
+    folders.poll()
+    folders.poll()
+    assert available(folders) == {1, 2, 3}
+    assert sorted(folders.loads) == [1, 2, 3]
+
+
+def test_specific_versions_serve_alone_and_the_old_one_until_the_new_one_is_loaded():
+    folders = policed(specific=frozenset({2}))
+    assert folders.poll() == 2
+    folders.broken[1] = "damaged"
+    folders.routing = Routing(policy=VersionPolicy(specific=frozenset({1})))
+    assert folders.poll() == 2
+    del folders.broken[1]
+    folders.add(1, identity=(7,))
+    assert folders.poll() == 1
+    assert available(folders) == {1}
+
+
+def test_a_candidate_has_one_try_and_a_numbered_version_has_its_retries():
+    folders = Folders(LoadRetries(max_retries=5, interval_seconds=60))
+    folders.broken = {1: "damaged", 2: "damaged"}
+    folders.add(1)
+    folders.candidates[2] = VersionFolder(path=Path("2"))
+    folders.poll()
+    assert folders.states() == {1: ServingState.LOADING, 2: ServingState.END}
+    del folders.broken[1]
+    folders.now = 61.0
+    assert folders.poll() == 1
