@@ -250,7 +250,8 @@ def environment_uses(path):
 def test_entries_only_set_defaults_of_tensorflow_s_variables():
     """They choose for TensorFlow; no setting of ours hides in the environment."""
     defaults = re.compile(
-        r"os\.environ\.setdefault\('(TF_USE_LEGACY_KERAS|TF_CPP_MIN_LOG_LEVEL)', "
+        r"os\.environ\.setdefault\('TF_"
+        r"(USE_LEGACY_KERAS|CPP_MIN_LOG_LEVEL|NUM_INT(RA|ER)OP_THREADS)', "
     )
     for path in SOURCES:
         if (uses := environment_uses(path)) and not within(path, ENVIRONMENT_READERS):

@@ -1,6 +1,7 @@
 """The model server's flags, named as TF Serving names them."""
 
 import argparse
+import sys
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -18,9 +19,6 @@ from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-model-server"
 DISABLED_PORT = -1
-# Ports, the interval between looks, and number and interval of tries are TF Serving's own defaults,
-# so that clients and scripts for it work unchanged.
-_GRPC_PORT, _REST_PORT = 8500, 8501
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,14 +36,17 @@ def parse_flags(arguments: list[str] | None = None, program: str = PROGRAM) -> a
         program: The name that the server was started by.
     """
     parser = _parser()
+    as_tf_serving = is_tf_serving(program)
+    if as_tf_serving:
+        parser.set_defaults(rest_api_port=0)
     flags = parser.parse_args(arguments)
     if flags.version:
-        print(f"{PROGRAM} {version('tfx-loop')}, TensorFlow {version('tensorflow')}")
+        sys.stdout.write(f"{PROGRAM} {version('tfx-loop')}, TensorFlow {version('tensorflow')}\n")
         parser.exit()
-    if is_tf_serving(program):
-        _read_ports_as_tf_serving(flags)
-    flags.port = _GRPC_PORT if flags.port is None else flags.port
-    flags.rest_api_port = _REST_PORT if flags.rest_api_port is None else flags.rest_api_port
+    if as_tf_serving:
+        # There a port of 0 turns an interface off, as REST's is unless one is given.
+        flags.rest_api_port = flags.rest_api_port or DISABLED_PORT
+        flags.port = flags.port or DISABLED_PORT
     flags.threads = flags.grpc_max_threads or flags.threads
     if not flags.model_base_path and not flags.model_config_file:
         parser.error("no model is named: give --model_base_path or --model_config_file")
@@ -61,14 +62,6 @@ def parse_flags(arguments: list[str] | None = None, program: str = PROGRAM) -> a
     if wrong:
         parser.error(wrong)
     return flags
-
-
-def _read_ports_as_tf_serving(flags: argparse.Namespace) -> None:
-    """Has a port of 0 turn an interface off, as REST's is unless one is given."""
-    if not flags.rest_api_port:
-        flags.rest_api_port = DISABLED_PORT
-    if flags.port == 0:
-        flags.port = DISABLED_PORT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,12 +89,16 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--port",
         type=_port,
-        help=f"gRPC port; 0 takes a free one, -1 disables gRPC (default: {_GRPC_PORT})",
+        # Ports, the interval between looks, and number and interval of tries are TF Serving's own
+        # defaults, so that clients and scripts for it work unchanged.
+        default=8500,
+        help="gRPC port; 0 takes a free one, -1 disables gRPC (default: 8500)",
     )
     add(
         "--rest_api_port",
         type=_port,
-        help=f"REST port; 0 takes a free one, -1 disables REST (default: {_REST_PORT})",
+        default=8501,
+        help="REST port; 0 takes a free one, -1 disables REST (default: 8501)",
     )
     add(
         "--host",

@@ -48,7 +48,7 @@ class Answerer(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class InferenceTask:
     """One question of a MultiInferenceRequest."""
 
     spec: Any
@@ -65,14 +65,14 @@ def model_spec(spec: Any) -> tuple[str, int | None, str | None]:
     return spec.name, spec.version.value if spec.HasField("version") else None, None
 
 
-def tasks_of(request: Any) -> list[Task]:
+def tasks_of(request: Any) -> list[InferenceTask]:
     """Returns the questions of a MultiInferenceRequest.
 
     Raises:
         DataError: They are not all of one model, or one is asked twice.
         UnsupportedError: One is neither Classify nor Regress.
     """
-    tasks: list[Task] = []
+    tasks: list[InferenceTask] = []
     for task in request.tasks:
         spec = task.model_spec
         if not spec.name:
@@ -86,7 +86,7 @@ def tasks_of(request: Any) -> list[Task]:
             raise DataError(f"Duplicate evaluation of signature: {name}")
         if task.method_name not in [method.value for method in Method]:
             raise UnsupportedError(f"Unsupported signature method_name: {task.method_name}")
-        tasks.append(Task(spec, name, Method(task.method_name)))
+        tasks.append(InferenceTask(spec, name, Method(task.method_name)))
     return tasks
 
 

@@ -65,12 +65,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _set_threads(flags: argparse.Namespace) -> None:
     """Has TensorFlow, which is not imported yet, take so many threads."""
     both = flags.tensorflow_session_parallelism
-    for variable, wanted in (
-        ("TF_NUM_INTRAOP_THREADS", flags.tensorflow_intra_op_parallelism or both),
-        ("TF_NUM_INTEROP_THREADS", flags.tensorflow_inter_op_parallelism or both),
-    ):
-        if wanted:
-            os.environ[variable] = str(wanted)
+    # 0 is TensorFlow's own word for leaving it to TensorFlow.
+    within, between = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(within or both))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(between or both))
 
 
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
@@ -217,7 +215,7 @@ def _start_grpc(
         threads=flags.threads,
         tensor_content=flags.enable_serialization_as_tensor_content,
         health=flags.enable_grpc_healthcheck_service,
-        channel_arguments=flags.grpc_channel_arguments,
+        channel_arguments=flags.grpc_channel_arguments or (),
     )
     server = make_server(models, options, access, metrics)
     credentials = tls.grpc_credentials() if tls is not None else None

@@ -78,7 +78,6 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--grpc_channel_arguments",
         type=_channel_arguments,
-        default=(),
         metavar="KEY=VALUE,…",
         help="arguments of gRPC's server channel",
     )

@@ -125,7 +125,7 @@ def test_metadata_shows_floats_for_any_number_of_rows(served):
     ("columns", "message"),
     [
         ({"picture": [[0.5] * 64]}, "Missing named input|input size|picture"),
-        ({"image": [[0.5] * 64]}, r"shape \[\?,8,8,1\]"),
+        ({"image": [[0.5] * 63]}, r"rows of shape \[8, 8, 1\]"),
         ({"image": [["a"] * 64]}, "image"),
     ],
 )
