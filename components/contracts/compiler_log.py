@@ -41,6 +41,7 @@ class ModelLog:
         operators: The table, when it was printed.
     """
 
+    # Readers of the JSON without the library get the share, too; in the order of the first reports.
     JSON_KEYS: ClassVar = {
         **{name: name for name in ("input_model", "output_model", "input_bytes", "output_bytes")},
         "on_chip_used_bytes": "on_chip_used_bytes",

@@ -104,6 +104,8 @@ class DeploymentRecord:
     @property
     def stable(self) -> Deployment | None:
         """The champion: the version that should be serving."""
+        # with_version keeps one at most; of two in a file that was edited by hand the newer one
+        # serves.
         return next((v for v in reversed(self.versions) if v.state is DeploymentState.STABLE), None)
 
     @property
@@ -183,6 +185,7 @@ DEPLOYMENT_RECORD = JsonFile(
 
 def version_number(name: str) -> int | None:
     """Returns the version that a folder of this name holds; None for one that holds none."""
+    # isdecimal alone takes the digits of every script, and TF Serving loads no such folder.
     if not (name.isascii() and name.isdecimal()) or int(name) > _LARGEST_VERSION:
         return None
     return int(name)
@@ -251,5 +254,7 @@ def model_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
+        # A zero byte ends each part, as no file name holds one: moving a letter from one to the
+        # next gives another digest.
         digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\0".encode())
     return f"sha256:{digest.hexdigest()}"

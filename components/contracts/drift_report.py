@@ -127,6 +127,8 @@ class FeatureDrift:
     @property
     def effect(self) -> float | None:
         """The PSI that people are told: corrected, and 0 where it is below that by chance."""
+        # max(-0.0, 0.0) is -0.0, which people would read as "-0.00"; adding 0.0 takes the sign
+        # away.
         return None if self.psi_corrected is None else max(self.psi_corrected, 0.0) + 0.0
 
 

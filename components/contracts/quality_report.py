@@ -24,6 +24,7 @@ class LabelArrivals:
             that have come: those still on their way took longer.
     """
 
+    # Readers of the JSON without the library get the share, too.
     JSON_KEYS: ClassVar = {
         "labelled_rows": "labelled_rows",
         "rows": "rows",

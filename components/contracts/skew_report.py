@@ -110,6 +110,8 @@ class SkewResult:
     def skewed(self) -> tuple[str, ...]:
         """Names of the features that differ or that one side lacks."""
         differ = [feature.feature for feature in self.features if feature.reason]
+        # A column that one side lacks is the most thorough skew there is, and has no entry of its
+        # own.
         return (*differ, *self.absent_in_serving, *self.absent_in_training)
 
     @property

@@ -53,6 +53,7 @@ def split_uris(examples: Sequence[artifact.Artifact], splits: Sequence[str]) -> 
         raise DataError("Expected Examples, received none. Connect an ExampleGen.")
     uris = []
     for given in examples:
+        # Written by TFX's ExampleGens; what others import is tf.Examples unless it says otherwise.
         payload = given.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
         if payload != "FORMAT_TF_EXAMPLE":
             raise DataError(f"Expected examples of FORMAT_TF_EXAMPLE, received {payload}.")

@@ -173,6 +173,7 @@ def _dataclass(kind: Any, content: Any, where: str, strict: bool) -> Any:
     values: dict[str, Any] = {}
     for part in dataclasses.fields(kind):
         key = keys[part.name]
+        # LEFT_OUT equals nothing that a file holds: a field without a stand-in never matches.
         if key in content and content[key] == part.metadata.get(_NONE_AS, LEFT_OUT):
             values[part.name] = None
         elif key in content:
@@ -248,6 +249,7 @@ def _enum(kind: Any, content: Any, where: str) -> Any:
 
 
 def _checked(content: Any, kind: Any, where: str) -> Any:
+    # To isinstance True is a whole number, and would be read as 1.
     wrong_bool = isinstance(content, bool) and kind is not bool
     if not isinstance(content, kind) or wrong_bool:
         names = kind.__name__ if isinstance(kind, type) else "number"

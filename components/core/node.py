@@ -85,6 +85,7 @@ class Node(base_component.BaseComponent):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        # A base such as BeamNode, which declares nothing yet.
         if "SETTINGS" not in vars(cls):
             return
         cls.SPEC_CLASS = _spec_class(cls)
@@ -104,6 +105,7 @@ class Node(base_component.BaseComponent):
         inputs = {given.argument or name: name for name, given in cls.INPUTS.items()}
         _check_names(owner, [*inputs, *field_types(cls.SETTINGS)], positional, arguments)
         given = {name: value for name, value in arguments.items() if name not in inputs}
+        # What the author gives goes before what the nodes behind the inputs tell.
         given = {**cls.settings_of(arguments), **given}
         channels = {
             inputs[name]: value
@@ -251,6 +253,7 @@ def _signature(cls: type[Node]) -> inspect.Signature:
                 name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
             )
         )
+    # A signature wants required ones first; the sort is stable, so each kind keeps its order.
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     return inspect.Signature(parameters)
 

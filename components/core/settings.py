@@ -177,6 +177,7 @@ def _content(kind: Any, value: Any) -> Any:
     number = isinstance(value, (int, float))
     if declared is bool and number and value in (0, 1):
         return bool(value)
+    # Other languages' JSON, and Vertex, have 5.0 for 5.
     if declared is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and not _is_text(declared) and property_type(declared) is str:

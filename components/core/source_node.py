@@ -70,6 +70,7 @@ def fingerprint(files: Iterable[str]) -> str:
     set. On a disk the time of the inode's change counts besides, which nobody sets.
     """
     digest, count, size = hashlib.sha256(), 0, 0
+    # By name: the order of a listing differs between file systems.
     for file in sorted(files):
         length, *times = _stat(file)
         digest.update(f"{file}\0{length}\0{times}\n".encode())

@@ -63,10 +63,12 @@ def write_bytes(uri: str, content: bytes, *, private: bool = False) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            # Before the rename: after a power cut the name would lead to an empty file.
             os.fsync(file.fileno())
         # mkstemp makes files that the owner alone may read: other users read artifacts and reports.
         os.chmod(scratch, PRIVATE_FILE if private else 0o644)
         os.replace(scratch, path)
+    # An interrupt leaves no scratch file behind, either.
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise

@@ -17,6 +17,7 @@ def number(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
+    # float() reads "nan" and "inf", too: a threshold of NaN would never be exceeded.
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a number, received {text!r}")
     return value

@@ -21,6 +21,7 @@ def document(title: str, header: str, sections: Iterable[str], style: str = "") 
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            # Otherwise a browser asks the server for /favicon.ico.
             '<link rel="icon" href="data:,">',
             f"<title>{escape(title)}</title>",
             f"<style>{STYLE.read_text(encoding='utf-8')}{style}</style></head><body><main>",

@@ -85,12 +85,14 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     # 1, 2, 2.5 and 5 times a power of ten: steps that a reader adds up without thinking.
     power = 10.0 ** math.floor(math.log10(raw))
     size = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
+    # 0.3 / 0.1 is 2.9999…: without the slack there would be a tick more than is needed.
     first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
     return [round(index * size, 10) for index in range(first, max(last, first + 1) + 1)]
 
 
 def decimals(values: Sequence[float]) -> int:
     """Returns how many decimals tell neighbouring ticks apart."""
+    # At most 7: a step such as 1/3 has no last decimal.
     size = min((b - a for a, b in pairwise(values)), default=1.0)
     return next(n for n in range(8) if abs(round(size, n) - size) < 1e-9 or n == 7)
 

@@ -141,6 +141,7 @@ def _drawn(table: TextTable) -> "Table":
         drawn.add_column(
             name,
             justify="right" if name in table.numbers else "left",
+            # rich would else break names and numbers, too.
             no_wrap=place != widths.index(max(widths)),
             overflow="fold",
         )

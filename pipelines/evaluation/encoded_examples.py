@@ -35,6 +35,7 @@ def with_encoded_labels(
         task: What the labels are.
         folder: Where copies go.
     """
+    # Numbers, and labels of 0 and 1, are what TFMA compares already.
     if task.kind is TaskKind.REGRESSION or not (task.classes or task.outputs):
         return examples
     found = []
@@ -43,6 +44,7 @@ def with_encoded_labels(
         for split in splits:
             for given in artifact_utils.get_split_uris([artifact], split):
                 _write_encoded(given, uri / os.path.basename(given), label, task)
+        # The artifact itself keeps the URI under which ML Metadata knows it.
         copied = copy.deepcopy(artifact)
         copied.uri = str(uri)
         found.append(copied)

@@ -159,6 +159,7 @@ def _told_apart(
         return compare(champion[chosen], challenger[chosen], block[chosen], margin)
 
     spans = pd.to_numeric(rows[_SPAN], errors="coerce")
+    # A single span is the newest and all of them: it would be told twice.
     several = spans.nunique() > 1
     return ModelComparison(
         overall=among(np.ones(len(rows), dtype=bool)),

@@ -63,6 +63,7 @@ class Executor(executor.Executor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Evaluates, then sets properties such as `auc`, `champion_auc` and `compared`."""
+        # Taken out: they are no parameters of TFX's own Evaluator.
         margin = exec_properties.pop(MARGIN, None)
         with guard.exceptions(json.loads(str(exec_properties.pop(ALLOWED, "[]")))):
             for key in ("model", "baseline_model"):
@@ -173,6 +174,7 @@ def _judged_by_numbers(
 
 
 def _splits(properties: Scalars) -> list[str]:
+    # Evaluator's own default where none is named.
     return json.loads(str(properties.get("example_splits") or "null")) or ["eval"]
 
 
@@ -225,6 +227,7 @@ def _note(evaluation: types.Artifact, result: Any, prefix: str) -> None:
 
 def _refusals(evaluation_uri: str) -> list[str]:
     """Returns what an evaluation fell short of, in words; none where nothing was judged."""
+    # Without thresholds TFMA writes no validations.
     if not fileio.glob(os.path.join(evaluation_uri, f"{tfma.constants.VALIDATIONS_KEY}*")):
         return []
     result = tfma.load_validation_result(evaluation_uri)

@@ -79,6 +79,7 @@ def _no_lower(least: float, most_drop: float) -> Any:
 
 
 def _near_one(most_error: float) -> Any:
+    # TFMA's Calibration is the sum of scores over that of labels: 1 where they agree.
     return config_pb2.MetricThreshold(
         value_threshold=config_pb2.GenericValueThreshold(
             lower_bound={"value": 1 - most_error}, upper_bound={"value": 1 + most_error}

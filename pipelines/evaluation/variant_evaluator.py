@@ -35,6 +35,7 @@ class VariantExecutor(recording_evaluator.Executor):
         """Evaluates, then moves the verdict from `blessed` to `variant_blessed`."""
         model = single(input_dict, "model")
         folder = path_utils.serving_model_path(model.uri)
+        # Told by what the folder holds: one node judges variants of either form.
         if not fileio.exists(os.path.join(folder, SAVED_MODEL_FILE)):
             has_baseline = bool(input_dict.get("baseline_model"))
             exec_properties = _for_tflite(exec_properties, has_baseline)

@@ -77,6 +77,7 @@ class S3Bucket:
                 )
                 return str(written["ETag"])
             except ClientError as error:
+                # If-Match on an object that somebody removed meanwhile is answered with 404.
                 if error.response["Error"]["Code"] in (*_S3_CONFLICTS, *_S3_ABSENT):
                     raise _conflict(f"s3://{self._bucket}/{key}") from error
                 raise
@@ -221,6 +222,7 @@ class GcsBucket:
         """Removes an object."""
         from google.api_core.exceptions import NotFound
 
+        # As S3, which answers the removal of what is gone with success.
         with self._os_errors(name), contextlib.suppress(NotFound):
             self._bucket.blob(self._prefix + name).delete()
 

@@ -106,6 +106,8 @@ class Worker:
         """Makes a folder, and lets the child write there, too; one that runs already is ended."""
         path = os.path.realpath(folder)
         os.makedirs(path, exist_ok=True)
+        # What it may write is fixed when a child starts: the next call starts one that may write
+        # there, too.
         if not any(os.path.commonpath((path, known)) == known for known in self._writable):
             self._writable.append(path)
             self.close()
@@ -155,6 +157,8 @@ class Worker:
             started = time.monotonic()
             try:
                 reply = self._exchange(child, request, started + limit, progress)
+            # An interrupt, too: a child in the middle of a call would answer the next one with its
+            # reply.
             except BaseException as error:
                 self._kill()
                 if isinstance(error, Failure):
@@ -181,6 +185,7 @@ class Worker:
         self._kill()
         read_end, write_end = os.pipe()
         self._lifeline = os.fdopen(write_end, "wb")
+        # An empty entry is the folder of this process, which the child need not be in.
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
         with open(self._log.name, "ab") as log:
             try:
@@ -191,6 +196,8 @@ class Worker:
                     stderr=log,
                     env={**_environment(), "TMPDIR": self.folder},
                     pass_fds=[read_end],
+                    # A group of its own, so that its children are killed with it, and a terminal's
+                    # Ctrl-C is ours.
                     start_new_session=True,
                 )
             finally:
@@ -209,6 +216,8 @@ class Worker:
         """Sends a request and returns its reply, or raises Failure with the cause."""
         assert child.stdin is not None
         assert child.stdout is not None
+        # Neither may block: a child that writes before it has read its whole request would wait for
+        # ever.
         for pipe in (child.stdin, child.stdout):
             os.set_blocking(pipe.fileno(), False)
         received = b""
@@ -249,6 +258,7 @@ class Worker:
     def _read_log(self) -> str:
         with open(self._log.name, "rb") as log:
             log.seek(0, os.SEEK_END)
+            # The end tells why; TensorFlow may write megabytes before it.
             log.seek(max(log.tell() - _CHUNK, 0))
             return log.read().decode("utf-8", "replace")
 

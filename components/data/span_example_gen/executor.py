@@ -52,6 +52,7 @@ class Executor(base_executor.BaseExecutor):
         examples.split_names = artifact_utils.encode_split_names(list(parts))
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
+        # TFX's artifact has room for one; all are in the property `spans`.
         examples.span = spans[-1]
         properties = ExamplesProperties(spans=span_rows.format_spans(spans), rows=total)
         set_properties(examples, to_properties(properties))
@@ -60,6 +61,8 @@ class Executor(base_executor.BaseExecutor):
 
 def _together(tables: list[pa.Table], spans: str) -> pa.Table:
     try:
+        # A column that a span lacks is missing in its rows: spans of before it was introduced still
+        # train.
         return pa.concat_tables(tables, promote=True)
     except pa.ArrowException as error:
         raise DataError(
@@ -119,6 +122,7 @@ def _as_list(column: pa.Array) -> pa.Array:
         return _many(column)
     if pa.types.is_floating(column.type) or pa.types.is_null(column.type):
         column, item = pc.cast(column, pa.float32()), pa.float32()
+        # Pandas writes a missing number as NaN, and a model that gets one answers NaN.
         missing = pc.fill_null(pc.is_nan(column), True)
     elif pa.types.is_integer(column.type):
         column, item = pc.cast(column, pa.int64()), pa.int64()
@@ -152,6 +156,8 @@ def _many(column: pa.Array) -> pa.Array:
         )
     if pa.types.is_fixed_size_list(column.type):
         present = column.is_valid().to_numpy(zero_copy_only=False)
+        # flatten() leaves the values of null lists out, though their place in a fixed-size array
+        # stays.
         lengths = np.where(present, column.type.list_size, 0)
     else:
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)

@@ -126,6 +126,7 @@ def model_statement(path: Path, name: str = "") -> dict[str, Any]:
         "allow_symlinks": False,
     }
     if path.is_dir():
+        # It is written into the folder after the digests were taken.
         serialization["ignore_paths"] = [SIGNATURE]
     predicate = {
         "serialization": serialization,
@@ -147,6 +148,7 @@ def model_statement(path: Path, name: str = "") -> dict[str, Any]:
 def root_digest(files: Mapping[str, str]) -> str:
     """Returns the digest by which other statements name a model: over the digests of its files."""
     digest = hashlib.sha256()
+    # In the order of the statement's resources, in which model_signing hashes them, too.
     for name in sorted(files, key=lambda each: each.split("/")):
         digest.update(bytes.fromhex(files[name]))
     return digest.hexdigest()

@@ -23,6 +23,7 @@ from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile,
 from tfx_loop.monitoring.profile.row_sample import sampled_column
 from tfx_loop.monitoring.profile.window_profile import FeatureCounts, WindowProfile
 
+# The median, the middle half, and the middle nine tenths.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # As many categories as a person compares at a glance.
 _TOP = 5
@@ -84,6 +85,7 @@ def changes_of(
             summaries = [_summary(profile, *side, names, redaction) for side in sides]
         bins = tuple(_bins(profile, counted.counts, counts.counts, names))
         if redaction.hides(profile.name):
+            # The edges are quantiles of what is hidden.
             bins = tuple(replace(entry, above=None, up_to=None) for entry in bins)
         found[profile.name] = FeatureChange(reference=summaries[0], current=summaries[1], bins=bins)
     return found
@@ -109,6 +111,7 @@ def _names(
     """What each category is called; OTHER where it may not be named. Numbers have no names."""
     if not isinstance(profile.bins, CategoryBins):
         return []
+    # Counts go on beyond the categories: the last bin counts all that have none of their own.
     rows = zip(profile.bins.categories, before.bins, now.bins, strict=False)
     return [redaction.name(profile.column, name, max(counts)) for name, *counts in rows]
 
@@ -149,6 +152,7 @@ def _summary(
         )
     if profile.aspect == TOKEN:
         return found
+    # Moments are of the column itself, not of a length or another aspect of it.
     if not profile.aspect:
         moments = side.moments.get(profile.column, moments)
     return replace(

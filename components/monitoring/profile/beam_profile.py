@@ -156,6 +156,7 @@ class ProfileWindow(beam.PTransform):
 
     def expand(self, batches: Any) -> Any:
         layout, shards = self._layout, self._shards
+        # Beam would pickle them else, and equal profiles need not be equal bytes then.
         beam.coders.registry.register_coder(WindowProfile, ProfileCoder)
         beam.coders.registry.register_coder(pa.RecordBatch, RowsCoder)
         if self._repeated:

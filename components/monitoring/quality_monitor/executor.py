@@ -44,6 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = QualityMonitorSettings.from_properties(exec_properties)
         config = _eval_config(settings.eval_config)
         spec = config.model_specs[0]
+        # Like rows are judged as one (judged_groups.py), which weighs as many as they are.
         spec.example_weight_key = judged_rows.WEIGHT
         window = judged_rows.JudgedWindow(
             start_ms=settings.start_ms, end_ms=settings.end_ms, score=spec.prediction_key

@@ -61,11 +61,14 @@ def find_skew_of_reference(
     ignored = {*settings.ignore_features, *reference.ignored}
     several = {f.column for f in reference.features if f.kind is FeatureType.MULTIVALENT}
     hidden = reference.hidden_in_sample
+    # The sample holds tokens in place of these values: all of them would differ from what was
+    # served.
     sample = sample.drop(sorted(hidden & {*sample.column_names}))
     unseen = {*(several - {*sample.column_names}), *hidden}
     settings = replace(
         settings,
         ignore_features=tuple(sorted(ignored)),
+        # What was hidden at training is not quoted from the log, either.
         redact=tuple(sorted({*settings.redact, *(reference.redacted or ())})),
     )
     return find_skew(sample, log, keys, settings, unseen)

@@ -194,12 +194,15 @@ def _student_inputs(student: keras.Model, inputs: dict[str, Array]) -> dict[str,
 
 
 def _own_loss(student: keras.Model) -> Any:
+    # Keras keeps it in the form that compile() was given: one, or a list or a dict of one.
     loss = student.loss
     if isinstance(loss, dict | list):
         (loss,) = loss.values() if isinstance(loss, dict) else loss
     return loss
 
 
+# One tensor is learned from twice, and Keras names an output after its layer: each gets an identity
+# of its own.
 def _output_named(name: str) -> keras.layers.Layer:
     return keras.layers.Activation("linear", name=name)
 

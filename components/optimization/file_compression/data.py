@@ -41,6 +41,7 @@ def read_rows(
     Raises:
         DataError: The file is not there, damaged, or does not fit the model.
     """
+    # By its name, too: a damaged archive is no zip any more, and is to be told as one.
     if path.suffix.lower() == ".npz" or _is_npz(path):
         return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns, others or {})
     columns = dict(others or {})

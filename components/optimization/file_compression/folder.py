@@ -53,6 +53,7 @@ def staged(out: Path) -> Iterator[Path]:
         ) from error
     try:
         yield stage
+        # Again: the work takes minutes, and somebody may have written there meanwhile.
         check_free(out)
         try:
             _publish(stage, out)

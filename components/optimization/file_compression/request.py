@@ -65,6 +65,7 @@ def requested_outputs(
         OutputRequest(
             output=name or "",
             budget=limits[name],
+            # Of several outputs each has the column of its own name, unless another is named.
             label=of_label.get(name, (name or "") if len(limits) > 1 else ""),
             metric=of_metric.get(name),
         )

@@ -192,6 +192,7 @@ def preprocessed_inputs(
     Raises:
         ModelError: An input has another name than all that the preprocessing makes.
     """
+    # An input that is called as another transformed feature asks for that feature.
     if len(takes) == len(made) == 1 and takes[0] not in set(others) - set(made):
         return dict(zip(takes, made, strict=True))
     if missing := sorted(set(takes) - set(made)):

@@ -94,6 +94,8 @@ class VariantChooser(Node):
             ConfigError: Too many variants or none, two of one name, or an unknown target.
         """
         channels: dict[str, channel.BaseChannel | None] = {}
+        # The settings refuse more names in a sentence; an unknown input would be a TypeError
+        # before.
         for number, variant in enumerate(variants[:MOST_VARIANTS], start=1):
             channels[f"model_{number}"] = variant.model
             channels[f"blessing_{number}"] = variant.blessing

@@ -58,6 +58,7 @@ def run_edge(folder: Path, say: Say) -> EdgeTpuResult:
     """
     edge = EdgeSettings(base_path=str(folder / "bundles"), distillation=STUDENT)
     _run(edge_pipeline(_settings(folder), edge), say)
+    # The newest: a folder that was used before holds a report of each run.
     (report,) = sorted(folder.glob("artifacts/EdgeTPUCompiler/edgetpu_report/*"))[-1:]
     return EDGETPU_REPORT.read(report)
 

@@ -149,4 +149,4 @@ def _feature(name: str, value: str, feature_pb2: Any) -> Any:
         return feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[value.encode()]))
     if name in _FLOAT:
         return feature_pb2.Feature(float_list=feature_pb2.FloatList(value=[float(value)]))
-    return feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=[int(float(value))]))
+    return feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=[int(value)]))

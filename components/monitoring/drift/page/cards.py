@@ -8,6 +8,8 @@ from tfx_loop.core.redaction import OTHER
 from tfx_loop.monitoring.drift.page import formatting
 from tfx_loop.presentation.svg import Scale, shortened, tag, text, tooltip
 
+# Pixels: three cards side by side are as wide as a page. OUTER bars stand for what lies beyond the
+# edges, a GAP apart from the others.
 WIDTH, HEIGHT = 330, 150
 TOP, BOTTOM = 10, 128
 OUTER, GAP = 13, 6
@@ -75,6 +77,7 @@ def _numbers(shape: Shape) -> list[str]:
     step = (right - left) / inner
     lefts = [0.0, *(left + index * step for index in range(inner)), float(WIDTH - OUTER)]
     widths = [float(OUTER), *([step] * inner), float(OUTER)]
+    # Where a side has no values at all, no bar has a height.
     height = Scale(0.0, max(*shape.reference, *shape.current, 1e-9), BOTTOM, TOP)
     drawn = [tag("line", class_="grid", x1=0, x2=WIDTH, y1=BOTTOM + 0.5, y2=BOTTOM + 0.5)]
     for place, (x, width) in enumerate(zip(lefts, widths, strict=True)):
@@ -135,7 +138,10 @@ def _short(value: float, size: float) -> str:
         return "0"
     if size >= 1e6 or abs(value) >= 1e7 or size < 1e-4:
         return f"{value:.3g}"
+    # The last digit divides the axis into twenty steps at least, so that its ends and its middle
+    # differ.
     digits = next((n for n in range(6) if size * 10**n >= 20), 5)
+    # Adding 0.0 takes the sign off a zero that was rounded to.
     said = f"{round(value, digits) + 0.0:,.{digits}f}"
     return said.rstrip("0").rstrip(".") if "." in said else said
 

@@ -21,6 +21,7 @@ from tfx_loop.presentation.svg import (
 )
 from tfx_loop.presentation.svg import ticks as round_ticks
 
+# Pixels: a metric's line, what lies above the lines and below them, and the plot over time.
 ROW = 34
 HEAD = 12
 FOOT = 34
@@ -35,6 +36,8 @@ def against_held_out(estimated: EstimatedQuality, realised: RealisedQuality | No
         for metric in (estimated.metrics[name] for name in shown)
         for bound in (metric.low, metric.high)
     ]
+    # Zero, which is what held-out rows gave, is on the axis even where all metrics moved to one
+    # side.
     marks = round_ticks(min(0.0, *moves), max(0.0, *moves), 6)
     across = Scale(marks[0], marks[-1], LEFT + 150.0, float(WIDTH - RIGHT - 90))
     bottom = HEAD + ROW * len(shown)
@@ -150,6 +153,7 @@ def _line(columns: Columns, past: Sequence[PastWindow], metric: str, height: Sca
 
 def _thinned(names: Sequence[str]) -> list[str]:
     """Returns the names with some left empty, so that those of many windows do not overlap."""
+    # Some 14 names fit the plot's width; counted from the newest, which always has its name.
     every = 1 + len(names) // 14
     last = len(names) - 1
     return [name if (last - index) % every == 0 else "" for index, name in enumerate(names)]

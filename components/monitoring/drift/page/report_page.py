@@ -24,7 +24,9 @@ from tfx_loop.presentation.heat_map import HeatCell, HeatColumn, heat_map
 
 PAGE_FILE = "drift_report.html"
 STYLE = Path(__file__).with_name("drift_page.css")
+# An average over fewer windows says nothing of how far estimates are off.
 _FEWEST_WINDOWS = 3
+# Below it the sentence would read "up to 1.0 times as wide".
 _WORTH_SAYING = 1.05
 _WEIGHTS = " Weight is a feature's part of what the model loses when columns are shuffled."
 _FEWEST_CARDS, _MOST_CARDS, _A_ROW = 6, 12, 3
@@ -131,6 +133,7 @@ def _moved(report: DriftResult) -> str:
     if not drawable:
         return ""
     loud = sum(bool(f.fault) or f.drifted for f in drawable)
+    # All that drifted or broke, in whole rows of the page.
     shown = min(_MOST_CARDS, max(_FEWEST_CARDS, _A_ROW * -(-loud // _A_ROW)))
     first = cards(drawable[:shown], report.shapes)
     rest = cards(drawable[shown:], report.shapes)
@@ -231,6 +234,7 @@ def _record(past: Sequence[PastWindow]) -> list[str]:
 
 def _windows(past: Sequence[PastWindow], model_name: str) -> str:
     known = [window for window in past if window.verdict]
+    # The only one would be the report's own, which the page shows above.
     if len(known) < 2:
         return ""
     columns = [
