@@ -32,6 +32,7 @@ _HOMES = {
     "ReferenceProfiler": "tfx_loop.monitoring.reference_profiler.component",
     "RetrainDecider": "tfx_loop.monitoring.retrain_decider.component",
     "RetrainDecision": "tfx_loop.core.artifacts",
+    "SageMakerPusher": "tfx_loop.deployment.sagemaker_pusher.component",
     "ServingPusher": "tfx_loop.deployment.serving_pusher.component",
     "SkewMonitor": "tfx_loop.monitoring.skew_monitor.component",
     "SkewReport": "tfx_loop.core.artifacts",

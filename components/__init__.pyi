@@ -15,6 +15,7 @@ import tfx_loop.contracts.version_contest
 import tfx_loop.data.prediction_log.component
 import tfx_loop.data.prediction_log.label_joiner
 import tfx_loop.data.span_example_gen.component
+import tfx_loop.deployment.sagemaker_pusher.component
 import tfx_loop.deployment.serving_pusher.component
 import tfx_loop.edge.edge_bundler.component
 import tfx_loop.edge.edgetpu_compiler.component
@@ -427,6 +428,57 @@ class RetrainDecider(tfx_loop.monitoring.retrain_decider.component.RetrainDecide
         champion_model_uri: str | _Later = '',
         pool: Sequence[tfx_loop.contracts.version_contest.PoolVersion | Mapping[str, Any]] | _Later = (),
         parse_fn: str | _Later = '',
+    ) -> None: ...
+
+
+class SageMakerPusher(tfx_loop.deployment.sagemaker_pusher.component.SageMakerPusher):
+    """Pushes a blessed SavedModel to an endpoint of AWS SageMaker, and sees that it serves."""
+
+    def __init__(
+        self,
+        *,
+        examples: BaseChannel,
+        model: BaseChannel | None = None,
+        model_blessing: BaseChannel | None = None,
+        infra_blessing: BaseChannel | None = None,
+        reference_profile: BaseChannel | None = None,
+        evaluation: BaseChannel | None = None,
+        allow: Sequence[str] | _Later = (),
+        canary_percent: int | _Later = 0,
+        linear_percent: int | _Later = 0,
+        wait_seconds: int | _Later = 0,
+        termination_wait_seconds: int | _Later = 0,
+        maximum_seconds: int | _Later = 0,
+        rollback_alarms: Sequence[str] | _Later = (),
+        endpoint: str | _Later = '',
+        region: str | _Later = '',
+        role_arn: str | _Later = '',
+        image: str | _Later = '',
+        instance_type: str | _Later = '',
+        instance_count: int | _Later = 1,
+        serverless_memory_mb: int | _Later = 0,
+        serverless_concurrency: int | _Later = 5,
+        variant_name: str | _Later = 'AllTraffic',
+        environment: Mapping[str, str] | _Later = ...,
+        capture_uri: str | _Later = '',
+        capture_percent: int | _Later = 100,
+        capture_kms_key: str | _Later = '',
+        tags: Mapping[str, str] | _Later = ...,
+        base_path: str | _Later = '',
+        model_name: str | _Later = '',
+        prove_first: bool | _Later = True,
+        shadow_seconds: int | _Later = 0,
+        min_agreement: float | _Later = 0.0,
+        golden_rows: int | _Later = 8,
+        redact: Sequence[str] | _Later = (),
+        signature_name: str | _Later = '',
+        golden_features: Mapping[str, Sequence[str]] | _Later = ...,
+        max_latency_ms: int | _Later = 5000,
+        endpoint_timeout_seconds: int | _Later = 3600,
+        lock_timeout_seconds: int | _Later = 600,
+        model_package_group: str | _Later = '',
+        approval_wait_seconds: int | _Later = 0,
+        code_revision: str | _Later = '',
     ) -> None: ...
 
 

@@ -22,6 +22,7 @@ GROUPS = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 SCOPES = {
     "components": ["", "s3", "gcs"],
     "components/data/tables": ["", "sql"],
+    "components/deployment/sagemaker_pusher": ["", "sagemaker"],
     "pipelines": [""],
     "pipelines/runners/remote": ["", "kubeflow"],
     "pipelines/examples": ["", "examples"],

@@ -79,6 +79,8 @@ class DeploymentRecord:
         routes: Whether the server's traffic goes by this record, and not by the numbers of folders.
         pinned_at: gRPC address of the TF Serving that is told which versions to serve; empty where
             none is.
+        endpoint: `REGION/NAME` of the SageMaker endpoint that serves the stable version; empty
+            where a server does.
     """
 
     # Readers without the library take the stable version's number from the file.
@@ -91,6 +93,7 @@ class DeploymentRecord:
         "history": "history",
         "routes": "routes",
         "pinned_at": "pinned_at",
+        "endpoint": "endpoint",
     }
 
     model_name: str
@@ -100,6 +103,7 @@ class DeploymentRecord:
     history: tuple[RolloutEvent, ...] = dataclasses.field(default=(), metadata=default_left_out())
     routes: bool = dataclasses.field(default=False, metadata=default_left_out())
     pinned_at: str = dataclasses.field(default="", metadata=default_left_out())
+    endpoint: str = dataclasses.field(default="", metadata=default_left_out())
 
     @property
     def stable(self) -> Deployment | None:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Promotes; raises ConfigError for a version that is no canary, DataError without a record."""
-    from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+    from tfx_loop.deployment.live_rollout import LiveRollout
 
     rollout = LiveRollout(
         base_path=deployments.base_of(args), by="loop promote", lock_wait_seconds=args.wait

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rolls back; raises ConfigError for a version that cannot serve."""
-    from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+    from tfx_loop.deployment.live_rollout import LiveRollout
 
     rollout = LiveRollout(
         base_path=deployments.base_of(args), by="loop rollback", lock_wait_seconds=args.wait

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: There is no record, or no store.
     """
     if args.loop is None:
-        from tfx_loop.deployment.serving_pusher.live_rollout import read_deployments
+        from tfx_loop.deployment.live_rollout import read_deployments
 
         return deployments.answer(args, read_deployments(deployments.base_of(args)))
     from tfx_loop.contracts.deployment_record import read_record

@@ -22,7 +22,7 @@ from tfx_loop.core.settings import defaults, field_types
 THEMES = {
     "Data and reference": ("SpanExampleGen", "ReferenceProfiler"),
     "Optimisation": ("Distiller", "Pruner", "Quantizer", "VariantChooser"),
-    "Deployment": ("ServingPusher", "EdgeTPUCompiler", "EdgeBundler"),
+    "Deployment": ("ServingPusher", "SageMakerPusher", "EdgeTPUCompiler", "EdgeBundler"),
     "Monitoring": (
         "PredictionLogGen",
         "LabelJoiner",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tfx_loop.contracts.retrain_decision import DecisionAction
 from tfx_loop.core.errors import DataError
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout, read_deployments
+from tfx_loop.deployment.live_rollout import LiveRollout, read_deployments
 from tfx_loop.pipelines.control.decisions import RecordedDecision
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.rollouts import record_rollouts

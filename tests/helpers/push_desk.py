@@ -5,7 +5,7 @@ from pathlib import Path
 from watching_server import WatchingServer
 
 from tfx_loop.contracts.deployment_record import read_record
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.serving_pusher.push import push
 from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
 

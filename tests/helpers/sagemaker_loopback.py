@@ -64,6 +64,7 @@ class Loopback:
         self.outcomes: list[str] = []
         self.s3 = boto3.client("s3")
         self.cloudwatch = boto3.client("cloudwatch")
+        self.runtime = boto3.client("sagemaker-runtime")
         self._world = World(
             models=self.models,
             configs=self.configs,
@@ -93,6 +94,17 @@ class Loopback:
         )
         self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
 
+    def put_alarm_in(self, name: str, seconds: float) -> None:
+        """Lets an alarm go off once an endpoint has shifted traffic for a while."""
+
+        def go_off() -> None:
+            while not any(e.green_share for e in self.endpoints.values()):
+                time.sleep(0.005)
+            time.sleep(seconds)
+            self.put_alarm(name, "ALARM")
+
+        threading.Thread(target=go_off, daemon=True).start()
+
     def settle(self, endpoint: str) -> str:
         """Waits until an endpoint is at rest; returns its status."""
         found = self.endpoints[endpoint]
@@ -110,6 +122,8 @@ class Loopback:
         self.calls.append(operation)
         if self.next_error.get(operation):
             code = self.next_error[operation].pop()
+            if code == "in-progress":
+                raise Refused('Cannot update in-progress endpoint "of a test".')
             raise Refused(f"{code} of a test", code)
         handler: Callable[..., dict[str, Any]] | None = getattr(
             self, f"_{xform_name(operation)}", None

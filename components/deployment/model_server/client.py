@@ -192,9 +192,9 @@ class ModelClient:
             raise ConfigError("Expected either columns or instances.")
         body: dict[str, Any] = {"signature_name": signature_name} if signature_name else {}
         if columns is not None:
-            body["inputs"] = {name: _plain(values) for name, values in columns.items()}
+            body["inputs"] = {name: plain(values) for name, values in columns.items()}
         else:
-            body["instances"] = _plain(instances)
+            body["instances"] = plain(instances)
         headers = {REQUEST_ID_HEADER: request_id or uuid.uuid4().hex}
         if event_time_ms is not None:
             headers[EVENT_TIME_HEADER] = str(int(event_time_ms))
@@ -328,14 +328,14 @@ def _json_object(raw: bytes, code: int, base_url: str) -> dict[str, Any]:
     return content
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns what JSON can carry: lists for arrays, {"b64": ...} for bytes."""
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -2,29 +2,24 @@
 
 import logging
 import os
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tfx import types
-from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import io_utils
 
 from tfx_loop.contracts.deployment_record import read_record
-from tfx_loop.contracts.model_properties import is_blessed
 from tfx_loop.contracts.pushed_model import PushedProperties, PushOrder
 from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.custom_properties import to_properties
-from tfx_loop.core.errors import ConfigError
-from tfx_loop.core.inputs import sampled_split_uris, single, single_or_none
+from tfx_loop.core.inputs import single_or_none
 from tfx_loop.data.prediction_log.logged_examples import examples_of
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.deployment.serving_pusher import golden
@@ -32,6 +27,13 @@ from tfx_loop.deployment.serving_pusher.folder import UnwatchedFolder
 from tfx_loop.deployment.serving_pusher.golden_rows import GoldenTerms, golden_rows
 from tfx_loop.deployment.serving_pusher.pinned_server import PinnedServer
 from tfx_loop.deployment.serving_pusher.push import push
+from tfx_loop.deployment.serving_pusher.push_inputs import (
+    GoldenOrder,
+    held_back,
+    on_this_machine,
+    pushed_artifact,
+    requests_of,
+)
 from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
 from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings
 from tfx_loop.deployment.serving_pusher.shadow import (
@@ -43,12 +45,7 @@ from tfx_loop.deployment.serving_pusher.shadow import (
     newest_rows,
 )
 from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
-from tfx_loop.models.formats import detect
-from tfx_loop.models.guard import guard
 from tfx_loop.models.guard.settings import allowing
-
-# Times the rows that are asked. Chosen, not measured.
-_ROWS_TO_CHOOSE_FROM = 10
 
 
 class Executor(base_executor.BaseExecutor):
@@ -59,41 +56,18 @@ class Executor(base_executor.BaseExecutor):
         """Pushes the model when it is blessed; an unblessed one is recorded as not pushed."""
         settings = ServingPusherSettings.from_properties(exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if reason := _held_back(input_dict):
+        if reason := held_back(input_dict):
             logging.info("push model=%s held=%s", settings.model_name, reason)
             set_properties(pushed, to_properties(PushedProperties(pushed=False, reason=reason)))
             return
         run_id = self._context.pipeline_run_id or "" if self._context else ""
-        model, uri = _pushed_artifact(input_dict)
-        with _on_this_machine(uri) as model_dir:
+        model, uri = pushed_artifact(input_dict)
+        with on_this_machine(uri) as model_dir:
             properties = _push(model, model_dir, input_dict, settings, run_id, pushed.uri)
             if settings.push_destination:
                 # Pusher leaves the model here, too, and those who replace it may read it.
                 io_utils.copy_dir(str(model_dir), pushed.uri)
         _describe(pushed, properties)
-
-
-def _held_back(input_dict: Artifacts) -> str:
-    """Returns why the model is not to be pushed; empty where it may."""
-    blessing = single_or_none(input_dict, "model_blessing")
-    infra = single_or_none(input_dict, "infra_blessing")
-    if blessing and not is_blessed(blessing):
-        return "not_blessed"
-    return "not_infra_blessed" if infra and not model_utils.is_infra_validated(infra) else ""
-
-
-def _pushed_artifact(input_dict: Artifacts) -> tuple[types.Artifact, str]:
-    """Returns the artifact that is pushed, and the folder of its model."""
-    model = single_or_none(input_dict, "model")
-    if model is not None:
-        return model, path_utils.serving_model_path(model.uri)
-    infra = single(input_dict, "infra_blessing")
-    if not infra.get_int_custom_property("has_model"):
-        raise ConfigError(
-            f"Expected a model in the InfraBlessing {infra.uri}, received none. Give the node a "
-            "model, or InfraValidator a RequestSpec with make_warmup."
-        )
-    return infra, path_utils.stamped_model_path(infra.uri)
 
 
 def _push(
@@ -131,7 +105,8 @@ def _push_version(
     """Pushes a version and returns what PushedModel says of it."""
     profile = single_or_none(input_dict, "reference_profile")
     examples_input = _examples_input(settings)
-    requests = _requests(model_dir, input_dict, settings, as_examples=bool(examples_input))
+    order = _golden_order(settings, as_examples=bool(examples_input))
+    requests = requests_of(model_dir, input_dict, order)
     token = uuid.uuid4().hex
     client, check = _proof(settings, requests, token)
     shadow = _shadow(model_dir, input_dict, settings, client, token)
@@ -179,26 +154,14 @@ def _push_version(
     )
 
 
-def _requests(
-    model_dir: Path, input_dict: Artifacts, settings: ServingPusherSettings, *, as_examples: bool
-) -> golden.GoldenRequests | None:
-    """Returns the golden requests; None for a folder to which no examples were given."""
-    if not input_dict.get("examples"):
-        # Before it is copied: a copy no longer shows what was a link.
-        guard.check(detect(model_dir))
-        return None
-    terms = GoldenTerms(
+def _golden_order(settings: ServingPusherSettings, *, as_examples: bool) -> GoldenOrder:
+    return GoldenOrder(
         rows=settings.golden_rows,
         signature_name=settings.signature_name,
         features=settings.golden_features,
+        redact=settings.redact,
         as_examples=as_examples,
     )
-    uris = sampled_split_uris(input_dict["examples"])
-    # Some rows may lack a feature; there is a choice among more than are asked.
-    rows = golden.first_examples(uris, settings.golden_rows * _ROWS_TO_CHOOSE_FROM)
-    if settings.redact:
-        rows = golden.without_values(rows, settings.redact)
-    return golden.golden_requests(model_dir, rows, terms)
 
 
 def _proof(
@@ -286,13 +249,3 @@ def _examples_input(settings: ServingPusherSettings) -> str:
         return ""  # What lies in a bucket is not fetched for it.
     folder = Path(settings.base_path) / str(stable.version) if stable else None
     return golden.examples_input(folder) if folder is not None and folder.is_dir() else ""
-
-
-@contextmanager
-def _on_this_machine(uri: str) -> Iterator[Path]:
-    if not storage.is_remote(uri):
-        yield Path(uri.removeprefix("file://"))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        io_utils.copy_dir(uri, scratch)
-        yield Path(scratch)

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,10 @@ from tfx_loop.core.errors import ModelRejected, ServingError, first_line
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX, STATUS_OK
 from tfx_loop.data.prediction_log.window_files import read_rows
-from tfx_loop.deployment.serving_pusher.golden import PredictClient
+
+if TYPE_CHECKING:
+    # golden imports TensorFlow; a comparison of answers needs none.
+    from tfx_loop.deployment.serving_pusher.golden import PredictClient
 
 _LOG = logging.getLogger(__name__)
 # What a client of an online model sends at a time, more or less; the latency is of such a request.
@@ -119,7 +122,7 @@ class ShadowCheck:
         clock: Seconds that only grow.
     """
 
-    client: PredictClient
+    client: "PredictClient"
     instances: Sequence[Any]
     labels: Column
     signature: str

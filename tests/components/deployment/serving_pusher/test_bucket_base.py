@@ -18,7 +18,7 @@ from tfx_loop.core.bucket.files import BucketFiles, conditional_files
 from tfx_loop.core.conditional_files import ABSENT
 from tfx_loop.core.errors import ConfigError, ModelRejected, WriteConflict
 from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.serving_pusher.push import push
 
 # Real servers of object stores, and clients that take a second to import.

@@ -11,7 +11,7 @@ from time_limits import seconds
 
 from tfx_loop.contracts.deployment_record import read_record
 from tfx_loop.data.prediction_log.reader import read_window
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.serving_pusher.push import push
 from tfx_loop.deployment.serving_pusher.push_order import ServerPushOrder
 

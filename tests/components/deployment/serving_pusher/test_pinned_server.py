@@ -11,8 +11,8 @@ from reloaded_server import ReloadedServer
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.bucket.client import open_bucket
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable
+from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.model_server.client import ModelClient
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
 from tfx_loop.deployment.serving_pusher.pinned_server import PinnedServer
 from tfx_loop.deployment.serving_pusher.push import push
 from tfx_loop.deployment.serving_pusher.settings import ServingPusherSettings

@@ -5,8 +5,8 @@ from push_desk import Desk, Killed, kill
 
 from tfx_loop.contracts.deployment_record import DeploymentState
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
+from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.serving_pusher import push as push_module
-from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
 
 STABLE, CANARY, RETIRED, ROLLED_BACK, FAILED, PUSHING = (
     DeploymentState.STABLE,

@@ -243,7 +243,7 @@ def test_canary_is_compared_gets_its_share_and_is_promoted_and_rolled_back(deplo
     from tfx_loop.core.artifacts import PredictionLog
     from tfx_loop.data.prediction_log.reader import read_window
     from tfx_loop.data.prediction_log.window_files import LogWindow, write_window
-    from tfx_loop.deployment.serving_pusher.live_rollout import LiveRollout
+    from tfx_loop.deployment.live_rollout import LiveRollout
     from tfx_loop.deployment.serving_pusher.shadow import SHADOW_REPORT
 
     deployed.push(models / "low")

@@ -1,13 +1,15 @@
 """Promotion, roll-back and labels of versions that were pushed, by a person or a program.
 
 Each is one change of `deployment.json` under the lock of the base path. Where the server reads the
-record that is all; where it serves the highest number, the folders above are hidden first.
+record that is all; where it serves the highest number, the folders above are hidden first; where an
+endpoint of SageMaker serves, it is updated first, and the record follows.
 """
 
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tfx_loop.contracts.deployment_record import (
     DEPLOYMENT_RECORD,
@@ -16,12 +18,23 @@ from tfx_loop.contracts.deployment_record import (
     SharedRecord,
     find_record,
 )
-from tfx_loop.core.errors import DataError
+from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
+from tfx_loop.deployment.sagemaker_pusher.endpoint_versions import EndpointVersions
 from tfx_loop.deployment.serving_pusher import promotion
 from tfx_loop.deployment.serving_pusher.pinned_server import pin
 from tfx_loop.deployment.serving_pusher.push_order import holder_of
 from tfx_loop.deployment.serving_pusher.version_base import open_base
+
+
+class ServableVersions(Protocol):
+    """The versions of a base path, one of which is to serve again."""
+
+    def require(self, version: int) -> None:
+        """Checks that a version can serve; raises ConfigError."""
+
+    def show_up_to(self, version: int) -> None:
+        """Lets a version serve, for a server that does not read the record."""
 
 
 def read_deployments(base_path: str) -> DeploymentRecord:
@@ -78,10 +91,9 @@ class LiveRollout:
     def _serve_again(
         self, to: int, changed_record: Callable[[DeploymentRecord], DeploymentRecord]
     ) -> DeploymentRecord:
-        base = open_base(self.base_path)
-
         def change(record: DeploymentRecord) -> DeploymentRecord:
             changed = changed_record(record)
+            base = self._versions(record)
             if record.routes:
                 base.require(to)
             else:
@@ -92,7 +104,21 @@ class LiveRollout:
 
     def label(self, name: str, version: int | None) -> DeploymentRecord:
         """Gives a version a label, or takes the label away; raises as `promotion.labelled`."""
-        return self._change(lambda record: promotion.labelled(record, name, version, self.now_ms()))
+
+        def change(record: DeploymentRecord) -> DeploymentRecord:
+            if record.endpoint:
+                raise ConfigError(
+                    f"Expected a model server for the label {name!r}, received the endpoint "
+                    f"{record.endpoint}: SageMaker's clients cannot ask for one."
+                )
+            return promotion.labelled(record, name, version, self.now_ms())
+
+        return self._change(change)
+
+    def _versions(self, record: DeploymentRecord) -> ServableVersions:
+        if record.endpoint:
+            return EndpointVersions(base_path=self.base_path, clock=self.clock, sleep=self.sleep)
+        return open_base(self.base_path)
 
     def _change(self, change: Callable[[DeploymentRecord], DeploymentRecord]) -> DeploymentRecord:
         known = read_deployments(self.base_path)

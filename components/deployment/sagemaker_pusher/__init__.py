@@ -1,0 +1,1 @@
+"""A push to an endpoint of AWS SageMaker, with its deployment guardrails."""
