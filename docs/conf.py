@@ -47,6 +47,7 @@ docs/cli
 docs/model-server
 docs/gateway
 docs/kubeflow
+docs/sagemaker
 docs/lineage
 ```
 

@@ -45,6 +45,9 @@ class EndpointDesk:
             "instance_type": "ml.c5.large",
             "instance_count": 2,
             "prove_first": False,
+            # Of the desk's clock: 20 s.
+            "lock_timeout_seconds": 60_000,
+            "endpoint_timeout_seconds": 60_000,
         }
         return SageMakerPusherSettings(**{**values, **changes})
 
@@ -82,7 +85,7 @@ class EndpointDesk:
         return push(order, aws, proofs, lambda: time.time_ns() // 1_000_000, clock, sleep)
 
     def rollout(self) -> LiveRollout:
-        return LiveRollout(base_path=self.base, clock=clock, sleep=sleep)
+        return LiveRollout(base_path=self.base, lock_wait_seconds=60_000, clock=clock, sleep=sleep)
 
     @property
     def record(self):

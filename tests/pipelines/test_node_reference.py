@@ -61,6 +61,15 @@ def test_the_defaults_of_every_node_survive_their_way_to_the_executor(name):
     }
     if name == "ServingPusher":
         given |= {"server_url": "http://127.0.0.1:8501", "base_path": "/srv/taxi"}
+    if name == "SageMakerPusher":
+        given |= {
+            "base_path": "s3://models/taxi",
+            "endpoint": "taxi",
+            "region": "eu-west-1",
+            "instance_type": "ml.m5.large",
+            "image": "taxi:1",
+            "role_arn": "arn:aws:iam::123456789012:role/inference",
+        }
     made = node.SETTINGS.of(given)
     properties = made.to_properties()
     types = {name: parameter.type for name, parameter in node.SPEC_CLASS.PARAMETERS.items()}

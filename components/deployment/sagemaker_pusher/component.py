@@ -40,9 +40,9 @@ class SageMakerPusher(Node):
             `pushed_at_ms`, `rollout_state`. `shadow.json` in it compares a shadow with production.
 
     Example:
-        pusher = SageMakerPusher(base_path="s3://models/taxi", endpoint="taxi", region="eu-west-1",
+        endpoint_pusher = SageMakerPusher(region="eu-west-1", instance_type="ml.m5.large",
             model=trainer.outputs["model"], model_blessing=evaluator.outputs["blessing"],
-            examples=example_gen.outputs["examples"], instance_type="ml.m5.large",
+            examples=example_gen.outputs["examples"], base_path="s3://models/taxi", endpoint="taxi",
             role_arn="arn:aws:iam::123456789012:role/inference",
             image="763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-inference:2.20-cpu")
     """

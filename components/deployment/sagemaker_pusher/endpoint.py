@@ -28,8 +28,10 @@ from tfx_loop.deployment.sagemaker_pusher.client import (
 )
 
 _LOG = logging.getLogger(__name__)
-# An update takes minutes; four questions a minute are far below the limit of DescribeEndpoint.
+# An update takes minutes; four questions a minute are far below the limit of DescribeEndpoint. The
+# first come sooner: a roll-back of a config that is refused ends at once.
 POLL_SECONDS = 15.0
+_FIRST_POLL_SECONDS = 1.0
 # After UpdateEndpoint its status may still be the old one for a moment. Chosen, not measured.
 _GRACE_SECONDS = 60.0
 IN_SERVICE, FAILED, ROLLBACK_FAILED = "InService", "Failed", "UpdateRollbackFailed"
@@ -229,6 +231,7 @@ class Endpoint:
         self, found: Callable[[EndpointState], EndpointState | None], seconds: float
     ) -> EndpointState:
         deadline = self.clock() + seconds
+        pause = min(_FIRST_POLL_SECONDS, self.poll_seconds)
         while True:
             try:
                 state = self.state()
@@ -250,7 +253,8 @@ class Endpoint:
                         f"{state.status}: SageMaker goes on by itself. Run again, or raise "
                         "endpoint_timeout_seconds."
                     )
-            self.sleep(self.poll_seconds)
+            self.sleep(pause)
+            pause = min(2 * pause, self.poll_seconds)
 
     def _not_served(self, state: EndpointState, config: str) -> str:
         """Returns why an update counts as failed."""
