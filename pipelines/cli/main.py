@@ -28,6 +28,8 @@ _COMMANDS = (
     "graph",
     "impact",
     "page",
+    "openlineage",
+    "gc",
     "why-not",
     "approve",
     "hold",
