@@ -137,6 +137,7 @@ def _of_texts(texts: Sequence[str | None], names: Mapping[str, int]) -> Floats:
 def _of_lists(column: Any, task: ModelTask) -> Floats:
     rows = column.to_pylist()
     if all(row is None or len(row) <= 1 for row in rows) and task.kind is not TaskKind.LABELS:
+        # tf.Examples have a list for each value, also where there is one.
         singles = [row[0] if row else None for row in rows]
         return _of_values(pa.array(singles, column.type.value_type), task)
     read = _LISTS.get(task.kind)
@@ -161,6 +162,7 @@ def _label_set(row: Sequence[Any], task: ModelTask, names: Mapping[str, int]) ->
         places = [place for place, value in enumerate(row) if value]
     else:
         return float("nan")
+    # A bit a label (contracts/task.py); a name that the task does not have leaves the set unknown.
     return float(sum(1 << place for place in places)) if min(places, default=0) >= 0 else np.nan
 
 

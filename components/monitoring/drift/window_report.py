@@ -80,6 +80,7 @@ def monitor(
         explanation=explain(judgement, WINDOW_WORDING),
         window=window.window,
         model_name=window.model_name,
+        # After a push within the window the newer version is the one that later windows will be of.
         model_version=max(window.model_versions, default=0),
         model_versions=window.model_versions,
         rows=judgement.rows,

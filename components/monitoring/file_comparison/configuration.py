@@ -202,6 +202,7 @@ def to_toml(
     values = {
         **{name: getattr(settings, name, None) for name in _EXPLAINED},
         **{f.name: getattr(options, f.name) for f in fields(options) if f.name in _EXPLAINED},
+        # Of the faults' settings this alone is asked of people.
         "missing_rise": settings.fault_settings.missing_rise,
     }
     lines = [f"{name} = {_value(values[name])}  # {said}" for name, said in _EXPLAINED.items()]

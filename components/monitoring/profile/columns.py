@@ -142,6 +142,7 @@ def score_column_of(column: Any) -> Any:
     if not is_list(column.type):
         return column
     rows = column.to_pylist()
+    # How sure the model was of its answer: one number a row, whatever the classes are.
     largest = [max((v for v in row or () if v is not None), default=None) for row in rows]
     return pa.array(largest, pa.float64())
 
@@ -158,6 +159,7 @@ def fits(column: Any, expected: FeatureType) -> bool:
         return False
     if received is None or received is expected:
         return True
+    # Text and numbers are never each other: "5" for 5 is a fault that a model notices.
     if FeatureType.CATEGORICAL in (received, expected):
         return False
     return not unfit_numbers(numbers(column, expected), expected).any()
@@ -168,6 +170,8 @@ def unfit_numbers(values: npt.NDArray[Any], expected: FeatureType) -> npt.NDArra
     if expected is FeatureType.NUMERIC:
         return np.zeros(len(values), dtype=bool)
     with np.errstate(invalid="ignore"):
+        # NaN and infinities fit any type here: as missing or infinite values they are faults of
+        # their own.
         fitting = values == np.floor(values)
         if expected is FeatureType.BOOLEAN:
             fitting = (values == 0) | (values == 1)

@@ -142,6 +142,7 @@ def _rates(column: Any, rows: int) -> npt.NDArray[np.float64]:
         return np.ones(rows)
     rates = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     distinct, places = np.unique(rates, return_inverse=True)
+    # A row without a usable rate counts once, as one that was logged whole.
     usable = np.isfinite(distinct) & (distinct > 0) & (distinct <= 1)
     rounded = [
         float(f"{rate:.3g}") if fit else 1.0 for rate, fit in zip(distinct, usable, strict=True)

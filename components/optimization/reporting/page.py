@@ -173,6 +173,7 @@ def _settings(report: OptimizationResult) -> str:
 
 
 def _shown(value: Any) -> str:
+    # Not by its truth: 0 and False were asked for.
     if value is None or value in ("", []):
         return formatting.NONE
     if isinstance(value, (list, tuple)):
