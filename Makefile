@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits bench-decide bench-seeds bench-serving \
+.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving \
   bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
@@ -26,6 +26,9 @@ demo-full: setup ## the same on all flights
 
 demo-digits: setup ## images, from training to the smallest served variant and to devices
 	@.venv/bin/loop digits
+
+demo-sagemaker: setup ## the flights on a loopback SageMaker: push, captures, ground truth, decisions (some ten minutes)
+	@PYTHONPATH=tests/helpers $(PYTHON) -W ignore -m tests.benchmarks.sagemaker_flights
 
 # A worker takes whole files, and what shares a trained pipeline (tests/conftest.py says which).
 # TEST_TIME_FACTOR=4 makes every time limit four times as long, for a busy machine.

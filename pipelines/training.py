@@ -12,6 +12,7 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.component import PredictionLogGen
 from tfx_loop.data.span_example_gen.component import SpanExampleGen
 from tfx_loop.data.span_example_gen.spans import format_spans
+from tfx_loop.deployment.sagemaker_pusher.component import SageMakerPusher
 from tfx_loop.deployment.serving_pusher.component import ServingPusher
 from tfx_loop.monitoring.fault_detector.component import FaultDetector
 from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
@@ -126,17 +127,12 @@ def training_pipeline(
     if settings.gate.detect_faults:
         faults = _fault_detector(settings, trainer, examples, blessing)
         blessing = faults.outputs["model_blessing"]
-    pusher = ServingPusher(
+    pusher = _pusher(
+        settings,
         model=trainer.outputs["model"],
         model_blessing=blessing,
         reference_profile=profiler.outputs["reference_profile"],
         examples=examples,
-        model_name=model.name,
-        base_path=settings.serving.base_path,
-        server_url=settings.serving.server_url,
-        load_timeout_seconds=settings.serving.load_timeout_seconds,
-        redact=model.redact,
-        code_revision=settings.pipeline.code_revision,
     )
     nodes += [example_gen, *prepared.nodes, trainer]
     nodes += [champion] if champion else []
@@ -189,6 +185,25 @@ def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
+    )
+
+
+def _pusher(settings: Settings, **inputs: Any) -> Any:
+    """Returns the node that pushes to the SageMaker endpoint of the settings, or to a server."""
+    serving = settings.serving
+    shared = {
+        "base_path": serving.base_path,
+        "model_name": settings.model.name,
+        "redact": settings.model.redact,
+        "code_revision": settings.pipeline.code_revision,
+        **inputs,
+    }
+    if serving.endpoint:
+        return SageMakerPusher(**shared, **serving.endpoint)
+    return ServingPusher(
+        **shared,
+        server_url=serving.server_url,
+        load_timeout_seconds=serving.load_timeout_seconds,
     )
 
 

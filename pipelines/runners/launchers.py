@@ -175,7 +175,7 @@ class MonitoringLauncher(LocalLauncher):
                 previous_report_uri=before.get("drift_report"),
                 previous_evaluation_uri=before.get("evaluation"),
                 champion_version=champion.version,
-                champion_model_uri=self._base().location(champion.version),
+                champion_model_uri=self._location(champion.version),
                 pool=self._pool(champion),
                 quarantined=quarantine(self._store, request.model_name, request.window),
                 training_start_ms=(
@@ -211,14 +211,20 @@ class MonitoringLauncher(LocalLauncher):
                 return int(newest) + 1
         return champion.pushed_at_ms
 
+    def _location(self, version: int) -> str:
+        return "" if self._settings.serving.endpoint else self._base().location(version)
+
     def _base(self) -> VersionBase:
         return open_base(self._settings.serving.base_path)
 
     def _pool(self, champion: Deployment) -> tuple[PoolVersion, ...]:
         """Returns the versions that may serve again.
 
-        Not those that were rolled back: a person or a fault took them out of service.
+        Not those that were rolled back: a person or a fault took them out of service. Versions of
+        a SageMaker endpoint are archives, which nobody asks here.
         """
+        if self._settings.serving.endpoint:
+            return ()
         record, base = self._record(), self._base()
         return tuple(
             PoolVersion(

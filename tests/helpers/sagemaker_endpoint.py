@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class World:
         open_container: Starts a container.
         pace: Seconds here for a second of the service.
         next_outcome: What the next update ends with, in place of InService.
+        captured_at: Time of what is captured from now on; None for the machine's.
     """
 
     models: dict[str, dict[str, Any]]
@@ -79,6 +81,7 @@ class World:
     open_container: OpenContainer
     pace: float
     next_outcome: list[str] = field(default_factory=list)
+    captured_at: datetime | None = None
 
 
 class DeploymentFailed(Exception):
@@ -169,7 +172,11 @@ class Endpoint:
     ) -> None:
         if answer[0] == 200 and fleet.capture.samples():
             fleet.capture.write(
-                variant.name, request, (answer[1], "application/json"), inference_id
+                variant.name,
+                request,
+                (answer[1], "application/json"),
+                inference_id,
+                self._world.captured_at,
             )
 
     def _create(self) -> None:

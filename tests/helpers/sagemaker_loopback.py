@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -74,6 +75,10 @@ class Loopback:
             pace=pace,
             next_outcome=self.outcomes,
         )
+
+    def capture_at(self, time_ms: int) -> None:
+        """Sets the time of what is captured from now on, milliseconds UTC."""
+        self._world.captured_at = datetime.fromtimestamp(time_ms / 1000, tz=timezone.utc)
 
     def alarm_states(self, names: list[str]) -> dict[str, str]:
         """Returns the states of alarms by name; those that do not exist are left out."""

@@ -9,6 +9,7 @@ which the labels came; nothing in them says when, so they count from the end of 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html.
 """
 
+import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ from tfx_loop.data.prediction_log.importers.capture_files import hour_of
 from tfx_loop.data.prediction_log.importers.data_capture import CapturedBody, parse_event
 from tfx_loop.data.prediction_log.importers.json_payloads import parse_object
 
-_TRUTH, _LABEL = "groundTruthData", "label"
+_TRUTH = "groundTruthData"
 
 
 def parse_ground_truth(content: bytes, path: str, as_text: bool) -> pa.Table:
@@ -71,9 +72,12 @@ def _labels(line: bytes) -> Iterator[tuple[str | None, int, Any]]:
 
 def _values(body: CapturedBody) -> list[Any]:
     if body.is_csv:
-        columns = json_payloads.csv_columns(body.text, _LABEL)
-        rows = [list(row) for row in zip(*columns.values(), strict=True)]
-        return rows[0] if len(rows) == 1 else single_values(rows)
+        # A blank line is an instance whose label has not come: those behind it keep their places.
+        lines = body.text.rstrip("\r\n").splitlines()
+        rows = [next(csv.reader([line])) or [""] for line in lines]
+        if len(rows) == 1 or max(map(len, rows), default=0) < 2:
+            return json_payloads.typed_cells([cell for row in rows for cell in row])
+        return [json_payloads.typed_cells(row) for row in rows]
     parsed = body.parsed
     if isinstance(parsed, dict):
         raise RejectedRecordError("no_rows", "Expected labels, received an object.")

@@ -117,8 +117,8 @@ def csv_columns(text: str, single: str, names: Sequence[str] = ()) -> Columns:
     if names and table and [cell.strip() for cell in table[0]] == list(names):
         table = table[1:]
     if not names and table and {len(row) for row in table} == {1}:
-        return {single: _typed([row[0] for row in table])}
-    return {name: _typed(cells) for name, cells in numbered(table, names).items()}
+        return {single: typed_cells([row[0] for row in table])}
+    return {name: typed_cells(cells) for name, cells in numbered(table, names).items()}
 
 
 def decoded(text: str) -> str:
@@ -145,7 +145,7 @@ def _tensor(item: Mapping[str, Any]) -> list[Any]:
     return list(rows.tolist())
 
 
-def _typed(cells: list[str]) -> list[Any]:
+def typed_cells(cells: list[str]) -> list[Any]:
     """Returns a column of cells as numbers where all of them are, else as they are written."""
     for kind in (int, float):
         try:

@@ -57,6 +57,17 @@ def test_lines_without_a_label_are_counted(tmp_path):
     assert (len(labels.table), labels.wrong_type, labels.unusable) == (1, 5, {})
 
 
+def test_an_instance_without_a_label_moves_no_other(tmp_path):
+    lines = [truth("1\n\n0\n"), truth("[null, 1]", "e2", "JSON")]
+    write_hour(tmp_path, TIME_MS, lines, variant="")
+    assert [row[:3] for row in rows_of(tmp_path)] == [
+        ("e1", 0, 1.0),
+        ("e1", 2, 0.0),
+        ("e2", 1, 1.0),
+    ]
+    assert read_labels(str(tmp_path)).wrong_type == 2
+
+
 def test_a_file_whose_folders_say_no_hour_is_unusable(tmp_path):
     (tmp_path / "labels.jsonl").write_text(text_of([truth("1")]))
     with pytest.raises(DataError, match="yyyy/mm/dd/HH"):

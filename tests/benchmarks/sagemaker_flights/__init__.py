@@ -1,0 +1,1 @@
+"""The flights example on SageMaker, whole, against a loopback of the service."""
