@@ -64,6 +64,12 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= READMES_MOST_LINES
 
 
+def test_the_loop_of_the_readme_is_the_one_that_the_tutorial_runs():
+    """tests/e2e/test_your_own_pipeline.py runs that section's code."""
+    (block,) = fences(README, "python")
+    assert block in fences(section(TUTORIAL, "Your own pipeline"), "python")
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_make_target_named_is_there(name):
     makefile = (ROOT / "Makefile").read_text()

@@ -1,4 +1,4 @@
-"""What the README shows of the demo is so, and its pipeline runs on what `make demo` left."""
+"""What the README shows of the demo is so; the tutorial's pipeline decides on a window of it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from demo_run import WINDOWS, DemoRun
-from documents import README, fences
+from documents import README, TUTORIAL, fences, section
 from time_limits import seconds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(1000)]
@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(1000)
 SHOWN_MONTH, LAST_LABELLED = "2013-11", "2013-05"
 
 
-def test_the_pipeline_of_the_readme_decides_on_a_window_of_the_demo(
+def test_a_pipeline_by_itself_decides_on_a_window_of_the_demo(
     demo_run: DemoRun, tmp_path: Path
 ) -> None:
-    (block,) = fences(README, "python")
+    (block,) = fences(section(TUTORIAL, "A window by itself"), "python")
     assert SHOWN_MONTH in block
     (tmp_path / "out").mkdir()
     (tmp_path / "out/demo").symlink_to(demo_run.folder)
