@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 from conformance_cases.case import Case, refused
@@ -55,6 +56,11 @@ def other_server(world: World) -> RunningServer:
     return world.once(_other)
 
 
+def other_log(world: World) -> Path:
+    """Returns where that server logs its answers."""
+    return world.scratch / "other_log"
+
+
 def _other(world: World) -> RunningServer:
     base = world.scratch / "other_base"
     world.put("two", base, "122")
@@ -62,6 +68,7 @@ def _other(world: World) -> RunningServer:
     monitoring.write_text('prometheus_config { enable: true path: "/metrics" }')
     return world.start(
         "other",
+        f"--prediction_log={other_log(world)}",
         f"--monitoring_config_file={monitoring}",
         f"--model_base_path={base}",
         "--rest_api_enable_cors_support",
