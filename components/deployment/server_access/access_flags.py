@@ -34,7 +34,8 @@ def add_access_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--admin_token_file",
         metavar="PATH",
-        help="tokens that may also make admin calls (:reload); without it nobody may",
+        help="tokens that may also make admin calls (:reload); without it nobody may, but on "
+        "loopback without any tokens everybody",
     )
     add(
         "--requests_per_second",

@@ -63,6 +63,15 @@ def test_a_caller_is_known_by_the_token_alone(files, clock):
         assert refusal(asked.authenticate, wrong, "10.0.0.1") is Refusal.UNAUTHENTICATED, wrong
 
 
+def test_admin_calls_are_open_where_that_is_said_and_there_are_no_tokens(files, clock):
+    opened = Access(clock=clock, open_to_admins=True)
+    assert opened.authenticate("", "127.0.0.1", admin=True) == "127.0.0.1"
+    guarded = Access(clock=clock, token_file=str(files / "tokens"), open_to_admins=True)
+    assert refusal(guarded.authenticate, "", "127.0.0.1", admin=True) is Refusal.UNAUTHENTICATED
+    alone = Access(clock=clock, admin_token_file=str(files / "admins"), open_to_admins=True)
+    assert refusal(alone.authenticate, "", "127.0.0.1", admin=True) is Refusal.FORBIDDEN
+
+
 def test_admin_calls_take_an_admin_token(files, clock):
     asked = access(files, clock)
     assert asked.authenticate("Bearer s3cret-of-ops", "", admin=True)
