@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _set_threads(flags: argparse.Namespace) -> None:
     """Has TensorFlow, which is not imported yet, take so many threads."""
     both = flags.tensorflow_session_parallelism
-    # 0 is TensorFlow's own word for leaving it to TensorFlow.
-    within, between = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(within or both))
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(between or both))
+    if within := flags.tensorflow_intra_op_parallelism or both:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(within))
+    if between := flags.tensorflow_inter_op_parallelism or both:
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(between))
 
 
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
