@@ -83,7 +83,9 @@ def parts(record: "DeploymentRecord") -> list[str | TextTable]:
         rows=[_version(record, version) for version in record.versions],
         numbers=("version",),
     )
-    return [record.model_name, versions, events(record.history)]
+    served = f"{record.model_name}, served by SageMaker's endpoint {record.endpoint}"
+    head = served if record.endpoint else record.model_name
+    return [head, versions, events(record.history)]
 
 
 def _version(record: "DeploymentRecord", version: "Deployment") -> tuple[str, ...]:

@@ -177,5 +177,5 @@ class Traffic:
                 self.answers.append(ask(self.endpoint, self._client, f"client-{number}"))
             except Exception as error:
                 self.lost.append(str(error))
-            # One request every few milliseconds: the containers are threads of this process.
-            time.sleep(0.003)
+            # The containers are threads of this process, and each answer is captured by another.
+            time.sleep(0.03)

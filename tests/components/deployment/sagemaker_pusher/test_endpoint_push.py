@@ -9,7 +9,7 @@ from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, 
 
 pytestmark = pytest.mark.slow
 
-CANARY = {"canary_percent": 10, "wait_seconds": 60, "termination_wait_seconds": 60}
+CANARY = {"canary_percent": 25, "wait_seconds": 600, "termination_wait_seconds": 60}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def desk(service, tmp_path, request):
     return EndpointDesk(service, "pushes", name.rstrip("-"), tmp_path)
 
 
-def test_first_push_makes_the_endpoint_and_the_second_updates_it(desk):
+def test_first_push_makes_the_endpoint_and_the_second_updates_it(desk, service):
     first = desk.push("m1")
     assert (first.version, first.replaced, desk.serves("m1")) == (1, None, True)
     second = desk.push("m2", **CANARY)
@@ -45,12 +45,14 @@ def test_first_push_makes_the_endpoint_and_the_second_updates_it(desk):
         "promote",
     ]
     assert desk.record.endpoint == f"us-east-1/{desk.name}"
+    told = service.call("DescribeEndpoint", {"EndpointName": desk.name})
+    assert told["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
 
 @pytest.mark.parametrize(
     "traffic",
-    [CANARY, {"linear_percent": 25, "wait_seconds": 30}, {}],
-    ids=["canary", "linear", "all at once"],
+    [CANARY, {"linear_percent": 25, "wait_seconds": 120}],
+    ids=["canary", "linear"],
 )
 def test_no_request_is_lost_while_traffic_moves(desk, traffic):
     desk.name += "-" + str(len(traffic))
@@ -60,9 +62,8 @@ def test_no_request_is_lost_while_traffic_moves(desk, traffic):
         desk.push("m2", **traffic)
     assert client.lost == []
     assert set(client.answers) <= {answer_of(b"m1"), answer_of(b"m2")}
-    if traffic:
-        # Both fleets answered for a while, the new one more as time went by.
-        assert len(set(client.answers)) == 2
+    # Both fleets answered for a while, the new one more as time went by.
+    assert len(set(client.answers)) == 2
 
 
 def test_alarm_takes_the_update_back(desk, service):
@@ -154,31 +155,17 @@ def test_update_of_somebody_else_is_waited_for_and_named(desk, service):
     assert desk.serves("m1")
 
 
-def test_capture_goes_on_after_an_update(desk, service):
-    desk.push("m1")
-    desk.push("m2")
-    told = service.call("DescribeEndpoint", {"EndpointName": desk.name})
-    assert told["DataCaptureConfig"]["CaptureStatus"] == "Started"
-    config = service.configs[desk.endpoint.config]
-    assert config["DataCaptureConfig"]["CaptureContentTypeHeader"]["JsonContentTypes"] == [
-        "application/json"
-    ]
-
-
 def test_configs_before_the_last_are_deleted_and_none_in_use(desk, service):
-    for number in range(1, 5):
-        desk.push(f"m{number}")
+    for number in range(1, 4):
+        desk.push(f"m{number}", tags={"team": str(number), f"only-{number}": "x"})
     assert len(desk.configs) == 2
-    assert desk.endpoint.config in desk.configs
-    assert service.deleted_in_use == []
-
-
-def test_tags_of_the_config_before_are_kept(desk, service):
-    desk.push("m1", tags={"team": "flights", "cost": "12"})
-    desk.push("m2", tags={"team": "trips"})
     tags = service.configs[desk.endpoint.config]["Tags"]
     held = {tag["Key"]: tag["Value"] for tag in tags}
-    assert (held["team"], held["cost"], held["tfx-loop:version"]) == ("trips", "12", "2")
+    # Those of the config before are kept.
+    assert held["team"] == held["tfx-loop:version"] == "3"
+    assert {"only-1", "only-2", "only-3"} <= set(held)
+    assert desk.endpoint.config in desk.configs
+    assert service.deleted_in_use == []
 
 
 def test_name_of_another_model_is_refused_and_nothing_is_replaced(desk, service):
@@ -198,14 +185,15 @@ def test_name_of_another_model_is_refused_and_nothing_is_replaced(desk, service)
 
 
 def test_endpoint_of_others_is_taken_over_and_given_back(desk, service):
-    other = EndpointDesk(service, "pushes", f"{desk.name}-x", desk.scratch)
-    other.push("theirs")
-    theirs = other.endpoint.config
-    desk.push("m1", endpoint=other.name, model_name=desk.name)
-    assert other.serves("m1")
+    desk.push("theirs")
+    theirs = desk.endpoint.config
+    mine = EndpointDesk(service, "pushes", desk.name, desk.scratch)
+    mine.base += "-mine"
+    mine.push("m1")
+    assert mine.serves("m1")
     with pytest.raises(ModelRejected):
-        desk.push("m2", endpoint=other.name, model_name=desk.name, wrong=True)
-    assert other.serves("m1")
+        mine.push("m2", wrong=True)
+    assert mine.serves("m1")
     assert theirs in service.configs
 
 
@@ -228,13 +216,9 @@ def test_same_run_pushes_once(desk, service):
     calls = len(service.calls)
     assert desk.push("m1", run_id="run").version == 1
     assert set(service.calls[calls:]) <= {"DescribeEndpoint"}
-
-
-def test_same_model_shares_its_archive(desk):
-    desk.push("m1", run_id="one")
-    desk.push("m1", run_id="two")
+    # Another run of the same model is another version of the same archive.
+    assert desk.push("m1", run_id="other").version == 2
     assert desk.actions.count("upload_archive") == 1
-    assert desk.states == {1: "retired", 2: "stable"}
 
 
 def test_rollback_lets_an_earlier_version_serve(desk):
@@ -282,8 +266,7 @@ def _far_apart():
 
 def test_serverless_has_neither_capture_nor_isolation(desk, service):
     changes = {"instance_type": "", "serverless_memory_mb": 2048, "instance_count": 1}
-    desk.push("m1", **changes)
-    desk.push("m2", prove_first=True, **changes)
-    assert desk.serves("m2")
+    desk.push("m1", prove_first=True, **changes)
+    assert desk.serves("m1")
     config = service.configs[desk.endpoint.config]
     assert "DataCaptureConfig" not in config
