@@ -5,8 +5,9 @@ counted of several windows, which are judged as one without reading a row again.
 """
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfx_loop.monitoring.drift.settings import FEWEST_ROWS, DriftSettings
 from tfx_loop.pipelines.cli import conventions
@@ -45,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="what came since; several are folders of DriftMonitor's reports, judged as one window "
-        "against the folder of their ReferenceProfile",
+        help="what came since, of a SageMaker endpoint sagemaker:PREFIX or "
+        "sagemaker:PREFIX::FROM/TO; several are folders of DriftMonitor's reports, judged as one "
+        "window against the folder of their ReferenceProfile",
     )
     parser.add_argument("--by", metavar="COLUMN", help="compare by its values, too")
     parser.add_argument(
@@ -246,13 +248,26 @@ def _of_files(args: argparse.Namespace, configuration: "Configuration") -> tuple
         )
     comparison = compare_paths(
         args.reference,
-        args.current[0],
+        _current(args.current[0]),
         configuration.settings,
         configuration.options,
         args.schema or "",
         conventions.redaction_of(args).redaction(),
     )
     return comparison, f"{_name(args.current[0])} against {_name(args.reference)}"
+
+
+def _current(path: str) -> Any:
+    """Returns the rows that SageMaker captured, or the path of anything else."""
+    from tfx_loop.data.prediction_log.importers.captured_table import captured_features, is_captures
+
+    if not is_captures(path):
+        return path
+    rows, rejected = captured_features(path)
+    if rejected:
+        told = ", ".join(f"{reason} {number:,}" for reason, number in rejected.items())
+        print(f"captured lines that are no rows: {told}", file=sys.stderr)
+    return rows
 
 
 def _name(path: str) -> str:

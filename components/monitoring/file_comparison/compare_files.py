@@ -28,15 +28,19 @@ from tfx_loop.monitoring.profile.reference import FrozenProfile
 
 def compare_paths(
     reference: str,
-    current: str,
+    current: Any,
     settings: DriftSettings,
     options: ComparisonOptions | None = None,
     schema: str = "",
     redaction: Redaction = OPEN,
 ) -> Comparison:
-    """Opens two files or queries, and TFDV's schema where one is named; see compare_files."""
+    """Opens two files or queries, and TFDV's schema where one is named; see compare_files.
+
+    What came since may be rows of a program, too.
+    """
     expected = read_schema(schema) if schema else None
-    files = as_table(reference, reference), as_table(current, current)
+    name = current if isinstance(current, str) else "the current rows"
+    files = as_table(reference, reference), as_table(current, name)
     return compare_files(*files, settings, options, expected, redaction)
 
 

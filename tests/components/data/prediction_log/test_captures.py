@@ -3,6 +3,9 @@
 import json
 from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from captured_lines import (
     CSV_TYPE,
@@ -24,6 +27,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, hour_of
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
 from tfx_loop.data.prediction_log.importers.capture_window import list_captures, read_captures
+from tfx_loop.pipelines.cli.main import main
 
 ROW, ANSWER = {"instances": [{"fare": 3.5}]}, {"predictions": [0.25]}
 
@@ -311,3 +315,23 @@ def test_hours_that_are_none_are_no_hours():
 def test_an_address_of_another_store_is_refused():
     with pytest.raises(ConfigError, match="s3://"):
         open_tree("hdfs://somewhere/captures")
+
+
+def test_the_file_command_compares_captures_with_a_file(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    pq.write_table(pa.table({"fare": random.normal(0, 1, 3000)}), tmp_path / "reference.parquet")
+
+    def captured(shift):
+        rows = [{"fare": value} for value in random.normal(shift, 1, 2000)]
+        return capture({"instances": rows}, {"predictions": [0.5] * len(rows)})
+
+    write_hour(tmp_path / "same", TIME_MS, [captured(0), "{"])
+    write_hour(tmp_path / "moved", TIME_MS, [captured(2)])
+    words = ["monitor", "--reference", str(tmp_path / "reference.parquet"), "--current"]
+    assert main([*words, f"sagemaker:{tmp_path / 'same'}"]) == 0
+    assert "captured lines that are no rows: no_json 1" in capsys.readouterr().err
+    assert main([*words, f"sagemaker:{tmp_path / 'moved'}::2023-11-14/2023-11-15", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["verdict"] == "DRIFT"
+    for period, told in (("2023-11-15/2023-11-16", "received none"), ("soon/2", "FROM/TO")):
+        assert main([*words, f"sagemaker:{tmp_path / 'moved'}::{period}"]) == 1
+        assert told in capsys.readouterr().err
