@@ -10,7 +10,7 @@ from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.import_path import user_function
 from tfx_loop.core.storage import is_remote
 from tfx_loop.core.toml_file import read_toml
-from tfx_loop.pipelines.control.label_timing import Labels
+from tfx_loop.pipelines.control.label_timing import DEFAULT_LATE, Labels
 from tfx_loop.pipelines.control.windows import Days, Every, Months, Windows
 from tfx_loop.pipelines.loop_settings import ModelLoopSettings, Serving
 
@@ -65,8 +65,6 @@ def read_loop_file(path: str | Path) -> LoopFile:
         if "windows" in values:
             values["windows"] = _windows(values["windows"])
         settings = ModelLoopSettings.of(values)
-    except TypeError as error:
-        raise ConfigError(f"Expected other types of values in {file}: {error}.") from error
     except ConfigError as error:
         raise ConfigError(f"{str(error).rstrip('.')} (in {file}).") from error
     return LoopFile(path=file, settings=settings)
@@ -83,7 +81,8 @@ def _labels(said: Any, folder: Path) -> Labels:
     values = {"path": said} if isinstance(said, str) else _table(said, "labels", ("path", "late"))
     if "path" not in values:
         raise ConfigError("Expected the folder of labels as path in [labels], received none.")
-    return Labels(**{**values, "path": _beside(folder, str(values["path"]))})
+    late = values.get("late", DEFAULT_LATE)
+    return Labels(_beside(folder, str(values["path"])), str(late))
 
 
 def _serving(said: Any, folder: Path) -> Serving:
@@ -94,6 +93,10 @@ def _serving(said: Any, folder: Path) -> Serving:
     for name in ("base_path", "prediction_log", "prediction_log_key"):
         if values.get(name):
             values[name] = _beside(folder, str(values[name]))
+    for name, value in values.items():
+        usual = Serving.__dataclass_fields__[name].default
+        if not isinstance(value, int if isinstance(usual, int) else str):
+            raise ConfigError(f"Expected another type as {name} in [serving], received {value!r}.")
     return Serving(**values)
 
 
@@ -106,13 +109,20 @@ def _windows(said: Any) -> Windows:
     if every == _MONTH:
         return Months(first)
     if every == _DAY:
-        return Days(first, int(values.get("days", 1)))
+        return Days(first, _whole(values, "days", 1))
     if every == _ROWS:
-        return Every(rows=int(values.get("rows", 0)), first=first)
+        return Every(rows=_whole(values, "rows", 0), first=first)
     raise ConfigError(
         f"Expected every of [windows] among {_MONTH}, {_DAY}, {_ROWS}, received {every!r}."
         f"{did_you_mean(str(every), (_MONTH, _DAY, _ROWS))}"
     )
+
+
+def _whole(values: Mapping[str, Any], name: str, usual: int) -> int:
+    value = values.get(name, usual)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigError(f"Expected a whole number as {name} in [windows], received {value!r}.")
+    return value
 
 
 def _table(said: Any, name: str, known: tuple[str, ...]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tfx_loop.pipelines.control.home import STORE_FILE
 from tfx_loop.pipelines.control.label_timing import Labels
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.control.windows import Months, Windows
+from tfx_loop.pipelines.notifications.settings import Receiver
 
 # Gates by metric and by what is asked of it, with the setting of QualityGate that they stand for.
 _GATES: Mapping[tuple[str, str], str] = {
@@ -33,6 +34,17 @@ _GATES: Mapping[tuple[str, str], str] = {
     ("error", "at_most"): "max_error",
     ("loss", "rise"): "max_loss_rise",
     ("loss", "gain"): "min_gain",
+}
+# Fields that are no texts; those without a type check themselves.
+_OTHER_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("labels", "serving", "windows"), ()),
+    "task": (str, ModelTask),
+    "gate": (Mapping, type(None)),
+    "home": (str, Path),
+    "mode": (str, LoopMode),
+    "training_cost": (int, float, type(None)),
+    "training_windows": (int,),
+    **dict.fromkeys(("ignore", "redact", "notify"), (str, list, tuple)),
 }
 _BUDGET = re.compile(r"(\d+)\s*/\s*(\S+)")
 
@@ -81,7 +93,7 @@ class ModelLoopSettings:
         ignore: Columns that are no features.
         slice_feature: Feature by which quality and drift are sliced; empty for none.
         redact: Features whose values nothing shows.
-        notify: Who is told of changes, as addresses; see `notifications`.
+        notify: Who is told of changes: addresses, or tables of a `Receiver`.
         pipeline: Import path of the training function, such as `training.pipeline`; empty where
             the function itself is given.
     """
@@ -111,6 +123,8 @@ class ModelLoopSettings:
         # Whatever is wrong is told when the loop is stated, not weeks later at the first decision.
         self.control()
         self.quality_gate()
+        for receiver in self.notify:
+            Receiver.of(receiver)
         self.pipelines(base_path="/", prediction_log="/")
 
     @classmethod
@@ -126,7 +140,7 @@ class ModelLoopSettings:
                 raise ConfigError(
                     f"Expected {', '.join(known)}, received {name!r}.{did_you_mean(name, known)}"
                 )
-        values = dict(given)
+        values = {name: _typed(name, value) for name, value in given.items()}
         if lacking := [
             name for name in ("name", "label", "labels", "serving") if name not in values
         ]:
@@ -135,6 +149,8 @@ class ModelLoopSettings:
             if isinstance(values[name], (str, Path)):
                 word = str(values[name])
                 values[name] = Serving(url=word) if kind is Serving else Labels(word)
+            elif not isinstance(values[name], kind):
+                raise ConfigError(f"Expected {kind.__name__} as {name}, got {values[name]!r}.")
         for name in ("ignore", "redact", "notify"):
             if name in values:
                 value = values[name]
@@ -172,7 +188,11 @@ class ModelLoopSettings:
         """Returns what a challenger must reach."""
         given: dict[str, Any] = {}
         for metric, limits in (self.gate or {}).items():
+            if not isinstance(limits, Mapping):
+                raise ConfigError(f"Expected limits of the gate {metric}, received {limits!r}.")
             for word, value in limits.items():
+                if not isinstance(value, (int, float)):
+                    raise ConfigError(f"Expected a number as {metric} {word}, received {value!r}.")
                 if (metric, word) not in _GATES:
                     known = [f"{one} {asked}" for one, asked in _GATES]
                     raise ConfigError(
@@ -219,6 +239,18 @@ class ModelLoopSettings:
                 training_cost=self.training_cost, training_windows=self.training_windows
             ),
         )
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Returns a value as it is written; raises ConfigError for one of another type."""
+    kinds: tuple[type, ...] = (str,)
+    if name in _OTHER_TYPES:
+        kinds = _OTHER_TYPES[name]
+    # A truth value is a whole number to Python, and to no user.
+    if not kinds or (isinstance(value, kinds) and not isinstance(value, bool)):
+        return value
+    expected = " or ".join(kind.__name__ for kind in kinds)
+    raise ConfigError(f"Expected {expected} as {name}, received {value!r}.")
 
 
 def _absolute(path: str) -> str:

@@ -10,7 +10,7 @@ model that was never trained has no measured loss.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
 from tfx_loop.core import type_names
@@ -128,9 +128,12 @@ def simulate(
     # The first version was trained before the first window, and is as fresh as can be there.
     level = min(level, 0.0)
     for place, window in enumerate(windows):
-        lost += max(window.level - level, 0.0)
-        since += window.saving
-        if rule(place, window, since):
+        above = max(window.level - level, 0.0)
+        lost += above
+        # What was measured beside the version on record; the policy's own may be fresher.
+        seen = replace(window, saving=min(window.saving, above))
+        since += seen.saving
+        if rule(place, seen, since):
             trained.append(window.window)
             level, since = window.level, 0.0
     return SimulatedPolicy(

@@ -87,10 +87,16 @@ class Receiver:
                         f"Expected {', '.join(known)} of a receiver, received {name!r}."
                         f"{did_you_mean(str(name), known)}"
                     )
-            values = {**given}
-            if "changes" in values:
-                values["changes"] = tuple(values["changes"])
-            return cls(**{"kind": "", **values})
+            values = {"kind": "", **given}
+            for one in fields(cls):
+                usual = getattr(cls, one.name, "")
+                kind = list if isinstance(usual, tuple) else type(usual)
+                value = values.get(one.name, usual)
+                if not isinstance(value, kind) and value != usual:
+                    raise ConfigError(
+                        f"Expected {kind.__name__} as {one.name} of a receiver, got {value!r}."
+                    )
+            return cls(**{**values, "changes": tuple(values.get("changes", ()))})
         text = str(given)
         if text == LOG:
             return cls(kind=LOG)

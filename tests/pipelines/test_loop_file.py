@@ -1,0 +1,194 @@
+"""loop.toml: what it says, what it refuses, and that commands find store and model in it."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from recorder import RecordedRun, monitoring_nodes, open_store
+
+from tfx_loop.core.errors import ConfigError, DataError, LoopError
+from tfx_loop.pipelines.cli.main import main
+from tfx_loop.pipelines.control import ledger
+from tfx_loop.pipelines.control.settings import LoopMode
+from tfx_loop.pipelines.control.windows import Days, Every, Months
+from tfx_loop.pipelines.loop_file import read_loop_file
+from tfx_loop.pipelines.loop_settings import ModelLoopSettings
+
+LEAST = """
+name = "flights"
+label = "late"
+serving = "http://127.0.0.1:8501"
+labels = "labels"
+"""
+
+
+def written(tmp_path, more="", least=LEAST):
+    file = tmp_path / "loop.toml"
+    file.write_text(least + more)
+    return file
+
+
+def test_four_lines_are_enough_and_paths_are_beside_the_file(tmp_path):
+    settings = read_loop_file(written(tmp_path)).settings
+    assert (settings.name, settings.mode, settings.folder) == (
+        "flights",
+        LoopMode.SUGGEST,
+        tmp_path / "out",
+    )
+    assert settings.labels.path == str(tmp_path / "labels")
+    assert settings.store == str(tmp_path / "out/metadata.sqlite")
+
+
+def test_what_is_said_becomes_limits_gates_and_windows(tmp_path):
+    more = """
+mode = "act"
+cooldown = "7d"
+max_trainings = "2/30d"
+task = "classes:a,b,c"
+[windows]
+every = "day"
+first = "2024-01-01"
+days = 7
+[gate.accuracy]
+at_least = 0.7
+drop = 0.05
+"""
+    settings = read_loop_file(written(tmp_path, more)).settings
+    limits, gate = settings.control(), settings.quality_gate()
+    assert (limits.cooldown_seconds, limits.max_launches) == (7 * 86_400, 2)
+    assert limits.budget_seconds == 30 * 86_400
+    assert (gate.min_accuracy, gate.max_accuracy_drop) == (0.7, 0.05)
+    assert settings.windows == Days("2024-01-01", 7)
+    assert settings.pipelines("/b", "/l").model.described.classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ('every = "month"\nfirst = "2024-02"', Months("2024-02")),
+        ('every = "rows"\nrows = 500', Every(rows=500)),
+        ('every = "day"', Days()),
+    ],
+)
+def test_kinds_of_windows(tmp_path, text, windows):
+    assert read_loop_file(written(tmp_path, f"[windows]\n{text}")).settings.windows == windows
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('cooldwn = "7d"', "Did you mean 'cooldown'"),
+        ('mode = "acts"', "observe, suggest, act, received 'acts'"),
+        ('cooldown = "soon"', "such as '90s'"),
+        ('max_trainings = "many"', "such as '3/30d'"),
+        ('task = "guess"', "binary, classes, labels, regression"),
+        ('[windows]\nevery = "moon"', "month, day, rows, received 'moon'"),
+        ('[windows]\nevery = "day"\nrows = 3', "no rows"),
+        ("[gate.AUC]\nat_lest = 0.5", "Did you mean 'AUC at_least'"),
+        ("mode = 3", "as mode, received 3"),
+        ("ignore = 3", "Expected str or list"),
+        ("max_trainings = 3", "Expected str as max_trainings"),
+        ('notify = ["http://elsewhere.example/x"]', "plain http goes to this machine alone"),
+        ("[[notify]]\nkind = 3", "Expected str as kind"),
+    ],
+)
+def test_what_cannot_work_is_told_in_one_line_with_the_file(tmp_path, more, told):
+    with pytest.raises(ConfigError, match=told) as raised:
+        read_loop_file(written(tmp_path, more))
+    assert "loop.toml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+VALUES = st.sampled_from(
+    ["3", "-1", "0.5", "true", '""', '"x"', "[]", "[1]", "{}", "{ a = 1 }", "2024-01-01", '["x"]']
+)
+
+
+@given(st.sampled_from([field.name for field in fields(ModelLoopSettings)]), VALUES)
+def test_any_value_is_taken_or_refused_in_a_line(tmp_path_factory, name, value):
+    folder = tmp_path_factory.mktemp("any")
+    least = "\n".join(line for line in LEAST.splitlines() if not line.startswith(f"{name} "))
+    file = written(folder, f"\n{name} = {value}\n", least)
+    told = ""
+    try:
+        read_loop_file(file).settings.control()
+    except LoopError as error:
+        told = str(error)
+    assert "\n" not in told
+
+
+def test_a_file_that_is_not_there_or_lacks_what_must_be_said(tmp_path):
+    with pytest.raises(DataError, match="loop init"):
+        read_loop_file(tmp_path / "loop.toml")
+    with pytest.raises(ConfigError, match="label"):
+        read_loop_file(written(tmp_path, least=LEAST.replace('label = "late"', "")))
+
+
+def test_the_training_function_is_found_beside_the_file(tmp_path):
+    (tmp_path / "my_training_of_a_test.py").write_text("def nodes():\n    return [1]\n")
+    found = read_loop_file(written(tmp_path, 'pipeline = "my_training_of_a_test.nodes"'))
+    assert found.pipeline()() == [1]
+    with pytest.raises(ConfigError, match="pipeline in"):
+        read_loop_file(written(tmp_path)).pipeline()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A loop of the working folder that has decided on one window."""
+    from tfx_loop.pipelines.control.home import HOME_RECORD, HomeRecord
+
+    written(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    record = HomeRecord(model_name="flights", base_path=str(tmp_path / "serving"))
+    HOME_RECORD.write(record, tmp_path / "out")
+    store = open_store(tmp_path / "out/metadata.sqlite")
+    ledger.register_types(store)
+    run = RecordedRun(store, "monitoring", "monitor-flights-2024-01", tmp_path / "runs")
+    run.run(monitoring_nodes({"verdict": "HOLD", "window": "2024-01", "reason": "data_fault"}))
+    return tmp_path
+
+
+def answer(capsys, *words):
+    code = main([*words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_commands_need_no_arguments_beside_the_file(home, capsys):
+    assert answer(capsys, "why-not")[1][0]["reason"] == "data_fault"
+    assert answer(capsys, "timeline")[0] == 0
+    code, status = answer(capsys, "status")
+    assert (code, status["windows_decided"], status["versions"]) == (0, 1, [])
+    assert status["windows"][0]["window"] == "2024-01"
+
+
+def test_arguments_go_before_the_file(home, capsys):
+    assert main(["why-not", "--model", "other"]) == 1
+    assert "decision about 'other'" in capsys.readouterr().err
+
+
+def test_a_person_holds_launches_and_lets_them_go(home, capsys):
+    said = ("--by", "Ann", "--reason", "a holiday")
+    assert answer(capsys, "hold", *said)[1]["held"] is True
+    assert answer(capsys, "status")[1]["held"]["by"] == "Ann"
+    code, error = answer(capsys, "hold", *said)
+    assert (code, error["error"]["kind"]) == (1, "ConfigError")
+    assert answer(capsys, "hold", *said, "--lift")[0] == 0
+    assert answer(capsys, "status")[1]["held"] is None
+
+
+def test_a_skipped_window_is_shown_with_its_reason(home, capsys):
+    assert answer(capsys, "skip", "2024-02", "--by", "Ann", "--reason", "a strike")[0] == 0
+    windows = {one["window"]: one for one in answer(capsys, "status")[1]["windows"]}
+    assert (windows["2024-02"]["verdict"], windows["2024-02"]["reason"]) == ("SKIPPED", "a strike")
+    assert main(["skip", "february", "--by", "Ann", "--reason", "a strike"]) == 1
+    assert "such as '2021-02'" in capsys.readouterr().err
+
+
+def test_without_file_and_base_path_status_says_what_to_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 1
+    assert "--loop" in capsys.readouterr().err
+    assert main(["step"]) == 1
+    assert "loop init" in capsys.readouterr().err
