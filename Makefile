@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving \
-  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
+  bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-watch bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-privacy: setup ## how often membership inference warns, by model, beside t
 
 bench-lineage: setup ## explain, why-not, graph and status in a store of 10,000 executions, start included
 	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.lineage
+
+bench-watch: setup ## thirty simulated days of the daemon, killed at random points: nothing twice, nothing forgotten
+	@PYTHONPATH=src:tests/helpers $(PYTHON) -m tests.benchmarks.watch
 
 bench-guard: setup ## 50,000 mutated model files through the guard: no crash, no hang, bounded memory
 	@$(PYTHON) -m tests.benchmarks.guard

@@ -1,5 +1,6 @@
 """The HTTP interface: paths, bodies and codes are those of TF Serving's REST API."""
 
+import contextlib
 import json
 import logging
 import re
@@ -195,10 +196,11 @@ async def _dispatch(
         return 200, await answer(models, match, request, headers)
     if request.method in _READING and (match := _STATUS.fullmatch(path)):
         name = unquote(match["name"])
-        statuses = models.statuses(name, _version(match), match["label"])
-        beside = models.find(name).beside
-        headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(beside)))
-        return 200, _status_body(statuses)
+        with contextlib.suppress(ModelRejected):
+            # Before the states: a server that has no version yet says by a refusal, too, that it
+            # proves versions before they take traffic.
+            headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(models.find(name).beside)))
+        return 200, _status_body(models.statuses(name, _version(match), match["label"]))
     if request.method == "GET" and (match := _FOLDERS.fullmatch(path)) and _is_local(request):
         return 200, json.dumps(models.find(unquote(match["name"])).folders).encode()
     if request.method in _READING and (match := _METADATA.fullmatch(path)):

@@ -1,0 +1,1 @@
+"""The daemon over thirty simulated days, killed at random points."""
