@@ -5,8 +5,8 @@
 The store, the log, the label files, the schedule and the daemon are real; clock and launchers are
 parameters, so that a day takes milliseconds. The work of each run leaves a line in `launches.log`.
 Days bring what days bring: labels come one to three days late, days 5 and 13 have no traffic, on
-days 4, 11 and 12 the server does not answer, on day 17 the disk is full, and days 3, 8, 9, 16, 17 and
-24 ask for a retraining. KILL_RATE is the chance of a kill at each point.
+days 4, 11 and 12 the server does not answer, on day 17 the disk is full, and days 3, 8, 9, 16, 17
+and 24 ask for a retraining. KILL_RATE is the chance of a kill at each point.
 """
 
 import errno
