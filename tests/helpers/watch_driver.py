@@ -5,7 +5,7 @@
 The store, the log, the label files, the schedule and the daemon are real; clock and launchers are
 parameters, so that a day takes milliseconds. The work of each run leaves a line in `launches.log`.
 Days bring what days bring: labels come one to three days late, days 5 and 13 have no traffic, on
-days 4, 11 and 12 the server does not answer, on day 17 the disk is full, and days 3, 8, 9, 16, 17
+days 11 and 12 the server does not answer, on day 17 the disk is full, and days 3, 8, 9, 16, 17
 and 24 ask for a retraining. KILL_RATE is the chance of a kill at each point.
 """
 
@@ -40,7 +40,7 @@ from tfx_loop.pipelines.loop_settings import ModelLoopSettings, Serving
 
 START_MS = int(datetime(2024, 1, 1, tzinfo=timezone.utc).timestamp() * 1000)
 DAY_MS, POLL_SECONDS, ROWS = 86_400_000, 2 * 3600.0, 20
-WITHOUT_TRAFFIC, SERVER_AWAY, DISK_FULL = {5, 13}, {4, 11, 12}, {17}
+WITHOUT_TRAFFIC, SERVER_AWAY, DISK_FULL = {5, 13}, {11, 12}, {17}
 ASKING = {3, 8, 9, 16, 17, 24}
 
 
