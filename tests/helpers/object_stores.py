@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def _s3(patch: pytest.MonkeyPatch, bucket: str) -> Iterator[None]:
     boto3 = pytest.importorskip("boto3")
     from moto.server import ThreadedMotoServer
 
+    # A line for each request, which pytest would keep: flows make thousands.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

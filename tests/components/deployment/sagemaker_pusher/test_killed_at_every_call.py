@@ -53,7 +53,7 @@ class Death:
 ALL = {"prove_first": True, "canary_percent": 10, "wait_seconds": 30}
 
 
-@pytest.mark.parametrize(("changes", "stride"), [({}, 1), (ALL, 4)], ids=["once", "with a proof"])
+@pytest.mark.parametrize(("changes", "stride"), [({}, 1), (ALL, 7)], ids=["once", "with a proof"])
 def test_endpoint_answers_whenever_the_pusher_dies(service, tmp_path, monkeypatch, changes, stride):
     desk = EndpointDesk(service, "killed", f"killed-{stride}", tmp_path)
     death = Death(monkeypatch)
