@@ -60,6 +60,10 @@ bench-serving: setup ## requests per second and latency of the model server
 	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_server
 	@$(PYTHON) -m tests.benchmarks.serving.bench_log
 
+.PHONY: bench-gateway
+bench-gateway: setup ## the gateway beside nginx and Envoy, before an echo upstream; needs h2load
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_gateway
+
 bench-compress: setup ## what each technique gains and loses, and whether budgets are kept
 	@$(PYTHON) -m tests.benchmarks.compress
 

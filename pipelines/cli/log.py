@@ -11,7 +11,7 @@ from tfx_loop.presentation import arguments
 
 HELP = "compact the prediction log to Parquet, or import other servers' logs into it"
 _COMPACT, _IMPORT = "compact", "import"
-_KINDS = ("tf-serving", "kserve", "sagemaker")
+_KINDS = ("tf-serving", "kserve", "sagemaker", "gateway")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=_KINDS,
         help="of the files: PredictionLog TFRecords of TF Serving or BulkInferrer, CloudEvents of "
-        "KServe, DataCapture of SageMaker",
+        "KServe, DataCapture of SageMaker, *.calls of loop-gateway",
     )
     parser.add_argument(
         "--time",
@@ -69,7 +69,7 @@ def _add_captures(parser: argparse.ArgumentParser) -> None:
         "--outputs",
         default="",
         metavar="A,B",
-        help="names of the columns that captured answers have without one",
+        help="names of the columns that captured answers, and answers of REST, have without one",
     )
     parser.add_argument(
         "--names-of",
@@ -138,7 +138,12 @@ def _import(args: argparse.Namespace) -> int:
         log_dir=args.log,
         model_name=args.model[0],
         default_time_ms=args.time,
+<<<<<<< HEAD
         feature_names=features,
+=======
+        feature_names=_names(args.features),
+        output_names=_names(args.outputs),
+>>>>>>> 349ab03 (The gateway's calls become rows, and a compose file puts it before TF Serving with a board)
         capture=CaptureSource(
             prefix=args.files[0],
             variants=tuple(args.variant),

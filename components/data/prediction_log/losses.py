@@ -77,10 +77,12 @@ class UnloggedRows:
         )
 
 
-def write_unlogged(log_dir: str, model_name: str, unlogged: UnloggedRows) -> None:
-    """Leaves word of rows; raises OSError."""
+def write_unlogged(log_dir: str, model_name: str, unlogged: UnloggedRows, name: str = "") -> None:
+    """Leaves word of rows, under a name of its own or a given one; raises OSError."""
     folder = join(join(log_dir, model_name), f"date={day_of(unlogged.first_ms)}")
-    storage.write_json(join(folder, f"{uuid.uuid4().hex}{UNLOGGED_SUFFIX}"), asdict(unlogged))
+    storage.write_json(
+        join(folder, f"{name or uuid.uuid4().hex}{UNLOGGED_SUFFIX}"), asdict(unlogged)
+    )
 
 
 def read_unlogged(path: str) -> UnloggedRows | None:

@@ -36,7 +36,12 @@ from tfx_loop.data.prediction_log.importers.cloud_events import (
     event_identity,
     parse_cloud_events,
 )
+from tfx_loop.data.prediction_log.importers.gateway_log import (
+    parse_gateway_call,
+    segment_records,
+)
 from tfx_loop.data.prediction_log.importers.import_order import (
+    GATEWAY,
     SAGEMAKER,
     TF_SERVING,
     ImportCounts,
@@ -44,6 +49,8 @@ from tfx_loop.data.prediction_log.importers.import_order import (
 )
 from tfx_loop.data.prediction_log.importers.json_payloads import parse_object
 from tfx_loop.data.prediction_log.importers.tf_serving import parse_prediction_log
+from tfx_loop.data.prediction_log.losses import UnloggedRows, write_unlogged
+from tfx_loop.data.prediction_log.raw_calls import RawCall, UnloggedCalls
 from tfx_loop.data.prediction_log.record import day_of
 
 _COPIES = "copies"
@@ -116,6 +123,13 @@ def _calls(pipeline: Any, order: ImportOrder, files: Sequence[str]) -> Any:
             | "Equal" >> beam.GroupByKey()
             | "Parse" >> beam.FlatMap(_equal_messages, names)
         )
+    if order.kind == GATEWAY:
+        return (
+            patterns
+            | "Calls" >> beam.ParDo(_SegmentCalls(order))
+            | "Spread calls" >> beam.Reshuffle()
+            | "Parse" >> beam.ParDo(_Guarded(_one(_of_gateway(order))))
+        )
     lines = (
         patterns
         | "Read" >> beam.io.ReadAllFromText(coder=BytesCoder())
@@ -174,6 +188,42 @@ def _paired_events(
         [event for kind, event in events if kind == side] for side in (REQUEST, RESPONSE)
     )
     yield parse_cloud_events(request_id, requests, responses, names)
+
+
+def _of_gateway(order: ImportOrder) -> Callable[[RawCall], ImportedCall]:
+    model, features, outputs = order.model_name, order.feature_names, order.output_names
+    return lambda call: parse_gateway_call(call, model, features, outputs)
+
+
+class _SegmentCalls(beam.DoFn):  # type: ignore[misc, unused-ignore]
+    """Yields the calls of a gateway's file; what it could not log is noted in the log."""
+
+    def __init__(self, order: ImportOrder) -> None:
+        self._order = order
+        self._keys: list[SecretKey] = []
+
+    def setup(self) -> None:
+        self._keys = list(read_keys(self._order.key_file))
+
+    def process(self, path: str) -> Iterator[RawCall]:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            content = file.read()
+        for record in segment_records(content, self._keys):
+            if isinstance(record, RejectedRecordError):
+                count_reject(record.reason)
+            elif isinstance(record, UnloggedCalls):
+                # By its content, so that it counts once however often it is imported.
+                write_unlogged(
+                    self._order.log_dir,
+                    self._order.model_name,
+                    # A call has one row at least, and nobody knows of more.
+                    UnloggedRows(
+                        rows=record.calls, first_ms=record.first_ms, last_ms=record.last_ms
+                    ),
+                    name=digest_of(record.encode()),
+                )
+            else:
+                yield record
 
 
 class _Guarded(beam.DoFn):  # type: ignore[misc, unused-ignore]

@@ -1,5 +1,6 @@
 """One answered call of another server, and its rows in the canonical record."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ SINGLE_FEATURE, SINGLE_OUTPUT = "input", "prediction"
 
 # What rejects are counted by, and what it means.
 REASONS = {
+    "no_frame": "part of a gateway's file that is damaged, or not yet whole",
+    "no_body": "a body that is compressed, and cannot be unpacked",
+    "other_model": "a call of another model than --model",
     "no_json": "no JSON object",
     "no_message": "no PredictionLog message",
     "no_event": "no event of a request or a response with an id",
@@ -79,6 +83,8 @@ class ImportedCall:
         model_version: 0 where the log does not say.
         golden: Whether a pusher asked, to see whether the model answers right.
         sampling_rate: The share of calls that was logged.
+        latency_ms: How long the answer took; not a number where the log does not say.
+        answered_time_ms: When it was answered, UTC; None for the event's time.
     """
 
     request_id: str
@@ -89,6 +95,8 @@ class ImportedCall:
     request_key: str = ""
     golden: bool = False
     sampling_rate: float = 1.0
+    latency_ms: float = math.nan
+    answered_time_ms: int | None = None
 
     def batch(self, model_name: str, default_time_ms: int | None) -> pa.RecordBatch:
         """Returns its rows.
@@ -117,8 +125,8 @@ class ImportedCall:
             model_name=model_name,
             model_version=self.model_version,
             variant="",
-            latency_ms=float("nan"),
-            answered_time_ms=time_ms,
+            latency_ms=self.latency_ms,
+            answered_time_ms=time_ms if self.answered_time_ms is None else self.answered_time_ms,
             request_key=self.request_key,
             golden=self.golden,
             sampling_rate=self.sampling_rate,

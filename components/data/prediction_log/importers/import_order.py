@@ -8,7 +8,8 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.record import check_model_name
 
 TF_SERVING, KSERVE, SAGEMAKER = "tf-serving", "kserve", "sagemaker"
-KINDS = (TF_SERVING, KSERVE, SAGEMAKER)
+GATEWAY = "gateway"
+KINDS = (TF_SERVING, KSERVE, SAGEMAKER, GATEWAY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +17,14 @@ class ImportOrder:
     """What is imported, and where to.
 
     Attributes:
-        kind: `tf-serving`, `kserve` or `sagemaker`.
+        kind: `tf-serving`, `kserve`, `sagemaker` or `gateway`.
         files: Patterns of files; of captures folders and `s3://` or `gs://` prefixes, too.
         log_dir: The prediction log.
-        model_name: Name that the rows get.
+        model_name: Name that the rows get; of a gateway's calls also the model that is wanted.
         default_time_ms: Time of calls whose log has none, UTC; None rejects them.
         feature_names: What columns without names are called: those of CSV, of plain lists, and of
             the one matrix that a model takes.
+        output_names: What the one output of a gateway's REST answers is called.
         capture: What SageMaker's captures leave unsaid; its prefix is each of `files`.
         key_file: File of keys that the log is encrypted with; empty for a plain log.
     """
@@ -33,6 +35,7 @@ class ImportOrder:
     model_name: str
     default_time_ms: int | None = None
     feature_names: Sequence[str] = ()
+    output_names: Sequence[str] = ()
     capture: CaptureSource | None = None
     key_file: str = ""
 

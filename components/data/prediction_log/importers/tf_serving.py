@@ -37,6 +37,11 @@ def parse_prediction_log(
         log = prediction_log_pb2.PredictionLog.FromString(record)
     except DecodeError as error:
         raise RejectedRecordError("no_message", "Expected a PredictionLog message.") from error
+    return call_of_log(log, request_id, feature_names)
+
+
+def call_of_log(log: Any, request_id: str, feature_names: Sequence[str] = ()) -> ImportedCall:
+    """Returns the call of a PredictionLog; arguments and errors are those of the bytes."""
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
         spec = log.predict_log.response.model_spec
