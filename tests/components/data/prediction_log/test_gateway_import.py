@@ -207,5 +207,5 @@ def _comparable(table):
         outputs = [value for name, value in held.items() if name.startswith("output.")]
         features = {name: value for name, value in held.items() if name.startswith("feature.")}
         key = (row["request_id"], row["instance_index"])
-        rows[key] = (row["model_version"], features, [round(value, 6) for value in outputs])
+        rows[key] = (row["model_version"], features, [round(value, 4) for value in outputs])
     return rows
