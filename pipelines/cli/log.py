@@ -138,12 +138,8 @@ def _import(args: argparse.Namespace) -> int:
         log_dir=args.log,
         model_name=args.model[0],
         default_time_ms=args.time,
-<<<<<<< HEAD
         feature_names=features,
-=======
-        feature_names=_names(args.features),
-        output_names=_names(args.outputs),
->>>>>>> 349ab03 (The gateway's calls become rows, and a compose file puts it before TF Serving with a board)
+        output_names=outputs,
         capture=CaptureSource(
             prefix=args.files[0],
             variants=tuple(args.variant),
