@@ -256,3 +256,9 @@ def quiet_environment() -> dict[str, str]:
 def metadata_password(environment: Mapping[str, str] = os.environ) -> str:
     """Returns the password of a database with ML Metadata: TFX_LOOP_METADATA_PASSWORD, or none."""
     return environment.get("TFX_LOOP_METADATA_PASSWORD", "")
+
+
+def environment_of_checks(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the variables that `loop doctor` looks at."""
+    names = ("PYTHONDONTWRITEBYTECODE", "TF_USE_LEGACY_KERAS")
+    return {name: environment[name] for name in names if name in environment}

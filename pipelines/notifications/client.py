@@ -10,13 +10,13 @@ import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tfx_loop.core.errors import ConfigError, ServerUnavailable
+from tfx_loop.core.http_client import check_address, post
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.core.network import is_loopback
 from tfx_loop.pipelines.notifications.messages import Message
-from tfx_loop.pipelines.notifications.settings import EMAIL, LOG, SLACK, Receiver, check_address
+from tfx_loop.pipelines.notifications.settings import EMAIL, LOG, SLACK, Receiver
 
 _LOG = logging.getLogger("tfx_loop.notifications")
 TIMEOUT_SECONDS = 10.0
@@ -78,27 +78,8 @@ def _post_signed(receiver: Receiver, message: Message, home: Path, seconds: int)
 def _post(receiver: Receiver, body: bytes | dict[str, str], headers: dict[str, str]) -> None:
     url = receiver.url or _secret(receiver.url_file)
     check_address(url)
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(
-            host, port, timeout=TIMEOUT_SECONDS, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    path = parts.path or "/"
-    target = f"{path}?{parts.query}" if parts.query else path
-    try:
-        connection.request(
-            "POST", target, body=sent, headers={"Content-Type": "application/json", **headers}
-        )
-        # The answer's body is not read: nothing in it matters, and it may be without end.
-        status = connection.getresponse().status
-    finally:
-        connection.close()
+    status = post(url, sent, {"Content-Type": "application/json", **headers}, TIMEOUT_SECONDS)
     # A redirection is no success either: it could lead anywhere.
     if not 200 <= status < 300:
         raise ServerUnavailable(f"{receiver.told} took no message: it answered {status}.")

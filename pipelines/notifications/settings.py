@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tfx_loop.core.errors import ConfigError, did_you_mean
+from tfx_loop.core.http_client import check_address
 from tfx_loop.core.network import is_loopback
 
 WEBHOOK, SLACK, EMAIL, LOG = "webhook", "slack", "email", "log"
@@ -112,15 +113,3 @@ class Receiver:
             return f"{EMAIL} {self.to}"
         place = urlsplit(self.url).hostname if self.url else self.url_file
         return f"{self.kind} {place}" if place else self.kind
-
-
-def check_address(url: str) -> None:
-    """Raises ConfigError for an address that messages must not be sent to."""
-    parts = urlsplit(url)
-    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
-    if not parts.hostname or not (parts.scheme == "https" or plain):
-        # The address itself may be a secret.
-        raise ConfigError(
-            f"Expected an https:// address to send messages to, received {parts.scheme or 'none'}: "
-            "plain http goes to this machine alone."
-        )
