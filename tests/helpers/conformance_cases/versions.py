@@ -25,6 +25,11 @@ def _states(server: RunningServer) -> dict[str, str]:
     return {s["version"]: s["state"] for s in found.get("model_version_status", [])}
 
 
+def before_any_version(world: World) -> tuple[int, bytes, dict[str, str]]:
+    """Returns what a server without versions answers to a request for their states."""
+    return world.once(_seen)["before"]
+
+
 def _seen(world: World) -> dict[str, Any]:
     """Returns what was answered while versions came and went."""
     base = world.scratch / "versions_base"
@@ -35,7 +40,7 @@ def _seen(world: World) -> dict[str, Any]:
         "--file_system_poll_wait_seconds=1",
         "--load_retry_interval_micros=200000",
     ).wait()
-    seen: dict[str, Any] = {}
+    seen: dict[str, Any] = {"before": server.http("GET", "/v1/models/default")}
     world.put("two", base, "41")
     seen["appears"] = until(lambda: (found := _ask(server))[0] == 200 and found)
     world.put("three", base, "42")

@@ -8,6 +8,7 @@ from conformance_cases.case import Case, matches
 from conformance_cases.examples import example
 from conformance_cases.http_interface import other_log, other_server
 from conformance_cases.server import World, opened_world
+from conformance_cases.versions import before_any_version
 
 from tfx_loop.data.prediction_log.reader import read_window
 
@@ -76,3 +77,8 @@ def test_requests_without_rows_are_answered_and_not_logged(world: World):
     server = other_server(world)
     assert server.rest("POST", "/v1/models/default:predict", body, sent) == (200, {"outputs": []})
     assert logged(world, "empty") == []
+
+
+def test_a_model_without_versions_tells_pushers_that_it_takes_candidates(world: World):
+    code, _, headers = before_any_version(world)
+    assert (code, headers.get("x-loop-candidate")) == (404, "")
