@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WINDOW",
         help="all windows from this one on, such as 2013-05 (default: the newest alone)",
     )
-    metadata.add_arguments(parser)
+    metadata.add_arguments(parser, as_of=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.core.json_codec import to_json
     from tfx_loop.pipelines.control.why_not import why_not
 
-    found = why_not(store, args.model, args.since)
+    found = why_not(store, args.model, args.since, args.as_of)
     if not found:
         since = f" since {args.since}" if args.since else ""
         raise DataError(

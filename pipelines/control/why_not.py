@@ -8,6 +8,7 @@ reason that asks for something names the gates that it did without.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from tfx_loop.contracts import retrain_decision as decided
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionProperties
@@ -109,10 +110,19 @@ class WindowGates:
     version: int = 0
 
 
-def why_not(store: Store, model_name: str, since: str = "") -> list[WindowGates]:
-    """Returns the gates of a model's windows, oldest first: the newest, or all since one."""
+def why_not(
+    store: Store, model_name: str, since: str = "", as_of_ms: int | None = None
+) -> list[WindowGates]:
+    """Returns the gates of a model's windows, oldest first: the newest, or all since one.
+
+    Args:
+        store: The metadata store.
+        model_name: The served model.
+        since: Name of the first window; empty for the newest alone.
+        as_of_ms: What was recorded by then alone, milliseconds since epoch; None takes all.
+    """
     newest: dict[str, tuple[int, str, DecisionProperties]] = {}
-    for artifact in ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION):
+    for artifact in _by(as_of_ms, ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION)):
         said = from_properties(DecisionProperties, ledger.properties(artifact))
         # A window that was monitored again has the answer of its newest run.
         if said.model_name == model_name and int(artifact.id) > newest.get(said.window, (0,))[0]:
@@ -122,9 +132,14 @@ def why_not(store: Store, model_name: str, since: str = "") -> list[WindowGates]
         windows = [name for name in windows if window_order(name) >= window_order(since)]
     else:
         windows = windows[-1:]
-    answers = _by_window(store.get_executions_by_type(ledger.ADMISSION), model_name)
-    ends = _by_window(store.get_executions_by_type(ledger.RETRAINING), model_name)
+    answers = _by_window(_by(as_of_ms, store.get_executions_by_type(ledger.ADMISSION)), model_name)
+    ends = _by_window(_by(as_of_ms, store.get_executions_by_type(ledger.RETRAINING)), model_name)
     return [_gates(name, newest[name], answers.get(name), ends.get(name)) for name in windows]
+
+
+def _by(as_of_ms: int | None, records: Sequence[Any]) -> list[Any]:
+    """Returns what was recorded by a time."""
+    return [one for one in records if as_of_ms is None or one.create_time_since_epoch <= as_of_ms]
 
 
 def _by_window(executions: Sequence[object], model_name: str) -> dict[str, Mapping[str, Scalar]]:

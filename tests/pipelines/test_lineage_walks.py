@@ -190,3 +190,11 @@ def test_commands_print_text_dot_json_and_a_page(told, tmp_path, capsys) -> None
     assert main.main(["impact", "3", *flags, "--json"]) == 3
     out = capsys.readouterr().out
     assert [m["how"] for m in json.loads(out[out.index("{") :])["models"]] == ["learned"] * 3
+
+
+def test_gates_of_a_former_day_are_those_that_had_answered(told, capsys) -> None:
+    path = told[0]
+    assert main.main(["why-not", "--metadata", path, "--json"]) == 0
+    assert [one["window"] for one in json.loads(capsys.readouterr().out)] == ["2013-03"]
+    assert main.main(["why-not", "--metadata", path, "--as-of", "2001-01-01"]) == 1
+    assert "Expected a decision about 'flights'" in capsys.readouterr().err
