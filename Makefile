@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving \
+.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving fuzz-serving soak-serving \
   bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-watch bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
@@ -56,9 +56,16 @@ bench-decide: setup ## what each way of deciding costs, over all streams
 bench-seeds: setup ## the demo over ten seeds in one table; seeds that have a result are kept
 	@$(PYTHON) -m tests.benchmarks.seeds
 
-bench-serving: setup ## requests per second and latency of the model server
+bench-serving: setup ## the model server beside other servers, and its log (h2load)
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_peers
 	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_server
 	@$(PYTHON) -m tests.benchmarks.serving.bench_log
+
+fuzz-serving: setup ## 100,000 REST and 20,000 gRPC requests that are none, or nearly one
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.fuzz
+
+soak-serving: setup ## one hour of load at half the maximum: memory and p99 (SECONDS=3600)
+	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.soak --seconds $(or $(SECONDS),3600)
 
 .PHONY: bench-gateway
 bench-gateway: setup ## the gateway beside nginx and Envoy, before an echo upstream; needs h2load

@@ -53,9 +53,13 @@ NOT_IMPORTED = {
 # Imported where it is there, and not ours to install.
 ELSEWHERE = {
     "deepchecks": "its benchmark runs in an environment of its own",
+    "fastapi": "a peer of the model server, in an environment of its own",
+    "litserve": "a peer of the model server, in an environment of its own",
     "my_layers": "a test writes it",
     "nannyml": "its benchmark runs in an environment of its own",
+    "pydantic": "comes with FastAPI",
     "tflite_runtime": "the interpreter that small devices have",
+    "uvicorn": "a peer of the model server, in an environment of its own",
 }
 
 # TFX comes as two distributions of one version; the first pins the second.

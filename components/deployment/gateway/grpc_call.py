@@ -18,15 +18,6 @@ from tfx_loop.deployment.gateway.gate import (
     Capture,
     Identity,
 )
-from tfx_loop.deployment.gateway.http2 import (
-    CALM,
-    CANCEL,
-    NO_ERROR,
-    REFUSED_STREAM,
-    Half,
-    Headers,
-    encode_headers,
-)
 from tfx_loop.deployment.gateway.model_spec import (
     PREDICTIONS,
     ROUTED,
@@ -36,6 +27,15 @@ from tfx_loop.deployment.gateway.model_spec import (
 from tfx_loop.deployment.gateway.routes import Route
 from tfx_loop.deployment.server_access.access import AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import VERSION_HEADER
+from tfx_loop.deployment.server_access.http2 import (
+    CALM,
+    CANCEL,
+    NO_ERROR,
+    REFUSED_STREAM,
+    Half,
+    Headers,
+    encode_headers,
+)
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.grpc_client import GrpcClient

@@ -6,7 +6,7 @@ from tfx_loop.deployment.gateway.counters import OVERLOADED, place
 from tfx_loop.deployment.gateway.gate import Gate
 from tfx_loop.deployment.gateway.grpc_call import GrpcCall
 from tfx_loop.deployment.gateway.grpc_upstream import GrpcUpstream
-from tfx_loop.deployment.gateway.http2 import (
+from tfx_loop.deployment.server_access.http2 import (
     CALM,
     NO_ERROR,
     PROTOCOL_ERROR,

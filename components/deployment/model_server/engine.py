@@ -6,9 +6,9 @@ so that an event loop answers thousands of connections and a thread may simply w
 """
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -25,6 +25,10 @@ MAX_BATCH_REQUESTS = 64
 MAX_BATCH_ROWS = 2048
 # Each holds a request in memory; at 1,000 predictions a second the last of them waits a second.
 MAX_WAITING = 1024
+# Batches below this run on the event loop, where status waits that long at most.
+_SLOW_SECONDS = 0.004
+# Signatures whose time is remembered.
+_REMEMBERED = 1000
 
 ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Coroutine["PredictionJob", Any, ResultT]
@@ -42,8 +46,8 @@ class PredictionJob:
     """A prediction on its way through the engine; awaiting it gives the outputs by name."""
 
     __slots__ = (
-        "call", "cancelled", "engine", "error", "inputs", "notify", "outputs", "resume", "rows",
-        "runner", "servable", "signature", "waiting_since",
+        "call", "cancelled", "deadline", "engine", "error", "inputs", "notify", "on_loop",
+        "outputs", "resume", "rows", "runner", "servable", "signature",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +77,10 @@ class PredictionJob:
         self.outputs: dict[str, Array] | None = None
         self.error: Exception | None = None
         self.cancelled = False
-        self.waiting_since = 0.0
+        # On the clock of `time.perf_counter`.
+        self.deadline = float("inf")
+        # Whether an event loop waits for it.
+        self.on_loop = False
         self.notify: Callable[[Sequence[PredictionJob]], None] = _nobody
         self.resume: Callable[[PredictionJob], None] | None = None
 
@@ -96,7 +103,12 @@ class PredictionJob:
 
 
 class PredictionEngine:
-    """Runs jobs in a thread of its own, in the order in which they came."""
+    """Runs jobs, one batch at a time, in the order in which they came.
+
+    Whoever runs a batch owns models and log for that time. As a rule that is the engine's thread.
+    Where a model is known to take next to no time, it is the event loop itself, after it has read
+    what all connections sent: handing over to a thread and back would take longer.
+    """
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         """Starts no thread before the first job.
@@ -105,65 +117,93 @@ class PredictionEngine:
             max_waiting: Jobs that may wait; one more is refused at once.
         """
         self._max_waiting = max_waiting
-        self._queue: queue.SimpleQueue[PredictionJob | None] = queue.SimpleQueue()
+        self._quick: deque[PredictionJob] = deque()
+        self._slow: deque[PredictionJob] = deque()
+        self._owner = threading.Lock()
+        self._wake = threading.Semaphore(0)
+        self._stopped = False
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        # What a batch of a signature took lately, in seconds; written by the owner alone.
+        self._took: dict[tuple[int, str], float] = {}
 
     @property
     def waiting(self) -> int:
         """How many jobs wait now."""
-        return self._queue.qsize()
+        return len(self._quick) + len(self._slow)
 
-    def start(self, job: PredictionJob) -> None:
+    def start(self, job: PredictionJob) -> bool:
         """Takes a job in; its `notify` is called, with others of its batch, when it is finished.
+
+        Returns:
+            Whether the caller, an event loop, should call `run_quick` soon; else the engine's
+            thread sees to it.
 
         Raises:
             Overloaded: Too many wait.
         """
-        if self._queue.qsize() >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             raise Overloaded(
                 f"{self._max_waiting} predictions wait already, so this one is refused. "
                 "Ask again later, or ask less often."
             )
-        if self._thread is None:
-            self._start_thread()
-        job.waiting_since = time.perf_counter()
-        self._queue.put(job)
+        took = self._took.get((id(job.servable), job.signature.name), _SLOW_SECONDS)
+        if job.on_loop and took < _SLOW_SECONDS and job.rows <= MAX_BATCH_REQUESTS:
+            self._quick.append(job)
+            return True
+        self._slow.append(job)
+        self._have_thread_run()
+        return False
+
+    def run_quick(self) -> bool:
+        """Runs what waits and takes next to no time; returns whether to call it again soon."""
+        if not self._owner.acquire(blocking=False):
+            # Another thread runs a batch: the engine's own goes on when that is finished.
+            self._have_thread_run()
+            return False
+        try:
+            self._run_batch(self._quick)
+        finally:
+            self._owner.release()
+        return bool(self._quick)
 
     def stop(self, seconds: float) -> None:
         """Finishes what waits, for as long as that, and ends the thread."""
-        thread = self._thread
-        if thread is not None:
-            self._queue.put(None)
-            thread.join(seconds)
+        self._stopped = True
+        if self._thread is not None:
+            self._wake.release()
+            self._thread.join(seconds)
 
-    def _start_thread(self) -> None:
-        with self._start_lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
-                self._thread.start()
+    def _have_thread_run(self) -> None:
+        if self._thread is None:
+            with self._start_lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
+                    self._thread.start()
+        self._wake.release()
 
     def _run(self) -> None:
-        while (jobs := self._gathered()) is not None:
-            for members in _grouped(jobs):
-                _run_group(members)
+        while True:
+            self._wake.acquire()
+            while self._quick or self._slow:
+                with self._owner:
+                    self._run_batch(self._slow if self._slow else self._quick)
+            if self._stopped:
+                return
 
-    def _gathered(self) -> list[PredictionJob] | None:
-        """Waits for a job, and returns it with those that wait behind it; None at the end."""
+    def _run_batch(self, waiting: "deque[PredictionJob]") -> None:
         jobs: list[PredictionJob] = []
-        job = self._queue.get()
-        try:
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == MAX_BATCH_REQUESTS:
-                    return jobs
-                job = self._queue.get_nowait()
-        except queue.Empty:
-            return jobs
-        if jobs:
-            # The end comes again, when what came before it is done.
-            self._queue.put(None)
-        return jobs or None
+        while waiting and len(jobs) < MAX_BATCH_REQUESTS:
+            jobs.append(waiting.popleft())
+        for members in _grouped(jobs):
+            started = time.perf_counter()
+            _run_group(members)
+            key = id(members[0].servable), members[0].signature.name
+            now = time.perf_counter() - started
+            if len(self._took) > _REMEMBERED:
+                self._took.clear()
+            # The least of late: what else the machine does is no matter of the model.
+            self._took[key] = min(now, 1.2 * self._took.get(key, now))
 
 
 def run_blocking(steps: "Steps[ResultT]") -> ResultT:
@@ -205,10 +245,10 @@ def _grouped(jobs: Sequence[PredictionJob]) -> list[list[PredictionJob]]:
 
 
 def _run_group(members: Sequence[PredictionJob]) -> None:
-    asked = []
+    asked, now = [], time.perf_counter()
     for job in members:
-        if job.cancelled:
-            job.error = DeadlinePassed("The client left before the prediction began.")
+        if job.cancelled or job.deadline < now:
+            job.error = DeadlinePassed("The client's deadline passed before the prediction began.")
         else:
             asked.append(job)
     try:

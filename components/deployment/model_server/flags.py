@@ -152,10 +152,23 @@ def _parser() -> argparse.ArgumentParser:
         help="larger requests are refused (default: 16 MiB)",
     )
     add(
+        "--load_in_child",
+        action="store_true",
+        help="load a version that comes beside traffic in a child process first: what aborts or "
+        "hangs there harms no request",
+    )
+    add(
+        "--max_waiting_requests",
+        type=arguments.whole_above_zero,
+        default=1024,
+        help="predictions that may wait; one more is refused at once, with 429 or "
+        "RESOURCE_EXHAUSTED (default: 1024)",
+    )
+    add(
         "--threads",
         type=arguments.whole_above_zero,
         default=16,
-        help="gRPC requests at once (default: 16)",
+        help="without effect: calls wait without a thread each",
     )
     add_access_flags(parser)
     add(

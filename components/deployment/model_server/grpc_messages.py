@@ -12,6 +12,8 @@ from tfx_loop.core.errors import DataError, LoopError
 from tfx_loop.deployment.model_server.examples_api import Method, classes_of, values_of
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array
 
+# Values that a message may claim and not send.
+MAX_REPEATED = 1024 * 1024
 # A small message may claim a huge shape: no tensor of a request may be larger than this.
 MAX_ELEMENTS = 64 * 1024 * 1024
 
@@ -102,6 +104,13 @@ def to_array(name: str, proto: Any) -> Array:
     if math.prod(shape) > MAX_ELEMENTS:
         raise DataError(
             f"Expected input {name} with at most {MAX_ELEMENTS} elements, received shape {shape}."
+        )
+    # A tensor may repeat its last value as far as its shape says: a few bytes must not become
+    # hundreds of megabytes.
+    if math.prod(shape) > max(MAX_REPEATED, proto.ByteSize()):
+        raise DataError(
+            f"Expected the values of input {name}, received a message of {proto.ByteSize()} bytes "
+            f"that claims shape {shape}."
         )
     try:
         return np.asarray(tf.make_ndarray(proto))

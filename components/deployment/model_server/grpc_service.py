@@ -2,14 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent import futures
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_status_pb2,
@@ -24,13 +22,14 @@ from tensorflow_serving.apis import (
 
 from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
 from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, run_blocking
+from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, Steps
 from tfx_loop.deployment.model_server.examples_api import (
     INPUTS,
     Method,
     PreconditionError,
     examples_of,
 )
+from tfx_loop.deployment.model_server.grpc_connection import CallAborted
 from tfx_loop.deployment.model_server.grpc_messages import (
     UnsupportedError,
     fill_classes,
@@ -57,20 +56,12 @@ from tfx_loop.deployment.model_server.served_models import (
 )
 from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
 from tfx_loop.deployment.model_server.serving_metrics import UNKNOWN_MODEL, ServingMetrics
-from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _LOG = logging.getLogger(__name__)
 # google.rpc.Code.UNKNOWN.
 _UNKNOWN = 2
-
-_REFUSED = {
-    Refusal.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Refusal.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    Refusal.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
-_ADMIN_METHODS = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest",)
 
 ReturnT = TypeVar("ReturnT")
 
@@ -80,86 +71,31 @@ class GrpcOptions:
     """How the interface answers.
 
     Attributes:
-        max_message_bytes: Larger messages are refused with RESOURCE_EXHAUSTED.
-        threads: Requests that are worked on at once.
         tensor_content: Whether answers carry tensors as bytes, not as lists of numbers.
         health: Whether the health service answers.
-        channel_arguments: Further arguments of gRPC's channel.
     """
 
-    max_message_bytes: int
-    threads: int
     tensor_content: bool = False
     health: bool = False
-    channel_arguments: Sequence[tuple[str, int | str]] = ()
 
 
-def make_server(
-    models: ServedModels, options: GrpcOptions, access: Access, metrics: ServingMetrics
-) -> grpc.Server:
-    """Returns a gRPC server that has no port yet.
+def add_services(
+    models: ServedModels, options: GrpcOptions, metrics: ServingMetrics, server: Any
+) -> None:
+    """Has a server answer for the models.
 
     Args:
         models: What answers.
         options: How.
-        access: Who may call.
         metrics: Where requests are counted.
+        server: Takes handlers as grpcio's servers do.
     """
-    server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=options.threads, thread_name_prefix="grpc"),
-        options=[
-            ("grpc.max_receive_message_length", options.max_message_bytes),
-            # No limit: what the server answers it has computed already.
-            ("grpc.max_send_message_length", -1),
-            # Two servers on one port would share its requests unnoticed.
-            ("grpc.so_reuseport", 0),
-            *options.channel_arguments,
-        ],
-        interceptors=[AccessInterceptor(access)],
-    )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionServicer(models, options, metrics), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(StatusServicer(models), server)
     if options.health:
         server.add_generic_rpc_handlers((health_handler(),))
-    return server
-
-
-class AccessInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused-ignore]
-    """Answers only those who may call; what others sent is not parsed."""
-
-    def __init__(self, access: Access) -> None:
-        """Keeps who decides."""
-        self._access = access
-
-    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Returns the handler of a call, with the check in front."""
-        handler = continuation(handler_call_details)
-        if handler is None:
-            return None
-        sent = dict(handler_call_details.invocation_metadata)
-        admin = handler_call_details.method in _ADMIN_METHODS
-
-        def parse(message: bytes) -> Any:
-            # The address of a caller is known in `answer` only, so the message waits unparsed.
-            return message
-
-        def answer(message: bytes, context: grpc.ServicerContext) -> Any:
-            # "ipv4:127.0.0.1:50312": each connection has another port.
-            address = context.peer().rpartition(":")[0]
-            authorization = str(sent.get("authorization", ""))
-            try:
-                self._access.count(self._access.authenticate(authorization, address, admin=admin))
-            except AccessRefused as error:
-                context.abort(_REFUSED[error.refusal], str(error))
-            try:
-                request = handler.request_deserializer(message)
-            except DecodeError:
-                context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
-            return handler.unary_unary(request, context)
-
-        return grpc.unary_unary_rpc_method_handler(answer, parse, handler.response_serializer)
 
 
 @dataclass(frozen=True)
@@ -192,8 +128,8 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request."""
-        with self._counted("Predict", request.model_spec, context):
-            return _guarded(context, lambda: run_blocking(self._predict(request, context)))
+        steps = self._predict(request, context)
+        return self._answered("Predict", request.model_spec, context, steps)
 
     def GetModelMetadata(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
@@ -203,21 +139,27 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request of tf.Examples with classes."""
-        with self._counted("Classify", request.model_spec, context):
-            return _guarded(context, lambda: run_blocking(self._classify(request, context)))
+        steps = self._classify(request, context)
+        return self._answered("Classify", request.model_spec, context, steps)
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answers and logs one request of tf.Examples with numbers."""
-        with self._counted("Regress", request.model_spec, context):
-            return _guarded(context, lambda: run_blocking(self._regress(request, context)))
+        steps = self._regress(request, context)
+        return self._answered("Regress", request.model_spec, context, steps)
 
     def MultiInference(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
         """Asks several signatures of one model with the same tf.Examples, and logs each answer."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        with self._counted("MultiInference", spec, context):
-            return _guarded(context, lambda: run_blocking(self._infer(request, context)))
+        return self._answered("MultiInference", spec, context, self._infer(request, context))
+
+    async def _answered(
+        self, api: str, spec: Any, context: grpc.ServicerContext, steps: Steps[Any]
+    ) -> Any:
+        """Does as `_guarded` for a handler that waits for predictions, and counts it."""
+        with self._counted(api, spec, context), _guard(context):
+            return await steps
 
     @contextmanager
     def _counted(self, api: str, spec: Any, context: grpc.ServicerContext) -> Iterator[None]:
@@ -371,14 +313,22 @@ def _output_names(request: Any, declared: Any) -> list[str]:
 
 def _guarded(context: grpc.ServicerContext, answer: Callable[[], ReturnT]) -> ReturnT:
     """Turns our errors into gRPC's codes."""
-    try:
+    with _guard(context):
         return answer()
+    raise AssertionError("the guard always raises")
+
+
+@contextmanager
+def _guard(context: grpc.ServicerContext) -> Iterator[None]:
+    try:
+        yield
+    except CallAborted:
+        raise
     except LoopError as error:
         context.abort(_code_of(error), str(error))
     except Exception as error:
         _LOG.exception("grpc request failed")
         context.abort(grpc.StatusCode.INTERNAL, f"Internal error: {type(error).__name__}: {error}")
-    raise AssertionError("abort always raises")
 
 
 def _code_of(error: LoopError) -> grpc.StatusCode:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from tfx_loop.core.errors import LoopError
 from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 
@@ -94,6 +93,9 @@ class HttpConnection(asyncio.Protocol):
             self._begun = True
         try:
             self._parser.feed_data(data)
+            # The parser keeps a header until it is whole, and tells nothing of it before.
+            if self._request is None and not self._refused:
+                self._count_header(len(data))
         except httptools.HttpParserUpgrade:
             # Another protocol is offered, and not taken: it is a request like others.
             self._last = True
@@ -209,11 +211,8 @@ class HttpConnection(asyncio.Protocol):
                 self._steps = None
                 self.send_answer(stop.value)
                 return
-            job.notify, job.resume = self._server.notify, self._resume
-            try:
-                job.engine.start(job)
-            except LoopError as refused:
-                error = refused
+            error = self._server.start_job(job, self._resume)
+            if error is not None:
                 continue
             self._job = job
             return

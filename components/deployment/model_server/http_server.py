@@ -12,11 +12,18 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from tfx_loop.deployment.model_server.engine import PredictionJob, Steps, run_blocking
+from tfx_loop.core.errors import LoopError
+from tfx_loop.deployment.model_server.engine import (
+    PredictionEngine,
+    PredictionJob,
+    Steps,
+    run_blocking,
+)
 from tfx_loop.deployment.model_server.http_connection import HttpConnection, resume_all
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 
@@ -64,14 +71,146 @@ class HttpHandler:
         """Is told of each answer."""
 
 
-class HttpServer:
-    """A server on one socket.
+class LoopServer:
+    """A server with an event loop and a thread of its own.
 
     Attributes:
         limits: What clients may take.
         secure: Whether it speaks TLS.
         now: The loop's clock, taken once a sweep.
+        loop: Its event loop.
+        workers: Threads for what takes long.
+        connection_type: Makes the protocol of a connection out of the server.
     """
+
+    connection_type: Callable[[Any], Any]
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        limits: HttpLimits,
+        tls: ssl.SSLContext | None,
+        name: str,
+    ) -> None:
+        """Answers nobody before `start`.
+
+        Args:
+            listeners: Bound sockets.
+            limits: What clients may take.
+            tls: Certificates, where it speaks TLS; Unix sockets do without.
+            name: Of its threads.
+        """
+        self.limits = limits
+        self.secure = tls is not None
+        self.now = 0.0
+        self.loop = _new_loop()
+        self.workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix=f"{name}-worker")
+        self._listeners, self._tls = listeners, tls
+        self._connections: set[Any] = set()
+        # Engines that run soon, on this loop.
+        self._due: set[PredictionEngine] = set()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name=name)
+
+    def start(self) -> None:
+        """Starts to listen; answers when it returns."""
+        self._thread.start()
+        self._started.wait()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
+
+    def stop(self, seconds: float) -> None:
+        """Takes no more connections, finishes what is being answered, and ends."""
+        if not self._thread.is_alive():
+            return
+        future = asyncio.run_coroutine_threadsafe(self._drain(seconds), self.loop)
+        future.result(seconds + 5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(5)
+
+    def start_job(
+        self, job: PredictionJob, resume: Callable[[PredictionJob], None]
+    ) -> LoopError | None:
+        """Starts a prediction, on the loop; returns why it is refused, if it is."""
+        job.notify, job.resume, job.on_loop = self.notify, resume, True
+        try:
+            quick = job.engine.start(job)
+        except LoopError as error:
+            return error
+        if quick and job.engine not in self._due:
+            self._due.add(job.engine)
+            # After what other connections sent meanwhile: it makes one batch with this.
+            self.loop.call_soon(self._run_quick, job.engine)
+        return None
+
+    def notify(self, jobs: Sequence[PredictionJob]) -> None:
+        """Is told of finished predictions, by whichever thread ran them."""
+        if threading.get_ident() == self._thread.ident:
+            resume_all(jobs)
+        else:
+            self.loop.call_soon_threadsafe(resume_all, jobs)
+
+    def _run_quick(self, engine: PredictionEngine) -> None:
+        self._due.discard(engine)
+        if engine.run_quick() and engine not in self._due:
+            self._due.add(engine)
+            self.loop.call_soon(self._run_quick, engine)
+
+    def opened(self, connection: Any) -> None:
+        """Keeps a new connection, or closes one too many."""
+        self._connections.add(connection)
+        if len(self._connections) > self.limits.connections:
+            connection.expire()
+
+    def closed(self, connection: Any) -> None:
+        """Forgets a connection."""
+        self._connections.discard(connection)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._listen())
+        self._sweep()
+        self.loop.call_soon(self._started.set)
+        self.loop.run_forever()
+
+    async def _listen(self) -> None:
+        make = functools.partial(type(self).connection_type, self)
+        for listener in self._listeners:
+            server: asyncio.AbstractServer
+            if listener.family == socket.AF_UNIX:
+                server = await self.loop.create_unix_server(make, sock=listener, backlog=_BACKLOG)
+            else:
+                server = await self.loop.create_server(
+                    make, sock=listener, ssl=self._tls, backlog=_BACKLOG
+                )
+            self._servers.append(server)
+
+    def _sweep(self) -> None:
+        """Closes the connections whose time is over."""
+        now = self.now = self.loop.time()
+        for connection in list(self._connections):
+            if connection.deadline < now:
+                connection.expire()
+        self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    async def _drain(self, seconds: float) -> None:
+        for server in self._servers:
+            server.close()
+        until = time.monotonic() + seconds
+        for connection in list(self._connections):
+            connection.close_when_done()
+        while self._connections and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+
+class HttpServer(LoopServer):
+    """A server of HTTP/1.1."""
+
+    connection_type = HttpConnection
 
     def __init__(
         self,
@@ -88,55 +227,13 @@ class HttpServer:
             limits: What clients may take.
             tls: Certificates, where it speaks TLS.
         """
-        self.limits = limits
-        self.secure = tls is not None
-        self.now = 0.0
+        super().__init__([listener], limits, tls, name="rest")
         self.admit, self.takes_long = handler.admit, handler.takes_long
         self.answer, self.finished = handler.answer, handler.finished
-        self._listener, self._tls = listener, tls
-        self._connections: set[HttpConnection] = set()
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rest-worker")
-        self._loop = _new_loop()
-        self._server: asyncio.Server | None = None
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="rest")
-
-    def start(self) -> None:
-        """Starts to listen; answers when it returns."""
-        self._thread.start()
-        self._started.wait()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it still answers."""
-        return self._thread.is_alive()
-
-    def stop(self, seconds: float) -> None:
-        """Takes no more connections, finishes what is being answered, and ends."""
-        if not self._thread.is_alive():
-            return
-        future = asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop)
-        future.result(seconds + 5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-    def notify(self, jobs: Sequence[PredictionJob]) -> None:
-        """Is told of finished predictions by the engine's thread."""
-        self._loop.call_soon_threadsafe(resume_all, jobs)
 
     def answer_in_thread(self, request: HttpRequest, connection: HttpConnection) -> None:
         """Answers a request in a worker thread."""
-        self._workers.submit(self._work, request, connection)
-
-    def opened(self, connection: HttpConnection) -> None:
-        """Keeps a new connection, or closes one too many."""
-        self._connections.add(connection)
-        if len(self._connections) > self.limits.connections:
-            connection.expire()
-
-    def closed(self, connection: HttpConnection) -> None:
-        """Forgets a connection."""
-        self._connections.discard(connection)
+        self.workers.submit(self._work, request, connection)
 
     def _work(self, request: HttpRequest, connection: HttpConnection) -> None:
         try:
@@ -144,39 +241,7 @@ class HttpServer:
         except Exception as error:
             _LOG.exception("request path=%s failed", request.path)
             answer = error_answer(500, f"Internal error: {type(error).__name__}")
-        self._loop.call_soon_threadsafe(connection.answered_in_thread, answer)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._listen())
-        self._sweep()
-        self._loop.call_soon(self._started.set)
-        self._loop.run_forever()
-
-    async def _listen(self) -> None:
-        self._server = await self._loop.create_server(
-            functools.partial(HttpConnection, self),
-            sock=self._listener,
-            ssl=self._tls,
-            backlog=_BACKLOG,
-        )
-
-    def _sweep(self) -> None:
-        """Closes the connections whose time is over."""
-        now = self.now = self._loop.time()
-        for connection in list(self._connections):
-            if connection.deadline < now:
-                connection.expire()
-        self._loop.call_later(_SWEEP_SECONDS, self._sweep)
-
-    async def _drain(self, seconds: float) -> None:
-        assert self._server is not None
-        self._server.close()
-        until = time.monotonic() + seconds
-        for connection in list(self._connections):
-            connection.close_when_done()
-        while self._connections and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        self.loop.call_soon_threadsafe(connection.answered_in_thread, answer)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.redaction import OPEN, WITHHELD, Redaction
+from tfx_loop.deployment.model_server.json_numbers import numbers
 from tfx_loop.deployment.model_server.json_output import encoded, joined, json_items, json_object
 from tfx_loop.deployment.model_server.json_text import (
     SHOWN_CHARACTERS,
@@ -229,6 +230,9 @@ def _from_inputs(inputs: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _tensor(name: str, value: Any, spec: TensorSpec) -> Array:
+    plain = numbers(value, spec)
+    if plain is not None:
+        return plain
     shape: list[int] = []
     level = value
     while isinstance(level, list):

@@ -2,9 +2,12 @@
 
 import base64
 import binascii
+import contextlib
 import json
 import re
 from typing import Any, NoReturn
+
+import orjson
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.deployment.model_server.signature import shown_dtype
@@ -113,6 +116,10 @@ def refuse_type(value: Any, dtype: str) -> NoReturn:
 def _decoded(text: str) -> Any:
     if not text:
         raise ValueError("The document is empty.")
+    # Half a surrogate pair is no text, and orjson makes another character of it.
+    if "\\u" not in text:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
     try:
         # What follows the first value is ignored, as TF Serving ignores it.
         return _DECODER.raw_decode(text)[0]

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -19,12 +20,13 @@ from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.deployment.model_server.serving_flags import tell_idle_flags
 from tfx_loop.deployment.model_server.serving_metrics import DEFAULT_PATH, ServingMetrics
-from tfx_loop.deployment.model_server.text_messages import read_monitoring_config, ssl_credentials
+from tfx_loop.deployment.model_server.text_messages import read_monitoring_config, ssl_context
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
 from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
+    from tfx_loop.deployment.model_server.grpc_server import GrpcServer
     from tfx_loop.deployment.model_server.http_server import HttpServer
     from tfx_loop.deployment.model_server.served_models import ServedModels
     from tfx_loop.deployment.model_server.service import ModelService
@@ -40,6 +42,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Serves until SIGTERM or SIGINT, then ends the process."""
     flags = parse_flags(arguments, sys.argv[0])
     start_logging(flags.log_format)
+    # A thread that loads a model keeps others from the interpreter for as long: a tenth of
+    # Python's default.
+    sys.setswitchinterval(0.0005)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     _set_threads(flags)
@@ -74,7 +79,9 @@ def _set_threads(flags: argparse.Namespace) -> None:
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     access, tls = access_of(flags), tls_of(flags)
     writer = open_log(flags)
-    listener = _listen(flags.host, flags.rest_api_port)
+    listener = _listen(flags.host, flags.rest_api_port, "--rest_api_port")
+    grpc_listener = _listen(flags.host, flags.port, "--port")
+    unix_listener = _listen_unix(flags.grpc_socket_path)
     if not flags.unconfined:
         _confine(flags)
     metrics = ServingMetrics()
@@ -92,16 +99,22 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     rest = None
     if listener is not None:
         rest = _start_rest(models, flags, access, tls, listener, metrics)
-    grpc_server, grpc_port = _start_grpc(models, flags, access, tls, metrics)
-    rest_port = None if listener is None else listener.getsockname()[1]
+    grpc_server = None
+    grpc_listeners = [bound for bound in (grpc_listener, unix_listener) if bound is not None]
+    if grpc_listeners:
+        grpc_server = _start_grpc(models, flags, access, tls, grpc_listeners, metrics)
+    rest_port, grpc_port = (
+        None if bound is None else bound.getsockname()[1] for bound in (listener, grpc_listener)
+    )
     _announce(flags, models, rest_port, grpc_port)
     # Looked at once a second: signals are handled between the waits.
     while not stop.wait(1.0):
-        if rest is not None and not rest.is_alive:
-            raise RuntimeError("the REST server ended by itself; see the lines above")
+        for server in (rest, grpc_server):
+            if server is not None and not server.is_alive:
+                raise RuntimeError("a server ended by itself; see the lines above")
     _LOG.info("stopping: requests that run are finished")
     if grpc_server is not None:
-        grpc_server.stop(_GRACE_SECONDS).wait()
+        grpc_server.stop(_GRACE_SECONDS)
     if rest is not None:
         rest.stop(_GRACE_SECONDS)
     if writer is not None:
@@ -121,7 +134,7 @@ def _confine(flags: argparse.Namespace) -> None:
         _LOG.warning("server confined=no kernel_refused=%s", refused)
 
 
-def _listen(host: str, port: int) -> socket.socket | None:
+def _listen(host: str, port: int, flag: str) -> socket.socket | None:
     if port == DISABLED_PORT:
         return None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -131,7 +144,21 @@ def _listen(host: str, port: int) -> socket.socket | None:
     try:
         listener.bind((host, port))
     except OSError as error:
-        raise RuntimeError(f"cannot listen at {host}:{port} (--rest_api_port): {error}") from error
+        raise RuntimeError(f"cannot listen at {host}:{port} ({flag}): {error}") from error
+    return listener
+
+
+def _listen_unix(path: str | None) -> socket.socket | None:
+    if not path:
+        return None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # What a server that was killed left behind; a plain file stays, and is an error.
+        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+        listener.bind(path)
+    except OSError as error:
+        raise RuntimeError(f"cannot listen at {path} (--grpc_socket_path): {error}") from error
     return listener
 
 
@@ -155,7 +182,9 @@ def _make_models(
     from tfx_loop.deployment.model_server.model_setup import ModelMaker
     from tfx_loop.deployment.model_server.served_models import ServedModels
 
-    maker = ModelMaker(flags, writer, _clock_ms, PredictionEngine(), metrics)
+    maker = ModelMaker(
+        flags, writer, _clock_ms, PredictionEngine(flags.max_waiting_requests), metrics
+    )
     polled = file and flags.model_config_file_poll_wait_seconds > 0
     models = ServedModels(maker.make, (lambda: read_config_file(file)) if polled else None)
     models.configure(configs)
@@ -204,41 +233,31 @@ def _start_grpc(
     flags: argparse.Namespace,
     access: "Access",
     tls: "TlsFiles | None",
+    listeners: Sequence[socket.socket],
     metrics: ServingMetrics,
-) -> tuple[Any, int | None]:
-    if flags.port == DISABLED_PORT and not flags.grpc_socket_path:
-        return None, None
-    from tfx_loop.deployment.model_server.grpc_service import GrpcOptions, make_server
+) -> "GrpcServer":
+    from tfx_loop.deployment.model_server.access_log import AccessLog
+    from tfx_loop.deployment.model_server.grpc_server import GrpcServer
+    from tfx_loop.deployment.model_server.grpc_service import GrpcOptions, add_services
+    from tfx_loop.deployment.model_server.http_server import HttpLimits
 
+    context = tls.context(["h2"]) if tls is not None else None
+    if flags.ssl_config_file:
+        context = ssl_context(flags.ssl_config_file)
+    server = GrpcServer(
+        listeners,
+        HttpLimits(body_bytes=flags.max_request_bytes),
+        access,
+        context,
+        AccessLog() if flags.access_log else None,
+    )
     options = GrpcOptions(
-        max_message_bytes=flags.max_request_bytes,
-        threads=flags.threads,
         tensor_content=flags.enable_serialization_as_tensor_content,
         health=flags.enable_grpc_healthcheck_service,
-        channel_arguments=flags.grpc_channel_arguments or (),
     )
-    server = make_server(models, options, access, metrics)
-    credentials = tls.grpc_credentials() if tls is not None else None
-    if flags.ssl_config_file:
-        credentials = ssl_credentials(flags.ssl_config_file)
-    if flags.grpc_socket_path:
-        server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
-    if flags.port == DISABLED_PORT:
-        server.start()
-        return server, None
-    host = f"[{flags.host}]" if ":" in flags.host else flags.host
-    address = f"{host}:{flags.port}"
-    try:
-        if credentials is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
-    except RuntimeError as error:
-        raise RuntimeError(f"cannot listen at {host}:{flags.port} (--port): {error}") from error
-    if port == 0:
-        raise RuntimeError(f"cannot listen at {host}:{flags.port} (--port)")
+    add_services(models, options, metrics, server)
     server.start()
-    return server, port
+    return server
 
 
 def _announce(

@@ -12,7 +12,7 @@ from tfx_loop.core.expiring_lock import lock_token
 from tfx_loop.core.redaction import Redaction
 from tfx_loop.data.prediction_log.writer import PredictionLogWriter
 from tfx_loop.deployment.model_server.engine import PredictionEngine
-from tfx_loop.deployment.model_server.loading import load_version
+from tfx_loop.deployment.model_server.loading import check_in_child, load_version
 from tfx_loop.deployment.model_server.log_flags import make_gateway
 from tfx_loop.deployment.model_server.logging_gateway import Servable
 from tfx_loop.deployment.model_server.model_config import ModelConfig
@@ -47,6 +47,7 @@ class ModelMaker:
         """
         self._metrics = metrics
         self._engine = engine
+        self._serves = False
         self._flags = flags
         self._writer = writer
         self._clock_ms = clock_ms
@@ -93,7 +94,12 @@ class ModelMaker:
         """Returns a version that has answered its own warm-up requests."""
         flags, started, status = self._flags, time.monotonic(), "fail"
         try:
+            if flags.load_in_child and self._serves:
+                key = flags.public_key or ""
+                check_in_child(version, folder, flags.prefer_tflite_model, key)
             servable = load_version(version, folder, flags.prefer_tflite_model, self._trust)
+            # What comes from now on is loaded beside traffic.
+            self._serves = True
             if flags.enable_model_warmup:
                 began = time.monotonic()
                 if warm_up(servable, folder, flags.num_request_iterations_for_warmup):

@@ -1,9 +1,10 @@
 """What the server does with a request, whether it came over REST or gRPC."""
 
 import hmac
+import itertools
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,15 @@ from tfx_loop.deployment.server_access.headers import (
 )
 
 _LOG = logging.getLogger(__name__)
+
+
+# Ids need to differ, and no more: 64 random bits for this process, and a number for each request.
+_PROCESS_ID = secrets.token_hex(8)
+_NUMBERS = itertools.count()
+
+
+def _new_id() -> str:
+    return f"{_PROCESS_ID}{next(_NUMBERS):016x}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +140,7 @@ class ModelService:
         event_time = headers.get(EVENT_TIME_HEADER)
         key = headers.get(REQUEST_KEY_HEADER)
         return RequestIdentity(
-            request_id=uuid.uuid4().hex if request_id is None else check_request_id(request_id),
+            request_id=_new_id() if request_id is None else check_request_id(request_id),
             event_time_ms=(
                 # A clock that is far off must not make a log that cannot be partitioned.
                 min(self._clock_ms(), MAX_EVENT_TIME_MS)

@@ -55,6 +55,7 @@ IDLE = {
     ),
     "rest_api_timeout_in_ms": _Idle("30000", "a request takes the time that its model takes"),
     "rest_api_num_threads": _Idle("", "connections need no threads"),
+    "grpc_channel_arguments": _Idle("", "gRPC's channels are made here"),
     "use_saved_model": _Idle("true", "SavedModels are served anyway"),
 }
 
@@ -75,12 +76,6 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
         "/monitoring/prometheus/metrics",
     )
     add("--grpc_max_threads", type=arguments.whole_at_least(1), metavar="N", help="as --threads")
-    add(
-        "--grpc_channel_arguments",
-        type=_channel_arguments,
-        metavar="KEY=VALUE,…",
-        help="arguments of gRPC's server channel",
-    )
     add(
         "--saved_model_tags",
         default="serve",
@@ -177,14 +172,3 @@ def _switch(parser: argparse.ArgumentParser, name: str, default: bool, text: str
         metavar="BOOL",
         help=f"{text} (default: {shown})",
     )
-
-
-def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
-    found: list[tuple[str, int | str]] = []
-    for part in filter(None, text.split(",")):
-        key, sign, value = part.partition("=")
-        if not sign:
-            raise argparse.ArgumentTypeError(f"expected KEY=VALUE, received {part!r}")
-        number = value.removeprefix("-")
-        found.append((key, int(value) if number.isdecimal() else value))
-    return tuple(found)

@@ -3,11 +3,14 @@
 Made from descriptions at run time: generated code cannot serve protobuf 3.20 and 6 at once.
 """
 
+import ssl
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError, first_line
+from tfx_loop.deployment.server_access.tls import TlsFiles
 
 _STRING, _BOOL, _ENUM, _MESSAGE = 9, 8, 14, 11
 _PACKAGE = "tfx_loop.serving"
@@ -18,21 +21,25 @@ def read_monitoring_config(path: str) -> Any:
     return _read(path, "MonitoringConfig")
 
 
-def ssl_credentials(path: str) -> Any:
+def ssl_context(path: str) -> ssl.SSLContext:
     """Returns what gRPC listens with, of an SSLConfig; raises ConfigError for a file that is none.
 
     Keys and certificates stand in it as text, PEM.
     """
-    import grpc
-
     config = _read(path, "SSLConfig")
     if not config.server_key or not config.server_cert:
         raise ConfigError(f"Expected server_key and server_cert as PEM in {path}, received none.")
-    return grpc.ssl_server_credentials(
-        [(config.server_key.encode(), config.server_cert.encode())],
-        root_certificates=config.custom_ca.encode() or None,
-        require_client_auth=config.client_verify,
-    )
+    # OpenSSL takes files alone; the folder is the owner's, and gone with the block.
+    with tempfile.TemporaryDirectory(prefix="loop-tls-") as folder:
+        files = {}
+        for name in ("server_key", "server_cert", "custom_ca"):
+            files[name] = Path(folder) / name
+            files[name].write_text(getattr(config, name))
+        return TlsFiles(
+            certificate=str(files["server_cert"]),
+            key=str(files["server_key"]),
+            client_ca=str(files["custom_ca"]) if config.client_verify else "",
+        ).context(["h2"])
 
 
 def invalid_file(path: str, error: Exception) -> ConfigError:

@@ -1,0 +1,377 @@
+"""gRPC over one HTTP/2 connection: unary calls in, their answers out.
+
+Python's grpcio takes half a millisecond a call and a thread that waits. Here calls are frames of
+the event loop: predictions wait in the engine, status answers at once, and a call whose client has
+left, or whose deadline is over, is taken back as far as it has not begun.
+"""
+
+import re
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
+from tfx_loop.deployment.server_access.http2 import (
+    CALM,
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    REFUSED_STREAM,
+    Half,
+    Headers,
+    Http2Connection,
+    Http2Error,
+    encode_headers,
+)
+
+if TYPE_CHECKING:
+    from tfx_loop.deployment.model_server.grpc_server import GrpcServer
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_MAX_STREAMS = 1024
+# Streams that a client may cancel at once, and how many more each second (CVE-2023-44487).
+_RESETS, _RESETS_PER_SECOND = 1000.0, 100.0
+# In front of each message: whether it is compressed, and its length.
+_PREFIX = 5
+_HEAD = encode_headers(((b":status", b"200"), (b"content-type", b"application/grpc")))
+_OK = encode_headers(((b"grpc-status", b"0"),))
+# zlib's windows: a gzip header, or a zlib header.
+_WINDOWS = {"gzip": 31, "deflate": 15}
+
+
+class CallAborted(Exception):
+    """The handler ended a call with a status."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code, self.details = code, details
+
+
+@dataclass(frozen=True)
+class Metadatum:
+    """One entry of a call's metadata, as grpcio's handlers see it."""
+
+    key: str
+    value: str
+
+
+class GrpcConnection(Http2Connection):
+    """A connection of a client; lives on the event loop alone.
+
+    Attributes:
+        server: What it belongs to.
+        address: The client's.
+    """
+
+    def __init__(self, server: "GrpcServer") -> None:
+        """Is not connected yet."""
+        super().__init__(server.loop)
+        self.server = server
+        self.address = ""
+        self._greeted = self._draining = False
+        self._last_stream = 0
+        self._resets, self._reset_at = _RESETS, self.last
+
+    @property
+    def deadline(self) -> float:
+        """When the server closes it, on the loop's clock."""
+        limits = self.server.limits
+        if self.write_paused or not self._greeted or self._buffer or self._block is not None:
+            return self.last + limits.request_seconds
+        if any(not half.received_all for half in self.halves.values()):
+            return self.last + limits.request_seconds
+        return float("inf") if self.halves else self.last + limits.idle_seconds
+
+    def connection_made(self, transport: Any) -> None:
+        """Says what is taken."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else "unix"
+        self.greet(_MAX_STREAMS)
+        self.server.opened(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Takes back what was asked and has not begun."""
+        self.server.closed(self)
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads the preface, then frames."""
+        if not self._greeted:
+            data = self._buffer + data
+            if data[: len(_PREFACE)] != _PREFACE[: len(data)]:
+                # HTTP/1, or TLS to a plain port: no frame would be understood.
+                self.abort()
+                return
+            if len(data) < len(_PREFACE):
+                self._buffer = data
+                return
+            self._greeted, self._buffer, data = True, b"", data[len(_PREFACE) :]
+        super().data_received(data)
+
+    def headers_came(self, stream: int, half: Half | None, headers: Headers, end: bool) -> None:
+        """Begins a call."""
+        if half is not None:
+            if not end:
+                raise Http2Error(PROTOCOL_ERROR, "headers in the middle of a stream")
+            half.owner.came(b"", end=True)
+            return
+        if stream <= self._last_stream or stream % 2 == 0:
+            raise Http2Error(PROTOCOL_ERROR, f"a new stream with the number {stream}")
+        self._last_stream = stream
+        call = ServerCall(self, stream)
+        if self._draining or len(self.halves) >= _MAX_STREAMS:
+            call.half.reset(REFUSED_STREAM)
+            return
+        self.halves[stream] = call.half
+        call.half.received_all = end
+        call.begin(headers)
+        if end:
+            call.came(b"", end=True)
+
+    def data_came(self, half: Half, data: bytes, end: bool) -> None:
+        """Takes a part of a message."""
+        half.grant(len(data))
+        half.owner.came(data, end=end)
+
+    def all_sent(self, half: Half) -> None:
+        """Ends a call that is answered."""
+        if half.received_all:
+            half.close()
+        else:
+            half.reset(NO_ERROR)
+        if self._draining and not self.halves:
+            self.close()
+
+    def half_lost(self, half: Half, code: int) -> None:
+        """Takes back a call."""
+        half.owner.lost()
+        now = self.server.loop.time()
+        self._resets += (now - self._reset_at) * _RESETS_PER_SECOND
+        self._resets, self._reset_at = min(self._resets, _RESETS) - 1, now
+        if self._resets < 0 and not self.closed:
+            raise Http2Error(CALM, "too many streams were reset")
+
+    def close_when_done(self) -> None:
+        """Takes no more calls, and closes when the last one is answered."""
+        if not self._draining and not self.closed:
+            self._draining = True
+            self.go_away(NO_ERROR, self._last_stream, "the server stops")
+        if not self.halves:
+            self.close()
+
+    def expire(self) -> None:
+        """Closes it: what it waits for did not come in time."""
+        if self.halves or not self._greeted:
+            self.abort()
+        else:
+            self.close_when_done()
+
+
+class ServerCall:
+    """A call, and what grpcio's handlers know as its context."""
+
+    __slots__ = (
+        "_body", "_code", "_connection", "_deadline", "_done", "_encoding", "_job", "_metadata",
+        "_path", "_sent", "_size", "_started", "_steps", "half",
+    )  # fmt: skip
+
+    def __init__(self, connection: GrpcConnection, stream: int) -> None:
+        """Begins with a stream."""
+        self.half = Half(connection, stream, self)
+        self._connection = connection
+        self._started = time.perf_counter()
+        self._deadline = float("inf")
+        self._body: list[bytes] = []
+        self._size = 0
+        self._path = self._encoding = ""
+        self._metadata: list[Metadatum] = []
+        self._sent: list[tuple[str, str]] = []
+        self._job: PredictionJob | None = None
+        self._steps: Steps[Any] | None = None
+        self._done = False
+        self._code: grpc.StatusCode | None = None
+
+    # From the connection.
+
+    def begin(self, headers: Headers) -> None:
+        """Reads the headers, and refuses what is not to be answered."""
+        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        self._path, self._encoding = given.get(":path", ""), given.get("grpc-encoding", "")
+        if match := _TIMEOUT.fullmatch(given.get("grpc-timeout", "")):
+            self._deadline = self._started + int(match[1]) * _UNITS[match[2]]
+        self._metadata = [
+            Metadatum(name, value) for name, value in given.items() if not name.startswith(":")
+        ]
+        authorization = given.get("authorization", "")
+        try:
+            self._connection.server.admit(authorization, self._connection.address, self._path)
+        except CallAborted as error:
+            self._refuse(error.code, error.details)
+
+    def came(self, data: bytes, *, end: bool) -> None:
+        """Takes a part of the message, and answers when it is whole."""
+        if self._done:
+            return
+        self._size += len(data)
+        self._body.append(data)
+        limit = self._connection.server.limits.body_bytes
+        if self._size > limit + _PREFIX:
+            self._refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, _too_large(self._size, limit))
+        elif end:
+            try:
+                self._answer(self._message(b"".join(self._body), limit))
+            except CallAborted as error:
+                self._refuse(error.code, error.details)
+
+    def lost(self) -> None:
+        """Takes the prediction back, if it has not begun."""
+        self._done = True
+        if self._job is not None:
+            self._job.cancelled = True
+
+    # What handlers ask of a context.
+
+    def invocation_metadata(self) -> Sequence[Metadatum]:
+        """Returns what the client sent beside the message."""
+        return self._metadata
+
+    def send_initial_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
+        """Keeps what is sent before the answer."""
+        self._sent.extend(metadata)
+
+    def peer(self) -> str:
+        """Returns the client's address."""
+        return self._connection.address
+
+    def is_active(self) -> bool:
+        """Says whether the client still waits."""
+        return not self._done
+
+    def time_remaining(self) -> float | None:
+        """Returns the seconds that the client still waits; None without a deadline."""
+        if self._deadline == float("inf"):
+            return None
+        return max(self._deadline - time.perf_counter(), 0.0)
+
+    def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        """Ends the call with a status."""
+        self._code = code
+        raise CallAborted(code, details)
+
+    def code(self) -> grpc.StatusCode | None:
+        """Returns the status that the handler ended the call with; None for an answer."""
+        return self._code
+
+    # Answering.
+
+    def _message(self, body: bytes, limit: int) -> bytes:
+        """Returns the one message of the call, decompressed."""
+        length = int.from_bytes(body[1:_PREFIX], "big")
+        if len(body) < _PREFIX or len(body) != length + _PREFIX:
+            self.abort(grpc.StatusCode.INTERNAL, "Expected one whole message of gRPC.")
+        if not body[0]:
+            return body[_PREFIX:]
+        window = _WINDOWS.get(self._encoding)
+        if window is None:
+            self.abort(grpc.StatusCode.UNIMPLEMENTED, f"No compression {self._encoding!r} here.")
+        try:
+            inflate = zlib.decompressobj(wbits=window)
+            message = inflate.decompress(body[_PREFIX:], limit + 1)
+        except zlib.error:
+            self.abort(grpc.StatusCode.INTERNAL, "The message is not compressed as it says.")
+        if len(message) > limit:
+            self.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _too_large(len(message), limit))
+        return message
+
+    def _answer(self, message: bytes) -> None:
+        server = self._connection.server
+        method = server.methods.get(self._path)
+        if method is None:
+            self.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        try:
+            request = method.request_deserializer(message)
+        except DecodeError:
+            self.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
+        if server.takes_long(self._path, len(message)):
+            server.answer_in_thread(method.unary_unary, request, self)
+            return
+        answer = method.unary_unary(request, self)
+        if hasattr(answer, "send"):
+            self._steps = answer
+            self._advance()
+        else:
+            self.respond(answer)
+
+    def _advance(self) -> None:
+        """Runs the handler to the next prediction that it waits for, or to its end."""
+        steps = self._steps
+        assert steps is not None
+        error: Exception | None = None
+        while True:
+            try:
+                job = steps.send(None) if error is None else steps.throw(error)
+            except StopIteration as stop:
+                self.respond(stop.value)
+                return
+            job.deadline = self._deadline
+            error = self._connection.server.start_job(job, self._resume)
+            if error is not None:
+                continue
+            self._job = job
+            return
+
+    def _resume(self, _: PredictionJob) -> None:
+        self._job = None
+        if self._done:
+            if self._steps is not None:
+                self._steps.close()
+            return
+        try:
+            self._advance()
+        except CallAborted as error:
+            self._refuse(error.code, error.details)
+
+    def respond(self, answer: Any) -> None:
+        """Sends the answer."""
+        if self._done:
+            return
+        self._done = True
+        message = answer.SerializeToString()
+        block = _HEAD
+        if self._sent:
+            block += encode_headers(tuple([(k.encode(), v.encode()) for k, v in self._sent]))
+        half = self.half
+        half.send_headers(block, False)
+        half.send_data(b"\0" + len(message).to_bytes(4, "big") + message, False)
+        half.send_headers(_OK, True)
+        self._connection.server.finished(self._path, "OK", self._started, self._sent)
+
+    def end(self, error: CallAborted) -> None:
+        """Ends the call with the status of a handler that ran elsewhere."""
+        self._refuse(error.code, error.details)
+
+    def _refuse(self, code: grpc.StatusCode, details: str) -> None:
+        if self._done:
+            return
+        self._done = True
+        self._body.clear()
+        fields = [
+            (b"grpc-status", b"%d" % code.value[0]),
+            # gRPC over HTTP/2: what is not printable ASCII, and '%', is escaped.
+            (b"grpc-message", quote(details, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()),
+        ]
+        sent = [(key.encode(), value.encode()) for key, value in self._sent]
+        self.half.send_headers(_HEAD + encode_headers((*sent, *fields)), True)
+        self._connection.server.finished(self._path, code.name, self._started, self._sent)
+
+
+def _too_large(size: int, limit: int) -> str:
+    return f"Received message larger than max ({size} vs. {limit}). Send fewer rows at a time."
