@@ -154,7 +154,7 @@ def main() -> int:
     """Prints a row a month."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--months", type=int, default=3, help="from March on")
-    parser.add_argument("--fraction", type=float, default=0.05, help="share of the flights")
+    parser.add_argument("--fraction", type=float, default=0.2, help="share of the flights")
     parser.add_argument("--out", type=Path, default=Path("out/sagemaker_flights"))
     args = parser.parse_args()
     shutil.rmtree(args.out, ignore_errors=True)
