@@ -177,6 +177,15 @@ def test_the_window_goes_by_time_and_not_by_folder(tmp_path):
     ]
 
 
+def test_a_window_that_begins_within_an_hour_reads_the_folder_of_that_hour(tmp_path):
+    half = TIME_MS + HOUR_MS // 2
+    records = [capture(ROW, ANSWER, half - 1000, "a"), capture(ROW, ANSWER, half + 1000, "b")]
+    write_hour(tmp_path, TIME_MS, records)
+    found = window(tmp_path, half, half + HOUR_MS, margin_hours=0)
+    assert found.table.column("request_id").to_pylist() == ["b"]
+    assert found.losses.rejected_captures == {}
+
+
 def test_a_line_that_its_own_window_would_not_find_is_counted_where_it_lies(tmp_path):
     write_hour(tmp_path, TIME_MS, [capture(ROW, ANSWER, TIME_MS - 5 * HOUR_MS, "lost")])
     assert window(tmp_path).losses.rejected_captures == {"misplaced": 1}
