@@ -5,6 +5,9 @@ from fnmatch import fnmatchcase
 
 from tfx_loop.core.errors import ConfigError
 
+# Before a prefix, where a command takes captures in place of a file.
+CAPTURES_SCHEME = "sagemaker:"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServedVersion:

@@ -259,10 +259,12 @@ def _of_files(args: argparse.Namespace, configuration: "Configuration") -> tuple
 
 def _current(path: str) -> Any:
     """Returns the rows that SageMaker captured, or the path of anything else."""
-    from tfx_loop.data.prediction_log.importers.captured_table import captured_features, is_captures
+    from tfx_loop.contracts.capture_source import CAPTURES_SCHEME
 
-    if not is_captures(path):
+    if not path.startswith(CAPTURES_SCHEME):
         return path
+    from tfx_loop.data.prediction_log.importers.captured_table import captured_features
+
     rows, rejected = captured_features(path)
     if rejected:
         told = ", ".join(f"{reason} {number:,}" for reason, number in rejected.items())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from tfx_loop.contracts.capture_source import CaptureSource
+from tfx_loop.contracts.capture_source import CAPTURES_SCHEME, CaptureSource
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError, milliseconds
 from tfx_loop.data.prediction_log.importers.capture_window import read_captures
@@ -17,13 +17,7 @@ from tfx_loop.data.prediction_log.record import (
     feature_columns,
 )
 
-SCHEME = "sagemaker:"
 _BEHIND_PREFIX = "::"
-
-
-def is_captures(path: str) -> bool:
-    """Says whether a path names captures."""
-    return path.startswith(SCHEME)
 
 
 def captured_features(path: str) -> tuple[pa.Table, Mapping[str, int]]:
@@ -34,7 +28,7 @@ def captured_features(path: str) -> tuple[pa.Table, Mapping[str, int]]:
             own prefix names one.
         DataError: There are no captures, or none became rows.
     """
-    prefix, _, period = path.removeprefix(SCHEME).partition(_BEHIND_PREFIX)
+    prefix, _, period = path.removeprefix(CAPTURES_SCHEME).partition(_BEHIND_PREFIX)
     start_ms, end_ms = _period(period) if period else (0, MAX_EVENT_TIME_MS)
     found = read_captures(CaptureSource(prefix=prefix), "captured", start_ms, end_ms)
     rejected = found.losses.rejected_captures
