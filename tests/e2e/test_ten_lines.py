@@ -67,7 +67,7 @@ def loop_at(moment):
 
 @pytest.fixture(scope="module")
 def ran(project):
-    """Two days pass: one as before, one on which the world turned around."""
+    """Two days pass: one as before, one on which the world is another."""
     from plain_loop import of_day, send, write_labels
 
     from tfx_loop.deployment.model_server.client import ModelClient
@@ -82,7 +82,7 @@ def ran(project):
     told["same"] = loop_at("2024-01-03T06:00").step()
     send(client, of_day(rows, 2))
     write_labels(of_day(rows, 2), folder / "labels/3.parquet")
-    told["turned"] = loop_at("2024-01-04T06:00").step()
+    told["changed"] = loop_at("2024-01-04T06:00").step()
     return told
 
 
@@ -101,14 +101,14 @@ def test_a_window_like_the_training_s_is_held(ran):
     assert (ran["same"].window, ran["same"].verdict) == ("2024-01-02", "HOLD")
 
 
-def test_a_world_that_turned_around_brings_a_new_version(ran):
-    turned = ran["turned"]
-    assert (turned.window, turned.admission, turned.outcome) == (
+def test_a_world_that_changed_brings_a_new_version(ran):
+    changed = ran["changed"]
+    assert (changed.window, changed.admission, changed.outcome) == (
         "2024-01-03",
         "admitted",
         "pushed",
-    ), turned
-    assert turned.version == 2
+    ), changed
+    assert changed.version == 2
 
 
 def test_commands_find_store_and_server_by_the_loop_file(ran, project, capsys):

@@ -1,6 +1,6 @@
 """The project of a user who has a stock pipeline and a server: its rows, requests and labels.
 
-From 3 January 2024 on the world is another one: what `x1` says of the label turns around.
+From 3 January 2024 on the world is another one: `x2` says what `x1` said of the label.
 """
 
 import shutil
@@ -11,7 +11,7 @@ import pandas as pd
 
 PROJECT = Path(__file__).parent / "plain_project"
 DAY_SECONDS, FIRST = 86_400, pd.Timestamp("2024-01-01", tz="UTC")
-TURNS_ON, ROWS_A_DAY = 2, 600
+CHANGES_ON, ROWS_A_DAY = 2, 600
 
 
 def write_project(folder: Path, days: int = 4, seed: int = 0) -> pd.DataFrame:
@@ -21,8 +21,8 @@ def write_project(folder: Path, days: int = 4, seed: int = 0) -> pd.DataFrame:
     count = days * ROWS_A_DAY
     day = np.arange(count) // ROWS_A_DAY
     rows = pd.DataFrame({"x1": rng.normal(size=count), "x2": rng.normal(size=count)})
-    slope = np.where(day < TURNS_ON, 3.0, -3.0)
-    chance = 1 / (1 + np.exp(-(slope * rows["x1"] + rows["x2"])))
+    telling = np.where(day < CHANGES_ON, rows["x1"], rows["x2"])
+    chance = 1 / (1 + np.exp(-3.0 * telling))
     rows["y"] = (rng.random(count) < chance).astype(int)
     rows["time"] = FIRST.timestamp() + np.arange(count) * DAY_SECONDS / ROWS_A_DAY
     rows["id"] = [f"r{number}" for number in range(count)]
