@@ -108,6 +108,7 @@ class Gate:
         *,
         access: Access,
         guarded: bool,
+        takes_tokens: bool,
         limits: Limits,
         counters: Counters,
         log: RawLog | None,
@@ -121,6 +122,7 @@ class Gate:
         Args:
             access: Who may call.
             guarded: Whether tokens or rates are asked for at all.
+            takes_tokens: Whether tokens are this gateway's, so that no upstream gets them.
             limits: What a client may take.
             counters: Rows of numbers.
             log: Where calls go; None logs nothing.
@@ -130,7 +132,7 @@ class Gate:
             own_answer: Returns code, body and type of the gateway's own paths.
         """
         self.loop = asyncio.get_running_loop()
-        self.access, self.guarded = access, guarded
+        self.access, self.guarded, self.takes_tokens = access, guarded, takes_tokens
         self.limits, self.counters, self.log = limits, counters, log
         self.routing, self.own_answer = routing, own_answer
         self.draining = False

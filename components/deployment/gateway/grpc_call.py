@@ -300,7 +300,8 @@ class GrpcCall:
         assert self._head is not None
         self._first = None
         # What is compressed, or no message of this kind, goes where it would go without a canary.
-        if message[:1] == b"\x00" and self._pending_end:
+        whole = len(message) == _PREFIX + int.from_bytes(message[1:_PREFIX], "big")
+        if message[:1] == b"\x00" and whole:
             try:
                 spec = read_model_spec(message[_PREFIX:])
             except DataError:
@@ -334,7 +335,7 @@ class GrpcCall:
             return
         assert self._head is not None
         block = self._head.block
-        if not self._gate.guarded:
+        if not self._gate.takes_tokens:
             # A token of this gateway is for no other server.
             block += self._head.authorization[1]
         if self._identity is not None:

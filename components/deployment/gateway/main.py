@@ -140,6 +140,8 @@ def _supervise(flags: argparse.Namespace, counters: "Counters", ports: list[int 
         if not stopping:
             _LOG.error("process=%d state=ended status=%d restarts=yes", child, status)
             time.sleep(_RESTART_SECONDS)
+        # Asked again: the word to stop may come while it waits.
+        if not stopping:
             children[_fork(flags, counters, process, ports)] = process
 
 

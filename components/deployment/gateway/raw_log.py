@@ -174,7 +174,8 @@ class RawLog:
         self._bytes += len(records)
         self._counters.row[plain("log_bytes")] += len(records)
         if unlogged is not None:
-            _LOG.warning("raw_log state=written_again unlogged_calls=%d", unlogged.calls)
+            if self._counters.row[plain("log_unwritable")]:
+                _LOG.warning("raw_log state=written_again unlogged_calls=%d", unlogged.calls)
             self._unlogged, self._retry_at = None, 0.0
             self._counters.row[plain("log_unwritable")] = 0
         return ""

@@ -132,7 +132,7 @@ class RestExchange:
                 return  # Written anew, once.
         elif lower == b"authorization":
             self._authorization = value
-            if self._gate.guarded:
+            if self._gate.takes_tokens:
                 return  # It is for this gateway, and no other server is to read it.
         elif lower == b"content-length":
             self._length = int(value) if value.isdigit() else None

@@ -46,6 +46,7 @@ class GatewayWorker:
         self._gate = Gate(
             access=access_of(flags),
             guarded=bool(flags.token_file or flags.requests_per_second),
+            takes_tokens=bool(flags.token_file or flags.admin_token_file),
             limits=Limits(
                 max_request_bytes=flags.max_request_bytes,
                 max_requests=flags.max_requests,

@@ -185,8 +185,11 @@ def test_the_canary_s_share_asks_for_its_version_and_keeps_the_rest_of_the_messa
     gateway = GatewayProcess(tmp_path, f"127.0.0.1:{upstream.port}", **flags)
     with gateway, gateway.channel() as channel:
         ask = channel.unary_unary(GRPC_PREDICT)
+        # A client that ends its request by itself, after the message, is drawn like any other.
+        late = channel.stream_unary(GRPC_PREDICT)
         for n in range(60):
-            ask(REQUEST, metadata=(("x-request-id", f"r{n}"),), timeout=10)
+            named = {"metadata": (("x-request-id", f"r{n}"),), "timeout": 10}
+            ask(REQUEST, **named) if n % 2 else late(iter([REQUEST]), **named)
         # What names a version, another model, or is no message, goes as it is.
         for other in (
             b"\x0a\x0d\x0a\x07flights\x12\x02\x08\x03",

@@ -36,6 +36,7 @@ def gateway(upstream, tmp_path_factory):
         max_request_bytes=4_000_000,
         client_timeout_seconds=0.6,
         timeout_seconds=1.5,
+        requests_per_second=100_000,
         port=-1,
     )
     with process:
