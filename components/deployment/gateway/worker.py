@@ -20,6 +20,7 @@ from tfx_loop.deployment.gateway.gate import Gate, Limits, now_ms
 from tfx_loop.deployment.gateway.grpc_client import GrpcClient
 from tfx_loop.deployment.gateway.grpc_upstream import GrpcUpstream
 from tfx_loop.deployment.gateway.raw_log import RawLog, RawLogSettings
+from tfx_loop.deployment.gateway.recorded_routes import record_reader
 from tfx_loop.deployment.gateway.rest_client import RestClient
 from tfx_loop.deployment.gateway.rest_upstream import RestUpstream, UpstreamAddress
 from tfx_loop.deployment.gateway.routes import CANARY, Route, RoutingTable
@@ -226,23 +227,8 @@ def _routing(
     flags: argparse.Namespace,
 ) -> tuple[RoutingTable, Callable[[], RoutingTable] | None]:
     if flags.model_base_path:
-        from tfx_loop.deployment.model_server.routing import routing_reader
-
-        read = routing_reader(flags.model_base_path, flags.model_name)
-
-        def table() -> RoutingTable:
-            routing = read()
-            canary = None
-            if routing.canary is not None:
-                canary = Route(name=CANARY, changed=True, version=routing.canary)
-            return RoutingTable(
-                model=flags.model_name,
-                labels=routing.labels,
-                canary=canary,
-                canary_share=routing.canary_share,
-            )
-
-        return table(), table
+        read = record_reader(flags.model_base_path, flags.model_name)
+        return read(), read
     canary = None
     if flags.canary_share is not None:
         canary = Route(

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 from certificates import Authority
 from gateway_process import PREDICT, GatewayProcess, RestUpstream
@@ -371,3 +372,32 @@ def test_it_speaks_tls_and_asks_for_certificates(tmp_path, upstream):
             post(context)
         context.load_cert_chain(client.certificate, client.key)
         assert post(context) == b'{"p": 1}'
+
+
+def test_it_speaks_tls_to_upstreams_that_it_knows(tmp_path, upstream):
+    authority = Authority(tmp_path)
+    server = authority.issue("server", "server")
+    (tmp_path / "behind").mkdir()
+    behind = GatewayProcess(
+        tmp_path / "behind",
+        "127.0.0.1:1",
+        upstream_rest_port=upstream.port,
+        tls_certificate=server.certificate,
+        tls_key=server.key,
+    )
+    with behind:
+        other = Authority(tmp_path, "other")
+        for ca, status in ((authority.certificate, 200), (other.certificate, 502)):
+            front = GatewayProcess(
+                tmp_path,
+                f"127.0.0.1:{behind.grpc_port}",
+                upstream_rest_port=behind.rest_port,
+                upstream_ca_file=ca,
+            )
+            with front, front.channel() as channel:
+                assert front.post()[0] == status
+                with pytest.raises(grpc.RpcError) as caught:
+                    channel.unary_unary("/any.Service/Method")(b"x", timeout=10)
+                # From behind, whose own upstream is none; else the certificate is not known.
+                told = "127.0.0.1:1 cannot be reached" if status == 200 else "certificate"
+                assert told in caught.value.details()

@@ -1,0 +1,49 @@
+"""Labels and canary as the deployment record beside the versions has them."""
+
+import logging
+from collections.abc import Callable
+
+from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
+from tfx_loop.core.errors import LoopError
+from tfx_loop.deployment.gateway.routes import CANARY, Route, RoutingTable
+
+_LOG = logging.getLogger(__name__)
+_STABLE = "stable"
+
+
+def table_of(record: DeploymentRecord) -> RoutingTable:
+    """Returns how a deployment record routes.
+
+    The stable version is named to the upstream only where others are loaded beside it: a record
+    that follows a plain push lags behind the folder, and the version that it names may be gone.
+    """
+    labels, canary = dict(record.labels), record.canary
+    if record.stable_version is not None and (record.routes or canary is not None):
+        labels[_STABLE] = record.stable_version
+    if canary is None:
+        return RoutingTable(model=record.model_name, labels=labels)
+    return RoutingTable(
+        model=record.model_name,
+        labels={**labels, CANARY: canary.version},
+        canary=Route(name=CANARY, changed=True, version=canary.version),
+        canary_share=record.canary_share,
+    )
+
+
+def record_reader(base_path: str, model_name: str) -> Callable[[], RoutingTable]:
+    """Returns what reads the routes of a base path; a damaged record changes nothing."""
+    last = RoutingTable(model=model_name)
+    complaint = ""
+
+    def read() -> RoutingTable:
+        nonlocal last, complaint
+        try:
+            last, complaint = table_of(read_record(base_path, model_name)), ""
+        except (LoopError, OSError) as error:
+            # Said once, not once a second.
+            if str(error) != complaint:
+                complaint = str(error)
+                _LOG.error("routing model=%s state=unchanged error=%s", model_name, error)
+        return last
+
+    return read
