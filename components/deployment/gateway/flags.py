@@ -1,6 +1,7 @@
 """The gateway's flags; those that the model server has, too, mean the same."""
 
 import argparse
+import os
 from typing import NoReturn
 
 from tfx_loop.deployment.server_access.access_flags import add_access_flags, wrong_access
@@ -26,6 +27,8 @@ def parse_flags(words: list[str] | None = None) -> argparse.Namespace:
         parser.error(wrong)
     if flags.raw_log_key and not flags.raw_log:
         parser.error("--raw_log_key needs the log that it encrypts: give --raw_log")
+    if flags.raw_log and os.path.exists(flags.raw_log) and not os.path.isdir(flags.raw_log):
+        parser.error(f"--raw_log: expected a folder, received the file {flags.raw_log}")
     return flags
 
 
@@ -54,8 +57,10 @@ def _wrong_routes(flags: argparse.Namespace) -> str:
         return ""
     if len(given) > 1:
         return f"there is one canary: give one of {', '.join(given)}"
-    if bool(given) != (flags.canary_share is not None):
-        return "--canary_share goes with one of " + ", ".join(ways)
+    if given and flags.canary_share is None:
+        return f"{given[0]} names a canary without a share: give --canary_share"
+    if flags.canary_share is not None and not given:
+        return "--canary_share has no canary: give one of " + ", ".join(ways)
     return ""
 
 

@@ -47,6 +47,14 @@ class AccessRefused(LoopError):
         self.refusal = refusal
 
 
+def _unreadable(path: str | Path, error: Exception) -> str:
+    why = getattr(error, "strerror", None) or "it is no text"
+    return (
+        f"Expected a file of tokens in {path}, received: {why}. Give the flag or setting a "
+        "file that this user can read, with TOKEN or NAME TOKEN a line."
+    )
+
+
 def read_tokens(path: str | Path) -> dict[str, str]:
     """Returns the tokens of a file by name; those without one are called by their line.
 
@@ -56,7 +64,7 @@ def read_tokens(path: str | Path) -> dict[str, str]:
     try:
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Expected a file of tokens in {path}, received: {error}.") from error
+        raise ConfigError(_unreadable(path, error)) from error
     tokens: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         fields = line.split("#", 1)[0].split()
@@ -117,9 +125,7 @@ class TokenFile:
         try:
             found = os.stat(self._path)
         except OSError as error:
-            raise ConfigError(
-                f"Expected a file of tokens in {self._path}, received: {error}."
-            ) from error
+            raise ConfigError(_unreadable(self._path, error)) from error
         # The inode, too: a file that was renamed into place may have the old one's time and size.
         return found.st_mtime_ns, found.st_size, found.st_ino
 

@@ -148,8 +148,9 @@ def test_blocks_are_read_by_the_table_as_it_is_then():
     [
         ([], "--upstream"),
         (["--upstream=h:x"], "HOST:PORT"),
-        (["--upstream=h", "--canary_share=0.1"], "--canary_share goes with one of"),
-        (["--upstream=h", "--canary_version=3"], "--canary_share goes with one of"),
+        (["--upstream=h", "--canary_share=0.1"], "--canary_share has no canary: give one of"),
+        (["--upstream=h", "--canary_version=3"], "names a canary without a share"),
+        (["--upstream=h", f"--raw_log={__file__}"], "expected a folder, received the file"),
         (
             ["--upstream=h", "--canary_version=3", "--canary_label=c", "--canary_share=0.1"],
             "give one of --canary_version, --canary_label",
