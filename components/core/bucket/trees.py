@@ -5,7 +5,8 @@ fileio takes, know no s3:// without a further library.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from tfx_loop.core.bucket.files import Bucket
 from tfx_loop.core.errors import DataError, first_line
 from tfx_loop.core.folders import refuse_unlisted
 from tfx_loop.core.storage import is_remote
+
+# boto3 keeps ten connections open by default.
+_READERS = 10
 
 
 class FileTree(Protocol):
@@ -48,6 +52,17 @@ def open_tree(address: str) -> FileTree:
     if is_remote(address):
         return _BucketTree(address.rstrip("/"), open_bucket(address))
     return _DiskTree(address.removeprefix("file://").rstrip("/") or "/")
+
+
+def read_each(tree: FileTree, paths: Sequence[str]) -> Iterator[bytes]:
+    """Yields the contents of files in their order, read some at a time; raises DataError.
+
+    A store answers in tens of milliseconds: thousands of small files one by one take minutes.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        # As many as are read at once are held, and no more.
+        for begin in range(0, len(paths), _READERS):
+            yield from pool.map(tree.read, paths[begin : begin + _READERS])
 
 
 class _DiskTree:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tfx_loop.contracts.capture_source import CaptureSource
-from tfx_loop.core.bucket.trees import open_tree
+from tfx_loop.core.bucket.trees import open_tree, read_each
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, capture_files
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
 from tfx_loop.data.prediction_log.losses import LogLosses
@@ -30,8 +30,10 @@ def read_captures(source: CaptureSource, model_name: str, start_ms: int, end_ms:
     """
     tree = open_tree(source.prefix)
     tables = CaptureTables(source, model_name, (start_ms, end_ms))
-    for file in capture_files(tree, source, start_ms, end_ms):
-        tables.add(file, tree.read(file.path))
+    files = capture_files(tree, source, start_ms, end_ms)
+    contents = read_each(tree, [file.path for file in files])
+    for file, content in zip(files, contents, strict=True):
+        tables.add(file, content)
     rows = tables.take()
     losses = LogLosses(rejected_captures=tables.counts.rejected)
     read = rows_of_window(rows, losses, start_ms, end_ms)

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfx_loop.contracts.capture_source import CaptureSource, ServedVersion
-from tfx_loop.core.bucket.trees import open_tree
+from tfx_loop.core.bucket.trees import open_tree, read_each
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, hour_of
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
@@ -344,3 +344,12 @@ def test_the_file_command_compares_captures_with_a_file(tmp_path, capsys):
     for period, told in (("2023-11-15/2023-11-16", "received none"), ("soon/2", "FROM/TO")):
         assert main([*words, f"sagemaker:{tmp_path / 'moved'}::{period}"]) == 1
         assert told in capsys.readouterr().err
+
+
+def test_files_are_read_together_and_come_in_their_order(tmp_path):
+    names = [f"{number:03d}" for number in range(35)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    assert [each.decode() for each in read_each(open_tree(str(tmp_path)), names)] == names
+    with pytest.raises(DataError, match=r"Expected to read .*absent"):
+        list(read_each(open_tree(str(tmp_path)), [*names, "absent"]))
