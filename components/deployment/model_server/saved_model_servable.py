@@ -20,7 +20,7 @@ from tfx_loop.models.saved_model.graph import (
     specs,
 )
 from tfx_loop.models.saved_model.parsed_features import parsed_features
-from tfx_loop.models.saved_model.session import open_session
+from tfx_loop.models.saved_model.session import open_signatures
 from tfx_loop.models.tensors import Array
 
 
@@ -58,7 +58,7 @@ class SavedModelServable:
         if not self.signatures:
             raise DataError(f"Expected a SavedModel with signatures in {path}, found none.")
         self._shapes = FittedShapes(self.signatures, self._run)
-        self._session = open_session(path, {n: self.signature_defs[n] for n in self.signatures})
+        self._called = open_signatures(path, {n: self.signature_defs[n] for n in self.signatures})
         stateful = [name for name in self.signatures if keeps_state(graph, name)]
         self.batching = batch_rules(self, stateful)
 
@@ -73,7 +73,7 @@ class SavedModelServable:
 
     def _run(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            return self._session.run(signature_name, inputs)
+            return self._called.run(signature_name, inputs)
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"The model refuses the request: {first_line(error)}") from error
         except UnicodeDecodeError as error:
