@@ -11,7 +11,7 @@ from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.data.prediction_log.importers.capture_window import read_captures
 from tfx_loop.pipelines.runners.captures import served_versions
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
 def ask(desk, inference_id):
