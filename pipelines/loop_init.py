@@ -75,8 +75,10 @@ def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> As
     if label and label not in columns:
         raise ConfigError(f"Expected a label out of {', '.join(columns)}, received {label!r}.")
     if not label and len(unread) != 1:
+        found = f"{', '.join(unread)} are not read" if unread else "the model reads all columns"
         raise ConfigError(
-            f"Expected the label as --label; the model does not read {', '.join(unread) or 'none'}."
+            f"Expected one column of {data} that the model does not read, to be the label; "
+            f"{found}. Name the label with --label."
         )
     label = label or unread[0]
     task = task or _task_of(next(table.batches([label], _ROWS)).column(0), label)
