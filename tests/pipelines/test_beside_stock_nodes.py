@@ -104,7 +104,7 @@ def test_runtime_parameters_and_an_exit_handler_compile_beside_our_nodes(tmp_pat
         model_name="taxi",
         window=tfx.dsl.experimental.RuntimeParameter("window", str, "2013-03"),
         start_ms=0,
-        end_ms=tfx.dsl.experimental.RuntimeParameter("end_ms", int, 1),
+        end_ms=tfx.dsl.experimental.RuntimeParameter("end_ms", str, "1"),
     )
     profile = tfx.dsl.Importer(
         source_uri="/srv/profile", artifact_type=DriftMonitor.INPUTS["reference_profile"].type
