@@ -90,5 +90,5 @@ def test_a_log_and_an_inference_result_are_not_read_at_once():
     about = {"model_name": "flights", "window": "w", "start_ms": 5, "end_ms": 9}
     PredictionLogGen(inference_result=result, **about)
     for given in ({}, {"log_dir": "/srv/log", "inference_result": result}):
-        with pytest.raises(ConfigError, match="log_dir or an inference_result"):
+        with pytest.raises(ConfigError, match="log_dir, capture or an inference_result"):
             PredictionLogGen(**about, **given)

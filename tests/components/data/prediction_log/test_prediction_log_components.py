@@ -136,13 +136,13 @@ def test_nodes_take_runtime_parameters_and_compile_for_kubeflow(tmp_path):
         log_dir=parameter("log_dir", str),
         model_name="flights",
         window=parameter("window", str),
-        start_ms=parameter("start_ms", int),
-        end_ms=parameter("end_ms", int),
+        start_ms=parameter("start_ms", str),
+        end_ms=parameter("end_ms", str),
     )
     joiner = LabelJoiner(
         prediction_log=log.outputs["prediction_log"],
         labels_dir="labels",
-        as_of_ms=parameter("as_of_ms", int),
+        as_of_ms=parameter("as_of_ms", str),
     )
     declared = pipeline.Pipeline(
         pipeline_name="monitor", pipeline_root=str(tmp_path), components=[log, joiner]
