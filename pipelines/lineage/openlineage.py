@@ -15,7 +15,7 @@ from tfx_loop.core.storage import is_remote
 from tfx_loop.pipelines.lineage.graph import IMPORTER, Artifact, Execution, Graph
 from tfx_loop.pipelines.lineage.raw_files import place, raw_files
 
-PRODUCER = "https://pypi.org/project/tfx-loop"
+PRODUCER = "urn:tfx-loop"
 _SPEC = "https://openlineage.io/spec"
 _EVENT_SCHEMA = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = {
