@@ -45,6 +45,7 @@ docs/concepts
 docs/components
 docs/cli
 docs/model-server
+docs/conformance
 docs/gateway
 docs/kubeflow
 docs/sagemaker
@@ -77,6 +78,7 @@ Results: privacy <tests/benchmarks/privacy/RESULTS>
 Results: guard <tests/benchmarks/guard/RESULTS>
 Results: faults <tests/benchmarks/faults/RESULTS>
 Results: lineage <tests/benchmarks/lineage/RESULTS>
+Results: serving <tests/benchmarks/serving/RESULTS>
 ```
 """
 _DECISIONS = """

@@ -110,15 +110,21 @@ def test_status_does_not_wait_behind_predictions(served):
     assert [read_answer(client) for client in waiting] == [(200, b"/slow")] * 20
 
 
+def wait_for_connections(server, number):
+    deadline = time.monotonic() + 10
+    while len(server._connections) != number:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_what_a_client_asked_and_left_does_not_run(served):
     handler, connect, server = served
     first = connect(SLOW)
     assert handler.entered.wait(10)
-    connect(SLOW).close()
-    deadline = time.monotonic() + 10
-    while len(server._connections) > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    second = connect(SLOW)
+    wait_for_connections(server, 2)
+    second.close()
+    wait_for_connections(server, 1)
     handler.go_on.set()
     assert read_answer(first) == (200, b"/slow")
     assert read_answer(connect(SLOW)) == (200, b"/slow")
