@@ -64,7 +64,7 @@ def test_the_loop_is_stated_in_thirty_lines(ran):
 def test_a_step_decides_on_the_oldest_window(ran):
     report = ran["stepped"]
     assert (report.window, report.monitoring) == ("2014-01-01", "SUCCEEDED"), report.told
-    assert report.verdict in ("HOLD", "RETRAIN")
+    assert any(report.told == text.strip() for text in fences(SECTION, "text")), report.told
 
 
 def features_of(report):

@@ -15,6 +15,9 @@ from tfx_loop.monitoring.retrain_decider.hold_gates import Evidence
 from tfx_loop.monitoring.retrain_decider.savings import accumulated_loss
 from tfx_loop.monitoring.retrain_decider.settings import DecisionSettings, PolicySettings
 
+# Of what the served model loses more than its stand-in.
+_MOST_OF_IT = 0.5
+
 _ASKED = {
     DecisionAction.RETRAIN: "a retraining is asked for",
     DecisionAction.ROLL_BACK: "the version before is asked for",
@@ -164,6 +167,21 @@ def explain_fault(
         f"Model fault: in window {evidence.label_window} version {evidence.model_version} lost "
         f"{served.mean:.3f} on {served.rows:,} rows that it answered{promised}, where a stand-in "
         f"with the same training rows lost {served.stand_in:.3f} and one constant answer "
-        f"{served.constant:.3f}; look for bad weights, other preprocessing than in training, or a "
-        f"server that sees other values than it logs; {what}."
+        f"{served.constant:.3f}; look for {_where_to_look(avoidable, served)}; {what}."
+    )
+
+
+def _where_to_look(avoidable: AvoidableLoss, served: ServedLoss) -> str:
+    """Tells a model that was weak from the start from one that lost it on the way to its server."""
+    if served.promised is not None:
+        lacked = served.promised - avoidable.expected_loss
+        if lacked >= _MOST_OF_IT * (served.mean - served.stand_in):
+            return (
+                "a training that ends too early, a model that is too small, or features that it "
+                "does not get: most of this was to be seen on its held-out rows, where the "
+                f"stand-in lost {avoidable.expected_loss:.3f}"
+            )
+    return (
+        "bad weights, other preprocessing than in training, or a server that sees other values "
+        "than it logs"
     )

@@ -191,6 +191,15 @@ def test_fault_that_a_new_version_has_again_asks_for_a_person() -> None:
     assert decided(loss(0.26), SavingState(faulty_version=2)).evidence.saving.faulty_version is None
 
 
+def test_a_model_that_was_weak_from_the_start_is_told_from_one_that_broke_on_the_way() -> None:
+    weak = decided(loss(0.687), SavingState()).explanation
+    assert "a training that ends too early" in weak
+    assert "where the stand-in lost 0.250" in weak
+    sound = replace(loss(0.687).served or pytest.fail("no answers"), promised=0.26)
+    broken = decided(replace(loss(0.687), served=sound), SavingState()).explanation
+    assert "bad weights, other preprocessing" in broken
+
+
 def test_excess_that_a_moved_world_explains_is_no_fault() -> None:
     settings = PolicySettings()
     assert model_is_faulty(loss(0.5), settings)
