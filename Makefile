@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving fuzz-serving soak-serving \
+.PHONY: help setup demo demo-full test test-long test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving fuzz-serving soak-serving \
   bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-watch bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
@@ -34,11 +34,14 @@ demo-sagemaker: setup ## the flights on a loopback SageMaker: push, captures, gr
 # TEST_TIME_FACTOR=4 makes every time limit four times as long, for a busy machine.
 PYTEST := $(PYTHON) -m pytest --numprocesses 2
 
-test: setup ## all tests, in two processes
-	@$(PYTEST)
+test: setup ## the tests, in two processes
+	@$(PYTEST) -m "not long"
+
+test-long: setup ## the long proofs that have a shorter one in `make test`
+	@$(PYTEST) -m long
 
 test-fast: setup ## the tests of pure modules: no TensorFlow, no pipelines, nothing marked slow
-	@$(PYTEST) --hypothesis-profile fast -m "not tensorflow and not e2e and not slow"
+	@$(PYTEST) --hypothesis-profile fast -m "not tensorflow and not e2e and not slow and not long"
 
 test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or podman)
 	@scripts/lane_b
