@@ -70,6 +70,7 @@ def stopped(found: Any, reasons: set[str]) -> None:
     assert found.versions == []
 
 
+@pytest.mark.long
 def test_a_sound_training_is_pushed_and_explain_tells_the_report(
     flights: Any, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_delay_smuggled_in_and_days_split_by_row_stop_the_push(
     stopped(found, {"feature_tells_label:wind_gust", "groups_overlap"})
 
 
+@pytest.mark.long
 def test_a_network_trained_ten_times_too_long_stops_the_push(flights: Any, tmp_path: Path) -> None:
     too_long = replace(MODEL, run_fn="overtrained_flights.run_fn")
     found = trained(tmp_path, flights, model=too_long)

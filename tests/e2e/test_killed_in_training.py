@@ -19,7 +19,10 @@ from tfx_loop.pipelines.control.decisions import latest_decision
 from tfx_loop.pipelines.control.run_state import last_executions
 from tfx_loop.pipelines.runners.model_server import model_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(900)]
+# tests/pipelines/test_loop_killed.py kills at every step, with a training that takes no time.
+pytestmark = [
+    pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.long, pytest.mark.timeout(900),
+]  # fmt: skip
 
 DRIVER = Path(__file__).resolve().parents[1] / "helpers/retrain_driver.py"
 

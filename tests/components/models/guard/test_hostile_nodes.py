@@ -69,13 +69,18 @@ def test_loop_scan_finds_it(tmp_path, capsys, make):
     unharmed.check()
 
 
+def long(make):
+    """Marks a kind that others stand for in `make test`."""
+    return pytest.param(make, marks=pytest.mark.long)
+
+
 # A child with TensorFlow each; all kinds are opened as it does in test_hostile_models.py.
 REPORTED = [
     hostile.h5_writes,
-    hostile.keras_lambda,
-    hostile.two_forms,
+    long(hostile.keras_lambda),
+    long(hostile.two_forms),
     hostile.saved_model_initializer,
-    hostile.saved_model_asset_link,
+    long(hostile.saved_model_asset_link),
     hostile.tflite_custom_op,
 ]
 
@@ -289,8 +294,11 @@ IN_CHILDREN = [
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("node", "make"),
-    IN_CHILDREN,
-    ids=[f"{i}-{make.__name__}" for i, (_, make) in enumerate(IN_CHILDREN)],
+    [
+        # Of the two of a node the second stands for both.
+        pytest.param(node, make, id=make.__name__, marks=[pytest.mark.long] * (i in (0, 2)))
+        for i, (node, make) in enumerate(IN_CHILDREN)
+    ],
 )
 def test_nodes_with_children_fail_with_one_line(tmp_path, examples, node, make):
     model = make(tmp_path)
@@ -305,9 +313,10 @@ def test_nodes_with_children_fail_with_one_line(tmp_path, examples, node, make):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "make", [hostile.saved_model_initializer, hostile.h5_writes, hostile.keras_lambda],
+    "make",
+    [long(hostile.saved_model_initializer), long(hostile.h5_writes), hostile.keras_lambda],
     ids=lambda make: make.__name__,
-)  # fmt: skip
+)
 def test_loop_compress_ends_with_one_line(tmp_path, capsys, make):
     model = make(tmp_path)
     np.savez(tmp_path / "rows.npz", x=np.zeros((40, 3), np.float32), y=np.arange(40) % 2)
