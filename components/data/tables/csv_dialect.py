@@ -23,7 +23,7 @@ UTF_8 = "utf-8-sig"
 WINDOWS = "cp1252"
 _DELIMITERS = (",", ";", "\t", "|")
 # What other programs set fields apart with: such a file is refused, and not read as one column.
-_FOREIGN = (":", "^", "~", "\x01", " ")
+_FOREIGN = (":", "^", "~", "\x01", "\x1f", "¦", "§", " ")
 # Enough for a header of thousands of columns and some rows below it.
 _HEAD_BYTES = 1 << 18
 # A preamble of a few lines and enough rows to see which separator is always there. Chosen, not
@@ -32,6 +32,8 @@ _HEAD_LINES = 50
 # Fewer lines may be cut alike by chance.
 _FEWEST_LINES = 10
 _COMMENTS = ("#", "%", "//", "--", "!")
+# As databases end an export: (1500 rows affected), (400 rows).
+_FOOTER = re.compile(r"\(\d+ rows?\b[^)]*\)")
 _SEP_LINE = re.compile(r"^\"?sep=.{0,3}$", re.IGNORECASE)
 # Share of the first lines that have as many fields as the header: the rest may be notes.
 _ALIKE = 0.9
@@ -47,12 +49,14 @@ class CsvDialect:
         names: The columns' names; one without a name is called `Unnamed: 0` by its place, as pandas
             calls it.
         header_lines: Lines up to the end of the header, comments among them.
+        notes: Lines below the header, too, are comments or notes and no rows.
     """
 
     encoding: str
     delimiter: str
     names: tuple[str, ...]
     header_lines: int
+    notes: bool = False
 
 
 def read_dialect(path: str, encoding: str = "") -> CsvDialect:
@@ -89,6 +93,23 @@ def read_dialect(path: str, encoding: str = "") -> CsvDialect:
 def in_windows_encoding(dialect: CsvDialect, path: str) -> CsvDialect:
     """Returns the dialect of a file whose later lines turned out to be no UTF-8."""
     return replace(read_dialect(path, WINDOWS), delimiter=dialect.delimiter)
+
+
+def without_notes(text: str, dialect: CsvDialect) -> str:
+    """Returns a file's text without lines that are one field long and say what they are: no rows.
+
+    Lines within quotes belong to a cell, whatever they begin with.
+    """
+    kept, quoted = [], False
+    for place, line in enumerate(io.StringIO(text, newline="")):
+        bare = line.strip()
+        note = bare.startswith(_COMMENTS) or _FOOTER.fullmatch(bare)
+        # What is above the header was counted with it.
+        above = place < dialect.header_lines
+        if above or quoted or dialect.delimiter in line or not note:
+            kept.append(line)
+            quoted ^= line.count('"') % 2 == 1
+    return "".join(kept)
 
 
 @dataclass(frozen=True)

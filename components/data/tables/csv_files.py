@@ -6,6 +6,7 @@ from the first rows, as readers do, break on the first `12.5` after a million wh
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from tfx_loop.data.tables.csv_dialect import (
     CsvDialect,
     in_windows_encoding,
     read_dialect,
+    without_notes,
 )
 from tfx_loop.data.tables.opening import open_native, open_unpacked
 
@@ -25,6 +27,8 @@ _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
 # Cells that Arrow reads as missing, apart from empty ones.
 MISSING_WORDS = tuple(word for word in csv.ConvertOptions().null_values if word)
+# What Arrow says of a line such as "# end of export" among rows of several columns.
+_ONE_FIELD = "columns, got 1:"
 # Arrow parses block by block; a row longer than a block is an error, so not much smaller.
 _BLOCK_BYTES = 4 << 20
 
@@ -81,10 +85,13 @@ class CsvFiles:
                 for guess, column in zip(guesses, batch.columns, strict=True):
                     guess.look_at(column)
         except pa.ArrowInvalid as error:
-            if dialect.encoding != UTF_8 or "UTF8" not in str(error):
+            if dialect.encoding == UTF_8 and "UTF8" in str(error):
+                # The first lines were ASCII, and the rest is no UTF-8.
+                self._dialects[path] = in_windows_encoding(dialect, path)
+            elif len(dialect.names) > 1 and not dialect.notes and _ONE_FIELD in str(error):
+                self._dialects[path] = replace(dialect, notes=True)
+            else:
                 raise
-            # The first lines were ASCII, and the rest is no UTF-8.
-            self._dialects[path] = in_windows_encoding(dialect, path)
             return self._guessed(path)
         return guesses, rows
 
@@ -161,15 +168,16 @@ def _stream(path: str, dialect: CsvDialect, types: dict[str, Any]) -> Iterator[A
 
 
 def _source(path: str, dialect: CsvDialect) -> Any:
-    """Returns a file's text as UTF-8; another encoding is taken whole.
+    """Returns a file's text as UTF-8; another encoding, or one with notes, is taken whole.
 
     Arrow would recode piece by piece, and call Python for it from its reading threads (opening.py
     says why that must not be).
     """
-    if dialect.encoding == UTF_8:
+    if dialect.encoding == UTF_8 and not dialect.notes:
         return open_native(path)
     with open_unpacked(path) as file:
-        return pa.BufferReader(file.read().decode(dialect.encoding).encode())
+        text = file.read().decode(dialect.encoding)
+    return pa.BufferReader((without_notes(text, dialect) if dialect.notes else text).encode())
 
 
 def _same_header(dialects: Mapping[str, CsvDialect]) -> list[str]:

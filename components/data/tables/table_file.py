@@ -18,6 +18,21 @@ from tfx_loop.data.tables.tfrecord import is_tfrecord
 
 # What pyarrow's ParquetFile.iter_batches takes by default.
 BATCH_ROWS = 65_536
+# Formats that are not read, by their first bytes, so that the refusal can name them.
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive, as Excel writes one",
+    b"ORC": "ORC",
+    b"ARRO": "an Arrow file (Feather)",
+    b"FEA1": "an Arrow file (Feather)",
+    b"Obj\x01": "Avro",
+    b"BZh": "bzip2",
+    b"\xfd7zX": "xz",
+    b"(\xb5/\xfd": "Zstandard",
+    b"\x89HDF": "HDF5",
+    b"SQLi": "an SQLite database",
+    b"{": "JSON",
+    b"[": "JSON",
+}
 _FORMATS = "Parquet (.parquet), CSV (.csv, .tsv) or TFRecord (.tfrecord)"
 _QUOTED_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 _QUOTED_VALUE = re.compile(r"invalid value '.*'")
@@ -177,6 +192,13 @@ def _format_of(path: str) -> str:
             return kind
     if is_tfrecord(path):
         return "tfrecord"
+    foreign = next((name for mark, name in _FOREIGN.items() if head.startswith(mark)), "")
+    if foreign:
+        raise DataError(
+            f"Expected a {_FORMATS} file, received {path}, which is {foreign}. Write its rows as "
+            "one of them (pandas.read_… and to_parquet), or hand the table over in Python: "
+            "tfx_loop.monitor."
+        )
     raise DataError(
         f"Expected a {_FORMATS} file, received {path}, which is neither by name nor by content. "
         "Give it the suffix of its format, and .gz behind it if it is packed."
@@ -184,6 +206,11 @@ def _format_of(path: str) -> str:
 
 
 def _damaged(path: str, kind: str, error: BaseException) -> DataError:
+    if isinstance(error, UnicodeDecodeError):
+        return DataError(
+            f"Expected text in UTF-8, UTF-16 or the encoding of Western Windows in {path}, "
+            "received bytes of another encoding. Write it as UTF-8 (iconv -t UTF-8)."
+        )
     said = str(error).strip().splitlines()
     told = _without_values(said[0]).rstrip(".") if said else type(error).__name__
     return DataError(

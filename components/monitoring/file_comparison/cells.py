@@ -30,6 +30,7 @@ from tfx_loop.monitoring.file_comparison.number_cells import (
     numbers_of,
     seconds_of,
 )
+from tfx_loop.monitoring.file_comparison.number_spelling import without_affixes
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
 
 # As many cells as a sentence quotes.
@@ -183,10 +184,11 @@ class CellReader:
             fitting = pc.fill_null(are_clocks(texts), False)
             values = seconds_of(_kept_where(fitting, texts))
         else:
-            fitting = pc.fill_null(are_numbers(texts, expected.decimal), False)
+            bare = without_affixes(texts, expected.affixes)
+            fitting = pc.fill_null(are_numbers(bare, expected.decimal), False)
             # A marker may be a number, as 999 with --missing-values: it is missing and no value.
             fitting = pc.and_not(fitting, marker)
-            values = numbers_of(_kept_where(fitting, texts), expected.decimal)
+            values = numbers_of(_kept_where(fitting, bare), expected.decimal)
         unfit = pc.and_not(pc.invert(fitting), pc.or_(blank, marker))
         self.unfit_rows[name] = unfit
         tally = self._tally(name)

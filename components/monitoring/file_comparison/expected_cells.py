@@ -18,6 +18,12 @@ from tfx_loop.monitoring.file_comparison.number_cells import (
     are_numbers,
     decimal_mark,
 )
+from tfx_loop.monitoring.file_comparison.number_spelling import (
+    BARE,
+    NumberAffixes,
+    affixes_in,
+    without_affixes,
+)
 from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_list, is_text_type, strings
 
 # What people and programs write where there is no number, in lower case.
@@ -46,6 +52,7 @@ class ExpectedCells:
         clock: Numbers are written as 14:30:00, hours or a time of day, and read as seconds.
         origin: Whole numbers are read as how far they are from it; 0 unless doubles, which hold
             whole numbers to 2^53, would take several of them for one.
+        affixes: What stands around numbers that are written as text.
     """
 
     kind: FeatureType
@@ -53,6 +60,7 @@ class ExpectedCells:
     length: int = 0
     clock: bool = False
     origin: int = 0
+    affixes: NumberAffixes = BARE
 
 
 def expected_cells(column: Any, decimal: str = "", missing: Iterable[str] = ()) -> ExpectedCells:
@@ -103,18 +111,22 @@ def numbers_in(
     clock = pc.sum(are_clocks(values)).as_py()
     if clock >= max(_NEARLY_ALL * len(values), 1):
         return ExpectedCells(FeatureType.NUMERIC, clock=True)
-    mark = decimal or decimal_mark(values)
-    numbers = values.filter(are_numbers(values, mark))
+    affixes = affixes_in(values)
+    bare = without_affixes(values, affixes)
+    mark = decimal or decimal_mark(bare)
+    fitting = are_numbers(bare, mark)
+    numbers = bare.filter(fitting)
     if len(numbers) < max(_NEARLY_ALL * len(values), 1):
         return None
-    plain = pc.all(pc.match_substring_regex(numbers, r"^[+-]?\d+$")).as_py()
+    plain = pc.all(pc.match_substring_regex(values.filter(fitting), r"^[+-]?\d+$")).as_py()
     # Whole numbers that are written as text in every cell, in a format that has numbers too, are
     # codes.
     if len(numbers) == len(texts) and plain and not codes:
         return None
     # With a decimal comma 1.000 is a thousand, and whole numbers would be told apart by that alone.
     whole = pc.all(pc.match_substring_regex(numbers, WHOLE)).as_py() and mark == "."
-    return ExpectedCells(FeatureType.INTEGER if whole else FeatureType.NUMERIC, mark)
+    kind = FeatureType.INTEGER if whole else FeatureType.NUMERIC
+    return ExpectedCells(kind, mark, affixes=affixes)
 
 
 def _are_booleans(column: Any, missing: Iterable[str]) -> bool:

@@ -8,11 +8,13 @@ import pyarrow.compute as pc
 
 # Thousands may be set apart by the mark that is not the decimal one.
 _NUMBER = {
-    ".": r"^[+-]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][+-]?\d+)?$",
+    # In India after the first thousand by two digits: 12,34,567.
+    ".": r"^[+-]?(\d+|\d{1,3}(,\d{2,3})*,\d{3})?(\.\d*)?([eE][+-]?\d+)?$",
     ",": r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?([eE][+-]?\d+)?$",
 }
 _HAS_DIGIT = r"\d"
-WHOLE = r"^[+-]?(\d+|\d{1,3}([,.]\d{3})+)$"
+# With a decimal point: a point before three digits is one, too.
+WHOLE = r"^[+-]?(\d+|\d{1,3}(,\d{2,3})*,\d{3})$"
 # A comma that no thousands are behind: two digits or four, or a second mark.
 _SURELY_DECIMAL_COMMA = r"^[+-]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{1,3}(\.\d{3})+,\d+)$"
 DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?$"

@@ -41,6 +41,29 @@ def test_numbers_with_markers_and_commas_are_compared_as_numbers(
     assert entry_of(report, "temp")["fault"] in ("out_of_range", "unit_changed")
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["${:,.2f}", "{:.3f} kg", "{:.1f} %", "{:_.0f}", "{:.3f}"],
+    ids=["currency", "unit", "percent", "gaps", "three decimals"],
+)
+def test_numbers_are_compared_whatever_stands_around_them(capsys, tmp_path, written):
+    def amounts(seed, middle):
+        values = np.random.default_rng(seed).normal(middle, 0.1 * middle, ROWS)
+        texts = [written.format(value).replace("_", " ") for value in values]
+        return pd.DataFrame({"amount": [*texts[:-9], *["n/a"] * 9]})
+
+    reference = save(amounts(1, 5_000.0), tmp_path, "reference", "csv")
+    same = save(amounts(2, 5_000.0), tmp_path, "same", "csv")
+    larger = save(amounts(3, 5_250.0), tmp_path, "larger", "csv")
+    _, report = monitored(capsys, reference, same)
+    assert (report["verdict"], entry_of(report, "amount")["type"][:3]) in [
+        ("STABLE", "num"),
+        ("STABLE", "int"),
+    ]
+    _, report = monitored(capsys, reference, larger)
+    assert (report["verdict"], entry_of(report, "amount")["drifted"]) == ("DRIFT", True)
+
+
 def test_cells_that_are_no_numbers_are_a_fault_once_they_are_many_and_are_shown(capsys, tmp_path):
     reference = save(measured_as_text(1), tmp_path, "reference", "csv")
     for share, verdict in [(0.002, "STABLE"), (0.05, "DATA_FAULT")]:

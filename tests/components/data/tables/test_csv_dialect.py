@@ -53,6 +53,30 @@ def test_a_header_may_begin_with_the_mark_of_comments(tmp_path):
     assert read(tmp_path / "a.csv", "#number,city\n1,x\n") == {"#number": [1], "city": ["x"]}
 
 
+@pytest.mark.parametrize("note", ["# end of export", "-- end", "(60 rows affected)", "(60 rows)"])
+def test_comments_and_notes_below_the_header_are_left_out(tmp_path, note):
+    content = written(",", "# above\n")
+    middle = content.index("30,")
+    content = f"{content[:middle]}# page 2\n{content[middle:]}\n{note}\n"
+    assert read(tmp_path / "rows.csv", content) == EXPECTED
+    assert read(tmp_path / "latin.csv", content, "cp1252") == EXPECTED
+
+
+def test_a_mark_of_comments_within_quotes_is_part_of_a_cell(tmp_path):
+    content = 'a,b\n1,"two\n# lines"\n# a comment\n2,x\n'
+    assert read(tmp_path / "a.csv", content) == {"a": [1, 2], "b": ["two\n# lines", "x"]}
+
+
+def test_a_short_row_that_is_no_note_is_damage(tmp_path):
+    with pytest.raises(DataError, match="Expected 2 columns, got 1"):
+        read(tmp_path / "a.csv", "a,b\n1,2\n3\n# a comment\n")
+
+
+def test_an_encoding_that_cannot_be_told_is_no_damage(tmp_path):
+    with pytest.raises(DataError, match=r"another encoding\. Write it as UTF-8"):
+        read(tmp_path / "a.csv", "city\n" + "Zürich\n" * 20, "cp437")
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
 def test_other_encodings_are_read(tmp_path, encoding):
     assert read(tmp_path / "rows.csv", written(","), encoding) == EXPECTED
@@ -95,7 +119,7 @@ def test_titles_and_the_line_that_excel_writes_are_left_out(tmp_path, above):
     assert found == {"number": list(range(20)), "city": ["x"] * 20}
 
 
-@pytest.mark.parametrize("mark", [":", "^", "~", "\x01", " "])
+@pytest.mark.parametrize("mark", [":", "^", "~", "\x01", "¦", " "])
 def test_fields_set_apart_by_another_mark_are_no_column_of_text(tmp_path, mark):
     rows = "".join(f"{number}{mark}x\n" for number in range(20))
     with pytest.raises(DataError, match="between 2 fields in every line"):
@@ -122,3 +146,19 @@ def test_decimal_commas_cut_no_rows_below_a_header_with_semicolons(tmp_path):
     rows = "".join(f"{number},5;{number}\n" for number in range(20))
     found = read(tmp_path / "a.csv", f"temp;x\n{rows}")
     assert (list(found), found["x"]) == (["temp", "x"], list(range(20)))
+
+
+@pytest.mark.parametrize(
+    ("head", "named"),
+    [
+        (b"PK\x03\x04...", "a zip archive"),
+        (b"ORC...", "ORC"),
+        (b"ARROW1..", "an Arrow file"),
+        (b'{"a": 1}\n', "JSON"),
+        (b"BZh9...", "bzip2"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(tmp_path, head, named):
+    (tmp_path / "rows.dat").write_bytes(head)
+    with pytest.raises(DataError, match=f"which is {named}.* Write its rows as one of them"):
+        open_table(str(tmp_path / "rows.dat"))

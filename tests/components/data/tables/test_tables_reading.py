@@ -179,12 +179,13 @@ def test_a_damaged_row_is_not_quoted(tmp_path):
         (lambda folder: write(folder / "rows.csv", b"a,a\n1,2\n"), "'a'\\] twice"),
         (lambda folder: write(folder / "rows.csv", b"a,b\n1\n"), "Expected 2 columns, got 1"),
         (lambda folder: write(folder / "rows.csv", b"1,2\n3,4\n"), "a header"),
-        (lambda folder: write(folder / "rows.csv", b"a\n\x81\x9d\n"), "damaged"),
+        (lambda folder: write(folder / "rows.csv", b"a\n\x81\x9d\n"), "another encoding"),
         (
             lambda folder: write(folder / "rows.csv.gz", gzip.compress(b"a\n1\n" * 99)[:-9]),
             "damaged",
         ),
-        (lambda folder: write(folder / "rows.xlsx", b"PK\x03\x04rest"), "by name nor by content"),
+        (lambda folder: write(folder / "rows.xlsx", b"PK\x03\x04rest"), "is a zip archive"),
+        (lambda folder: write(folder / "rows.bin", b"\x7fELF..."), "by name nor by content"),
         (lambda folder: folder / "absent.csv", "found none"),
         (
             lambda folder: folder,

@@ -11,6 +11,7 @@ from tfx_loop.monitoring.file_comparison.expected_cells import (
     expected_cells,
     numbers_in,
 )
+from tfx_loop.monitoring.file_comparison.number_spelling import NumberAffixes
 from tfx_loop.monitoring.profile.columns import FeatureType
 
 NUMERIC, INTEGER = FeatureType.NUMERIC, FeatureType.INTEGER
@@ -25,6 +26,9 @@ FEW = [str(number) for number in range(40)]
         ([*FEW, "12.5"], ExpectedCells(NUMERIC)),
         ([*FEW, "1,234"], ExpectedCells(INTEGER)),
         ([*FEW, "1,5"], ExpectedCells(NUMERIC, ",")),
+        # Three decimals are no thousands.
+        (["0.125", "12.500", "117.250", "?"], ExpectedCells(NUMERIC)),
+        (["12,34,567", "1,23,456.5", "7"], ExpectedCells(NUMERIC)),
         (["1.234,5", "12,25", "7"], ExpectedCells(NUMERIC, ",")),
         ([*FEW, "a few bad cells"], ExpectedCells(INTEGER)),
         ([*FEW, *"abc"], None),
@@ -37,6 +41,51 @@ FEW = [str(number) for number in range(40)]
 )
 def test_text_is_a_column_of_numbers_where_nearly_all_of_it_parses(texts, expected):
     assert numbers_in(pa.array(texts, pa.string()), codes=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "affixes", "values"),
+    [
+        (["$1,234.50", "-$7.25", "($3)", "12"], ("$", ""), [1234.5, -7.25, -3.0, 12.0]),
+        (["1.234,50 €", "7,25 €", "-3,0 €"], ("", "€"), [1234.5, 7.25, -3.0]),
+        (["CHF 1'234.50", "CHF 7.00"], ("CHF", ""), [1234.5, 7.0]),
+        (["49 877", "1 234 567", "12"], ("", ""), [49877, 1234567, 12]),
+        (["49\u202f877,5 kg", "12,25\u00a0kg"], ("", "kg"), [49877.5, 12.25]),
+        (["12.5%", "\u22123.25 %"], ("", "%"), [12.5, -3.25]),
+        (["36 months", "60 months"], ("", "months"), [36, 60]),
+        (["12.50-", "3.25"], ("", ""), [-12.5, 3.25]),
+    ],
+)
+def test_numbers_are_read_without_what_stands_around_them(texts, affixes, values):
+    expected = numbers_in(pa.array(texts), codes=False)
+    assert expected is not None
+    assert expected.affixes == NumberAffixes(*affixes)
+    assert read(pa.array(texts), expected)[0] == values
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["R12", "R7", "R3"],
+        ["12 kg", "7 lb", "3 kg", "1 lb"],
+        ["030 123 456", "089 765 432"],
+        ["12 Main Street", "7 Elm Street"],
+        ["192.168.0.1", "10.0.0.12"],
+        ["1st", "2nd", "3rd"],
+        ["10115 Berlin", "80331 Munich"],
+        ["#12", "#13"],
+        ["1" * 50_000 + "x"] * 3,
+    ],
+)
+def test_codes_and_words_with_digits_are_no_numbers(texts):
+    assert numbers_in(pa.array(texts), codes=False) is None
+
+
+def test_a_number_in_another_unit_does_not_fit():
+    expected = numbers_in(pa.array(["1.5 kg", "2.25 kg"]), codes=False)
+    values, tally = read(pa.array(["1.5 kg", "1500 g", "2.5"]), expected)
+    assert (values, tally.unfit) == ([1.5, None, 2.5], 1)
+    assert tally.examples == {"1500 g": 1}
 
 
 def test_what_a_column_holds_is_told_from_its_type():
