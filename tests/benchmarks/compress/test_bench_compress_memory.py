@@ -16,6 +16,7 @@ def test_our_process_keeps_its_size_over_conversions(tmp_path):
     assert (tmp_path / "model.tflite").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_child_above_its_limit_is_replaced_and_the_work_goes_on(tmp_path):
     samples = measure(2, tmp_path, restart_mb=100, each=1)
     assert [sample.children for sample in samples] == [2, 3]

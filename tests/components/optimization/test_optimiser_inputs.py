@@ -125,6 +125,7 @@ def two_heads(tmp_path_factory):
     return path, Rows(inputs={"x": x}, labels=kinds)
 
 
+@pytest.mark.long
 def test_a_head_without_labels_is_trained_to_answer_as_it_did(two_heads, tmp_path):
     path, rows = two_heads
     settings = PruningSettings(
@@ -156,6 +157,7 @@ def small_student():
     return keras.Model(given, keras.layers.Dense(2)(given))
 
 
+@pytest.mark.long
 def test_a_teacher_s_saved_model_is_asked_where_its_keras_file_is_of_keras_3(tmp_path):
     given = keras3.Input((6,), name="x")
     network = keras3.Model(given, keras3.layers.Dense(2, activation="softmax")(given))

@@ -94,6 +94,7 @@ def test_a_push_asks_it_with_examples(quantized):
     np.testing.assert_allclose(expected, served(folder, ROWS[:3]))
 
 
+@pytest.mark.long
 def test_quantisation_aware_training_reads_the_layers_off_the_saved_model(trained, tmp_path):
     settings = QuantizerSettings(
         label_key="apple",
@@ -131,6 +132,7 @@ def student():
     return keras.Model(weight, keras.layers.Dense(2)(keras.layers.Dense(4, "relu")(weight)))
 
 
+@pytest.mark.long
 def test_a_student_is_served_behind_its_teacher_s_preprocessing(trained, tmp_path):
     settings = DistillerSettings(
         label_key="apple_xf",
@@ -166,6 +168,7 @@ def images(tmp_path_factory):
     return examples, model, labelled
 
 
+@pytest.mark.long
 def test_a_student_of_images_is_given_the_only_thing_that_preprocessing_makes(images, tmp_path):
     *trained, rows = images
     settings = DistillerSettings(

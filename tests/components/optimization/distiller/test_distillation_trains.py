@@ -43,6 +43,7 @@ def test_a_student_learns_from_the_teacher_alone(worker, tmp_path):
     assert written.optimizer is not None
 
 
+@pytest.mark.long
 def test_a_student_of_logits_learns_from_a_tflite_teacher(worker, tmp_path):
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(trained()))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -53,6 +54,7 @@ def test_a_student_of_logits_learns_from_a_tflite_teacher(worker, tmp_path):
     assert accuracy(result.child.keras) > 0.85
 
 
+@pytest.mark.long
 def test_a_student_takes_the_rows_its_own_way(worker, tmp_path):
     save_saved_model(keras.models.load_model(trained()), str(tmp_path / "teacher"))
     chosen = settings("student_of_flat_rows", alpha=0.5)
@@ -75,6 +77,7 @@ def test_layers_are_matched_and_rows_augmented(worker, tmp_path):
     assert accuracy(result.child.keras) > 0.6
 
 
+@pytest.mark.long
 def test_numbers_are_learned_by_regression(worker, tmp_path):
     inputs = keras.Input((4,), name="x")
     teacher = keras.Model(inputs, keras.layers.Dense(1, name="y")(inputs))

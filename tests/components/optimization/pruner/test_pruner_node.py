@@ -88,6 +88,7 @@ def test_a_model_without_a_keras_file_is_pruned_by_what_its_saved_model_shows(tm
     assert abs(report.overall.drop.value) < 0.05
 
 
+@pytest.mark.long
 def test_a_limit_that_is_broken_is_said(tmp_path):
     parent, rows = model(tmp_path / "parent"), examples(tmp_path / "examples")
     node = Pruner(

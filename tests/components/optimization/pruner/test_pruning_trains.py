@@ -64,6 +64,7 @@ def test_unstructured_sparsity_is_within_half_a_point_and_leaves_the_excluded(wo
     assert not result.denser
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights(worker, tmp_path):
     settings = PruningSettings(sparsity=0.6, fine_tuning=FineTuningSettings(epochs=1))
     weights = []
@@ -74,6 +75,7 @@ def test_the_same_seed_gives_the_same_weights(worker, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
+@pytest.mark.long
 def test_clusters_keep_the_zeros_of_blocks(worker, tmp_path):
     settings = PruningSettings(
         pattern=Pattern.BLOCK,
@@ -138,6 +140,7 @@ def test_nested_models_operators_and_named_losses_are_pruned_too():
     assert set(stripped(values)) == {"left", "right"}
 
 
+@pytest.mark.long
 def test_a_model_without_a_loss_takes_the_labels_own_or_a_function_that_compiles_it(
     worker, tmp_path
 ):

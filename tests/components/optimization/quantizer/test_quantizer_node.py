@@ -112,6 +112,7 @@ def test_float_goes_on_when_no_variant_keeps_to_the_budget(trained, tmp_path):
     assert passed_on.inputs[0].file_dtype == "float32"
 
 
+@pytest.mark.long
 def test_a_rolling_window_of_examples_is_read_whole(trained, tmp_path):
     from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
 

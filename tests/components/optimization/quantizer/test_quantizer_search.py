@@ -121,6 +121,7 @@ def test_edge_tpu_gets_whole_numbers_and_one_row_at_a_time(trained, worker, tmp_
     assert taken.shape == (1, 8, 8, 1)
 
 
+@pytest.mark.long
 def test_uint8_outside_and_one_mode_without_budget(trained, worker, tmp_path):
     settings = SearchSettings(modes=(QuantizationMode.INT8,), io_type=IoType.UINT8)
     result = searched(trained, worker, tmp_path, None, search=settings, file="tflite")
