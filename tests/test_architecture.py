@@ -87,7 +87,12 @@ MLMD_ROOMS = (
 )
 
 # One reads our settings, one hands the environment on to its child.
-ENVIRONMENT_READERS = ("pipelines/config.py", "components/core/child_process/")
+ENVIRONMENT_READERS = (
+    "pipelines/config.py",
+    "components/core/child_process/",
+    # OpenTelemetry's own variables, which its SDK reads, too.
+    "components/deployment/model_server/tracing.py",
+)
 
 
 def is_of(name, modules):

@@ -22,11 +22,12 @@ GROUPS = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 SCOPES = {
     "components": ["", "s3", "gcs"],
     "components/data/tables": ["", "sql"],
+    "components/deployment/model_server": ["", "traces"],
     "components/deployment/sagemaker_pusher": ["", "sagemaker"],
     "pipelines": [""],
     "pipelines/runners/remote": ["", "kubeflow"],
     "pipelines/examples": ["", "examples"],
-    "tests": ["", "examples", "kubeflow", "s3", "dev"],
+    "tests": ["", "examples", "kubeflow", "s3", "traces", "dev"],
     "tests/benchmarks": [*GROUPS],
 }
 

@@ -27,7 +27,8 @@ _UNLOGGED = "unlogged"
 # Length and CRC-32, in network order, as in segment_frames.py.
 _FRAME = struct.Struct(">II")
 _RECORD = struct.Struct(">III")
-_FIELDS = 14
+# Those of releases before this one had no trace.
+_FIELDS, _WITHOUT_TRACE = 15, 14
 
 
 class RawCall(NamedTuple):
@@ -50,6 +51,7 @@ class RawCall(NamedTuple):
         response_encoding: The same of the answer.
         request: The body; of gRPC with the five bytes in front of each message.
         response: The same of the answer.
+        trace_id: The trace that the call belongs to; empty for none.
     """
 
     protocol: str
@@ -68,6 +70,7 @@ class RawCall(NamedTuple):
     response_encoding: str
     request: bytes
     response: bytes
+    trace_id: str = ""
 
     def encode(self) -> bytes:
         """Returns the record. No field of the head may hold a line break."""
@@ -75,7 +78,7 @@ class RawCall(NamedTuple):
             f"{self.protocol}\n{self.target}\n{self.model_version}\n{self.request_id}\n"
             f"{self.request_key}\n{self.is_new:d}\n{self.event_time_ms}\n{self.answered_time_ms}\n"
             f"{self.latency_ms:.3f}\n{self.sampling_rate!r}\n{self.golden:d}\n{self.route}\n"
-            f"{self.request_encoding}\n{self.response_encoding}"
+            f"{self.request_encoding}\n{self.response_encoding}\n{self.trace_id}"
         ).encode("utf-8", "backslashreplace")
         lengths = _RECORD.pack(len(head), len(self.request), len(self.response))
         return b"".join((lengths, head, self.request, self.response))
@@ -191,7 +194,7 @@ def _record(fields: list[str], request: bytes, response: bytes) -> RawCall | Unl
     if fields[0] == _UNLOGGED:
         calls, first_ms, last_ms = map(int, fields[1:])
         return UnloggedCalls(calls=calls, first_ms=first_ms, last_ms=last_ms)
-    if len(fields) != _FIELDS or fields[0] not in (REST, GRPC):
+    if len(fields) not in (_FIELDS, _WITHOUT_TRACE) or fields[0] not in (REST, GRPC):
         raise ValueError(f"{len(fields)} fields of {fields[0]!r:.40}")
     return RawCall(
         protocol=fields[0],
@@ -210,4 +213,5 @@ def _record(fields: list[str], request: bytes, response: bytes) -> RawCall | Unl
         response_encoding=fields[13],
         request=request,
         response=response,
+        trace_id=fields[_WITHOUT_TRACE] if len(fields) == _FIELDS else "",
     )

@@ -50,7 +50,9 @@ ANSWERED_TIME = pa.field("answered_time_ms", pa.int64())
 # whether a model answers right, so that they are no traffic.
 REQUEST_KEY = pa.field("request_key", pa.string())
 GOLDEN = pa.field("golden", pa.bool_())
-SEGMENT_FIELDS = (ANSWERED_TIME, REQUEST_KEY, GOLDEN)
+# And which trace a request belongs to, for who looks a row up (null: none).
+TRACE_ID = pa.field("trace_id", pa.string())
+SEGMENT_FIELDS = (ANSWERED_TIME, REQUEST_KEY, GOLDEN, TRACE_ID)
 
 # Taken apart once: making a batch is on the way of every request.
 _ENVELOPE_FIELDS = tuple((field, field.name, field.type) for field in ENVELOPE)
@@ -84,6 +86,7 @@ class Envelope:
         status: `ok` for an answer.
         request_key: The same for a request and its repeats; empty where the id says so.
         golden: Whether the pusher asked, to see whether the model answers right.
+        trace_id: The trace that the request belongs to; empty for none.
     """
 
     request_id: str
@@ -97,6 +100,7 @@ class Envelope:
     status: str = STATUS_OK
     request_key: str = ""
     golden: bool = False
+    trace_id: str = ""
 
 
 def check_model_name(name: str) -> str:
@@ -234,6 +238,7 @@ def make_joined_batch(
         [e.answered_time_ms for e in envelopes],
         [e.request_key or None for e in envelopes],
         [e.golden for e in envelopes],
+        [e.trace_id or None for e in envelopes],
     )
     for field, values in zip(SEGMENT_FIELDS, own, strict=True):
         fields.append(field)

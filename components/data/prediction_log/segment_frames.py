@@ -23,6 +23,7 @@ from tfx_loop.data.prediction_log.record import (
     FEATURE_PREFIX,
     OUTPUT_PREFIX,
     REQUEST_KEY,
+    TRACE_ID,
 )
 
 MAGIC = b"LOOPSEG1"
@@ -145,7 +146,7 @@ def _blank(name: str, column: pa.Array) -> pa.Array:
         # Its last digits alone tell of a request; those before them, alike from row to row, stay.
         return pa.array([value - value % MS_PER_HOUR], type=column.type)
     personal = name.startswith((FEATURE_PREFIX, OUTPUT_PREFIX)) or name == "latency_ms"
-    if not personal and name not in ("request_id", REQUEST_KEY.name):
+    if not personal and name not in ("request_id", REQUEST_KEY.name, TRACE_ID.name):
         return pa.concat_arrays([column])
     if pa.types.is_null(column.type):
         return column

@@ -5,10 +5,10 @@ import os
 from typing import NoReturn
 
 from tfx_loop.deployment.server_access.access_flags import add_access_flags, wrong_access
+from tfx_loop.deployment.server_access.listeners import DISABLED_PORT
 from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-gateway"
-DISABLED_PORT = -1
 _GRPC_PORT = 8500
 
 

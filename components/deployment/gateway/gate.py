@@ -20,17 +20,14 @@ from tfx_loop.deployment.gateway.raw_log import RawLog
 from tfx_loop.deployment.gateway.routes import CANARY, Route, RoutingTable
 from tfx_loop.deployment.server_access.access import Access
 from tfx_loop.deployment.server_access.headers import (
-    EVENT_TIME_HEADER,
-    GOLDEN_HEADER,
-    REQUEST_ID_HEADER,
+    IDENTITY_HEADERS,
     REQUEST_KEY_HEADER,
 )
+from tfx_loop.deployment.server_access.trace_context import trace_id_of
 
-_IDENTITY = tuple(
-    header.encode()
-    for header in (REQUEST_ID_HEADER, EVENT_TIME_HEADER, REQUEST_KEY_HEADER, GOLDEN_HEADER)
-)
-REQUEST_ID, EVENT_TIME, REQUEST_KEY, GOLDEN = _IDENTITY
+_IDENTITY = tuple(header.encode() for header in IDENTITY_HEADERS)
+IDENTITY = frozenset(_IDENTITY)
+REQUEST_ID, EVENT_TIME, REQUEST_KEY, GOLDEN, TRACEPARENT = _IDENTITY
 _DRAWN_IDS = 256
 
 
@@ -69,6 +66,7 @@ class Identity:
         request_key: The client's; empty for none.
         event_time_ms: The client's, or now.
         golden: Whether the pusher asks.
+        trace_id: The trace that it belongs to; empty for none.
     """
 
     request_id: str
@@ -76,6 +74,7 @@ class Identity:
     request_key: str
     event_time_ms: int
     golden: bool = False
+    trace_id: str = ""
 
     @property
     def routing_key(self) -> str:
@@ -161,7 +160,7 @@ class Gate:
         """Returns the identity that a client gave, or a new one.
 
         Args:
-            headers: Of the four that name it, those that the client sent, in lower case.
+            headers: Of IDENTITY_HEADERS, those that the client sent, in lower case.
 
         Raises:
             DataError: A header has a value that cannot be.
@@ -177,6 +176,7 @@ class Gate:
             if event_time is None
             else check_event_time(event_time),
             golden=GOLDEN in given and self._is_golden(given[GOLDEN]),
+            trace_id=trace_id_of(given[TRACEPARENT]) if TRACEPARENT in given else "",
         )
 
     def _new_id(self) -> str:
@@ -298,6 +298,7 @@ class Gate:
             response_encoding=encodings[1],
             request=request,
             response=response,
+            trace_id=identity.trace_id,
         )
         self.log.append(call.encode(), protocol, answer)
 

@@ -11,10 +11,8 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.raw_calls import GRPC
 from tfx_loop.deployment.gateway import counters as count
 from tfx_loop.deployment.gateway.gate import (
-    EVENT_TIME,
-    GOLDEN,
+    IDENTITY,
     REQUEST_ID,
-    REQUEST_KEY,
     Capture,
     Identity,
 )
@@ -52,7 +50,6 @@ _REFUSED = {
 # Codes with which an upstream resets a stream, as gRPC over HTTP/2 maps them; others are INTERNAL.
 _RESET = {REFUSED_STREAM: UNAVAILABLE, CANCEL: CANCELLED, CALM: RESOURCE_EXHAUSTED}
 _ADMIN = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-_IDENTITY = frozenset((REQUEST_ID, EVENT_TIME, REQUEST_KEY, GOLDEN))
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # The client's own clock ends a call first; this only ends those whose client is gone unnoticed.
@@ -96,7 +93,7 @@ def read_head(headers: Headers) -> RequestHead:
     for name, value in headers:
         if name == b":path":
             path = value
-        elif name in _IDENTITY:
+        elif name in IDENTITY:
             given[name] = value
             if name == REQUEST_ID:
                 continue

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
 from tfx_loop.core.storage import private_folder
-from tfx_loop.deployment.gateway.flags import DISABLED_PORT, PROGRAM, parse_flags
+from tfx_loop.deployment.gateway.flags import PROGRAM, parse_flags
+from tfx_loop.deployment.server_access.listeners import listen
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.counters import Counters
@@ -49,8 +50,8 @@ def _start(flags: argparse.Namespace) -> None:
     # What is wrong with files is said once, by the first process.
     access_of(flags), tls_of(flags)
     shared = flags.processes > 1
-    rest = _bind(flags.host, flags.rest_api_port, "--rest_api_port", shared)
-    grpc = _bind(flags.host, flags.port, "--port", shared)
+    rest = listen(flags.host, flags.rest_api_port, "--rest_api_port", shared=shared)
+    grpc = listen(flags.host, flags.port, "--port", shared=shared)
     ports = [None if one is None else one.getsockname()[1] for one in (rest, grpc)]
     _confine(flags)
     counters = Counters(flags.processes)
@@ -72,22 +73,6 @@ def _confine(flags: argparse.Namespace) -> None:
         private_folder(flags.raw_log)
     if refused := sandbox.confine_writes([folder for folder in folders if folder]):
         _LOG.warning("gateway confined=no kernel_refused=%s", refused)
-
-
-def _bind(host: str, port: int, flag: str, shared: bool) -> socket.socket | None:
-    if port == DISABLED_PORT:
-        return None
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise RuntimeError(f"cannot listen at {host}:{port} ({flag}): {error}") from error
-    return listener
 
 
 def _serve(
@@ -156,7 +141,7 @@ def _fork(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         rest, grpc = (
-            None if port is None else _bind(flags.host, port, flag, True)
+            None if port is None else listen(flags.host, port, flag, shared=True)
             for port, flag in zip(ports, ("--rest_api_port", "--port"), strict=True)
         )
         _serve(flags, counters, process, rest, grpc, lambda: None)

@@ -12,10 +12,8 @@ from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.raw_calls import REST
 from tfx_loop.deployment.gateway import counters as count
 from tfx_loop.deployment.gateway.gate import (
-    EVENT_TIME,
-    GOLDEN,
+    IDENTITY,
     REQUEST_ID,
-    REQUEST_KEY,
     Capture,
     Identity,
 )
@@ -42,7 +40,6 @@ _HOP_BY_HOP = frozenset(
         b"expect",
     )
 )
-_IDENTITY = frozenset((REQUEST_ID, EVENT_TIME, REQUEST_KEY, GOLDEN))
 _REFUSED = {Refusal.UNAUTHENTICATED: 401, Refusal.FORBIDDEN: 403, Refusal.TOO_MANY: 429}
 _OWN_PATHS = "/gateway/"
 # Bytes of a body that wait for the upstream; then the client waits.
@@ -126,7 +123,7 @@ class RestExchange:
             elif lower == b"expect":
                 self._expects = True
             return
-        if lower in _IDENTITY:
+        if lower in IDENTITY:
             self._given[lower] = value
             if lower == REQUEST_ID:
                 return  # Written anew, once.

@@ -7,10 +7,14 @@ body, no token.
 import json
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest
-from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER
+from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, TRACEPARENT_HEADER
+from tfx_loop.deployment.server_access.trace_context import trace_id_of
+
+if TYPE_CHECKING:
+    from tfx_loop.deployment.model_server.grpc_connection import ServerCall
 
 _LOG = logging.getLogger("access")
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -65,15 +69,32 @@ class AccessLog:
             started=request.started,
             address=request.address,
             request_id=answer.headers.get(REQUEST_ID_HEADER, ""),
+            traceparent=request.headers.get(TRACEPARENT_HEADER, ""),
         )
 
-    def grpc(self, method: str, code: str, started: float, request_id: str = "") -> None:
-        """Logs an answer over gRPC."""
-        self._write(protocol="grpc", path=method, code=code, started=started, request_id=request_id)
+    def grpc(self, call: "ServerCall", code: str) -> None:
+        """Logs an answer over gRPC.
 
-    def _write(self, started: float, **fields: Any) -> None:
+        Args:
+            call: What was asked.
+            code: The name of the status.
+        """
+        self._write(
+            protocol="grpc",
+            path=call.path[:_SHOWN_CHARACTERS],
+            code=code,
+            received=call.received,
+            started=call.started,
+            address=call.peer(),
+            request_id=dict(call.sent).get(REQUEST_ID_HEADER, ""),
+            traceparent=call.traceparent,
+        )
+
+    def _write(self, started: float, traceparent: str, **fields: Any) -> None:
         if started:
             fields["ms"] = round((time.perf_counter() - started) * 1000, 3)
+        if trace_id := trace_id_of(traceparent):
+            fields["trace_id"] = trace_id
         message = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items())
         _LOG.info("%s", message, extra={"fields": fields})
 

@@ -6,6 +6,7 @@ so that an event loop answers thousands of connections and a thread may simply w
 """
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -27,9 +28,16 @@ MAX_BATCH_ROWS = 2048
 MAX_WAITING = 1024
 # Batches below this run on the event loop, where status waits that long at most.
 _SLOW_SECONDS = 0.004
+# What a model takes may lie in a request's values (a text, a number of steps): one that kept the
+# event loop for so long is run by the engine's thread for a minute.
+_BLOCKING_SECONDS, _BARRED_SECONDS = 0.05, 60.0
 # Signatures whose time is remembered.
 _REMEMBERED = 1000
 
+TOOK_TOO_LONG = (
+    "The deadline passed before the prediction was made. Send fewer rows at a time, or allow it "
+    "more time: over REST the server's --rest_api_timeout_in_ms, over gRPC the client's deadline."
+)
 ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Coroutine["PredictionJob", Any, ResultT]
 
@@ -78,7 +86,7 @@ class PredictionJob:
         self.error: Exception | None = None
         self.cancelled = False
         # On the clock of `time.perf_counter`.
-        self.deadline = float("inf")
+        self.deadline = math.inf
         # Whether an event loop waits for it.
         self.on_loop = False
         self.notify: Callable[[Sequence[PredictionJob]], None] = _nobody
@@ -126,6 +134,8 @@ class PredictionEngine:
         self._thread: threading.Thread | None = None
         # What a batch of a signature took lately, in seconds; written by the owner alone.
         self._took: dict[tuple[int, str], float] = {}
+        # Until when a signature is kept from the event loop.
+        self._barred: dict[tuple[int, str], float] = {}
 
     @property
     def waiting(self) -> int:
@@ -147,8 +157,7 @@ class PredictionEngine:
                 f"{self._max_waiting} predictions wait already, so this one is refused. "
                 "Ask again later, or ask less often."
             )
-        took = self._took.get((id(job.servable), job.signature.name), _SLOW_SECONDS)
-        if job.on_loop and took < _SLOW_SECONDS and job.rows <= MAX_BATCH_REQUESTS:
+        if job.on_loop and job.rows <= MAX_BATCH_REQUESTS and self._is_quick(job):
             self._quick.append(job)
             return True
         self._slow.append(job)
@@ -182,6 +191,12 @@ class PredictionEngine:
                     self._thread.start()
         self._wake.release()
 
+    def _is_quick(self, job: PredictionJob) -> bool:
+        key = id(job.servable), job.signature.name
+        if self._took.get(key, _SLOW_SECONDS) >= _SLOW_SECONDS:
+            return False
+        return not self._barred or self._barred.get(key, 0.0) < time.perf_counter()
+
     def _run(self) -> None:
         while True:
             self._wake.acquire()
@@ -202,25 +217,38 @@ class PredictionEngine:
             now = time.perf_counter() - started
             if len(self._took) > _REMEMBERED:
                 self._took.clear()
+                self._barred.clear()
+            if now > _BLOCKING_SECONDS:
+                self._barred[key] = time.perf_counter() + _BARRED_SECONDS
             # The least of late: what else the machine does is no matter of the model.
             self._took[key] = min(now, 1.2 * self._took.get(key, now))
 
 
-def run_blocking(steps: "Steps[ResultT]") -> ResultT:
-    """Returns what a handler returns, and waits where it does; for threads without a loop."""
-    finished = threading.Event()
+def run_blocking(steps: "Steps[ResultT]", deadline: float = math.inf) -> ResultT:
+    """Returns what a handler returns, and waits where it does; for threads without a loop.
+
+    Args:
+        steps: The handler.
+        deadline: When its predictions are given up, on the clock of `time.perf_counter`.
+    """
     try:
         job = steps.send(None)
         while True:
-            job.notify = lambda _: finished.set()
+            # One for each job: what was given up may be told of later.
+            finished = threading.Event()
+            job.deadline = deadline
+            job.notify = _sets(finished)
             try:
                 job.engine.start(job)
             except LoopError as error:
                 job = steps.throw(error)
                 continue
-            finished.wait()
-            finished.clear()
-            job = steps.send(None)
+            left = None if deadline == math.inf else max(deadline - time.perf_counter(), 0.0)
+            if finished.wait(left):
+                job = steps.send(None)
+            else:
+                job.cancelled = True
+                job = steps.throw(DeadlinePassed(TOOK_TOO_LONG))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -248,7 +276,7 @@ def _run_group(members: Sequence[PredictionJob]) -> None:
     asked, now = [], time.perf_counter()
     for job in members:
         if job.cancelled or job.deadline < now:
-            job.error = DeadlinePassed("The client's deadline passed before the prediction began.")
+            job.error = DeadlinePassed(TOOK_TOO_LONG)
         else:
             asked.append(job)
     try:
@@ -264,6 +292,10 @@ def _run_group(members: Sequence[PredictionJob]) -> None:
         by_notifier.setdefault(job.notify, []).append(job)
     for notify, finished in by_notifier.items():
         notify(finished)
+
+
+def _sets(event: threading.Event) -> "Callable[[Sequence[PredictionJob]], None]":
+    return lambda _: event.set()
 
 
 def _nobody(_: Sequence[PredictionJob]) -> None:

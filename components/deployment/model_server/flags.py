@@ -15,10 +15,10 @@ from tfx_loop.deployment.model_server.serving_flags import (
     wrong_serving_flags,
 )
 from tfx_loop.deployment.server_access.access_flags import add_access_flags, wrong_access
+from tfx_loop.deployment.server_access.listeners import DISABLED_PORT
 from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-model-server"
-DISABLED_PORT = -1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -181,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
         "--access_log",
         action="store_true",
         help="log each answered request: method, path, code, bytes, milliseconds, request id",
+    )
+    add(
+        "--traces",
+        action="store_true",
+        help="send a span of each request to OpenTelemetry, as its environment variables say "
+        "(OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT); needs its SDK, and the exporter's "
+        "package",
     )
     add(
         "--log_format",

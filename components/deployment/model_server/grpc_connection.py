@@ -17,6 +17,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
+from tfx_loop.deployment.server_access.headers import TRACEPARENT_HEADER
 from tfx_loop.deployment.server_access.http2 import (
     CALM,
     NO_ERROR,
@@ -31,6 +32,7 @@ from tfx_loop.deployment.server_access.http2 import (
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.model_server.grpc_server import GrpcServer
+    from tfx_loop.deployment.model_server.tracing import RequestSpan
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
@@ -176,24 +178,36 @@ class GrpcConnection(Http2Connection):
 
 
 class ServerCall:
-    """A call, and what grpcio's handlers know as its context."""
+    """A call, and what grpcio's handlers know as its context.
+
+    Attributes:
+        half: Its stream.
+        path: `/package.Service/Method`.
+        started: When it came, on the clock of `time.perf_counter`.
+        deadline: When the client waits no longer, on that clock.
+        received: Bytes of its message so far.
+        sent: What is sent before the answer.
+        traceparent: The trace that it belongs to; empty for none.
+        span: Of that trace, where spans are made.
+    """
 
     __slots__ = (
-        "_body", "_code", "_connection", "_deadline", "_done", "_encoding", "_job", "_metadata",
-        "_path", "_sent", "_size", "_started", "_steps", "half",
+        "_body", "_code", "_connection", "_done", "_encoding", "_job", "_metadata", "_steps",
+        "deadline", "half", "path", "received", "sent", "span", "started", "traceparent",
     )  # fmt: skip
 
     def __init__(self, connection: GrpcConnection, stream: int) -> None:
         """Begins with a stream."""
         self.half = Half(connection, stream, self)
         self._connection = connection
-        self._started = time.perf_counter()
-        self._deadline = float("inf")
+        self.started = time.perf_counter()
+        self.deadline = float("inf")
         self._body: list[bytes] = []
-        self._size = 0
-        self._path = self._encoding = ""
+        self.received = 0
+        self.path = self._encoding = self.traceparent = ""
+        self.span: RequestSpan | None = None
         self._metadata: list[Metadatum] = []
-        self._sent: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, str]] = []
         self._job: PredictionJob | None = None
         self._steps: Steps[Any] | None = None
         self._done = False
@@ -204,15 +218,17 @@ class ServerCall:
     def begin(self, headers: Headers) -> None:
         """Reads the headers, and refuses what is not to be answered."""
         given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-        self._path, self._encoding = given.get(":path", ""), given.get("grpc-encoding", "")
+        self.path, self._encoding = given.get(":path", ""), given.get("grpc-encoding", "")
         if match := _TIMEOUT.fullmatch(given.get("grpc-timeout", "")):
-            self._deadline = self._started + int(match[1]) * _UNITS[match[2]]
+            self.deadline = self.started + int(match[1]) * _UNITS[match[2]]
+        self._connection.server.begin_span(self, given)
+        self.traceparent = given.get(TRACEPARENT_HEADER, "")
         self._metadata = [
             Metadatum(name, value) for name, value in given.items() if not name.startswith(":")
         ]
         authorization = given.get("authorization", "")
         try:
-            self._connection.server.admit(authorization, self._connection.address, self._path)
+            self._connection.server.admit(authorization, self._connection.address, self.path)
         except CallAborted as error:
             self._refuse(error.code, error.details)
 
@@ -220,11 +236,11 @@ class ServerCall:
         """Takes a part of the message, and answers when it is whole."""
         if self._done:
             return
-        self._size += len(data)
+        self.received += len(data)
         self._body.append(data)
         limit = self._connection.server.limits.body_bytes
-        if self._size > limit + _PREFIX:
-            self._refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, _too_large(self._size, limit))
+        if self.received > limit + _PREFIX:
+            self._refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, _too_large(self.received, limit))
         elif end:
             try:
                 self._answer(self._message(b"".join(self._body), limit))
@@ -233,9 +249,13 @@ class ServerCall:
 
     def lost(self) -> None:
         """Takes the prediction back, if it has not begun."""
+        if self._done:
+            return
         self._done = True
+        self._code = grpc.StatusCode.CANCELLED
         if self._job is not None:
             self._job.cancelled = True
+        self._connection.server.finished(self, self._code.name)
 
     # What handlers ask of a context.
 
@@ -245,7 +265,7 @@ class ServerCall:
 
     def send_initial_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
         """Keeps what is sent before the answer."""
-        self._sent.extend(metadata)
+        self.sent.extend(metadata)
 
     def peer(self) -> str:
         """Returns the client's address."""
@@ -257,9 +277,9 @@ class ServerCall:
 
     def time_remaining(self) -> float | None:
         """Returns the seconds that the client still waits; None without a deadline."""
-        if self._deadline == float("inf"):
+        if self.deadline == float("inf"):
             return None
-        return max(self._deadline - time.perf_counter(), 0.0)
+        return max(self.deadline - time.perf_counter(), 0.0)
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """Ends the call with a status."""
@@ -293,14 +313,14 @@ class ServerCall:
 
     def _answer(self, message: bytes) -> None:
         server = self._connection.server
-        method = server.methods.get(self._path)
+        method = server.methods.get(self.path)
         if method is None:
             self.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         try:
             request = method.request_deserializer(message)
         except DecodeError:
             self.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
-        if server.takes_long(self._path, len(message)):
+        if server.takes_long(self.path, len(message)):
             server.answer_in_thread(method.unary_unary, request, self)
             return
         answer = method.unary_unary(request, self)
@@ -321,7 +341,7 @@ class ServerCall:
             except StopIteration as stop:
                 self.respond(stop.value)
                 return
-            job.deadline = self._deadline
+            job.deadline = self.deadline
             error = self._connection.server.start_job(job, self._resume)
             if error is not None:
                 continue
@@ -346,13 +366,13 @@ class ServerCall:
         self._done = True
         message = answer.SerializeToString()
         block = _HEAD
-        if self._sent:
-            block += encode_headers(tuple([(k.encode(), v.encode()) for k, v in self._sent]))
+        if self.sent:
+            block += encode_headers(tuple([(k.encode(), v.encode()) for k, v in self.sent]))
         half = self.half
         half.send_headers(block, False)
         half.send_data(b"\0" + len(message).to_bytes(4, "big") + message, False)
         half.send_headers(_OK, True)
-        self._connection.server.finished(self._path, "OK", self._started, self._sent)
+        self._connection.server.finished(self, "OK")
 
     def end(self, error: CallAborted) -> None:
         """Ends the call with the status of a handler that ran elsewhere."""
@@ -368,9 +388,9 @@ class ServerCall:
             # gRPC over HTTP/2: what is not printable ASCII, and '%', is escaped.
             (b"grpc-message", quote(details, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()),
         ]
-        sent = [(key.encode(), value.encode()) for key, value in self._sent]
+        sent = [(key.encode(), value.encode()) for key, value in self.sent]
         self.half.send_headers(_HEAD + encode_headers((*sent, *fields)), True)
-        self._connection.server.finished(self._path, code.name, self._started, self._sent)
+        self._connection.server.finished(self, code.name)
 
 
 def _too_large(size: int, limit: int) -> str:

@@ -4,7 +4,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -17,7 +17,10 @@ from tfx_loop.deployment.model_server.grpc_connection import (
 )
 from tfx_loop.deployment.model_server.http_server import HttpLimits, LoopServer
 from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
-from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER
+from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, TRACEPARENT_HEADER
+
+if TYPE_CHECKING:
+    from tfx_loop.deployment.model_server.tracing import RequestTracer
 
 _LOG = logging.getLogger(__name__)
 # Parsed on the loop: larger messages would keep it from others for milliseconds.
@@ -39,6 +42,11 @@ _REFUSED = {
     Refusal.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     Refusal.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+# What a span of a server counts as its error:
+# https://opentelemetry.io/docs/specs/semconv/rpc/grpc/.
+_SERVER_ERRORS = frozenset(
+    ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
+)
 _ADMIN_METHODS = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest",)
 
 
@@ -58,6 +66,7 @@ class GrpcServer(LoopServer):
         access: Access,
         tls: ssl.SSLContext | None = None,
         log: AccessLog | None = None,
+        tracer: "RequestTracer | None" = None,
     ) -> None:
         """Answers nobody before `start`.
 
@@ -67,10 +76,11 @@ class GrpcServer(LoopServer):
             access: Who may call; what others send is not parsed.
             tls: Certificates, with ALPN `h2`, where it speaks TLS.
             log: Is told of each answer.
+            tracer: Makes a span of each call.
         """
         super().__init__(listeners, limits, tls, name="grpc")
         self.methods: dict[str, Any] = {}
-        self._access, self._log = access, log
+        self._access, self._log, self._tracer = access, log, tracer
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Takes the handlers of a service, as grpcio's servers do."""
@@ -99,18 +109,42 @@ class GrpcServer(LoopServer):
         """Answers a call in a worker thread."""
         self.workers.submit(self._work, answer, request, call)
 
-    def finished(
-        self, path: str, code: str, started: float, sent: Sequence[tuple[str, str]]
-    ) -> None:
-        """Logs an answer, where that is asked for."""
+    def begin_span(self, call: ServerCall, headers: dict[str, str]) -> None:
+        """Begins the span of a call, where spans are made; the headers then name that."""
+        if self._tracer is None:
+            return
+        service, _, method = call.path.strip("/").partition("/")
+        attributes = {
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": method,
+            "client.address": call.peer(),
+        }
+        # Any client may write a path: only methods that are served name spans.
+        name = call.path.strip("/") if call.path in self.methods else "unknown"
+        call.span = self._tracer.begin(name, headers, attributes)
+        headers[TRACEPARENT_HEADER] = call.span.traceparent
+
+    def finished(self, call: ServerCall, code: str) -> None:
+        """Logs an answer, where that is asked for.
+
+        Args:
+            call: What was asked.
+            code: The name of the status.
+        """
         if self._log is not None:
-            self._log.grpc(path, code, started, dict(sent).get(REQUEST_ID_HEADER, ""))
+            self._log.grpc(call, code)
+        if call.span is not None:
+            attributes: dict[str, Any] = {"rpc.grpc.status_code": grpc.StatusCode[code].value[0]}
+            if request_id := dict(call.sent).get(REQUEST_ID_HEADER):
+                attributes[f"rpc.grpc.response.metadata.{REQUEST_ID_HEADER}"] = [request_id]
+            call.span.end(code in _SERVER_ERRORS, attributes)
 
     def _work(self, answer: Callable[[Any, Any], Any], request: Any, call: ServerCall) -> None:
         try:
             found = answer(request, call)
             if isinstance(found, Coroutine):
-                found = run_blocking(found)
+                found = run_blocking(found, call.deadline)
         except CallAborted as error:
             self.loop.call_soon_threadsafe(call.end, error)
         except Exception as error:

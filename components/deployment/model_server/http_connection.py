@@ -5,6 +5,7 @@ hangs up takes its predictions with it, as far as they have not begun.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
+from tfx_loop.deployment.model_server.engine import (
+    TOOK_TOO_LONG,
+    DeadlinePassed,
+    PredictionJob,
+    Steps,
+)
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 
 if TYPE_CHECKING:
@@ -56,8 +62,9 @@ class HttpConnection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._header_size = self._size = 0
         self._body: list[bytes] = []
-        # Whether a part of a request came, and whether the connection ends with its answer.
-        self._begun = self._last = False
+        # Whether a part of a request came, whether the connection ends with its answer, and whether
+        # the client reads too slowly for what was sent.
+        self._begun = self._last = self._unread = False
 
     # From the transport.
 
@@ -80,7 +87,15 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Gives a client that does not read a bounded time."""
+        self._unread = True
         self.deadline = self._server.now + self._server.limits.request_seconds
+
+    def resume_writing(self) -> None:
+        """Goes back to the limits of one that reads."""
+        self._unread = False
+        limits = self._server.limits
+        seconds = limits.answer_seconds if self.busy else limits.idle_seconds
+        self.deadline = self._server.now + seconds
 
     def data_received(self, data: bytes) -> None:
         """Parses what came."""
@@ -181,9 +196,21 @@ class HttpConnection(asyncio.Protocol):
         """Closes it: what it waits for did not come in time."""
         if self._begun and not self.busy and not self._refused:
             self._refuse(error_answer(408, "The request did not come whole in time."))
+        elif self.busy and not self._unread:
+            self._give_up()
+            return
         # Also what the client does not read.
         if self._transport is not None:
             self._transport.abort() if self.busy else self._close()
+
+    def _give_up(self) -> None:
+        """Answers in place of a prediction that takes too long."""
+        job, self._job = self._job, None
+        # A worker thread sees to its own limit.
+        self.deadline = math.inf
+        if job is not None:
+            job.cancelled = True
+            self._go_on(DeadlinePassed(TOOK_TOO_LONG))
 
     def _next(self) -> None:
         while self._requests and not self._closing:
@@ -191,8 +218,9 @@ class HttpConnection(asyncio.Protocol):
             self.busy = True
             self._answered = request
             request.started = time.perf_counter()
-            # As long as the answer takes: predictions have no limit of time of their own.
-            self.deadline = float("inf")
+            # Predictions have a limit of their own, which counts from here.
+            left = self._server.limits.answer_seconds
+            self.deadline = self._server.loop.time() + left
             if self._server.takes_long(request):
                 self._server.answer_in_thread(request, self)
                 return
@@ -204,6 +232,7 @@ class HttpConnection(asyncio.Protocol):
     def _advance(self, error: Exception | None) -> None:
         """Runs the handler to the next prediction that it waits for, or to its end."""
         assert self._steps is not None
+        assert self._answered is not None
         while True:
             try:
                 job = self._steps.send(None) if error is None else self._steps.throw(error)
@@ -211,15 +240,21 @@ class HttpConnection(asyncio.Protocol):
                 self._steps = None
                 self.send_answer(stop.value)
                 return
+            job.deadline = self._answered.started + self._server.limits.answer_seconds
             error = self._server.start_job(job, self._resume)
             if error is not None:
                 continue
             self._job = job
             return
 
-    def _resume(self, _: PredictionJob) -> None:
+    def _resume(self, job: PredictionJob) -> None:
+        if job is not self._job:
+            return  # It was given up.
         self._job = None
-        self._advance(None)
+        self._go_on(None)
+
+    def _go_on(self, error: Exception | None) -> None:
+        self._advance(error)
         if not self.busy:
             self._next()
 

@@ -4,7 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from tfx_loop.deployment.model_server.tracing import RequestSpan
 
 # What OWASP's REST Security Cheat Sheet has an API send: answers are data, and nobody else's.
 _SECURITY_HEADERS = (
@@ -33,16 +37,18 @@ class HttpRequest:
         secure: Whether it came over TLS.
         keep_alive: Whether the client goes on with the connection.
         started: When its answer began, in seconds of `time.perf_counter`.
+        span: Of the trace that it belongs to, where spans are made.
     """
 
     method: str = ""
     target: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     address: str = ""
     secure: bool = False
     keep_alive: bool = False
     started: float = 0.0
+    span: "RequestSpan | None" = None
 
     @property
     def path(self) -> str:

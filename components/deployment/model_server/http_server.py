@@ -8,6 +8,7 @@ worker threads.
 import asyncio
 import functools
 import logging
+import math
 import socket
 import ssl
 import threading
@@ -28,8 +29,10 @@ from tfx_loop.deployment.model_server.http_connection import HttpConnection, res
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 
 _LOG = logging.getLogger(__name__)
-# Connections are looked at this often, so limits of time are kept to a second.
+# Connections are looked at this often, so limits of time are kept to a second; where predictions
+# have less than ten, to a tenth of their limit.
 _SWEEP_SECONDS = 1.0
+_SWEEPS_AN_ANSWER = 10
 _WORKERS = 4
 # Taken in by the kernel before the server accepts them.
 _BACKLOG = 1024
@@ -44,12 +47,14 @@ class HttpLimits:
         request_seconds: By then a request that began has come whole; TF Serving's default.
         idle_seconds: How long a connection is kept without a request.
         connections: How many are open at once; more are closed unanswered.
+        answer_seconds: A prediction that takes longer is given up with 504.
     """
 
     body_bytes: int = 16 * 1024 * 1024
     request_seconds: float = 30.0
     idle_seconds: float = 60.0
     connections: int = 10_000
+    answer_seconds: float = math.inf
 
 
 class HttpHandler:
@@ -195,7 +200,8 @@ class LoopServer:
         for connection in list(self._connections):
             if connection.deadline < now:
                 connection.expire()
-        self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+        period = min(_SWEEP_SECONDS, self.limits.answer_seconds / _SWEEPS_AN_ANSWER)
+        self.loop.call_later(period, self._sweep)
 
     async def _drain(self, seconds: float) -> None:
         for server in self._servers:
@@ -237,7 +243,8 @@ class HttpServer(LoopServer):
 
     def _work(self, request: HttpRequest, connection: HttpConnection) -> None:
         try:
-            answer = run_blocking(self.answer(request))
+            deadline = request.started + self.limits.answer_seconds
+            answer = run_blocking(self.answer(request), deadline)
         except Exception as error:
             _LOG.exception("request path=%s failed", request.path)
             answer = error_answer(500, f"Internal error: {type(error).__name__}")

@@ -82,6 +82,7 @@ class PredictCall:
         request_key: The client's own word for the request and its repeats; empty for none.
         is_new: Whether the server made the id, so that no other request has it.
         golden: Whether the pusher asked it.
+        trace_id: The trace that it belongs to; empty for none.
     """
 
     signature_name: str
@@ -91,6 +92,7 @@ class PredictCall:
     request_key: str = ""
     is_new: bool = False
     golden: bool = False
+    trace_id: str = ""
 
 
 class LoggingGateway:
@@ -142,7 +144,8 @@ class LoggingGateway:
         ask_together(jobs)
         latency_ms = (time.perf_counter() - started) * 1000
         if self._writer is not None:
-            self._log([job for job in jobs if job.error is None], latency_ms)
+            # Not of those whose clients left, or were told meanwhile that it takes too long.
+            self._log([j for j in jobs if j.error is None and not j.cancelled], latency_ms)
         for job in jobs:
             error = job.error
             if isinstance(error, DataError | ServingError) and not isinstance(
@@ -180,6 +183,7 @@ class LoggingGateway:
             sampling_rate=rate,
             request_key=key,
             golden=job.call.golden,
+            trace_id=job.call.trace_id,
         )
 
     def _write(self, jobs: Sequence[PredictionJob], envelopes: Sequence[Envelope]) -> None:

@@ -4,8 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import socket
-import stat
 import sys
 import tempfile
 import threading
@@ -16,22 +14,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
 from tfx_loop.deployment.model_server.access_log import start_logging
-from tfx_loop.deployment.model_server.flags import DISABLED_PORT, PROGRAM, parse_flags
+from tfx_loop.deployment.model_server.flags import PROGRAM, parse_flags
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.deployment.model_server.serving_flags import tell_idle_flags
-from tfx_loop.deployment.model_server.serving_metrics import DEFAULT_PATH, ServingMetrics
-from tfx_loop.deployment.model_server.text_messages import read_monitoring_config, ssl_context
+from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
+from tfx_loop.deployment.server_access.listeners import listen, listen_unix
 from tfx_loop.models.guard import guard
 
 if TYPE_CHECKING:
     from tfx_loop.data.prediction_log.writer import PredictionLogWriter
-    from tfx_loop.deployment.model_server.grpc_server import GrpcServer
-    from tfx_loop.deployment.model_server.http_server import HttpServer
     from tfx_loop.deployment.model_server.served_models import ServedModels
     from tfx_loop.deployment.model_server.service import ModelService
-    from tfx_loop.deployment.server_access.access import Access
-    from tfx_loop.deployment.server_access.tls import TlsFiles
 
 _LOG = logging.getLogger(PROGRAM)
 # For requests that run; Kubernetes by default kills after 30.
@@ -78,10 +72,15 @@ def _set_threads(flags: argparse.Namespace) -> None:
 
 def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     access, tls = access_of(flags), tls_of(flags)
+    tracer = None
+    if flags.traces:
+        from tfx_loop.deployment.model_server.tracing import start_tracer
+
+        tracer = start_tracer()
     writer = open_log(flags)
-    listener = _listen(flags.host, flags.rest_api_port, "--rest_api_port")
-    grpc_listener = _listen(flags.host, flags.port, "--port")
-    unix_listener = _listen_unix(flags.grpc_socket_path)
+    listener = listen(flags.host, flags.rest_api_port, "--rest_api_port")
+    grpc_listener = listen(flags.host, flags.port, "--port")
+    unix_listener = listen_unix(flags.grpc_socket_path, "--grpc_socket_path")
     if not flags.unconfined:
         _confine(flags)
     metrics = ServingMetrics()
@@ -96,15 +95,16 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     if writer is not None and flags.prediction_log_compact_seconds:
         args = (flags, lambda: list(models.services), writer, stop)
         threading.Thread(target=compact_forever, args=args, daemon=True, name="log").start()
-    rest = None
-    if listener is not None:
-        rest = _start_rest(models, flags, access, tls, listener, metrics)
-    grpc_server = None
-    grpc_listeners = [bound for bound in (grpc_listener, unix_listener) if bound is not None]
-    if grpc_listeners:
-        grpc_server = _start_grpc(models, flags, access, tls, grpc_listeners, metrics)
+    from tfx_loop.deployment.model_server.interfaces import Interfaces
+
+    interfaces = Interfaces(
+        models=models, flags=flags, access=access, tls=tls, metrics=metrics, tracer=tracer
+    )
+    rest = interfaces.start_rest(listener) if listener is not None else None
+    bound = [each for each in (grpc_listener, unix_listener) if each is not None]
+    grpc_server = interfaces.start_grpc(bound) if bound else None
     rest_port, grpc_port = (
-        None if bound is None else bound.getsockname()[1] for bound in (listener, grpc_listener)
+        None if each is None else each.getsockname()[1] for each in (listener, grpc_listener)
     )
     _announce(flags, models, rest_port, grpc_port)
     # Looked at once a second: signals are handled between the waits.
@@ -119,6 +119,8 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
         rest.stop(_GRACE_SECONDS)
     if writer is not None:
         writer.close()
+    if tracer is not None:
+        tracer.close()
     _LOG.info("stopped")
 
 
@@ -132,34 +134,6 @@ def _confine(flags: argparse.Namespace) -> None:
     ]
     if refused := sandbox.confine_writes([folder for folder in folders if folder]):
         _LOG.warning("server confined=no kernel_refused=%s", refused)
-
-
-def _listen(host: str, port: int, flag: str) -> socket.socket | None:
-    if port == DISABLED_PORT:
-        return None
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise RuntimeError(f"cannot listen at {host}:{port} ({flag}): {error}") from error
-    return listener
-
-
-def _listen_unix(path: str | None) -> socket.socket | None:
-    if not path:
-        return None
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # What a server that was killed left behind; a plain file stays, and is an error.
-        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
-        listener.bind(path)
-    except OSError as error:
-        raise RuntimeError(f"cannot listen at {path} (--grpc_socket_path): {error}") from error
-    return listener
 
 
 def _make_models(
@@ -194,70 +168,6 @@ def _make_models(
 def _poll_forever(poll: Callable[[], None], seconds: float, stop: threading.Event) -> None:
     while seconds > 0 and not stop.wait(seconds):
         poll()
-
-
-def _start_rest(
-    models: "ServedModels",
-    flags: argparse.Namespace,
-    access: "Access",
-    tls: "TlsFiles | None",
-    listener: socket.socket,
-    metrics: ServingMetrics,
-) -> "HttpServer":
-    from tfx_loop.deployment.model_server.access_log import AccessLog
-    from tfx_loop.deployment.model_server.http_server import HttpLimits, HttpServer
-    from tfx_loop.deployment.model_server.rest import RestHandler, RestOptions
-
-    path = None
-    if flags.monitoring_config_file:
-        prometheus = read_monitoring_config(flags.monitoring_config_file).prometheus_config
-        path = (prometheus.path or DEFAULT_PATH) if prometheus.enable else None
-    options = RestOptions(
-        inflated_bytes=flags.max_request_bytes,
-        metrics_path=path,
-        cors=flags.rest_api_enable_cors_support,
-    )
-    log = AccessLog() if flags.access_log else None
-    server = HttpServer(
-        RestHandler(models, options, access, metrics, log),
-        listener,
-        HttpLimits(body_bytes=flags.max_request_bytes),
-        tls.context() if tls is not None else None,
-    )
-    server.start()
-    return server
-
-
-def _start_grpc(
-    models: "ServedModels",
-    flags: argparse.Namespace,
-    access: "Access",
-    tls: "TlsFiles | None",
-    listeners: Sequence[socket.socket],
-    metrics: ServingMetrics,
-) -> "GrpcServer":
-    from tfx_loop.deployment.model_server.access_log import AccessLog
-    from tfx_loop.deployment.model_server.grpc_server import GrpcServer
-    from tfx_loop.deployment.model_server.grpc_service import GrpcOptions, add_services
-    from tfx_loop.deployment.model_server.http_server import HttpLimits
-
-    context = tls.context(["h2"]) if tls is not None else None
-    if flags.ssl_config_file:
-        context = ssl_context(flags.ssl_config_file)
-    server = GrpcServer(
-        listeners,
-        HttpLimits(body_bytes=flags.max_request_bytes),
-        access,
-        context,
-        AccessLog() if flags.access_log else None,
-    )
-    options = GrpcOptions(
-        tensor_content=flags.enable_serialization_as_tensor_content,
-        health=flags.enable_grpc_healthcheck_service,
-    )
-    add_services(models, options, metrics, server)
-    server.start()
-    return server
 
 
 def _announce(

@@ -1,60 +1,32 @@
-"""The HTTP interface: paths, bodies and codes are those of TF Serving's REST API."""
+"""The HTTP interface: who may call, which thread answers, and what is told of each answer."""
 
-import contextlib
-import json
-import logging
-import re
 import time
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
-from tfx_loop.core.network import is_loopback
 from tfx_loop.deployment.model_server.access_log import AccessLog
-from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, Steps
-from tfx_loop.deployment.model_server.examples_api import (
-    INPUTS,
-    Method,
-    answer_json,
-    parse_examples,
-)
+from tfx_loop.deployment.model_server.engine import Steps
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest, error_answer
 from tfx_loop.deployment.model_server.http_server import HttpHandler
-from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.logging_gateway import Servable, find_signature
-from tfx_loop.deployment.model_server.metadata import metadata_json
+from tfx_loop.deployment.model_server.rest_answers import (
+    ADMIN_PATH,
+    PREDICTION_PATH,
+    answer_request,
+    path_of,
+)
 from tfx_loop.deployment.model_server.served_models import ServedModels
-from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
 from tfx_loop.deployment.model_server.serving_metrics import (
     CONTENT_TYPE,
     UNKNOWN_MODEL,
     ServingMetrics,
 )
-from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
-from tfx_loop.deployment.server_access.headers import (
-    CANDIDATE_HEADER,
-    IDENTITY_HEADERS,
-    REQUEST_ID_HEADER,
-    VERSION_HEADER,
-)
+from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, TRACEPARENT_HEADER
 
-_LOG = logging.getLogger(__name__)
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-# As TF Serving: the path in either case, the method in lower case.
-_PREDICT = re.compile(f"(?i:{_MODEL}):(?P<method>predict|classify|regress)")
-_MODELS = re.compile("/v1/models/?", re.IGNORECASE)
-_STATUS = re.compile(_MODEL, re.IGNORECASE)
-# What changes the server for all: for admins.
-_ADMIN = re.compile(_MODEL + r":(?P<call>reload|promote)", re.IGNORECASE)
-# Where versions come from and answers are logged: for programs of this machine.
-_FOLDERS = re.compile(_MODEL + "/folders", re.IGNORECASE)
-_METADATA = re.compile(_MODEL + "/metadata", re.IGNORECASE)
-# Versions are int64 in TF Serving.
-_MAX_VERSION = 2**63 - 1
-_READING = ("GET", "HEAD")
+if TYPE_CHECKING:
+    from tfx_loop.deployment.model_server.tracing import RequestTracer
+
 _REFUSED = {Refusal.UNAUTHENTICATED: 401, Refusal.FORBIDDEN: 403, Refusal.TOO_MANY: 429}
 # Over REST, too, metrics have the names of gRPC's codes.
 _STATUSES = {
@@ -69,8 +41,6 @@ _CORS = {
 }
 # Larger bodies are parsed in a worker thread: on the event loop this one takes a millisecond.
 _QUICK_BODY_BYTES = 64 * 1024
-
-Headers = dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +68,7 @@ class RestHandler(HttpHandler):
         access: Access,
         metrics: ServingMetrics,
         log: AccessLog | None = None,
+        tracer: "RequestTracer | None" = None,
     ) -> None:
         """Keeps what answers.
 
@@ -107,14 +78,17 @@ class RestHandler(HttpHandler):
             access: Who may call; others are refused unread.
             metrics: What is counted, and shown at the path for it.
             log: Is told of each answer.
+            tracer: Makes a span of each request.
         """
         self._models, self._options, self._access = models, options, access
-        self._metrics, self._log = metrics, log
+        self._metrics, self._log, self._tracer = metrics, log, tracer
 
     def admit(self, request: HttpRequest) -> HttpAnswer | None:
         """Refuses a call that is not to be answered."""
+        if self._tracer is not None:
+            self._begin_span(self._tracer, request)
         authorization = request.headers.get("authorization", "")
-        admin = _ADMIN.fullmatch(_path(request)) is not None
+        admin = ADMIN_PATH.fullmatch(path_of(request)) is not None
         try:
             name = self._access.authenticate(authorization, request.address, admin=admin)
             self._access.count(name)
@@ -132,7 +106,7 @@ class RestHandler(HttpHandler):
         """Says so of large bodies, and of calls that load models."""
         if len(request.body) > _QUICK_BODY_BYTES:
             return True
-        return request.method == "POST" and _ADMIN.fullmatch(_path(request)) is not None
+        return request.method == "POST" and ADMIN_PATH.fullmatch(path_of(request)) is not None
 
     def answer(self, request: HttpRequest) -> Steps[HttpAnswer]:
         """Answers a request."""
@@ -140,7 +114,7 @@ class RestHandler(HttpHandler):
 
     async def _answer(self, request: HttpRequest) -> HttpAnswer:
         added = _CORS if self._options.cors else {}
-        if request.method == "GET" and _path(request) == self._options.metrics_path:
+        if request.method == "GET" and path_of(request) == self._options.metrics_path:
             return HttpAnswer(200, self._metrics.text(), added, CONTENT_TYPE)
         if self._options.cors and request.method == "OPTIONS":
             return HttpAnswer(200, b"", added)
@@ -148,188 +122,35 @@ class RestHandler(HttpHandler):
 
     def finished(self, request: HttpRequest, answer: HttpAnswer, hung_up: bool = False) -> None:
         """Counts the answer, and logs it where that is asked for."""
-        match = _PREDICT.fullmatch(_path(request)) if request.method == "POST" else None
+        match = PREDICTION_PATH.fullmatch(path_of(request)) if request.method == "POST" else None
         if match is not None:
             name = unquote(match["name"])
             self._metrics.request(
                 name if name in self._models.services else UNKNOWN_MODEL,
-                _STATUSES.get(answer.code, "UNKNOWN"),
+                "CANCELLED" if hung_up else _STATUSES.get(answer.code, "UNKNOWN"),
                 api=match["method"],
                 entrypoint="REST",
                 seconds=time.perf_counter() - request.started,
             )
         if self._log is not None:
             self._log.rest(request, answer, hung_up)
+        if request.span is not None:
+            # nginx's code for a client that closed the connection, as in the access log.
+            code = 499 if hung_up else answer.code
+            attributes: dict[str, Any] = {"http.response.status_code": code}
+            if request_id := answer.headers.get(REQUEST_ID_HEADER):
+                attributes[f"http.response.header.{REQUEST_ID_HEADER}"] = [request_id]
+            request.span.end(code >= 500, attributes)
 
-
-async def answer_request(
-    models: ServedModels, request: HttpRequest, inflated_bytes: int, added: Mapping[str, str]
-) -> HttpAnswer:
-    """Returns the answer to a request; never raises for what a client sent.
-
-    Args:
-        models: What is served.
-        request: What is asked.
-        inflated_bytes: What a packed body may hold.
-        added: Headers that every answer has.
-    """
-    headers: Headers = dict(added)
-    try:
-        if request.headers.get("content-encoding", "").lower() == "gzip":
-            request.body = _inflated(request.body, inflated_bytes)
-        code, content = await _dispatch(models, request, headers)
-    except LoopError as error:
-        code, content = _code_of(error), _error_body(str(error))
-    except Exception as error:
-        _LOG.exception("request path=%s failed", request.path)
-        # Whatever it was, the connection gets an answer.
-        code, content = 500, _error_body(f"Internal error: {type(error).__name__}: {error}")
-    return HttpAnswer(code, content, headers)
-
-
-async def _dispatch(
-    models: ServedModels, request: HttpRequest, headers: Headers
-) -> tuple[int, bytes]:
-    path = _path(request)
-    if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
-        answer = _predict if match["method"] == "predict" else _ask_examples
-        return 200, await answer(models, match, request, headers)
-    if request.method in _READING and (match := _STATUS.fullmatch(path)):
-        name = unquote(match["name"])
-        with contextlib.suppress(ModelRejected):
-            # Before the states: a server that has no version yet says by a refusal, too, that it
-            # proves versions before they take traffic.
-            headers[CANDIDATE_HEADER] = ",".join(map(str, sorted(models.find(name).beside)))
-        return 200, _status_body(models.statuses(name, _version(match), match["label"]))
-    if request.method == "GET" and (match := _FOLDERS.fullmatch(path)) and _is_local(request):
-        return 200, json.dumps(models.find(unquote(match["name"])).folders).encode()
-    if request.method in _READING and (match := _METADATA.fullmatch(path)):
-        version = _version(match)
-        service = models.find(unquote(match["name"]), version, match["label"])
-        servable = service.servable(version, match["label"])
-        return 200, metadata_json(service.model_name, servable)
-    if request.method == "POST" and (match := _ADMIN.fullmatch(path)):
-        if match["call"].lower() != "reload":
-            return 501, _error_body("Promote with `loop promote`: servers follow it.")
-        name = unquote(match["name"])
-        models.find(name).poll()
-        return 200, _status_body(models.statuses(name, None))
-    if request.method == "GET" and _MODELS.fullmatch(path):
-        raise DataError("Missing model name in request.")
-    code = 400 if path.lower().startswith("/v1/") else 404
-    return code, _error_body(f"Malformed request: {request.method} {path}")
-
-
-def _is_local(request: HttpRequest) -> bool:
-    """Says whether a program of this machine asks; paths are no business of others."""
-    return bool(request.address) and is_loopback(request.address)
-
-
-def _path(request: HttpRequest) -> str:
-    """Returns the path as it was sent: an encoded slash is part of a name."""
-    return request.target.partition("?")[0]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    service: ModelService
-    servable: Servable
-    identity: RequestIdentity
-
-
-def _find(
-    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
-) -> _Asked:
-    """Returns which version is asked by whom; sets the headers that tell it."""
-    given = request.headers
-    version = _version(match)
-    service = models.find(unquote(match["name"]), version, match["label"])
-    identity = service.identify({key: given[key] for key in IDENTITY_HEADERS if key in given})
-    headers[REQUEST_ID_HEADER] = identity.request_id
-    servable = service.servable(version, match["label"], identity)
-    headers[VERSION_HEADER] = str(servable.version)
-    return _Asked(service, servable, identity)
-
-
-async def _predict(
-    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
-) -> bytes:
-    asked = _find(models, match, request, headers)
-    parsed = parse_request(request.body)
-    signature = find_signature(asked.servable, parsed.signature_name)
-    inputs = to_tensors(parsed, signature, asked.service.redaction)
-    outputs = await asked.service.predict(
-        asked.servable, parsed.signature_name, inputs, asked.identity
-    )
-    return to_json(outputs, parsed.row_format)
-
-
-async def _ask_examples(
-    models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
-) -> bytes:
-    method = Method[match["method"].upper()]
-    asked = _find(models, match, request, headers)
-    name, examples = parse_examples(request.body)
-    asked.service.check_method(asked.servable, method, name)
-    outputs = await asked.service.predict(
-        asked.servable, name, {INPUTS: examples}, asked.identity, method.api
-    )
-    return answer_json(method, outputs, len(examples))
-
-
-def _inflated(body: bytes, limit: int) -> bytes:
-    """Returns the content of a gzip body; a small one that holds more than may come is refused."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        content = unpacker.decompress(body, limit)
-    except zlib.error as error:
-        raise DataError(f"Expected a gzip body, received: {error}.") from error
-    if unpacker.unconsumed_tail:
-        raise DataError(
-            f"The unpacked body is over the limit of {limit} bytes. Send fewer rows at a time."
-        )
-    if not unpacker.eof:
-        raise DataError("Expected a whole gzip body, received one that is cut off.")
-    return content
-
-
-def _version(match: "re.Match[str]") -> int | None:
-    text = match["version"]
-    if text is None:
-        return None
-    # 19 digits hold every int64; longer texts are not turned into numbers at all.
-    if len(text) > 19 or int(text) > _MAX_VERSION:
-        raise DataError(f"Failed to convert version: {text[:40]} to numeric.")
-    return int(text)
-
-
-def _status_body(statuses: list[VersionStatus]) -> bytes:
-    content = [
-        {
-            "version": str(status.version),
-            "state": status.state.name,
-            "status": {
-                # TF Serving hands on the loader's code; what failed to load is UNKNOWN here.
-                "error_code": "UNKNOWN" if status.error else "OK",
-                "error_message": status.error,
-            },
+    def _begin_span(self, tracer: "RequestTracer", request: HttpRequest) -> None:
+        path = path_of(request)
+        match = PREDICTION_PATH.fullmatch(path) if request.method == "POST" else None
+        route = f" /v1/models/{{model}}:{match['method']}" if match is not None else ""
+        attributes = {
+            "http.request.method": request.method,
+            "url.path": path,
+            "client.address": request.address,
         }
-        for status in statuses
-    ]
-    return json.dumps({"model_version_status": content}, indent=1).encode()
-
-
-def _code_of(error: LoopError) -> int:
-    if isinstance(error, Overloaded):
-        return 429
-    if isinstance(error, DeadlinePassed):
-        return 504
-    if isinstance(error, DataError):
-        return 400
-    if isinstance(error, ModelRejected):
-        return 404
-    return 503 if isinstance(error, ServerUnavailable) else 500
-
-
-def _error_body(message: str) -> bytes:
-    return json.dumps({"error": message}).encode()
+        request.span = tracer.begin(f"{request.method}{route}", request.headers, attributes)
+        # From here on it is this span that others belong to.
+        request.headers[TRACEPARENT_HEADER] = request.span.traceparent

@@ -30,7 +30,9 @@ from tfx_loop.deployment.server_access.headers import (
     GOLDEN_HEADER,
     REQUEST_ID_HEADER,
     REQUEST_KEY_HEADER,
+    TRACEPARENT_HEADER,
 )
+from tfx_loop.deployment.server_access.trace_context import trace_id_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class RequestIdentity:
         request_key: The client's, or empty.
         is_new: Whether the server made the id, so that no other request has it.
         golden: Whether the pusher asks.
+        trace_id: The trace that it belongs to; empty for none.
     """
 
     request_id: str
@@ -61,6 +64,7 @@ class RequestIdentity:
     request_key: str = ""
     is_new: bool = False
     golden: bool = False
+    trace_id: str = ""
 
     def part(self, name: str) -> "RequestIdentity":
         """Returns the identity of one of several questions that one request asks.
@@ -150,6 +154,7 @@ class ModelService:
             request_key="" if key is None else check_request_id(key, REQUEST_KEY_HEADER),
             is_new=request_id is None,
             golden=self._is_golden(headers.get(GOLDEN_HEADER, "")),
+            trace_id=trace_id_of(headers.get(TRACEPARENT_HEADER, "")),
         )
 
     def servable(
@@ -202,6 +207,7 @@ class ModelService:
                 request_key=identity.request_key,
                 is_new=identity.is_new,
                 golden=identity.golden,
+                trace_id=identity.trace_id,
             ),
         )
         self._metrics.ran(

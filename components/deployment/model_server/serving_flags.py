@@ -53,7 +53,6 @@ IDLE = {
     "allow_version_labels_for_unavailable_models": _Idle(
         "false", "labels of a configuration file wait for their versions anyway"
     ),
-    "rest_api_timeout_in_ms": _Idle("30000", "a request takes the time that its model takes"),
     "rest_api_num_threads": _Idle("", "connections need no threads"),
     "grpc_channel_arguments": _Idle("", "gRPC's channels are made here"),
     "use_saved_model": _Idle("true", "SavedModels are served anyway"),
@@ -74,6 +73,14 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="MonitoringConfig as text: serves TF Serving's Prometheus metrics, by default at "
         "/monitoring/prometheus/metrics",
+    )
+    add(
+        "--rest_api_timeout_in_ms",
+        type=arguments.whole_number,
+        default=30_000,
+        metavar="MS",
+        help="a prediction over REST that takes longer is answered with 504; 0 and less set no "
+        "limit (default: 30000)",
     )
     add("--grpc_max_threads", type=arguments.whole_at_least(1), metavar="N", help="as --threads")
     add(

@@ -6,7 +6,15 @@ EVENT_TIME_HEADER = "x-event-time-ms"
 REQUEST_KEY_HEADER = "x-loop-request-key"
 # The token of the push that holds the base path: whoever cannot write there cannot send it.
 GOLDEN_HEADER = "x-loop-golden"
-IDENTITY_HEADERS = (REQUEST_ID_HEADER, EVENT_TIME_HEADER, REQUEST_KEY_HEADER, GOLDEN_HEADER)
+# Which trace a request belongs to: https://www.w3.org/TR/trace-context/.
+TRACEPARENT_HEADER = "traceparent"
+IDENTITY_HEADERS = (
+    REQUEST_ID_HEADER,
+    EVENT_TIME_HEADER,
+    REQUEST_KEY_HEADER,
+    GOLDEN_HEADER,
+    TRACEPARENT_HEADER,
+)
 # On the status: which versions are loaded beside the one that serves; empty where none are.
 CANDIDATE_HEADER = "x-loop-candidate"
 VERSION_HEADER = "x-model-version"

@@ -85,6 +85,7 @@ class ImportedCall:
         sampling_rate: The share of calls that was logged.
         latency_ms: How long the answer took; not a number where the log does not say.
         answered_time_ms: When it was answered, UTC; None for the event's time.
+        trace_id: The trace that it belongs to; empty for none.
     """
 
     request_id: str
@@ -97,6 +98,7 @@ class ImportedCall:
     sampling_rate: float = 1.0
     latency_ms: float = math.nan
     answered_time_ms: int | None = None
+    trace_id: str = ""
 
     def batch(self, model_name: str, default_time_ms: int | None) -> pa.RecordBatch:
         """Returns its rows.
@@ -130,6 +132,7 @@ class ImportedCall:
             request_key=self.request_key,
             golden=self.golden,
             sampling_rate=self.sampling_rate,
+            trace_id=self.trace_id,
         )
         return make_batch(envelope, sizes.pop(), self.features, self.outputs)
 

@@ -36,6 +36,7 @@ from tfx_loop.data.prediction_log.record import (
     OUTPUT_PREFIX,
     REQUEST_KEY,
     STATUS_OK,
+    TRACE_ID,
 )
 
 # A payload of SageMaker's real-time endpoints has at most 25 MB; escaped in JSON twice as many, and
@@ -231,6 +232,7 @@ def _table(calls: Sequence[_VersionedCall], model_name: str, sampling_rate: floa
     columns[ANSWERED_TIME.name] = times
     columns[REQUEST_KEY.name] = repeated([one.request_key or None for one in events], pa.string())
     columns[GOLDEN.name] = repeated([event.golden for event in events], pa.bool_())
+    columns[TRACE_ID.name] = pa.nulls(total, pa.string())
     return pa.table(columns)
 
 

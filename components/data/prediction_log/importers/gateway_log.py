@@ -95,6 +95,7 @@ def parse_gateway_call(
         latency_ms=call.latency_ms,
         sampling_rate=call.sampling_rate,
         golden=call.golden,
+        trace_id=call.trace_id,
     )
 
 

@@ -1,6 +1,7 @@
 """Records of a gateway's calls, and the frames that hold them."""
 
 import contextlib
+import struct
 
 import pytest
 from example_counts import scaled
@@ -36,6 +37,7 @@ calls = st.builds(
     response_encoding=line,
     request=st.binary(max_size=100),
     response=st.binary(max_size=100),
+    trace_id=st.sampled_from(["", "4b" * 16]),
 )
 records = st.one_of(
     calls,
@@ -89,6 +91,15 @@ def test_any_bytes_are_a_segment_or_a_data_error(content):
     for held in (content, RawFrames.head + content, RawFrames.head + RawFrames().frame(content)):
         with contextlib.suppress(DataError):
             read(held)
+
+
+def test_a_call_of_releases_without_traces_is_read():
+    call = RawCall(
+        *("rest", "/p", 1, "id", "", True, 1, 2, 0.5, 1.0, False, "", "", ""), b"q", b"a"
+    )
+    head = call.encode()[12:-2].rpartition(b"\n")[0]
+    record = struct.pack(">III", len(head), 1, 1) + head + b"qa"
+    assert list(read_records(record)) == [call]
 
 
 def test_a_call_is_told_by_its_key_its_new_id_or_its_content():

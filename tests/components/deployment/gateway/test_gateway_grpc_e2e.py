@@ -15,6 +15,7 @@ from tfx_loop.data.prediction_log.record import routing_position
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 grpc = pytest.importorskip("grpc")
 
+TRACEPARENT = f"00-{'4b' * 16}-00f067aa0ba902b7-01"
 # ModelSpec{name: "flights"} in field 1, and a field that stays as it is.
 REQUEST = b"\x0a\x09\x0a\x07flights\x7a\x03abc"
 
@@ -63,7 +64,9 @@ def test_metadata_message_and_trailers_pass_and_an_id_is_added(gateway, upstream
 
     upstream.answer = answer
     body, call = channel.unary_unary(GRPC_PREDICT).with_call(
-        REQUEST, metadata=(("x-mine", "a"), ("x-mine-bin", b"\x02\xfd")), timeout=10
+        REQUEST,
+        metadata=(("x-mine", "a"), ("x-mine-bin", b"\x02\xfd"), ("traceparent", TRACEPARENT)),
+        timeout=10,
     )
     assert body == REQUEST[::-1]
     head, tail = dict(call.initial_metadata()), dict(call.trailing_metadata())
@@ -76,6 +79,7 @@ def test_metadata_message_and_trailers_pass_and_an_id_is_added(gateway, upstream
     logged = gateway.calls()[-1]
     assert (logged.request[5:], logged.response[5:]) == (REQUEST, REQUEST[::-1])
     assert logged.request_id == sent["x-request-id"]
+    assert (sent["traceparent"], logged.trace_id) == (TRACEPARENT, "4b" * 16)
 
 
 def test_unknown_methods_and_streams_pass_and_are_not_logged(gateway, channel):

@@ -92,6 +92,16 @@ def test_a_client_s_own_id_is_kept_and_a_bad_one_refused(gateway, upstream):
     assert len(upstream.requests) == 1
 
 
+def test_the_trace_passes_unchanged_and_is_logged(gateway, upstream):
+    given = f"00-{'4b' * 16}-00f067aa0ba902b7-01"
+    gateway.post(x_request_id="traced", traceparent=given, tracestate="a=1")
+    sent = upstream.requests[0][2]
+    assert (sent["traceparent"], sent["tracestate"]) == (given, "a=1")
+    gateway.post(x_request_id="untraced", traceparent="no-trace")
+    logged = {call.request_id: call.trace_id for call in gateway.calls()}
+    assert (logged["traced"], logged["untraced"]) == ("4b" * 16, "")
+
+
 def test_chunks_pass_both_ways_with_their_trailers(gateway, upstream):
     upstream.answer = lambda _: (200, {}, [b"one,", b"x" * 300_000, b",end"])
     sent = (

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import random
 import socket
 import threading
@@ -10,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from tfx_loop.deployment.model_server.engine import PredictionEngine, PredictionJob
+from tfx_loop.deployment.model_server.engine import DeadlinePassed, PredictionEngine, PredictionJob
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, error_answer
 from tfx_loop.deployment.model_server.http_server import HttpHandler, HttpLimits, HttpServer
 from tfx_loop.deployment.model_server.signature import Signature
@@ -34,21 +35,35 @@ class Handler(HttpHandler):
             self.ran.append(job)
             job.outputs = {}
 
+    def takes_long(self, request):
+        """Says which requests a worker thread answers."""
+        return request.path == "/slow/thread"
+
     async def answer(self, request):
         """Answers a request."""
-        if request.path == "/slow":
+        if request.path.startswith("/slow"):
             signature = Signature(name="s", inputs={}, outputs={})
-            await PredictionJob(self.engine, self.run, self, signature, None, {"x": np.zeros(1)}, 1)
+            try:
+                await PredictionJob(
+                    self.engine, self.run, self, signature, None, {"x": np.zeros(1)}, 1
+                )
+            except DeadlinePassed as error:
+                return error_answer(504, str(error))
         return HttpAnswer(200, request.path.encode() + request.body)
 
 
 @pytest.fixture
-def served():
-    """Yields a server with short limits, and a way to connect."""
+def served(request):
+    """Yields a server with short limits, and a way to connect; its parameter is that of answers."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     handler = Handler()
-    limits = HttpLimits(body_bytes=1000, request_seconds=0.3, idle_seconds=0.8)
+    limits = HttpLimits(
+        body_bytes=1000,
+        request_seconds=0.3,
+        idle_seconds=0.8,
+        answer_seconds=getattr(request, "param", math.inf),
+    )
     server = HttpServer(handler, listener, limits)
     server.start()
     with contextlib.ExitStack() as stack:
@@ -128,6 +143,28 @@ def test_what_a_client_asked_and_left_does_not_run(served):
     handler.go_on.set()
     assert read_answer(first) == (200, b"/slow")
     assert read_answer(connect(SLOW)) == (200, b"/slow")
+    assert len(handler.ran) == 2
+
+
+@pytest.mark.parametrize("served", [0.3], indirect=True)
+@pytest.mark.parametrize("path", [b"/slow", b"/slow/thread"])
+def test_a_prediction_that_takes_too_long_is_504_and_the_connection_goes_on(served, path):
+    handler, connect, _ = served
+    started = time.monotonic()
+    running = connect(SLOW.replace(b"/slow", path))
+    assert handler.entered.wait(10)
+    waiting = connect(SLOW.replace(b"/slow", path))
+    for client in (running, waiting):
+        code, body = read_answer(client)
+        assert code == 504
+        assert "--rest_api_timeout_in_ms" in json.loads(body)["error"]
+    assert time.monotonic() - started >= 0.3
+    running.sendall(REQUEST)
+    assert read_answer(running) == (200, b"/quick")
+    handler.go_on.set()
+    waiting.sendall(SLOW)
+    assert read_answer(waiting) == (200, b"/slow")
+    # The one that waited did not run.
     assert len(handler.ran) == 2
 
 
