@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions, deployments
+from tfx_loop.pipelines.cli.live_endpoint import ask_endpoint
 from tfx_loop.presentation.terminal import TextTable
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Shows the loop of the loop file; with a base path alone, its deployment record.
 
+    Of a SageMaker endpoint AWS is asked, too, what it serves now.
+
     Raises:
         DataError: There is no record, or no store.
     """
     if args.loop is None:
-        from tfx_loop.deployment.live_rollout import read_deployments
-
-        return deployments.answer(args, read_deployments(deployments.base_of(args)))
+        return _base_alone(args)
     from tfx_loop.contracts.deployment_record import read_record
     from tfx_loop.core.json_codec import to_json
     from tfx_loop.pipelines.cli import metadata
@@ -36,15 +37,37 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.control.watch_state import read_state
 
     settings = args.loop.settings
+    record = read_record(args.base, settings.name)
     found = overview(
         metadata.open_readonly(settings.store),
         settings.name,
         settings.mode.value,
-        read_record(args.base, settings.name),
+        record,
         read_state(settings.folder),
     )
-    conventions.answer(args, lambda: to_json(found), lambda: _parts(found))
-    return conventions.ATTENTION if found.trouble or found.approvals else conventions.SUCCESS
+    live = ask_endpoint(record, args.base)
+    conventions.answer(
+        args,
+        lambda: {**to_json(found), **(live.content() if live else {})},
+        lambda: [*_parts(found), *(live.parts() if live else [])],
+    )
+    attention = found.trouble or found.approvals or (live and live.needs_attention)
+    return conventions.ATTENTION if attention else conventions.SUCCESS
+
+
+def _base_alone(args: argparse.Namespace) -> int:
+    from tfx_loop.core.json_codec import to_json
+    from tfx_loop.deployment.live_rollout import read_deployments
+
+    base = deployments.base_of(args)
+    record = read_deployments(base)
+    live = ask_endpoint(record, base)
+    conventions.answer(
+        args,
+        lambda: {**to_json(record), **(live.content() if live else {})},
+        lambda: [*deployments.parts(record), *(live.parts() if live else [])],
+    )
+    return conventions.ATTENTION if live and live.needs_attention else conventions.SUCCESS
 
 
 def _parts(found: "LoopOverview") -> list[str | TextTable]:

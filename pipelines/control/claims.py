@@ -316,13 +316,13 @@ class ClaimBook:
         return self.outcomes()[claim.name]
 
     def _pushed(self, run_id: str) -> list[pb.Artifact]:
-        return ledger.outputs_of_run(self._store, run_id, "ServingPusher", ledger.PUSHED_MODEL)
+        return ledger.outputs_of_run(self._store, run_id, ledger.PUSHERS, ledger.PUSHED_MODEL)
 
     def _refusal(self, run_id: str) -> str:
         """Returns why the gates of a run refused its model; empty where they told nothing."""
         made = [
-            *ledger.outputs_of_run(self._store, run_id, "Evaluator", "ModelEvaluation"),
-            *ledger.outputs_of_run(self._store, run_id, "FaultDetector", type_names.FAULT_REPORT),
+            *ledger.outputs_of_run(self._store, run_id, ["Evaluator"], "ModelEvaluation"),
+            *ledger.outputs_of_run(self._store, run_id, ["FaultDetector"], type_names.FAULT_REPORT),
         ]
         said = [from_properties(JudgedProperties, ledger.properties(one)) for one in made]
         return next((one.refused_because for one in said if one.refused_because), "")

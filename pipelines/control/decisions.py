@@ -64,7 +64,7 @@ def decision_of_run(store: Store, run_id: str) -> RecordedDecision | None:
     Raises:
         DataError: The decision's JSON is missing or lacks a field.
     """
-    made = ledger.outputs_of_run(store, run_id, DECIDER, type_names.RETRAIN_DECISION)
+    made = ledger.outputs_of_run(store, run_id, [DECIDER], type_names.RETRAIN_DECISION)
     # A resumed run may hold the decision of each attempt; ids grow, so the last is the newest.
     return decision_from(made[-1]) if made else None
 

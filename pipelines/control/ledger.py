@@ -6,7 +6,7 @@ dies between two facts leaves nothing half-written, and its successor sees where
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ml_metadata import errors
@@ -43,7 +43,11 @@ EXECUTION_TYPES = (
     PERSON_HOLD,
 )
 
+MODEL = "Model"
 PUSHED_MODEL = "PushedModel"
+ENDPOINT_PUSHER = "SageMakerPusher"
+# Nodes that bring a version into service.
+PUSHERS = ("ServingPusher", ENDPOINT_PUSHER)
 PIPELINE_RUN = "pipeline_run"
 PIPELINE = "pipeline"
 NODE = "node"
@@ -175,14 +179,14 @@ def artifacts_of_type(store: Store, type_name: str) -> list[pb.Artifact]:
 
 
 def outputs_of_run(
-    store: Store, run_id: str, node_type: str, artifact_type: str
+    store: Store, run_id: str, node_types: Collection[str], artifact_type: str
 ) -> list[pb.Artifact]:
-    """Returns the artifacts of one type that one kind of node made in a run, oldest first."""
+    """Returns the artifacts of one type that some kinds of node made in a run, oldest first."""
     type_ids = artifact_type_ids(store, artifact_type)
     makers = [
         execution.id
         for execution in executions_of_run(store, run_id)
-        if short_type(execution.type) == node_type
+        if short_type(execution.type) in node_types
         # A node that failed may have registered its outputs before.
         and execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
     ]

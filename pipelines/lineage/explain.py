@@ -70,7 +70,8 @@ def explain(store: Store | Graph, model_name: str, version: int) -> Explanation:
         faults=_faults(graph, push),
         windows=tuple(facts.windows(graph, push)),
         decided_since=tuple(decided),
-        rollouts=tuple(fact for fact in moves if fact.version == version),
+        rollouts=tuple(one for one in moves if one.version == version and not one.is_push_step),
+        push_steps=tuple(one for one in moves if one.version == version and one.is_push_step),
     )
 
 

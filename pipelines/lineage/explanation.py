@@ -118,6 +118,7 @@ class Explanation:
         decided_since: Decisions about this version, and those that ask for it to serve again,
             oldest first: done and not done.
         rollouts: Promotions, roll-backs and labels of this version, oldest first.
+        push_steps: Steps of its push to an endpoint, oldest first; none for a model server.
     """
 
     model_name: str
@@ -140,3 +141,4 @@ class Explanation:
     decided_since: tuple[DecisionFact, ...]
     rollouts: tuple[RolloutFact, ...] = ()
     faults: FaultSummary | None = None
+    push_steps: tuple[RolloutFact, ...] = ()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftProperties, DriftResult
+from tfx_loop.contracts.push_steps import PUSH_STEPS
 from tfx_loop.contracts.pushed_model import PushedProperties
 from tfx_loop.contracts.retrain_decision import (
     RETRAIN_DECISION,
@@ -17,8 +18,6 @@ from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.decisions import DECIDER
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
-
-PUSHER = "ServingPusher"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +215,7 @@ def pushes(graph: Graph, model_name: str) -> list[PushFact]:
 def all_pushes(graph: Graph) -> list[PushFact]:
     """Returns the pushes of all models, in the same order."""
     found = []
-    for execution in graph.of_type(PUSHER):
+    for execution in (one for kind in ledger.PUSHERS for one in graph.of_type(kind)):
         for artifact in graph.outputs(execution):
             said = from_properties(PushedProperties, artifact.properties)
             if execution.done and said.pushed_version:
@@ -251,12 +250,12 @@ def _validated(graph: Graph, pusher: Execution) -> list[Artifact]:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutFact:
-    """What was done to a version after its push.
+    """What was done to a version: a step of its push, or a move after it.
 
     Attributes:
         version: Its number.
-        action: `canary`, `promote`, `roll_back` or `label`.
-        detail: The share, the version it replaced, the reason or the label.
+        action: A `PushStep`, `canary`, `promote`, `roll_back` or `label`.
+        detail: What the step made, the share, the version it replaced, the reason or the label.
         at_ms: When, by the clock of who did it.
     """
 
@@ -264,6 +263,11 @@ class RolloutFact:
     action: str
     detail: str
     at_ms: int
+
+    @property
+    def is_push_step(self) -> bool:
+        """Whether it belongs to the push of the version."""
+        return self.action in PUSH_STEPS
 
 
 def rollouts(graph: Graph, model_name: str) -> list[RolloutFact]:

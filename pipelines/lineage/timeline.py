@@ -17,9 +17,9 @@ class TimelineEvent:
 
     Attributes:
         at_ms: When it was recorded, by the machine's clock.
-        kind: `PUSHED`, `CANARY`, `PROMOTED`, `ROLLED_BACK`, `LABELLED`, `DECIDED`, `APPROVED`,
-            `RETURNED`, `ADMITTED`, `HELD`, `LAUNCHED`, `RESUMED`, `ENDED` or `FAILED`; a failed
-            retraining is FAILED, with its window, and not ENDED.
+        kind: `PUSHED`, `PUSH_STEP`, `CANARY`, `PROMOTED`, `ROLLED_BACK`, `LABELLED`, `DECIDED`,
+            `APPROVED`, `RETURNED`, `ADMITTED`, `HELD`, `LAUNCHED`, `RESUMED`, `ENDED` or
+            `FAILED`; a failed retraining is FAILED, with its window, and not ENDED.
         text: What happened, in words.
         window: The window that it is about; empty for none.
         version: The version that it is about; 0 for none.
@@ -95,11 +95,12 @@ def _pushed(graph: Graph, model_name: str) -> Iterator[_Placed]:
 
 
 def _moved(fact: RolloutFact) -> _Placed:
-    return _placed(
-        TimelineEvent(
-            at_ms=fact.at_ms, kind=_MOVES[fact.action], text=fact.detail, version=fact.version
-        )
-    )
+    # A newer release may know more moves.
+    kind = _MOVES.get(fact.action, fact.action.upper())
+    text = fact.detail
+    if fact.is_push_step:
+        kind, text = "PUSH_STEP", f"{fact.action}: {fact.detail}"
+    return _placed(TimelineEvent(at_ms=fact.at_ms, kind=kind, text=text, version=fact.version))
 
 
 def _decided(fact: DecisionFact) -> _Placed:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tfx_loop.core.type_names import RETRAIN_DECISION
+from tfx_loop.pipelines.control.ledger import ROLLOUT
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
 from tfx_loop.pipelines.lineage.raw_files import raw_files
 
@@ -261,14 +262,26 @@ class _Walker:
                 id=number,
                 kind=EXECUTION,
                 type=execution.type,
-                label=execution.node,
-                run_id=execution.run_id,
+                label=label_of_execution(execution),
+                run_id=run_of(execution),
                 at_ms=execution.created_at_ms,
                 depth=depth,
                 state=execution.state,
             ),
         )
         return number
+
+
+def label_of_execution(execution: Execution) -> str:
+    """Returns what people call an execution by: its node, or what was done to a version."""
+    if execution.type != ROLLOUT:
+        return execution.node
+    return f"{execution.text('action')}: {execution.text('detail')}"
+
+
+def run_of(execution: Execution) -> str:
+    """Returns the run of an execution; of what was done to a version, the run that pushed it."""
+    return execution.text("run_id") if execution.type == ROLLOUT else execution.run_id
 
 
 def label_of(artifact: Artifact) -> str:

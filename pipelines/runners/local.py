@@ -22,6 +22,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from tfx_loop.core.errors import PipelineFailed
+from tfx_loop.pipelines.control.rollouts import record_endpoint_pushes
 from tfx_loop.pipelines.control.run_state import (
     execution_message,
     found_nothing,
@@ -86,17 +87,22 @@ def run_pipeline(
     with metadata.Metadata(connection) as handle:
         recorded = last_executions(handle.store, run_id)
     times = []
-    for node in compiled.nodes:
-        node_id = node.pipeline_node.node_info.id
-        # Complete in an earlier start of this run. Its outputs are found through ML Metadata.
-        if node_id in recorded and execution_lib.is_execution_successful(recorded[node_id]):
-            continue
-        if node_id in recorded:
-            _remove_outputs(compiled, node_id, recorded[node_id].id)
-        started = time.monotonic()
-        _run_node(compiled, node.pipeline_node, deployment, connection, run_id)
-        times.append(NodeTime(node_id, time.monotonic() - started))
-        on_node(times[-1])
+    try:
+        for node in compiled.nodes:
+            node_id = node.pipeline_node.node_info.id
+            # Complete in an earlier start of this run. Its outputs are found through ML Metadata.
+            if node_id in recorded and execution_lib.is_execution_successful(recorded[node_id]):
+                continue
+            if node_id in recorded:
+                _remove_outputs(compiled, node_id, recorded[node_id].id)
+            started = time.monotonic()
+            _run_node(compiled, node.pipeline_node, deployment, connection, run_id)
+            times.append(NodeTime(node_id, time.monotonic() - started))
+            on_node(times[-1])
+    finally:
+        # Executors have no handle on ML Metadata; a push that failed took steps, too.
+        with metadata.Metadata(connection) as handle:
+            record_endpoint_pushes(handle.store, run_id)
     return times
 
 

@@ -15,7 +15,8 @@ from tfx_loop.deployment.live_rollout import LiveRollout
 from tfx_loop.deployment.sagemaker_pusher.client import Aws
 from tfx_loop.deployment.sagemaker_pusher.endpoint_client import EndpointClient
 from tfx_loop.deployment.sagemaker_pusher.hosting import CANDIDATE
-from tfx_loop.deployment.sagemaker_pusher.push import EndpointPushOrder, Proofs, push
+from tfx_loop.deployment.sagemaker_pusher.push import push
+from tfx_loop.deployment.sagemaker_pusher.push_order import EndpointPushOrder, Proofs
 from tfx_loop.deployment.sagemaker_pusher.settings import SageMakerPusherSettings
 from tfx_loop.deployment.sagemaker_pusher.shadow_proof import ShadowWatch
 
@@ -71,7 +72,6 @@ class EndpointDesk:
         )
         expected = answer_of(b"another" if wrong else content.encode())
         shadow = ShadowWatch(
-            aws=aws,
             settings=settings,
             outputs=("score",),
             report=self.reports.append,

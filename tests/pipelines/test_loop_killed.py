@@ -79,7 +79,7 @@ def assert_one_launch_and_nothing_forgotten(folder):
     for window in WINDOWS:
         run_id = f"monitor-flights-{window}"
         assert mlmd_run_state(store, run_id).state is RunState.SUCCEEDED
-        made = ledger.outputs_of_run(store, run_id, "RetrainDecider", RETRAIN_DECISION)
+        made = ledger.outputs_of_run(store, run_id, ["RetrainDecider"], RETRAIN_DECISION)
         assert len(made) == 1
 
     book = ClaimBook(store, "flights")

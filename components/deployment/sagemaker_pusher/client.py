@@ -14,6 +14,10 @@ SAGEMAKER, RUNTIME, CLOUDWATCH, S3 = "sagemaker", "sagemaker-runtime", "cloudwat
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 # A container has 60 s for an answer, says the documentation of InvokeEndpoint.
 _READ_SECONDS = 70
+# botocore's own.
+_CONNECT_SECONDS = 60
+# A screen that waits longer seems to hang. Chosen, not measured.
+_QUICK_SECONDS = 5
 # Two more tries than the standard's three: a push that ends here has to be started again by hand.
 _ATTEMPTS = 5
 VALIDATION = ("ValidationException", "ValidationError", "ValidationFailure")
@@ -38,6 +42,26 @@ TEMPORARY = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+    }
+)
+# What botocore raises where a call cannot be sent from here, however often it is tried.
+_OF_THIS_MACHINE = frozenset(
+    {
+        "ConfigNotFound",
+        "ConfigParseError",
+        "CredentialRetrievalError",
+        "InvalidConfigError",
+        "LoginTokenLoadError",
+        "NoAuthTokenError",
+        "NoCredentialsError",
+        "NoRegionError",
+        "ParamValidationError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "SSOTokenLoadError",
+        "SSOError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
     }
 )
 _POLICY = "Give the caller's role the policy of docs/sagemaker.md."
@@ -95,17 +119,20 @@ class AwsUnavailable(ServerUnavailable):
 class Aws:
     """AWS in one region."""
 
-    def __init__(self, region: str, clients: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, region: str, clients: Mapping[str, Any] | None = None, *, quick: bool = False
+    ) -> None:
         """Calls nothing yet.
 
         Args:
             region: Such as `eu-west-1`.
             clients: boto3's clients by service, in place of those that are made.
+            quick: Give up on AWS within seconds, for somebody who looks at a screen.
 
         Raises:
             ConfigError: boto3 is not installed.
         """
-        self._region = region
+        self._region, self._quick = region, quick
         self._clients: dict[str, Any] = dict(clients or {})
         try:
             import boto3
@@ -128,24 +155,19 @@ class Aws:
             AwsUnavailable: It may be carried out later.
             ConfigError: There are no credentials, or a member is of the wrong type.
         """
-        from botocore.exceptions import (
-            BotoCoreError,
-            ClientError,
-            NoCredentialsError,
-            ParamValidationError,
-        )
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**request)
             return answer
         except ClientError as error:
             raise _refused(error.response, operation) from error
-        except (NoCredentialsError, ParamValidationError) as error:
-            raise ConfigError(
-                f"Expected {operation} to be sent, received: {first_line(error)} Check the "
-                "settings and the credentials that boto3 finds."
-            ) from error
         except BotoCoreError as error:
+            if type(error).__name__ in _OF_THIS_MACHINE:
+                raise ConfigError(
+                    f"Expected {operation} to be sent, received: {first_line(error)} Check the "
+                    "settings and the credentials that boto3 finds."
+                ) from error
             raise AwsUnavailable(
                 f"Expected an answer to {operation} from AWS, received: {first_line(error)} Check "
                 "the network and the region, then run again.",
@@ -171,8 +193,9 @@ class Aws:
             from botocore.config import Config
 
             config = Config(
-                retries={"mode": "standard", "max_attempts": _ATTEMPTS},
-                read_timeout=_READ_SECONDS,
+                retries={"mode": "standard", "max_attempts": 1 if self._quick else _ATTEMPTS},
+                connect_timeout=_QUICK_SECONDS if self._quick else _CONNECT_SECONDS,
+                read_timeout=_QUICK_SECONDS if self._quick else _READ_SECONDS,
             )
             self._clients[service] = self._session.client(
                 service, region_name=self._region, config=config

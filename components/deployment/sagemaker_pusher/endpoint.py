@@ -62,6 +62,17 @@ class EndpointState:
         return self.status in _MOVING
 
 
+def state_of(told: Mapping[str, Any]) -> EndpointState:
+    """Returns the state in an answer of DescribeEndpoint."""
+    return EndpointState(
+        status=str(told["EndpointStatus"]),
+        config=str(told["EndpointConfigName"]),
+        failure=" ".join(str(told.get("FailureReason", "")).split()),
+        modified=str(told.get("LastModifiedTime", "")),
+        captures=bool(told.get("DataCaptureConfig", {}).get("EnableCapture")),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One endpoint, asked and changed by name.
@@ -90,13 +101,7 @@ class Endpoint:
         told = self._described("describe_endpoint", EndpointName=self.name)
         if told is None:
             return None
-        return EndpointState(
-            status=str(told["EndpointStatus"]),
-            config=str(told["EndpointConfigName"]),
-            failure=" ".join(str(told.get("FailureReason", "")).split()),
-            modified=str(told.get("LastModifiedTime", "")),
-            captures=bool(told.get("DataCaptureConfig", {}).get("EnableCapture")),
-        )
+        return state_of(told)
 
     def config(self, name: str) -> dict[str, Any] | None:
         """Returns an endpoint config; None where it is not there."""

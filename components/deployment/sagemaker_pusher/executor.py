@@ -20,11 +20,11 @@ from tfx_loop.deployment.sagemaker_pusher.client import Aws
 from tfx_loop.deployment.sagemaker_pusher.endpoint_client import EndpointClient
 from tfx_loop.deployment.sagemaker_pusher.hosting import CANDIDATE
 from tfx_loop.deployment.sagemaker_pusher.model_fit import check_fit
-from tfx_loop.deployment.sagemaker_pusher.push import (
+from tfx_loop.deployment.sagemaker_pusher.push import push
+from tfx_loop.deployment.sagemaker_pusher.push_order import (
     EndpointPushOrder,
     NotApproved,
     Proofs,
-    push,
 )
 from tfx_loop.deployment.sagemaker_pusher.settings import SageMakerPusherSettings
 from tfx_loop.deployment.sagemaker_pusher.shadow_capture import SHADOW_REPORT
@@ -138,7 +138,6 @@ def _proofs(
     return Proofs(
         candidate=candidate,
         shadow=ShadowWatch(
-            aws=aws,
             settings=settings,
             outputs=outputs,
             report=lambda report: SHADOW_REPORT.write(report, pushed_uri),

@@ -1,42 +1,50 @@
-"""What a shadow variant answered beside production, read from what SageMaker captured of both.
+"""What a shadow variant answered beside production, compared from what SageMaker captured of both.
 
-The service gives the shadow's answers to nobody; the capture is where they are. A request is known
-on both sides by its inference id, else by what was asked, in the order in which it was.
+The service gives the shadow's answers to nobody; the capture is where they are. Captures are read
+as the importer of prediction logs reads them. A request is known on both sides by its inference id,
+else by what was asked, in the order in which it was.
 """
 
-import base64
+import contextlib
 import json
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from tfx_loop.core.errors import ModelRejected, ServingError
+from tfx_loop.core.bucket.trees import FileTree, read_each
+from tfx_loop.core.durations import MS_PER_HOUR
+from tfx_loop.core.errors import ModelRejected
 from tfx_loop.core.json_file import JsonFile
-from tfx_loop.data.prediction_log.record import GOLDEN_PREFIX
-from tfx_loop.deployment.sagemaker_pusher.client import S3, Aws
-from tfx_loop.deployment.sagemaker_pusher.endpoint_client import outputs_of
-from tfx_loop.deployment.sagemaker_pusher.names import bucket_and_key
+from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError
+from tfx_loop.data.prediction_log.importers.capture_files import hourly_files
+from tfx_loop.data.prediction_log.importers.data_capture import (
+    CapturedCall,
+    CapturedNames,
+    parse_capture,
+    parse_event,
+)
+from tfx_loop.data.prediction_log.importers.json_payloads import parse_object
 from tfx_loop.deployment.serving_pusher.shadow import compared
 
 # An agreement on them is known to 1 % at worst, and a report is read in memory.
 MAX_REQUESTS = 10_000
+_MS_PER_SECOND = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class CapturedAnswer:
-    """One captured request with its answer.
+class CapturedAnswers:
+    """What was captured of one variant.
 
     Attributes:
-        key: Inference id, or what was asked.
-        answer: The body of the answer.
+        calls: Answered calls of clients.
+        rejected: Lines that are none, by the importer's reasons.
     """
 
-    key: str
-    answer: bytes
+    calls: tuple[CapturedCall, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +58,8 @@ class CapturedShadowReport:
         rows: How many rows these held.
         champion_alone: Captured requests of production without the shadow's answer.
         candidate_alone: Captured requests of the shadow without production's.
-        unreadable: Captured lines, or answers, that could not be read.
+        rejected: Captured lines of either that are no answered call, by the importer's reasons, and
+            `other_rows` for requests that they answered with different numbers of rows.
         agreement: By output the share of rows on which both decide alike.
         mean_difference: By numeric output the mean absolute difference.
     """
@@ -61,7 +70,7 @@ class CapturedShadowReport:
     rows: int
     champion_alone: int
     candidate_alone: int
-    unreadable: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
     mean_difference: Mapping[str, float] = field(default_factory=dict)
 
@@ -74,53 +83,47 @@ SHADOW_REPORT = JsonFile(
 )
 
 
-def captured_lines(
-    aws: Aws, capture_uri: str, endpoint: str, variant: str, since: datetime, until: datetime
-) -> Iterator[bytes]:
-    """Yields the captured lines of a variant in the hours of a period, oldest first."""
-    bucket, prefix = bucket_and_key(capture_uri)
-    hour = since.replace(minute=0, second=0, microsecond=0)
-    while hour <= until:
-        folder = f"{prefix}/{endpoint}/{variant}/{hour:%Y/%m/%d/%H}/".lstrip("/")
-        listed = aws.pages(S3, "list_objects_v2", "Contents", Bucket=bucket, Prefix=folder)
-        for key in sorted(held["Key"] for held in listed):
-            body = aws.call(S3, "get_object", Bucket=bucket, Key=key)["Body"]
-            yield from (line for line in body.read().splitlines() if line.strip())
-        hour += timedelta(hours=1)
-
-
-def answers_in(lines: Iterable[bytes], since: datetime) -> tuple[list[CapturedAnswer], int]:
-    """Returns what was captured from a moment on, and how many lines could not be read.
+def captured_answers(
+    tree: FileTree, variant: str, outputs: Sequence[str], since_ms: int, until_ms: int
+) -> CapturedAnswers:
+    """Returns what was captured of a variant in a period, the first MAX_REQUESTS calls of it.
 
     Golden requests are left out: no client asked them.
+
+    Args:
+        tree: The captures of the endpoint, `VARIANT/yyyy/mm/dd/HH/*.jsonl`.
+        variant: Which variant answered.
+        outputs: The outputs of the signature, for answers without names.
+        since_ms: Begin of the period, milliseconds UTC.
+        until_ms: Its end: the hour that it is in is the last that is read.
+
+    Raises:
+        DataError: A file cannot be read.
     """
-    found: list[CapturedAnswer] = []
-    unreadable = 0
-    for line in lines:
+    names = CapturedNames(outputs=tuple(outputs))
+    # Times of captures are whole seconds, and their folders whole hours.
+    since_ms -= since_ms % _MS_PER_SECOND
+    first_ms = since_ms - since_ms % MS_PER_HOUR
+    paths = [path for path, *_ in hourly_files(tree, variant, first_ms, until_ms + 1)]
+    calls: list[CapturedCall] = []
+    rejected: Counter[str] = Counter()
+    for line in _lines(read_each(tree, paths)):
         try:
-            content = json.loads(line)
-            event = content["eventMetadata"]
-            asked_at = datetime.strptime(event["inferenceTime"], "%Y-%m-%dT%H:%M:%S%z")
-            data = content["captureData"]
-            asked, answer = (_bytes(data[side]) for side in ("endpointInput", "endpointOutput"))
-            key = str(event.get("inferenceId", "")) or f"body:{asked.hex()}"
-        except (ValueError, KeyError, TypeError):
-            unreadable += 1
-            continue
-        # Times have whole seconds.
-        if asked_at >= since.replace(microsecond=0) and not key.startswith(GOLDEN_PREFIX):
-            found.append(CapturedAnswer(key=key, answer=answer))
-        if len(found) == MAX_REQUESTS:
+            record = parse_object(line)
+            event = parse_event(record)
+            if event.time_ms is None:
+                raise RejectedRecordError("no_time", "Expected an inferenceTime.")
+            if event.time_ms >= since_ms and not event.golden:
+                calls.append(parse_capture(record, event, names))
+        except RejectedRecordError as error:
+            rejected[error.reason] += 1
+        if len(calls) == MAX_REQUESTS:
             break
-    return found, unreadable
+    return CapturedAnswers(calls=tuple(calls), rejected=dict(rejected))
 
 
 def shadow_report(
-    versions: tuple[int, int],
-    champion: Sequence[CapturedAnswer],
-    candidate: Sequence[CapturedAnswer],
-    outputs: Sequence[str],
-    unreadable: int = 0,
+    versions: tuple[int, int], champion: CapturedAnswers, candidate: CapturedAnswers
 ) -> CapturedShadowReport:
     """Returns how a shadow's answers compare with production's.
 
@@ -128,39 +131,36 @@ def shadow_report(
         versions: Numbers of champion and candidate.
         champion: What was captured of production.
         candidate: What was captured of the shadow.
-        outputs: The outputs of the signature.
-        unreadable: Lines that could not be read.
     """
-    waiting: dict[str, deque[CapturedAnswer]] = defaultdict(deque)
-    for answer in champion:
-        waiting[answer.key].append(answer)
-    sides: tuple[list[Mapping[str, Sequence[Any]]], ...] = ([], [])
-    alone = 0
-    for answer in candidate:
-        if not waiting[answer.key]:
+    waiting: dict[str, deque[CapturedCall]] = defaultdict(deque)
+    for call in champion.calls:
+        waiting[_key(call)].append(call)
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    rejected = Counter(champion.rejected) + Counter(candidate.rejected)
+    alone = requests = 0
+    for call in candidate.calls:
+        if not waiting[_key(call)]:
             alone += 1
             continue
-        pair = (waiting[answer.key].popleft(), answer)
-        try:
-            parsed = [outputs_of(one.answer, outputs) for one in pair]
-        except ServingError:
-            unreadable += 1
+        pair = (waiting[_key(call)].popleft().outputs, call.outputs)
+        if len(pair[0]) != len(pair[1]):
+            rejected["other_rows"] += 1
             continue
-        for side, values in zip(sides, parsed, strict=True):
-            side.append(values)
-    made: dict[str, Any] = {"rows": 0}
+        requests += 1
+        for side, rows in zip(sides, pair, strict=True):
+            side.extend(rows)
+    made: dict[str, Any] = {}
     if sides[0]:
-        first, second = (_joined(side) for side in sides)
-        rows = len(next(iter(first.values())))
-        held = compared(first, second, np.full(rows, np.nan))
-        made = {"rows": rows, **held}
+        first, second = (_columns(side) for side in sides)
+        made = compared(first, second, np.full(len(sides[0]), np.nan))
     return CapturedShadowReport(
         champion=versions[0],
         candidate=versions[1],
-        requests=len(sides[0]),
+        requests=requests,
+        rows=len(sides[0]),
         champion_alone=sum(len(left) for left in waiting.values()),
         candidate_alone=alone,
-        unreadable=unreadable,
+        rejected=dict(rejected),
         **made,
     )
 
@@ -169,11 +169,12 @@ def judge(report: CapturedShadowReport, min_agreement: float) -> None:
     """Raises ModelRejected where a shadow decides otherwise too often, or answered nothing."""
     if not min_agreement:
         return
-    if not report.requests:
+    if not report.requests or not report.agreement:
+        rejected = ", ".join(f"{reason} {n}" for reason, n in sorted(report.rejected.items()))
         raise ModelRejected(
             "Expected captured answers of the shadow variant beside production's, found none: "
-            f"{report.champion_alone} of production alone. Raise shadow_seconds, or set "
-            "min_agreement to 0."
+            f"{report.champion_alone} of production alone; rejected lines: {rejected or 'none'}. "
+            "Raise shadow_seconds, or set min_agreement to 0."
         )
     name, least = min(report.agreement.items(), key=lambda item: item[1])
     if least < min_agreement:
@@ -184,11 +185,22 @@ def judge(report: CapturedShadowReport, min_agreement: float) -> None:
         )
 
 
-def _bytes(part: Mapping[str, Any]) -> bytes:
-    data = str(part["data"])
-    return base64.b64decode(data) if part["encoding"] == "BASE64" else data.encode()
+def _lines(contents: Iterable[bytes]) -> Iterable[bytes]:
+    return (line for content in contents for line in content.splitlines() if line.strip())
 
 
-def _joined(answers: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, Any]:
-    names = set.intersection(*(set(answer) for answer in answers))
-    return {name: np.array([row for a in answers for row in a[name]]) for name in sorted(names)}
+def _key(call: CapturedCall) -> str:
+    """Returns the client's inference id, else what was asked: eventIds differ between variants."""
+    event = call.event
+    if event.request_id != event.request_key:
+        return event.request_id
+    return f"asked:{json.dumps(call.features, sort_keys=True, default=str)}"
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = {}
+    for name in sorted(set.intersection(*(set(row) for row in rows))):
+        # Rows of several lengths are no column, and decide nothing alike.
+        with contextlib.suppress(ValueError):
+            columns[name] = np.array([row[name] for row in rows])
+    return columns

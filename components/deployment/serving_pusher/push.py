@@ -74,14 +74,15 @@ def push(
             does.
 
     Raises:
-        ConfigError: A canary is asked for of a server that cannot divide its traffic.
+        ConfigError: A canary is asked for of a server that cannot divide its traffic, or the base
+            path is an endpoint's.
         ServerUnavailable: The server does not answer; nothing was changed, or all was withdrawn.
         ModelRejected: The server does not serve the version; it was withdrawn.
         WriteConflict: Another push took over, because this one stood still for too long.
     """
     base = open_base(order.base_path)
     # Refused before anything is written: the base path of another model, a server that is away.
-    SharedRecord(base.files, order.base_path, order.model_name)
+    _record(base, order)
     server.status()
     if order.canary_share and not server.routes_by_record():
         raise ConfigError(
@@ -93,12 +94,24 @@ def push(
     with ExpiringLock(base.files, terms, clock, sleep).held(order.lock_wait_seconds) as lock:
         # Read again under the lock: between the check above and here another push may have
         # finished.
-        record = SharedRecord(base.files, order.base_path, order.model_name)
+        record = _record(base, order)
         follows = server.routes_by_record()
         push_ = _Push(
             order, base, lock, record, server, follows, check, follow, now_ms, clock, sleep
         )
         return push_.run(before_traffic)
+
+
+def _record(base: VersionBase, order: ServerPushOrder) -> SharedRecord:
+    """Returns the record of a base path; raises ConfigError where an endpoint serves it."""
+    record = SharedRecord(base.files, order.base_path, order.model_name)
+    if record.content.endpoint:
+        raise ConfigError(
+            f"Expected a base path that a model server serves, received {order.base_path}, whose "
+            f"versions SageMaker's endpoint {record.content.endpoint} serves. Give the server a "
+            "base path of its own, or push with SageMakerPusher."
+        )
+    return record
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,16 @@
 """Pushes to an endpoint: it answers with the old or the new version, and the record says which."""
 
+import dataclasses
+
 import pytest
 from endpoint_desk import EndpointDesk, Traffic
 from sagemaker_container import answer_of
 from sagemaker_loopback import sagemaker_loopback
 
+from tfx_loop.contracts.deployment_record import SharedRecord
+from tfx_loop.core.bucket.files import conditional_files
 from tfx_loop.core.errors import ConfigError, ModelRejected, ServerUnavailable, ServingError
+from tfx_loop.deployment.sagemaker_pusher.live_state import live_endpoint
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +52,9 @@ def test_first_push_makes_the_endpoint_and_the_second_updates_it(desk, service):
     assert desk.record.endpoint == f"us-east-1/{desk.name}"
     told = service.call("DescribeEndpoint", {"EndpointName": desk.name})
     assert told["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    found = live_endpoint(desk.record, desk.base, desk.aws)
+    assert (found.status, found.disagreement) == ("InService", "")
+    assert [(variant.version, variant.traffic) for variant in found.variants] == [(2, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +203,22 @@ def test_endpoint_of_others_is_taken_over_and_given_back(desk, service):
         mine.push("m2", wrong=True)
     assert mine.serves("m1")
     assert theirs in service.configs
+
+
+def test_base_path_of_another_endpoint_or_of_a_server_is_refused(desk, service):
+    desk.push("m1")
+    other = EndpointDesk(service, "pushes", f"{desk.name}-2", desk.scratch)
+    other.base = desk.base
+    calls = len(service.calls)
+    with pytest.raises(ConfigError, match=f"those of the endpoint us-east-1/{desk.name}") as error:
+        other.push("m2", model_name=desk.name)
+    assert "\n" not in str(error.value)
+    files = conditional_files(desk.base)
+    shared = SharedRecord(files, desk.base, desk.name)
+    shared.write(dataclasses.replace(shared.content, endpoint=""))
+    with pytest.raises(ConfigError, match="those of a model server"):
+        desk.push("m2")
+    assert service.calls[calls:] == []
 
 
 def test_endpoint_with_other_variants_is_refused(desk):

@@ -5,7 +5,7 @@ from endpoint_desk import EndpointDesk
 from sagemaker_loopback import sagemaker_loopback
 
 from tfx_loop.core.errors import ModelRejected
-from tfx_loop.deployment.sagemaker_pusher.push import NotApproved
+from tfx_loop.deployment.sagemaker_pusher.push_order import NotApproved
 from tfx_loop.deployment.sagemaker_pusher.registry import MAX_ENTRIES, package_metadata
 
 pytestmark = pytest.mark.slow

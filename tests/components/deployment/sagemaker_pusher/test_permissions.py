@@ -13,7 +13,7 @@ from sagemaker_loopback import sagemaker_loopback
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.deployment.sagemaker_pusher import archive_upload
 from tfx_loop.deployment.sagemaker_pusher.archive import write_archive
-from tfx_loop.deployment.sagemaker_pusher.push import NotApproved
+from tfx_loop.deployment.sagemaker_pusher.push_order import NotApproved
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).resolve().parents[4] / "docs/sagemaker.md"

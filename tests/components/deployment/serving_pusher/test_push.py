@@ -9,8 +9,13 @@ import pytest
 from push_desk import NAME, Desk, Killed, kill
 from watching_server import Status
 
-from tfx_loop.contracts.deployment_record import DeploymentState, read_record
+from tfx_loop.contracts.deployment_record import (
+    DEPLOYMENT_RECORD,
+    DeploymentState,
+    read_record,
+)
 from tfx_loop.contracts.variant_note import VARIANT_NOTE, VariantNote, read_note
+from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, DataError, ModelRejected, ServerUnavailable
 from tfx_loop.deployment.serving_pusher.push import push
 
@@ -386,3 +391,15 @@ def test_the_record_of_another_model_stops_the_push(desk):
 def test_a_deployment_is_frozen(desk):
     with pytest.raises(dataclasses.FrozenInstanceError):
         desk.push().version = 2
+
+
+def test_base_path_of_an_endpoint_is_refused(desk):
+    desk.push()
+    record = dataclasses.replace(desk.record, endpoint="eu-west-1/flights")
+    path = desk.base / "deployment.json"
+    path.write_bytes(storage.json_text(DEPLOYMENT_RECORD.content(record)))
+    before = sorted(path.parent.iterdir()), path.read_bytes()
+    with pytest.raises(ConfigError, match="SageMaker's endpoint eu-west-1/flights") as error:
+        desk.push("better", "run-2")
+    assert "\n" not in str(error.value)
+    assert (sorted(path.parent.iterdir()), path.read_bytes()) == before
