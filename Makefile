@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full test test-long test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-seeds bench-serving fuzz-serving soak-serving \
+.PHONY: help setup demo demo-full test test-long test-fast test-lane-b lint types demo-digits demo-sagemaker bench-decide bench-decide-faults bench-seeds bench-serving fuzz-serving soak-serving \
   bench-compress bench-drift bench-drift-spark bench-edgetpu bench-guard bench-privacy bench-faults bench-lineage bench-watch bench-captures audit examples docs docs-cli docs-components docs-conformance picture lock clean
 
 help: ## show this list
@@ -55,6 +55,9 @@ types: setup ## mypy, strict
 
 bench-decide: setup ## what each way of deciding costs, over all streams
 	@$(PYTHON) -m tests.benchmarks.decide
+
+bench-decide-faults: setup ## faults of data, labels and champions in streams: named or not, sound windows left alone or not
+	@$(PYTHON) -W ignore -m tests.benchmarks.decide.faults
 
 bench-seeds: setup ## the demo over ten seeds in one table; seeds that have a result are kept
 	@$(PYTHON) -m tests.benchmarks.seeds

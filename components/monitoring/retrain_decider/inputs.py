@@ -12,7 +12,7 @@ from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftResult
 from tfx_loop.contracts.measured_loss import FaultyWindow, SavingState
 from tfx_loop.contracts.quality_report import QUALITY_REPORT, PromiseTest
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION
-from tfx_loop.contracts.task import ModelTask
+from tfx_loop.contracts.task import ModelTask, TaskKind
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.texts import listed
 from tfx_loop.monitoring.retrain_decider.avoidable_loss import (
@@ -31,11 +31,13 @@ from tfx_loop.monitoring.retrain_decider.labelled_rows import (
     LabelledLog,
     read_labelled_log,
 )
+from tfx_loop.monitoring.retrain_decider.lost_labels import lost_label_faults
 from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
 from tfx_loop.monitoring.retrain_decider.version_reference import (
     feature_names,
     promised_auc,
+    promised_rates,
     read_reference,
     served_answers,
 )
@@ -157,6 +159,9 @@ def read_inputs(
         task=task,
         unknown_share=unknown,
     )
+    if not broken and answers and task.kind is TaskKind.BINARY:
+        promised = promised_rates(profile, answers.scores)
+        broken = lost_label_faults(newest[label].to_numpy(), promised, newest[features])
     evidence = replace(
         _evidence(report, model_name, window, label_window, seen, missing, task),
         model_version=version,

@@ -10,13 +10,18 @@ from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
 from tfx_loop.models.task_labels import encoded_labels, inferred_task
 from tfx_loop.models.task_losses import shaped_answers
+from tfx_loop.models.time_blocks import Floats
 from tfx_loop.monitoring.profile.bins import NumericBins
 from tfx_loop.monitoring.profile.columns import is_number
 from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.logged_features import plain_rows
 from tfx_loop.monitoring.profile.profile_files import load_profile, load_sample
 from tfx_loop.monitoring.profile.reference import FrozenProfile
-from tfx_loop.monitoring.profile.score_calibration import log_loss, measured
+from tfx_loop.monitoring.profile.score_calibration import (
+    fit_calibration,
+    log_loss,
+    measured,
+)
 from tfx_loop.monitoring.retrain_decider.labelled_rows import SCORE, TIME, VERSION
 from tfx_loop.monitoring.retrain_decider.served_loss import ServedAnswers
 from tfx_loop.monitoring.retrain_decider.thinning import LabelledSample
@@ -104,6 +109,22 @@ def promised_auc(profile: FrozenProfile) -> float | None:
         return None
     counts = profile.score.counts.bins
     return measured(counts, profile.score_positives, len(counts) // 2).get("auc")
+
+
+def promised_rates(profile: FrozenProfile, scores: Floats) -> Floats | None:
+    """Returns how often rows held out of training with such scores had label 1, float64 [rows].
+
+    NaN where there is no score; None where the profile does not tell.
+    """
+    score = profile.score
+    if not (score and isinstance(score.bins, NumericBins) and profile.score_positives):
+        return None
+    if not sum(score.counts.bins):
+        return None
+    calibration = fit_calibration(score.counts.bins, profile.score_positives)
+    # Bin i ends with its upper edge.
+    rates = calibration.at_bins()[np.searchsorted(score.bins.edges, scores, side="left")]
+    return np.where(np.isfinite(scores), rates, np.nan)
 
 
 def served_answers(

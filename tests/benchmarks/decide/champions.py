@@ -64,7 +64,7 @@ def loss_matrix(stream: Stream) -> Losses:
     for newest in range(stream.initial_windows - 1, count):
         rows = stream.trained_on(newest)
         held = np.arange(len(rows)) % _HELD_OUT == 0
-        model = _fit(stream, rows[~held])
+        model = fit_champion(stream, rows[~held])
         losses = _row_losses(model, rows[held], stream.features)
         held_out[newest] = losses.mean()
         held_out_error[newest] = losses.std() / np.sqrt(len(losses))
@@ -92,7 +92,8 @@ def _row_losses(model: Any, rows: pd.DataFrame, features: list[str]) -> np.ndarr
     return -np.where(positive, np.log(predicted), np.log1p(-predicted))
 
 
-def _fit(stream: Stream, rows: pd.DataFrame) -> Pipeline:
+def fit_champion(stream: Stream, rows: pd.DataFrame) -> Pipeline:
+    """Returns a model of the stream's kind, trained on the rows."""
     model = _pipeline(stream.champion, len(rows))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

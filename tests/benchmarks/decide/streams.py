@@ -129,11 +129,17 @@ def taxi(seed: int) -> Stream:
     )
 
 
-def flights(seed: int, fraction: float) -> Stream:
-    """Returns the flights of 2013, a window a month: will it leave more than 15 minutes late?"""
+def flights(seed: int, fraction: float, drawn: int = 0) -> Stream:
+    """Returns the flights of 2013, a window a month: will it leave more than 15 minutes late?
+
+    Args:
+        seed: Chooses the kind of champion.
+        fraction: Share of the flights.
+        drawn: Seed by which they are drawn.
+    """
     from tfx_loop.pipelines.examples.flights.data import FEATURES, load_flights
 
-    table = load_flights(fraction=fraction, seed=0)
+    table = load_flights(fraction=fraction, seed=drawn)
     # A flight that never left has no label.
     table = table[table["late"].notna()].reset_index(drop=True)
     rows = table[list(FEATURES)].copy()
