@@ -8,6 +8,7 @@ from tests.benchmarks.decide.faults.__main__ import tabulate
 from tests.benchmarks.decide.faults.trials import Trial, trials_of
 from tests.benchmarks.decide.streams import LABEL, WINDOW, Stream
 
+pytestmark = pytest.mark.tensorflow
 ROWS, WINDOWS = 400, 10
 
 
@@ -36,7 +37,6 @@ def small_stream() -> Stream:
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
 def test_planted_faults_are_named_and_sound_windows_left_alone() -> None:
     trials = {(each.kind, each.fault): each for each in trials_of(small_stream())}
     sound = trials.pop(("sound", ""))
