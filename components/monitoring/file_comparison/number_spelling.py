@@ -31,6 +31,8 @@ _SPELLED = re.compile(
     r"\(?[+-]?(?P<before>[^\d\s.,+()-][^\d\s,+()-]{0,3})?\s*[+-]?"
     rf"\d[\d.,{_GAPS}]*?(?:[eE][+-]?\d+)?\s*(?P<after>[^\d\s.,+()_:/-][^\d()_:]{{0,9}})?\)?-?"
 )
+# Of years: 1990s, 2023年.
+_OF_YEARS = ("s", "年", "년")
 # Not 030 123 456, which is dialled.
 _GROUPED = rf"^[+-]?[1-9]\d{{0,2}}([{_GAPS}]\d{{3}})+([.,]\d+)?$"
 
@@ -70,7 +72,9 @@ def affixes_in(texts: Any) -> NumberAffixes:
         return BARE
     pair, rows = dressed.most_common(1)[0]
     before, after = pair
-    if rows + pairs[("", "")] < _NEARLY_ALL * len(cells) or (before and not _is_currency(before)):
+    if rows + pairs[("", "")] < _NEARLY_ALL * len(cells) or after in _OF_YEARS:
+        return BARE
+    if before and not _is_currency(before):
         return BARE
     return NumberAffixes(before, after)
 

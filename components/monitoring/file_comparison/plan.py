@@ -242,30 +242,49 @@ def _sampled(table: TableFile, names: Sequence[str], seed: int) -> tuple[Any, se
     # Bernoulli draws, row by row: the number of rows is known beforehand, the rows themselves pass
     # by once.
     keep = min(1.0, SAMPLE_ROWS / table.rows)
-    rising = {name for name in names if pa.types.is_integer(table.schema.field(name).type)}
-    last: dict[str, int] = {}
+    ordered = {
+        name: _Order() for name in names if pa.types.is_integer(table.schema.field(name).type)
+    }
     batches = []
     for batch in table.batches(names):
         chosen = batch
         if keep < 1:
             chosen = batch.take(pa.array(np.flatnonzero(random.random(batch.num_rows) < keep)))
         batches.append(chosen)
-        for name in list(rising):
-            if not _rises(batch.column(names.index(name)), last, name):
-                rising.discard(name)
+        for name, order in ordered.items():
+            if order.holds:
+                order.look_at(batch.column(names.index(name)))
     schema = pa.schema([table.schema.field(name) for name in names])
-    return pa.Table.from_batches(batches, schema=schema), rising
+    held = {name for name, order in ordered.items() if order.holds}
+    return pa.Table.from_batches(batches, schema=schema), held
 
 
-def _rises(column: Any, last: dict[str, int], name: str) -> bool:
-    if column.null_count:
-        return False
-    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    if not len(values):
-        return True
-    # Across the border of batches, too: a key rises through the whole file.
-    before, last[name] = last.get(name, values[0]), values[-1]
-    return bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
+@dataclass
+class _Order:
+    """Whether whole numbers never fall from row to row, or never rise, through a whole file."""
+
+    rises: bool = True
+    falls: bool = True
+    _last: Any = None
+
+    @property
+    def holds(self) -> bool:
+        """Newest rows come first as often as last: ORDER BY id DESC."""
+        return self.rises or self.falls
+
+    def look_at(self, column: Any) -> None:
+        """Takes more rows."""
+        if column.null_count:
+            self.rises = self.falls = False
+            return
+        values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        if not len(values):
+            return
+        # Across the border of batches, too: a key rises through the whole file.
+        before = values[0] if self._last is None else self._last
+        self.rises &= bool(values[0] >= before and np.all(values[1:] >= values[:-1]))
+        self.falls &= bool(values[0] <= before and np.all(values[1:] <= values[:-1]))
+        self._last = values[-1]
 
 
 def _slices(by: str, column: Any) -> RowSlices:

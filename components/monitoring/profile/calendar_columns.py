@@ -21,7 +21,9 @@ EPOCH_NOTE = (
 KEY_NOTE = "another whole number in each row: a key, no feature"
 RISING_KEY_NOTE = "whole numbers that rise with the rows, under the name of a key: no feature"
 
-_KEY_NAME = re.compile(r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash)$", re.IGNORECASE)
+_KEY_NAME = re.compile(
+    r"(^|[_\s.-])(id|ids|uuid|guid|key|index|rowid|row|hash|no|nr|num|number)$", re.IGNORECASE
+)
 _TIME_NAME = re.compile(
     r"((?<!candi)(?<!man)date|time|timestamp"
     r"|(^|[_\s.-])(ts|at|epoch|created|updated|modified|started|ended|finished)"
@@ -55,6 +57,11 @@ _LEAST_STEPS = 10
 # at a steady rate is; amounts crowd about a middle. Largest distance from a straight line, and
 # latest by earliest.
 _EVEN, _FEW_YEARS = 0.1, 1.1
+# Days as Excel counts them, and astronomers (Julian days), from 1990 to 2050; under a name alone,
+# as amounts lie there, too.
+_DAY_COUNTS = ((32_874.0, 54_789.0), (2_447_892.5, 2_469_807.5))
+# Weeks of years as 202352: fewer different ones may be amounts.
+_LEAST_WEEKS = 8
 
 _YEAR = r"(1[89]|2[01])\d\d"
 _MONTH = r"(0?[1-9]|1[0-2])"
@@ -63,7 +70,16 @@ _NAMED = (
     r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
     r"|oct(ober)?|nov(ember)?|dec(ember)?)\.?"
 )
-_CLOCK = r"([T ,]+\d{1,2}:?\d{2}.*|T\d{2}.*)?"
+# As French, German, Italian, Dutch, Portuguese and Spanish write them, where other than English.
+_OTHERS = (
+    r"(janv(ier)?|f[eé]vr(ier)?|mars|avr(il)?|mai|juin|juil(let)?|ao[uû]t|d[eé]c(embre)?"
+    r"|jan(uar|uari|eiro)|j[äa]n(ner)?|feb(ruar|ruari|rero|braio)|m[äa]rz|maart|mrt|mei|jun[io]|giugno"
+    r"|jul[io]|luglio|okt(ober)?|dez(ember|embro)?|mrz|gen(naio)?|mar(zo|ço)|apr(ile)|mag(gio)?|giu"
+    r"|lug|ago(sto)?|set(t|tembre|embro)?|ott(obre)?|dic(embre|iembre)?|ene(ro)?|fev(ereiro)?"
+    r"|abr(il)?|mayo?|juni[on]?|juli[on]?|septiembre|septembre|octubre|octobre|outubro|out"
+    r"|nov(embre|iembre|embro))\.?"
+)
+_CLOCK = r"([T ,_]+\d{1,2}[:-]?\d{2}.*|T\d{2}.*)?"
 _SPELLINGS = (
     rf"{_YEAR}[-/.]{_MONTH}([-/.]{_DAY}{_CLOCK})?",
     rf"{_YEAR}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])({_CLOCK}|([01]\d|2[0-3])([0-5]\d){{1,2}})",
@@ -76,11 +92,23 @@ _SPELLINGS = (
     rf"{_MONTH}[-/]{_YEAR}",
     rf"{_DAY}/{_MONTH}/\d\d{_CLOCK}",
     rf"{_MONTH}/{_DAY}/\d\d{_CLOCK}",
+    rf"(0[1-9]|[12]\d|3[01])\.(0[1-9]|1[0-2])\.\d\d{_CLOCK}",
+    rf"{_YEAR}[ _](0[1-9]|1[0-2])[ _](0[1-9]|[12]\d|3[01]){_CLOCK}",
+    rf"{_YEAR}[年년] ?({_MONTH}[月월] ?({_DAY}[日일])?)?{_CLOCK}",
+    rf"{_DAY}[./]{_NAMED}[/]{_YEAR}:\d\d:\d\d.*",
+    # For nobody knows, and for never.
+    r"(9999|0001|0000)[-/.]\d\d[-/.]\d\d.*",
+    # Seasons and financial years; decades.
+    rf"(fy[- ]?)?{_YEAR}[-/]({_YEAR}|\d\d)",
+    rf"{_YEAR}s",
+    rf"(kw|cw|wk|week) ?\d{{1,2}}[- /,]*{_YEAR}",
+    rf"{_YEAR}[- /]?(kw|cw|wk|week) ?\d{{1,2}}",
     rf"{_YEAR}[- ]?[qh][1-4]",
     rf"[qh][1-4][- /]?{_YEAR}",
     rf"{_YEAR}-?w\d\d(-?\d)?",
     rf"fy[- ]?'?({_YEAR}|\d\d)",
     rf"{_DAY}[-/. ]*{_NAMED}[-/., ]*({_YEAR}|\d\d){_CLOCK}",
+    rf"({_DAY}[-/. ]*(de )?)?{_OTHERS}[-/., ]*(de )?{_YEAR}{_CLOCK}",
     rf"{_NAMED} *{_DAY},? +{_YEAR}{_CLOCK}",
     rf"{_NAMED} *{_DAY} \d\d:\d\d(:\d\d)? ([a-z]+ )?{_YEAR}",
     rf"{_NAMED}[-/ ']*({_YEAR}|\d\d)",
@@ -99,7 +127,7 @@ def calendar_note(name: str, column: Any, rises: bool = False) -> str:
     Args:
         name: The column's name, which tells a year from another number of four digits.
         column: Its values, a pyarrow array.
-        rises: They never fall from row to row.
+        rises: They never fall from row to row, or never rise.
     """
     kind = column.type
     present = column.drop_null()
@@ -229,9 +257,12 @@ def _number_note(name: str, values: npt.NDArray[Any], rises: bool) -> str:
         # Amounts of money and keys lie in these ranges, too: a range alone tells nothing.
         if _EPOCH[0] * unit <= low <= high <= _EPOCH[1] * unit and (
             _is_named_time(name, unit)
-            or (whole and (_mostly_rises(values) or _evenly_spread(values)))
+            # Within a second nothing came at a steady rate: these are large numbers.
+            or (high - low >= unit and (_mostly_rises(values) or _evenly_spread(values)))
         ):
             return EPOCH_NOTE
+    if any(first <= low <= high <= last for first, last in _DAY_COUNTS) and _is_named_time(name, 1):
+        return CALENDAR_NOTE
     if not whole:
         return ""
     if 1800 <= low <= high <= 2200:
@@ -248,10 +279,10 @@ def _is_named_time(name: str, unit: float) -> bool:
 
 
 def _mostly_rises(values: npt.NDArray[Any]) -> bool:
-    """Says whether values rise from row to row, but for a few."""
+    """Says whether values rise from row to row, but for a few, or fall: the newest row first."""
     steps = values[1:].astype(np.float64) - values[:-1].astype(np.float64)
-    steps = steps[steps != 0]
-    return len(steps) >= _LEAST_STEPS and bool(np.mean(steps > 0) >= _RISING)
+    up = steps[steps != 0] > 0
+    return len(up) >= _LEAST_STEPS and max(np.mean(up), np.mean(~up)) >= _RISING
 
 
 def _evenly_spread(values: npt.NDArray[Any]) -> bool:
@@ -273,8 +304,11 @@ def _is_compact(values: npt.NDArray[np.int64], low: float, high: float, rises: b
         values, low, high = values // 10**6, low // 10**6, high // 10**6
     if 19_000_101 <= low <= high <= 21_001_231:
         return _are_days(values % 100, values // 100 % 100)
-    if 190_001 <= low <= high <= 210_012:
-        return _are_days(np.ones_like(values), values % 100)
+    if 190_001 <= low <= high <= 210_053:
+        weeks = values % 100
+        if _are_days(np.ones_like(values), weeks):
+            return True
+        return bool(((weeks >= 1) & (weeks <= 53)).all() and len(np.unique(values)) >= _LEAST_WEEKS)
     # 14012023, which a reader of numbers makes of 01012023, too.
     years = values % 10_000
     if low >= 1_011_900 and ((years >= 1_900) & (years <= 2_100)).all():

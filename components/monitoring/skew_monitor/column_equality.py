@@ -20,6 +20,7 @@ from tfx_loop.contracts.skew_report import (
     FeatureSkew,
 )
 from tfx_loop.core.errors import DataError
+from tfx_loop.monitoring.file_comparison.number_cells import are_clocks, seconds_of
 from tfx_loop.monitoring.file_comparison.plain_columns import of_any_size
 from tfx_loop.monitoring.profile.columns import (
     FeatureType,
@@ -164,9 +165,10 @@ def _pair(left: Any, right: Any) -> _Pair | None:
         # Lists on one side alone.
         return _Pair(left, right, None)
     families = _family(left.type), _family(right.type)
-    if set(families) == {_INSTANT, _TEXT}:
-        read = _as_instants(left), _as_instants(right)
-        return _Pair(left, right, None) if None in map(_kind_of, read) else _Pair(*read, _INSTANT)
+    for family, as_times in _FROM_TEXT.items():
+        if set(families) == {family, _TEXT}:
+            read = as_times(left), as_times(right)
+            return _Pair(left, right, None) if None in map(_kind_of, read) else _Pair(*read, family)
     if None in families:
         # A struct beside the same struct; of two that differ in type nothing is known.
         return _Pair(left, right, _OTHER) if left.type == right.type else None
@@ -210,6 +212,24 @@ def _as_instants(column: Any) -> Any:
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _as_microseconds(column: Any) -> Any:
+    """Returns times of day and durations that may be written as text; None where some are not."""
+    if not is_text_type(column.type):
+        return _plain(column)
+    texts = pc.utf8_trim_whitespace(strings(column))
+    if not pc.all(pc.fill_null(are_clocks(texts), True)).as_py():
+        return None
+    return pc.round(pc.multiply(seconds_of(texts), 1e6)).cast(pa.int64())
+
+
+# How times are read where the other side has them as text.
+_FROM_TEXT = {
+    _INSTANT: _as_instants,
+    _CLOCK: _as_microseconds,
+    _DURATION: _as_microseconds,
+}
 
 
 def _several(left: Any, right: Any) -> bool:

@@ -214,7 +214,18 @@ class _ConvertedWindow:
             # Pearson's statistic rises by (log f - log best)² / error² around the best factor.
             best, error = -slope / (2 * curve), 1 / np.sqrt(curve)
             width = float(np.clip(4 * error, 0.01, _AROUND))
-        return bool(error <= _MOST_ERROR and abs(best) <= min(_DEVIATIONS * error, _NEAR))
+        near = error <= _MOST_ERROR and abs(best) <= min(_DEVIATIONS * error, _NEAR)
+        return bool(near and self._is_curved(ordered, factor))
+
+    def _is_curved(self, ordered: FloatArray, factor: float) -> bool:
+        """Says whether factors further off fit worse, as a parabola alone does not show.
+
+        Of few whole numbers many factors make the same counts: the statistic is flat there.
+        """
+        here = self._lack_of_fit(ordered, factor)
+        off = _DEVIATIONS * _MOST_ERROR
+        worse = (self._lack_of_fit(ordered, factor * np.exp(step)) for step in (-off, off))
+        return bool(min(worse) - here >= _DEVIATIONS**2)
 
     def _lack_of_fit(self, ordered: FloatArray, factor: float) -> float:
         # A value on an edge is in the bin below, whatever the last bits of the product are.

@@ -94,6 +94,14 @@ def test_a_factor_of_no_unit_is_drift_however_large():
     assert unit_change(result.profile, result.counts, result.sampled.values) is None
 
 
+@pytest.mark.parametrize(("few", "more"), [(5, 10), (5, 11), (6, 14), (8, 29), (9, 21)])
+def test_more_of_few_whole_numbers_are_no_unit(few, more):
+    # Counts of 0 to 4 that reach 9: many factors make these of those.
+    random = np.random.default_rng(few)
+    result = seen(random.integers(0, few, 2_000), random.integers(0, more, 2_000))
+    assert unit_change(result.profile, result.counts, result.sampled.values) is None
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whole_numbers_of_another_unit_are_named(seed):
     random = np.random.default_rng(seed)

@@ -15,6 +15,8 @@ TEXT_FORMS = (
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%m/%d/%y", "%m/%d/%Y %I:%M %p", "%d %b %Y",
     "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y", "%b %Y", "%b-%y", "%Y-W%V",
     "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%Y-%b-%d", "%m/%Y",
+    "%d.%m.%y", "%Y %m %d", "%Y_%m_%d", "%Y-%m-%d_%H-%M-%S", "%Y年%m月%d日",
+    "%d/%b/%Y:%H:%M:%S +0000",
     "%Y-%j", "%d%m%Y", "%m%d%Y", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%H:%M %d/%m/%y",
 )  # fmt: skip
 
@@ -24,9 +26,69 @@ def test_dates_are_calendar_in_every_spelling(form):
     assert calendar_note("x", pa.array(DAYS.strftime(form)))
 
 
-@pytest.mark.parametrize("text", ["2023Q1", "2023-Q4", "Q2 2023", "2023H1", "FY2023", "FY23"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2023Q1",
+        "2023-Q4",
+        "Q2 2023",
+        "2023H1",
+        "FY2023",
+        "FY23",
+        "2023/24",
+        "2023-2024",
+        "FY2023/24",
+        "KW44 2023",
+        "2023 week 7",
+        "1990s",
+    ],
+)
 def test_quarters_and_financial_years_are_calendar(text):
     assert calendar_note("x", pa.array([text] * 200))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 janv. 2023",
+        "12. März 2023",
+        "3 de enero de 2023",
+        "7 maggio 2023",
+        "août 2023",
+        "5 mei 2023",
+    ],
+)
+def test_months_of_other_languages_are_calendar(text):
+    assert calendar_note("x", pa.array([text] * 200))
+
+
+def test_dates_for_nobody_knows_and_for_never_are_dates():
+    texts = [*DAYS.strftime("%Y-%m-%d"), *["9999-12-31"] * 200, *["0000-00-00"] * 100]
+    assert calendar_note("x", pa.array(texts))
+
+
+def test_the_newest_row_may_come_first():
+    random = np.random.default_rng(0)
+    assert calendar_note("x", pa.array((SECONDS[::-1] + random.exponential(9e4, 400)).astype(int)))
+
+
+@pytest.mark.parametrize("first", [44_562, 2_459_580])
+def test_a_name_tells_days_that_are_counted(first):
+    days = pa.array(first + np.arange(400) // 3)
+    assert calendar_note("order_date", days)
+    assert not calendar_note("price", days)
+
+
+def test_weeks_of_years_are_calendar():
+    weeks = 202_300 + np.random.default_rng(0).integers(1, 53, 300)
+    assert calendar_note("x", pa.array(weeks))
+    assert not calendar_note("x", pa.array([199_950, 202_325, 201_250] * 100))
+
+
+def test_large_numbers_within_a_second_are_no_times():
+    values = 2**60 + np.random.default_rng(0).integers(0, 100_000, 500)
+    assert not calendar_note("x", pa.array(values))
+    assert not calendar_note("x", pa.array(np.sort(values)))
 
 
 @pytest.mark.parametrize("odd", ["", "unknown", "n/a", "31.13."])
@@ -53,14 +115,16 @@ def test_a_name_tells_an_epoch_however_rows_lie(name, unit):
     assert calendar_note(name, pa.array(shuffled))
     assert calendar_note(name, pa.array(shuffled + 0.5))
     # Of so many milliseconds a name in seconds would be a duration.
-    assert bool(calendar_note("logged_ms", pa.array(shuffled + 0.5))) == (unit != 1)
+    uneven = np.random.default_rng(0).normal(1.5e9, 3e7, 400) * unit
+    assert bool(calendar_note("logged_ms", pa.array(uneven))) == (unit != 1)
 
 
 def test_an_epoch_of_another_name_rises_with_the_rows_but_for_a_few():
     late = SECONDS.copy()
     late[::20] -= 100_000
     assert calendar_note("x", pa.array(late))
-    assert not calendar_note("x", pa.array(late + 0.5))
+    # As time.time() has them.
+    assert calendar_note("x", pa.array(late + 0.5))
     assert not calendar_note("x", pa.array([1_400_000_000] * 400))
     assert not calendar_note("x", pa.array(SECONDS[:10]))
 
@@ -119,6 +183,9 @@ def test_a_year_is_calendar_by_its_name_or_where_it_rises():
         ["1.2.34", "10.4.1"] * 100,
         ["May", "June"] * 100,  # a season comes back
         ["Marvel 2000", "Decimal 10"] * 100,
+        ["Civic 2019", "Golf 2021"] * 100,
+        ["March St 2021", "12 Maine 2021"] * 100,
+        ["1.12.3", "2.10.44"] * 100,
         ["12:30", "08:15"] * 100,
         ["75001", "75020"] * 100,
         [None, None],
