@@ -153,10 +153,10 @@ def ask(endpoint: str, client, inference_id: str = "") -> float:
 
 
 class Traffic:
-    """A client that asks an endpoint without a pause, and keeps what came."""
+    """A client that asks an endpoint again and again, and keeps what came."""
 
-    def __init__(self, desk: EndpointDesk) -> None:
-        self.endpoint = desk.name
+    def __init__(self, desk: EndpointDesk, pause: float = 0.03) -> None:
+        self.endpoint, self.pause = desk.name, pause
         self.answers, self.lost = [], []
         self._client = desk.loopback.runtime
         self._stop = threading.Event()
@@ -178,4 +178,4 @@ class Traffic:
             except Exception as error:
                 self.lost.append(str(error))
             # The containers are threads of this process, and each answer is captured by another.
-            time.sleep(0.03)
+            time.sleep(self.pause)

@@ -16,6 +16,8 @@ from sagemaker_loopback import sagemaker_loopback
 
 pytestmark = pytest.mark.slow
 
+# Between a client's requests, in seconds: to capture each costs more than the push itself.
+PAUSE = 0.1
 # Proof and canary take three updates; a push without a proof takes one.
 PLAIN, PROVEN = {}, {"prove_first": True, "canary_percent": 10, "wait_seconds": 30}
 
@@ -80,7 +82,7 @@ def die_at_each_call(desk, pusher, changes, stride):
     """Pushes until one gets through, each dying `stride` calls later than the one before."""
     pusher.push("m")
     known, step, killed = {answer_of(b"m")}, 0, 0
-    with Traffic(desk) as client:
+    with Traffic(desk, PAUSE) as client:
         while True:
             content, run_id = f"m{step}", f"run-{step}"
             known.add(answer_of(content.encode()))
@@ -107,7 +109,7 @@ def roll_back_dying(desk, pusher, stride):
     """Rolls back until one gets through."""
     for name in ("m1", "m2", "m3"):
         assert pusher.push(name)
-    with Traffic(desk) as client:
+    with Traffic(desk, PAUSE) as client:
         for step in range(0, 12 * stride, stride):
             if pusher.roll_back(1, step=step):
                 break
@@ -130,7 +132,7 @@ def test_endpoint_answers_when_the_pusher_dies(service, tmp_path, monkeypatch, c
 def test_push_that_is_killed_while_the_endpoint_is_updated_is_gone_on_with(service, tmp_path):
     desk = EndpointDesk(service, "killed", "killed-once", tmp_path)
     desk.push("m1")
-    with Traffic(desk) as client, PushProcess("killed", desk.name, tmp_path) as pusher:
+    with Traffic(desk, PAUSE) as client, PushProcess("killed", desk.name, tmp_path) as pusher:
         assert not pusher.push("m2", "run", after="UpdateEndpoint")
         assert desk.states == {1: "stable", 2: "pushing"}
         assert pusher.push("m2", "run")

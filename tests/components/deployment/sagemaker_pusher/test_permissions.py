@@ -3,20 +3,24 @@
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 
 import boto3
 import pytest
 from endpoint_desk import EndpointDesk, Traffic
-from sagemaker_loopback import sagemaker_loopback
+from sagemaker_loopback import REGION, sagemaker_loopback
 
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.deployment.sagemaker_pusher import archive_upload
 from tfx_loop.deployment.sagemaker_pusher.archive import write_archive
 from tfx_loop.deployment.sagemaker_pusher.push_order import NotApproved
+from tfx_loop.pipelines.cli.main import main
 
 pytestmark = pytest.mark.slow
-PAGE = Path(__file__).resolve().parents[4] / "docs/sagemaker.md"
+CHECKOUT = Path(__file__).resolve().parents[4]
+PAGE = CHECKOUT / "docs/sagemaker.md"
+REPORTS = CHECKOUT / "tests/components/contracts/recorded"
 # S3's actions are not called as its operations are: "Actions defined by Amazon S3".
 S3_ACTIONS = {
     "HeadBucket": "ListBucket",
@@ -97,6 +101,11 @@ def test_policy_allows_what_is_called_and_no_more(calls, tmp_path, monkeypatch):
             desk.push("m2", **changes)
         desk.push("m3")
         desk.rollout().roll_back(2, "wrong")
+        assert main(["status", desk.base]) == 0
+        report = tmp_path / "report"
+        report.mkdir()
+        shutil.copy(REPORTS / "drift_report.json", report)
+        assert main(["metrics", str(report), "--region", REGION]) == 0
     assert made == allowed() - IMPLIED
     assert allowed() >= IMPLIED
 
@@ -104,5 +113,9 @@ def test_policy_allows_what_is_called_and_no_more(calls, tmp_path, monkeypatch):
 def test_policy_names_resources():
     for statement in policy()["Statement"]:
         resources = listed(statement["Resource"])
+        # It knows no resources: AWS' list of CloudWatch's actions.
+        if statement["Action"] == "cloudwatch:PutMetricData":
+            assert statement["Condition"] == {"StringEquals": {"cloudwatch:namespace": "tfx-loop"}}
+            continue
         assert "*" not in resources, statement["Sid"]
         assert not any("*" in action for action in listed(statement["Action"])), statement["Sid"]
