@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 import time_limits
 
+from tfx_loop.core.child_process.worker import Worker
+
 pytest_plugins = ["leftover_processes"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -75,6 +77,17 @@ def pytest_make_collect_report(
             "`pytestmark = pytest.mark.tensorflow`: add the mark, or import inside the tests."
         )
     return report
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A child for models that the tests of a file share, as starting one imports TensorFlow.
+
+    It may write where all tests do: asked to write in a new folder, it would start again for each.
+    """
+    with Worker(timeout_seconds=time_limits.seconds(300)) as child:
+        child.may_write(tmp_path_factory.getbasetemp())
+        yield child
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from digit_artifacts import outputs
 from tfx.types import standard_artifacts
 
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.preprocessing.source import ExamplesReader
@@ -126,13 +125,12 @@ def two_heads(tmp_path_factory):
 
 
 @pytest.mark.long
-def test_a_head_without_labels_is_trained_to_answer_as_it_did(two_heads, tmp_path):
+def test_a_head_without_labels_is_trained_to_answer_as_it_did(two_heads, worker, tmp_path):
     path, rows = two_heads
     settings = PruningSettings(
         output="kind", fine_tuning=FineTuningSettings(epochs=8, learning_rate=5e-3)
     )
-    with Worker() as worker:
-        result = pruner.prune(path, rows, settings, worker, tmp_path)
+    result = pruner.prune(path, rows, settings, worker, tmp_path)
     assert result.held_outputs == ("size",)
     assert result.sparsity > 0.4
     before, after = (
@@ -143,12 +141,9 @@ def test_a_head_without_labels_is_trained_to_answer_as_it_did(two_heads, tmp_pat
     assert (after["kind"].argmax(axis=1) == rows.labels).mean() > 0.9
 
 
-def test_several_heads_need_the_name_of_the_labelled_one(two_heads, tmp_path):
+def test_several_heads_need_the_name_of_the_labelled_one(two_heads, worker, tmp_path):
     path, rows = two_heads
-    with (
-        Worker() as worker,
-        pytest.raises(ConfigError, match="Expected output among kind, size"),
-    ):
+    with pytest.raises(ConfigError, match="Expected output among kind, size"):
         pruner.prune(path, rows, PruningSettings(), worker, tmp_path)
 
 

@@ -7,19 +7,12 @@ import pytest
 import serving_models
 import tensorflow as tf
 
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.preprocessing.folder import Preprocessing
 from tfx_loop.models.preprocessing.in_child import cut_model
 
 pytestmark = pytest.mark.tensorflow
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 from digit_networks import IMAGE, accuracy, digits, network, trained
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_utils
-from time_limits import seconds
 
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.splits import Rows
@@ -23,12 +21,6 @@ pytestmark = pytest.mark.tensorflow
 
 SHORT = FineTuningSettings(epochs=3, learning_rate=1e-3)
 ROWS, JUDGED_ON = digits()
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker(timeout_seconds=seconds(300)) as one:
-        yield one
 
 
 def by_layer(result):

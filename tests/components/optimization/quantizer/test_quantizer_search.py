@@ -5,9 +5,7 @@ import pytest
 import quantizable
 import tensorflow as tf
 import tf_keras as keras
-from time_limits import seconds
 
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import DataError, LoopError, ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
@@ -20,12 +18,6 @@ from tfx_loop.optimization.quantizer.search import search
 from tfx_loop.optimization.quantizer.settings import SearchSettings
 
 pytestmark = pytest.mark.tensorflow
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker(timeout_seconds=seconds(240)) as child:
-        yield child
 
 
 @pytest.fixture(scope="module")

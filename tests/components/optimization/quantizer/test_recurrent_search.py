@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from time_limits import seconds
 
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
@@ -18,12 +16,6 @@ from tfx_loop.optimization.quantizer.settings import SearchSettings
 
 pytestmark = pytest.mark.tensorflow
 STEPS, FEATURES = 5, 3
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker(timeout_seconds=seconds(240)) as child:
-        yield child
 
 
 def recurrent(kind):
