@@ -1,4 +1,4 @@
-"""The public names of tfx-loop: nodes and artifact types for TFX pipelines, and `monitor`.
+"""The public names of tfx-loop: TFX nodes, their artifact types, and what needs no pipeline.
 
 Importing this package is light: a name is loaded when it is first asked for. The artifact classes
 must be reachable here, because the Kubeflow V2 container imports the string `tfx_loop.ClassName`.
@@ -51,7 +51,11 @@ _LOOP = {
     "Serving": "tfx_loop.pipelines.loop_settings",
 }
 # What needs no pipeline.
-_FUNCTIONS = {"monitor": "tfx_loop.monitoring.file_comparison.python_api", **_LOOP}
+_FUNCTIONS = {
+    "compress": "tfx_loop.optimization.file_compression.python_api",
+    "monitor": "tfx_loop.monitoring.file_comparison.python_api",
+    **_LOOP,
+}
 
 __all__ = sorted([*_HOMES, *_FUNCTIONS])
 

@@ -55,6 +55,7 @@ from tfx_loop.core.artifacts import RetrainDecision as RetrainDecision
 from tfx_loop.pipelines.loop_settings import Serving as Serving
 from tfx_loop.core.artifacts import SkewReport as SkewReport
 from tfx_loop.optimization.variant_chooser.component import Variant as Variant
+from tfx_loop.optimization.file_compression.python_api import compress as compress
 from tfx_loop.monitoring.file_comparison.python_api import monitor as monitor
 
 __all__: list[str]

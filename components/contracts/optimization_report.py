@@ -301,6 +301,7 @@ class OptimizationResult:
         parity: The same for the outputs.
         outputs: Each output on the reporting rows, of a model with several.
         rungs: All that was tried, in the order of the ladder.
+        front: Names of the rungs that no other beats in size, loss and time, the smallest first.
         rows: Rows by use: `calibration`, `choosing`, `reporting`.
         settings: What was asked for; JSON values.
         notes: What was assumed of the data, in sentences.
@@ -319,6 +320,7 @@ class OptimizationResult:
     parity: Parity | None = None
     outputs: tuple[OutputResult, ...] = ()
     rungs: tuple[Rung, ...] = ()
+    front: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ class ConvertibleModel:
     Attributes:
         file: Where it is.
         signature: Which signature of a SavedModel is converted; None for a Keras file.
-        inputs: What it takes; only the batch may have any size.
+        inputs: What it takes.
         outputs: What it gives.
     """
 
@@ -44,7 +44,7 @@ def check_convertible(
 
     Raises:
         ModelError: It is corrupt, has no numeric signature, an operation that TensorFlow does not
-            know, a dimension beside the batch without a size, or weights that are not finite.
+            know, or weights that are not finite.
     """
     file = path if isinstance(path, ModelFile) else detect(path)
     if file.format is Format.TFLITE:
@@ -64,8 +64,6 @@ def check_convertible(
         tensors.check_numeric((*inputs, *outputs), str(file.path), hint)
         found = ConvertibleModel(file=file, signature=None, inputs=inputs, outputs=outputs)
         weights = keras_weights(model)
-    # The converter would make a dynamic tensor of it, which delegates refuse.
-    _check_static(found)
     # Calibration would turn one NaN into ranges that quantise everything to nothing.
     check_finite(weights, file.path)
     return found
@@ -101,13 +99,3 @@ def _convertible_saved_model(file: ModelFile, signature: str | None) -> Converti
     tensors.check_batched(inputs, f"signature {chosen!r} of {file.path}")
     saved_model.check_ops(graph, file.path)
     return ConvertibleModel(file=file, signature=chosen, inputs=inputs, outputs=outputs)
-
-
-def _check_static(found: ConvertibleModel) -> None:
-    dynamic = [spec for spec in found.inputs if not spec.is_static]
-    if dynamic:
-        raise ModelError(
-            f"Expected inputs of {found.file.path} whose batch alone has any size, received "
-            f"{tensors.format_specs(dynamic)}. Export it with the sizes that it serves, such as "
-            "[None, 128]."
-        )

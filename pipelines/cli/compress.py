@@ -30,6 +30,7 @@ _RUNGS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     _add_task(parser)
+    _add_own_data(parser)
     _add_search(parser)
     conventions.add_allow(parser)
     conventions.add_json(parser)
@@ -45,7 +46,8 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="Parquet, CSV, TFRecord of tf.Examples, or .npz with x (or an array an input) and y",
+        help="Parquet, CSV, TFRecord of tf.Examples, .npz with x (or an array an input) and y, or "
+        "a folder of images with a sub-folder for each class",
     )
     parser.add_argument(
         "--label",
@@ -76,6 +78,17 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         "repeatable",
     )
     parser.add_argument(
+        "--evaluate",
+        metavar="MODULE:FUNCTION",
+        help="a metric of yours in place of a named one: it takes labels and answers, arrays of as "
+        "many rows, and returns a number",
+    )
+    parser.add_argument(
+        "--lower-is-better",
+        action="store_true",
+        help="of that metric: it is a loss or a cost",
+    )
+    parser.add_argument(
         "--output", metavar="NAME", help="output that the label belongs to, of a model with several"
     )
     parser.add_argument(
@@ -97,6 +110,31 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_own_data(parser: argparse.ArgumentParser) -> None:
+    """Declares functions of the user's that make the rows."""
+    parser.add_argument(
+        "--loader",
+        default="",
+        metavar="MODULE:FUNCTION",
+        help="makes the rows: it takes the path of --data and returns (x, y), or arrays by name",
+    )
+    parser.add_argument(
+        "--preprocess",
+        default="unit",
+        metavar="NAME",
+        help="what images become: unit (0 to 1, the default), signed (-1 to 1), bytes (0 to 255), "
+        "or MODULE:FUNCTION from images to rows",
+    )
+    parser.add_argument(
+        "--custom-objects",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="layer or function of yours that a Keras file names; losses and metrics need none; "
+        "repeatable",
+    )
+
+
 def _add_search(parser: argparse.ArgumentParser) -> None:
     """Declares which variants are tried, and within which limits."""
     conventions.add_seed(parser, "splits the rows")
@@ -106,6 +144,18 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="A,B",
         help=f"variants to try, of {', '.join(_RUNGS)} (default: all)",
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=arguments.whole_above_zero,
+        metavar="N",
+        help="a variant's file may take at most this",
+    )
+    parser.add_argument(
+        "--max-latency-ms",
+        type=arguments.above_zero,
+        metavar="MS",
+        help="the median of one call of a variant may take at most this, on this machine",
     )
     parser.add_argument(
         "--io",
@@ -150,6 +200,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from tfx_loop.optimization.file_compression.run import compress
     from tfx_loop.optimization.metrics.budget import CompressionTarget
+    from tfx_loop.optimization.quantizer.candidates import VariantLimits
     from tfx_loop.optimization.reporting.terminal import rungs_parts
 
     first, *others = requested_outputs(args.budget, args.label, args.metric, args.output)
@@ -167,7 +218,13 @@ def run(args: argparse.Namespace) -> int:
         slice_columns=tuple(dict.fromkeys(args.slice)),
         slice_budget=args.slice_budget,
         signature=args.signature,
+        custom_objects=tuple(dict.fromkeys(args.custom_objects)),
         seed=args.seed,
+        evaluate=args.evaluate,
+        higher_is_better=not args.lower_is_better,
+        loader=args.loader,
+        preprocess=args.preprocess,
+        limits=VariantLimits(max_bytes=args.max_bytes, max_latency_ms=args.max_latency_ms),
         rungs=args.rungs,
         io=args.io,
         max_rows=args.rows,

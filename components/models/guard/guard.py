@@ -94,6 +94,8 @@ def admitted(
     file: ModelFile,
     custom_objects: Sequence[str] = (),
     fits: Callable[[KerasContent], None] | None = None,
+    *,
+    compiled: bool = True,
 ) -> Iterator[AdmittedModel]:
     """Yields a model that may be opened, for the time of opening it.
 
@@ -101,6 +103,8 @@ def admitted(
         file: The model.
         custom_objects: Import paths `module:Name` that the user vouches for.
         fits: Raises where what a Keras file says of itself is nothing for the caller, safe or not.
+        compiled: Whether a Keras file is opened with its loss, optimizer and metrics. Without
+            them what the file says of these is never built, and not looked at.
 
     Raises:
         ModelUnsafe: It may not; one line says why.
@@ -111,7 +115,8 @@ def admitted(
         raise unsafe(file.path, findings)
     with tempfile.TemporaryDirectory(prefix="loop-model-") as folder:
         taken = _copy(file, Path(folder))
-        content = _content(taken, file.path, Vouched.of(custom_objects), None)
+        vouched = Vouched.of(custom_objects)
+        content = _content(taken, file.path, vouched, None, compiled=compiled)
         if fits is not None and content.config:
             fits(content)
         result = sorted_out(content.findings, allow)
@@ -159,7 +164,12 @@ def _copy(file: ModelFile, folder: Path) -> ModelFile:
 
 
 def _content(
-    file: ModelFile, where: Path, vouched: Vouched, reader: Hdf5Reader | None
+    file: ModelFile,
+    where: Path,
+    vouched: Vouched,
+    reader: Hdf5Reader | None,
+    *,
+    compiled: bool = True,
 ) -> KerasContent:
     """Returns what is found; of a Keras file, with what it says of itself."""
     if file.format is Format.SAVED_MODEL:
@@ -169,9 +179,9 @@ def _content(
     if file.format is Format.TFLITE:
         return KerasContent(findings=tuple(scan_tflite(file.path, where)))
     if reader is not None:
-        return read_keras(file, vouched, reader, where)
+        return read_keras(file, vouched, reader, where, compiled=compiled)
     with Hdf5Reader() as own:
-        return read_keras(file, vouched, own, where)
+        return read_keras(file, vouched, own, where, compiled=compiled)
 
 
 def _second_form(file: ModelFile) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from tfx_loop.models.guard.hdf5 import Hdf5Reader
 from tfx_loop.models.guard.keras_config import Vouched, scan_config
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_TRAINING = "training_config"
+_COMPILE, _TRAINING = "compile_config", "training_config"
 # Keras reads an .npz with pickle allowed, and has no use for the others.
 _CODE_SUFFIXES = (".npz", ".npy", ".pkl", ".pickle", ".so", ".py", ".pyc")
 _SAVE_AGAIN = "Save the model again with model.save"
@@ -67,7 +67,9 @@ class _TooMuch(Exception):
         )
 
 
-def read_keras(file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Path) -> KerasContent:
+def read_keras(
+    file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Path, *, compiled: bool = True
+) -> KerasContent:
     """Returns what a .keras or .h5 file says of itself, and what makes it unsafe.
 
     Args:
@@ -75,14 +77,15 @@ def read_keras(file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Pat
         vouched: Classes and functions that the user vouches for.
         reader: Reads HDF5.
         where: The file's name for messages.
+        compiled: Whether its loss, optimizer and metrics are to be built as well.
 
     Raises:
         ModelError: It is damaged, or holds no model.
     """
     try:
         if file.format is Format.KERAS:
-            return _of_archive(file.path, vouched, reader)
-        return _of_hdf5(file.path, vouched, reader)
+            return _of_archive(file.path, vouched, reader, compiled)
+        return _of_hdf5(file.path, vouched, reader, compiled)
     except _TooMuch as error:
         return KerasContent(findings=(error.finding,))
     except _DAMAGE as error:
@@ -93,7 +96,7 @@ def read_keras(file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Pat
         ) from error
 
 
-def _of_archive(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasContent:
+def _of_archive(path: Path, vouched: Vouched, reader: Hdf5Reader, compiled: bool) -> KerasContent:
     if findings := tuple(scan_directory(path)):
         return KerasContent(findings=findings)
     with zipfile.ZipFile(path) as archive:
@@ -111,7 +114,10 @@ def _of_archive(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasConten
             raise ValueError(f"{damaged} is damaged")
         config = _json_object(archive.read(_CONFIG), _CONFIG)
         metadata = _json_object(archive.read(_METADATA), _METADATA)
-        found = (*code, *_of_config(config, vouched), *_of_members(archive, names, reader))
+        # load_model(compile=False) takes this key out, of the model itself alone: models within it
+        # keep theirs, and Keras builds what these name.
+        built = config if compiled else {k: v for k, v in config.items() if k != _COMPILE}
+        found = (*code, *_of_config(built, vouched), *_of_members(archive, names, reader))
     return KerasContent(str(metadata.get("keras_version", "")), _model(config), found)
 
 
@@ -133,7 +139,7 @@ def _of_members(
                 return
 
 
-def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasContent:
+def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader, compiled: bool) -> KerasContent:
     findings, texts = reader.read(path, path.name)
     if findings:
         return KerasContent(findings=tuple(findings))
@@ -143,7 +149,7 @@ def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader) -> KerasContent:
         raise ValueError("no model_weights")
     config = _json_object(texts["model_config"].encode(), "model_config")
     found = [*_of_config(config, vouched)]
-    if _TRAINING in texts:
+    if compiled and _TRAINING in texts:
         found += _of_config(_json_object(texts[_TRAINING].encode(), _TRAINING), vouched)
     return KerasContent(texts.get("keras_version", ""), _model(config), tuple(found))
 

@@ -32,6 +32,17 @@ def check_loadable(content: KerasContent, path: Path, custom_objects: Sequence[s
             f"{content.version} wrote. Give the folder that its model.export(folder) writes, or "
             "build and save it with tf_keras."
         )
+    check_known_class(content, path, custom_objects)
+
+
+def check_known_class(
+    content: KerasContent, path: Path, custom_objects: Sequence[str] = ()
+) -> None:
+    """Checks that a file holds a functional or Sequential model, of any Keras.
+
+    Raises:
+        ModelError: It is subclassed, and nobody vouches for its class.
+    """
     name = str(content.config["class_name"])
     if name in _GRAPH_MODELS or name in {each.partition(":")[2] for each in custom_objects}:
         return

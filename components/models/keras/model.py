@@ -44,15 +44,14 @@ def load_keras(
     def fits(content: KerasContent) -> None:
         check_loadable(content, file.path, custom_objects)
 
-    with guard.admitted(file, custom_objects, fits) as admitted:
+    with guard.admitted(file, custom_objects, fits, compiled=compiled) as admitted:
         return _load(admitted, file.path, custom_objects, compiled)
 
 
 def _load(
     admitted: AdmittedModel, where: Path, custom_objects: Sequence[str], compiled: bool
 ) -> keras.Model:
-    # Keras looks a custom object up by its class name, as the file's configuration spells it.
-    objects = {name.rpartition(":")[2]: _import(name) for name in custom_objects}
+    objects = imported_objects(custom_objects)
     try:
         return keras.models.load_model(
             admitted.file.path,
@@ -166,6 +165,16 @@ def _spec(tensor: Any, name: str) -> TensorSpec:
             "Densify it before the model."
         )
     return TensorSpec(name=name, shape=tuple(tensor.shape), dtype=tf.as_dtype(tensor.dtype).name)
+
+
+def imported_objects(paths: Sequence[str]) -> dict[str, Any]:
+    """Returns the layers and functions behind import paths `module:Name`, by name.
+
+    Raises:
+        ConfigError: One cannot be imported.
+    """
+    # Keras looks a custom object up by its class name, as the file's configuration spells it.
+    return {path.rpartition(":")[2]: _import(path) for path in paths}
 
 
 def _import(path: str) -> Any:

@@ -21,11 +21,12 @@ def teacher_logits(outputs: Array, scoring: Scoring) -> Array:
     """Returns what the student learns from: logits, or numbers for a regression.
 
     Args:
-        outputs: [rows], [rows, 1] or [rows, classes] as the teacher gives them.
+        outputs: [rows], [rows, 1] or [rows, classes] as the teacher gives them, of maps and
+            sequences [rows, …, classes].
         scoring: Whether they are classes, yes or no, or numbers; logits or probabilities.
 
     Returns:
-        float32 of shape [rows, outputs].
+        float32 of shape [rows, outputs] or [rows, …, outputs].
     """
     values = np.asarray(outputs, dtype=np.float64)
     values = values.reshape(len(values), -1) if values.ndim < 2 else values

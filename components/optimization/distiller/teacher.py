@@ -29,7 +29,8 @@ class Lesson:
     """What there is to learn.
 
     Attributes:
-        logits: The teacher's logits (numbers for a regression), float32 [rows, outputs].
+        logits: The teacher's logits (numbers for a regression), float32 [rows, outputs]; of maps
+            and sequences [rows, …, outputs].
         features: Outputs of the teacher's layers, in the order of the pairs.
         scoring: How the teacher's outputs are read.
     """
@@ -109,11 +110,27 @@ def layer_output(model: Any, name: str, whose: str) -> Any:
         ) from error
 
 
-def require_fit(teacher: Scoring, student: Scoring, teacher_width: int, width: int) -> None:
-    """Raises DataError unless teacher and student predict the same thing."""
-    if teacher.kind is not student.kind or teacher_width != width:
+def require_fit(
+    teacher: Scoring, student: Scoring, taught: tuple[int, ...], answered: tuple[int, ...]
+) -> None:
+    """Checks that teacher and student predict the same thing.
+
+    Args:
+        teacher: How the teacher's outputs are read.
+        student: How the student's are.
+        taught: Shape of the teacher's answer to one row: of maps and sequences with their sizes.
+        answered: Shape of the student's.
+
+    Raises:
+        DataError: They do not.
+    """
+    if teacher.kind is not student.kind or taught != answered:
         raise DataError(
             f"Expected a student that predicts what its teacher does ({teacher.describe()}, "
-            f"{teacher_width} outputs), received {student.describe()}, {width} outputs. "
+            f"{_shown(taught)}), received {student.describe()}, {_shown(answered)}. "
             "Give the student the same outputs."
         )
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, shape))} outputs"

@@ -182,8 +182,9 @@ def _student_scoring(
     some = slice(0, keras_model.SCORED_ROWS)
     (outputs,) = KerasPredictor.of(student).predict(taken(inputs, some)).values()
     scoring = infer_scoring(labels[some], outputs)
-    width = int(np.prod(outputs.shape[1:]))
-    teacher.require_fit(lesson.scoring, scoring, lesson.logits.shape[-1], width)
+    # One number a row may lack the axis of its outputs.
+    answered = outputs.shape[1:] or (1,)
+    teacher.require_fit(lesson.scoring, scoring, lesson.logits.shape[1:], answered)
     return scoring
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_loop.core.errors import ConfigError, DataError
+from tfx_loop.core.errors import ConfigError, DataError, first_line
+from tfx_loop.core.import_path import user_function
 from tfx_loop.core.texts import listed
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.rows.fitting import check_columns, rows_from_arrays, rows_from_table
+from tfx_loop.models.rows.image_folder import DEFAULT_SCALE, is_image_folder, read_image_folder
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 
@@ -28,19 +30,33 @@ def read_rows(
     label: str | None,
     slice_columns: Sequence[str],
     others: Mapping[str, str] | None = None,
+    *,
+    loader: str = "",
+    preprocess: str = DEFAULT_SCALE,
 ) -> Rows:
     """Returns the rows of a file; labels are as the file has them.
 
     Args:
-        path: Parquet, CSV, TFRecord of tf.Examples, a folder of these, or an .npz.
+        path: Parquet, CSV, TFRecord of tf.Examples, a folder of these, an .npz, or a folder of
+            images with a sub-folder for each class.
         inputs: What the model takes.
         label: Column or array of the labels; None is `y` of an .npz.
         slice_columns: Columns or arrays that losses are shown by.
         others: Columns or arrays of the labels of further outputs, by output.
+        loader: Import path of a function that takes the path and returns arrays by name, or
+            `(x, y)`; empty reads the file.
+        preprocess: What images become; see `read_image_folder`.
 
     Raises:
         DataError: The file is not there, damaged, or does not fit the model.
+        ConfigError: A function cannot be imported, raises, or returns something else.
     """
+    if loader:
+        arrays = _loaded(loader, path)
+        named = label or _NPZ_LABEL
+        return _array_rows(arrays, loader, inputs, named, slice_columns, others or {})
+    if is_image_folder(path):
+        return read_image_folder(path, inputs, preprocess)
     # By its name, too: a damaged archive is no zip any more, and is to be told as one.
     if path.suffix.lower() == ".npz" or _is_npz(path):
         return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns, others or {})
@@ -75,12 +91,24 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def check_file(path: Path, label: str | None, slice_columns: Sequence[str]) -> None:
+def check_file(
+    path: Path, label: str | None, slice_columns: Sequence[str], *, loader: str = ""
+) -> None:
     """Checks what can be known of a file before the model is: that it opens and has the columns.
 
     Raises:
         DataError, ConfigError: As `read_rows`.
     """
+    if loader:
+        user_function(loader, "loader")
+        return
+    if is_image_folder(path):
+        if label is not None or slice_columns:
+            raise ConfigError(
+                f"Expected no --label and no --slice beside the folder of images {path}, whose "
+                f"labels are its sub-folders, received {label or slice_columns[0]}. Leave it out."
+            )
+        return
     if _is_npz(path) or path.suffix.lower() == ".npz":
         with _opened(path) as archive:
             _check_names(archive.files, [label or _NPZ_LABEL], slice_columns, path)
@@ -101,7 +129,17 @@ def _npz_rows(
     slice_columns: Sequence[str],
     further: Mapping[str, str],
 ) -> Rows:
-    arrays = _npz(path)
+    return _array_rows(_npz(path), str(path), inputs, label, slice_columns, further)
+
+
+def _array_rows(
+    arrays: Mapping[str, Array],
+    path: str,
+    inputs: Sequence[TensorSpec],
+    label: str,
+    slice_columns: Sequence[str],
+    further: Mapping[str, str],
+) -> Rows:
     _check_names(list(arrays), [label, *further.values()], slice_columns, path)
     taken = (label, *further.values(), *slice_columns)
     others = {n: v for n, v in arrays.items() if n not in taken}
@@ -118,8 +156,25 @@ def _npz_rows(
     return replace(rows, other_labels=labels)
 
 
+def _loaded(loader: str, path: Path) -> dict[str, Array]:
+    """Returns what the user's function makes of a path, as arrays of as many rows by name."""
+    function = user_function(loader, "loader")
+    try:
+        given = function(str(path))
+        # As Keras' datasets come: rows, then labels.
+        found = given if isinstance(given, Mapping) else dict(zip(("x", "y"), given, strict=True))
+        if isinstance(x := found.get(_NPZ_ROWS), Mapping):
+            found = {**x, **{name: values for name, values in found.items() if name != _NPZ_ROWS}}
+        return {str(name): np.asarray(values) for name, values in found.items()}
+    except Exception as error:  # Whatever the user's code raises.
+        raise ConfigError(
+            f"Expected arrays by name, or (x, y), from {loader}({str(path)!r}), received "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
 def _check_names(
-    found: Sequence[str], labels: Sequence[str], slice_columns: Sequence[str], path: Path
+    found: Sequence[str], labels: Sequence[str], slice_columns: Sequence[str], path: Path | str
 ) -> None:
     for name in (*labels, *slice_columns):
         if name not in found:

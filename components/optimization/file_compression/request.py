@@ -1,13 +1,16 @@
 """Request to `loop compress`: a model, a file of rows, a budget."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.models.rows.image_folder import DEFAULT_SCALE
 from tfx_loop.models.rows.splits import MIN_ROWS
+from tfx_loop.models.tensors import Array
 from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.quantizer.candidates import VariantLimits
 
 IO_TYPES = ("float", "int8", "uint8")
 
@@ -108,7 +111,15 @@ class CompressionRequest:
         slice_columns: Columns that losses are shown by.
         slice_budget: What may be lost on each slice; None limits none.
         signature: Signature of a SavedModel; None takes the one that takes numbers.
+        custom_objects: Import paths `module:Name` of layers and functions that a Keras file names.
         seed: Splits the rows.
+        evaluate: The user's own metric in place of a named one: a function of labels and answers,
+            or its import path `module:function`; None for none.
+        higher_is_better: Of that function; False for losses and costs.
+        loader: Import path of a function that takes `data` and returns its arrays; empty for none.
+        preprocess: What images of a folder become: `unit`, `signed`, `bytes`, or the import path of
+            a function.
+        limits: What a variant may take.
         rungs: Modes to try; empty tries all that serve the target.
         io: What an int8 model takes and gives.
         max_rows: At most so many rows of the file are used; None uses all.
@@ -129,6 +140,12 @@ class CompressionRequest:
     slice_columns: tuple[str, ...] = ()
     slice_budget: float | None = None
     signature: str | None = None
+    custom_objects: tuple[str, ...] = ()
+    evaluate: str | Callable[[Array, Array], float] | None = None
+    higher_is_better: bool = True
+    loader: str = ""
+    preprocess: str = DEFAULT_SCALE
+    limits: VariantLimits = field(default_factory=VariantLimits)
     seed: int = 0
     rungs: tuple[str, ...] = ()
     io: str = "float"
@@ -141,6 +158,11 @@ class CompressionRequest:
         if self.slice_budget is not None and not self.slice_columns:
             raise ConfigError(
                 "Expected --slice COLUMN beside --slice-budget, received none. Name the columns."
+            )
+        if self.evaluate is not None and self.metric is not None:
+            raise ConfigError(
+                f"Expected --evaluate or --metric, received both, {self.metric} beside a function. "
+                "Leave one out."
             )
         if self.max_rows is not None and self.max_rows < MIN_ROWS:
             raise ConfigError(
@@ -155,6 +177,12 @@ class CompressionRequest:
                     f"Expected {option} of at least 0, in the metric's unit, received {value}. "
                     "0.005 of an accuracy is half a percentage point."
                 )
+
+    @property
+    def evaluate_name(self) -> str:
+        """What people call the user's own metric; empty for none."""
+        name = getattr(self.evaluate, "__name__", None) or str(self.evaluate or "")
+        return str(name).rpartition(":")[2].rpartition(".")[2]
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings as the report has them."""
@@ -171,6 +199,13 @@ class CompressionRequest:
             "others": {other.output: other.budget for other in self.others},
             "classes": str(self.classes) if self.classes else None,
             "signature": self.signature,
+            "custom_objects": list(self.custom_objects),
+            "evaluate": self.evaluate_name or None,
+            "higher_is_better": self.higher_is_better,
+            "loader": self.loader or None,
+            "preprocess": self.preprocess,
+            "max_bytes": self.limits.max_bytes,
+            "max_latency_ms": self.limits.max_latency_ms,
             "rungs": list(self.rungs),
             "io": self.io,
             "seed": self.seed,

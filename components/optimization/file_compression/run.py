@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from tfx_loop.contracts.optimization_report import (
     OutputResult,
     Parity,
     RungStatus,
+    SliceResult,
+    SliceStatus,
 )
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ModelError
+from tfx_loop.core.import_path import user_function
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.models import inference
 from tfx_loop.models.formats import detect
@@ -44,13 +47,14 @@ from tfx_loop.optimization.file_compression.request import CompressionRequest
 from tfx_loop.optimization.file_compression.task import CompressionTask, Progress, task_of
 from tfx_loop.optimization.metrics import several_outputs
 from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
-from tfx_loop.optimization.quantizer.budget_verdict import RungReason
+from tfx_loop.optimization.quantizer.budget_verdict import RungReason, too_small
 from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode
 from tfx_loop.optimization.quantizer.request import SearchRequest
 from tfx_loop.optimization.quantizer.search import SearchResult, search
 from tfx_loop.optimization.quantizer.settings import SearchSettings
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
+from tfx_loop.optimization.reporting.front import front_of
 from tfx_loop.optimization.reporting.page import render
 
 Array = npt.NDArray[Any]
@@ -76,8 +80,11 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
     # Before the worker starts: a wrong path or label is told in no time, not after TensorFlow's
     # import.
     detect(request.model)
+    if isinstance(request.evaluate, str):
+        user_function(request.evaluate, "evaluate")
     further = [other.label for other in request.others]
-    check_file(request.data, request.label, (*request.slice_columns, *further))
+    columns = (*request.slice_columns, *further)
+    check_file(request.data, request.label, columns, loader=request.loader)
     if request.classes is not None:
         read_classes(request.classes)
     limits = {"timeout_seconds": request.timeout_seconds, "memory_mb": request.memory_mb}
@@ -86,7 +93,7 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
         staged(request.out) as stage,
         tempfile.TemporaryDirectory(prefix="loop-compress-", dir=worker.folder) as scratch,
     ):
-        task = task_of(request, worker, progress)
+        task = task_of(request, worker, Path(scratch), progress)
         variant = Path(scratch) / "variants" / MODEL_FILE
         request_of_search = _search_request(task, Path(scratch) / _BASELINE)
         unseen = ReportingRows(task, progress)
@@ -114,6 +121,7 @@ def _search_request(task: CompressionTask, baseline: Path) -> SearchRequest:
         choosing=task.parts.choosing,
         budget=task.budget,
         other_budgets=task.other_budgets,
+        limits=task.request.limits,
         search=settings,
         signature=task.source.signature,
         seed=task.request.seed,
@@ -200,12 +208,14 @@ def _report(
         parent=facts["parent"],
         metric=several_outputs.used(task.budget),
         rungs=found.rungs,
+        front=front_of(found.rungs),
         rows=task.parts.counts(),
         settings=task.request.settings(),
         notes=(*guard.notes(), *task.notes),
     )
     if found.chosen is None:
         return report
+    small = too_small(found.chosen.slices)
     gained = formatting.gained_size(facts["child"], facts["parent"], facts.get("baseline"))
     return replace(
         report,
@@ -215,10 +225,23 @@ def _report(
         child=facts["child"],
         baseline=facts.get("baseline"),
         overall=unseen.reporting.overall,
-        slices=unseen.reporting.slices,
+        slices=_as_certain(unseen.reporting.slices, found.chosen.slices),
         parity=unseen.parity,
         outputs=unseen.outputs,
-        notes=(*report.notes, *unseen.warnings),
+        notes=(*report.notes, *unseen.warnings, *([small] if small else [])),
+    )
+
+
+def _as_certain(
+    reporting: Sequence[SliceResult], choosing: Sequence[SliceResult]
+) -> tuple[SliceResult, ...]:
+    """Returns slices of the reporting rows; only what was certain before counts as within."""
+    certain = {part.slice for part in choosing if part.status is SliceStatus.WITHIN}
+    return tuple(
+        replace(part, status=SliceStatus.TOO_FEW_ROWS)
+        if part.status is SliceStatus.WITHIN and part.slice not in certain
+        else part
+        for part in reporting
     )
 
 
@@ -236,6 +259,8 @@ def _facts(task: CompressionTask, found: SearchResult, scratch: Path) -> dict[st
             path=task.source.path,
             signature=task.source.signature,
             shown_path=str(task.request.model),
+            # What was exported of it is no file of the user's.
+            sized=str(task.given.path),
         )
     }
     if found.chosen is None:

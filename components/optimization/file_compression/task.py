@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy.typing as npt
 
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.import_path import user_function
 from tfx_loop.models import inference
 from tfx_loop.models.class_names import class_names_of
-from tfx_loop.models.formats import detect
+from tfx_loop.models.formats import ModelFile, detect
 from tfx_loop.models.inference import ModelSource
+from tfx_loop.models.keras.export import plain_model
 from tfx_loop.models.rows.splits import Rows, RowSplit, split, stratified_sample
 from tfx_loop.optimization.file_compression.data import read_classes, read_rows
 from tfx_loop.optimization.file_compression.guess_warning import no_better_than_guessing
@@ -20,6 +23,7 @@ from tfx_loop.optimization.file_compression.request import CompressionRequest
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
 from tfx_loop.optimization.metrics.metrics import Metric, infer_metric
+from tfx_loop.optimization.metrics.own_metric import OwnMetric, own_metric
 from tfx_loop.optimization.metrics.scoring import pick
 
 Array = npt.NDArray[Any]
@@ -34,7 +38,8 @@ class CompressionTask:
     Attributes:
         request: What is asked.
         worker: Opens, converts and asks the models.
-        source: The model.
+        source: The model as it is asked and converted.
+        given: The model as it came.
         parts: Rows by use, labels as numbers.
         budget: What may be lost.
         other_budgets: What may be lost of further outputs, by output.
@@ -46,6 +51,7 @@ class CompressionTask:
     request: CompressionRequest
     worker: Worker
     source: ModelSource
+    given: ModelFile
     parts: RowSplit
     budget: Budget
     other_budgets: Mapping[str, Budget]
@@ -54,31 +60,42 @@ class CompressionTask:
     notes: tuple[str, ...]
 
 
-def task_of(request: CompressionRequest, worker: Worker, progress: Progress) -> CompressionTask:
+def task_of(
+    request: CompressionRequest, worker: Worker, scratch: Path, progress: Progress
+) -> CompressionTask:
     """Returns the task of a request.
 
     Args:
         request: What is asked.
         worker: Opens and asks the model.
+        scratch: Gets what is made of a model that needs code, or Keras 3.
         progress: Gets a line for each thing that was read or assumed.
 
     Raises:
         LoopError: Model, rows or settings are not what was expected.
     """
-    source = inference.source_of(
-        worker, str(detect(request.model).path), signature=request.signature
-    )
+    given = detect(request.model)
+    plain = plain_model(worker, given, scratch / "exported", request.custom_objects)
+    source = inference.source_of(worker, str(plain.path), signature=request.signature)
     shown = ", ".join(str(tensor) for tensor in source.inputs)
-    progress(f"model: {request.model}, {source.format}, takes {shown}")
+    progress(f"model: {request.model}, {given.format.value}, takes {shown}")
     further = {other.output: other.label for other in request.others}
-    rows = read_rows(request.data, source.inputs, request.label, request.slice_columns, further)
+    rows = read_rows(
+        request.data,
+        source.inputs,
+        request.label,
+        request.slice_columns,
+        further,
+        loader=request.loader,
+        preprocess=request.preprocess,
+    )
     if request.max_rows is not None:
         rows = stratified_sample(rows, request.max_rows, request.seed)
     outputs = inference.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
     _check_outputs(request, outputs)
     names = ClassNames(
         given=read_classes(request.classes) if request.classes else (),
-        of_model=lambda count: class_names_of(worker, source.path, count),
+        of_model=lambda count: class_names_of(worker, str(given.path), count),
     )
     rows, budget, notes = _settled(request, rows, outputs, names)
     rows, others, further_notes = _others_settled(request, rows, outputs)
@@ -95,6 +112,7 @@ def task_of(request: CompressionRequest, worker: Worker, progress: Progress) -> 
         request=request,
         worker=worker,
         source=source,
+        given=given,
         parts=parts,
         budget=budget,
         other_budgets=others,
@@ -139,8 +157,13 @@ def _settled(
     """Returns the rows with labels as numbers, the budget, and what was assumed."""
     label = request.label or "y"
     assert rows.labels is not None
-    labels, said = encode_labels(rows.labels, pick(outputs, request.output), label, names)
-    metric = infer_metric(labels, outputs, request.metric, request.output)
+    if request.evaluate is not None:
+        # The function reads labels as the user's own; those that are text stay so.
+        labels, said = rows.labels, None
+        metric: Metric = _own(request, outputs)
+    else:
+        labels, said = encode_labels(rows.labels, pick(outputs, request.output), label, names)
+        metric = infer_metric(labels, outputs, request.metric, request.output)
     check_share(metric, request.budget)
     budget = Budget(
         metric=metric,
@@ -152,6 +175,18 @@ def _settled(
     if warning := no_better_than_guessing(metric, labels, outputs):
         notes.append(warning)
     return replace(rows, labels=labels), budget, notes
+
+
+def _own(request: CompressionRequest, outputs: Mapping[str, Array]) -> OwnMetric:
+    given = request.evaluate
+    function = user_function(given, "evaluate") if isinstance(given, str) else given
+    assert function is not None
+    return own_metric(
+        function,
+        request.evaluate_name,
+        higher_is_better=request.higher_is_better,
+        output=request.output if len(outputs) > 1 else None,
+    )
 
 
 def _others_settled(
@@ -176,6 +211,8 @@ def _at(outputs: Mapping[str, Array], numbered: Rows) -> dict[str, Array]:
 
 
 def _read_as(metric: Metric, label: str) -> str:
+    if isinstance(metric, OwnMetric):
+        return f"The answers to {label} are measured by the function {metric.name}."
     logits = "; the outputs are logits" if metric.scoring.from_logits else ""
     kind = metric.scoring.describe().split(",")[0]
     return f"{label} is {kind}, measured by {metric.name}{logits}."

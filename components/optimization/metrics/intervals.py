@@ -66,7 +66,7 @@ def own_interval(
     else:
         low, high = by_influence(measured_value, influence, confidence)
         # Rates and AUC lie in [0, 1]; R2 may be far below 0, and losses have no upper end.
-        if metric.higher_is_better and metric.name != "R2Score":
+        if metric.is_share:
             low, high = max(low, 0.0), min(high, 1.0)
     return interval(measured_value, low, high)
 

@@ -4,12 +4,15 @@ The rule: a variant is taken when it is certain (95 %, one-sided) that what it l
 these stays within the budget. It is left as over the budget when the estimate is above it, and as
 not certain when the rows are too few to tell; then the report says how many would do.
 
-Slices have the burden of proof reversed. A slice of 60 rows can hardly prove that it lost less than
-half a point, and of twenty slices one will look bad by chance. So a slice holds a variant back only
-when it is certain, at a level shared by all slices (Bonferroni), that it lost more than its limit.
+A slice keeps to its limit by the same rule, each at the full certainty: a variant that breaks one
+slice's limit passes only where that slice's bound fails. But a slice of 60 rows can hardly prove
+that it lost less than half a point, and of twenty slices one will look bad by chance. So a slice
+that proves nothing is named as too small, with the rows that would do, and holds a variant back
+only when it is certain, at a level shared by all slices (Bonferroni), that it lost more than its
+limit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import ceil
@@ -26,6 +29,7 @@ from tfx_loop.contracts.optimization_report import (
     SliceResult,
     SliceStatus,
 )
+from tfx_loop.core.texts import listed
 from tfx_loop.models.parity import compare
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics import budget as budgets
@@ -52,6 +56,8 @@ class RungReason(str, Enum):
     NOT_CERTAIN = "not_certain"
     # It kept to the budget on the rows that choose, and not on those that only report.
     REFUTED = "refuted_on_unseen_rows"
+    # Too large, or too slow, for what was asked.
+    OVER_LIMIT = "over_limit"
     FAILED_TO_CONVERT = "failed_to_convert"
     DOES_NOT_RUN = "does_not_run"
     LARGER_THAN_CHOSEN = "larger_than_chosen"
@@ -151,10 +157,17 @@ class VariantJudge:
             limits[self.budget.metric.scoring.output] = self.budget
         return several_outputs.results(self.parent, child, labels, limits)
 
-    def _expected(self, budget: Budget, labels: Array, child: Outputs, clips: bool) -> MetricDrop:
+    def _expected(
+        self,
+        budget: Budget,
+        labels: Array,
+        child: Outputs,
+        clips: bool,
+        parent: Outputs | None = None,
+    ) -> MetricDrop:
         """Returns the loss with the one-sided bound that decides as its upper end."""
         return expected_drop(
-            self.parent,
+            self.parent if parent is None else parent,
             child,
             labels,
             budget.metric,
@@ -167,7 +180,7 @@ class VariantJudge:
         self, budget: Budget, labels: Array, child: Outputs, parity: Parity, clips: bool
     ) -> RungOutcome:
         shown = budgets.judge(self.parent, child, labels, budget, self.rows.slices)
-        slices = self._slices(budget, labels, child, shown.slices)
+        slices = self._slices(budget, labels, child, shown.slices, clips)
         # The report shows a two-sided 95 % interval; the verdict rests on a one-sided bound, the
         # upper end of a narrower interval.
         wide = expected_drop(self.parent, child, labels, budget.metric, clips=clips)
@@ -181,6 +194,8 @@ class VariantJudge:
         # A variant that only a slice holds back keeps to the budget overall, and the report says
         # so.
         within = SliceStatus.WITHIN if kept or over else SliceStatus.OVER
+        if kept and budget.max_slice_drop is not None:
+            explanation = " ".join(filter(None, (explanation, too_small(slices))))
         return RungOutcome(
             status=status,
             reason=reason,
@@ -191,7 +206,12 @@ class VariantJudge:
         )
 
     def _slices(
-        self, budget: Budget, labels: Array, child: Outputs, shown: tuple[SliceResult, ...]
+        self,
+        budget: Budget,
+        labels: Array,
+        child: Outputs,
+        shown: tuple[SliceResult, ...],
+        clips: bool,
     ) -> tuple[SliceResult, ...]:
         limit = budget.max_slice_drop
         if limit is None or not shown:
@@ -203,7 +223,7 @@ class VariantJudge:
         return tuple(
             part
             if part.rows < budget.min_slice_rows
-            else self._slice(part, masks[part.slice], labels, child, budget, limit, level)
+            else self._slice(part, masks[part.slice], labels, child, budget, level, clips)
             for part in shown
         )
 
@@ -214,32 +234,68 @@ class VariantJudge:
         labels: Array,
         child: Outputs,
         budget: Budget,
-        limit: float,
         level: float,
+        clips: bool,
     ) -> SliceResult:
+        limit = budget.max_slice_drop
+        assert limit is not None
         parent = {name: values[mask] for name, values in self.parent.items()}
         own = {name: values[mask] for name, values in child.items()}
-        found = expected_drop(parent, own, labels[mask], budget.metric, confidence=level)
-        # The lower end: a slice is over only when that is sure (the burden of proof, see above).
+        found = expected_drop(
+            parent, own, labels[mask], budget.metric, confidence=level, clips=clips
+        )
+        bound = self._expected(budget, labels[mask], own, clips, parent)
+        # The lower end: a slice is over only when that is sure at the level that all share.
         if np.isfinite(found.low) and found.low > limit + _ROUNDING:
             status = SliceStatus.OVER
-        elif np.isfinite(found.value) and found.value <= limit + _ROUNDING:
+        elif np.isfinite(bound.high) and bound.high <= limit + _ROUNDING:
             status = SliceStatus.WITHIN
         else:
             status = SliceStatus.TOO_FEW_ROWS
-        return replace(part, drop=found.interval, status=status)
+        return replace(part, drop=bound.interval, status=status)
+
+
+def too_small(slices: Sequence[SliceResult]) -> str:
+    """Returns a sentence on the slices that are too small to hold their limit; empty for none."""
+    found = [
+        part
+        for part in slices
+        if part.limit is not None and part.status is SliceStatus.TOO_FEW_ROWS
+    ]
+    if not found:
+        return ""
+    named = [f"{part.slice} ({_lacking(part)})" for part in found]
+    return (
+        f"Too small to hold the slice budget of {found[0].limit:g} with certainty: {listed(named)}."
+    )
+
+
+def _lacking(part: SliceResult) -> str:
+    value, high = part.drop.value, part.drop.high
+    if value is None or high is None or part.limit is None:
+        return f"{part.rows:,} rows"
+    if value > part.limit:
+        return f"{part.rows:,} rows, loses {value:.4f} on them"
+    needed = _rows_needed(value, high, part.rows, part.limit)
+    return f"{part.rows:,} rows" + (f", about {needed:,} would tell" if needed else "")
 
 
 def rows_to_be_certain(found: MetricDrop, limit: float) -> int | None:
     """Returns how many rows would tell, were the estimate right; None when none would.
 
-    The width of an interval shrinks with the root of the rows.
+    The width of an interval shrinks with the root of the rows, and where no row was decided
+    otherwise with the rows themselves (the rule of three).
     """
-    room = limit - found.value
-    if not (np.isfinite(found.value) and np.isfinite(found.high)) or room <= 0:
+    unchanged = found.disagreeing == 0 or (found.by_probabilities and found.value == 0)
+    return _rows_needed(found.value, found.high, found.rows, limit, power=1 if unchanged else 2)
+
+
+def _rows_needed(value: float, high: float, rows: int, limit: float, power: int = 2) -> int | None:
+    room = limit - value
+    if not (np.isfinite(value) and np.isfinite(high)) or room <= 0:
         return None
-    # Rows times the square of how much narrower the interval has to be.
-    return ceil(found.rows * ((found.high - found.value) / room) ** 2)
+    # Rows times a power of how much narrower the interval has to be.
+    return ceil(rows * ((high - value) / room) ** power)
 
 
 def _verdict(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from tfx_loop.contracts.optimization_report import Rung, RungStatus, Size
+from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.budget_verdict import RungOutcome, RungReason
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
@@ -32,6 +33,37 @@ class VariantCost:
     raw_bytes: int
     latency_ms: float | None = None
     mapped: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantLimits:
+    """What a variant may take beside the metric that it may lose.
+
+    Attributes:
+        max_bytes: Of its file; None for any.
+        max_latency_ms: Of the median of one call at batch 1, on this machine; None for any.
+    """
+
+    max_bytes: int | None = None
+    max_latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that something fits."""
+        for name in ("max_bytes", "max_latency_ms"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(
+                    f"Expected {name} above 0, received {value}. Leave it out for no limit."
+                )
+
+    def broken_by(self, cost: VariantCost) -> str:
+        """Returns which limit a variant breaks, in a sentence; empty for none."""
+        if self.max_bytes is not None and cost.raw_bytes > self.max_bytes:
+            return f"It takes {cost.raw_bytes:,} bytes; {self.max_bytes:,} are allowed."
+        most = self.max_latency_ms
+        if most is not None and cost.latency_ms is not None and cost.latency_ms > most:
+            return f"A call takes {cost.latency_ms:.3g} ms; {most:g} are allowed."
+        return ""
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ that says why.
 import copy
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,15 @@ from tensorflow.lite.python import convert as tflite_convert
 from tfx_loop.core import json_codec
 from tfx_loop.core.errors import ModelError
 from tfx_loop.core.storage import write_bytes
-from tfx_loop.models.fitness_checks import check_convertible
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard import guard
-from tfx_loop.models.kept_open import kept_predictor, state_of
+from tfx_loop.models.kept_open import state_of
 from tfx_loop.models.rows.arrays import load_arrays
-from tfx_loop.models.saved_model.loading import load_saved_model
-from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.models.tflite.layers import computing_operators
 from tfx_loop.models.tflite.reading import read_model
 from tfx_loop.optimization.quantizer.modes import CALIBRATED, IoType, QuantizationMode
+from tfx_loop.optimization.quantizer.preparation import SIGNATURE
 
-_SIGNATURE = "serving_default"
 # Words of MLIR's and TensorFlow's errors, as they were met; a log has hundreds of lines around the
 # one that helps.
 _ESSENTIAL = re.compile(
@@ -41,34 +38,6 @@ _NO_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op"
 # The converter's own lists of operations that it has no kernel for, behind pages of where they are.
 _WITH_TF, _WITHOUT = re.compile(r"TF Select ops: (.+)"), re.compile(r"Custom ops: (.+)")
 _NOISE = re.compile(r"^\s*(?:File |Traceback|During handling|\^|[WIE]\d{4} )|callsite\(")
-
-
-def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes what is converted as a SavedModel with one signature, where it is not one already.
-
-    Args:
-        payload: `source`, `signature` (or None), `fixed_batch` (whether the batch is 1), `folder`
-            to write to.
-
-    Returns:
-        `saved_model` and `signature`, which the other functions take.
-    """
-    found = check_convertible(payload["source"], signature=payload.get("signature"))
-    # TFMA finds a TFLite model's inputs by their names, from which it strips this signature alone.
-    if found.signature == _SIGNATURE and not payload.get("fixed_batch"):
-        return {"saved_model": str(found.file.path), "signature": found.signature}
-    batch = 1 if payload.get("fixed_batch") else None
-    inputs = tuple(replace(spec, shape=(batch, *spec.shape[1:])) for spec in found.inputs)
-    module = tf.Module()
-    if found.signature is not None:
-        module.model = load_saved_model(found.file.path)
-        serve = _of_signature(module.model.signatures[found.signature], inputs)
-    else:
-        predictor: Any = kept_predictor(found.file)
-        module.weights = predictor.model.weights
-        serve = predictor.traced(inputs)
-    tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
-    return {"saved_model": payload["folder"], "signature": _SIGNATURE}
 
 
 def convert(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +76,7 @@ def refused(payload: Mapping[str, Any]) -> list[str]:
         payload: `saved_model`, with the signature `serving_default`.
     """
     try:
-        _converter({**payload, "signature": _SIGNATURE}).convert()
+        _converter({**payload, "signature": SIGNATURE}).convert()
     except Exception as error:  # The converter raises whatever its parts raise.
         # Every operation is named: what is cut off must leave none behind.
         return sorted(set(_NO_OPERATOR.findall(str(error))))
@@ -183,8 +152,8 @@ def convert_quantization_aware(payload: Mapping[str, Any]) -> dict[str, Any]:
     module = tf.Module()
     module.weights = aware.model.weights
     serve = concrete_function(aware.model, inputs, outputs)
-    tf.saved_model.save(module, payload["folder"], signatures={_SIGNATURE: serve})
-    converter = _converter({"saved_model": payload["folder"], "signature": _SIGNATURE})
+    tf.saved_model.save(module, payload["folder"], signatures={SIGNATURE: serve})
+    converter = _converter({"saved_model": payload["folder"], "signature": SIGNATURE})
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     _take_and_give(converter, IoType(payload["io_type"]))
     told = {"technique": aware.technique, "left_float": list(aware.left_float)}
@@ -242,15 +211,6 @@ def _converter_of(folder: str, signature: str) -> Any:
 def _take_and_give(converter: Any, io_type: IoType) -> None:
     dtype = tf.dtypes.as_dtype(io_type.dtype)
     converter.inference_input_type = converter.inference_output_type = dtype
-
-
-def _of_signature(function: Any, inputs: Sequence[TensorSpec]) -> Any:
-    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
-
-    def serve(*values: Any) -> Any:
-        return function(**{s.name: v for s, v in zip(inputs, values, strict=True)})
-
-    return tf.function(serve, autograph=False).get_concrete_function(*specs)
 
 
 def _rows_of(path: str) -> Callable[[], Iterator[dict[str, Any]]]:

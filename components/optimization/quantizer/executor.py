@@ -29,7 +29,7 @@ from tfx_loop.models.keras.file import is_of_keras_3
 from tfx_loop.models.preprocessing.folder import PREPROCESSING_FOLDER
 from tfx_loop.models.preprocessing.source import NetworkSource, network_source
 from tfx_loop.optimization.quantizer.report import report_of
-from tfx_loop.optimization.quantizer.request import SearchRequest, request_of
+from tfx_loop.optimization.quantizer.request import SearchRequest, check_settings, request_of
 from tfx_loop.optimization.quantizer.search import SearchResult, search
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 from tfx_loop.optimization.quantizer.variant_builder import refused_operations
@@ -46,6 +46,8 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Scalars) -> None:
         """Quantises the model given; see Quantizer."""
         settings = QuantizerSettings.from_properties(exec_properties)
+        # Told at once, and not after TensorFlow's import in a child.
+        check_settings(settings)
         source = single(input_dict, "parent")
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])

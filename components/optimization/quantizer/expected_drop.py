@@ -44,6 +44,7 @@ from tfx_loop.optimization.metrics.intervals import (
     weighted_poisson_interval,
 )
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
+from tfx_loop.optimization.metrics.own_metric import OwnMetric
 from tfx_loop.optimization.metrics.ranking import rank_costs
 from tfx_loop.optimization.metrics.rare_losses import error_reach, log_loss_bound
 from tfx_loop.optimization.metrics.scoring import PredictionKind, pick
@@ -98,6 +99,10 @@ def expected_drop(
     if np.array_equal(pick(parent, _name(parent, metric)), pick(child, _name(child, metric))):
         # Bit for bit the same answers lose nothing of any metric, whatever its interval.
         return replace(by_labels, value=0.0, low=0.0, high=0.0)
+    if isinstance(metric, OwnMetric):
+        # Of n rows none showed an event that happens at most -log(tail) / n times a row.
+        events = float(-np.log((1 - confidence) / 2))
+        return _with_rare(by_labels, events * metric.largest_row_cost(labels, parent))
     if metric.name in _POWERS:
         return _of_numbers(parent, child, labels, metric, by_labels, confidence, clips)
     if metric.name == "AUC":

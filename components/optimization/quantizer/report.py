@@ -15,6 +15,7 @@ from tfx_loop.contracts.optimization_report import (
 from tfx_loop.models.guard import guard
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.quantizer.search import SearchResult
+from tfx_loop.optimization.reporting.front import front_of
 
 TECHNIQUE = "quantization"
 
@@ -60,6 +61,7 @@ def report_of(
         parity=chosen.parity if chosen else None,
         outputs=result.outputs,
         rungs=result.rungs,
+        front=front_of(result.rungs),
         rows=rows,
         settings=settings,
         notes=(*guard.notes(), *notes, *result.warnings),

@@ -18,6 +18,7 @@ from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
 from tfx_loop.optimization.metrics.metrics import infer_metric
 from tfx_loop.optimization.metrics.scoring import pick
 from tfx_loop.optimization.quantizer.calibration import draw
+from tfx_loop.optimization.quantizer.candidates import VariantLimits
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings, SearchSettings
 
@@ -36,6 +37,7 @@ class SearchRequest:
             limit.
         budget: What may be lost, and what for; None takes the smallest variant that runs.
         other_budgets: Of further outputs, by output; the choosing rows have their labels.
+        limits: What a variant may take.
         search: What the search may use.
         signature: Of a SavedModel; None for the one that takes numbers.
         seed: Of quantisation-aware training.
@@ -55,6 +57,7 @@ class SearchRequest:
     choosing: Rows
     budget: Budget | None
     other_budgets: Mapping[str, Budget] = field(default_factory=dict)
+    limits: VariantLimits = field(default_factory=VariantLimits)
     search: SearchSettings = field(default_factory=SearchSettings)
     signature: str | None = None
     seed: int = 0
@@ -189,10 +192,22 @@ def evaluation_of(settings: QuantizerSettings) -> EvaluatorSettings:
     return evaluation
 
 
-def _calibration_and_choosing(
-    settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]
-) -> tuple[Rows, Rows]:
-    """Returns calibration and choosing rows; a split that is used for both is shared out."""
+def check_settings(settings: QuantizerSettings) -> None:
+    """Checks what can be known of settings before a model or a row is read.
+
+    Raises:
+        ConfigError: They contradict each other, or leave out what is needed.
+    """
+    evaluation_of(settings)
+    _shares_splits(settings)
+
+
+def _shares_splits(settings: QuantizerSettings) -> bool:
+    """Says whether the same splits calibrate and measure.
+
+    Raises:
+        ConfigError: Some do, and others not.
+    """
     shared = set(settings.calibration_splits) & set(settings.measure_splits)
     # A split that is half in both would give rows that calibrated to the choice.
     if shared and set(settings.calibration_splits) != set(settings.measure_splits):
@@ -200,10 +215,17 @@ def _calibration_and_choosing(
             f"Expected calibration_splits and measure_splits that are the same or apart, received "
             f"{', '.join(sorted(shared))} in both. Name them apart."
         )
+    return bool(shared)
+
+
+def _calibration_and_choosing(
+    settings: QuantizerSettings, read: Callable[[Sequence[str]], Rows]
+) -> tuple[Rows, Rows]:
+    """Returns calibration and choosing rows; a split that is used for both is shared out."""
     calibration, rest = draw(
         read(settings.calibration_splits), settings.calibration_rows, settings.seed
     )
-    choosing = rest if shared else read(settings.measure_splits)
+    choosing = rest if _shares_splits(settings) else read(settings.measure_splits)
     if len(choosing) == 0:
         raise DataError("Expected rows to measure the variants on, received none.")
     return calibration, choosing

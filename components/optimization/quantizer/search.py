@@ -205,9 +205,10 @@ class _Ladder:
     def _chosen(
         self, target: CompressionTarget, refutation: Callable[[str, Path], str | None] | None
     ) -> RungCandidate | None:
-        kept = [c for c in self.candidates if c.outcome.keeps]
-        if target is CompressionTarget.FASTEST:
+        kept = self._within_limits([c for c in self.candidates if c.outcome.keeps])
+        if target is CompressionTarget.FASTEST or self.request.limits.max_latency_ms is not None:
             self._time(kept)
+            kept = self._within_limits(kept)
         while (position := best([c.cost for c in kept], target)) is not None:
             # Popped: a variant that is refuted is not asked about again.
             chosen = kept.pop(position)
@@ -222,6 +223,18 @@ class _Ladder:
                 explanation=f"{why}.",
             )
         return None
+
+    def _within_limits(self, kept: Sequence[RungCandidate]) -> list[RungCandidate]:
+        """Returns those that are small and fast enough, as far as that is known yet."""
+        for candidate in kept:
+            if broken := self.request.limits.broken_by(candidate.cost):
+                candidate.outcome = replace(
+                    candidate.outcome,
+                    status=RungStatus.OVER_BUDGET,
+                    reason=RungReason.OVER_LIMIT,
+                    explanation=f"{candidate.outcome.explanation} {broken}",
+                )
+        return [candidate for candidate in kept if candidate.outcome.keeps]
 
     def _first(self, count: int) -> Rows:
         return self.judge.rows.take(np.arange(min(count, len(self.judge.rows))))

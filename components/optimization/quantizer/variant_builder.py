@@ -25,6 +25,7 @@ from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode, io_t
 _LOG = logging.getLogger(__name__)
 _ONE_ROW = "Converted with a batch of 1, as the converter refuses its own."
 _CONVERT = "tfx_loop.optimization.quantizer.convert"
+_PREPARATION = "tfx_loop.optimization.quantizer.preparation"
 
 
 def refused_operations(worker: Worker, saved_model: str) -> tuple[str, ...]:
@@ -79,6 +80,7 @@ class VariantBuilder:
     signature: str | None = None
     fixed_batch: bool = False
     _looked: bool = False
+    _notes: str = ""
     _prepared: dict[str, Any] = field(default_factory=dict)
     _layers: dict[str, str] = field(default_factory=dict)
 
@@ -196,6 +198,10 @@ class VariantBuilder:
         self._call("publish", told, f"writing {path.name}")
 
     @property
+    def _one_row(self) -> str:
+        return _ONE_ROW if self._looked and self.fixed_batch else ""
+
+    @property
     def _calibrated(self) -> Path:
         return self.folder / "calibrated.tflite"
 
@@ -205,20 +211,24 @@ class VariantBuilder:
                 "source": str(self.source.path),
                 "signature": self.signature,
                 "fixed_batch": self.fixed_batch,
+                "sizes": {name: v.shape[1:] for name, v in self.calibration.inputs.items()},
                 "folder": str(self.folder / ("one_row" if self.fixed_batch else "source")),
             }
-            self._prepared = self._call("prepare", payload, "preparation")
+            self._prepared = self._call("prepare", payload, "preparation", _PREPARATION)
+            self._notes = " ".join(self._prepared.pop("notes"))
             rows = self.folder / "calibration.npz"
             self.calibration.save_inputs(rows)
             self._prepared["calibration"] = str(rows)
         return self._prepared
 
-    def _call(self, function: str, payload: dict[str, Any], what: str) -> dict[str, Any]:
+    def _call(
+        self, function: str, payload: dict[str, Any], what: str, module: str = _CONVERT
+    ) -> dict[str, Any]:
         doing = f"{what} of {self.source.path.name}"
         for name in ("folder", "out"):
             if name in payload:
                 self.worker.may_write(Path(payload[name]).parent)
-        told: dict[str, Any] = self.worker.call(f"{_CONVERT}:{function}", payload, doing=doing)
+        told: dict[str, Any] = self.worker.call(f"{module}:{function}", payload, doing=doing)
         return told
 
     def _variant(self, out: Path, told: Mapping[str, Any], notes: str = "") -> TfliteVariant:
@@ -233,5 +243,5 @@ class VariantBuilder:
             path=out,
             operators=told["operators"],
             float_operators=tuple(told["float_operators"]),
-            notes=f"{notes} {_ONE_ROW if self._looked and self.fixed_batch else ''}".strip(),
+            notes=" ".join(filter(None, (notes, self._notes, self._one_row))),
         )

@@ -80,7 +80,8 @@ def _size_lead(report: OptimizationResult) -> str:
     return (
         f"Each variant's file and its metric{measured}, with the 95 % interval of what it lost "
         "against its parent on the same rows. Green is the one that was chosen, blue ones keep to "
-        "the budget and serve the target less, orange ones do not keep to it."
+        "the budget and serve the target less, orange ones do not keep to it. The line joins those "
+        "that no other beats in size, loss and time."
     )
 
 

@@ -22,6 +22,7 @@ from tfx_loop.models.guard import guard
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.weights import check_finite, weights_of
 from tfx_loop.models.write import write_model, write_tflite
+from tfx_loop.optimization.quantizer.preparation import prepare
 
 pytestmark = pytest.mark.tensorflow
 
@@ -169,17 +170,25 @@ def test_string_inputs(tmp_path):
     assert "of type string" in refusal(tmp_path / "m.keras")
 
 
-def test_dynamic_shape_beyond_the_batch_is_served_but_not_converted(tmp_path):
+def test_sizes_that_a_model_leaves_open_are_fixed_from_the_rows_and_asked_for_without(tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32, name="signal")])
     def mean(signal):
         return {"y": tf.reduce_mean(signal, axis=1)}
 
-    path = saved(tmp_path, "m", mean)
-    open_predictor(path)
-    assert "signal [?,?,3] float32" in refusal(path, check_convertible)
-    model = keras.Sequential([keras.Input((None, 3)), keras.layers.GlobalAveragePooling1D()])
-    model.save(tmp_path / "m.keras")
-    assert "[?,?,3] float32" in refusal(tmp_path / "m.keras", check_convertible)
+    keras.Sequential([keras.Input((None, 3)), keras.layers.GlobalAveragePooling1D()]).save(
+        tmp_path / "m.keras"
+    )
+    for path in (saved(tmp_path, "m", mean), tmp_path / "m.keras"):
+        (taken,) = check_convertible(path).inputs
+        assert taken.shape == (None, None, 3)
+        asked = {"source": str(path), "folder": str(tmp_path / "out" / path.name)}
+        assert "[?,?,3] float32" in refusal(asked, prepare)
+        made = prepare({**asked, "sizes": {taken.name: [7, 3]}})
+        (fixed,) = open_predictor(made["saved_model"]).inputs
+        assert fixed.shape == (None, 7, 3)
+        assert made["notes"] == [
+            f"Sizes that the model leaves open are those of the rows: {taken.name} [?,7,3] float32."
+        ]
 
 
 def test_scalar_input_and_input_without_rank(tmp_path):

@@ -57,6 +57,7 @@ def size_plot(report: OptimizationResult) -> str:
         *_axes(x, y, x_ticks, y_ticks, name),
         *_budget(y, parent, limit, sign),
         *_parent_mark(x, y, parent, parent_size, "parent's weights" if weights else "parent"),
+        *_front(report.front, dots, x, y),
         *(_mark(dot, x, y) for dot in sorted(dots, key=lambda d: d.class_ == "chosen")),
         *_labels(dots, x, y),
     )
@@ -162,6 +163,14 @@ def _parent_mark(x: Scale, y: Scale, parent: float, size: int, name: str) -> lis
     # The words stand on the side of the dot that has room for them.
     anchor = "end" if place > WIDTH - 220 else "middle"
     return [line, mark, text(label, place, at - 12, "label", text_anchor=anchor)]
+
+
+def _front(names: Sequence[str], dots: Sequence[_Dot], x: Scale, y: Scale) -> list[str]:
+    """Joins the variants that no other beats: what each byte more buys."""
+    by_name = {dot.label: dot for dot in dots}
+    places = [by_name[name] for name in names if name in by_name]
+    points = " ".join(f"{x(d.size):.1f},{y(_inside(d.metric, y)):.1f}" for d in places)
+    return [tag("polyline", points=points, class_="front")] if len(places) > 1 else []
 
 
 def _mark(dot: _Dot, x: Scale, y: Scale) -> str:

@@ -25,7 +25,8 @@ from tfx_loop.models.guard.guard import scan
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.weights import weights_of
 from tfx_loop.monitoring.reference_profiler.scoring import Scorer
-from tfx_loop.optimization.quantizer.convert import convert, prepare
+from tfx_loop.optimization.quantizer.convert import convert
+from tfx_loop.optimization.quantizer.preparation import prepare
 from tfx_loop.pipelines.cli.main import main
 
 pytestmark = pytest.mark.tensorflow

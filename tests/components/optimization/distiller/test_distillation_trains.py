@@ -5,9 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from digit_networks import IMAGE, accuracy, digits, trained
-from time_limits import seconds
 
-from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.errors import ConfigError, DataError, ModelError
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.write import save_saved_model
@@ -22,12 +20,6 @@ pytestmark = pytest.mark.tensorflow
 
 ROWS, JUDGED_ON = digits()
 FLAT = Rows(inputs={"pixels": ROWS.inputs[IMAGE].reshape(-1, 64)}, labels=ROWS.labels)
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker(timeout_seconds=seconds(300)) as one:
-        yield one
 
 
 def settings(student="student", epochs=12, **more):
@@ -96,6 +88,39 @@ def test_numbers_are_learned_by_regression(worker, tmp_path):
 def line():
     """Returns a student of one number."""
     return keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(1)])
+
+
+def map_student():
+    """Returns a student that tells of each pixel which of three classes it is."""
+    given = keras.Input((8, 8, 1), name="image")
+    hidden = keras.layers.Conv2D(8, 1, activation="relu")(given)
+    return keras.Model(given, keras.layers.Conv2D(3, 1, activation="softmax")(hidden))
+
+
+def flat_student():
+    given = keras.Input((8, 8, 1), name="image")
+    return keras.Model(given, keras.layers.Dense(192)(keras.layers.Flatten()(given)))
+
+
+def test_maps_are_learned_pixel_by_pixel_and_shapes_must_agree(worker, tmp_path):
+    given = keras.Input((8, 8, 1), name="image")
+    classes = keras.layers.Conv2D(3, 1, activation="softmax", name="level")
+    teacher = keras.Model(given, classes(given))
+    # Dark below a third, light above two thirds: 9 x - 3 beats 0 there, and 18 x - 9 that.
+    classes.set_weights([np.array([[[[0.0, 9.0, 18.0]]]]), np.array([0.0, -3.0, -9.0])])
+    teacher.save(tmp_path / "teacher.keras")
+    images = ROWS.inputs[IMAGE][:400]
+    levels = teacher(images).numpy().argmax(axis=-1)
+    rows = Rows(inputs={"image": images}, labels=levels)
+    tuning = FineTuningSettings(epochs=12, learning_rate=0.03, batch_size=16)
+    chosen = settings(student_fn=f"{__name__}.map_student", alpha=0.5, fine_tuning=tuning)
+    result = distill(tmp_path / "teacher.keras", rows, chosen, worker, tmp_path / "out")
+    student = keras.models.load_model(result.child.keras)
+    assert result.predicts == "one of several classes"
+    assert (student(images).numpy().argmax(axis=-1) == levels).mean() > 0.9
+    chosen = settings(student_fn=f"{__name__}.flat_student", fine_tuning=tuning)
+    with pytest.raises(DataError, match=r"one label a row|8 x 8 x 3 outputs"):
+        distill(tmp_path / "teacher.keras", rows, chosen, worker, tmp_path / "none")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,14 @@ import pytest
 from tfx_loop.contracts.optimization_report import RungStatus, SliceStatus
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget
+from tfx_loop.optimization.metrics.drops import MetricDrop
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
-from tfx_loop.optimization.quantizer.budget_verdict import RungReason, VariantJudge
+from tfx_loop.optimization.quantizer.budget_verdict import (
+    RungReason,
+    VariantJudge,
+    rows_to_be_certain,
+)
 
 ACCURACY = metric("BinaryAccuracy", scoring=Scoring(kind=PredictionKind.BINARY))
 
@@ -102,6 +107,42 @@ def test_slice_that_breaks_holds_a_variant_back():
     assert by_name == {"site:a": SliceStatus.OVER, "site:b": SliceStatus.WITHIN}
 
 
+def test_a_slice_that_proves_nothing_is_named_with_the_rows_that_would_do():
+    slices = {"site": np.where(np.arange(6000) < 200, "small", "large")}
+    judge = judge_of(6000, limit=0.02, slice_limit=0.01, slices=slices)
+    child = flipped(judge, np.arange(201, 210))
+    # One row of the small slice all but flipped: another one like it may.
+    near = np.flatnonzero(judge.parent["p"][:200] > 0.9)[0]
+    child["p"][near] = 0.55
+    judged = judge.judge(child)
+    assert judged.reason is RungReason.KEPT
+    by_name = {part.slice: part for part in judged.slices}
+    assert by_name["site:large"].status is SliceStatus.WITHIN
+    assert by_name["site:large"].drop.high <= 0.01
+    # No row of the small one was lost, and a loss of a point cannot be excluded on so few.
+    assert by_name["site:small"].drop.value == 0
+    assert by_name["site:small"].status is SliceStatus.TOO_FEW_ROWS
+    assert "Too small to hold the slice budget of 0.01 with certainty: site:small (200 rows" in (
+        judged.explanation
+    )
+    assert "would tell" in judged.explanation
+    assert "site:large" not in judged.explanation
+
+
+@pytest.mark.slow
+def test_a_slice_over_its_limit_is_seldom_called_within():
+    """A slice that loses twice its limit, drawn again and again, at its 95 % certainty."""
+    called = 0
+    for seed in range(60):
+        slices = {"site": np.where(np.arange(4000) < 1000, "a", "b")}
+        judge = judge_of(4000, limit=0.05, slice_limit=0.01, slices=slices, seed=seed)
+        random = np.random.default_rng(seed)
+        lost = np.flatnonzero(random.random(1000) < 0.02 / 0.9)
+        part = judge.judge(flipped(judge, lost)).slices[0]
+        called += part.status is SliceStatus.WITHIN
+    assert called <= 3
+
+
 @pytest.mark.slow
 def test_small_slices_do_not_cry_wolf():
     """40 slices of 60 rows; a variant that flips one row in 200 anywhere, within the budget."""
@@ -114,6 +155,13 @@ def test_small_slices_do_not_cry_wolf():
         assert any(part.drop.value > 0.01 for part in judged.slices)  # point values would cry
         cried += judged.reason is RungReason.OVER_BUDGET_ON_SLICE
     assert cried == 0
+
+
+def test_rows_that_would_tell_shrink_with_their_number_where_nothing_flipped():
+    quiet = MetricDrop(value=0.0, low=0.0, high=0.02, rows=400, disagreeing=0)
+    loud = MetricDrop(value=0.0, low=0.0, high=0.02, rows=400, disagreeing=3)
+    assert rows_to_be_certain(quiet, 0.005) == 1600
+    assert rows_to_be_certain(loud, 0.005) == 6400
 
 
 def test_tiny_slices_never_decide():
