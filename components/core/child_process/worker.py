@@ -303,8 +303,16 @@ def run(
 
 
 def _environment() -> dict[str, str]:
-    """Returns the environment of this process, with what TFMOT needs of TensorFlow."""
-    return {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "1"}
+    """Returns the environment of this process, with what TFMOT needs of TensorFlow.
+
+    Files of Keras 3 are exported by TensorFlow, whatever backend the user trains with.
+    """
+    chosen = {
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+        "KERAS_BACKEND": "tensorflow",
+    }
+    return {**os.environ, **chosen}
 
 
 def _tell_once(refused: str) -> None:

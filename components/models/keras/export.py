@@ -4,7 +4,6 @@ The child process loads them: Keras 3 stands beside tf_keras there, and layers o
 What comes after it (answers, conversion, facts) works on the SavedModel alone.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,8 +99,6 @@ def load_keras_3(file: ModelFile, custom_objects: Sequence[str] = ()) -> Any:
     Raises:
         ModelUnsafe, ModelError, ConfigError: As `plain_model`.
     """
-    # Asked when Keras is imported: a setting of the user's for another backend is none for us.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
 
     from tfx_loop.models.keras.model import imported_objects
