@@ -62,9 +62,10 @@ bench-decide-faults: setup ## faults of data, labels and champions in streams: n
 bench-seeds: setup ## the demo over ten seeds in one table; seeds that have a result are kept
 	@$(PYTHON) -m tests.benchmarks.seeds
 
-bench-serving: setup ## the model server beside other servers, and its log (h2load)
+bench-serving: setup ## the model server beside other servers, its log, and switches of versions (h2load)
 	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_peers
 	@PYTHONPATH=tests/helpers $(PYTHON) -m tests.benchmarks.serving.bench_server
+	@PYTHONPATH=tests/helpers $(PYTHON) -W ignore -m tests.benchmarks.serving.bench_switch
 	@$(PYTHON) -m tests.benchmarks.serving.bench_log
 
 fuzz-serving: setup ## 100,000 REST and 20,000 gRPC requests that are none, or nearly one

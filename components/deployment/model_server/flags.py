@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         "--load_in_child",
         action="store_true",
         help="load a version that comes beside traffic in a child process first: what aborts or "
-        "hangs there harms no request",
+        "hangs there harms no request; it takes seconds of a core, which other requests feel",
     )
     add(
         "--max_waiting_requests",

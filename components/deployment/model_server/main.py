@@ -1,6 +1,7 @@
 """The process of the model server: start, run, stop."""
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -85,6 +86,12 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
         _confine(flags)
     metrics = ServingMetrics()
     models = _make_models(flags, writer, metrics)
+    from tfx_loop.deployment.model_server.interfaces import Interfaces
+
+    # TensorFlow's import leaves 400,000 objects, and a full collection would look at each while no
+    # request is answered: half a second and more, as a rule when a version was loaded. What is
+    # there before the first model stays out of it; models themselves are collected.
+    gc.freeze()
     models.poll_models()
     for poll, wait in (
         (models.poll_models, flags.file_system_poll_wait_seconds),
@@ -95,8 +102,6 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     if writer is not None and flags.prediction_log_compact_seconds:
         args = (flags, lambda: list(models.services), writer, stop)
         threading.Thread(target=compact_forever, args=args, daemon=True, name="log").start()
-    from tfx_loop.deployment.model_server.interfaces import Interfaces
-
     interfaces = Interfaces(
         models=models, flags=flags, access=access, tls=tls, metrics=metrics, tracer=tracer
     )

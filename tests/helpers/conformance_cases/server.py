@@ -16,6 +16,7 @@ from typing import Any
 
 import time_limits
 from conformance_models import save_half_plus, save_many_signatures
+from forked_servers import ForkedProcess, ServerForks
 
 PROGRAM = "tensorflow_model_server"
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,8 +43,14 @@ def free_port() -> int:
 class RunningServer:
     """A process of `tensorflow_model_server`, which is a link to this server's entry point."""
 
-    def __init__(self, scratch: Path, *flags: str) -> None:
-        """Starts it; `wait` waits until it answers."""
+    def __init__(self, scratch: Path, *flags: str, forks: ServerForks | None = None) -> None:
+        """Starts it; `wait` waits until it answers.
+
+        Args:
+            scratch: A folder of its own.
+            flags: Besides those of its ports.
+            forks: Starts it by forking; without it the program itself is started.
+        """
         scratch.mkdir(parents=True, exist_ok=True)
         self.rest_port, self.grpc_port = free_port(), free_port()
         self.output = scratch / "server.log"
@@ -51,6 +58,10 @@ class RunningServer:
         link.symlink_to(Path(sys.executable).with_name("loop-model-server"))
         command = [str(link), f"--port={self.grpc_port}", f"--rest_api_port={self.rest_port}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        self.process: subprocess.Popen | ForkedProcess
+        if forks is not None:
+            self.process = forks.start([*command, *flags], self.output, environment)
+            return
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, *flags], stdout=output, stderr=subprocess.STDOUT, env=environment
@@ -119,6 +130,7 @@ class World:
         save_half_plus(self.made / "two")
         save_half_plus(self.made / "three", add=3.0)
         save_many_signatures(self.made / "many")
+        self._forks = ServerForks()
         self._stopped: list[Callable[[], None]] = []
         self._found: dict[object, Any] = {}
 
@@ -130,7 +142,7 @@ class World:
 
     def start(self, name: str, *flags: str) -> RunningServer:
         """Starts a server that ends with the run."""
-        server = RunningServer(self.scratch / name, *flags)
+        server = RunningServer(self.scratch / name, *flags, forks=self._forks)
         self._stopped.append(server.stop)
         return server
 
@@ -145,8 +157,9 @@ class World:
         config.write_text(_CONFIG.format(base=base))
         monitoring = self.scratch / "monitoring.config"
         monitoring.write_text("prometheus_config { enable: true }")
-        return self.start(
-            "main",
+        # The one that is started as scripts do: by a link to the program.
+        server = RunningServer(
+            self.scratch / "main",
             f"--model_config_file={config}",
             f"--monitoring_config_file={monitoring}",
             "--file_system_poll_wait_seconds=1",
@@ -154,7 +167,9 @@ class World:
             "--tensorflow_session_parallelism=2",
             f"--grpc_socket_path={self.scratch}/grpc.sock",
             "--enable_grpc_healthcheck_service",
-        ).wait()
+        )
+        self._stopped.append(server.stop)
+        return server.wait()
 
     def predict(
         self,
@@ -186,6 +201,7 @@ class World:
         """Ends all servers."""
         for stop in self._stopped:
             stop()
+        self._forks.close()
 
 
 @contextmanager
