@@ -33,6 +33,9 @@ def run(folder, *flags):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+# The run beside variants, too, installs the wheel of its `module_file` and trains with the Keras
+# that it is written for, without a Tuner.
+@pytest.mark.long
 def test_penguin_with_a_tuner_runs_beside_the_import(tmp_path):
     """It needs pip, for the wheel of its `module_file`, and the Keras 3 that it is written for."""
     states, _ = run(tmp_path, "--tuner")
