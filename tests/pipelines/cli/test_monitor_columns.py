@@ -211,7 +211,8 @@ def test_an_older_public_is_drift_though_ages_are_few_whole_numbers(capsys, tmp_
 def test_a_sixth_store_is_drift_and_a_code_for_no_store_is_a_fault(capsys, tmp_path):
     stores = np.random.default_rng(0).integers(1, 6, 3_000)
     path = save(pd.DataFrame({"store": stores}), tmp_path, "a")
-    for odd, verdict in ((6, "DRIFT"), (99, "DATA_FAULT"), (-1, "DATA_FAULT")):
+    both = np.where(np.arange(3_000) % 8 == 0, 6, 7)
+    for odd, verdict in ((6, "DRIFT"), (both, "DRIFT"), (99, "DATA_FAULT"), (-1, "DATA_FAULT")):
         current = pd.DataFrame({"store": np.where(np.arange(3_000) % 4 == 0, odd, stores)})
         assert monitored(capsys, path, save(current, tmp_path, "b"))[1]["verdict"] == verdict
 

@@ -74,13 +74,25 @@ def _code(seen: ObservedFeature) -> tuple[float, int]:
 def _beyond(seen: ObservedFeature) -> FloatArray:
     """The sampled values outside of the training range.
 
-    Of few whole numbers the next one, a sixth store after five, is no odder than the others.
+    Of few whole numbers the next one, a sixth store after five, is no odder than the others; nor is
+    a seventh, where there is a sixth.
     """
     low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
     values, bins = seen.sampled.values, seen.profile.bins
     if low is None or high is None or seen.profile.type is FeatureType.BOOLEAN:
         return np.zeros(0)
-    step = 0.0
     if isinstance(bins, CategoryBins):
         step = float(np.diff(np.sort(np.array(bins.categories, dtype=float))).max(initial=0))
-    return values[(values < low - step) | (values > high + step)]
+        found = np.unique(values)
+        high = _reached(high, found[found > high], step)
+        low = -_reached(-low, -found[found < low][::-1], step)
+    return values[(values < low) | (values > high)]
+
+
+def _reached(end: float, beyond: FloatArray, step: float) -> float:
+    """Returns how far values beyond an end, in order, go on without a gap wider than a step."""
+    for value in beyond:
+        if value > end + step:
+            break
+        end = float(value)
+    return end
