@@ -46,6 +46,13 @@ test-fast: setup ## the tests of pure modules: no TensorFlow, no pipelines, noth
 test-lane-b: ## all tests with TFX 1.21 on Debian 13, in a container (docker or podman)
 	@scripts/lane_b
 
+.PHONY: image image-test
+image: ## the image of nodes and of the loop (docker or podman): size, digest, out/image-sbom.cdx.json
+	@scripts/image
+
+image-test: ## a node in the built image, as a service runs it
+	@scripts/image test
+
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check components pipelines tests docs
 	@$(PYTHON) -m ruff format --check components pipelines tests docs

@@ -48,6 +48,7 @@ docs/model-server
 docs/conformance
 docs/gateway
 docs/kubeflow
+docs/vertex
 docs/sagemaker
 docs/lineage
 ```

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
 from tfx_loop.core.errors import DataError, PipelineFailed, ServingError
@@ -39,6 +39,9 @@ from tfx_loop.pipelines.notifications.client import sender
 from tfx_loop.pipelines.notifications.outbox import Notifier
 from tfx_loop.pipelines.notifications.settings import Receiver
 
+if TYPE_CHECKING:
+    from tfx_loop.pipelines.runners.own_launchers import OwnMonitoringLauncher, OwnTrainingLauncher
+
 __all__ = ["Labels", "Loop", "StepReport"]
 
 _LOG = logging.getLogger(__name__)
@@ -67,7 +70,8 @@ class Loop:
             settings: What the user states.
             pipeline: The user's training pipeline: a function, a TFX pipeline, or nodes.
             clock: Returns now, milliseconds UTC.
-            launchers: Returns what runs monitoring and training; by default this process.
+            launchers: Returns what runs monitoring and training; by default this process, or
+                the service that the settings name as the runner.
 
         Raises:
             ConfigError: The home is another model's.
@@ -77,7 +81,8 @@ class Loop:
         self.settings = settings
         self.pipeline = pipeline
         self.clock = clock
-        self._launchers = launchers or _in_this_process
+        here = settings.runner is None
+        self._launchers = launchers or (_in_this_process if here else _on_a_service)
         self._home, self.store = _opened(settings)
 
     @classmethod
@@ -121,8 +126,13 @@ class Loop:
         judged = self.judged_here
         made = own_training_pipeline(self.pipeline, self.pipelines, training, judged_here=judged)
         run_id = self._first_run_id()
-        with leases.hold(self.store, run_id):
-            run_pipeline(made, run_id, lambda took: self._tell_node(run_id, took))
+        if self.settings.runner is not None:
+            from tfx_loop.pipelines.runners.remote.own_runs import run_to_end
+
+            run_to_end(self.store, made, self.settings.runner, run_id, self.settings.name)
+        else:
+            with leases.hold(self.store, run_id):
+                run_pipeline(made, run_id, lambda took: self._tell_node(run_id, took))
         stable = self._record().stable_version
         if not stable:
             raise PipelineFailed(
@@ -306,7 +316,7 @@ class Loop:
         _LOG.info("run=%s node=%s seconds=%.1f", run_id, took.node, took.seconds)
 
 
-def _in_this_process(loop: Loop) -> tuple[Launcher, Launcher]:
+def _in_this_process(loop: Loop) -> "tuple[OwnMonitoringLauncher, OwnTrainingLauncher]":
     from tfx_loop.pipelines.runners.own_launchers import OwnMonitoringLauncher, OwnTrainingLauncher
 
     parts = (loop.store, loop.pipelines, loop.windows)
@@ -314,6 +324,17 @@ def _in_this_process(loop: Loop) -> tuple[Launcher, Launcher]:
         OwnMonitoringLauncher(*parts, loop.clock, loop.first_ms()),
         OwnTrainingLauncher(*parts, loop.pipeline, loop.judged_here),
     )
+
+
+def _on_a_service(loop: Loop) -> tuple[Launcher, Launcher]:
+    from tfx_loop.pipelines.runners.remote.own_runs import remote_launcher
+
+    runner = loop.settings.runner
+    assert runner is not None  # The loop asks for these where one is stated.
+    monitoring, training = (
+        remote_launcher(loop.store, local, runner) for local in _in_this_process(loop)
+    )
+    return monitoring, training
 
 
 def _opened(settings: ModelLoopSettings) -> tuple[HomeRecord, Store]:

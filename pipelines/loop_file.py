@@ -13,6 +13,7 @@ from tfx_loop.core.toml_file import read_toml
 from tfx_loop.pipelines.control.label_timing import DEFAULT_LATE, Labels
 from tfx_loop.pipelines.control.windows import Days, Every, Months, Windows
 from tfx_loop.pipelines.loop_settings import ModelLoopSettings, Serving
+from tfx_loop.pipelines.runner_settings import Runner
 
 LOOP_FILE = "loop.toml"
 _REMEDY = "`loop init` writes such a file."
@@ -61,6 +62,8 @@ def read_loop_file(path: str | Path) -> LoopFile:
     try:
         values["labels"] = _labels(values.get("labels", {}), folder)
         values["serving"] = _serving(values.get("serving", {}), folder)
+        if "runner" in values:
+            values["runner"] = _runner(values["runner"], folder)
         values["home"] = _beside(folder, str(values.get("home", "out")))
         if "windows" in values:
             values["windows"] = _windows(values["windows"])
@@ -98,6 +101,20 @@ def _serving(said: Any, folder: Path) -> Serving:
         if not isinstance(value, int if isinstance(usual, int) else str):
             raise ConfigError(f"Expected another type as {name} in [serving], received {value!r}.")
     return Serving(**values)
+
+
+def _runner(said: Any, folder: Path) -> Runner:
+    values = _table(said, "runner", tuple(Runner.__dataclass_fields__))
+    for name in ("on", "image", "root"):
+        if name not in values:
+            raise ConfigError(f"Expected {name} in [runner], received none.")
+    for name, value in values.items():
+        if not isinstance(value, list if name == "mounts" else str):
+            raise ConfigError(f"Expected another type as {name} in [runner], received {value!r}.")
+    for name in ("nodes", "token_file"):
+        if values.get(name):
+            values[name] = _beside(folder, values[name])
+    return Runner(**{**values, "mounts": tuple(values.get("mounts", ()))})
 
 
 def _windows(said: Any) -> Windows:

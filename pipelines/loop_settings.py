@@ -23,6 +23,7 @@ from tfx_loop.pipelines.control.label_timing import Labels
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
 from tfx_loop.pipelines.control.windows import Months, Windows
 from tfx_loop.pipelines.notifications.settings import Receiver
+from tfx_loop.pipelines.runner_settings import Runner
 
 # Gates by metric and by what is asked of it, with the setting of QualityGate that they stand for.
 _GATES: Mapping[tuple[str, str], str] = {
@@ -37,7 +38,7 @@ _GATES: Mapping[tuple[str, str], str] = {
 }
 # Fields that are no texts; those without a type check themselves.
 _OTHER_TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("labels", "serving", "windows"), ()),
+    **dict.fromkeys(("labels", "serving", "windows", "runner"), ()),
     "task": (str, ModelTask),
     "gate": (Mapping, type(None)),
     "home": (str, Path),
@@ -96,6 +97,7 @@ class ModelLoopSettings:
         notify: Who is told of changes: addresses, or tables of a `Receiver`.
         pipeline: Import path of the training function, such as `training.pipeline`; empty where
             the function itself is given.
+        runner: The service that runs both pipelines; None runs them in the loop's process.
     """
 
     name: str
@@ -118,6 +120,7 @@ class ModelLoopSettings:
     redact: tuple[str, ...] = ()
     notify: tuple[Any, ...] = ()
     pipeline: str = ""
+    runner: Runner | None = None
 
     def __post_init__(self) -> None:
         # Whatever is wrong is told when the loop is stated, not weeks later at the first decision.
@@ -229,7 +232,7 @@ class ModelLoopSettings:
                 load_timeout_seconds=serving.load_timeout_seconds,
             ),
             pipeline=PipelineSettings(
-                root=str(folder / "artifacts"),
+                root=self.runner.root if self.runner else str(folder / "artifacts"),
                 metadata_path=self.store,
                 data="",
                 labels=_absolute(str(self.labels.path)),

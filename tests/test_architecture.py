@@ -58,6 +58,8 @@ TENSORFLOW_ROOMS = (
 NODE_FILES = re.compile(r"component|executor|\w+_executor|beam_\w+")
 NODE_FOUNDATION = (
     "components/core/artifacts.py",
+    # Derives from TFX's file systems; those that run pipelines load it.
+    "components/core/bucket/tfx_filesystem.py",
     "components/core/inputs.py",
     "components/core/node.py",
     "components/core/source_node.py",

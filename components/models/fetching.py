@@ -1,7 +1,13 @@
-"""Files of a Model artifact on this machine."""
+"""Folders of artifacts on this machine: copies of remote ones, and places that are published.
+
+What opens a model (converters, TFLite's runtime, children without a network) takes folders of a
+disk alone. A local artifact is taken where it lies.
+"""
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tfx_loop.core import storage
@@ -57,9 +63,35 @@ def local_folder(uri: str, scratch: Path) -> Path:
         return Path(uri.removeprefix("file://"))
     from tfx.dsl.io import fileio
 
-    for folder, _, names in fileio.walk(uri):
+    for found, _, names in fileio.walk(uri):
+        # TFX's fileio walks in bytes or text, by file system.
+        folder = os.fsdecode(found)
         place = scratch / os.path.relpath(folder, uri)
         place.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (place / name).write_bytes(storage.read_bytes(os.path.join(folder, name)))
+        for name in map(os.fsdecode, names):
+            # In pieces: a model may be larger than the memory that is left.
+            fileio.copy(os.path.join(folder, name), str(place / name), overwrite=True)
     return scratch
+
+
+@contextmanager
+def on_this_machine(uri: str) -> Iterator[Path]:
+    """Yields a folder of this machine with what lies at `uri`; a copy is there for the while."""
+    if not storage.is_remote(uri):
+        yield local_folder(uri, Path())
+        return
+    with tempfile.TemporaryDirectory(prefix="loop-model-") as scratch:
+        yield local_folder(uri, Path(scratch))
+
+
+@contextmanager
+def published(uri: str) -> Iterator[Path]:
+    """Yields a folder of this machine whose content lies at `uri` once nothing was raised."""
+    if not storage.is_remote(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    from tfx.utils import io_utils
+
+    with tempfile.TemporaryDirectory(prefix="loop-model-") as scratch:
+        yield Path(scratch)
+        io_utils.copy_dir(scratch, uri)

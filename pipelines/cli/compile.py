@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="absolute folder that every container has; repeatable",
     )
     parser.add_argument(
+        "--nodes",
+        type=Path,
+        metavar="FILE.toml",
+        help="what single nodes are given: processors, memory, accelerators, secrets, cache",
+    )
+    parser.add_argument(
         "--stage",
         action="store_true",
         help="copy local folders that Importers name to the pipeline root, named by their content",
@@ -64,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Compiles, checks and writes; returns 3 where a rule is not kept, else 0."""
     from tfx_loop.core.errors import ConfigError, first_line
     from tfx_loop.core.import_path import user_function
+    from tfx_loop.pipelines.runners.remote.node_settings import read_node_settings
     from tfx_loop.pipelines.runners.remote.targets import Target
 
     try:
@@ -77,13 +84,19 @@ def run(args: argparse.Namespace) -> int:
             f"Expected TFX with its Kubeflow compiler, received: {first_line(error)}. Install "
             "tfx-loop[kubeflow]."
         ) from error
+    # Before the pipeline is made, which takes TFX a quarter of a minute.
+    nodes = read_node_settings(args.nodes) if args.nodes else {}
     # As `python -m` does: people compile the pipeline of the folder that they are in.
     sys.path.insert(0, os.getcwd())
     conventions.quiet_libraries()
     made = user_function(args.pipeline, "MODULE:FUNCTION")
     pipeline = _returned(made, args.pipeline, dict(args.set))
     settings = CompileSettings(
-        target=Target(args.target), image=args.image, mounts=tuple(args.mount), stage=args.stage
+        target=Target(args.target),
+        image=args.image,
+        mounts=tuple(args.mount),
+        stage=args.stage,
+        nodes=nodes,
     )
     compiled = compile_pipeline(pipeline, settings)
     if not compiled.breaches:

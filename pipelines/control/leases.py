@@ -212,12 +212,27 @@ def take(
 
 def close(store: Store, lease: Lease, end: LeaseEnd, node: str = "", reason: str = "") -> None:
     """Records how a lease ended, unless an end is recorded already."""
+    _end(store, lease, end, (LeaseEnd.OPEN,), node, reason)
+
+
+def settle(store: Store, lease: Lease, end: LeaseEnd, node: str = "", reason: str = "") -> None:
+    """Records how a run ended that went on elsewhere after its owner had handed it over."""
+    _end(store, lease, end, (LeaseEnd.OPEN, LeaseEnd.RELEASED), node, reason)
+
+
+def _end(
+    store: Store,
+    lease: Lease,
+    end: LeaseEnd,
+    before: tuple[LeaseEnd, ...],
+    node: str,
+    reason: str,
+) -> None:
     [artifact] = store.get_artifacts_by_id([lease.artifact_id])
-    if lease_from(artifact).end is not LeaseEnd.OPEN:
+    if lease_from(artifact).end not in before:
         return
-    ledger.set_properties(
-        artifact, {"end": end.value, "node": node, "reason": reason[:_MAX_REASON]}
-    )
+    values: dict[str, Scalar] = {"end": end.value, "node": node, "reason": reason[:_MAX_REASON]}
+    ledger.set_properties(artifact, values)
     store.put_artifacts([artifact])
 
 

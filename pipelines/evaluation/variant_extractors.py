@@ -7,6 +7,7 @@ and clipped (TFMA's own truncates and wraps around), behind its preprocessing wh
 
 import copy
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tensorflow_model_analysis.extractors import (
 from tensorflow_model_analysis.proto import config_pb2
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.models.fetching import local_folder
 from tfx_loop.models.predictor import Predictor, TensorSpec, open_predictor
 from tfx_loop.models.preprocessing.folder import Preprocessing, opened_preprocessing
 
@@ -99,9 +101,19 @@ class _OfFiles(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Opens what stands before the files, once a worker."""
-        self._preprocessing = {
-            name: opened_preprocessing(Path(path).parent) for name, path in self._files.items()
+        # Runtimes read a disk; what is remote is copied, and stays while it may be asked.
+        self._scratch = tempfile.TemporaryDirectory(prefix="loop-variants-")
+        self._folders = {
+            name: local_folder(os.path.dirname(path), Path(self._scratch.name) / str(number))
+            for number, (name, path) in enumerate(self._files.items())
         }
+        self._preprocessing = {
+            name: opened_preprocessing(folder) for name, folder in self._folders.items()
+        }
+
+    def teardown(self) -> None:
+        """Removes the copies."""
+        self._scratch.cleanup()
 
     def _added(
         self, extracts: dict[str, Any], key: str, answers: dict[str, Any]
@@ -135,7 +147,9 @@ class _PredictTFLite(_OfFiles):
     def setup(self) -> None:
         """Opens the files, once a worker."""
         super().setup()
-        self._predictors = {name: open_predictor(path) for name, path in self._files.items()}
+        self._predictors = {
+            name: open_predictor(folder / _TFLITE_FILE) for name, folder in self._folders.items()
+        }
 
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yields a copy of a batch of extracts with every model's predictions."""

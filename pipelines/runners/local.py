@@ -21,6 +21,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
+from tfx_loop.core.bucket import tfx_filesystem
 from tfx_loop.core.errors import PipelineFailed
 from tfx_loop.pipelines.control.rollouts import record_endpoint_pushes
 from tfx_loop.pipelines.control.run_state import (
@@ -75,6 +76,7 @@ def run_pipeline(
     Raises:
         NodeFailed: A node failed; the nodes after it did not start.
     """
+    tfx_filesystem.register()
     compiled = compiler.Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(
         compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}

@@ -13,6 +13,7 @@ from tfx_loop.contracts.deployment_record import Deployment
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.core.storage import is_remote
 from tfx_loop.deployment.model_server.client import ModelClient
+from tfx_loop.models.fetching import on_this_machine
 from tfx_loop.models.saved_model.graph import read_graph, specs
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.monitoring.profile.profile_files import load_sample
@@ -94,7 +95,8 @@ class OwnMonitoringLauncher(MonitoringLauncher):
         model = self._settings.model
         if model.score:
             return self._settings
-        score = only_output(Path(self._base().location(champion.version)))
+        with on_this_machine(self._base().location(champion.version)) as folder:
+            score = only_output(folder)
         return dataclasses.replace(self._settings, model=dataclasses.replace(model, score=score))
 
     def _trained_until_ms(self, champion: Deployment, profile: FrozenProfile) -> int:

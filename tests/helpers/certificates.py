@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +60,14 @@ class Authority:
         usage = _key_usage(key_cert_sign=True)
         self._write(self.certificate, made.add_extension(usage, critical=True))
 
-    def issue(self, name: str, kind: str, *, days: int = 5) -> Identity:
+    def issue(
+        self, name: str, kind: str, *, days: int = 5, names: Sequence[str] = ("localhost",)
+    ) -> Identity:
         """Issues a certificate for `server`, `client` or `signer`; one of negative days is over."""
         key = write_key(self.folder / f"{name}.key")
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         hosts = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         )
         built = (
             _builder(subject, self._name, key.public_key(), days=days)

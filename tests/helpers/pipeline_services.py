@@ -70,7 +70,7 @@ class VertexHandler(_Handler):
             job |= {"name": name, "createTime": now()}
             runner = SpecRunner(
                 job["pipelineSpec"],
-                "gs://b",
+                job["runtimeConfig"]["gcsOutputDirectory"],
                 self.server.folder,
                 job["runtimeConfig"].get("parameterValues", {}),
             )

@@ -59,7 +59,12 @@ class SpecRunner:
             },
             "outputs": {
                 "artifacts": {
-                    key: {"artifacts": [{"name": key, "uri": f"{place}/{key}"}]} for key in declared
+                    key: {
+                        "artifacts": [
+                            {"name": key, "uri": f"{place}/{key}", "type": told["artifactType"]}
+                        ]
+                    }
+                    for key, told in declared.items()
                 },
                 "outputFile": str(self.folder / f"{name}.json"),
             },
@@ -74,9 +79,17 @@ class SpecRunner:
         )
         self.logs[name] = ran.stdout + ran.stderr
         self.outputs[name] = {
-            key: value["artifacts"][0] for key, value in call["outputs"]["artifacts"].items()
+            key: {"name": key, "uri": value["artifacts"][0]["uri"], **self._said(call, key)}
+            for key, value in call["outputs"]["artifacts"].items()
         }
         return ran.returncode == 0
+
+    def _said(self, call, key):
+        """Returns the metadata that a node wrote of an output, which its readers are given."""
+        path = Path(call["outputs"]["outputFile"])
+        said = json.loads(path.read_text()).get("artifacts", {}) if path.is_file() else {}
+        [artifact] = said.get(key, {}).get("artifacts", [{}])
+        return {"metadata": artifact.get("metadata", {})}
 
     def _value(self, value):
         if "componentInputParameter" in value:

@@ -192,3 +192,41 @@ def test_without_file_and_base_path_status_says_what_to_name(tmp_path, monkeypat
     assert "--loop" in capsys.readouterr().err
     assert main(["step"]) == 1
     assert "loop init" in capsys.readouterr().err
+
+
+RUNNER = """
+[runner]
+on = "vertex"
+image = "registry.example/loop@sha256:1"
+root = "gs://bucket/loop"
+project = "flights"
+location = "us-central1"
+nodes = "nodes.toml"
+"""
+
+
+def test_a_runner_moves_artifacts_to_its_root(tmp_path):
+    settings = read_loop_file(written(tmp_path, RUNNER)).settings
+    assert settings.runner.nodes == str(tmp_path / "nodes.toml")
+    assert settings.pipelines("gs://bucket/served", "gs://bucket/log").pipeline.root == (
+        "gs://bucket/loop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("former", "new", "told"),
+    [
+        ('on = "vertex"', 'on = "airflow"', "among vertex, kubeflow"),
+        ('on = "vertex"', 'on = "kubeflow"', "Expected host of a runner on kubeflow"),
+        ('project = "flights"', 'host = "http://k"', "Expected project of a runner on vertex"),
+        ('nodes = "nodes.toml"', 'host = "http://k"', "Expected no host of a runner on vertex"),
+        ('image = "registry.example/loop@sha256:1"', "", "Expected image in [runner]"),
+        ("gs://bucket/loop", "out/loop", "such as"),
+        ('"us-central1"', "7", "Expected another type as location"),
+        ('nodes = "nodes.toml"', 'node = "nodes.toml"', "node"),
+    ],
+)
+def test_a_runner_that_cannot_work_is_one_line(tmp_path, former, new, told):
+    with pytest.raises(ConfigError, match=r"^Expected [^\n]*$") as refused:
+        read_loop_file(written(tmp_path, RUNNER.replace(former, new)))
+    assert told in str(refused.value)

@@ -154,11 +154,17 @@ def test_a_variant_is_blessed_so_that_no_resolver_makes_it_a_baseline(tmp_path, 
     assert found == {"Executor": [lite], "VariantExecutor": []}
 
 
-def test_a_variant_is_judged_alone_when_there_is_nothing_to_compare(tmp_path, examples, models):
+def test_a_variant_in_a_bucket_is_judged_alone_when_there_is_nothing_to_compare(
+    tmp_path, examples, models
+):
+    import ram_files
     import tensorflow_model_analysis as tfma
+    from tfx.types import standard_artifacts
 
+    remote = standard_artifacts.Model()
+    remote.uri = ram_files.uploaded(models[1].uri, "ram://variants/lite")
     specs = [tfma.ModelSpec(model_type="tf_lite", label_key="digit")]
-    evaluation, _ = evaluate(tmp_path, examples, models[1], None, specs)
+    evaluation, _ = evaluate(tmp_path, examples, remote, None, specs)
     counted = accuracy(f"{models[1].uri}/Format-Serving/tflite", examples)
     measured = evaluation.get_float_custom_property("sparse_categorical_accuracy")
     assert measured == pytest.approx(counted, abs=1e-6)

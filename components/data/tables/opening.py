@@ -30,7 +30,7 @@ def open_binary(path: str) -> Any:
     if is_remote(path):
         from tfx.dsl.io import fileio
 
-        return fileio.open(path, "rb")
+        return io.BufferedReader(_Remote(fileio.open(path, "rb")), _PIECE_BYTES)
     return _local(path).open("rb")
 
 
@@ -56,6 +56,35 @@ def open_inflated(path: str) -> Any:
     if len(head) == 2 and head[0] == 0x78 and int.from_bytes(head, "big") % 31 == 0:
         return io.BufferedReader(_Inflated(open_binary(path)), _PIECE_BYTES)
     return open_unpacked(path)
+
+
+class _Remote(io.RawIOBase):
+    """A remote file as Python's own: TensorFlow's lacks `closed`, which Arrow asks for."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._file.seek(offset, whence)
+        return int(self._file.tell())
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _Inflated(io.RawIOBase):

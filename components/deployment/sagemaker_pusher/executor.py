@@ -33,10 +33,10 @@ from tfx_loop.deployment.serving_pusher.golden import AnswerCheck, GoldenRequest
 from tfx_loop.deployment.serving_pusher.push_inputs import (
     GoldenOrder,
     held_back,
-    on_this_machine,
     pushed_artifact,
     requests_of,
 )
+from tfx_loop.models.fetching import on_this_machine
 from tfx_loop.models.guard.settings import allowing
 
 

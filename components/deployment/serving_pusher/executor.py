@@ -30,7 +30,6 @@ from tfx_loop.deployment.serving_pusher.push import push
 from tfx_loop.deployment.serving_pusher.push_inputs import (
     GoldenOrder,
     held_back,
-    on_this_machine,
     pushed_artifact,
     requests_of,
 )
@@ -45,6 +44,7 @@ from tfx_loop.deployment.serving_pusher.shadow import (
     newest_rows,
 )
 from tfx_loop.deployment.serving_pusher.targets import SERVER, target_named
+from tfx_loop.models.fetching import on_this_machine
 from tfx_loop.models.guard.settings import allowing
 
 

@@ -3,18 +3,15 @@
 Both pushers take the same inputs, whatever they push to.
 """
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfx import types
 from tfx.components.util import model_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
 from tfx_loop.contracts.model_properties import is_blessed
-from tfx_loop.core import storage
 from tfx_loop.core.artifacts import Artifacts
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.inputs import sampled_split_uris, single, single_or_none
@@ -67,17 +64,6 @@ def pushed_artifact(input_dict: Artifacts) -> tuple[types.Artifact, str]:
             "model, or InfraValidator a RequestSpec with make_warmup."
         )
     return infra, path_utils.stamped_model_path(infra.uri)
-
-
-@contextmanager
-def on_this_machine(uri: str) -> Iterator[Path]:
-    """Yields the folder of a model, copied here for the while where it is remote."""
-    if not storage.is_remote(uri):
-        yield Path(uri.removeprefix("file://"))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        io_utils.copy_dir(uri, scratch)
-        yield Path(scratch)
 
 
 def requests_of(

@@ -4,14 +4,14 @@ Such a node has the settings `FineTuningNodeSettings`, the inputs `examples` and
 and the model that it starts from, and the outputs `model` and `optimization_report`.
 """
 
+import contextlib
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
 from tfx_loop.contracts.model_properties import ModelProperties
 from tfx_loop.contracts.optimization_report import (
@@ -24,7 +24,7 @@ from tfx_loop.core.artifacts import Artifacts, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, single_or_none, split_uris
-from tfx_loop.core.storage import is_remote
+from tfx_loop.models.fetching import on_this_machine, published
 from tfx_loop.models.formats import detect
 from tfx_loop.optimization.fine_tuning.comparison import Acceptance
 from tfx_loop.optimization.fine_tuning.job import ChildFiles, FineTuningJob
@@ -34,7 +34,7 @@ from tfx_loop.optimization.fine_tuning.starting_point import starting_point
 _LOG = logging.getLogger(__name__)
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(
     parent_key: str,
     inputs: Artifacts,
@@ -69,7 +69,13 @@ def opened(
     graph = single_or_none(inputs, "transform_graph")
     worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
     scratch = tempfile.TemporaryDirectory(prefix="loop-network-", dir=worker.folder)
-    with worker, scratch as made, _local_copy(parent.uri) as source, _published(child.uri) as out:
+    with contextlib.ExitStack() as held:
+        # The child that runs the work reaches no bucket.
+        transform = held.enter_context(on_this_machine(graph.uri)) if graph else None
+        source = held.enter_context(on_this_machine(parent.uri))
+        out = held.enter_context(published(child.uri))
+        held.enter_context(worker)
+        made = held.enter_context(scratch)
         worker.may_write(out)
         start = starting_point(
             worker,
@@ -79,7 +85,7 @@ def opened(
             training,
             trainable=trainable,
             parse_fn=settings.parse_fn or "",
-            transform_graph=graph.uri if graph else None,
+            transform_graph=str(transform) if transform else None,
             custom_objects=custom_objects,
         )
         job = FineTuningJob(
@@ -92,7 +98,7 @@ def opened(
             preprocessing=start.reader.preprocessing,
             told=start.notes,
             export_fn=settings.export_fn or "",
-            transform_output=graph.uri if graph else None,
+            transform_output=str(transform) if transform else None,
             shown_parent=parent.uri,
             shown_child=child.uri,
         )
@@ -128,31 +134,3 @@ def _properties(report: OptimizationResult, variant: str) -> OptimizationPropert
         sparsity=child.sparsity if child else None,
         metric_drop=overall.drop.value if overall else None,
     )
-
-
-@contextmanager
-def _local_copy(uri: str) -> Iterator[Path]:
-    """Yields a folder of this machine with what lies at `uri`."""
-    with _local_folder(uri) as folder:
-        if is_remote(uri):
-            io_utils.copy_dir(uri, str(folder))
-        yield folder
-
-
-@contextmanager
-def _published(uri: str) -> Iterator[Path]:
-    """Yields a folder whose content lies at `uri` afterwards, when nothing was raised."""
-    with _local_folder(uri) as folder:
-        yield folder
-        if is_remote(uri):
-            io_utils.copy_dir(str(folder), uri)
-
-
-@contextmanager
-def _local_folder(uri: str) -> Iterator[Path]:
-    """Yields the folder itself where it lies on this machine, else an empty one."""
-    if not is_remote(uri):
-        yield Path(uri.removeprefix("file://"))
-        return
-    with tempfile.TemporaryDirectory(prefix="loop-model-") as scratch:
-        yield Path(scratch)

@@ -1,5 +1,6 @@
 """Runs Quantizer: a model and Examples in, a .tflite and the report out."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -7,7 +8,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
@@ -23,6 +23,7 @@ from tfx_loop.core.artifacts import Artifacts, Scalars, set_properties
 from tfx_loop.core.child_process.worker import Worker
 from tfx_loop.core.custom_properties import to_properties
 from tfx_loop.core.inputs import single, single_or_none, split_uris
+from tfx_loop.models.fetching import on_this_machine, published
 from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.models.guard.settings import allowing
 from tfx_loop.models.keras.file import is_of_keras_3
@@ -51,17 +52,24 @@ class Executor(base_executor.BaseExecutor):
         source = single(input_dict, "parent")
         model = artifact_utils.get_single_instance(output_dict["model"])
         written = artifact_utils.get_single_instance(output_dict["optimization_report"])
-        folder = Path(path_utils.serving_model_dir(model.uri))
+        graph = single_or_none(input_dict, "transform_graph")
         worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
-        # Before the child starts, which would else have to start again.
-        worker.may_write(folder)
         between = tempfile.TemporaryDirectory(prefix="loop-network-", dir=worker.folder)
-        with worker, between as scratch:
-            network = _network(settings, input_dict, worker, Path(scratch))
+        with contextlib.ExitStack() as held:
+            # The child that converts reaches no bucket.
+            transform = held.enter_context(on_this_machine(graph.uri)) if graph else None
+            parent = held.enter_context(on_this_machine(source.uri))
+            out = held.enter_context(published(model.uri))
+            folder = Path(path_utils.serving_model_dir(str(out)))
+            # Before the child starts, which would else have to start again.
+            worker.may_write(folder)
+            held.enter_context(worker)
+            scratch = held.enter_context(between)
+            network = _network(settings, input_dict, parent, transform, worker, Path(scratch))
             request = request_of(
                 settings,
                 source=network,
-                keras=_trainable(settings, source, network, worker, Path(scratch)),
+                keras=_trainable(settings, parent, network, worker, Path(scratch)),
                 split_uris=lambda splits: split_uris(input_dict["examples"], splits),
                 worker=worker,
             )
@@ -72,7 +80,7 @@ class Executor(base_executor.BaseExecutor):
                 shutil.copytree(network.preprocessing, folder / PREPROCESSING_FOLDER)
             told = _report(settings, asked, network, result, worker)
             if result.chosen is None:
-                _pass_on(settings, request, network, worker, source, folder)
+                _pass_on(settings, request, network, worker, parent, folder)
         OPTIMIZATION_REPORT.write(told, written.uri)
         variant = result.chosen.mode if result.chosen else "float"
         set_properties(model, to_properties(ModelProperties(variant=variant)))
@@ -99,25 +107,29 @@ def _progress(step: str) -> None:
 
 
 def _network(
-    settings: QuantizerSettings, input_dict: Artifacts, worker: Worker, scratch: Path
+    settings: QuantizerSettings,
+    input_dict: Artifacts,
+    parent: Path,
+    transform: Path | None,
+    worker: Worker,
+    scratch: Path,
 ) -> NetworkSource:
     """Returns the network that is quantised; says first whether there is one."""
-    graph = single_or_none(input_dict, "transform_graph")
     return network_source(
         worker,
-        detect(single(input_dict, "parent").uri),
+        detect(parent),
         scratch,
         lambda: split_uris(input_dict["examples"], settings.calibration_splits),
         signature=settings.signature,
         parse_fn=settings.parse_fn,
-        transform_graph=graph.uri if graph else None,
+        transform_graph=str(transform) if transform else None,
         refused=lambda network: refused_operations(worker, network),
     )
 
 
 def _trainable(
     settings: QuantizerSettings,
-    source: types.Artifact,
+    parent: Path,
     network: NetworkSource,
     worker: Worker,
     scratch: Path,
@@ -125,7 +137,7 @@ def _trainable(
     """Returns what quantisation-aware training starts from; None where there is none of it."""
     if settings.fine_tuning is None:
         return None
-    keras = keras_model_of(source.uri)
+    keras = keras_model_of(parent)
     if keras is not None and not is_of_keras_3(keras):
         return keras
     return network.rebuilt(worker, scratch / "network.keras")
@@ -179,13 +191,13 @@ def _pass_on(
     request: SearchRequest,
     network: NetworkSource,
     worker: Worker,
-    source: types.Artifact,
+    parent: Path,
     folder: Path,
 ) -> None:
     """Leaves the float .tflite, or the model as it came where the converter refuses that too."""
     # The same search with one rung and no budget: written, loaded back and compared as any variant.
     unlimited = replace(request, budget=None, search=settings.float_only())
     if search(unlimited, worker, folder / TFLITE_FILE).chosen is None:
-        io_utils.copy_dir(path_utils.serving_model_dir(source.uri), str(folder))
+        io_utils.copy_dir(path_utils.serving_model_dir(str(parent)), str(folder))
     elif network.preprocessing is not None:
         shutil.copytree(network.preprocessing, folder / PREPROCESSING_FOLDER)

@@ -3,7 +3,6 @@
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from tfx import types
@@ -56,20 +55,27 @@ class Executor(base_executor.BaseExecutor):
         }
         facts: dict[str, ModelFacts] = {}
         candidates = []
-        timed = _timed(models) if target is ChoiceTarget.FASTEST else {}
-        for number, name in enumerate(names, start=1):
-            report = _report(single_or_none(input_dict, f"report_{number}"))
-            facts[name] = _facts(models[name], name, report)
-            blessing = single_or_none(input_dict, f"blessing_{number}")
-            candidates.append(
-                VariantCandidate(
-                    name=name,
-                    size_bytes=facts[name].size.raw_bytes,
-                    latency_ms=timed.get(name),
-                    blessed=is_blessed(blessing) if blessing else None,
-                    kept=_kept(report),
+        with Worker() as worker, tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
+            folders = {
+                name: local_folder(model.uri, Path(scratch) / name)
+                for name, model in models.items()
+            }
+            timed = {}
+            if target is ChoiceTarget.FASTEST:
+                timed = latencies({name: str(path) for name, path in folders.items()}, worker)
+            for number, name in enumerate(names, start=1):
+                report = _report(single_or_none(input_dict, f"report_{number}"))
+                facts[name] = _facts(folders[name], name, report)
+                blessing = single_or_none(input_dict, f"blessing_{number}")
+                candidates.append(
+                    VariantCandidate(
+                        name=name,
+                        size_bytes=facts[name].size.raw_bytes,
+                        latency_ms=timed.get(name),
+                        blessed=is_blessed(blessing) if blessing else None,
+                        kept=_kept(report),
+                    )
                 )
-            )
         choice = choose(candidates, target)
         # Something is always passed on, for the next node needs a model; its blessing says no.
         chosen = choice.chosen or names[0]
@@ -106,10 +112,10 @@ def _report(given: types.Artifact | None) -> OptimizationResult | None:
     return OPTIMIZATION_REPORT.read(given.uri) if given else None
 
 
-def _facts(model: types.Artifact, name: str, report: OptimizationResult | None) -> ModelFacts:
+def _facts(folder: Path, name: str, report: OptimizationResult | None) -> ModelFacts:
     """What the optimiser measured, and the size of what would be deployed."""
-    size = size_of(path_utils.serving_model_path(model.uri))
-    path = os.path.basename(path_utils.serving_model_path(model.uri))
+    served = path_utils.serving_model_path(str(folder))
+    size, path = size_of(served), os.path.basename(served)
     if report is None or report.child is None:
         return ModelFacts(path=path, format="saved_model", size=size, mode=name)
     return ModelFacts(
@@ -126,16 +132,6 @@ def _kept(report: OptimizationResult | None) -> bool | None:
     if report is None or report.reason is OptimizationReason.NO_BUDGET:
         return None
     return report.verdict is OptimizationVerdict.KEPT
-
-
-def _timed(models: Mapping[str, types.Artifact]) -> dict[str, float]:
-    """Returns the milliseconds of a call by variant, all of them measured now, in turns."""
-    with Worker() as worker, tempfile.TemporaryDirectory(dir=worker.folder) as scratch:
-        folders = {
-            name: str(local_folder(model.uri, Path(scratch) / name))
-            for name, model in models.items()
-        }
-        return latencies(folders, worker)
 
 
 def _pass_on(model: types.Artifact, properties: ModelProperties, output_dict: Artifacts) -> None:

@@ -19,6 +19,8 @@ from tfx.orchestration.pipeline import Pipeline
 
 from tfx_loop.core import storage
 from tfx_loop.core.errors import ConfigError, first_line
+from tfx_loop.pipelines.runners.remote.node_recording import node_arguments
+from tfx_loop.pipelines.runners.remote.node_settings import NodeResources, apply
 from tfx_loop.pipelines.runners.remote.spec_check import Breach, SpecCheck, constant
 from tfx_loop.pipelines.runners.remote.spec_rules import breaches
 from tfx_loop.pipelines.runners.remote.targets import Target
@@ -38,6 +40,7 @@ class CompileSettings:
         command: The entry point in the image.
         mounts: Absolute folders that every container has.
         stage: Copy local folders of Importers to the pipeline root, named by their content.
+        nodes: What single nodes are given, by node; `*` for all others.
     """
 
     target: Target
@@ -45,6 +48,7 @@ class CompileSettings:
     command: Sequence[str] = ENTRY_POINT
     mounts: Sequence[str] = ()
     stage: bool = False
+    nodes: Mapping[str, NodeResources] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +60,14 @@ class CompiledPipeline:
         root: The pipeline root; it is no part of the spec, whoever submits names it.
         breaches: Rules that are not kept; none in a spec that may be submitted.
         staged: Local folders that were copied, with their URIs.
+        platform: What KFP reads beside the spec; empty for none.
     """
 
     spec: dict[str, Any]
     root: str
     breaches: Sequence[Breach]
     staged: Mapping[str, str] = field(default_factory=dict)
+    platform: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -87,6 +93,7 @@ def compile_pipeline(pipeline: Any, settings: CompileSettings) -> CompiledPipeli
         )
     root = str(pipeline.pipeline_info.pipeline_root)
     spec = _compiled(pipeline, settings)
+    platform = apply(spec, settings.nodes, settings.target)
     check = SpecCheck(
         spec=spec,
         target=settings.target,
@@ -98,7 +105,7 @@ def compile_pipeline(pipeline: Any, settings: CompileSettings) -> CompiledPipeli
     found = [*_property_breaches(pipeline), *breaches(check)]
     if settings.target is Target.KUBEFLOW:
         use_names_of_kfp(spec)
-    return CompiledPipeline(spec=spec, root=root, breaches=found, staged=staged)
+    return CompiledPipeline(spec=spec, root=root, breaches=found, staged=staged, platform=platform)
 
 
 def write_spec(compiled: CompiledPipeline, path: Path) -> None:
@@ -117,7 +124,9 @@ def write_spec(compiled: CompiledPipeline, path: Path) -> None:
             f"Expected a spec that keeps all rules, received {len(compiled.breaches)} breaches: "
             f"{compiled.breaches[0].sentence}"
         )
-    storage.write_bytes(str(path), yaml.safe_dump(compiled.spec, sort_keys=True).encode())
+    # Two documents in one file, as KFP's own compiler writes them.
+    documents = [compiled.spec, dict(compiled.platform)] if compiled.platform else [compiled.spec]
+    storage.write_bytes(str(path), yaml.safe_dump_all(documents, sort_keys=True).encode())
 
 
 def _compiled(pipeline: Pipeline, settings: CompileSettings) -> dict[str, Any]:
@@ -139,7 +148,23 @@ def _compiled(pipeline: Pipeline, settings: CompileSettings) -> dict[str, Any]:
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
         text = Path(folder, "spec.yaml").read_text()
-    return dict(next(yaml.safe_load_all(text)))
+    spec = dict(next(yaml.safe_load_all(text)))
+    _name_nodes(spec, pipeline)
+    return spec
+
+
+def _name_nodes(spec: dict[str, Any], pipeline: Pipeline) -> None:
+    """Tells each container which node it is, for the record that it leaves."""
+    for node in pipeline.components:
+        task = spec["root"]["dag"]["tasks"].get(node.id)
+        label = (
+            spec["components"][task["componentRef"]["name"]].get("executorLabel", "")
+            if task
+            else ""
+        )
+        container = spec["deploymentSpec"]["executors"].get(label, {}).get("container")
+        if container is not None:
+            container["args"] = [*container.get("args", ()), *node_arguments(node.id, node.type)]
 
 
 def _property_breaches(pipeline: Pipeline) -> list[Breach]:

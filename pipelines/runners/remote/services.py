@@ -95,7 +95,8 @@ def check_submission(submission: Submission, target: Target) -> dict[str, Any]:
         ConfigError: The file holds no compiled pipeline, or one that breaks a rule.
     """
     try:
-        spec = yaml.safe_load(submission.spec.read_text("utf-8"))
+        # A second document is for KFP's clusters: secrets of single nodes.
+        spec = next(yaml.safe_load_all(submission.spec.read_text("utf-8")), None)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"Expected a compiled pipeline in {submission.spec}, received "

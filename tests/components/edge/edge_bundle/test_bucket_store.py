@@ -1,9 +1,9 @@
 """A bucket is TensorFlow's in-memory file system here, through the same fileio as gs:// is."""
 
 import json
-from typing import ClassVar
 
 import pytest
+import ram_files
 import tiny_bundle
 
 from tfx_loop.edge.edge_bundle.on_device import MANIFEST, POINTER, resolve
@@ -15,20 +15,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def bucket():
-    from tfx.dsl.io import fileio, filesystem_registry
-    from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
-
-    class RamFilesystem(TensorflowFilesystem):
-        SUPPORTED_SCHEMES: ClassVar = ["ram://"]
-
-        @staticmethod
-        def open(name, mode="r"):
-            # This file system, unlike a bucket, adds to a file that is written again.
-            if "w" in mode and fileio.exists(name):
-                fileio.remove(name)
-            return TensorflowFilesystem.open(name, mode)
-
-    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(RamFilesystem, priority=10)
+    ram_files.register()
     return "ram://devices"
 
 

@@ -80,6 +80,17 @@ def test_beam_counts_a_log_to_the_bits_of_one_process(reference, tmp_path, monke
 
 
 @pytest.mark.tensorflow
+def test_beam_counts_a_log_in_a_bucket(reference, tmp_path):
+    import ram_files
+
+    rows = log_rows({"temp": np.linspace(-1, 1, 300)})
+    about = written(rows, tmp_path)
+    window = on_beam(reference, about, ram_files.uploaded(tmp_path, "ram://drift/log"))
+    alone = Profiler(reference, log_layout("", 100)).profile_all(rows.to_batches())
+    assert digest(window.profile) == digest(alone)
+
+
+@pytest.mark.tensorflow
 def test_beam_counts_an_empty_log(reference, tmp_path):
     assert on_beam(reference, written(log_rows({}), tmp_path), tmp_path).rows == 0
 

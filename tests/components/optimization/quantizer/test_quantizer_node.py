@@ -58,7 +58,7 @@ def run_node(trained, folder, eval_config="", window=(), **settings):
 
     examples, model = trained
     quantized, report = standard_artifacts.Model(), OptimizationReport()
-    quantized.uri, report.uri = str(folder / "quantized"), str(folder / "report")
+    quantized.uri, report.uri = f"{folder}/quantized", f"{folder}/report"
     Executor().Do(
         {"parent": [model], "examples": [examples, *window]},
         {"model": [quantized], "optimization_report": [report]},
@@ -121,6 +121,24 @@ def test_a_rolling_window_of_examples_is_read_whole(trained, tmp_path):
     report = OPTIMIZATION_REPORT.read(str(tmp_path / "report"))
     # Of one span 897 rows choose.
     assert report.rows["choosing"] == 2 * 897
+
+
+def test_artifacts_in_a_bucket_are_read_and_written_there(trained, tmp_path):
+    """The child that converts sees no bucket, nor this process' memory."""
+    import ram_files
+    from tfx.dsl.io import fileio
+    from tfx.types import standard_artifacts
+
+    from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT
+
+    examples, model = standard_artifacts.Examples(), standard_artifacts.Model()
+    examples.uri = ram_files.uploaded(trained[0].uri, "ram://quantizer/examples")
+    examples.split_names = trained[0].split_names
+    model.uri = ram_files.uploaded(trained[1].uri, "ram://quantizer/model")
+    settings = {"mode": "float16", "label_key": "digit", "max_metric_drop": 0.02}
+    quantized, report = run_node((examples, model), "ram://quantizer/out", **settings)
+    assert fileio.listdir(f"{quantized.uri}/Format-Serving") == ["tflite"]
+    assert OPTIMIZATION_REPORT.read(report.uri).child.size.raw_bytes > 0
 
 
 @pytest.mark.parametrize(

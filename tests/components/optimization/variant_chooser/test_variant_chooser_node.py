@@ -1,6 +1,9 @@
 """The node passes on the chosen model, blessed, with a reason for every variant."""
 
+from pathlib import Path
+
 import pytest
+import ram_files
 
 pytestmark = pytest.mark.tensorflow
 
@@ -40,7 +43,7 @@ def run(tmp_path):
         artifact.uri = str(tmp_path / name)
         return [artifact]
 
-    def run(blessed, target="smallest", write=bytes_of_size):
+    def run(blessed, target="smallest", write=bytes_of_size, bucket=""):
         inputs = {}
         for number, name in enumerate(SIZES, start=1):
             inputs[f"model_{number}"] = made(standard_artifacts.Model, f"model-{name}")
@@ -57,6 +60,11 @@ def run(tmp_path):
             "optimization_report": made(OptimizationReport, "report"),
         }
         names = '["float", "pruned", "int8"]'
+        for artifacts in (*inputs.values(), *outputs.values()) if bucket else ():
+            local = Path(artifacts[0].uri)
+            artifacts[0].uri = f"{bucket}/{local.name}"
+            if local.exists():
+                ram_files.uploaded(local, artifacts[0].uri)
         Executor().Do(inputs, outputs, {"names": names, "target": target})
         return {name: artifacts[0] for name, artifacts in outputs.items()}
 
@@ -86,6 +94,15 @@ def test_the_smallest_blessed_variant_is_copied_and_blessed(run, tmp_path):
         "chosen",
     ]
     assert report.explanation == "int8 is deployed: 4.4 times smaller than float."
+
+
+def test_variants_in_a_bucket_are_compared_and_passed_on(run):
+    from tfx.dsl.io import fileio
+
+    outputs = run(blessed=SIZES, bucket="ram://chooser")
+    assert outputs["model"].uri == "ram://chooser/chosen"
+    with fileio.open("ram://chooser/chosen/Format-Serving/saved_model.pb", "rb") as file:
+        assert len(file.read()) == SIZES["int8"]
 
 
 def test_the_float_model_stays_when_the_variants_fail_the_gate(run):
