@@ -53,6 +53,10 @@ image: ## the image of nodes and of the loop (docker or podman): size, digest, o
 image-test: ## a node in the built image, as a service runs it
 	@scripts/image test
 
+.PHONY: test-kfp-local
+test-kfp-local: setup ## a compiled pipeline in the built image, run by kfp.local (podman; KFP_PYTHON)
+	@PYTHONPATH=tests/helpers $(PYTHON) -W ignore -m tests.benchmarks.kfp_local
+
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check components pipelines tests docs
 	@$(PYTHON) -m ruff format --check components pipelines tests docs

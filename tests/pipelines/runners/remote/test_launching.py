@@ -158,5 +158,5 @@ def test_broken_rule_counts_as_no_start(bench):
 def test_service_that_is_away_is_one_line(bench):
     bench.server.shutdown()
     bench.server.server_close()
-    with pytest.raises(ServiceRefused, match="Expected .* at http"):
+    with pytest.raises(ServiceRefused, match=r"Expected .* at http"):
         bench.launcher(pipelines(bench.root)[0])

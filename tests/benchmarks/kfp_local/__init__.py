@@ -1,0 +1,1 @@
+"""A compiled pipeline in the built image, run by the official kfp.local."""
