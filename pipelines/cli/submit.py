@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HELP = "starts a compiled pipeline on Vertex AI or Kubeflow Pipelines"
 
+_OF_VERTEX = ("project", "location", "endpoint", "label")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
@@ -77,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """Submits, and waits where that is asked for."""
     from tfx_loop.pipelines.runners.remote.services import (
         Submission,
+        check_cron,
         check_submission,
         submit_once,
         wait,
@@ -84,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.runners.remote.targets import Target
 
     conventions.quiet_libraries()
+    _check_options(args)
     target = Target(args.target)
+    if args.schedule:
+        check_cron(args.schedule, target)
     submission = Submission(
         spec=args.spec,
         run_id=args.run_id,
@@ -109,6 +115,16 @@ def run(args: argparse.Namespace) -> int:
     return _status(found, waited=args.wait)
 
 
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuses what would be passed over without a word."""
+    others = {"vertex": ("host", "namespace", "token_file"), "kubeflow": _OF_VERTEX}[args.target]
+    if strange := [name for name in others if getattr(args, name)]:
+        flag = f"--{strange[0].replace('_', '-')}"
+        args.command.error(f"{flag} is none of the target {args.target}")
+    if args.schedule and args.wait:
+        args.command.error("--wait waits for one run, --schedule starts many: give one of them")
+
+
 def _service(args: argparse.Namespace) -> "Service":
     if args.target == "vertex":
         from tfx_loop.pipelines.runners.remote.vertex_client import VertexService
@@ -116,11 +132,11 @@ def _service(args: argparse.Namespace) -> "Service":
         if not (args.project and args.location):
             args.command.error("the target vertex needs --project and --location")
         return VertexService(args.project, args.location, args.endpoint)
-    from tfx_loop.pipelines.runners.remote.kubeflow_client import KubeflowService
+    from tfx_loop.pipelines.runners.remote.kubeflow_client import KubeflowService, read_token
 
     if not args.host:
         args.command.error("the target kubeflow needs --host")
-    token = args.token_file.read_text("utf-8").strip() if args.token_file else ""
+    token = read_token(args.token_file) if args.token_file else ""
     return KubeflowService(args.host, args.experiment, args.namespace, token)
 
 

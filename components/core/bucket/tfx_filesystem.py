@@ -22,8 +22,8 @@ from tfx_loop.core.bucket.client import open_bucket
 from tfx_loop.core.bucket.files import Bucket
 
 _SCHEMES = ("s3://", "minio://")
-# Above TensorFlow's, which takes what nobody else knows.
-_PRIORITY = 10
+# Before TensorFlow's, which has 0 and claims s3://, too: the lowest number is asked.
+_PRIORITY = -10
 
 
 def register() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError, first_line
@@ -120,6 +121,23 @@ class KubeflowService:
                 f"Expected Kubeflow Pipelines at {self._host}, received "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
+
+
+def read_token(path: Path) -> str:
+    """Returns the bearer token in a file.
+
+    Raises:
+        ConfigError: It cannot be read, or holds none.
+    """
+    try:
+        words = path.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"Expected a file with a bearer token at {path}, received: {first_line(error)}"
+        ) from error
+    if len(words) != 1:
+        raise ConfigError(f"Expected one bearer token in {path}, received {len(words)} words.")
+    return words[0]
 
 
 def _check_token(host: str, token: str) -> None:

@@ -10,7 +10,7 @@ from tfx_loop.pipelines.control.launcher import LaunchRequest, RunState, RunStat
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.runner_settings import VERTEX, Runner
 from tfx_loop.pipelines.runners.remote.compiling import CompileSettings
-from tfx_loop.pipelines.runners.remote.kubeflow_client import KubeflowService
+from tfx_loop.pipelines.runners.remote.kubeflow_client import KubeflowService, read_token
 from tfx_loop.pipelines.runners.remote.launching import (
     PipelineChoice,
     RemoteLauncher,
@@ -92,5 +92,5 @@ def service_of(runner: Runner) -> Service:
     """Returns the client of the service that a runner names."""
     if runner.on == VERTEX:
         return VertexService(runner.project, runner.location, runner.endpoint)
-    token = Path(runner.token_file).read_text("utf-8").strip() if runner.token_file else ""
+    token = read_token(Path(runner.token_file)) if runner.token_file else ""
     return KubeflowService(runner.host, runner.experiment, runner.namespace, token)

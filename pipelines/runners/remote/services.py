@@ -1,5 +1,6 @@
 """What the loop asks of a service that runs compiled pipelines, whichever it is."""
 
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tfx_loop.core.errors import ConfigError, LoopError, first_line
+from tfx_loop.core.errors import ConfigError, LoopError, did_you_mean, first_line
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.runners.remote.spec_check import SpecCheck
 from tfx_loop.pipelines.runners.remote.spec_rules import breaches
@@ -18,6 +19,17 @@ from tfx_loop.pipelines.runners.remote.targets import Target
 
 _CONNECT_SECONDS = 10.0
 ENDED = (RunState.SUCCEEDED, RunState.FAILED)
+_CRON_FIELD = re.compile(r"[0-9A-Za-z*/,?L#-]+")
+_PARAMETER_TYPES: Mapping[str, tuple[type, ...]] = {
+    "STRING": (str,),
+    "NUMBER_INTEGER": (int,),
+    "NUMBER_DOUBLE": (int, float),
+}
+_PARAMETER_WORDS = {
+    "STRING": "a text",
+    "NUMBER_INTEGER": "a whole number",
+    "NUMBER_DOUBLE": "a number",
+}
 # Vertex makes the resource's name from it, Kubernetes a label: the narrower of both.
 RUN_ID_RULE = "at most 63 small letters, digits and hyphens, a letter first"
 
@@ -107,7 +119,18 @@ def check_submission(submission: Submission, target: Target) -> dict[str, Any]:
             f"Expected a compiled pipeline in {submission.spec}, received another file. Write it "
             "with `loop compile`."
         )
-    found = breaches(SpecCheck(spec=spec, target=target, root=submission.root))
+    try:
+        found = breaches(SpecCheck(spec=spec, target=target, root=submission.root))
+        declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        _check_parameters(submission.parameters, declared)
+    except ConfigError:
+        raise
+    # What a spec is made of has no reader of its own here: the rules meet what is broken in it.
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"Expected a compiled pipeline in {submission.spec}, received one that is damaged "
+            f"({type(error).__name__}: {first_line(error)}). Write it again with `loop compile`."
+        ) from error
     # A path may lie on a mount that `loop compile` was told of.
     left = [breach for breach in found if breach.rule != "local-path"]
     if left:
@@ -116,6 +139,48 @@ def check_submission(submission: Submission, target: Target) -> dict[str, Any]:
             f"its rules: {left[0].sentence}"
         )
     return spec
+
+
+def check_cron(cron: str, target: Target) -> None:
+    """Raises ConfigError where a line names no times to the service; it would refuse it later."""
+    line, wanted = cron, 6
+    if target is Target.VERTEX:
+        line, wanted = re.sub(r"^(CRON_)?TZ=\S+\s+", "", cron), 5
+    words = line.split()
+    if line.startswith("@") or (len(words) == wanted and all(map(_CRON_FIELD.fullmatch, words))):
+        return
+    first = "minute first" if wanted == 5 else "seconds first"
+    raise ConfigError(
+        f"Expected a cron line of {wanted} fields, {first}, for {target.value}, received {cron!r}."
+    )
+
+
+def _check_parameters(given: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name not in declared:
+            known = f"among {', '.join(declared)}" if declared else "that the pipeline has, none"
+            raise ConfigError(
+                f"Expected parameters {known}, received {name!r}.{did_you_mean(name, declared)}"
+            )
+        kind = str(declared[name].get("parameterType", "STRING"))
+        kinds = _PARAMETER_TYPES.get(kind)
+        # A truth value is a whole number to Python, and to no service.
+        if kinds and (isinstance(value, bool) or not isinstance(value, kinds)):
+            quoted = f" As text it is '{name}=\"{value}\"'." if kind == "STRING" else ""
+            raise ConfigError(
+                f"Expected {_PARAMETER_WORDS[kind]} as the parameter {name}, received {value!r}."
+                f"{quoted}"
+            )
+    lacking = [
+        name
+        for name, told in declared.items()
+        if name not in given and "defaultValue" not in told and not told.get("isOptional")
+    ]
+    if lacking:
+        raise ConfigError(
+            f"Expected {', '.join(lacking)} of the pipeline, which has no default, received none. "
+            "Give it with --param NAME=VALUE."
+        )
 
 
 def check_reached(name: str, url: str) -> None:

@@ -65,7 +65,9 @@ class SpecCheck:
 
     def is_reached(self, uri: str) -> bool:
         """Says whether the service's tasks reach a URI."""
-        return uri.startswith(self.target.schemes)
+        scheme, _, rest = uri.partition("://")
+        # A bucket has a name: `gs://` alone, or `gs:///path`, is none.
+        return f"{scheme}://" in self.target.schemes and bool(rest.partition("/")[0])
 
 
 def constant(value: Mapping[str, Any]) -> Any:

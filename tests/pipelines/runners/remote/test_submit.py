@@ -1,5 +1,6 @@
 """`loop submit` with the real clients of both services, against services on loopback."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,7 +17,14 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.cli.main import main
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.runners.remote.kubeflow_client import KubeflowService
-from tfx_loop.pipelines.runners.remote.services import ServiceRefused, Submission, submit_once, wait
+from tfx_loop.pipelines.runners.remote.services import (
+    ServiceRefused,
+    Submission,
+    check_cron,
+    check_submission,
+    submit_once,
+    wait,
+)
 from tfx_loop.pipelines.runners.remote.targets import Target
 from tfx_loop.pipelines.runners.remote.vertex_client import VertexService
 
@@ -208,9 +216,76 @@ def test_command_waits_and_tells_a_failure_by_its_status(tmp_path, capsys):
     assert "the server is away" in told["reason"]
 
 
+def with_parameters():
+    content = spec()
+    declared = {
+        "rows": {"parameterType": "NUMBER_INTEGER"},
+        "window": {"parameterType": "STRING", "defaultValue": "2013-04"},
+    }
+    content["root"]["inputDefinitions"] = {"parameters": declared}
+    return content
+
+
 def test_dry_run_sends_nothing(tmp_path, capsys):
-    assert call(submission(tmp_path).spec, "--dry-run", "--param", "rows=7") == 0
+    path = submission(tmp_path, with_parameters()).spec
+    assert call(path, "--dry-run", "--param", "rows=7") == 0
     assert "2 nodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Expected rows of the pipeline"),
+        (["--param", "row=7"], "received 'row'. Did you mean 'rows'"),
+        (["--param", "rows=seven"], "Expected a whole number as the parameter rows"),
+        (["--param", "rows=true"], "Expected a whole number as the parameter rows"),
+        (["--param", "rows=7", "--param", "window=4"], "Expected a text as the parameter window"),
+        (["--param", "rows=7", "--schedule", "0 3 * * *"], "6 fields, seconds first"),
+        (["--param", "rows=7", "--root", "gs://"], "pipeline-root"),
+        (["--param", "rows=7", "--token-file", "none"], "a file with a bearer token at none"),
+    ],
+)
+def test_what_the_service_would_refuse_is_told_before_it_is_asked(
+    tmp_path, capsys, arguments, message
+):
+    path = submission(tmp_path, with_parameters()).spec
+    where = ["--host", "http://127.0.0.1:9"]
+    assert call(path, *where, *arguments) == 1
+    [told] = capsys.readouterr().err.strip().splitlines()
+    assert message in told
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "TZ=Europe/Berlin 0 3 * * MON"])
+def test_cron_lines_of_vertex(cron):
+    check_cron(cron, Target.VERTEX)
+    with pytest.raises(ConfigError, match="6 fields"):
+        check_cron(cron, Target.KUBEFLOW)
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    """Whatever is left out or of another type, at each place of a spec."""
+    seen = 0
+    for place in places(spec()):
+        for value in (None, 1, "title: [", [], {}, float("nan"), ...):
+            content = spec()
+            inner = content
+            for key in place[:-1]:
+                inner = inner[key]
+            if value is ...:
+                del inner[place[-1]]
+            else:
+                inner[place[-1]] = value
+            with contextlib.suppress(ConfigError):
+                check_submission(submission(tmp_path, content), Target.KUBEFLOW)
+                seen -= 1
+            seen += 1
+    assert seen > 100
+
+
+def places(content, path=()):
+    for key, value in content.items() if isinstance(content, dict) else ():
+        yield (*path, key)
+        yield from places(value, (*path, key))
 
 
 def test_killed_submit_is_found_again(tmp_path):
@@ -263,6 +338,8 @@ def test_file_that_is_no_pipeline_is_one_line(tmp_path, capsys, content, message
         (["--run-id", "Retrain_1"], "small letters"),
         (["--param", "rows"], "expected NAME=VALUE"),
         ([], "needs --host"),
+        (["--project", "flights"], "--project is none of the target kubeflow"),
+        (["--wait", "--schedule", "0 0 3 * * *"], "give one of them"),
     ],
 )
 def test_wrong_arguments_are_told(tmp_path, capsys, arguments, message):
@@ -274,7 +351,5 @@ def test_wrong_arguments_are_told(tmp_path, capsys, arguments, message):
 
 def test_missing_file_is_one_line(tmp_path):
     missing = Submission(spec=tmp_path / "none.yaml", run_id="r", root=ROOT)
-    from tfx_loop.pipelines.runners.remote.services import check_submission
-
     with pytest.raises(ConfigError, match=r"Expected a compiled pipeline in .*none\.yaml"):
         check_submission(missing, Target.VERTEX)
