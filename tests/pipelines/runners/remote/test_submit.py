@@ -1,6 +1,7 @@
 """`loop submit` with the real clients of both services, against services on loopback."""
 
 import contextlib
+import copy
 import json
 import os
 import subprocess
@@ -262,24 +263,23 @@ def test_cron_lines_of_vertex(cron):
         check_cron(cron, Target.KUBEFLOW)
 
 
-def test_a_damaged_file_is_one_line(tmp_path):
-    """Whatever is left out or of another type, at each place of a spec."""
-    seen = 0
-    for place in places(spec()):
-        for value in (None, 1, "title: [", [], {}, float("nan"), ...):
-            content = spec()
-            inner = content
-            for key in place[:-1]:
-                inner = inner[key]
-            if value is ...:
-                del inner[place[-1]]
-            else:
-                inner[place[-1]] = value
-            with contextlib.suppress(ConfigError):
-                check_submission(submission(tmp_path, content), Target.KUBEFLOW)
-                seen -= 1
-            seen += 1
-    assert seen > 100
+@pytest.mark.parametrize("value", [None, [1], "title: ["])
+def test_a_damaged_file_is_one_line(tmp_path, value):
+    """Whatever is of another type, or left out (every third), at each place of a spec."""
+    refused = 0
+    for number, place in enumerate(list(places(spec()))):
+        # Its parts are shared by all that the module makes.
+        inner = content = copy.deepcopy(spec())
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+        if number % 3 == 0:
+            del inner[place[-1]]
+        with contextlib.suppress(ConfigError):
+            check_submission(submission(tmp_path, content), Target.KUBEFLOW)
+            refused -= 1
+        refused += 1
+    assert refused > 20
 
 
 def places(content, path=()):
