@@ -61,8 +61,9 @@ def test_node_runs_with_the_completed_call_and_its_report_is_completed(tmp_path)
     call["outputs"]["outputFile"] = str(tmp_path / "output.json")
     given = []
 
-    def node(arguments):
+    def node(arguments, run_id):
         given.extend(arguments)
+        assert run_id == ""
         output = {"artifacts": {"examples": {"artifacts": [{"uri": LOCAL}]}}}
         (tmp_path / "output.json").write_text(json.dumps(output))
 
