@@ -35,11 +35,11 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home loop \
  # Into these KFP's launcher copies what lies in buckets.
- && install -d -o loop /gcs /minio /s3 /work
+ && install -d -o loop /gcs /minio /s3 /loop
 COPY --from=build /opt/loop /opt/loop
 # TFX needs Keras 2, and bytecode was compiled when the image was built.
 ENV PATH=/opt/loop/bin:$PATH TF_USE_LEGACY_KERAS=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER loop
-WORKDIR /work
+WORKDIR /loop
 # The services name a command of their own.
 CMD ["loop", "--help"]
