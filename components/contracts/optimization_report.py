@@ -102,10 +102,13 @@ class SliceResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Bytes of a model's files: as they are, and zipped (DEFLATE, level 9)."""
+    """Bytes of a model's files: as they are, and zipped (DEFLATE, level 9).
+
+    Variants that were not chosen are not zipped (None), which takes longer than to measure them.
+    """
 
     raw_bytes: int
-    zipped_bytes: int
+    zipped_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from tfx_loop.presentation.progress import Progress
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
 # Spelled out here, as the modules that hold them take seconds to import.
 _FEWEST_ROWS = 30
-_TARGETS = ("smallest", "fastest", "edge_tpu")
+_TARGETS = ("smallest", "smallest_zipped", "fastest", "edge_tpu")
 _RUNGS = (
     "int8",
     "selective_int8",

@@ -130,7 +130,7 @@ def compress(
         metric: TFMA's or Keras's name, by output of a model with several; or a function of labels
             and answers that returns a number. Accuracy of classes or R2 of numbers unless given.
         higher_is_better: Of a function; False for losses and costs.
-        target: `smallest`, `fastest` or `edge_tpu`.
+        target: `smallest`, `smallest_zipped`, `fastest` or `edge_tpu`.
         out: New or empty folder for the result; a temporary one, gone with the report, unless
             given.
         output: The one that label and budget belong to, of a model with several.
@@ -167,7 +167,7 @@ def compress(
         names.write_text("\n".join(classes), encoding="utf-8")
         request = CompressionRequest(
             model=_model_file(model, Path(scratch) / "model"),
-            data=_data_file(data, Path(scratch)),
+            data=data_file(data, Path(scratch)),
             out=folder,
             budget=first.budget,
             label=first.label or None,
@@ -212,7 +212,7 @@ def _model_file(model: Any, folder: Path) -> Path:
     return folder
 
 
-def _data_file(data: Any, folder: Path) -> Path:
+def data_file(data: Any, folder: Path) -> Path:
     """Returns the path of rows; those in memory are written, as they go to a child as files."""
     if isinstance(data, str) or hasattr(data, "__fspath__"):
         return Path(data)
@@ -231,7 +231,8 @@ def _data_file(data: Any, folder: Path) -> Path:
 
 
 def _is_table(data: Any) -> bool:
-    methods = ("__arrow_c_stream__", "to_arrow", "fetch_arrow_table", "to_parquet")
+    # As `as_table` takes them; Arrow's own have a schema.
+    methods = ("__arrow_c_stream__", "to_arrow", "fetch_arrow_table", "to_parquet", "schema")
     return any(hasattr(data, method) for method in methods)
 
 

@@ -28,11 +28,18 @@ class VariantCost:
         raw_bytes: Size of its file.
         latency_ms: Median of one call at batch 1; None unless the target is speed.
         mapped: Share of its operators that the Edge TPU runs; None where nobody says.
+        zipped_bytes: Size of the file zipped; None unless the target is that.
     """
 
     raw_bytes: int
     latency_ms: float | None = None
     mapped: float | None = None
+    zipped_bytes: int | None = None
+
+    def size(self, target: CompressionTarget) -> int:
+        """Returns the bytes that the target counts."""
+        zipped = target is CompressionTarget.SMALLEST_ZIPPED and self.zipped_bytes is not None
+        return (self.zipped_bytes or 0) if zipped else self.raw_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,10 @@ class RungCandidate:
         """What the choice looks at."""
         assert self.size is not None
         return VariantCost(
-            raw_bytes=self.size.raw_bytes, latency_ms=self.latency_ms, mapped=self.mapped
+            raw_bytes=self.size.raw_bytes,
+            latency_ms=self.latency_ms,
+            mapped=self.mapped,
+            zipped_bytes=self.size.zipped_bytes,
         )
 
     def map(self, mapped_share: Callable[[Path], float]) -> None:
@@ -180,13 +190,13 @@ def best(variants: Sequence[VariantCost], target: CompressionTarget) -> int | No
         shares = [variant.mapped or 0.0 for variant in variants]
         # Shares of one graph's operators: equal ones are equal fractions, so that == is safe.
         fit = [i for i in fit if shares[i] == max(shares)]
-    return min(fit, key=lambda i: (variants[i].raw_bytes, i))
+    return min(fit, key=lambda i: (variants[i].size(target), i))
 
 
 def why_left(left: VariantCost, chosen: VariantCost, target: CompressionTarget) -> RungReason:
     """Returns why a variant that keeps to the budget was not the one that was chosen."""
     # Among those that were fit the smallest was chosen: what is smaller than it was not fit.
-    smaller = left.raw_bytes < chosen.raw_bytes
+    smaller = left.size(target) < chosen.size(target)
     if target is CompressionTarget.FASTEST and (
         smaller or _latency(left) > _AS_FAST * _latency(chosen)
     ):

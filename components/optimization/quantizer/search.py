@@ -176,6 +176,8 @@ class _Ladder:
         """Chooses, and writes the model that was chosen."""
         target = self.request.target
         chosen = self._chosen(target, refutation)
+        if chosen is not None and chosen.variant is not None:
+            chosen.size = size_of(chosen.variant.path)
         rungs = tuple(c.rung(chosen, target) for c in self.candidates)
         for rung in rungs:
             _LOG.info(
@@ -245,7 +247,7 @@ class _Ladder:
         candidate = RungCandidate(mode=mode, name=title(mode), outcome=UNTRIED)
         try:
             candidate.variant = make()
-            candidate.size = size_of(candidate.variant.path)
+            candidate.size = size_of(candidate.variant.path, zipped=self._zips)
             candidate.outcome = self._judged(candidate.variant, clips=mode not in _OPEN_RANGES)
         except (ModelError, ChildFailed) as error:
             reason = RungReason.DOES_NOT_RUN if candidate.variant else RungReason.FAILED_TO_CONVERT
@@ -261,6 +263,11 @@ class _Ladder:
         answers = outputs_of(self.worker, str(variant.path), rows, folder=folder)
         outcome = self.judge.judge(answers, clips=clips)
         return replace(outcome, explanation=f"{outcome.explanation} {variant.notes}".strip())
+
+    @property
+    def _zips(self) -> bool:
+        # Zipping at level 9 takes longer than judging; only the chosen one is zipped else.
+        return self.request.target is CompressionTarget.SMALLEST_ZIPPED
 
     def _skip(self, mode: QuantizationMode) -> None:
         outcome = RungOutcome(
@@ -297,7 +304,7 @@ class _Ladder:
                 name=found.name,
                 outcome=found.outcome,
                 variant=found.variant,
-                size=size_of(found.variant.path) if found.variant else None,
+                size=size_of(found.variant.path, zipped=self._zips) if found.variant else None,
                 float_layers=found.float_layers,
                 layer_errors=found.layer_errors,
                 seconds=time.monotonic() - started,

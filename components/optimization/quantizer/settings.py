@@ -99,7 +99,7 @@ class QuantizerSettings(GuardSettings):
             `serving_tf_example` where that one alone takes tf.Examples.
         parse_fn: Import path of a function from the Examples' features to the model's inputs,
             arrays by name in and out, for a model that takes decoded images or encoded text.
-        target: What is to be gained: `smallest`, `fastest` or `edge_tpu`.
+        target: What is to be gained: `smallest`, `smallest_zipped`, `fastest` or `edge_tpu`.
         io_type: What an int8 variant takes and gives: `float`, `int8` or `uint8`.
         calibration_splits: Splits that calibration rows are drawn from.
         calibration_rows: How many rows fix the ranges; drawn with the seed, each class in

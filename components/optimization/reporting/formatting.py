@@ -20,6 +20,11 @@ _STATUS = {
 }
 
 
+def whole(value: int | None) -> str:
+    """Returns a whole number with its thousands set apart; NONE for None."""
+    return NONE if value is None else f"{value:,}"
+
+
 def size_text(count: float) -> str:
     """Returns bytes in the unit that leaves three digits: `98.5 kB` (1,000 bytes)."""
     for unit, power in (("MB", 1e6), ("kB", 1e3)):

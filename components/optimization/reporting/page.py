@@ -54,7 +54,7 @@ def render_model(facts: ModelFacts) -> str:
     name = Path(facts.path).name
     told = [
         ("Size", formatting.size_text(facts.size.raw_bytes)),
-        ("Zipped", formatting.size_text(facts.size.zipped_bytes)),
+        ("Zipped", formatting.size_text(facts.size.zipped_bytes or 0)),
         ("Weights", f"{facts.parameters:,}"),
         ("Zeros", formatting.percent(facts.sparsity)),
     ]
@@ -123,7 +123,7 @@ def _rungs(report: OptimizationResult) -> str:
             (
                 rung.name,
                 f"{rung.size.raw_bytes:,}" if rung.size else formatting.NONE,
-                f"{rung.size.zipped_bytes:,}" if rung.size else formatting.NONE,
+                formatting.whole(rung.size.zipped_bytes if rung.size else None),
                 formatting.number(rung.metric.value if rung.metric else None),
                 formatting.signed(rung.drop.value if rung.drop else None),
                 formatting.between(rung.drop),
@@ -131,7 +131,7 @@ def _rungs(report: OptimizationResult) -> str:
                 rung.explanation or formatting.status_text(rung),
             )
         )
-    lead = "The ladder in its order; sizes in bytes."
+    lead = "The ladder in its order; sizes in bytes, zipped of the chosen one alone."
     return section("Every variant, and why it was left", lead, table(headings, rows, headings[1:7]))
 
 

@@ -8,11 +8,15 @@ from tfx_loop.contracts.optimization_report import Size
 from tfx_loop.core.errors import DataError
 
 
-def size_of(path: str | Path) -> Size:
+def size_of(path: str | Path, *, zipped: bool = True) -> Size:
     """Returns the bytes of a file, or of all files of a folder; zipped with DEFLATE at level 9.
 
     The zip is made as it would travel, directory included, and kept nowhere. A `.keras` file is a
     zip without compression already.
+
+    Args:
+        path: File or folder.
+        zipped: Whether the zip is made; without it its bytes are None.
 
     Raises:
         DataError: There is no file.
@@ -21,6 +25,9 @@ def size_of(path: str | Path) -> Size:
     files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
     if not files or not files[0].is_file():
         raise DataError(f"Expected a model's file or folder at {root}, found none.")
+    raw = sum(file.stat().st_size for file in files)
+    if not zipped:
+        return Size(raw_bytes=raw, zipped_bytes=None)
     # Level 9: as small as DEFLATE gets, which is what a download would take.
     sink = _Counter()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -31,7 +38,7 @@ def size_of(path: str | Path) -> Size:
             with archive.open(info, "w") as packed, file.open("rb") as source:
                 while chunk := source.read(1 << 20):
                     packed.write(chunk)
-    return Size(raw_bytes=sum(f.stat().st_size for f in files), zipped_bytes=sink.count)
+    return Size(raw_bytes=raw, zipped_bytes=sink.count)
 
 
 class _Counter(io.RawIOBase):

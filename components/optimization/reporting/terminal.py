@@ -54,10 +54,11 @@ def rungs_parts(report: OptimizationResult) -> list[Part]:
 
 def model_parts(facts: ModelFacts) -> list[Part]:
     """Returns what is known of one model."""
+    zipped = formatting.whole(facts.size.zipped_bytes)
     told = [
         ("form", facts.format),
         ("runtime", facts.runtime),
-        ("size", f"{facts.size.raw_bytes:,} bytes, {facts.size.zipped_bytes:,} zipped"),
+        ("size", f"{facts.size.raw_bytes:,} bytes, {zipped} zipped"),
         ("weights", f"{facts.parameters:,}"),
         ("zeros", formatting.percent(facts.sparsity)),
         *(("input", shown) for shown in facts.inputs),

@@ -253,7 +253,7 @@ def _measured(
                 network=network.network,
                 technique=technique,
                 raw_bytes=known.size.raw_bytes,
-                zipped_bytes=known.size.zipped_bytes,
+                zipped_bytes=known.size.zipped_bytes or 0,
                 metric=metric.name,
                 parent_metric=value,
                 drop=lost.value,

@@ -1,12 +1,16 @@
 """Files of users become the model's rows, or one line says why not."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.tensors import TensorSpec
 from tfx_loop.optimization.file_compression.data import check_file, read_classes, read_rows
+from tfx_loop.optimization.file_compression.python_api import data_file
 from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
 
 WIDE = (TensorSpec(name="input_1", shape=(None, 3), dtype="float32"),)
@@ -224,3 +228,60 @@ def test_a_file_of_class_names_is_read_or_refused_in_a_line(tmp_path):
         read_classes(path)
     with pytest.raises(ConfigError, match="received: No such file"):
         read_classes(tmp_path / "none.txt")
+
+
+def tuple_of_rows(path):
+    """A loader that gives what Keras' datasets give."""
+    assert path.endswith("anything")
+    return np.ones((4, 3)), np.arange(4)
+
+
+def named_rows(path):
+    return {"x": {"input_1": np.ones((4, 3))}, "y": np.arange(4), "place": np.array(list("aabb"))}
+
+
+def no_rows(path):
+    return [np.ones((4, 3))]
+
+
+@pytest.mark.parametrize("loader", ["tuple_of_rows", "named_rows"])
+def test_a_loader_s_arrays_are_the_rows(loader):
+    slices = ("place",) if loader == "named_rows" else ()
+    rows = read_rows(
+        Path("anything"), WIDE, None, slices, loader=f"{__name__}:{loader}", preprocess="unit"
+    )
+    assert rows.inputs["input_1"].shape == (4, 3)
+    assert rows.labels.tolist() == [0, 1, 2, 3]
+    assert list(rows.slices) == list(slices)
+
+
+def test_a_loader_that_gives_no_rows_is_one_line():
+    with pytest.raises(ConfigError, match=r"Expected arrays by name, or \(x, y\), from") as caught:
+        read_rows(Path("anything"), WIDE, None, (), loader=f"{__name__}:no_rows")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (np.ones((5, 3)), np.arange(5)),
+        ({"input_1": np.ones((5, 3))}, np.arange(5)),
+        {"x": np.ones((5, 3)), "y": np.arange(5)},
+        [(np.ones((2, 3)), np.arange(2)), (np.ones((3, 3)), np.arange(2, 5))],
+        pd.DataFrame({"a": np.ones(5), "b": np.ones(5), "c": np.ones(5), "y": np.arange(5)}),
+        pa.table({"a": np.ones(5), "b": np.ones(5), "c": np.ones(5), "y": np.arange(5)}),
+    ],
+    ids=["tuple", "named", "mapping", "batches", "pandas", "arrow"],
+)
+def test_rows_in_memory_reach_the_model_as_those_of_a_file(tmp_path, data):
+    rows = read_rows(data_file(data, tmp_path), WIDE, "y", ())
+    assert rows.inputs["input_1"].tolist() == [[1, 1, 1]] * 5
+    assert rows.labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_folder_of_images_takes_no_label(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"")
+    check_file(tmp_path, None, ())
+    with pytest.raises(ConfigError, match="Expected no --label and no --slice"):
+        check_file(tmp_path, "animal", ())

@@ -32,6 +32,15 @@ def test_no_smaller_variant_is_passed_over(variants):
     assert variants[chosen].raw_bytes == min(v.raw_bytes for v in variants)
 
 
+def test_zipped_bytes_count_where_they_are_the_target():
+    dense = VariantCost(raw_bytes=100, zipped_bytes=90)
+    sparse = VariantCost(raw_bytes=120, zipped_bytes=50)
+    assert best([dense, sparse], CompressionTarget.SMALLEST) == 0
+    assert best([dense, sparse], CompressionTarget.SMALLEST_ZIPPED) == 1
+    left = why_left(dense, sparse, CompressionTarget.SMALLEST_ZIPPED)
+    assert left is RungReason.LARGER_THAN_CHOSEN
+
+
 @given(VARIANTS)
 def test_fastest_is_as_fast_as_any_and_every_other_has_its_reason(variants):
     chosen = variants[best(variants, CompressionTarget.FASTEST)]
@@ -118,7 +127,10 @@ def test_reports_keep_the_settings_without_the_evaluator_s_configuration():
         ({"mode": "int4"}, "Expected mode search or one of int8"),
         ({"max_metric_drop": None}, "Expected max_metric_drop for mode 'search'"),
         ({"mode": "qat_int8"}, "Expected fine_tuning"),
-        ({"target": "tiny"}, "Expected one of smallest, fastest, edge_tpu in target of Quantizer"),
+        (
+            {"target": "tiny"},
+            "Expected one of smallest, smallest_zipped, fastest, edge_tpu in target of Quantizer",
+        ),
         ({"io_type": "int4"}, "Expected one of float, int8, uint8 in io_type of Quantizer"),
         ({"calibration_rows": 0}, "calibration_rows of at least 1"),
         ({"calibration_splits": "train"}, "Expected list in calibration_splits of Quantizer"),
