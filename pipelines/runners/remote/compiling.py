@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as v2
 from tfx.orchestration.pipeline import Pipeline
 
@@ -150,7 +151,17 @@ def _compiled(pipeline: Pipeline, settings: CompileSettings) -> dict[str, Any]:
         text = Path(folder, "spec.yaml").read_text()
     spec = dict(next(yaml.safe_load_all(text)))
     _name_nodes(spec, pipeline)
+    _write_defaults(spec, pipeline)
     return spec
+
+
+def _write_defaults(spec: dict[str, Any], pipeline: Pipeline) -> None:
+    """Writes the defaults of runtime parameters, which TFX keeps outside of what it writes."""
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    for node in pipeline.components:
+        for value in getattr(node, "exec_properties", {}).values():
+            if isinstance(value, RuntimeParameter) and value.default is not None:
+                declared[value.name]["defaultValue"] = value.default
 
 
 def _name_nodes(spec: dict[str, Any], pipeline: Pipeline) -> None:

@@ -11,7 +11,13 @@ from tfx.types import artifact as tfx_artifact
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.cli.main import main
 from tfx_loop.pipelines.runners.remote import compiling
-from tfx_loop.pipelines.runners.remote.compiling import CompileSettings, compile_pipeline
+from tfx_loop.pipelines.runners.remote.compiling import (
+    CompileSettings,
+    compile_pipeline,
+    write_spec,
+)
+from tfx_loop.pipelines.runners.remote.node_recording import node_type_of
+from tfx_loop.pipelines.runners.remote.node_settings import NodeResources
 from tfx_loop.pipelines.runners.remote.targets import Target
 
 pytestmark = pytest.mark.tensorflow
@@ -62,6 +68,40 @@ def test_kubeflow_s_names_hang_together():
             source = given["taskOutputArtifact"]
             maker = spec["components"][tasks[source["producerTask"]]["componentRef"]["name"]]
             assert source["outputArtifactKey"] in maker["outputDefinitions"]["artifacts"]
+
+
+@pytest.mark.parametrize("target", Target)
+def test_defaults_of_runtime_parameters_are_kept(target):
+    from tfx.orchestration.data_types import RuntimeParameter
+
+    base = RuntimeParameter(name="base", ptype=str, default="gs://bucket/data")
+    example_gen = tfx.components.CsvExampleGen(input_base=base)
+    made = tfx.dsl.Pipeline("flights", pipeline_root="gs://bucket/root", components=[example_gen])
+    declared = compiled(made, target).spec["root"]["inputDefinitions"]["parameters"]
+    assert declared["base"] == {"parameterType": "STRING", "defaultValue": "gs://bucket/data"}
+
+
+def test_every_container_knows_its_node_for_the_record():
+    spec = compiled(pipeline()).spec
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        container = spec["deploymentSpec"]["executors"][label].get("container")
+        if container:
+            assert f"--loop_node={name}" in container["args"]
+            assert node_type_of(container["args"]).endswith(f".{name}")
+
+
+def test_secrets_are_a_second_document_that_clients_and_submit_read(tmp_path):
+    from tfx_loop.pipelines.runners.remote.services import Submission, check_submission
+
+    nodes = {"StatisticsGen": NodeResources(secrets={"KEY": "store/key"}, cpu=2)}
+    path = tmp_path / "p.yaml"
+    write_spec(compiled(pipeline(), nodes=nodes), path)
+    first, second = yaml.safe_load_all(path.read_text())
+    assert first["root"]["dag"]["tasks"].keys() >= {"StatisticsGen"}
+    assert "secretAsEnv" in str(second["platforms"]["kubernetes"])
+    wanted = Submission(spec=path, run_id="r", root="gs://bucket/root")
+    assert check_submission(wanted, Target.KUBEFLOW) == first
 
 
 def test_vertex_keeps_the_names_of_tfx():
