@@ -161,6 +161,20 @@ def test_a_code_for_missing_is_out_of_range():
     assert fault(ages, ages[:1_000]) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "share", "expected"),
+    [
+        (-999.0, 0.02, faults.OUT_OF_RANGE),
+        (99.0, 0.02, faults.OUT_OF_RANGE),
+        (-999.0, 0.003, None),
+        (4.5, 0.02, None),
+    ],
+)
+def test_one_number_far_out_is_a_fault_in_few_rows(code, share, expected):
+    coded = np.where(np.random.default_rng(1).random(4_000) < share, code, normal(2, 4_000))
+    assert fault(normal(1, 4_000), coded) == expected
+
+
 def test_one_outlier_is_no_fault():
     for side in range(2):
         both = [normal(1), normal(2)]
