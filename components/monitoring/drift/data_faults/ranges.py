@@ -11,7 +11,7 @@ from tfx_loop.monitoring.profile.columns import FeatureType
 
 # Of all values out of range, those that are one and the same code for "nobody knows".
 _CODE_SHARE = 0.8
-# Of the share of values out of range that is a fault, as many are one where all are one number, more
+# Of the share of values out of range that is a fault, so much is one where all are one number, more
 # than a training range beyond: 1 %, as of cells that do not fit their column.
 _FAR_CODE = 0.2
 
