@@ -1,5 +1,6 @@
 """Inputs and outputs of a model, and a caller's arrays fitted to them in batches."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -254,3 +255,12 @@ def _shown_shape(row: tuple[int | None, ...]) -> str:
 
 def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+@functools.lru_cache(maxsize=256)
+def type_name(dtype: "np.dtype[Any]") -> str:
+    """Returns what a TensorSpec calls a type of NumPy: `string` for text and bytes of any length.
+
+    Remembered, as NumPy makes the name anew each time, which a request feels.
+    """
+    return "string" if dtype.kind in "OSU" else str(dtype.name)

@@ -211,14 +211,15 @@ class PredictionEngine:
         while waiting and len(jobs) < MAX_BATCH_REQUESTS:
             jobs.append(waiting.popleft())
         for members in _grouped(jobs):
-            started = time.perf_counter()
+            started, spent = time.perf_counter(), time.process_time()
             _run_group(members)
             key = id(members[0].servable), members[0].signature.name
             now = time.perf_counter() - started
             if len(self._took) > _REMEMBERED:
                 self._took.clear()
                 self._barred.clear()
-            if now > _BLOCKING_SECONDS:
+            # Not where other processes had the cores meanwhile.
+            if now > _BLOCKING_SECONDS and time.process_time() - spent > _BLOCKING_SECONDS / 2:
                 self._barred[key] = time.perf_counter() + _BARRED_SECONDS
             # The least of late: what else the machine does is no matter of the model.
             self._took[key] = min(now, 1.2 * self._took.get(key, now))

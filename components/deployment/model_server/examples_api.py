@@ -20,7 +20,7 @@ from tfx_loop.deployment.model_server.json_text import (
     shown,
     signature_name_of,
 )
-from tfx_loop.models.tensors import Array
+from tfx_loop.models.tensors import Array, type_name
 
 INPUTS = "inputs"
 _CLASSES, _SCORES, _OUTPUTS = "classes", "scores", "outputs"
@@ -199,7 +199,7 @@ def _check_table(name: str, values: Array, dtype: str, rows: int) -> None:
 def _dtype(values: Array) -> str:
     import tensorflow as tf
 
-    kind = "string" if values.dtype.kind in "OSU" else values.dtype.name
+    kind = type_name(values.dtype)
     return f"DT_{tf.as_dtype(kind).name.upper().replace('FLOAT32', 'FLOAT')}"
 
 

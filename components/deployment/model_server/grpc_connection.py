@@ -5,12 +5,12 @@ the event loop: predictions wait in the engine, status answers at once, and a ca
 left, or whose deadline is over, is taken back as far as it has not begun.
 """
 
+import functools
 import re
 import time
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 import grpc
@@ -56,8 +56,7 @@ class CallAborted(Exception):
         self.code, self.details = code, details
 
 
-@dataclass(frozen=True)
-class Metadatum:
+class Metadatum(NamedTuple):
     """One entry of a call's metadata, as grpcio's handlers see it."""
 
     key: str
@@ -206,7 +205,7 @@ class ServerCall:
         self.received = 0
         self.path = self._encoding = self.traceparent = ""
         self.span: RequestSpan | None = None
-        self._metadata: list[Metadatum] = []
+        self._metadata: Sequence[Metadatum] = ()
         self.sent: list[tuple[str, str]] = []
         self._job: PredictionJob | None = None
         self._steps: Steps[Any] | None = None
@@ -217,15 +216,14 @@ class ServerCall:
 
     def begin(self, headers: Headers) -> None:
         """Reads the headers, and refuses what is not to be answered."""
-        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        given, self._metadata = _read(headers)
         self.path, self._encoding = given.get(":path", ""), given.get("grpc-encoding", "")
         if match := _TIMEOUT.fullmatch(given.get("grpc-timeout", "")):
             self.deadline = self.started + int(match[1]) * _UNITS[match[2]]
-        self._connection.server.begin_span(self, given)
+        if traceparent := self._connection.server.begin_span(self, given):
+            given = {**given, TRACEPARENT_HEADER: traceparent}
+            self._metadata = _metadata_of(given)
         self.traceparent = given.get(TRACEPARENT_HEADER, "")
-        self._metadata = [
-            Metadatum(name, value) for name, value in given.items() if not name.startswith(":")
-        ]
         authorization = given.get("authorization", "")
         try:
             self._connection.server.admit(authorization, self._connection.address, self.path)
@@ -368,10 +366,7 @@ class ServerCall:
         block = _HEAD
         if self.sent:
             block += encode_headers(tuple([(k.encode(), v.encode()) for k, v in self.sent]))
-        half = self.half
-        half.send_headers(block, False)
-        half.send_data(b"\0" + len(message).to_bytes(4, "big") + message, False)
-        half.send_headers(_OK, True)
+        self.half.send_whole(block, b"\0" + len(message).to_bytes(4, "big") + message, _OK)
         self._connection.server.finished(self, "OK")
 
     def end(self, error: CallAborted) -> None:
@@ -391,6 +386,18 @@ class ServerCall:
         sent = [(key.encode(), value.encode()) for key, value in self.sent]
         self.half.send_headers(_HEAD + encode_headers((*sent, *fields)), True)
         self._connection.server.finished(self, code.name)
+
+
+# Calls of a client have a few different heads, as those of one method.
+@functools.lru_cache(maxsize=64)
+def _read(headers: Headers) -> tuple[Mapping[str, str], Sequence[Metadatum]]:
+    """Returns the headers of a call by name, and its metadata."""
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    return given, _metadata_of(given)
+
+
+def _metadata_of(headers: Mapping[str, str]) -> Sequence[Metadatum]:
+    return [Metadatum(name, value) for name, value in headers.items() if not name.startswith(":")]
 
 
 def _too_large(size: int, limit: int) -> str:

@@ -3,7 +3,7 @@
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,7 +17,7 @@ from tfx_loop.deployment.model_server.grpc_connection import (
 )
 from tfx_loop.deployment.model_server.http_server import HttpLimits, LoopServer
 from tfx_loop.deployment.server_access.access import Access, AccessRefused, Refusal
-from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, TRACEPARENT_HEADER
+from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.model_server.tracing import RequestTracer
@@ -109,10 +109,10 @@ class GrpcServer(LoopServer):
         """Answers a call in a worker thread."""
         self.workers.submit(self._work, answer, request, call)
 
-    def begin_span(self, call: ServerCall, headers: dict[str, str]) -> None:
-        """Begins the span of a call, where spans are made; the headers then name that."""
+    def begin_span(self, call: ServerCall, headers: Mapping[str, str]) -> str:
+        """Begins the span of a call; returns its `traceparent`, empty where spans are not made."""
         if self._tracer is None:
-            return
+            return ""
         service, _, method = call.path.strip("/").partition("/")
         attributes = {
             "rpc.system": "grpc",
@@ -123,7 +123,7 @@ class GrpcServer(LoopServer):
         # Any client may write a path: only methods that are served name spans.
         name = call.path.strip("/") if call.path in self.methods else "unknown"
         call.span = self._tracer.begin(name, headers, attributes)
-        headers[TRACEPARENT_HEADER] = call.span.traceparent
+        return call.span.traceparent
 
     def finished(self, call: ServerCall, code: str) -> None:
         """Logs an answer, where that is asked for.

@@ -1,82 +1,25 @@
-"""TF Serving's gRPC services, with the stubs of tensorflow-serving-api."""
+"""TF Serving's gRPC services before the served models."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_management_pb2,
-    model_pb2,
     model_service_pb2_grpc,
-    predict_pb2,
     prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
-from tfx_loop.core.errors import ConfigError, DataError, LoopError, ModelRejected, ServerUnavailable
-from tfx_loop.data.prediction_log.record import Array
-from tfx_loop.deployment.model_server.engine import DeadlinePassed, Overloaded, Steps
-from tfx_loop.deployment.model_server.examples_api import (
-    INPUTS,
-    Method,
-    PreconditionError,
-    examples_of,
-)
-from tfx_loop.deployment.model_server.grpc_connection import CallAborted
-from tfx_loop.deployment.model_server.grpc_messages import (
-    UnsupportedError,
-    fill_classes,
-    fill_proto,
-    fill_spec,
-    fill_values,
-    model_spec,
-    tasks_of,
-    to_array,
-)
+from tfx_loop.deployment.model_server.grpc_errors import guarded
+from tfx_loop.deployment.model_server.grpc_messages import model_spec
+from tfx_loop.deployment.model_server.grpc_predictions import GrpcOptions, PredictionServicer
 from tfx_loop.deployment.model_server.health_service import health_handler
-from tfx_loop.deployment.model_server.logging_gateway import (
-    GRPC_UNKNOWN_SIGNATURE,
-    Servable,
-    UnknownSignatureError,
-    find_signature,
-)
-from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
 from tfx_loop.deployment.model_server.model_config import models_of
-from tfx_loop.deployment.model_server.served_models import (
-    LabelUnavailableError,
-    ModelUnavailableError,
-    ServedModels,
-)
-from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
-from tfx_loop.deployment.model_server.serving_metrics import UNKNOWN_MODEL, ServingMetrics
-from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, VERSION_HEADER
-from tfx_loop.models.tensors import DEFAULT_SIGNATURE
+from tfx_loop.deployment.model_server.served_models import ServedModels
+from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
 
-_LOG = logging.getLogger(__name__)
 # google.rpc.Code.UNKNOWN.
 _UNKNOWN = 2
-
-ReturnT = TypeVar("ReturnT")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrpcOptions:
-    """How the interface answers.
-
-    Attributes:
-        tensor_content: Whether answers carry tensors as bytes, not as lists of numbers.
-        health: Whether the health service answers.
-    """
-
-    tensor_content: bool = False
-    health: bool = False
 
 
 def add_services(
@@ -98,167 +41,6 @@ def add_services(
         server.add_generic_rpc_handlers((health_handler(),))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    service: ModelService
-    servable: Servable
-    identity: RequestIdentity
-
-    @property
-    def name(self) -> str:
-        return self.service.model_name
-
-    @property
-    def version(self) -> int:
-        return self.servable.version
-
-
-def _tell(context: grpc.ServicerContext, asked: _Asked) -> None:
-    context.send_initial_metadata(
-        [(REQUEST_ID_HEADER, asked.identity.request_id), (VERSION_HEADER, str(asked.version))]
-    )
-
-
-class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc, unused-ignore]
-    """TF Serving's PredictionService."""
-
-    def __init__(self, models: ServedModels, options: GrpcOptions, metrics: ServingMetrics) -> None:
-        """Keeps what answers."""
-        self._models, self._options, self._metrics = models, options, metrics
-
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Answers and logs one request."""
-        steps = self._predict(request, context)
-        return self._answered("Predict", request.model_spec, context, steps)
-
-    def GetModelMetadata(  # noqa: N802
-        self, request: Any, context: grpc.ServicerContext
-    ) -> Any:
-        """Returns the signatures of the model."""
-        return _guarded(context, lambda: self._metadata(request))
-
-    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Answers and logs one request of tf.Examples with classes."""
-        steps = self._classify(request, context)
-        return self._answered("Classify", request.model_spec, context, steps)
-
-    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Answers and logs one request of tf.Examples with numbers."""
-        steps = self._regress(request, context)
-        return self._answered("Regress", request.model_spec, context, steps)
-
-    def MultiInference(  # noqa: N802
-        self, request: Any, context: grpc.ServicerContext
-    ) -> Any:
-        """Asks several signatures of one model with the same tf.Examples, and logs each answer."""
-        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        return self._answered("MultiInference", spec, context, self._infer(request, context))
-
-    async def _answered(
-        self, api: str, spec: Any, context: grpc.ServicerContext, steps: Steps[Any]
-    ) -> Any:
-        """Does as `_guarded` for a handler that waits for predictions, and counts it."""
-        with self._counted(api, spec, context), _guard(context):
-            return await steps
-
-    @contextmanager
-    def _counted(self, api: str, spec: Any, context: grpc.ServicerContext) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            code = context.code()
-            self._metrics.request(
-                spec.name if spec.name in self._models.services else UNKNOWN_MODEL,
-                "OK" if code is None else code.name,
-                api=api,
-                entrypoint="GRPC",
-                seconds=time.perf_counter() - started,
-            )
-
-    def _find(self, spec: Any, context: grpc.ServicerContext) -> _Asked:
-        """Returns which version is asked by whom."""
-        sent = {item.key: item.value for item in context.invocation_metadata()}
-        name, version, label = model_spec(spec)
-        service = self._models.find(name, version, label)
-        identity = service.identify({k: v for k, v in sent.items() if isinstance(v, str)})
-        return _Asked(service, service.servable(version, label, identity), identity)
-
-    async def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        asked = self._find(request.model_spec, context)
-        _tell(context, asked)
-        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        signature = find_signature(asked.servable, name, GRPC_UNKNOWN_SIGNATURE)
-        wanted = _output_names(request, signature.outputs)
-        inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-        outputs = await asked.service.predict(asked.servable, name, inputs, asked.identity)
-        response = predict_pb2.PredictResponse()
-        fill_spec(response.model_spec, asked, name)
-        for key in wanted:
-            fill_proto(response.outputs[key], outputs[key], as_bytes=self._options.tensor_content)
-        return response
-
-    async def _classify(self, request: Any, context: grpc.ServicerContext) -> Any:
-        response = classification_pb2.ClassificationResponse()
-        asked, name, outputs, rows = await self._examples(request, Method.CLASSIFY, context)
-        fill_classes(response.result, outputs, rows)
-        fill_spec(response.model_spec, asked, name)
-        return response
-
-    async def _regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        response = regression_pb2.RegressionResponse()
-        asked, name, outputs, rows = await self._examples(request, Method.REGRESS, context)
-        fill_values(response.result, outputs, rows)
-        fill_spec(response.model_spec, asked, name)
-        return response
-
-    async def _examples(
-        self, request: Any, method: Method, context: grpc.ServicerContext
-    ) -> tuple[_Asked, str, Mapping[str, Array], int]:
-        asked = self._find(request.model_spec, context)
-        _tell(context, asked)
-        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        asked.service.check_method(asked.servable, method, name)
-        examples = examples_of(request.input)
-        outputs = await asked.service.predict(
-            asked.servable, name, {INPUTS: examples}, asked.identity, method.api
-        )
-        return asked, name, outputs, len(examples)
-
-    async def _infer(self, request: Any, context: grpc.ServicerContext) -> Any:
-        tasks = tasks_of(request)
-        response = inference_pb2.MultiInferenceResponse()
-        if not tasks:
-            return response
-        # One version answers all of them, whichever is routed to.
-        asked = self._find(tasks[0].spec, context)
-        _tell(context, asked)
-        for task in tasks:
-            asked.service.check_method(asked.servable, task.method, task.signature_name)
-        examples = examples_of(request.input)
-        for task in tasks:
-            identity = asked.identity.part(task.signature_name)
-            outputs = await asked.service.predict(
-                asked.servable,
-                task.signature_name,
-                {INPUTS: examples},
-                identity,
-                "MultiInference",
-            )
-            result = response.results.add()
-            fill_spec(result.model_spec, asked, task.signature_name)
-            if task.method is Method.CLASSIFY:
-                fill_classes(result.classification_result, outputs, len(examples))
-            else:
-                fill_values(result.regression_result, outputs, len(examples))
-        return response
-
-    def _metadata(self, request: Any) -> Any:
-        name, version, label = model_spec(request.model_spec)
-        check_metadata_fields(list(request.metadata_field))
-        return metadata_response(name, self._models.find(name, version).servable(version, label))
-
-
 class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc, unused-ignore]
     """TF Serving's ModelService: GetModelStatus."""
 
@@ -270,13 +52,13 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
         """Returns the states of the versions."""
-        return _guarded(context, lambda: self._status(request))
+        return guarded(context, lambda: self._status(request))
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
         """Serves what the configuration says, and loads it before it answers."""
-        return _guarded(context, lambda: self._reload(request.config))
+        return guarded(context, lambda: self._reload(request.config))
 
     def _reload(self, config: Any) -> Any:
         if config.WhichOneof("config") is None:
@@ -296,56 +78,3 @@ class StatusServicer(model_service_pb2_grpc.ModelServiceServicer):  # type: igno
             shown.status.error_code = _UNKNOWN if status.error else 0
             shown.status.error_message = status.error
         return response
-
-
-def _output_names(request: Any, declared: Any) -> list[str]:
-    wanted = list(request.output_filter)
-    for name in wanted:
-        if name not in declared:
-            raise DataError(
-                f"output tensor alias not found in signature: {name} "
-                f"Outputs expected to be in the set {{{','.join(sorted(declared))}}}."
-            )
-    if len(set(wanted)) != len(wanted):
-        raise DataError("duplicate output tensor alias in output_filter")
-    return wanted or sorted(declared)
-
-
-def _guarded(context: grpc.ServicerContext, answer: Callable[[], ReturnT]) -> ReturnT:
-    """Turns our errors into gRPC's codes."""
-    with _guard(context):
-        return answer()
-    raise AssertionError("the guard always raises")
-
-
-@contextmanager
-def _guard(context: grpc.ServicerContext) -> Iterator[None]:
-    try:
-        yield
-    except CallAborted:
-        raise
-    except LoopError as error:
-        context.abort(_code_of(error), str(error))
-    except Exception as error:
-        _LOG.exception("grpc request failed")
-        context.abort(grpc.StatusCode.INTERNAL, f"Internal error: {type(error).__name__}: {error}")
-
-
-def _code_of(error: LoopError) -> grpc.StatusCode:
-    if isinstance(error, Overloaded):
-        return grpc.StatusCode.RESOURCE_EXHAUSTED
-    if isinstance(error, DeadlinePassed):
-        return grpc.StatusCode.DEADLINE_EXCEEDED
-    if isinstance(error, UnknownSignatureError | PreconditionError | LabelUnavailableError):
-        return grpc.StatusCode.FAILED_PRECONDITION
-    if isinstance(error, UnsupportedError):
-        return grpc.StatusCode.UNIMPLEMENTED
-    if isinstance(error, ModelUnavailableError):
-        return grpc.StatusCode.UNKNOWN
-    if isinstance(error, DataError | ConfigError):
-        return grpc.StatusCode.INVALID_ARGUMENT
-    if isinstance(error, ModelRejected):
-        return grpc.StatusCode.NOT_FOUND
-    if isinstance(error, ServerUnavailable):
-        return grpc.StatusCode.UNAVAILABLE
-    return grpc.StatusCode.INTERNAL

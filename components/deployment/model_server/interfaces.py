@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfx_loop.deployment.model_server.access_log import AccessLog
+from tfx_loop.deployment.model_server.grpc_predictions import GrpcOptions
 from tfx_loop.deployment.model_server.grpc_server import GrpcServer
-from tfx_loop.deployment.model_server.grpc_service import GrpcOptions, add_services
+from tfx_loop.deployment.model_server.grpc_service import add_services
 from tfx_loop.deployment.model_server.http_server import HttpLimits, HttpServer
 from tfx_loop.deployment.model_server.rest import RestHandler, RestOptions
 from tfx_loop.deployment.model_server.served_models import ServedModels

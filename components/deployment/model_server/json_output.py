@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.tensors import Array
+from tfx_loop.models.tensors import Array, type_name
 
 # TF Serving's convention for text that is no text.
 _BYTES_SUFFIX = "_bytes"
@@ -61,7 +61,7 @@ def float_tokens(array: Array) -> list[str]:
     with np.errstate(over="ignore"):
         read_back = np.array([float(text) for text in short]).astype(array.dtype)
     same = (read_back == array.reshape(-1)).tolist()
-    digits = _FLOATS[array.dtype.name]
+    digits = _FLOATS[type_name(array.dtype)]
     return [
         _pointed(text) if kept else _longer(value, digits)
         for text, value, kept in zip(short, values, same, strict=True)
@@ -86,7 +86,7 @@ def _pointed(text: str) -> str:
 
 
 def _tokens(name: str, array: Array) -> list[str]:
-    if array.dtype.name in _FLOATS:
+    if type_name(array.dtype) in _FLOATS:
         return float_tokens(array)
     if array.dtype.kind in "iu":
         return list(map(str, array.reshape(-1).tolist()))

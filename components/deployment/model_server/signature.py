@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfx_loop.core.errors import DataError
-from tfx_loop.models.tensors import COLUMNS_SIGNATURE, Array, TensorSpec
+from tfx_loop.models.tensors import COLUMNS_SIGNATURE, Array, TensorSpec, type_name
 
 EXAMPLES_INPUT = "examples"
 # TensorFlow's names of types, as its error messages show them.
@@ -74,7 +74,7 @@ def bind(signature: Signature, tensors: Mapping[str, Array]) -> tuple[dict[str, 
     """
     check_names(signature, tensors)
     for name, spec in signature.inputs.items():
-        kind = "string" if tensors[name].dtype.kind in "OSU" else tensors[name].dtype.name
+        kind = type_name(tensors[name].dtype)
         if kind != spec.dtype:
             raise DataError(
                 f"Expected input {name} to be {shown_dtype(spec.dtype)}, "

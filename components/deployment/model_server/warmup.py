@@ -22,7 +22,8 @@ from tfx_loop.deployment.model_server.examples_api import (
     examples_of,
     values_of,
 )
-from tfx_loop.deployment.model_server.grpc_messages import tasks_of, to_array
+from tfx_loop.deployment.model_server.grpc_messages import tasks_of
+from tfx_loop.deployment.model_server.grpc_tensors import to_array
 from tfx_loop.deployment.model_server.logging_gateway import Servable, find_signature
 from tfx_loop.deployment.model_server.signature import bind
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, Array

@@ -157,6 +157,13 @@ class Half:
         self.queue.append((DATA, data, end))
         self.connection.send_queued(self)
 
+    def send_whole(self, headers: bytes, data: bytes, trailers: bytes) -> None:
+        """Sends headers, data and trailers, at once where the peer takes them so."""
+        if not self.connection.write_whole(self, headers, data, trailers):
+            self.send_headers(headers, False)
+            self.send_data(data, False)
+            self.send_headers(trailers, True)
+
     def grant(self, size: int) -> None:
         """Lets the peer send as many bytes more."""
         self.credit += size
@@ -385,6 +392,24 @@ class Http2Connection(asyncio.Protocol):
         self.write(frame(kind, flags | END_HEADERS, half.stream, block))
         if end:
             self._sent_all(half)
+
+    def write_whole(self, half: Half, headers: bytes, data: bytes, trailers: bytes) -> bool:
+        """Sends all of an answer in one piece; returns whether the peer takes it so."""
+        size, stream = len(data), half.stream
+        room = min(self._peer_frame, half.window, self._window)
+        if half.closed or half.queue or self.write_paused:
+            return False
+        if size > room or len(headers) > self._peer_frame or len(trailers) > self._peer_frame:
+            return False
+        half.window -= size
+        self._window -= size
+        first = _HEAD.pack(len(headers) << 8 | HEADERS, END_HEADERS, stream)
+        body = _HEAD.pack(size << 8 | DATA, 0, stream)
+        last = _HEAD.pack(len(trailers) << 8 | HEADERS, END_HEADERS | END_STREAM, stream)
+        self.write(b"".join((first, headers, body, data, last, trailers)))
+        self.data_left(half, size)
+        self._sent_all(half)
+        return True
 
     def send_queued(self, half: Half) -> None:
         """Sends what waits on a stream, as far as the peer takes it."""
