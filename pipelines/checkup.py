@@ -92,13 +92,15 @@ def checkup(place: CheckedPlace, environment: Mapping[str, str]) -> list[CheckLi
         ("versions", _versions),
         ("platform", lambda: _platform(environment)),
     ]
-    lines = []
-    for what, check in checks:
-        try:
-            lines += check()
-        except (LoopError, OSError, sqlite3.Error) as error:
-            lines.append(CheckLine(what=what, health=Health.BROKEN, found=first_line(error)))
-    return lines
+    return [line for what, check in checks for line in checked(what, check)]
+
+
+def checked(what: str, check: Callable[[], list[CheckLine]]) -> list[CheckLine]:
+    """Returns what a check says, or that it could not be made."""
+    try:
+        return check()
+    except (LoopError, OSError, sqlite3.Error) as error:
+        return [CheckLine(what=what, health=Health.BROKEN, found=first_line(error))]
 
 
 def _store(store: str) -> list[CheckLine]:

@@ -12,6 +12,7 @@ from typing import Any
 from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.contracts.task import BINARY, ModelTask
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.network import check_server_address
 
 # FnApiRunner is known to every Beam of both lanes; DirectRunner first looks for a binary to
 # download. The image is never used in process: naming one keeps TFX from building a source
@@ -113,11 +114,8 @@ class ServingSettings:
     endpoint: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.endpoint and not self.server_url.startswith(("http://", "https://")):
-            raise ConfigError(
-                "server_url must be a REST address such as 'http://127.0.0.1:8501', "
-                f"got {self.server_url!r}."
-            )
+        if not self.endpoint:
+            check_server_address(self.server_url)
         if bool(self.prediction_log) == (self.capture is not None):
             received = "both" if self.prediction_log else "neither"
             raise ConfigError(
@@ -212,6 +210,8 @@ class QualityGate:
         ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}.")
+        if self.max_error is not None and not self.max_error >= 0:
+            raise ConfigError(f"max_error must not be below 0, got {self.max_error}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.import_path import user_function
 from tfx_loop.core.storage import is_remote
-from tfx_loop.core.toml_file import read_toml
+from tfx_loop.core.toml_file import parse_toml, read_toml
 from tfx_loop.pipelines.control.label_timing import DEFAULT_LATE, Labels
 from tfx_loop.pipelines.control.windows import Days, Every, Months, Windows
 from tfx_loop.pipelines.loop_settings import ModelLoopSettings, Serving
@@ -57,20 +58,32 @@ def read_loop_file(path: str | Path) -> LoopFile:
         ConfigError: A key is unknown, lacks, or has a value that cannot work.
     """
     file = Path(path).absolute()
-    values = read_toml(file, _REMEDY)
+    return LoopFile(path=file, settings=_settings(read_toml(file, _REMEDY), file))
+
+
+def settings_of(text: str, path: str | Path) -> ModelLoopSettings:
+    """Returns what a text says that is to stand in a file; raises as `read_loop_file`."""
+    return _settings(parse_toml(text, path, _REMEDY), Path(path).absolute())
+
+
+def _settings(values: dict[str, Any], file: Path) -> ModelLoopSettings:
     folder = file.parent
     try:
         values["labels"] = _labels(values.get("labels", {}), folder)
         values["serving"] = _serving(values.get("serving", {}), folder)
         if "runner" in values:
             values["runner"] = _runner(values["runner"], folder)
-        values["home"] = _beside(folder, str(values.get("home", "out")))
+        if not isinstance(values.get("home", ""), str):
+            raise ConfigError(f"Expected text as home, received {values['home']!r}.")
+        if values.get("home") != "":
+            values["home"] = _beside(folder, values.get("home", "out"))
+        if isinstance(store := values.get("metadata"), str) and "://" not in store and store:
+            values["metadata"] = _beside(folder, store)
         if "windows" in values:
             values["windows"] = _windows(values["windows"])
-        settings = ModelLoopSettings.of(values)
+        return ModelLoopSettings.of(values)
     except ConfigError as error:
         raise ConfigError(f"{str(error).rstrip('.')} (in {file}).") from error
-    return LoopFile(path=file, settings=settings)
 
 
 def find_loop_file(path: str | Path | None) -> LoopFile | None:
@@ -84,8 +97,10 @@ def _labels(said: Any, folder: Path) -> Labels:
     values = {"path": said} if isinstance(said, str) else _table(said, "labels", ("path", "late"))
     if "path" not in values:
         raise ConfigError("Expected the folder of labels as path in [labels], received none.")
-    late = values.get("late", DEFAULT_LATE)
-    return Labels(_beside(folder, str(values["path"])), str(late))
+    for name, value in values.items():
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"Expected text as {name} in [labels], received {value!r}.")
+    return Labels(_beside(folder, values["path"]), values.get("late", DEFAULT_LATE))
 
 
 def _serving(said: Any, folder: Path) -> Serving:
@@ -93,13 +108,14 @@ def _serving(said: Any, folder: Path) -> Serving:
     values = {"url": said} if isinstance(said, str) else _table(said, "serving", known)
     if "url" not in values:
         raise ConfigError("Expected the address of the server as url in [serving], received none.")
+    for name, value in values.items():
+        if isinstance(Serving.__dataclass_fields__[name].default, int):
+            _whole(values, name, 0, "serving")
+        elif not isinstance(value, str):
+            raise ConfigError(f"Expected text as {name} in [serving], received {value!r}.")
     for name in ("base_path", "prediction_log", "prediction_log_key"):
         if values.get(name):
-            values[name] = _beside(folder, str(values[name]))
-    for name, value in values.items():
-        usual = Serving.__dataclass_fields__[name].default
-        if not isinstance(value, int if isinstance(usual, int) else str):
-            raise ConfigError(f"Expected another type as {name} in [serving], received {value!r}.")
+            values[name] = _beside(folder, values[name])
     return Serving(**values)
 
 
@@ -119,37 +135,45 @@ def _runner(said: Any, folder: Path) -> Runner:
 
 def _windows(said: Any) -> Windows:
     values = _table(said, "windows", ("every", "first", "days", "rows"))
-    every, first = values.get("every", ""), str(values.get("first", ""))
+    every, first = values.get("every", ""), values.get("first", "")
+    # TOML's own dates are taken as they are written; those of times are no day.
+    first = first.isoformat() if type(first) is date else first
+    if not isinstance(every, str) or not isinstance(first, str):
+        name, value = ("first", first) if isinstance(every, str) else ("every", every)
+        raise ConfigError(f"Expected text as {name} in [windows], received {value!r}.")
     others = sorted(set(values) - {"every", "first", {_DAY: "days", _ROWS: "rows"}.get(every)})
     if others:
         raise ConfigError(f"Expected no {', '.join(others)} in [windows] every {every!r}.")
     if every == _MONTH:
         return Months(first)
     if every == _DAY:
-        return Days(first, _whole(values, "days", 1))
+        return Days(first, _whole(values, "days", 1, "windows"))
     if every == _ROWS:
-        return Every(rows=_whole(values, "rows", 0), first=first)
+        return Every(rows=_whole(values, "rows", 0, "windows"), first=first)
     raise ConfigError(
         f"Expected every of [windows] among {_MONTH}, {_DAY}, {_ROWS}, received {every!r}."
         f"{did_you_mean(str(every), (_MONTH, _DAY, _ROWS))}"
     )
 
 
-def _whole(values: Mapping[str, Any], name: str, usual: int) -> int:
+def _whole(values: Mapping[str, Any], name: str, usual: int, table: str) -> int:
     value = values.get(name, usual)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"Expected a whole number as {name} in [windows], received {value!r}.")
+        raise ConfigError(f"Expected a whole number as {name} in [{table}], received {value!r}.")
     return value
 
 
 def _table(said: Any, name: str, known: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(said, Mapping):
         raise ConfigError(f"Expected a table [{name}], received {said!r}.")
+    of_the_loop = {one.name for one in fields(ModelLoopSettings)}
     for key in said:
         if key not in known:
+            # In TOML all that follows the head of a table is the table's.
+            hint = " Move it above the first [table]." if key in of_the_loop else ""
             raise ConfigError(
                 f"Expected {', '.join(known)} in [{name}], received {key!r}."
-                f"{did_you_mean(key, known)}"
+                f"{hint or did_you_mean(key, known)}"
             )
     return dict(said)
 

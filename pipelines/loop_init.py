@@ -1,21 +1,25 @@
 """A first `loop.toml`, from what a SavedModel and a table of its rows tell."""
 
 import json
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from tfx_loop.contracts.task import ModelTask, TaskKind
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.tables.table_file import open_table
 from tfx_loop.models.saved_model.graph import read_graph, specs
 from tfx_loop.models.saved_model.parsed_features import parsed_features
-from tfx_loop.models.tensors import DEFAULT_SIGNATURE
+from tfx_loop.models.tensors import DEFAULT_SIGNATURE, TensorSpec
 
 # More classes than these are named by nobody in a line.
 _MOST_CLASSES = 20
+# A label that never changes shows no task.
+_LEAST_VALUES = 2
 # Rows that labels are looked at in.
 _ROWS = 100_000
 
@@ -29,12 +33,14 @@ class AskedOfModel:
         task: What the model answers.
         score: The output that decides; empty where it has one.
         ignore: Columns of the rows that the model does not read.
+        unfed: What the model reads and the rows lack.
     """
 
     label: str
     task: str
     score: str
     ignore: tuple[str, ...]
+    unfed: tuple[str, ...]
 
 
 def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> AskedOfModel:
@@ -57,7 +63,8 @@ def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> As
             f"Expected a signature {DEFAULT_SIGNATURE!r} in {model}, found "
             f"{', '.join(sorted(graph.signature_def)) or 'none'}. Export the model with it."
         )
-    outputs = [spec.name for spec in specs(graph.signature_def[DEFAULT_SIGNATURE])[1]]
+    made = {spec.name: spec for spec in specs(graph.signature_def[DEFAULT_SIGNATURE])[1]}
+    outputs = list(made)
     if (score and score not in outputs) or (not score and len(outputs) != 1):
         raise ConfigError(
             f"Expected the output that decides as --score, out of {', '.join(outputs)}, received "
@@ -72,18 +79,23 @@ def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> As
     table = open_table(data)
     columns = list(table.schema.names)
     unread = [name for name in columns if name not in read]
+    unfed = tuple(sorted(read - {*columns, label}))
     if label and label not in columns:
         raise ConfigError(f"Expected a label out of {', '.join(columns)}, received {label!r}.")
     if not label and len(unread) != 1:
         found = f"{', '.join(unread)} are not read" if unread else "the model reads all columns"
+        if unfed:
+            found += f", and lacks {', '.join(unfed)}"
         raise ConfigError(
             f"Expected one column of {data} that the model does not read, to be the label; "
             f"{found}. Name the label with --label."
         )
     label = label or unread[0]
-    task = task or _task_of(next(table.batches([label], _ROWS)).column(0), label)
+    answers = _answers(made[score or outputs[0]])
+    task = task or task_of_labels(table.batches([label], _ROWS), label, answers)
+    _check_answers(task, answers)
     ignore = tuple(name for name in unread if name != label)
-    return AskedOfModel(label=label, task=task, score=score, ignore=ignore)
+    return AskedOfModel(label=label, task=task, score=score, ignore=ignore, unfed=unfed)
 
 
 def loop_text(found: AskedOfModel, *, name: str, serving: str, pipeline: str) -> str:
@@ -138,19 +150,68 @@ late = "until 50 % are here, at most 3 windows"  # how long a window waits; also
 """
 
 
-def _task_of(labels: Any, name: str) -> str:
+def _answers(output: TensorSpec) -> int:
+    """Returns how many numbers an output answers a row with; 0 where the file does not say."""
+    if output.any_rank:
+        return 0
+    return (output.shape[-1] or 0) if len(output.shape) > 1 else 1
+
+
+def task_of_labels(batches: Iterator[Any], label: str, answers: int) -> str:
     """Returns the task that labels show; raises ConfigError where they may show several."""
-    values = pc.unique(labels.drop_null() if hasattr(labels, "drop_null") else labels)
-    known = sorted(str(value) for value in values.to_pylist() if value is not None)
-    kind = labels.type
-    if pa.types.is_boolean(kind) or set(known) <= {"0", "1", "0.0", "1.0"}:
+    labels = next(batches, None)
+    found = labels.column(0) if labels is not None else pa.array([], pa.float64())
+    if pa.types.is_nested(found.type):
+        raise ConfigError(
+            f"Expected one label a row in {label!r}, received lists. Make a column of each, or "
+            "write loop.toml by hand for a task 'labels'."
+        )
+    values = sorted(value for value in found.unique().to_pylist() if _is_there(value))
+    if len(values) < _LEAST_VALUES:
+        raise ConfigError(
+            f"Expected labels that show the task, received {len(values)} values in {label!r}. "
+            "Give rows with several labels, or say it with --task, such as 'binary'."
+        )
+    task = _shown_by(values, found.type, answers)
+    if task is None:
+        raise ConfigError(
+            f"Expected labels that show the task, received {len(values)} values of {label!r}, and "
+            f"a model that answers {answers or 'some'} numbers a row. Say it with --task, such as "
+            "'binary:no,yes' (label 0 first), 'classes:3' or 'regression'."
+        )
+    return task
+
+
+def _shown_by(values: Sequence[Any], kind: pa.DataType, answers: int) -> str | None:
+    """Returns the task that values of labels show beside so many answers a row."""
+    several, single = answers != 1, answers in (0, 1)
+    if set(values) <= {0, 1} and single:
         return "binary"
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if text and len(known) <= _MOST_CLASSES and not any("," in value for value in known):
-        return f"classes:{','.join(known)}"
-    if pa.types.is_floating(kind) and any(not value.endswith(".0") for value in known):
-        return "regression"
-    raise ConfigError(
-        f"Expected labels that show the task, received {len(known)} values of {name!r} that may be "
-        "classes or amounts. Say it with --task, such as 'regression' or 'classes:3'."
-    )
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        # Of two names beside one answer nobody knows which is label 1.
+        fits = several and len(values) <= _MOST_CLASSES and answers in (0, len(values))
+        named = not any("," in value or value != value.strip() for value in values)
+        return f"classes:{','.join(values)}" if fits and named else None
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return None
+    if answers > 1 and all(value == int(value) and 0 <= value < answers for value in values):
+        return f"classes:{answers}"
+    fractions = any(value != int(value) for value in values)
+    return "regression" if fractions and single else None
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _check_answers(task: str, answers: int) -> None:
+    """Raises ConfigError where a model cannot answer a task by the shape of its output."""
+    stated = ModelTask.of_text(task)
+    expected = stated.outputs or 1
+    # Two probabilities a row are an answer of a binary model, too.
+    known = (1, 2) if stated.kind is TaskKind.BINARY else (expected,)
+    if answers and answers not in known:
+        raise ConfigError(
+            f"Expected a model that answers {expected} numbers a row for the task {task!r}, "
+            f"received one that answers {answers}. Correct --task, or name its output by --score."
+        )

@@ -1,5 +1,6 @@
 """What a user states about a loop: ten values, from Python or from `loop.toml`."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,8 @@ from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.durations import seconds_of
 from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.storage import is_remote
+from tfx_loop.data.prediction_log.record import check_model_name
+from tfx_loop.monitoring.retrain_decider.settings import PolicySettings
 from tfx_loop.pipelines.config import (
     ModelSettings,
     PipelineSettings,
@@ -21,21 +24,12 @@ from tfx_loop.pipelines.config import (
 from tfx_loop.pipelines.control.home import STORE_FILE
 from tfx_loop.pipelines.control.label_timing import Labels
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
+from tfx_loop.pipelines.control.store_address import read_address
 from tfx_loop.pipelines.control.windows import Months, Windows
 from tfx_loop.pipelines.notifications.settings import Receiver
 from tfx_loop.pipelines.runner_settings import Runner
+from tfx_loop.pipelines.stated_gate import stated_gate
 
-# Gates by metric and by what is asked of it, with the setting of QualityGate that they stand for.
-_GATES: Mapping[tuple[str, str], str] = {
-    ("AUC", "at_least"): "min_auc",
-    ("AUC", "drop"): "max_auc_drop",
-    ("calibration", "off"): "max_calibration_error",
-    ("accuracy", "at_least"): "min_accuracy",
-    ("accuracy", "drop"): "max_accuracy_drop",
-    ("error", "at_most"): "max_error",
-    ("loss", "rise"): "max_loss_rise",
-    ("loss", "gain"): "min_gain",
-}
 # Fields that are no texts; those without a type check themselves.
 _OTHER_TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("labels", "serving", "windows", "runner"), ()),
@@ -47,6 +41,22 @@ _OTHER_TYPES: Mapping[str, tuple[type, ...]] = {
     "training_windows": (int,),
     **dict.fromkeys(("ignore", "redact", "notify"), (str, list, tuple)),
 }
+# How a person who writes TOML calls what Python calls otherwise; what is missing is not said.
+_WORDS: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    Mapping: "a table",
+}
+_SUCH_AS = {
+    "cooldown": "7d",
+    "max_trainings": "3/30d",
+    "mode": "suggest",
+    "pipeline": "training.pipeline",
+}
+# `module.function`, or `module:function`; a path of a file is a frequent slip.
+_IMPORT_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*[.:](?!py$)[^\W\d]\w*")
 _BUDGET = re.compile(r"(\d+)\s*/\s*(\S+)")
 
 
@@ -124,11 +134,24 @@ class ModelLoopSettings:
 
     def __post_init__(self) -> None:
         # Whatever is wrong is told when the loop is stated, not weeks later at the first decision.
+        check_model_name(self.name)
+        if not self.label:
+            raise ConfigError("Expected the label column as label, received an empty text.")
+        self._check_places()
+        self._check_columns()
         self.control()
         self.quality_gate()
         for receiver in self.notify:
             Receiver.of(receiver)
         self.pipelines(base_path="/", prediction_log="/")
+        if self.training_cost is not None:
+            # RetrainDecider's own rule; NaN is not above 0 either.
+            PolicySettings(training_cost=self.training_cost)
+            if not math.isfinite(self.training_cost):
+                raise ConfigError(
+                    "Expected a number as training_cost, received infinity. To train never, set "
+                    "mode to 'observe'."
+                )
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "ModelLoopSettings":
@@ -174,36 +197,60 @@ class ModelLoopSettings:
         """Address of the metadata store."""
         return self.metadata or str(self.folder / STORE_FILE)
 
+    def _check_places(self) -> None:
+        if not self.home or is_remote(self.home):
+            raise ConfigError(
+                f"Expected a folder of this machine as home, received {self.home!r}: its files are "
+                "locked and replaced."
+            )
+        if self.metadata:
+            read_address(self.metadata)
+        if self.pipeline and not _IMPORT_PATH.fullmatch(self.pipeline):
+            raise ConfigError(
+                "Expected the import path of a function as pipeline, such as 'training.pipeline' "
+                f"for `def pipeline` in training.py, received {self.pipeline!r}."
+            )
+
+    def _check_columns(self) -> None:
+        for name in ("ignore", "redact"):
+            for column in getattr(self, name):
+                if not isinstance(column, str):
+                    raise ConfigError(
+                        f"Expected names of columns as {name}, received {column!r}. Quote it."
+                    )
+        if self.label in self.ignore:
+            raise ConfigError(
+                f"Expected columns that are no features as ignore, received the label "
+                f"{self.label!r} among them. Leave it out: a label is no feature anyway."
+            )
+
     def control(self) -> LoopSettings:
         """Returns the limits on automatic retraining."""
         match = _BUDGET.fullmatch(self.max_trainings.strip())
         if match is None:
             raise ConfigError(f"max_trainings must be such as '3/30d', got {self.max_trainings!r}.")
+        budget_seconds = seconds_of(match[2])
+        if not budget_seconds:
+            raise ConfigError(
+                f"Expected a length of time above 0 in max_trainings, received "
+                f"{self.max_trainings!r}: without it nothing is limited."
+            )
         return LoopSettings(
             model_name=self.name,
             mode=self.mode,
             cooldown_seconds=seconds_of(self.cooldown),
             max_launches=int(match[1]),
-            budget_seconds=seconds_of(match[2]),
+            budget_seconds=budget_seconds,
         )
 
     def quality_gate(self) -> QualityGate:
         """Returns what a challenger must reach."""
-        given: dict[str, Any] = {}
-        for metric, limits in (self.gate or {}).items():
-            if not isinstance(limits, Mapping):
-                raise ConfigError(f"Expected limits of the gate {metric}, received {limits!r}.")
-            for word, value in limits.items():
-                if not isinstance(value, (int, float)):
-                    raise ConfigError(f"Expected a number as {metric} {word}, received {value!r}.")
-                if (metric, word) not in _GATES:
-                    known = [f"{one} {asked}" for one, asked in _GATES]
-                    raise ConfigError(
-                        f"Expected a gate among {', '.join(known)}, received {metric} {word}."
-                        f"{did_you_mean(f'{metric} {word}', known)}"
-                    )
-                given[_GATES[metric, word]] = float(value)
-        return QualityGate(**given)
+        return stated_gate(self.gate or {}, self.described_task)
+
+    @property
+    def described_task(self) -> ModelTask:
+        """What the model answers, read."""
+        return self.task if isinstance(self.task, ModelTask) else ModelTask.of_text(self.task)
 
     def pipelines(self, base_path: str, prediction_log: str) -> Settings:
         """Returns what the pipelines need.
@@ -252,8 +299,9 @@ def _typed(name: str, value: Any) -> Any:
     # A truth value is a whole number to Python, and to no user.
     if not kinds or (isinstance(value, kinds) and not isinstance(value, bool)):
         return value
-    expected = " or ".join(kind.__name__ for kind in kinds)
-    raise ConfigError(f"Expected {expected} as {name}, received {value!r}.")
+    expected = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
+    such = f" such as {_SUCH_AS[name]!r}" if name in _SUCH_AS else ""
+    raise ConfigError(f"Expected {expected}{such} as {name}, received {value!r}.")
 
 
 def _absolute(path: str) -> str:

@@ -95,7 +95,7 @@ def first_line(error: BaseException) -> str:
     text = str(getattr(error, "message", "") or error).strip()
     # What others raise may hold a whole protocol message; 300 characters are three lines of a log.
     line = text.splitlines()[0][:300].rstrip(". ") if text else type(error).__name__
-    return f"{line}."
+    return line if line.endswith(("?", "!")) else f"{line}."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

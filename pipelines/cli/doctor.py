@@ -29,18 +29,24 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.core.json_codec import to_json
     from tfx_loop.pipelines.checkup import CheckedPlace, Health, checkup
 
-    stated = args.loop.settings if args.loop is not None else None
-    base = args.versions or (stated.serving.base_path if stated else "")
-    log = stated.serving.prediction_log if stated else ""
-    home = str(stated.folder) if stated else ""
+    base, log, home, url, lines = args.versions or "", "", "", args.server or "", []
+    if args.loop is not None:
+        from tfx_loop.pipelines.stated_checks import kept_home, stated_checks
+
+        # Where nothing is stated the loop asked the server once, and kept what it said.
+        stated, kept = args.loop.settings, kept_home(args.loop)
+        base = base or stated.serving.base_path or kept.base_path
+        log = stated.serving.prediction_log or kept.prediction_log
+        home, url = str(stated.folder), url or stated.serving.url
+        lines = stated_checks(args.loop)
     place = CheckedPlace(
         store=args.metadata,
         model_name=args.model,
-        server_url=args.server or (stated.serving.url if stated else ""),
+        server_url=url,
         base_path=base,
         folders=tuple(folder for folder in (home, base, log) if folder),
     )
-    found = checkup(place, environment_of_checks())
+    found = [*lines, *checkup(place, environment_of_checks())]
     broken = any(line.health is Health.BROKEN for line in found)
     table = TextTable(
         headings=("what", "state", "found", "to do"),

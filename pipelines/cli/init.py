@@ -18,7 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="folder of a SavedModel")
     parser.add_argument("data", metavar="DATA", help="rows with labels: Parquet, CSV or TFRecord")
     parser.add_argument("--serving", required=True, metavar="URL", help="address of the server")
-    parser.add_argument("--name", default="", help="name that it is served under (default: asked)")
+    parser.add_argument(
+        "--name",
+        dest="served_name",  # `name` is the command's own.
+        default="",
+        metavar="NAME",
+        help="name that it is served under (default: that of the model's folder)",
+    )
     parser.add_argument(
         "--pipeline",
         default="training.training",
@@ -48,20 +54,25 @@ def run(args: argparse.Namespace) -> int:
     if Path(args.out).exists() and not args.force:
         raise ConfigError(f"Expected a new file at {args.out}, found one. Replace it with --force.")
     conventions.quiet_libraries()
-    from tfx_loop.pipelines.loop_file import read_loop_file
+    from tfx_loop.pipelines.loop_file import settings_of
     from tfx_loop.pipelines.loop_init import asked_of, loop_text
 
     found = asked_of(
         Path(args.model), args.data, label=args.label, task=args.task, score=args.score
     )
-    name = args.name or Path(args.model).resolve().parent.name
+    folder = Path(args.model).resolve()
+    # An exported model lies in the folder of its version.
+    name = args.served_name or (folder.parent if folder.name.isdigit() else folder).name
     text = loop_text(found, name=name, serving=args.serving, pipeline=args.pipeline)
+    # What is to be written is read first: a file that commands refuse must not be left behind.
+    settings = settings_of(text, args.out)
     conventions.write_file(args.out, text, "--out")
-    # What is written is read once: a file that commands refuse must not be left unsaid.
-    settings = read_loop_file(args.out).settings
-    told = (
+    told = [
         f"{args.out}: {settings.name}, label {settings.label}, task {settings.task}. Write your "
         "training function, check the file, then run `loop step`."
-    )
-    conventions.answer(args, lambda: {"file": args.out, "name": settings.name}, lambda: [told])
+    ]
+    if found.unfed:
+        told.append(f"{args.data} lacks what the model reads: {', '.join(found.unfed)}.")
+    content = {"file": args.out, "name": settings.name, "lacking_columns": list(found.unfed)}
+    conventions.answer(args, lambda: content, lambda: ["\n".join(told)])
     return conventions.SUCCESS

@@ -91,8 +91,9 @@ def settle(args: argparse.Namespace) -> None:
         return
     open_to_ask = [name for name in ("metadata", "model", "base") if _lacks(args, name)]
     found = None
-    if open_to_ask or args.loop_file:
+    if open_to_ask or args.loop_file or not hasattr(args, "metadata"):
         # Nothing is read where the arguments say all: a command on another store needs no file.
+        # A command that takes no store, as `loop step`, is about the loop of the file.
         from tfx_loop.pipelines.loop_file import LOOP_FILE, find_loop_file
 
         if args.loop_file or Path(LOOP_FILE).is_file():

@@ -22,6 +22,9 @@ from tfx_loop.pipelines.control.ledger import Store
 # None where there are not as many yet.
 RowsEnd = Callable[[int, int], int | None]
 
+# Ten years: a window that ends in none of ours is a slip, and one of 3,000 years has no name.
+_MOST_DAYS = 3_660
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowFacts:
@@ -104,8 +107,8 @@ class Days:
     def __post_init__(self) -> None:
         if self.first:
             _moment(self.first, "%Y-%m-%d", "a day such as '2021-02-01'")
-        if self.days < 1:
-            raise ConfigError(f"days must be at least 1, got {self.days}.")
+        if not 1 <= self.days <= _MOST_DAYS:
+            raise ConfigError(f"days must be from 1 to {_MOST_DAYS}, got {self.days}.")
 
     def of(self, facts: WindowFacts) -> "DaySequence":
         """Returns the periods of a model."""

@@ -94,13 +94,22 @@ class Receiver:
                 kind = list if isinstance(usual, tuple) else type(usual)
                 value = values.get(one.name, usual)
                 if not isinstance(value, kind) and value != usual:
+                    expected = {str: "text", int: "a whole number", bool: "true or false"}
                     raise ConfigError(
-                        f"Expected {kind.__name__} as {one.name} of a receiver, got {value!r}."
+                        f"Expected {expected.get(kind, 'a list')} as {one.name} of a receiver, got "
+                        f"{value!r}."
                     )
             return cls(**{**values, "changes": tuple(values.get("changes", ()))})
-        text = str(given)
+        text = given if isinstance(given, str) else ""
         if text == LOG:
             return cls(kind=LOG)
+        if not text.startswith(("mailto:", "http:", "https:")):
+            # What was given is not repeated: it may be a secret address, mistyped.
+            mail = " An e-mail address is written 'mailto:NAME@HOST'." if "@" in text else ""
+            raise ConfigError(
+                f"Expected whom to notify as {LOG!r}, 'mailto:…', 'https://…' or a table, received "
+                f"none of these.{mail or did_you_mean(text, (LOG,))}"
+            )
         if text.startswith("mailto:"):
             return cls(kind=EMAIL, to=text.removeprefix("mailto:"))
         host = urlsplit(text).hostname or ""

@@ -88,10 +88,29 @@ def test_kinds_of_windows(tmp_path, text, windows):
         ('[windows]\nevery = "day"\nrows = 3', "no rows"),
         ("[gate.AUC]\nat_lest = 0.5", "Did you mean 'AUC at_least'"),
         ("mode = 3", "as mode, received 3"),
-        ("ignore = 3", "Expected str or list"),
-        ("max_trainings = 3", "Expected str as max_trainings"),
+        ("ignore = 3", "Expected text or a list"),
+        ("max_trainings = 3", "Expected text such as '3/30d' as max_trainings"),
         ('notify = ["http://elsewhere.example/x"]', "plain http goes to this machine alone"),
-        ("[[notify]]\nkind = 3", "Expected str as kind"),
+        ("[[notify]]\nkind = 3", "Expected text as kind"),
+        ('notify = "ann@example.org"', "mailto:NAME@HOST"),
+        ('notify = ["lgo"]', "Did you mean 'log'"),
+        ('home = "s3://bucket/home"', "a folder of this machine"),
+        ('metadata = "mysql://db.example"', "Name host and database"),
+        ('pipeline = "training.py"', "import path of a function"),
+        ('pipeline = "training"', "import path of a function"),
+        ('max_trainings = "3/0d"', "without it nothing is limited"),
+        ("training_cost = -0.1", "must be positive"),
+        ("training_cost = inf", "received infinity"),
+        ("ignore = [1]", "names of columns as ignore, received 1"),
+        ('ignore = ["late"]', "the label 'late' among them"),
+        ('[windows]\nevery = ["day"]', "Expected text as every"),
+        ('[windows]\nevery = "day"\nfirst = 2024-01-01T00:00:00', "Expected text as first"),
+        ('[windows]\nevery = "day"\ndays = 1000000000', "from 1 to"),
+        ('[windows]\nevery = "day"\nmode = "act"', "Move it above the first"),
+        ("[gate.AUC]\nat_least = true", "Expected a number as AUC at_least"),
+        ("[gate.accuracy]\nat_least = 0.5", "gate of a binary model among AUC at_least"),
+        ('task = "regression"\n[gate.AUC]\nat_least = 0.5', "error at_most"),
+        ('task = "regression"\n[gate.error]\nat_most = -1', "max_error must not be below 0"),
     ],
 )
 def test_what_cannot_work_is_told_in_one_line_with_the_file(tmp_path, more, told):
@@ -99,6 +118,41 @@ def test_what_cannot_work_is_told_in_one_line_with_the_file(tmp_path, more, told
         read_loop_file(written(tmp_path, more))
     assert "loop.toml" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('name = "../flights"', "a model name of letters"),
+        ('label = ""', "the label column"),
+        ('serving = "http://"', "REST address"),
+        ('serving = "http://127.0.0.1:port"', "Port could not be cast"),
+        ('serving = "http://127.0.0.1:8501/v1/models/flights"', "Leave out what comes after"),
+        ('serving = { url = "http://127.0.0.1:1", base_path = 3 }', "Expected text as base_path"),
+        (
+            'serving = { url = "http://127.0.0.1:1", load_timeout_seconds = true }',
+            "a whole number as load_timeout_seconds",
+        ),
+        ('labels = ""', "Expected text as path"),
+        ("labels = { path = 3 }", "Expected text as path"),
+        ('labels = { path = "x", late = 7 }', "Expected text as late"),
+    ],
+)
+def test_a_required_value_that_cannot_work_is_told_in_one_line(tmp_path, line, told):
+    key = line.split()[0]
+    least = "\n".join(one for one in LEAST.splitlines() if not one.startswith(f"{key} "))
+    with pytest.raises(ConfigError, match=told) as raised:
+        read_loop_file(written(tmp_path, f"\n{line}\n", least))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_store_beside_the_file_a_day_of_toml_and_an_editor_s_mark_are_read(tmp_path):
+    more = 'metadata = "my.sqlite"\n[windows]\nevery = "day"\nfirst = 2024-01-05\n'
+    file = tmp_path / "loop.toml"
+    file.write_text(LEAST + more, encoding="utf-8-sig")
+    settings = read_loop_file(file).settings
+    assert settings.store == str(tmp_path / "my.sqlite")
+    assert settings.windows == Days("2024-01-05")
 
 
 VALUES = st.sampled_from(
@@ -184,6 +238,30 @@ def test_a_skipped_window_is_shown_with_its_reason(home, capsys):
     assert (windows["2024-02"]["verdict"], windows["2024-02"]["reason"]) == ("SKIPPED", "a strike")
     assert main(["skip", "february", "--by", "Ann", "--reason", "a strike"]) == 1
     assert "such as '2021-02'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["step", "watch"])
+def test_step_and_watch_find_the_file_of_the_working_folder(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, 'pipeline = "no_such_module_of_a_test.training"')
+    words = ["--once"] if command == "watch" else []
+    assert main([command, *words]) in (1, 3)
+    told = capsys.readouterr()
+    assert "no_such_module_of_a_test" in told.out + told.err
+
+
+def test_doctor_looks_at_what_the_file_names(home, capsys):
+    (home / "my_training_of_a_check.py").write_text("def nodes():\n    return [1]\n")
+    written(home, 'pipeline = "my_training_of_a_check.nodes"')
+    states = {one["what"]: one["health"] for one in answer(capsys, "doctor")[1]}
+    assert (states["training"], states["home"], states["labels"]) == ("ok", "ok", "broken")
+    # The base path is what the server said once.
+    assert states["record"] == "warn"
+    (home / "labels").mkdir()
+    written(home, 'pipeline = "no_such_module_of_a_check.nodes"')
+    (home / "out/loop.json").write_text("{")
+    states = {one["what"]: one["health"] for one in answer(capsys, "doctor")[1]}
+    assert (states["training"], states["home"], states["labels"]) == ("broken", "broken", "ok")
 
 
 def test_without_file_and_base_path_status_says_what_to_name(tmp_path, monkeypatch, capsys):
