@@ -39,10 +39,10 @@ class S3Bucket:
     """Objects of S3, or of a store that speaks its language (AWS_ENDPOINT_URL_S3)."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        """Connects with the credentials that boto3 finds.
+        """Prepares a client with the credentials that boto3 finds.
 
         Raises:
-            ConfigError: boto3 is not installed.
+            ConfigError: boto3 is not installed, or its profile, region or endpoint is none.
         """
         try:
             import boto3
@@ -51,8 +51,18 @@ class S3Bucket:
             raise ConfigError(
                 "Expected boto3 for an s3:// address, found none. Install tfx-loop[s3]."
             ) from error
+        from botocore.exceptions import BotoCoreError
+
         # Standard retries give up after three tries, as a push that waits can try again.
-        self._client: Any = boto3.client("s3", config=Config(retries={"mode": "standard"}))
+        settings = Config(retries={"mode": "standard"})
+        try:
+            self._client: Any = boto3.client("s3", config=settings)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(
+                f"Expected settings of AWS for s3://{bucket}, received: {first_line(error)} "
+                "Correct them in the environment (AWS_PROFILE, AWS_DEFAULT_REGION, "
+                "AWS_ENDPOINT_URL_S3) or in ~/.aws/config."
+            ) from error
         self._bucket, self._prefix = bucket, prefix
 
     def get(self, name: str) -> tuple[bytes, str] | None:

@@ -8,21 +8,19 @@ runs `code/inference.py` when it starts, so that no folder of that name goes in.
 
 import gzip
 import hashlib
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tfx_loop.core.errors import ConfigError, ModelError
+from tfx_loop.core.errors import ModelError
+from tfx_loop.deployment.sagemaker_pusher.names import CODE_FOLDER, check_served_name
 from tfx_loop.models.formats import SAVED_MODEL_FILE, is_saved_model, tflite_file
 
 # The number in the archive is no version of ours: were it one, each push of a model would make
 # other bytes.
 ARCHIVED_VERSION = 1
-_CODE = "code"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # zlib's default; another level makes other bytes.
 _LEVEL = 6
 _CHUNK_BYTES = 1 << 20
@@ -55,11 +53,7 @@ def write_archive(model_dir: Path, name: str, path: Path) -> ModelArchive:
         ConfigError: The name cannot be one of a model.
         ModelError: It is no SavedModel, holds a link, a `code` folder, or a second model.
     """
-    if not _NAME.fullmatch(name) or name == _CODE:
-        raise ConfigError(
-            "Expected a model name of letters, digits, '_', '.' and '-' other than 'code', which "
-            f"the container runs, received {name!r}. Set model_name."
-        )
+    check_served_name(name)
     files = _files(model_dir)
     with (
         path.open("wb") as raw,
@@ -121,10 +115,10 @@ def _checked(model_dir: Path) -> Iterator[Path]:
                 f"Expected plain files in {model_dir}, found a link or device {where}. Export the "
                 "model again."
             )
-        if _CODE in where.parts and path.is_dir():
+        if CODE_FOLDER in where.parts and path.is_dir():
             raise ModelError(
-                f"Expected a model without a folder {_CODE!r}, found {where}: the container would "
-                "install and run what is in it. Remove it."
+                f"Expected a model without a folder {CODE_FOLDER!r}, found {where}: the container "
+                "would install and run what is in it. Remove it."
             )
         if path.is_file():
             yield path

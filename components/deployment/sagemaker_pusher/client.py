@@ -197,9 +197,15 @@ class Aws:
                 connect_timeout=_QUICK_SECONDS if self._quick else _CONNECT_SECONDS,
                 read_timeout=_QUICK_SECONDS if self._quick else _READ_SECONDS,
             )
-            self._clients[service] = self._session.client(
-                service, region_name=self._region, config=config
-            )
+            try:
+                made = self._session.client(service, region_name=self._region, config=config)
+            except ValueError as error:
+                # An address of an endpoint that is none.
+                raise ConfigError(
+                    f"Expected an address of {service} that boto3 can use, received: "
+                    f"{first_line(error)} Correct AWS_ENDPOINT_URL or ~/.aws/config."
+                ) from error
+            self._clients[service] = made
         return self._clients[service]
 
 

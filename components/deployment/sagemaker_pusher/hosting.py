@@ -23,6 +23,8 @@ CSV_TYPE = "text/csv"
 MAX_TAGS = 50
 MAX_ENVIRONMENT = 1_024
 SERVERLESS_MEMORY_MB = (1_024, 6_144)
+# "1024 MB, 2048 MB, 3072 MB, 4096 MB, 5120 MB, or 6144 MB": its documentation.
+SERVERLESS_STEP_MB = 1_024
 SERVERLESS_CONCURRENCY = (1, 200)
 MAX_CAPTURE_URI = 512
 # What AWS' image serves where a request names no model.
@@ -46,7 +48,8 @@ class HostingSettings:
             than the model's TensorFlow, or one that takes what that takes.
         instance_type: Such as `ml.c5.large`; empty for a serverless endpoint.
         instance_count: How many instances.
-        serverless_memory_mb: Memory of a serverless endpoint, 1024 to 6144 MB; 0 for instances.
+        serverless_memory_mb: Memory of a serverless endpoint, 1024 to 6144 MB in steps of 1024; 0
+            for instances.
         serverless_concurrency: How many requests a serverless endpoint takes at a time, 1 to 200.
         variant_name: Name of the production variant; guardrails want it to stay the same.
         environment: Variables of the container; no secrets, as DescribeModel shows them.
@@ -124,12 +127,13 @@ class HostingSettings:
             return
         least, most = SERVERLESS_MEMORY_MB
         few, many = SERVERLESS_CONCURRENCY
-        fits = least <= self.serverless_memory_mb <= most
+        steps = self.serverless_memory_mb % SERVERLESS_STEP_MB == 0
+        fits = steps and least <= self.serverless_memory_mb <= most
         if not fits or not few <= self.serverless_concurrency <= many:
             raise ConfigError(
-                f"Expected serverless_memory_mb of {least} to {most} and serverless_concurrency of "
-                f"{few} to {many}, received {self.serverless_memory_mb} and "
-                f"{self.serverless_concurrency}."
+                f"Expected serverless_memory_mb of {least} to {most} in steps of "
+                f"{SERVERLESS_STEP_MB} and serverless_concurrency of {few} to {many}, received "
+                f"{self.serverless_memory_mb} and {self.serverless_concurrency}."
             )
 
     def _check_capture(self) -> None:
@@ -149,6 +153,11 @@ class HostingSettings:
             raise ConfigError(f"Expected capture_uri such as s3://BUCKET/PREFIX, received {uri!r}.")
 
     def _check_texts(self) -> None:
+        if DEFAULT_MODEL in self.environment:
+            raise ConfigError(
+                f"Expected environment without {DEFAULT_MODEL}, which names the model that is "
+                "pushed, received one with it. Set model_name."
+            )
         for name, value in self.environment.items():
             if not name or len(name) > MAX_ENVIRONMENT or len(value) > MAX_ENVIRONMENT:
                 raise ConfigError(

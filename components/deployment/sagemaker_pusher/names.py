@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from tfx_loop.core.errors import ConfigError
+
 # botocore's service model: EndpointConfigName and ModelName.
 MAX_NAME = 63
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -19,6 +21,11 @@ _DIGEST_LETTERS = 12
 PROOF, SHADOW = "-proof", "-shadow"
 
 
+# What AWS' TensorFlow image installs from and runs when it starts.
+CODE_FOLDER = "code"
+_SERVED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """What the address of a container's image says.
@@ -30,6 +37,15 @@ class Image:
 
     region: str = ""
     tensorflow: tuple[int, int] | None = None
+
+
+def check_served_name(name: str) -> None:
+    """Raises ConfigError for a name that cannot be the folder of a model in an archive."""
+    if not _SERVED_NAME.fullmatch(name) or name == CODE_FOLDER:
+        raise ConfigError(
+            "Expected a model name of letters, digits, '_', '.' and '-' other than "
+            f"{CODE_FOLDER!r}, which the container runs, received {name!r}. Set model_name."
+        )
 
 
 def image_of(address: str) -> Image:

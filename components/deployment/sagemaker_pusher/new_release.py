@@ -10,6 +10,7 @@ from tfx_loop.deployment.sagemaker_pusher.archive import ModelArchive
 from tfx_loop.deployment.sagemaker_pusher.archive_upload import place_of
 from tfx_loop.deployment.sagemaker_pusher.endpoint import EndpointState
 from tfx_loop.deployment.sagemaker_pusher.hosting import (
+    MAX_TAGS,
     HostedVersion,
     config_request,
     kept_tags,
@@ -85,6 +86,11 @@ def new_release(
         held = work.endpoint.tags_of(str(config["EndpointConfigArn"]))
         tags = {**kept_tags(held), **tags}
     tags |= own_tags(settings.model_name, deployment.version, archive.sha256)
+    if len(tags) > MAX_TAGS:
+        raise ConfigError(
+            f"Expected at most {MAX_TAGS} tags, with those kept of the endpoint's config, "
+            f"received {len(tags)}. Set fewer tags, or remove some of the config's."
+        )
     bucket, prefix = bucket_and_key(settings.base_path)
     place = place_of(archive, bucket, prefix)
     version = HostedVersion(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.settings import NodeSettings
 from tfx_loop.deployment.sagemaker_pusher.hosting import HostingSettings
-from tfx_loop.deployment.sagemaker_pusher.names import NAME_PATTERN
+from tfx_loop.deployment.sagemaker_pusher.names import NAME_PATTERN, check_served_name
 from tfx_loop.deployment.sagemaker_pusher.traffic import TrafficSettings
 from tfx_loop.models.guard.settings import GuardSettings
 
-_BASE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
+# Without empty parts: S3 takes them for folders, and file systems do not.
+_BASE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/]+)*/?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ class SageMakerPusherSettings(HostingSettings, TrafficSettings, GuardSettings, N
             object.__setattr__(self, "capture_uri", f"{self.base_path.rstrip('/')}/capture")
         self.check_hosting()
         self.check_traffic()
+        check_served_name(self.model_name)
         self._check_serverless()
         self._check_proof()
 
@@ -99,6 +101,11 @@ class SageMakerPusherSettings(HostingSettings, TrafficSettings, GuardSettings, N
                 "Expected shadow_seconds, timeouts and approval_wait_seconds of at least 0 and "
                 f"min_agreement of 0 to 1, received {[*waits, self.approval_wait_seconds]} and "
                 f"{self.min_agreement:g}."
+            )
+        if self.min_agreement and not self.shadow_seconds:
+            raise ConfigError(
+                f"Expected shadow_seconds beside min_agreement {self.min_agreement:g}, received "
+                "none: without a shadow nothing is compared."
             )
         group = self.model_package_group
         if group and not NAME_PATTERN.fullmatch(group):

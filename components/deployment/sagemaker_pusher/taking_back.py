@@ -15,14 +15,13 @@ _LOG = logging.getLogger(__name__)
 
 def fail(work: PushWork, deployment: Deployment, reason: str) -> None:
     """Returns the endpoint to the config before, then records the failure."""
-    work.lock.check()
     try:
+        work.lock.check()
         _take_back(work, deployment, proven_wrong=True)
-    except ServingError as error:
-        # What AWS does not take back now is taken back by the next push.
+        _write_failed(work, deployment, reason)
+    except (ServingError, OSError) as error:
+        # What AWS does not take back now, or S3 not note, is taken back by the next push.
         _LOG.warning("endpoint=%s back=no %s", work.endpoint.name, first_line(error))
-        return
-    _write_failed(work, deployment, reason)
 
 
 def take_back_interrupted(work: PushWork, kept: Deployment | None) -> None:

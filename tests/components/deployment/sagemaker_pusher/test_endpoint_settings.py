@@ -88,6 +88,13 @@ def limits(shape):
         ({"shadow_seconds": -1}, "at least 0"),
         ({"model_package_group": "my_group"}, "letters, digits and inner hyphens"),
         ({"approval_wait_seconds": 1}, "model_package_group beside"),
+        ({"min_agreement": 0.9}, "shadow_seconds beside min_agreement 0.9"),
+        ({"model_name": "code"}, "other than 'code'"),
+        ({"model_name": "taxi/late"}, "letters, digits, '_', '.' and '-'"),
+        ({"base_path": "s3://models//taxi"}, "s3://BUCKET/PREFIX"),
+        ({"environment": {hosting.DEFAULT_MODEL: "x"}}, "Set model_name"),
+        ({"rollback_alarms": "latency"}, r"Write \('latency',\)"),
+        ({**SERVERLESS, "serverless_memory_mb": 2050}, "in steps of 1024"),
     ],
 )
 def test_setting_that_cannot_work_is_refused_when_it_is_written(changes, received):

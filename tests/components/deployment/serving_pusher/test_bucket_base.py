@@ -7,6 +7,7 @@ generations as Google Cloud Storage does.
 import threading
 import time
 
+import boto3
 import pytest
 from object_stores import GCS, S3, object_store
 from push_desk import Clock, Desk
@@ -243,3 +244,20 @@ def test_what_a_store_refuses_is_an_os_error(base, tmp_path):
 def test_other_addresses_are_refused(uri):
     with pytest.raises(ConfigError, match="s3://BUCKET"):
         open_bucket(uri)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AWS_PROFILE", "nope", "profile"),
+        ("AWS_DEFAULT_REGION", "eu west 1", "region_name 'eu west 1'"),
+        ("AWS_ENDPOINT_URL_S3", "nonsense", "Invalid endpoint: nonsense"),
+    ],
+)
+def test_settings_of_aws_that_cannot_be_used_are_one_line(monkeypatch, variable, value, says):
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=says) as error:
+        open_bucket("s3://models/taxi")
+    assert "\n" not in str(error.value)
+    assert "AWS_PROFILE, AWS_DEFAULT_REGION" in str(error.value)
