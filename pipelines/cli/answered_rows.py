@@ -19,12 +19,14 @@ class AnsweredRows:
         answers: The chosen output, of shape (rows, …).
         drawn: The share of the file's rows that these are.
         others: Columns of the file that were not read.
+        unlabelled: Rows that were left out, as they have no label.
     """
 
     rows: "Rows"
     answers: Any
     drawn: float
     others: tuple[str, ...] = ()
+    unlabelled: int = 0
 
     def features(self) -> dict[str, Any]:
         """Returns the columns that the model reads, by their names in the file."""
@@ -38,7 +40,11 @@ class AnsweredRows:
 
 
 def answered_rows(
-    predictor: "Predictor", path: str, args: argparse.Namespace, slices: Sequence[str] = ()
+    predictor: "Predictor",
+    path: str,
+    args: argparse.Namespace,
+    slices: Sequence[str] = (),
+    ignored: Sequence[str] = (),
 ) -> AnsweredRows:
     """Asks a model about the rows of a file.
 
@@ -47,6 +53,8 @@ def answered_rows(
         path: A table of any format.
         args: With `label`, `output`, `max_rows` and `seed`.
         slices: Columns to read beside the features and the label.
+        ignored: Columns that the model takes by their names at most: left out of a matrix, unless
+            that wants all of them.
 
     Raises:
         DataError: The rows do not fit the model.
@@ -57,15 +65,18 @@ def answered_rows(
 
     from tfx_loop.core.errors import ConfigError, DataError
     from tfx_loop.data.tables.table_file import open_table
-    from tfx_loop.models.rows.fitting import rows_from_table
+    from tfx_loop.models.rows.fitting import check_columns, rows_from_table
 
-    table = open_table(path).read()
-    total = table.num_rows
-    if total > args.max_rows:
-        order = np.random.default_rng(args.seed).permutation(total)[: args.max_rows]
-        table = table.take(pa.array(np.sort(order)))
+    whole = open_table(path).read()
     try:
-        rows = rows_from_table(table, predictor.inputs, args.label, slices)
+        check_columns(whole.column_names, [args.label])
+        labelled = _labelled(whole, args.label)
+        table = labelled
+        if table.num_rows > args.max_rows:
+            order = np.random.default_rng(args.seed).permutation(table.num_rows)[: args.max_rows]
+            table = table.take(pa.array(np.sort(order)))
+        given = _without(table, predictor, [name for name in ignored if name != args.label], slices)
+        rows = rows_from_table(given, predictor.inputs, args.label, slices)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     answers = predictor.predict(rows.inputs)
@@ -77,4 +88,42 @@ def answered_rows(
         )
     read = {*rows.inputs, *rows.stacked, *slices, args.label}
     others = tuple(column for column in table.column_names if column not in read)
-    return AnsweredRows(rows, answers[name], table.num_rows / total, others)
+    drawn = table.num_rows / labelled.num_rows
+    unlabelled = whole.num_rows - labelled.num_rows
+    return AnsweredRows(rows, answers[name], drawn, others, unlabelled)
+
+
+def _labelled(table: Any, label: str) -> Any:
+    """Returns the rows that have a label; all where none has, which is refused later on."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table.column(label)
+    known = column.is_valid()
+    if pa.types.is_floating(column.type):
+        # What pandas and CSV write for a missing number.
+        known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(column), True)))
+    kept = table.filter(known)
+    return kept if kept.num_rows else table
+
+
+def _without(
+    table: Any, predictor: "Predictor", ignored: Sequence[str], slices: Sequence[str]
+) -> Any:
+    """Returns a table without the columns that are ignored and that the model does not need."""
+    import pyarrow as pa
+
+    inputs = {tensor.name: tensor for tensor in predictor.inputs}
+    kept = [n for n in table.column_names if n in inputs or n in slices or n not in ignored]
+    smaller = table.select(kept)
+    if len(inputs) != 1 or {*inputs} & {*table.column_names}:
+        return smaller
+    (tensor,) = inputs.values()
+    width = tensor.shape[-1]
+    numbers = sum(
+        pa.types.is_integer(f.type) or pa.types.is_floating(f.type) or pa.types.is_boolean(f.type)
+        for f in smaller.schema
+    )
+    # One of them is the label. A matrix that wants more has ignored columns in it: they are fed to
+    # the model, and not judged.
+    return table if width is not None and numbers - 1 < width else smaller

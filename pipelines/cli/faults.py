@@ -6,11 +6,13 @@ finding would stop a push, 4 where there are too few rows to say.
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_loop.pipelines.cli import conventions
-from tfx_loop.pipelines.cli.answered_rows import answered_rows
+from tfx_loop.pipelines.cli.answered_rows import AnsweredRows, answered_rows
 from tfx_loop.presentation import arguments
 from tfx_loop.presentation.terminal import TextTable
 
@@ -119,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     columns.check_times()
     for path in filter(None, (train, held_out)):
         check_named(path, columns)
+    _check_ignored(args.ignore, [path for path in (train, held_out) if path])
     settings = DetectionSettings(
         tolerance=args.tolerance,
         acknowledged=dict(_pair(text, "--acknowledge", "WHY") for text in args.acknowledge),
@@ -127,8 +130,9 @@ def run(args: argparse.Namespace) -> int:
     )
     with guard.exceptions(args.allow):
         predictor = open_predictor(args.model, signature=args.signature)
-        others = _rows(predictor, held_out, columns, args)
-        members = _rows(predictor, train, columns, args) if train else no_rows(others)
+        answered = _answered(predictor, [p for p in (held_out, train) if p], columns, args)
+        others = _rows(answered[0], columns)
+        members = _rows(answered[1], columns) if train else no_rows(others)
     context = TrainingContext(curve=read_curve(args.logs))
     report = detect_faults(members, others, settings, context)
     if args.page:
@@ -178,14 +182,53 @@ def _pair(text: str, flag: str, second: str) -> tuple[str, str]:
     return name.strip(), rest.strip()
 
 
-def _rows(
-    predictor: "Predictor", path: str, settings: "ColumnSettings", args: argparse.Namespace
-) -> "SplitRows":
+def _answered(
+    predictor: "Predictor",
+    files: Sequence[str],
+    settings: "ColumnSettings",
+    args: argparse.Namespace,
+) -> "list[AnsweredRows]":
+    """Asks the model about the rows of each file.
+
+    Raises:
+        DataError: A matrix of the columns has them in another order in each file: the model would
+            take one of the files for something else.
+    """
+    from tfx_loop.core.errors import DataError
+    from tfx_loop.core.texts import listed
+
+    extra = list(dict.fromkeys(settings.named.values()))
+    found = [answered_rows(predictor, path, args, extra, args.ignore) for path in files]
+    orders = {path: rows.rows.stacked for path, rows in zip(files, found, strict=True)}
+    if len({*orders.values()}) > 1:
+        told = "; ".join(f"{path}: {listed(order)}" for path, order in orders.items())
+        raise DataError(
+            "Expected the same columns in the same order in both files, as the model takes them as "
+            f"one matrix, received {told}. Write both in the order of the training."
+        )
+    return found
+
+
+def _rows(found: "AnsweredRows", settings: "ColumnSettings") -> "SplitRows":
     """Returns the rows of a file with what the model answered."""
     from tfx_loop.monitoring.fault_detector.rows_from_columns import split_rows
 
-    extra = list(dict.fromkeys(settings.named.values()))
-    found = answered_rows(predictor, path, args, extra)
     features = found.features()
     columns = {**features, **found.rows.slices, settings.label_key: found.rows.labels}
-    return split_rows(columns, found.answers, settings, features, found.drawn, found.others)
+    rows = split_rows(columns, found.answers, settings, features, found.drawn, found.others)
+    return replace(rows, unlabelled=rows.unlabelled + found.unlabelled)
+
+
+def _check_ignored(ignored: Sequence[str], files: Sequence[str]) -> None:
+    """Checks that each ignored column stands in a file: a misspelt one would change nothing."""
+    from tfx_loop.core.errors import ConfigError, did_you_mean
+    from tfx_loop.core.texts import listed
+    from tfx_loop.data.tables.table_file import open_table
+
+    known = [name for path in files for name in open_table(path).schema.names]
+    for name in ignored:
+        if name not in known:
+            raise ConfigError(
+                f"Expected columns of {listed(files)} as --ignore, received {name!r}."
+                f"{did_you_mean(name, known)}"
+            )

@@ -113,7 +113,8 @@ def _wide(
     raise DataError(
         f"Expected {size} numeric columns beside the label for the input {tensor.name!r} of shape "
         f"{_shape(tensor)}, received {len(numeric)}: {listed(numeric)}. Leave out the columns "
-        "that the model was not trained on, and give their order as in training."
+        "that the model was not trained on (--ignore, where the command has it), and give the "
+        "others in the order of training."
     )
 
 

@@ -26,13 +26,13 @@ from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.training_counts import training_counts
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_split
 from tfx_loop.monitoring.reference_profiler.promise import (
+    ScoredRows,
     scores_that_came_true,
     task_of,
     with_one_label_a_row,
     with_promise,
 )
 from tfx_loop.monitoring.reference_profiler.scoring import (
-    ScoredRows,
     Scorer,
     score_splits,
     with_importances,

@@ -1,6 +1,6 @@
 """What answers to held-out rows promise: the model's task, its loss, and which scores came true."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,34 @@ from tfx_loop.monitoring.profile.columns import FeatureType, is_list, is_number
 from tfx_loop.monitoring.profile.counts import BinCounter
 from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.reference import FrozenProfile, PromisedLoss
-from tfx_loop.monitoring.reference_profiler.scoring import ScoredRows
 
 # Of the losses of numbers, which have no upper end: few rows are to count as one error alike.
 _CAP = 0.99
 # A model without any error would make the first one infinitely large.
 _LEAST_CAP = 1e-12
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Rows that a model scored.
+
+    Attributes:
+        answers: Of shape [rows] or [rows, numbers]; None where no model was asked.
+        labels: The label column; None where there is none.
+        records: Serialized tf.Examples of some of the rows, for the importances.
+    """
+
+    answers: Floats | None = None
+    labels: Any = None
+    records: tuple[bytes, ...] = ()
+
+    @property
+    def scores(self) -> Any:
+        """One number a row, as a pyarrow array: of several the largest, how sure the model is."""
+        if self.answers is None:
+            return None
+        flat_answers = self.answers if self.answers.ndim == 1 else self.answers.max(axis=1)
+        return pa.array(flat_answers)
 
 
 def task_of(named: ModelTask | None, scored: ScoredRows) -> ModelTask | None:

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +24,10 @@ from tfx_loop.models.task_losses import may_judge, row_losses, shaped_answers
 from tfx_loop.monitoring.profile.derived_columns import unchunked
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.reference_profiler.examples_reader import joined, read_records
+from tfx_loop.monitoring.reference_profiler.promise import ScoredRows
 
 FloatArray = npt.NDArray[np.float64]
 SCORE_CHANGE = "score_change"
-
-
-@dataclass(frozen=True)
-class ScoredRows:
-    """Rows that a model scored.
-
-    Attributes:
-        answers: Of shape [rows] or [rows, numbers]; None where no model was asked.
-        labels: The label column; None where there is none.
-        records: Serialized tf.Examples of some of the rows, for the importances.
-    """
-
-    answers: FloatArray | None = None
-    labels: Any = None
-    records: tuple[bytes, ...] = ()
-
-    @property
-    def scores(self) -> Any:
-        """One number a row, as a pyarrow array: of several the largest, how sure the model is."""
-        if self.answers is None:
-            return None
-        flat_answers = self.answers if self.answers.ndim == 1 else self.answers.max(axis=1)
-        return pa.array(flat_answers)
 
 
 class Scorer:

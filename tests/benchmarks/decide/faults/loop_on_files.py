@@ -32,8 +32,7 @@ from tfx_loop.monitoring.profile.profile_files import (
 )
 from tfx_loop.monitoring.profile.profiler import Profiler
 from tfx_loop.monitoring.profile.training_counts import training_counts
-from tfx_loop.monitoring.reference_profiler.promise import with_promise
-from tfx_loop.monitoring.reference_profiler.scoring import ScoredRows
+from tfx_loop.monitoring.reference_profiler.promise import ScoredRows, with_promise
 from tfx_loop.monitoring.retrain_decider.decision import decide
 from tfx_loop.monitoring.retrain_decider.inputs import read_inputs
 from tfx_loop.monitoring.retrain_decider.labelled_rows import TIME

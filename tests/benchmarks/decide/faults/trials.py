@@ -29,9 +29,9 @@ from tests.benchmarks.decide.faults.planted import (
 from tests.benchmarks.decide.streams import LABEL, Stream
 from tfx_loop.contracts.retrain_decision import DecisionAction, RetrainVerdict
 
-SOUND_WINDOWS = 6
-# A window of before the fault, and one of after it that a training would learn from, too.
-_BROKEN, _LAST = 1, 3
+SOUND_WINDOWS = 5
+# A window of before the fault, and one of after it, when a training would learn from the fault.
+_BROKEN, _LAST = 1, 2
 _TRAINS = (DecisionAction.RETRAIN, DecisionAction.REINSTATE_AND_RETRAIN)
 
 

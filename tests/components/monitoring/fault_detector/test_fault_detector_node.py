@@ -227,3 +227,57 @@ def test_a_file_is_missing_or_named_twice(trained, capsys):
     assert status in (1, 2)
     assert "--data FILE alone" in error
     assert len(rows(0)[1]) == ROWS
+
+
+@pytest.fixture(scope="module")
+def matrix_model(tmp_path_factory):
+    """A model that takes its columns as one matrix, as most networks do."""
+    import tensorflow as tf
+
+    class Logistic(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+        def __call__(self, x):
+            return {"late": tf.sigmoid(x[:, :1])}
+
+    model, folder = Logistic(), tmp_path_factory.mktemp("matrix") / "model"
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.__call__})
+    return folder
+
+
+def test_ignored_columns_are_no_part_of_a_matrix(trained, matrix_model, tmp_path, capsys):
+    named = {}
+    for split in ("train", "eval"):
+        named[f"--{split}"] = tmp_path / f"{split}.csv"
+        table = pd.read_parquet(trained / f"{split}.parquet")
+        table.insert(1, "price", table["late"] * 100.0)
+        table.to_csv(named[f"--{split}"], index=False)
+    words = files(trained, **named)
+    words[1] = str(matrix_model)
+    status, _, error = run(words, capsys)
+    assert status == 1
+    assert "--ignore" in error
+    status, out, _ = run([*words, "--ignore=price", "--json"], capsys)
+    assert (status, json.loads(out)["reason"]) == (0, "sound")
+    # One that the matrix has is fed to the model all the same, and not judged.
+    status, out, _ = run([*words, "--ignore=price", "--ignore=b", "--json"], capsys)
+    assert (status, json.loads(out)["reason"]) == (0, "sound")
+    turned = tmp_path / "turned.csv"
+    pd.read_csv(named["--eval"])[["b", "a", "late"]].to_csv(turned, index=False)
+    other = [word.replace(str(named["--eval"]), str(turned)) for word in words]
+    status, _, error = run([*other, "--ignore=price"], capsys)
+    assert status == 1
+    assert "same order" in error
+    status, _, error = run([*words, "--ignore=pricee"], capsys)
+    assert status in (1, 2)
+    assert "did you mean 'price'" in error.lower()
+
+
+def test_rows_without_a_label_are_left_out_and_counted(trained, tmp_path, capsys):
+    later = tmp_path / "later.csv"
+    table = pd.read_parquet(trained / "eval.parquet")
+    table.assign(late=table["late"].where(table.index >= 90)).to_csv(later, index=False)
+    status, out, _ = run([*files(trained, **{"--eval": later}), "--json"], capsys)
+    assert status == 3
+    found = json.loads(out)
+    assert (found["reason"], found["held_out_rows"]) == ("over_fitted", ROWS - 90)
+    assert "90 rows: their label is missing" in " ".join(found["untested"])
