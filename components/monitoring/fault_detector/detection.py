@@ -32,6 +32,7 @@ from tfx_loop.monitoring.fault_detector.leaks.split import (
     time_findings,
 )
 from tfx_loop.monitoring.fault_detector.reference_losses import reference_losses
+from tfx_loop.monitoring.fault_detector.rescaled_answers import rescaled_loss
 from tfx_loop.monitoring.fault_detector.rows import SplitRows, Task, TrainingContext, no_rows
 from tfx_loop.monitoring.fault_detector.settings import DetectionSettings
 from tfx_loop.monitoring.reference_models.feature_matrix import feature_matrices
@@ -152,14 +153,18 @@ def _fit(
         seed=settings.seed,
     )
     constant = task.constant(training.labels, len(held_out))
+    constant_training = None if alone else _constant_loss(training, task)
+    own = sides.losses[0]
+    worse = constant_training is not None and float(own.mean()) > constant_training
     losses = FitLosses(
-        training=None if alone else sides.losses[0],
+        training=None if alone else own,
         held_out=sides.losses[1],
         constant=task.losses(constant, held_out.labels),
         reference=reference,
-        constant_training=None if alone else _constant_loss(training, task),
+        constant_training=constant_training,
         training_groups=training.groups,
         held_out_groups=held_out.groups,
+        rescaled_training=rescaled_loss(training.outputs, training.labels, task) if worse else None,
     )
     measured = measure(losses, task)
     return measured, judge(losses, measured, settings.tolerance, context.curve)

@@ -20,6 +20,7 @@ from tfx_loop.contracts.fault_report import (
     LearningCurve,
 )
 from tfx_loop.monitoring.fault_detector.reference_losses import ReferenceLosses
+from tfx_loop.monitoring.fault_detector.rescaled_answers import tells_on_another_scale
 from tfx_loop.monitoring.fault_detector.rows import AnyArray, Task, mean_and_error
 from tfx_loop.monitoring.reference_models.row_losses import FloatArray
 
@@ -45,6 +46,8 @@ class FitLosses:
         constant_training: Mean of the constant on training rows; None where there are none.
         training_groups: What the training rows belong to; None where nobody said.
         held_out_groups: The same of the held-out rows.
+        rescaled_training: Mean of the model on training rows once its answers are put on the scale
+            of the labels (rescaled_answers.py); None where it does no worse than a constant.
     """
 
     training: FloatArray | None
@@ -54,6 +57,7 @@ class FitLosses:
     constant_training: float | None = None
     training_groups: AnyArray | None = None
     held_out_groups: AnyArray | None = None
+    rescaled_training: float | None = None
 
 
 def measure(losses: FitLosses, task: Task) -> FitMeasures:
@@ -107,13 +111,17 @@ def judge(
         return []
     kind = _kind(losses)
     share = measured.shortfall / gained
+    evidence = {"lost_share": share}
+    advice = _advice(kind, measured, curve)
+    if _on_another_scale(losses) and losses.rescaled_training is not None:
+        evidence["rescaled_loss"] = losses.rescaled_training
+        advice = _scale_advice(losses.rescaled_training, measured)
     said = (
         f"On held-out rows the model loses {measured.held_out:.4g} where a cheap reference "
         f"({measured.reference}) loses {measured.reference_held_out:.4g} and a constant "
-        f"{constant:.4g}: {_lost(share)} there is to learn is lost. "
-        f"{_advice(kind, measured, curve)}"
+        f"{constant:.4g}: {_lost(share)} there is to learn is lost. {advice}"
     )
-    return [FaultFinding(kind=kind, blocks=True, explanation=said, evidence={"lost_share": share})]
+    return [FaultFinding(kind=kind, blocks=True, explanation=said, evidence=evidence)]
 
 
 def _swapped(losses: FitLosses, measured: FitMeasures, tolerance: float) -> FaultFinding | None:
@@ -176,7 +184,7 @@ def _without_signal(
 
 
 def _kind(losses: FitLosses) -> str:
-    if losses.training is None:
+    if losses.training is None or _on_another_scale(losses):
         return WORSE_THAN_REFERENCE
     beyond, error = mean_and_error(
         losses.training - losses.reference.training, losses.training_groups
@@ -185,6 +193,23 @@ def _kind(losses: FitLosses) -> str:
     if beyond + _CERTAIN * error < 0:
         return OVER_FITTED
     return UNDER_FITTED if beyond - _CERTAIN * error > 0 else WORSE_THAN_REFERENCE
+
+
+def _on_another_scale(losses: FitLosses) -> bool:
+    """Says whether the answers tell the label, as another output or unit would."""
+    rescaled, constant = losses.rescaled_training, losses.constant_training
+    if rescaled is None or constant is None:
+        return False
+    return tells_on_another_scale(rescaled, constant, float(losses.reference.training.mean()))
+
+
+def _scale_advice(rescaled: float, measured: FitMeasures) -> str:
+    return (
+        f"On the rows that it was trained on it loses {measured.training:.4g}, more than a "
+        f"constant ({measured.constant_training:.4g}), and only {rescaled:.4g} once its answers "
+        "are put on the scale of the labels: it learnt, and is asked for another thing. Check "
+        "which output is judged, its unit, and how the classes are numbered."
+    )
 
 
 def _advice(kind: str, measured: FitMeasures, curve: LearningCurve | None) -> str:

@@ -17,7 +17,7 @@ from tfx_loop.monitoring.retrain_decider.label_faults import LEAST_ROWS
 _LEAST_LOST = 0.2
 # Log-likelihood (nats) by which lost labels must explain more than moved odds do, which have one
 # number more to be fitted by.
-_CLEARLY = 8.0
+_CLEARLY = 5.0
 # Chance that some feature is said to tell where labels are missing though none does.
 _FALSE_SHARE = 0.01
 # Cells of a number, by its quantiles, and of a category, by how often values stand.

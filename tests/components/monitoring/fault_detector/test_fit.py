@@ -114,6 +114,25 @@ def test_swapped_classes_are_worse_and_neither_over_nor_under_fitted(cancer):
     assert found.verdict is FaultVerdict.BLOCK
 
 
+@pytest.mark.parametrize("change", [lambda told: 1 - told, lambda told: 50 + 40 * told])
+def test_answers_of_another_output_or_unit_are_not_under_fitted(cancer, change):
+    model = LogisticRegression().fit(*cancer[0])
+    sides = [rows(x, y, change(model.predict_proba(x)[:, 1])) for x, y in cancer]
+    found = detect_faults(*sides, DetectionSettings())
+    assert (found.verdict, found.reason) == (FaultVerdict.BLOCK, "worse_than_reference")
+    assert "asked for another thing" in found.explanation
+
+
+def test_numbers_in_another_unit_are_not_under_fitted_and_an_untrained_model_is(diabetes):
+    model = Ridge().fit(*diabetes[0])
+    sides = [rows(x, y, model.predict(x) / 1000) for x, y in diabetes]
+    assert detect_faults(*sides, DetectionSettings()).reason == "worse_than_reference"
+    # Weights as they are drawn at the start.
+    drawn = np.random.default_rng(0).normal(size=diabetes[0][0].shape[1])
+    sides = [rows(x, y, np.tanh(x @ drawn)) for x, y in diabetes]
+    assert detect_faults(*sides, DetectionSettings()).reason == "under_fitted"
+
+
 def test_labels_by_chance_are_no_signal_and_no_fault():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(600, 3)), random.integers(0, 2, 600).astype(float)
