@@ -161,7 +161,8 @@ def read_inputs(
     )
     if not broken and answers and task.kind is TaskKind.BINARY:
         promised = promised_rates(profile, answers.scores)
-        broken = lost_label_faults(newest[label].to_numpy(), promised, newest[features])
+        told = newest[[name for name in features if name in newest.columns]]
+        broken = lost_label_faults(newest[label].to_numpy(), promised, told)
     evidence = replace(
         _evidence(report, model_name, window, label_window, seen, missing, task),
         model_version=version,

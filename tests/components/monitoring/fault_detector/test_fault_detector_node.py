@@ -256,11 +256,15 @@ def test_ignored_columns_are_no_part_of_a_matrix(trained, matrix_model, tmp_path
     status, _, error = run(words, capsys)
     assert status == 1
     assert "--ignore" in error
-    status, out, _ = run([*words, "--ignore=price", "--json"], capsys)
-    assert (status, json.loads(out)["reason"]) == (0, "sound")
+    # The label hangs on one column alone here, which is told and stops nothing.
+    fine = ("sound", "feature_dominates")
+    status, out, error = run([*words, "--ignore=price", "--json"], capsys)
+    assert status == 0, error
+    assert json.loads(out)["reason"] in fine
     # One that the matrix has is fed to the model all the same, and not judged.
-    status, out, _ = run([*words, "--ignore=price", "--ignore=b", "--json"], capsys)
-    assert (status, json.loads(out)["reason"]) == (0, "sound")
+    status, out, error = run([*words, "--ignore=price", "--ignore=b", "--json"], capsys)
+    assert status == 0, error
+    assert json.loads(out)["reason"] in fine
     turned = tmp_path / "turned.csv"
     pd.read_csv(named["--eval"])[["b", "a", "late"]].to_csv(turned, index=False)
     other = [word.replace(str(named["--eval"]), str(turned)) for word in words]
