@@ -61,6 +61,7 @@ CONVERSIONS = (
     Conversion("the inverse of x1.8 + 32 (Fahrenheit to Celsius)", 1 / 1.8, -32 / 1.8),
     Conversion("+273.15 (Celsius to Kelvin)", 1.0, 273.15),
     Conversion("-273.15 (Kelvin to Celsius)", 1.0, -273.15),
+    Conversion("x-1 (the sign)", -1.0),
 )
 # Kolmogorov-Smirnov distances: from where on a window does not look like training any more, and
 # down to where a conversion fits though the rows are too many for a test to agree.
@@ -104,9 +105,14 @@ def unit_change(profile: FeatureProfile, counts: ColumnCounts, values: FloatArra
     before = effects.kolmogorov_smirnov(reference, _counted(values, edges, profile.type))
     if before < _GROSS:
         return None
-    window = _ConvertedWindow(reference, edges, values, profile.type)
+    window = _ConvertedWindow(reference, edges, values, profile.type, _has_one_sign(profile))
     found = (c for c in CONVERSIONS if window.fits(c) and window.told_apart(c))
     return next((conversion.name for conversion in found), None)
+
+
+def _has_one_sign(profile: FeatureProfile) -> bool:
+    low, high = profile.counts.minimum, profile.counts.maximum
+    return low is not None and high is not None and (low >= 0 or high <= 0)
 
 
 def _ordered(profile: FeatureProfile) -> tuple[FloatArray, IntArray] | None:
@@ -136,12 +142,14 @@ class _ConvertedWindow:
         edges: Of the bins.
         values: The window's finite numbers.
         kind: The feature's type.
+        one_sign: Whether training had no number above 0, or none below.
     """
 
     reference: IntArray
     edges: FloatArray
     values: FloatArray
     kind: FeatureType
+    one_sign: bool
 
     def match(self, conversion: Conversion) -> tuple[float, float]:
         """Returns the p-value of the values converted back, and their distance."""
@@ -164,6 +172,10 @@ class _ConvertedWindow:
 
     def told_apart(self, unit: Conversion) -> bool:
         """Says whether nothing that a drift does explains the values as well."""
+        if unit.factor < 0:
+            # Amounts of which none was negative do not become so by drifting; what had both signs
+            # may wander from one side to the other.
+            return self.one_sign
         if unit.factor == 1:
             near = (unit.offset * _NEAR_OFFSET, unit.offset / _NEAR_OFFSET)
             return not any(self._as_good(Conversion("", 1.0, offset), unit) for offset in near)

@@ -89,6 +89,16 @@ def test_growth_by_any_factor_is_drift(decimals):
     assert sum(name is not None for name in found) <= (0 if decimals else 5)
 
 
+def test_amounts_with_their_sign_turned_are_named_and_what_has_both_signs_is_not():
+    rng = np.random.default_rng(5)
+    amounts = rng.lognormal(2, 0.6, 4_000).round(2)
+    assert fault(amounts[:3_000], -amounts[3_000:]) == faults.UNIT_CHANGED
+    visits = rng.poisson(6, 4_000)
+    assert fault(visits[:3_000], -visits[3_000:]) == faults.UNIT_CHANGED
+    degrees = rng.normal(8, 6, 4_000)
+    assert fault(degrees[:3_000], -degrees[3_000:]) is None
+
+
 def test_a_factor_of_no_unit_is_drift_however_large():
     result = seen(normal(1, mean=20, spread=5), normal(2, mean=20, spread=5) * 17)
     assert unit_change(result.profile, result.counts, result.sampled.values) is None
