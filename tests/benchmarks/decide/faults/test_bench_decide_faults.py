@@ -40,7 +40,7 @@ def test_planted_faults_are_named_and_sound_windows_left_alone() -> None:
     trials = {(each.kind, each.fault): each for each in trials_of(small_stream())}
     sound = trials.pop(("sound", ""))
     assert (sound.quarantined, sound.called_faulty, sound.windows) == ((), 0, 4)
-    # A number that tells nothing harms nobody with zeros; of few labels the lost ones may be missed.
+    # A number that tells nothing harms nobody with zeros; few labels may be lost unseen.
     missed = {fault for (_, fault), trial in trials.items() if not trial.found}
     assert missed <= {"half zero, weak", "half zero"}
     assert not any(trial.trained_on for trial in trials.values() if trial.found)
