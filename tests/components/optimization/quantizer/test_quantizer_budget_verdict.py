@@ -1,5 +1,6 @@
 """A rung is not taken on noise, nor left on noise, and says why."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from tfx_loop.contracts.optimization_report import RungStatus, SliceStatus
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.drops import MetricDrop
-from tfx_loop.optimization.metrics.metrics import metric
+from tfx_loop.optimization.metrics.metrics import infer_metric, metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 from tfx_loop.optimization.quantizer.budget_verdict import (
     RungReason,
@@ -162,6 +163,28 @@ def test_rows_that_would_tell_shrink_with_their_number_where_nothing_flipped():
     loud = MetricDrop(value=0.0, low=0.0, high=0.02, rows=400, disagreeing=3)
     assert rows_to_be_certain(quiet, 0.005) == 1600
     assert rows_to_be_certain(loud, 0.005) == 6400
+
+
+@pytest.mark.parametrize("name", ["recall", "precision", "f1"])
+def test_with_rare_positives_the_rows_that_are_told_do_tell(name):
+    """One row in twenty is positive; the child moves scores and decides nothing otherwise."""
+
+    def judged(rows):
+        random = np.random.default_rng(rows)
+        labels = (np.arange(rows) % 20 == 0).astype(int)
+        scores = -3 + 5 * labels + random.normal(size=rows)
+        parent, child = (1 / (1 + np.exp(-x[:, None])) for x in (scores, 1.01 * scores))
+        chosen = infer_metric(labels, {"p": parent}, name)
+        budget = Budget(metric=chosen, max_metric_drop=0.02)
+        given = Rows(inputs={"x": np.zeros((rows, 1))}, labels=labels)
+        return VariantJudge(rows=given, parent={"p": parent}, budget=budget).judge({"p": child})
+
+    few = judged(400)
+    assert few.reason is RungReason.NOT_CERTAIN
+    (told,) = re.findall(r"about ([\d,]+) rows would tell", few.explanation)
+    assert 400 < (enough := int(told.replace(",", ""))) < 3000
+    assert judged(round(enough * 1.25)).reason is RungReason.KEPT
+    assert judged(round(enough * 0.8)).reason is RungReason.NOT_CERTAIN
 
 
 def test_tiny_slices_never_decide():
