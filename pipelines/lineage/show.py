@@ -33,7 +33,7 @@ def render_explanation(explanation: Explanation) -> str:
     e = explanation
     lines = [f"{e.model_name}, version {e.version}", ""]
     lines += _entry("pushed", [f"{iso(e.pushed_at_ms)} to {e.destination}", *_digest(e)])
-    lines += _entry("push", map(_move, e.push_steps)) if e.push_steps else []
+    lines += _entry("push steps", map(_move, e.push_steps)) if e.push_steps else []
     lines += _entry("served", [_served(e)])
     lines += _entry("trained on", [*_data(e), *_runs(e), f"model {e.model_uri}"])
     if e.optimised:
