@@ -1,7 +1,9 @@
 """`loop watch`: waits for windows and labels, and steps when they are there, day after day.
 
 Each step runs in a process of its own, so that the daemon stays small. Kill it at any point and
-start it again: it goes on. `--once` does all that is due and ends, for cron.
+start it again: it goes on. SIGTERM ends it when the step that runs has ended, which may train a
+model: a supervisor that waits less kills it, and the run is resumed. `--once` does all that is due
+and ends, for cron.
 """
 
 import argparse
