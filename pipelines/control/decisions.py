@@ -10,6 +10,7 @@ from tfx_loop.contracts.retrain_decision import (
     RETRAIN_DECISION,
     DecisionAction,
     DecisionProperties,
+    DecisionRecord,
 )
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import from_properties
@@ -87,17 +88,11 @@ def decision_by_id(store: Store, artifact_id: int) -> RecordedDecision:
 
 
 def decision_from(artifact: pb.Artifact) -> RecordedDecision:
-    """Reads a decision's JSON."""
-    uri = str(artifact.uri)
-    record = RETRAIN_DECISION.find(uri)
-    if record is None:
-        raise DataError(
-            f"Expected the decision {artifact.id} at {RETRAIN_DECISION.path(uri)}, found none. "
-            "Its file was removed or moved; monitor the window again."
-        )
+    """Reads a decision's JSON; raises as `decision_record`."""
+    record = decision_record(artifact)
     return RecordedDecision(
         artifact_id=int(artifact.id),
-        uri=uri,
+        uri=str(artifact.uri),
         verdict=record.verdict.value,
         asks_for=record.asks_for,
         reason=record.reason,
@@ -108,6 +103,22 @@ def decision_from(artifact: pb.Artifact) -> RecordedDecision:
         window=record.window,
         reinstate=record.reinstate or 0,
     )
+
+
+def decision_record(artifact: pb.Artifact) -> DecisionRecord:
+    """Returns what the file of a decision says.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    uri = str(artifact.uri)
+    record = RETRAIN_DECISION.find(uri)
+    if record is None:
+        raise DataError(
+            f"Expected the decision {artifact.id} at {RETRAIN_DECISION.path(uri)}, found none. "
+            "Its file was removed or moved; monitor the window again."
+        )
+    return record
 
 
 def evidence_uris(store: Store, artifact_id: int) -> dict[str, str]:

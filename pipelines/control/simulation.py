@@ -8,21 +8,24 @@ policy a window loses its level above that of the policy's last training. That i
 model that was never trained has no measured loss.
 """
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionRecord
+from tfx_loop.contracts.retrain_decision import DecisionRecord
 from tfx_loop.core import type_names
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.pipelines.control import ledger
-from tfx_loop.pipelines.control.decisions import window_order
+from tfx_loop.pipelines.control.decisions import decision_record, window_order
 from tfx_loop.pipelines.control.ledger import Store
 
 RECORDED = "recorded"
 POLICIES = (RECORDED, "always", "never", "every:N", "drift", "cost=X")
 # RetrainDecider's own, where a record of earlier releases does not say it.
 _USUAL_COST = 0.02
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +83,13 @@ def recorded_windows(store: Store, model_name: str) -> tuple[list[RecordedWindow
     for artifact in ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION):
         if ledger.properties(artifact).get("model_name") != model_name:
             continue
-        record = RETRAIN_DECISION.find(str(artifact.uri))
-        if record is not None:
-            newest[record.window] = record
+        try:
+            record = decision_record(artifact)
+        except DataError as error:
+            # What became of the file of one window must not take the others with it.
+            _LOG.warning("decision=%d left_out=1 unreadable=%s", artifact.id, error)
+            continue
+        newest[record.window] = record
     if not newest:
         raise DataError(
             f"Expected decisions about {model_name!r} with their files, found none. Let the loop "

@@ -14,6 +14,7 @@ from tfx_loop.contracts import retrain_decision as decided
 from tfx_loop.contracts.retrain_decision import RETRAIN_DECISION, DecisionProperties
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import Scalar, from_properties
+from tfx_loop.core.errors import DataError, first_line
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.admission import AdmissionReason
 from tfx_loop.pipelines.control.decisions import window_order
@@ -89,7 +90,8 @@ class WindowGates:
         decision_id: MLMD id of its decision.
         verdict: What was decided.
         reason: Why.
-        explanation: The decision's sentence; empty where its file is gone.
+        explanation: The decision's sentence; empty where its file is gone; of a damaged one,
+            why it cannot be read.
         decision: Gates before the decision.
         admission: Gates before a launch; empty where none was asked for.
         outcome: What came of the training: `pushed`, `not_pushed`, why it failed, `running`, or
@@ -155,7 +157,12 @@ def _gates(
     end: Mapping[str, Scalar] | None,
 ) -> WindowGates:
     decision_id, uri, said = found
-    record = RETRAIN_DECISION.find(uri)
+    try:
+        record = RETRAIN_DECISION.find(uri)
+        explanation = record.explanation if record else ""
+    except DataError as error:
+        # Which gate held stands in the store; the file has the sentence alone.
+        explanation = first_line(error)
     asked = str(admission["reason"]) if admission else ""
     launched = asked == AdmissionReason.ADMITTED.value
     return WindowGates(
@@ -163,7 +170,7 @@ def _gates(
         decision_id=decision_id,
         verdict=said.verdict,
         reason=said.reason,
-        explanation=record.explanation if record else "",
+        explanation=explanation,
         decision=answered(DECISION_GATES, said.reason, ASKING),
         admission=answered(ADMISSION_GATES, asked, {AdmissionReason.ADMITTED.value: ()})
         if admission

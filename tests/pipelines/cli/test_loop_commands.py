@@ -1,6 +1,7 @@
 """`loop approve` and `loop why-not` over the store that a loop wrote."""
 
 import json
+from pathlib import Path
 
 import pytest
 from recorder import RecordedLauncher, monitoring_nodes, open_store, training_nodes
@@ -91,6 +92,19 @@ def test_why_not_names_the_gate_that_held_and_what_was_not_asked(tmp_path, capsy
     assert "2013-06  RETRAIN (retraining_pays)" in told
     assert "    x the cooldown is over (cooldown)" in told
     assert "    . the budget is not spent" in told
+
+
+def test_a_damaged_file_of_one_decision_stops_no_command(tmp_path, capsys):
+    held = ("HOLD", "too_few_labels")
+    _, [first, _] = stepped(tmp_path, {"2013-03": held, "2013-04": held})
+    file = Path(first.decision.uri) / retrain_decision.RETRAIN_DECISION.name
+    file.write_text("{")
+    code, found = loop_command(tmp_path, capsys, "why-not", "--since", "2013-03")
+    assert (code, [one["window"] for one in found]) == (0, ["2013-03", "2013-04"])
+    assert str(file) in found[0]["explanation"]
+    assert states(found[0]["decision"]) == states(found[1]["decision"])
+    code, replayed = loop_command(tmp_path, capsys, "simulate", "never")
+    assert (code, replayed["windows"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
