@@ -82,9 +82,10 @@ def parse(kind: str, content: bytes, where: object) -> Any:
             warnings.simplefilter("error", RuntimeWarning)
             return _classes()[kind].FromString(content)
     except (message.DecodeError, RecursionError, RuntimeWarning, SystemError, ValueError) as error:
-        # SystemError is how 3.20's C++ code passes a warning on that became an error.
+        # SystemError is how 3.20's C++ code passes a warning on that became an error, its cause.
+        why = first_line(error.__cause__ or error)
         raise ModelError(
-            f"Expected a SavedModel in {where}, received a damaged file ({first_line(error)}). "
+            f"Expected a SavedModel in {where}, received a damaged file ({why}). "
             "Was it copied to the end? Export it again."
         ) from error
 
