@@ -25,15 +25,15 @@ from tfx_loop.deployment.gateway.model_spec import (
 from tfx_loop.deployment.gateway.routes import Route
 from tfx_loop.deployment.server_access.access import AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import VERSION_HEADER
-from tfx_loop.deployment.server_access.http2 import (
+from tfx_loop.deployment.server_access.http2_frames import (
     CALM,
     CANCEL,
     NO_ERROR,
     REFUSED_STREAM,
-    Half,
     Headers,
     encode_headers,
 )
+from tfx_loop.deployment.server_access.http2_stream import Half
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.grpc_client import GrpcClient

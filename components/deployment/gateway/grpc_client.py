@@ -6,16 +6,16 @@ from tfx_loop.deployment.gateway.counters import OVERLOADED, place
 from tfx_loop.deployment.gateway.gate import Gate
 from tfx_loop.deployment.gateway.grpc_call import GrpcCall
 from tfx_loop.deployment.gateway.grpc_upstream import GrpcUpstream
-from tfx_loop.deployment.server_access.http2 import (
+from tfx_loop.deployment.server_access.http2 import Http2Connection
+from tfx_loop.deployment.server_access.http2_frames import (
     CALM,
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    Half,
     Headers,
-    Http2Connection,
     Http2Error,
 )
+from tfx_loop.deployment.server_access.http2_stream import Half
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # Streams that a client may cancel at once, and how many more each second: whoever opens and resets

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from tfx_loop.deployment.gateway.counters import place
 from tfx_loop.deployment.gateway.gate import Gate
 from tfx_loop.deployment.gateway.rest_upstream import UpstreamAddress
-from tfx_loop.deployment.server_access.http2 import (
+from tfx_loop.deployment.server_access.http2 import Http2Connection
+from tfx_loop.deployment.server_access.http2_frames import (
     CANCEL,
     REFUSED_STREAM,
-    Half,
     Headers,
-    Http2Connection,
 )
+from tfx_loop.deployment.server_access.http2_stream import Half
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.grpc_call import GrpcCall

@@ -18,17 +18,17 @@ from google.protobuf.message import DecodeError
 
 from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
 from tfx_loop.deployment.server_access.headers import TRACEPARENT_HEADER
-from tfx_loop.deployment.server_access.http2 import (
+from tfx_loop.deployment.server_access.http2 import Http2Connection
+from tfx_loop.deployment.server_access.http2_frames import (
     CALM,
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    Half,
     Headers,
-    Http2Connection,
     Http2Error,
     encode_headers,
 )
+from tfx_loop.deployment.server_access.http2_stream import Half
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.model_server.grpc_server import GrpcServer

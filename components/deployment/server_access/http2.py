@@ -1,191 +1,50 @@
-"""One end of an HTTP/2 connection (RFC 9113), as small as passing gRPC on needs it.
-
-Header blocks are read with the table that the peer fills (hpack), and written without one: a block
-that needs no state can be made once and sent on any connection. A block without new entries means
-the same as long as the table does, so the few different ones of a gRPC client are decoded once.
-"""
+"""One end of an HTTP/2 connection (RFC 9113), as small as passing gRPC on needs it."""
 
 import asyncio
-import struct
-from collections import deque
 from typing import Any
 
-import hpack
-from hpack.table import HeaderTable
-
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
-PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
-END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY_FLAG = 0x1, 0x1, 0x4, 0x8, 0x20
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR = 0, 1, 2, 3
-FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CALM = 6, 7, 8, 9, 11
-_SETTING_STREAMS, _SETTING_WINDOW, _SETTING_FRAME, _SETTING_LIST = 3, 4, 5, 6
-_HEAD = struct.Struct(">IBI")
-_WORD = struct.Struct(">I")
-_SETTING = struct.Struct(">HI")
-_MAX_WINDOW = 2**31 - 1
-_DEFAULT_WINDOW = 65_535
-# Of the connection: replenished as bytes come, since streams have bounds of their own.
-_CONNECTION_WINDOW = 1 << 30
-_REPLENISH = 1 << 24
-# What one stream may send before its bytes went on: its share of this process's memory.
-STREAM_WINDOW = 256 * 1024
-# Larger frames need fewer turns; a frame is kept until it is whole.
-_MAX_FRAME = 64 * 1024
-_MAX_BLOCK = 64 * 1024
-_CACHED_BLOCKS = 64
-
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Http2Error(Exception):
-    """The peer breaks the protocol: the connection ends with a code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """Returns a frame."""
-    return _HEAD.pack(len(payload) << 8 | kind, flags, stream) + payload
-
-
-def encode_headers(headers: Headers) -> bytes:
-    """Returns a header block that neither needs nor changes a table (RFC 7541, 6.2.2)."""
-    parts = list[bytes]()
-    for name, value in headers:
-        parts += (b"\x00", _length(len(name)), name, _length(len(value)), value)
-    return b"".join(parts)
-
-
-def _length(size: int) -> bytes:
-    # An integer with a prefix of 7 bits (RFC 7541, 5.1); the bit in front says no Huffman code.
-    if size < 127:
-        return bytes((size,))
-    parts, size = bytearray((127,)), size - 127
-    while size > 127:
-        parts.append(size & 127 | 128)
-        size >>= 7
-    parts.append(size)
-    return bytes(parts)
-
-
-class _Table(HeaderTable):
-    """A table that counts its changes."""
-
-    changes = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Adds an entry."""
-        self.changes += 1
-        super().add(name, value)
-
-
-class HeaderReader:
-    """Reads the header blocks of one peer, in their order."""
-
-    def __init__(self) -> None:
-        """Knows no entry yet."""
-        self._decoder = hpack.Decoder(max_header_list_size=_MAX_BLOCK)
-        self._table = self._decoder.header_table = _Table()
-        self._known: dict[bytes, Headers] = {}
-
-    def read(self, block: bytes) -> Headers:
-        """Returns the headers of a block; raises Http2Error."""
-        if (headers := self._known.get(block)) is not None:
-            return headers
-        before = self._table.changes
-        # A change of the table's size stands at the beginning only, and moves entries, too.
-        resized = bool(block) and block[0] & 0xE0 == 0x20
-        try:
-            found = self._decoder.decode(block, raw=True)
-        except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise Http2Error(COMPRESSION_ERROR, f"a header block: {error}") from error
-        headers = tuple((bytes(name), bytes(value)) for name, value in found)
-        if resized or self._table.changes != before or len(self._known) >= _CACHED_BLOCKS:
-            self._known.clear()
-        if not resized and self._table.changes == before:
-            self._known[block] = headers
-        return headers
-
-
-class Half:
-    """One side of a stream: what is sent to this peer, and the credit that it has.
-
-    Attributes:
-        connection: Where.
-        stream: Its number there.
-        owner: The call that it belongs to.
-        sent_all: Whether END_STREAM was sent.
-        received_all: Whether it came.
-    """
-
-    __slots__ = (
-        "closed",
-        "connection",
-        "credit",
-        "owner",
-        "queue",
-        "queued",
-        "received",
-        "received_all",
-        "sent_all",
-        "stream",
-        "window",
-    )
-
-    def __init__(self, connection: "Http2Connection", stream: int, owner: Any) -> None:
-        self.connection, self.stream, self.owner = connection, stream, owner
-        self.window = connection.peer_window
-        self.queue: deque[tuple[int, bytes, bool]] = deque()
-        self.queued = 0
-        self.received = self.credit = 0
-        self.sent_all = self.received_all = self.closed = False
-
-    def send_headers(self, block: bytes, end: bool) -> None:
-        """Sends a header block, behind the data that waits."""
-        if self.queue:
-            self.queue.append((HEADERS, block, end))
-        elif not self.closed:
-            self.connection.write_headers(self, block, end)
-
-    def send_data(self, data: bytes, end: bool) -> None:
-        """Sends data, as far as the peer takes it; the rest waits."""
-        if self.closed:
-            return
-        self.queued += len(data)
-        self.queue.append((DATA, data, end))
-        self.connection.send_queued(self)
-
-    def send_whole(self, headers: bytes, data: bytes, trailers: bytes) -> None:
-        """Sends headers, data and trailers, at once where the peer takes them so."""
-        if not self.connection.write_whole(self, headers, data, trailers):
-            self.send_headers(headers, False)
-            self.send_data(data, False)
-            self.send_headers(trailers, True)
-
-    def grant(self, size: int) -> None:
-        """Lets the peer send as many bytes more."""
-        self.credit += size
-        if self.credit >= STREAM_WINDOW // 2 and not (self.received_all or self.closed):
-            self.connection.write(frame(WINDOW_UPDATE, 0, self.stream, _WORD.pack(self.credit)))
-            self.received -= self.credit
-            self.credit = 0
-
-    def reset(self, code: int) -> None:
-        """Ends the stream at once, if it is open."""
-        if not self.closed:
-            if not (self.sent_all and self.received_all):
-                self.connection.write(frame(RST_STREAM, 0, self.stream, _WORD.pack(code)))
-            self.close()
-
-    def close(self) -> None:
-        """Forgets the stream."""
-        if not self.closed:
-            self.closed = True
-            self.queue.clear()
-            self.queued = 0
-            self.connection.forget(self)
+from tfx_loop.deployment.server_access.http2_frames import (
+    ACK,
+    CALM,
+    CANCEL,
+    CONNECTION_WINDOW,
+    CONTINUATION,
+    DATA,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    FLOW_CONTROL_ERROR,
+    FRAME_HEAD,
+    FRAME_SIZE_ERROR,
+    GOAWAY,
+    HEADERS,
+    MAX_BLOCK,
+    MAX_FRAME,
+    MAX_WINDOW,
+    PADDED,
+    PING,
+    PRIORITY_FLAG,
+    PROTOCOL_ERROR,
+    PUSH_PROMISE,
+    REPLENISH,
+    RST_STREAM,
+    SETTING,
+    SETTING_FRAME,
+    SETTING_LIST,
+    SETTING_STREAMS,
+    SETTING_WINDOW,
+    SETTINGS,
+    STREAM_WINDOW,
+    WINDOW_UPDATE,
+    WORD,
+    HeaderReader,
+    Headers,
+    Http2Error,
+    frame,
+    read_word,
+    unpadded,
+)
+from tfx_loop.deployment.server_access.http2_stream import Half
 
 
 class Http2Connection(asyncio.Protocol):
@@ -201,8 +60,8 @@ class Http2Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Is not connected yet."""
         self.halves: dict[int, Half] = {}
-        self.peer_window = _DEFAULT_WINDOW
-        self.peer_streams = _MAX_WINDOW
+        self.peer_window = DEFAULT_WINDOW
+        self.peer_streams = MAX_WINDOW
         self.closed = False
         self.last = loop.time()
         self.write_paused = False
@@ -212,7 +71,7 @@ class Http2Connection(asyncio.Protocol):
         self._buffer = b""
         self._out: list[bytes] = []
         self._flush_due = False
-        self._window = _DEFAULT_WINDOW
+        self._window = DEFAULT_WINDOW
         self._peer_frame = 16_384
         self._credit = 0
         self._block: tuple[int, int, list[bytes]] | None = None
@@ -254,14 +113,14 @@ class Http2Connection(asyncio.Protocol):
         """Handles the whole frames of some bytes; returns where the rest begins."""
         size = len(data)
         while size - start >= 9:
-            head, flags, stream = _HEAD.unpack_from(data, start)
+            head, flags, stream = FRAME_HEAD.unpack_from(data, start)
             length, kind = head >> 8, head & 0xFF
-            if length > _MAX_FRAME:
+            if length > MAX_FRAME:
                 raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             end = start + 9 + length
             if end > size:
                 break
-            self._frame(kind, flags, stream & _MAX_WINDOW, data[start + 9 : end])
+            self._frame(kind, flags, stream & MAX_WINDOW, data[start + 9 : end])
             if self.closed:
                 return size
             start = end
@@ -273,7 +132,7 @@ class Http2Connection(asyncio.Protocol):
         if kind == DATA:
             self._data(flags, stream, payload)
         elif kind == HEADERS:
-            payload = _unpadded(payload, flags)
+            payload = unpadded(payload, flags)
             if flags & PRIORITY_FLAG:
                 payload = payload[5:]
             if flags & END_HEADERS:
@@ -289,7 +148,7 @@ class Http2Connection(asyncio.Protocol):
             if half is not None:
                 half.closed = True
                 self._blocked.pop(stream, None)
-                self.half_lost(half, _word(payload))
+                self.half_lost(half, read_word(payload))
         elif kind == SETTINGS:
             self._settings(flags, payload)
         elif kind == PING:
@@ -298,15 +157,15 @@ class Http2Connection(asyncio.Protocol):
             if not flags & ACK:
                 self.write(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:
-            self.going_away(_word(payload) & _MAX_WINDOW)
+            self.going_away(read_word(payload) & MAX_WINDOW)
         elif kind == PUSH_PROMISE:
             raise Http2Error(PROTOCOL_ERROR, "a push, which was not allowed")
 
     def _data(self, flags: int, stream: int, payload: bytes) -> None:
         size = len(payload)
         self._credit += size
-        if self._credit >= _REPLENISH:
-            self.write(frame(WINDOW_UPDATE, 0, 0, _WORD.pack(self._credit)))
+        if self._credit >= REPLENISH:
+            self.write(frame(WINDOW_UPDATE, 0, 0, WORD.pack(self._credit)))
             self._credit = 0
         half = self.halves.get(stream)
         if half is None or half.received_all:
@@ -315,7 +174,7 @@ class Http2Connection(asyncio.Protocol):
         if half.received > STREAM_WINDOW:
             raise Http2Error(FLOW_CONTROL_ERROR, "more data than was granted")
         if flags & PADDED:
-            payload = _unpadded(payload, flags)
+            payload = unpadded(payload, flags)
             half.grant(size - len(payload))
         end = bool(flags & END_STREAM)
         half.received_all = end
@@ -333,17 +192,17 @@ class Http2Connection(asyncio.Protocol):
         _, first, parts = self._block
         parts.append(payload)
         # Empty ones cost work and no bytes, so they are counted, too.
-        if sum(map(len, parts)) + len(parts) * 1024 > _MAX_BLOCK:
+        if sum(map(len, parts)) + len(parts) * 1024 > MAX_BLOCK:
             raise Http2Error(CALM, "a header block over 64 KiB")
         if flags & END_HEADERS:
             self._block = None
             self._headers(stream, self._reader.read(b"".join(parts)), bool(first & END_STREAM))
 
     def _window_update(self, stream: int, payload: bytes) -> None:
-        more = _word(payload) & _MAX_WINDOW
+        more = read_word(payload) & MAX_WINDOW
         if stream == 0:
             self._window += more
-            if more == 0 or self._window > _MAX_WINDOW:
+            if more == 0 or self._window > MAX_WINDOW:
                 raise Http2Error(FLOW_CONTROL_ERROR, "a window that is none")
             self._send_blocked()
         elif (half := self.halves.get(stream)) is not None:
@@ -355,17 +214,17 @@ class Http2Connection(asyncio.Protocol):
             return
         if len(payload) % 6:
             raise Http2Error(FRAME_SIZE_ERROR, "settings of another size")
-        for key, value in _SETTING.iter_unpack(payload):
-            if key == _SETTING_WINDOW:
-                if value > _MAX_WINDOW:
+        for key, value in SETTING.iter_unpack(payload):
+            if key == SETTING_WINDOW:
+                if value > MAX_WINDOW:
                     raise Http2Error(FLOW_CONTROL_ERROR, "a window that is none")
                 change, self.peer_window = value - self.peer_window, value
                 for half in list(self.halves.values()):
                     half.window += change
                     self.send_queued(half)
-            elif key == _SETTING_FRAME:
-                self._peer_frame = max(16_384, min(value, _MAX_FRAME))
-            elif key == _SETTING_STREAMS:
+            elif key == SETTING_FRAME:
+                self._peer_frame = max(16_384, min(value, MAX_FRAME))
+            elif key == SETTING_STREAMS:
                 self.peer_streams = value
         self.write(frame(SETTINGS, ACK, 0))
         self.settings_came()
@@ -403,9 +262,9 @@ class Http2Connection(asyncio.Protocol):
             return False
         half.window -= size
         self._window -= size
-        first = _HEAD.pack(len(headers) << 8 | HEADERS, END_HEADERS, stream)
-        body = _HEAD.pack(size << 8 | DATA, 0, stream)
-        last = _HEAD.pack(len(trailers) << 8 | HEADERS, END_HEADERS | END_STREAM, stream)
+        first = FRAME_HEAD.pack(len(headers) << 8 | HEADERS, END_HEADERS, stream)
+        body = FRAME_HEAD.pack(size << 8 | DATA, 0, stream)
+        last = FRAME_HEAD.pack(len(trailers) << 8 | HEADERS, END_HEADERS | END_STREAM, stream)
         self.write(b"".join((first, headers, body, data, last, trailers)))
         self.data_left(half, size)
         self._sent_all(half)
@@ -434,7 +293,9 @@ class Http2Connection(asyncio.Protocol):
             self._window -= size
             half.queued -= size
             last = end and whole
-            self.write(_HEAD.pack(size << 8 | DATA, END_STREAM if last else 0, half.stream) + data)
+            self.write(
+                FRAME_HEAD.pack(size << 8 | DATA, END_STREAM if last else 0, half.stream) + data
+            )
             if size:
                 self.data_left(half, size)
             if last:
@@ -457,17 +318,17 @@ class Http2Connection(asyncio.Protocol):
 
     def greet(self, streams: int | None) -> None:
         """Sends the first frames: what this side takes."""
-        settings = [(_SETTING_WINDOW, STREAM_WINDOW), (_SETTING_FRAME, _MAX_FRAME)]
-        settings.append((_SETTING_LIST, _MAX_BLOCK))
+        settings = [(SETTING_WINDOW, STREAM_WINDOW), (SETTING_FRAME, MAX_FRAME)]
+        settings.append((SETTING_LIST, MAX_BLOCK))
         if streams is not None:
-            settings.append((_SETTING_STREAMS, streams))
-        self.write(frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*one) for one in settings)))
-        more = _WORD.pack(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
+            settings.append((SETTING_STREAMS, streams))
+        self.write(frame(SETTINGS, 0, 0, b"".join(SETTING.pack(*one) for one in settings)))
+        more = WORD.pack(CONNECTION_WINDOW - DEFAULT_WINDOW)
         self.write(frame(WINDOW_UPDATE, 0, 0, more))
 
     def go_away(self, code: int, last: int, message: str = "") -> None:
         """Says that no more streams are taken."""
-        payload = _WORD.pack(last) + _WORD.pack(code) + message.encode()
+        payload = WORD.pack(last) + WORD.pack(code) + message.encode()
         self.write(frame(GOAWAY, 0, 0, payload))
 
     def fail(self, error: Http2Error) -> None:
@@ -507,18 +368,3 @@ class Http2Connection(asyncio.Protocol):
 
     def settings_came(self) -> None:
         """The peer's settings are known."""
-
-
-def _unpadded(payload: bytes, flags: int) -> bytes:
-    if not flags & PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise Http2Error(PROTOCOL_ERROR, "more padding than payload")
-    return payload[1 : len(payload) - payload[0]]
-
-
-def _word(payload: bytes) -> int:
-    if len(payload) < 4:
-        raise Http2Error(FRAME_SIZE_ERROR, "a frame that is too short")
-    value: int = _WORD.unpack_from(payload)[0]
-    return value

@@ -12,7 +12,11 @@ from tfx_loop.data.prediction_log.record import routing_position
 from tfx_loop.deployment.gateway.flags import parse_flags
 from tfx_loop.deployment.gateway.model_spec import read_model_spec, with_version
 from tfx_loop.deployment.gateway.routes import Route, RoutingTable, target_of
-from tfx_loop.deployment.server_access.http2 import HeaderReader, Http2Error, encode_headers
+from tfx_loop.deployment.server_access.http2_frames import (
+    HeaderReader,
+    Http2Error,
+    encode_headers,
+)
 
 CANARY = Route(name="canary", changed=True, version=9)
 
