@@ -8,15 +8,14 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
 from tfx_loop.core.storage import private_folder
 from tfx_loop.deployment.gateway.flags import PROGRAM, parse_flags
+from tfx_loop.deployment.server_access.confinement import confine, folder_of
 from tfx_loop.deployment.server_access.listeners import listen
 
 if TYPE_CHECKING:
@@ -64,15 +63,16 @@ def _start(flags: argparse.Namespace) -> None:
 def _confine(flags: argparse.Namespace) -> None:
     """Has the kernel refuse writes that serving does not need."""
     folders = [
-        tempfile.gettempdir(),
         flags.raw_log,
-        flags.raw_log_key and os.path.dirname(os.path.abspath(flags.raw_log_key)),
-        flags.ready_file and os.path.dirname(os.path.abspath(flags.ready_file)),
+        folder_of(flags.raw_log_key, "--raw_log_key"),
+        folder_of(flags.ready_file, "--ready_file"),
     ]
     if flags.raw_log and not os.path.isdir(flags.raw_log):
-        private_folder(flags.raw_log)
-    if refused := sandbox.confine_writes([folder for folder in folders if folder]):
-        _LOG.warning("gateway confined=no kernel_refused=%s", refused)
+        try:
+            private_folder(flags.raw_log)
+        except OSError as error:
+            raise RuntimeError(f"--raw_log={flags.raw_log} cannot be written: {error}") from error
+    confine(_LOG, folders)
 
 
 def _serve(

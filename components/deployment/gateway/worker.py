@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from tfx_loop.core.errors import LoopError
+from tfx_loop.core.errors import ConfigError, LoopError
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.data.prediction_log.writer import LogSync
 from tfx_loop.deployment.gateway.counters import Counters
@@ -113,18 +113,15 @@ class GatewayWorker:
             max_bytes=flags.raw_log_max_bytes,
             key=keys[0] if keys else None,
         )
-        return RawLog(settings, self._counters, now_ms)
+        try:
+            return RawLog(settings, self._counters, now_ms)
+        except OSError as error:
+            raise RuntimeError(f"--raw_log={flags.raw_log} cannot be written: {error}") from error
 
     def _add_upstreams(self) -> None:
         flags = self._flags
-        tls = (
-            ssl.create_default_context(cafile=flags.upstream_ca_file)
-            if (flags.upstream_ca_file)
-            else None
-        )
-        grpc_tls = None
-        if tls is not None:
-            grpc_tls = ssl.create_default_context(cafile=flags.upstream_ca_file)
+        tls, grpc_tls = _upstream_tls(flags.upstream_ca_file), _upstream_tls(flags.upstream_ca_file)
+        if grpc_tls is not None:
             grpc_tls.set_alpn_protocols(["h2"])
         places = [(flags.upstream, flags.upstream_rest_port)]
         if flags.canary_upstream:
@@ -221,6 +218,17 @@ class _Probe(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         transport.close()
+
+
+def _upstream_tls(ca_file: str | None) -> ssl.SSLContext | None:
+    if not ca_file:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(
+            f"Expected certificates (PEM) in --upstream_ca_file={ca_file}, received: {error}."
+        ) from error
 
 
 def _routing(

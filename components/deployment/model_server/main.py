@@ -6,13 +6,12 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tfx_loop.core.child_process import sandbox
 from tfx_loop.core.errors import LoopError
 from tfx_loop.deployment.model_server.access_log import start_logging
 from tfx_loop.deployment.model_server.flags import PROGRAM, parse_flags
@@ -20,6 +19,7 @@ from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.deployment.model_server.serving_flags import tell_idle_flags
 from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
+from tfx_loop.deployment.server_access.confinement import confine, folder_of
 from tfx_loop.deployment.server_access.listeners import listen, listen_unix
 from tfx_loop.models.guard import guard
 
@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # A thread that loads a model keeps others from the interpreter for as long: a tenth of
     # Python's default.
     sys.setswitchinterval(0.0005)
+    # Of a library that TensorFlow's stubs bring: it warns of Python 3.10, which TFX 1.16 needs.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     _set_threads(flags)
@@ -82,8 +84,12 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     listener = listen(flags.host, flags.rest_api_port, "--rest_api_port")
     grpc_listener = listen(flags.host, flags.port, "--port")
     unix_listener = listen_unix(flags.grpc_socket_path, "--grpc_socket_path")
+    folders = [flags.prediction_log, folder_of(flags.ready_file, "--ready_file")]
+    folders.append(
+        flags.grpc_socket_path and os.path.dirname(os.path.abspath(flags.grpc_socket_path))
+    )
     if not flags.unconfined:
-        _confine(flags)
+        confine(_LOG, folders)
     metrics = ServingMetrics()
     models = _make_models(flags, writer, metrics)
     from tfx_loop.deployment.model_server.interfaces import Interfaces
@@ -127,18 +133,6 @@ def _serve(flags: argparse.Namespace, stop: threading.Event) -> None:
     if tracer is not None:
         tracer.close()
     _LOG.info("stopped")
-
-
-def _confine(flags: argparse.Namespace) -> None:
-    """Has the kernel refuse writes that serving does not need, before any model is opened."""
-    folders = [
-        tempfile.gettempdir(),
-        flags.prediction_log,
-        flags.ready_file and os.path.dirname(os.path.abspath(flags.ready_file)),
-        flags.grpc_socket_path and os.path.dirname(os.path.abspath(flags.grpc_socket_path)),
-    ]
-    if refused := sandbox.confine_writes([folder for folder in folders if folder]):
-        _LOG.warning("server confined=no kernel_refused=%s", refused)
 
 
 def _make_models(
