@@ -89,7 +89,7 @@ def report_of(result: StepResult, *, final: bool) -> StepReport:
         )
         kind = "MonitoringFailed"
     elif result.monitoring.state is RunState.RUNNING:
-        waits_for = f"another process that monitors {result.window}"
+        waits_for = f"the run that monitors {result.window}, in another process or on a service"
     elif done and not final:
         open_run = "the training that it asked for has not ended" if result.run_id else "no answer"
         waits_for = f"window {result.window}: {open_run}"

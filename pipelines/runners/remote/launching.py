@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfx_loop.contracts.node_record import NodeEnd
 from tfx_loop.core.bucket import tfx_filesystem
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.control import leases
@@ -156,14 +157,18 @@ class RemoteLauncher:
         root = self._settings.root
         spec = kept_spec(root, last.run_id)
         check = SpecCheck(spec=spec, target=self._service.target, root=root)
-        record_run(self._store, RunToRecord(run_id=run_id, check=check, remote=last))
+        nodes = record_run(self._store, RunToRecord(run_id=run_id, check=check, remote=last))
+        status = RunStatus(state=last.state)
+        if last.state is RunState.FAILED:
+            # A node's own words say more than "exit code 1" of a service, where it left some.
+            failed = next((one for one in nodes if one.end is NodeEnd.FAILED), None)
+            reason = (failed and failed.reason) or last.reason or "no reason was told"
+            node = failed.node if failed else last.node
+            status = RunStatus(state=last.state, node=node, reason=reason)
         lease = leases.latest(self._store, run_id)
         if lease is not None:
-            leases.settle(self._store, lease, _ENDS[last.state], last.node, last.reason)
-        if last.state is RunState.FAILED:
-            reason = last.reason or "no reason was told"
-            return RunStatus(state=RunState.FAILED, node=last.node, reason=reason)
-        return RunStatus(state=RunState.SUCCEEDED)
+            leases.settle(self._store, lease, _ENDS[last.state], status.node, status.reason)
+        return status
 
     def _starts(self, run_id: str) -> Sequence[RemoteRun]:
         """Returns the runs that the service has of an id, the first start first."""

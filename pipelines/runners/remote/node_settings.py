@@ -171,6 +171,11 @@ def apply(
         label = spec["components"][task["componentRef"]["name"]].get("executorLabel", "")
         container = executors.get(label, {}).get("container")
         settings = given.get(node, given.get(ALL_NODES))
+        if container is None and node in given:
+            raise ConfigError(
+                f"Expected settings of nodes that run in a container, received those of {node}, "
+                "which the service itself carries out."
+            )
         if settings is None or container is None:
             continue
         if settings.cache is not None:

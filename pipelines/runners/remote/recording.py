@@ -54,8 +54,8 @@ class RunToRecord:
     remote: RemoteRun
 
 
-def record_run(store: Store, ended: RunToRecord) -> int:
-    """Writes what is not yet written of a run; returns how many executions it has now.
+def record_run(store: Store, ended: RunToRecord) -> list[NodeRecord]:
+    """Writes what is not yet written of a run; returns what its nodes did, in their order.
 
     Raises:
         DataError: A record cannot be read.
@@ -71,7 +71,7 @@ def record_run(store: Store, ended: RunToRecord) -> int:
         len(nodes),
         ended.remote.state.value,
     )
-    return len(nodes)
+    return nodes
 
 
 def _nodes(ended: RunToRecord, left: Mapping[str, NodeRecord]) -> Iterator[NodeRecord]:

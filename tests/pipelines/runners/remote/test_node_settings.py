@@ -90,6 +90,7 @@ def test_resources_are_read_by_the_services_own_message(tmp_path):
     ("text", "told"),
     [
         ("[Trainr]\ncpu = 1", "Did you mean 'Trainer'"),
+        ("[Champion]\ncpu = 1", "which the service itself carries out"),
         ("[Trainer]\ncpus = 1", "received 'cpus'. Did you mean 'cpu'"),
         ("[Trainer]\ncpu = '1'", "Expected int or float as cpu"),
         ("[Trainer]\ncpu = true", "Expected int or float as cpu"),
