@@ -130,7 +130,7 @@ def test_failing_node_is_told_and_the_next_start_has_a_number(bench):
         assert time.monotonic() < deadline
         time.sleep(0.3)
     assert (status.state, status.node) == (RunState.FAILED, "RetrainDecider")
-    assert status.reason == "ValueError: no rows in span 7"
+    assert status.reason == "ValueError: no rows in span 7."
     assert mlmd_run_state(bench.store, run_id).node == "RetrainDecider"
     (bench.folder / "fault.txt").unlink()
     assert bench.stepped(lambda found: found.decision).decision.verdict == "RETRAIN"
