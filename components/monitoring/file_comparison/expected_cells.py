@@ -112,6 +112,8 @@ def numbers_in(
     if clock >= max(_NEARLY_ALL * len(values), 1):
         return ExpectedCells(FeatureType.NUMERIC, clock=True)
     affixes = affixes_in(values)
+    if affixes is None:
+        return None
     bare = without_affixes(values, affixes)
     mark = decimal or decimal_mark(bare)
     fitting = are_numbers(bare, mark)

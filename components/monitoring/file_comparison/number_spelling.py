@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 # As many cells tell what stands around the numbers; each is looked at in Python, and a longer one
 # than this is no number.
 _LOOKED_AT, _MOST_LETTERS = 500, 40
-_NEARLY_ALL = 0.95
+_NEARLY_ALL, _SOME = 0.95, 0.5
 # Currencies that are written with letters before a number; other letters make a code of it: R12.
 _CURRENCIES = frozenset(
     (
@@ -29,7 +29,7 @@ _CURRENCIES = frozenset(
 _GAPS = " \u00a0\u2009\u202f'\u2019"
 _SPELLED = re.compile(
     r"\(?[+-]?(?P<before>[^\d\s.,+()-][^\d\s,+()-]{0,3})?\s*[+-]?"
-    rf"\d[\d.,{_GAPS}]*?(?:[eE][+-]?\d+)?\s*(?P<after>[^\d\s.,+()_:/-][^\d()_:]{{0,9}})?\)?-?"
+    rf"[.,]?\d[\d.,{_GAPS}]*?(?:[eE][+-]?\d+)?\s*(?P<after>[^\d\s.,+()_:/-][^\d()_:]{{0,9}})?\)?-?"
 )
 # Of years: 1990s, 2023年.
 _OF_YEARS = ("s", "年", "년")
@@ -53,8 +53,8 @@ class NumberAffixes:
 BARE = NumberAffixes()
 
 
-def affixes_in(texts: Any) -> NumberAffixes:
-    """Returns what stands around nearly all numbers of a sample of text.
+def affixes_in(texts: Any) -> NumberAffixes | None:
+    """Returns what stands around nearly all numbers of a sample of text; None where it has few.
 
     Args:
         texts: Flat strings without nulls and outer blanks.
@@ -65,6 +65,9 @@ def affixes_in(texts: Any) -> NumberAffixes:
         _SPELLED.fullmatch(cell.replace("\u2212", "-")) if len(cell) <= _MOST_LETTERS else None
         for cell in cells
     ]
+    # Most columns of text end here, and no cell of theirs is rewritten.
+    if sum(map(bool, found)) < _SOME * len(cells):
+        return None
     pairs = Counter((match["before"] or "", match["after"] or "") for match in found if match)
     # Some cells of the column may lack what the others have.
     dressed = Counter({pair: rows for pair, rows in pairs.items() if any(pair)})

@@ -26,6 +26,7 @@ FEW = [str(number) for number in range(40)]
         ([*FEW, "12.5"], ExpectedCells(NUMERIC)),
         ([*FEW, "1,234"], ExpectedCells(INTEGER)),
         ([*FEW, "1,5"], ExpectedCells(NUMERIC, ",")),
+        ([".125", "-.5", "+1.", "1e-3", "?"], ExpectedCells(NUMERIC)),
         # Three decimals are no thousands.
         (["0.125", "12.500", "117.250", "?"], ExpectedCells(NUMERIC)),
         (["12,34,567", "1,23,456.5", "7"], ExpectedCells(NUMERIC)),
