@@ -199,7 +199,8 @@ def test_what_moves_with_the_calendar_can_be_ignored():
         pa.table({**rows(5_000, 0), "month": pa.array([1, 2] * 2_500)}), ProfileRequest()
     )
     march = {**rows(1_000, 1), "month": pa.array([3] * 1_000)}
-    assert fault_of(judged(reference, march), "month") == "constant_value"
+    # Another month has moved and is not broken.
+    assert judged(reference, march).verdict is DriftVerdict.DRIFT
     assert judged(reference, march, ignore_features=("month",)).verdict is DriftVerdict.STABLE
 
 
