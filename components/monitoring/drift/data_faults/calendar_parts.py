@@ -23,6 +23,10 @@ _PARTS = tuple(
         ("day_?of_?year|doy", 366),
     )
 )
+# Amounts of a span of time: visits_last_month, claims_per_week.
+_AMOUNT = re.compile(
+    r"(^|[^a-z])(per|last|past|prev|previous|this|next|each|every|of_the)[^a-z]", re.IGNORECASE
+)
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(
     r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
@@ -54,6 +58,8 @@ def is_calendar_part(profile: FeatureProfile, counts: ColumnCounts) -> bool:
 
 def _largest(name: str) -> int | None:
     spelled = _CAPITAL.sub("_", name).lower()
+    if _AMOUNT.search(spelled):
+        return None
     return next((largest for names, largest in _PARTS if names.search(spelled)), None)
 
 

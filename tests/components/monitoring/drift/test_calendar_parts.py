@@ -37,6 +37,8 @@ def test_the_same_of_another_column_is_one() -> None:
     assert fault("rooms", np.full(600, 3)) == "constant_value"
     # Months of a contract are an amount.
     assert fault("months", np.full(600, 3)) == "constant_value"
+    assert fault("visits_last_month", np.full(600, 3)) == "constant_value"
+    assert fault("claimsPerWeek", np.full(600, 3)) == "constant_value"
 
 
 @pytest.mark.parametrize("broken", [TRAINED * 1000, -TRAINED, np.full(600, 13)])
