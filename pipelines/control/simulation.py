@@ -80,6 +80,7 @@ def recorded_windows(store: Store, model_name: str) -> tuple[list[RecordedWindow
         DataError: No decision about the model can be read.
     """
     newest: dict[str, DecisionRecord] = {}
+    unreadable: list[DataError] = []
     for artifact in ledger.artifacts_of_type(store, type_names.RETRAIN_DECISION):
         if ledger.properties(artifact).get("model_name") != model_name:
             continue
@@ -87,9 +88,11 @@ def recorded_windows(store: Store, model_name: str) -> tuple[list[RecordedWindow
             record = decision_record(artifact)
         except DataError as error:
             # What became of the file of one window must not take the others with it.
-            _LOG.warning("decision=%d left_out=1 unreadable=%s", artifact.id, error)
+            unreadable.append(error)
             continue
         newest[record.window] = record
+    if unreadable:
+        _LOG.warning("decisions_left_out=%d first=%s", len(unreadable), unreadable[0])
     if not newest:
         raise DataError(
             f"Expected decisions about {model_name!r} with their files, found none. Let the loop "

@@ -8,6 +8,7 @@ refused challengers, failed runs, and tables that other nodes have made reports 
 Metadata stay.
 """
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from tfx_loop.contracts.deployment_record import find_record
 from tfx_loop.core import type_names
 from tfx_loop.core.durations import MS_PER_DAY
-from tfx_loop.core.errors import ConfigError, LoopError
+from tfx_loop.core.errors import ConfigError, DataError, LoopError
 from tfx_loop.core.storage import is_remote
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.lineage import facts
@@ -105,6 +106,9 @@ def plan(
         settings: What stays.
         now_ms: Now, milliseconds since epoch.
         bases: Base paths whose deployment records count, beside those that versions were pushed to.
+
+    Raises:
+        DataError: One of `bases` has no record, or a damaged one: what it names would go.
     """
     reasons: dict[int, str] = {}
     keeping = (
@@ -185,11 +189,18 @@ def _recorded(graph: Graph, bases: Sequence[str]) -> set[int]:
     """Returns what deployment records name by its URI."""
     pushed = {os.path.dirname(p.destination.rstrip("/")) for p in facts.all_pushes(graph)}
     named: set[str] = set()
-    for base in {*bases, *pushed} - {""}:
-        try:
-            record = find_record(base)
-        except (LoopError, OSError):
-            continue  # What was pushed to a bucket or another machine is known by its push.
+    records = [find_record(base) for base in bases]
+    for base, record in zip(bases, records, strict=True):
+        if record is None:
+            raise DataError(
+                f"Expected a deployment record in the base path {base}, found none. Correct "
+                "--record: what a record names is kept."
+            )
+    for base in pushed - {"", *bases}:
+        # What was pushed to a bucket or another machine is known by its push.
+        with contextlib.suppress(LoopError, OSError):
+            records.append(find_record(base))
+    for record in records:
         for version in record.versions if record else ():
             named |= {
                 place(uri) for uri in (version.model_uri, version.reference_profile_uri) if uri

@@ -159,3 +159,15 @@ def test_settings_that_keep_nothing_are_refused() -> None:
     for wrong in ({"keep_runs": 0}, {"keep_days": -1}, {"keep_days": float("nan")}):
         with pytest.raises(ConfigError):
             RetentionSettings(**wrong)
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_record_that_was_named_and_cannot_be_read_lets_nothing_go(place, capsys, content) -> None:
+    base, before = place / "mistyped", folders(place)
+    base.mkdir()
+    if content:
+        (base / "deployment.json").write_text(content)
+    words = ["--metadata", str(place / "metadata.sqlite"), "--keep=1", "--keep-days=0", "--delete"]
+    assert main.main(["gc", *words, "--record", str(base)]) == 1
+    assert str(base) in capsys.readouterr().err
+    assert folders(place) == before
