@@ -194,10 +194,6 @@ def _string_input(folder):
     )
 
 
-def _any_length(folder):
-    return quantizable.save(lambda x: {"y": tf.reduce_sum(x, axis=1)}, folder, shape=(None, None))
-
-
 def _no_signature(folder):
     return quantizable.save(lambda x: {"y": x}, folder, signature=None)
 
@@ -221,7 +217,6 @@ def _cut_off(folder):
     ("make", "told"),
     [
         (_string_input, "numeric tensors"),
-        (_any_length, "whose batch alone has any size"),
         (_no_signature, "signature"),
         (_nan_weights, "finite weights"),
         (_cut_off, "damaged file|SavedModel"),
