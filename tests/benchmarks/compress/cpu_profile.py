@@ -113,7 +113,7 @@ def main() -> None:
     rows = [(s.name, f"{s.cpu_seconds:.2f}", f"{s.wall_seconds:.1f}") for s in steps]
     rows.append(("parent process", f"{own:.2f}", ""))
     rows.append(("all", f"{own + sum(s.cpu_seconds for s in steps):.2f}", ""))
-    print(TextTable(rows, ("step", "CPU s", "wall s"), ("CPU s", "wall s")))
+    print(TextTable(rows=rows, headings=("step", "CPU s", "wall s"), numbers=("CPU s", "wall s")))
 
 
 if __name__ == "__main__":
