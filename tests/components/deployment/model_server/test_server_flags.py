@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tfx_loop.deployment.model_server.flags import parse_flags
-from tfx_loop.deployment.model_server.main import _listen
+from tfx_loop.deployment.server_access.listeners import listen
 
 
 def test_defaults_are_those_of_tf_serving_where_it_has_them():
@@ -57,11 +57,11 @@ def test_tflite_is_preferred_when_asked_for_as_in_tf_serving(given, prefers):
 
 def test_answers_are_not_held_back_by_nagle():
     """Asyncio sets TCP_NODELAY only on sockets that name their protocol: 40 ms an answer."""
-    listener = _listen("127.0.0.1", 0, "--port")
+    listener = listen("127.0.0.1", 0, "--port")
     assert listener is not None
     with listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_disabled_port_is_not_listened_at():
-    assert _listen("127.0.0.1", -1, "--port") is None
+    assert listen("127.0.0.1", -1, "--port") is None
