@@ -11,14 +11,15 @@ import sys
 
 import uvloop
 
-from tfx_loop.deployment.gateway import http2
+from tfx_loop.deployment.server_access import http2_frames, http2_stream
+from tfx_loop.deployment.server_access.http2 import Http2Connection
 
 BODY = b'{"predictions": [2.5]}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 ) + BODY
-HEAD = http2.encode_headers(((b":status", b"200"), (b"content-type", b"application/grpc")))
-TRAILERS = http2.encode_headers(((b"grpc-status", b"0"), (b"grpc-message", b"")))
+HEAD = http2_frames.encode_headers(((b":status", b"200"), (b"content-type", b"application/grpc")))
+TRAILERS = http2_frames.encode_headers(((b"grpc-status", b"0"), (b"grpc-message", b"")))
 
 
 class RestEcho(asyncio.Protocol):
@@ -50,7 +51,7 @@ class RestEcho(asyncio.Protocol):
             self.transport.write(ANSWER)
 
 
-class GrpcEcho(http2.Http2Connection):
+class GrpcEcho(Http2Connection):
     """Answers calls with their own message."""
 
     def __init__(self):
@@ -73,7 +74,7 @@ class GrpcEcho(http2.Http2Connection):
 
     def headers_came(self, stream, half, headers, end):
         if half is None:
-            self.halves[stream] = http2.Half(self, stream, None)
+            self.halves[stream] = http2_stream.Half(self, stream, None)
             self.messages[stream] = []
 
     def data_came(self, half, data, end):

@@ -320,10 +320,12 @@ def test_golden_rows_are_those_marked_and_in_older_logs_those_of_the_prefix(tmp_
     log = PredictionLogWriter(tmp_path)
     append(log, batch_of("golden-1"))
     older = batch_of("golden-2")
-    names = older.schema.names[:-2]
-    append(log, pa.RecordBatch.from_arrays(older.columns[:-2], names=names))
+    names = [n for n in older.schema.names if n not in ("request_key", "golden", "trace_id")]
+    columns = [older.column(older.schema.get_field_index(name)) for name in names]
+    append(log, pa.RecordBatch.from_arrays(columns, names=names))
     marked = batch_of("r1")
-    columns = [*marked.columns[:-1], pa.array([True])]
+    columns = marked.columns
+    columns[marked.schema.get_field_index("golden")] = pa.array([True])
     append(log, pa.RecordBatch.from_arrays(columns, schema=marked.schema))
     window = read(tmp_path)
     assert window.table.column("request_id").to_pylist() == ["golden-1"]

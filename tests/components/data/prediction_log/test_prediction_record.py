@@ -30,6 +30,7 @@ def test_batch_has_envelope_features_outputs_in_this_order():
         "answered_time_ms",
         "request_key",
         "golden",
+        "trace_id",
     ]
 
 
