@@ -10,7 +10,8 @@ import http.client
 import http.server
 import os
 import ssl
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,13 +34,13 @@ def gcs_bucket(bucket: str, folder: Path) -> Iterator[str]:
     authority = Authority(folder / "authority")
     identity = authority.issue("storage", kind="server", names=_HOSTS)
     with object_store(GCS, bucket) as address, pytest.MonkeyPatch.context() as patch:
-        upstream = urlsplit(os.environ["STORAGE_EMULATOR_HOST"])
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(identity.certificate, identity.key)
-        proxy = _Proxy(context, str(upstream.netloc))
-        thread = threading.Thread(target=proxy.serve_forever)
-        thread.start()
-        patch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        upstream = str(urlsplit(os.environ["STORAGE_EMULATOR_HOST"]).netloc)
+        words = [upstream, str(identity.certificate), str(identity.key)]
+        # A process of its own: some calls of TensorFlow keep Python's lock while they wait.
+        proxy = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE)
+        assert proxy.stdout is not None
+        port = int(proxy.stdout.readline())
+        patch.setenv("https_proxy", f"http://127.0.0.1:{port}")
         for name in ("no_proxy", "NO_PROXY"):
             patch.setenv(name, "127.0.0.1,localhost")
         for name in ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
@@ -49,9 +50,9 @@ def gcs_bucket(bucket: str, folder: Path) -> Iterator[str]:
         try:
             yield address
         finally:
-            proxy.shutdown()
-            thread.join()
-            proxy.server_close()
+            proxy.kill()
+            proxy.wait()
+            proxy.stdout.close()
 
 
 class _Proxy(http.server.ThreadingHTTPServer):
@@ -145,3 +146,15 @@ class _Forward(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
+
+
+def _main(upstream: str, certificate: str, key: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    proxy = _Proxy(context, upstream)
+    print(proxy.server_address[1], flush=True)
+    proxy.serve_forever()
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
