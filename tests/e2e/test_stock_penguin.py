@@ -12,7 +12,10 @@ import stock_penguin
 from time_limits import seconds
 
 # Three runs of a pipeline: two minutes on two free cores, nine on cores that eight share.
-pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.timeout(1200)]
+# The tutorial runs another stock pipeline of TFX in `make test` (test_your_own_pipeline.py).
+pytestmark = [
+    pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.long, pytest.mark.timeout(1200),
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +38,6 @@ def run(folder, *flags):
 
 # The run beside variants, too, installs the wheel of its `module_file` and trains with the Keras
 # that it is written for, without a Tuner.
-@pytest.mark.long
 def test_penguin_with_a_tuner_runs_beside_the_import(tmp_path):
     """It needs pip, for the wheel of its `module_file`, and the Keras 3 that it is written for."""
     states, _ = run(tmp_path, "--tuner")

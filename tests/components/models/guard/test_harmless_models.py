@@ -46,7 +46,17 @@ TFX_MODELS = sorted(
 )
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+# The largest graphs are built by the same kinds of layer as the others.
+_LARGEST = {"DenseNet121", "InceptionResNetV2", "InceptionV3", "NASNetMobile", "ResNetRS50"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in _LARGEST else [])
+        for name in APPLICATIONS
+    ],
+)
 def test_applications(name):
     model = getattr(keras.applications, name)(weights=None)
     config = json.loads(model.to_json())
