@@ -208,7 +208,8 @@ def _scale_advice(rescaled: float, measured: FitMeasures) -> str:
         f"On the rows that it was trained on it loses {measured.training:.4g}, more than a "
         f"constant ({measured.constant_training:.4g}), and only {rescaled:.4g} once its answers "
         "are put on the scale of the labels: it learnt, and is asked for another thing. Check "
-        "which output is judged, its unit, and how the classes are numbered."
+        "which output is judged, its unit, how the classes are numbered, and the order and the "
+        "scale of its inputs."
     )
 
 
