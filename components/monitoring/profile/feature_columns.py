@@ -13,6 +13,7 @@ from tfx_loop.monitoring.profile import distinct_values
 from tfx_loop.monitoring.profile.bins import CategoryBins
 from tfx_loop.monitoring.profile.columns import (
     FeatureType,
+    flat,
     is_list,
     numbers,
     strings,
@@ -47,21 +48,22 @@ class CountedFeature:
     counter: BinCounter
 
 
-def single_valued(column: Any, aspect: str) -> tuple[Any, int]:
+def single_valued(column: Any, aspect: str, kind: FeatureType | None = None) -> tuple[Any, int]:
     """Returns a column in which rows of several values are missing, and how many these are.
 
     Where one value a row is counted such a row is unfit, and says nothing of the others: however
-    rows come in batches, the counts are the same.
+    rows come in batches, the counts are the same. Texts come out of lists, as logs of tf.Examples
+    have them: their length is that of the text, and not how many there are.
     """
     column = unchunked(column)
-    if aspect not in ("", TOKEN) or not is_list(column.type):
+    if not is_list(column.type) or (aspect not in ("", TOKEN) and kind is not FeatureType.TEXT):
         return column, 0
     several = pc.fill_null(pc.greater(pc.list_value_length(column), 1), False)
     found = pc.sum(several).as_py() or 0
-    if not found:
-        return column, 0
-    places = pa.array(np.arange(len(column)), mask=several.to_numpy(zero_copy_only=False))
-    return column.take(places), found
+    if found:
+        places = pa.array(np.arange(len(column)), mask=several.to_numpy(zero_copy_only=False))
+        column = column.take(places)
+    return flat(column) if kind is FeatureType.TEXT else column, found
 
 
 def with_repeated(keys: KeyArray, places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:

@@ -212,7 +212,7 @@ class Profiler:
         column = column_of(rows, feature.column)
         if column is None:
             return nothing_counted(feature, rows.num_rows, absent=rows.num_rows)
-        column, several = single_valued(column, feature.profile.aspect)
+        column, several = single_valued(column, feature.profile.aspect, feature.profile.kind)
         fresh = FreshValues()
         if feature.profile.values and not is_list(column.type):
             fresh = fresh_values(flat(column), feature.profile.values)

@@ -142,6 +142,24 @@ def test_other_words_move_the_tokens_of_a_text():
     assert distance(notes(first[:30] + [f"v{n}" for n in range(70)], 2)) > 0.4
 
 
+def test_texts_in_lists_of_one_count_as_texts_do():
+    from tfx_loop.monitoring.profile.profiler import profile_batch
+
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdefgh"), rng.integers(3, 12))) for _ in range(500)]
+    reference, _ = build(pa.table({"note": texts}), ProfileRequest())
+    # As a log has the bytes of tf.Examples; a row of several is one that does not fit.
+    listed = [[text.encode()] for text in texts]
+    plain, packed, several = (
+        profile_batch(pa.RecordBatch.from_pydict({"note": rows}), reference)
+        for rows in (texts, listed, [*listed[:-1], [b"a b", b"c"]])
+    )
+    for name in ("note#length", "note#token"):
+        assert packed.total(name).counts == plain.total(name).counts
+        assert several.total(name).counts.unfit == 1
+        assert sum(several.total(name).counts.bins) == 499
+
+
 def test_slices_need_few_values():
     assert slice_rows("x", pa.array([1.0, 2.0, 1.0, None])) == {"1": 2, "2": 1}
     assert slice_rows("x", pa.array([True, False, True])) == {"0": 1, "1": 2}
