@@ -9,6 +9,8 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.cli.main import main
 from tfx_loop.pipelines.loop_init import task_of_labels
 
+pytestmark = pytest.mark.tensorflow
+
 
 def shown(values, answers, kind=None):
     column = pa.array(values, kind)
@@ -89,7 +91,6 @@ def init(tmp_path, monkeypatch, capsys, model, *words, rows="x1,x2,y\n1,2,0\n3,4
     return code, json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.tensorflow
 def test_a_file_is_written_that_commands_read(tmp_path, monkeypatch, capsys, model):
     from tfx_loop.pipelines.loop_file import read_loop_file
 
@@ -104,7 +105,6 @@ def test_a_file_is_written_that_commands_read(tmp_path, monkeypatch, capsys, mod
     assert told["lacking_columns"] == ["x1"]
 
 
-@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("answers", "words", "told"),
     [
@@ -125,7 +125,6 @@ def test_what_cannot_be_is_told_and_nothing_is_written(
     assert not (tmp_path / "loop.toml").exists()
 
 
-@pytest.mark.tensorflow
 def test_columns_that_are_called_otherwise_are_told_with_those_that_lack(
     tmp_path, monkeypatch, capsys, model
 ):
