@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.child_process.worker import Worker
-from tfx_loop.core.errors import ModelError, first_line
+from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard import guard
 from tfx_loop.models.guard.keras_file import KerasContent
-from tfx_loop.models.keras.file import check_known_class, is_of_keras_3
+from tfx_loop.models.keras.file import check_known_class, is_of_keras_3, load_errors_told
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 
 _EXPORT = "tfx_loop.models.keras.export:export"
@@ -107,20 +107,16 @@ def load_keras_3(file: ModelFile, custom_objects: Sequence[str] = ()) -> Any:
         check_known_class(content, file.path, custom_objects)
 
     objects = imported_objects(custom_objects)
-    with guard.admitted(file, custom_objects, fits, compiled=False) as admitted:
-        try:
-            return keras.saving.load_model(
-                admitted.file.path,
-                custom_objects=objects,
-                compile=False,
-                safe_mode=not admitted.runs_code,
-            )
-        except Exception as error:  # Whatever a damaged file makes Keras raise.
-            raise ModelError(
-                f"Expected a Keras model that loads in {file.path}, received "
-                f"{type(error).__name__}: {first_line(error)} If it names a layer or function of "
-                "yours, give it in custom_objects as 'module:Name'; else save it again."
-            ) from error
+    with (
+        guard.admitted(file, custom_objects, fits, compiled=False) as admitted,
+        load_errors_told(file.path),
+    ):
+        return keras.saving.load_model(
+            admitted.file.path,
+            custom_objects=objects,
+            compile=False,
+            safe_mode=not admitted.runs_code,
+        )
 
 
 def _keras_3_function(model: Any, where: str) -> Any:

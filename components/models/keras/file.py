@@ -3,10 +3,11 @@
 The guard (models/guard/) has read it before and judged what loading would run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from tfx_loop.core.errors import ModelError
+from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import detect
 from tfx_loop.models.guard.hdf5 import Hdf5Reader
 from tfx_loop.models.guard.keras_config import Vouched
@@ -67,3 +68,20 @@ def _is_keras_3(content: KerasContent) -> bool:
     major = content.version.split(".")[0]
     # Keras 3 writes other configurations into the same .keras archive; tf_keras cannot read them.
     return major.isdigit() and int(major) >= 3
+
+
+@contextmanager
+def load_errors_told(where: Path | str) -> Iterator[None]:
+    """Turns whatever a damaged file makes Keras raise into one line.
+
+    Raises:
+        ModelError: Keras did not load the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(
+            f"Expected a Keras model that loads in {where}, received {type(error).__name__}: "
+            f"{first_line(error)} If it names a layer or function of yours, give it in "
+            "custom_objects as 'module:Name'; else save it again."
+        ) from error

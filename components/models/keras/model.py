@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tfx_loop.core.errors import ConfigError, ModelError, first_line
+from tfx_loop.core.errors import ConfigError, ModelError
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard import guard
 from tfx_loop.models.guard.guard import AdmittedModel
 from tfx_loop.models.guard.keras_file import KerasContent
-from tfx_loop.models.keras.file import check_loadable
+from tfx_loop.models.keras.file import check_loadable, load_errors_told
 from tfx_loop.models.saved_model.predictor import translated_errors
 from tfx_loop.models.tensors import DEFAULT_BATCH_ROWS, Array, TensorSpec
 
@@ -52,19 +52,13 @@ def _load(
     admitted: AdmittedModel, where: Path, custom_objects: Sequence[str], compiled: bool
 ) -> keras.Model:
     objects = imported_objects(custom_objects)
-    try:
+    with load_errors_told(where):
         return keras.models.load_model(
             admitted.file.path,
             custom_objects=objects,
             compile=compiled,
             safe_mode=not admitted.runs_code,
         )
-    except Exception as error:  # Whatever a damaged file makes Keras raise.
-        raise ModelError(
-            f"Expected a Keras model that loads in {where}, received {type(error).__name__}: "
-            f"{first_line(error)} If it names a layer or function of yours, give it in "
-            "custom_objects as 'module:Name'; else save it again."
-        ) from error
 
 
 class KerasPredictor:
