@@ -17,7 +17,7 @@ from tfx_loop.deployment.model_server.access_log import start_logging
 from tfx_loop.deployment.model_server.flags import PROGRAM, parse_flags
 from tfx_loop.deployment.model_server.log_flags import compact_forever, open_log
 from tfx_loop.deployment.model_server.serving_flags import tell_idle_flags
-from tfx_loop.deployment.model_server.serving_metrics import ServingMetrics
+from tfx_loop.deployment.model_server.serving_metrics import WAITING, ServingMetrics
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
 from tfx_loop.deployment.server_access.confinement import confine, folder_of
 from tfx_loop.deployment.server_access.listeners import listen, listen_unix
@@ -155,9 +155,9 @@ def _make_models(
     from tfx_loop.deployment.model_server.model_setup import ModelMaker
     from tfx_loop.deployment.model_server.served_models import ServedModels
 
-    maker = ModelMaker(
-        flags, writer, _clock_ms, PredictionEngine(flags.max_waiting_requests), metrics
-    )
+    engine = PredictionEngine(flags.max_waiting_requests)
+    metrics.watch(WAITING, lambda: engine.waiting)
+    maker = ModelMaker(flags, writer, _clock_ms, engine, metrics)
     polled = file and flags.model_config_file_poll_wait_seconds > 0
     models = ServedModels(maker.make, (lambda: read_config_file(file)) if polled else None)
     models.configure(configs)

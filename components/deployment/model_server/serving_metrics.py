@@ -6,7 +6,7 @@ code, over REST too.
 
 import bisect
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
@@ -27,6 +27,8 @@ LOAD_ATTEMPTS = ":tensorflow:cc:saved_model:load_attempt_count"
 LOAD_LATENCY = ":tensorflow:cc:saved_model:load_latency"
 GRAPH_RUNS = ":tensorflow:core:graph_runs"
 GRAPH_RUN_TIME = ":tensorflow:core:graph_run_time_usecs"
+# TF Serving has no queue of its own to show; an autoscaler asks for its length.
+WAITING = ":tfx_loop:serving:waiting_predictions"
 
 _COUNTERS = (
     REQUEST_COUNT, EXAMPLE_TOTAL, REQUEST_LOGS, LOAD_ATTEMPTS, LOAD_LATENCY, GRAPH_RUNS,
@@ -52,10 +54,11 @@ class _Histogram:
 
 
 class ServingMetrics:
-    """Counters and histograms of one server; written by many threads."""
+    """Counters, histograms and gauges of one server; written by many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._gauges: dict[str, Callable[[], float]] = {}
         self._counters: dict[str, dict[Labels, float]] = {name: {} for name in _COUNTERS}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {name: {} for name in _HISTOGRAMS}
 
@@ -80,6 +83,10 @@ class ServingMetrics:
                 found = series[key] = _Histogram([0] * (len(bounds) + 1))
             found.counts[bisect.bisect_right(bounds, value)] += 1
             found.total += value
+
+    def watch(self, name: str, read: Callable[[], float]) -> None:
+        """Shows as a gauge what `read` returns whenever metrics are asked for."""
+        self._gauges[name] = read
 
     def request(
         self, model_name: str, status: str, *, api: str, entrypoint: str, seconds: float
@@ -112,6 +119,8 @@ class ServingMetrics:
     def text(self) -> bytes:
         """Returns all of them in Prometheus's text format, version 0.0.4."""
         lines: list[str] = []
+        for name, read in self._gauges.items():
+            lines += [f"# TYPE {name} gauge", f"{name} {read():.6g}"]
         with self._lock:
             for name, counters in sorted(self._counters.items()):
                 lines.append(f"# TYPE {name} counter")

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import urllib.request
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from server_process import ServerProcess
 from time_limits import seconds
 
 from tfx_loop.data.prediction_log.segment import parse_segment
+from tfx_loop.deployment.model_server.serving_metrics import DEFAULT_PATH, WAITING
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -78,11 +80,22 @@ class Asked:
 
     def occupy(self, seconds_):
         """Returns a number of steps that takes about so long."""
-        if not self.slow:
-            started, steps = time.perf_counter(), 50
-            assert self.rest(steps, "measured")[0] == 200
-            self.slow = steps / (time.perf_counter() - started)
+        steps, took = 25, 0.0
+        # The first answers pay for tracing, so only one that takes a while tells the speed.
+        while not self.slow:
+            code, _, took = self.rest(steps, "measured")
+            assert code == 200
+            if took > ANSWER_SECONDS / 8:
+                self.slow = steps / took
+            steps *= 2
         return int(self.slow * seconds_)
+
+    def wait_for_queue(self, waiting):
+        """Returns when so many predictions wait."""
+        address = f"http://127.0.0.1:{self.server.rest_port}{DEFAULT_PATH}"
+        deadline = time.monotonic() + seconds(30)
+        while f"\n{WAITING} {waiting}\n" not in urllib.request.urlopen(address).read().decode():
+            assert time.monotonic() < deadline
 
     def lines(self, request_id=""):
         """Returns lines of the access log."""
@@ -115,6 +128,8 @@ class Asked:
 def asked(tmp_path_factory):
     scratch = tmp_path_factory.mktemp("overload")
     save_counting_model(scratch / "base/1")
+    monitoring = scratch / "monitoring.config"
+    monitoring.write_text("prometheus_config { enable: true }")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_TRACES_EXPORTER", "console")
         server = ServerProcess(
@@ -122,6 +137,7 @@ def asked(tmp_path_factory):
             scratch,
             scratch / "log",
             access_log=None,
+            monitoring_config_file=monitoring,
             log_format="json",
             traces=None,
             max_waiting_requests=2,
@@ -152,11 +168,11 @@ def test_a_request_s_trace_is_in_both_logs_over_rest_and_grpc(asked):
 
 
 def test_one_too_many_is_refused_at_once_and_one_too_slow_after_its_time(asked):
-    steps = asked.occupy(3 * ANSWER_SECONDS)
+    steps = asked.occupy(5 * ANSWER_SECONDS)
     answers = {}
     ways = {"r-slow": asked.rest, "g-waits-1": asked.grpc, "g-waits-2": asked.grpc}
     threads = []
-    for request_id, ask in ways.items():
+    for waiting, (request_id, ask) in enumerate(ways.items()):
         number = steps if request_id == "r-slow" else 1
 
         def run(ask=ask, number=number, request_id=request_id):
@@ -164,7 +180,10 @@ def test_one_too_many_is_refused_at_once_and_one_too_slow_after_its_time(asked):
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
-        time.sleep(0.15)
+        if waiting:
+            asked.wait_for_queue(waiting)
+        else:
+            time.sleep(0.3)
     code, headers, took = asked.rest(1, "r-refused")
     assert (code, headers["retry-after"]) == (429, "1")
     assert took < ANSWER_SECONDS

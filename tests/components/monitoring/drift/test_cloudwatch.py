@@ -97,7 +97,9 @@ def test_the_command_sends_reports_that_alarms_can_see(tmp_path, capsys, monkeyp
         assert main([*words, "--dimension", "EndpointName=e"]) == 0
         told = json.loads(capsys.readouterr().out)
         client = boto3.client("cloudwatch")
-        found = client.list_metrics(Namespace="tfx-loop")["Metrics"]
+        # moto keeps one CloudWatch a process, with what other tests sent to it.
+        ours = [{"Name": "EndpointName", "Value": "e"}]
+        found = client.list_metrics(Namespace="tfx-loop", Dimensions=ours)["Metrics"]
         assert told["metrics"] == len(found) > 10
         named = {
             (one["MetricName"], tuple((d["Name"], d["Value"]) for d in one["Dimensions"]))
