@@ -27,6 +27,7 @@ STABLE, CANARY = "stable", "canary"
 UNWRITABLE, FULL, LARGE, MEMORY = "unwritable", "full", "too_large", "memory"
 # Upper bounds in seconds: from a fast model on this machine to a slow one far away.
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# A signed 64-bit number ("q").
 _WORD = 8
 
 # Name, kind, help, label, its values; each of these for every protocol where `_PER_PROTOCOL` says.

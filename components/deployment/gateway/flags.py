@@ -9,6 +9,7 @@ from tfx_loop.deployment.server_access.listeners import DISABLED_PORT
 from tfx_loop.presentation import arguments
 
 PROGRAM = "loop-gateway"
+# TF Serving's own ports: gRPC on 8500 and REST on 8501.
 _GRPC_PORT = 8500
 
 
@@ -52,6 +53,7 @@ def _wrong_routes(flags: argparse.Namespace) -> str:
     if flags.model_base_path:
         if not flags.model_name:
             return "--model_base_path has the routes of one model: give --model_name"
+        # The record changes with each push; flags would contradict it after the first.
         if given or flags.label or flags.canary_share is not None:
             return "labels and canary stand in the record of --model_base_path: give no others"
         return ""

@@ -28,6 +28,7 @@ from tfx_loop.deployment.server_access.trace_context import trace_id_of
 _IDENTITY = tuple(header.encode() for header in IDENTITY_HEADERS)
 IDENTITY = frozenset(_IDENTITY)
 REQUEST_ID, EVENT_TIME, REQUEST_KEY, GOLDEN, TRACEPARENT = _IDENTITY
+# A system call for so many ids, 4 KiB, costs no more than one for a single id.
 _DRAWN_IDS = 256
 
 
@@ -47,6 +48,7 @@ class Limits:
     """
 
     max_request_bytes: int = 16 * 1024 * 1024
+    # Beyond what an upstream works on at once, requests only wait, and hold memory while they do.
     max_requests: int = 1024
     max_connections: int = 4096
     timeout_seconds: float = 60.0
@@ -172,6 +174,7 @@ class Gate:
             request_id=self._new_id() if request_id is None else check_request_id(request_id),
             is_new=request_id is None,
             request_key="" if key is None else check_request_id(key, REQUEST_KEY_HEADER),
+            # A clock gone wrong must not make records that no reader takes.
             event_time_ms=min(now_ms(), MAX_EVENT_TIME_MS)
             if event_time is None
             else check_event_time(event_time),
@@ -183,6 +186,7 @@ class Gate:
         """Returns 128 random bits as text, many of which are drawn by one system call."""
         if not self._ids:
             drawn = os.urandom(_DRAWN_IDS * 16).hex()
+            # 16 bytes are 32 hexadecimal digits.
             self._ids = [drawn[i : i + 32] for i in range(0, len(drawn), 32)]
         return self._ids.pop()
 
@@ -191,6 +195,8 @@ class Gate:
         if self.in_flight >= self.limits.max_requests:
             return False
         self.in_flight += 1
+        # Rows are this process's own, in memory that all processes of the gateway share: no lock is
+        # needed.
         self.counters.row[self._flying[protocol]] += 1
         return True
 
@@ -227,6 +233,8 @@ class Gate:
         if capture.lost:
             return
         size = len(piece)
+        # What exceeds the limits is given up at once and not at the end: a log must not take the
+        # memory that answers need.
         capture.size += size
         row = self.counters.row
         if capture.size > self.limits.max_logged_bytes:
@@ -245,6 +253,7 @@ class Gate:
         capture.request, capture.response = [], []
 
     def _lose(self, capture: Capture, reason: str, size: int) -> None:
+        # `size` is the piece that did not fit, which was never counted as captured.
         self.counters.row[self._captured] -= capture.size - size
         capture.lost = reason
         capture.request, capture.response = [], []
@@ -275,6 +284,8 @@ class Gate:
         request, response = b"".join(capture.request), b"".join(capture.response)
         self.release(capture)
         rate = self._rate(identity)
+        # An id alone may come with several bodies: those are sampled by id, path and body, as the
+        # model server does, so now that the body is whole.
         if rate < 1.0 and not (identity.is_new or identity.request_key):
             key = position_key(identity.request_id, "", False, target, request)
             if sampling_position(key) >= rate:

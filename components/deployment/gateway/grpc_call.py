@@ -50,12 +50,16 @@ _REFUSED = {
 # Codes with which an upstream resets a stream, as gRPC over HTTP/2 maps them; others are INTERNAL.
 _RESET = {REFUSED_STREAM: UNAVAILABLE, CANCEL: CANCELLED, CALM: RESOURCE_EXHAUSTED}
 _ADMIN = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+# Eight digits at most and one of six units
+# (grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html).
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # The client's own clock ends a call first; this only ends those whose client is gone unnoticed.
 _LATE_SECONDS = 0.5
 # In front of each message: whether it is compressed, and its length.
 _PREFIX = 5
+# HPACK: a literal field that is not indexed, its name of 12 bytes as it is (RFC 7541, 6.2.2). The
+# id is new in each call, so that a block with it cannot be shared.
 _ID_FIELD = b"\x00\x0cx-request-id"
 _VERSION = VERSION_HEADER.encode()
 
@@ -152,6 +156,7 @@ def read_answer(headers: Headers) -> AnswerHead:
         block=encode_headers(headers),
         status=held.get(b"grpc-status", b""),
         encoding=held.get(b"grpc-encoding", b"").decode("latin-1"),
+        # An int64 has 19 digits; Python takes seconds for a number of a million.
         version=int(version[:19]) if version.isdigit() else 0,
         has_id=REQUEST_ID in held,
     )
@@ -227,12 +232,16 @@ class GrpcCall:
             self.refuse(RESOURCE_EXHAUSTED, message, count.OVERLOADED)
             return
         self._begun = True
+        # Half a second behind the client's own clock, which began before the request was on its
+        # way.
         if head.timeout_seconds:
             self._deadline = self._last + head.timeout_seconds + _LATE_SECONDS
         if self._identity is not None:
             self._capture = gate.capture(self._identity, GRPC)
         if end:
             self._pending_end = True
+        # Only where a canary or a label may change the route does the first message wait to be
+        # read.
         elif head.routed and gate.routing().draws():
             self._first = bytearray()
             return

@@ -90,6 +90,7 @@ class GrpcClient(Http2Connection):
                 raise Http2Error(PROTOCOL_ERROR, "headers in the middle of a stream")
             half.owner.client_trailers()
             return
+        # A client's streams are odd and rise (RFC 9113, 5.1.1).
         if stream <= self._last_stream or stream % 2 == 0:
             raise Http2Error(PROTOCOL_ERROR, f"a new stream with the number {stream}")
         self._last_stream = stream

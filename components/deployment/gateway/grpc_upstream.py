@@ -140,6 +140,8 @@ class GrpcUpstreamConnection(Http2Connection):
 
     def half_lost(self, half: Half, code: int) -> None:
         """Ends a call."""
+        # REFUSED_STREAM says that nothing was done with the call (RFC 9113, 8.7): the client may
+        # ask again, as after UNAVAILABLE.
         lost = self.closed or code == REFUSED_STREAM
         message = "The upstream closed the connection before its answer." if lost else ""
         half.owner.upstream_lost(code, message)

@@ -20,6 +20,7 @@ ROUTED = PREDICTIONS | {
 # Fields of ModelSpec, and wire types (protobuf.dev/programming-guides/encoding).
 _NAME, _VERSION, _LABEL = 1, 2, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# More would be an endless number: an attacker's bytes, or no protobuf.
 _MAX_VARINT_BITS = 64
 
 
@@ -53,6 +54,8 @@ def read_model_spec(request: bytes) -> ModelSpec:
     found: tuple[int, int, int] | None = None
     for number, start, value, end in _fields(request):
         if number == 1:
+            # protobuf would merge both, and TF Serving would ask a model that was never looked at
+            # here.
             if found is not None or request[start] & 7 != _BYTES:
                 raise DataError("Expected one ModelSpec in a request, received several.")
             found = start, value, end
@@ -63,6 +66,7 @@ def read_model_spec(request: bytes) -> ModelSpec:
     name, version, label, kept = "", None, "", list[bytes]()
     for number, field_start, field_value, field_end in _fields(content):
         held = content[field_value:field_end]
+        # A oneof: the last of version and label that stands in the message counts.
         if number == _VERSION:
             version, label = _int64_value(held), ""
             continue
@@ -87,6 +91,8 @@ def with_version(request: bytes, spec: ModelSpec, version: int | None, label: st
     content = spec.content
     if version is not None:
         # google.protobuf.Int64Value: its field 1.
+        # Keys are (number << 3) | wire type: 0x08 is field 1 as a varint, 0x0a, 0x12 and 0x22 are
+        # fields 1, 2 and 4 as bytes.
         held = b"\x08" + _varint(version)
         content += b"\x12" + _varint(len(held)) + held
     elif label:
@@ -109,6 +115,8 @@ def _fields(message: bytes) -> "list[tuple[int, int, int, int]]":
             length, value = _read_varint(message, value)
             end = value + length
         elif kind in (_FIXED64, _FIXED32):
+            # Groups, wire types 3 and 4, have been gone since proto2; no message of TF Serving has
+            # any.
             end = value + (8 if kind == _FIXED64 else 4)
         else:
             raise DataError("Expected a protobuf message, received a field of an unknown type.")
@@ -134,6 +142,7 @@ def _read_varint(message: bytes, start: int) -> tuple[int, int]:
             raise DataError("Expected a protobuf message, received one that is cut off.")
         byte = message[start]
         start += 1
+        # Seven bits a byte, the lowest first; the eighth says that another byte follows.
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, start

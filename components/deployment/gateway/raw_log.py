@@ -112,6 +112,8 @@ class RawLog:
 
     def append(self, record: bytes, protocol: str, answer: Callable[[], None]) -> None:
         """Has a record written with all others of this turn; then, or when that failed, answers."""
+        # The first record of a turn has the commit run at the turn's end; all others find it
+        # planned. While a sync runs the next commit is planned by its end.
         if not self._waiting and not self._syncing:
             self._loop.call_soon(self._commit)
         self._waiting.append(_Waiting(record, protocol, answer))
@@ -158,6 +160,7 @@ class RawLog:
             return UNWRITABLE
         unlogged = self._unlogged
         if unlogged is not None:
+            # In front, so that the gap stands in the log where it was.
             records = unlogged.encode() + records
         try:
             try:

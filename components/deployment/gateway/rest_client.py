@@ -14,6 +14,8 @@ from tfx_loop.deployment.gateway.rest_upstream import RestUpstream
 # What a refused request may still send before its connection is cut: a client that sends before it
 # listens gets to the answer.
 _DRAINED_LIMITS = 16
+# Eight times what nginx takes by default for one header: tokens and traces fit, and a client cannot
+# fill the memory with a head without end.
 _MAX_HEAD_BYTES = 64 * 1024
 # Requests that a client sends before it has the answers; reading stops then.
 _MAX_QUEUED = 8
@@ -156,6 +158,7 @@ class RestClient(asyncio.Protocol):
         elif not exchange.keeps_alive or (self.gate.draining and not self._queue):
             self._transport.close()
         elif self._queue or self._reading_paused:
+            # Not at once: the parser that finds the next request may be calling just now.
             self.gate.loop.call_soon(self.pump)
 
     def abort(self) -> None:
@@ -171,6 +174,7 @@ class RestClient(asyncio.Protocol):
         """Gives up what makes no progress."""
         limits, waited = self.gate.limits, now - self.last
         if self._lingering:
+            # A second of silence: the client has read the answer, or sends no more.
             if waited > 1.0 or now - self._lingering_since > limits.client_seconds:
                 self._transport.abort()
         elif self._queue:
@@ -197,6 +201,8 @@ class RestClient(asyncio.Protocol):
 
     def _refuse(self, code: int, message: str) -> None:
         self.gate.refuse("rest", CLIENT_ERROR)
+        # An answer would come before those of the requests that were read before, and be taken for
+        # theirs.
         if not self._queue:
             self.write(error_answer(code, message))
         self._transport.close()

@@ -112,6 +112,8 @@ class RestExchange:
     def add_header(self, lower: bytes, name: bytes, value: bytes) -> None:
         """Takes a header, or a trailer of a chunked body."""
         if b"\r" in value or b"\n" in value:
+            # Folded over lines (obs-fold, RFC 9112, 5.2): one line for the upstream, so that no
+            # header hides in it.
             value = b" ".join(value.split())
         if self._in_trailers:
             if lower not in _HOP_BY_HOP and lower != b"content-length":
@@ -132,6 +134,7 @@ class RestExchange:
             if self._gate.takes_tokens:
                 return  # It is for this gateway, and no other server is to read it.
         elif lower == b"content-length":
+            # httptools refused what is no number, or differs, before.
             self._length = int(value) if value.isdigit() else None
         elif lower == b"content-encoding":
             self._encoding = value
@@ -140,6 +143,7 @@ class RestExchange:
     def head_complete(self, method: bytes, version: str, keeps_alive: bool) -> None:
         """Refuses the request, or prepares what is sent on."""
         self._method = method.decode("ascii", "replace")
+        # HTTP/1.0 knows neither chunks nor 100 Continue.
         self._old_client = version == "1.0"
         self.keeps_alive = keeps_alive
         self._in_trailers = True
@@ -153,6 +157,7 @@ class RestExchange:
             self._admit(path)
         except AccessRefused as error:
             code = _REFUSED[error.refusal]
+            # 401 has to name a scheme (RFC 9110, 15.5.2); rates are counted in seconds.
             extra = {401: "www-authenticate: Bearer\r\n", 429: "retry-after: 1\r\n"}.get(code, "")
             self._refuse(code, str(error), count.REFUSED, extra)
         except DataError as error:
@@ -313,11 +318,16 @@ class RestExchange:
         if self._over:
             return
         if self._head_sent or self._out:
+            # Neither a length nor chunks: the end of the connection is the end of the body (RFC
+            # 9112, 6.3).
             if error is None and self._rechunk and not self._answer_chunked:
                 self.on_message_complete()
             else:
                 self._upstream_broke("The upstream ended its answer in the middle.")
             return
+        # A used connection may have been closed by the upstream as idle while the request was on
+        # its way: it was not answered, so it is asked once more. A new one that closes has seen the
+        # request.
         fresh = connection is None or not connection.reused
         if fresh or self._retried or self._sent is None or not self.complete:
             self.give_up(
@@ -357,6 +367,7 @@ class RestExchange:
         elif lower == b"content-encoding":
             self._answer_encoding = value
         elif lower == _VERSION and value.isdigit():
+            # As many digits as an int64 has.
             self._answer_version = int(value[:19])
         self._answer_headers.append(name + b": " + value + b"\r\n")
 
@@ -368,6 +379,7 @@ class RestExchange:
         headers = self._answer_headers
         if self._identity is not None and not self._has_id:
             headers.append(b"x-request-id: %s\r\n" % self._identity.request_id.encode())
+        # Such answers have no body, whatever their headers say (RFC 9110, 6.4.1).
         bodiless = self._method == "HEAD" or self._status in (204, 304)
         self._rechunk = not (self._answer_sized or bodiless)
         if self._rechunk:
@@ -375,11 +387,15 @@ class RestExchange:
                 self.keeps_alive = False
             else:
                 headers.append(b"transfer-encoding: chunked\r\n")
+        # An answer before the end of the request, a refusal as a rule: what is left of the body
+        # would be read as the next request.
         if not self.complete or self._gate.draining:
             self.keeps_alive = False
         headers.append(self._connection_header())
         first = b"HTTP/1.1 %d %s\r\n" % (self._status, self._reason)
         self._out = [first, *headers, b"\r\n"]
+        # httptools cannot know that the answer to HEAD has no body, and would wait for it. The
+        # upstream's connection is not used again, as its parser is still in the middle.
         if self._method == "HEAD":
             self._finish(reusable=False)
 
@@ -467,6 +483,7 @@ class RestExchange:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        # A second answer cannot follow half of one; only a connection that breaks tells the client.
         if self._head_sent:
             self._outcome, self._over = outcome, True
             self._end()
@@ -502,6 +519,8 @@ class RestExchange:
             f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\ncontent-type: {kind}\r\n"
             f"content-length: {len(body)}\r\n{known}{extra}"
         )
+        # The header `connection` is still missing: it depends on whether the request is complete by
+        # then.
         self._local = head.encode()
         self._local_body = b"" if self._method == "HEAD" else body
 

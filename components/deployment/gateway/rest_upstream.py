@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.rest_exchange import RestExchange
 
 _LOG = logging.getLogger(__name__)
+# A lost SYN is sent again after one second, and once more after two others (RFC 6298, 2.1).
 _CONNECT_SECONDS = 3.0
 # An upstream that took no connection in time is not waited for by everybody who comes meanwhile.
 _DOWN_SECONDS = 1.0

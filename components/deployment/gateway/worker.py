@@ -30,7 +30,9 @@ _LOG = logging.getLogger(__name__)
 # Deadlines end to this: finer costs time with many connections, coarser is felt.
 _SWEEP_SECONDS = 0.25
 _PROBE_SECONDS = 2.0
+# A push waits for the servers that it moves; a second is short beside the loading of a model.
 _ROUTING_SECONDS = 1.0
+# Connections that the kernel holds while the loop is busy: as many as may be asked at once.
 _BACKLOG = 1024
 
 
@@ -200,6 +202,8 @@ class GatewayWorker:
             if not self._clients:
                 break
             for client in self._clients:
+                # Clients whose last answer left are closed in each look, so looks are close
+                # together.
                 client.drain()
             await asyncio.sleep(0.02)
         left = self._gate.in_flight
@@ -209,6 +213,7 @@ class GatewayWorker:
             rest.close()
         for grpc in self._grpc:
             grpc.close()
+        # One turn of the loop, in which transports that were closed just now say goodbye.
         await asyncio.sleep(0)
         _LOG.info("stopped cancelled_requests=%d", left)
 

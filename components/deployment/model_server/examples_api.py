@@ -148,6 +148,7 @@ def classes_of(outputs: Mapping[str, Array], rows: int) -> list[list[tuple[bytes
         )
     table = scores if classes is None else classes
     assert table is not None
+    # What a signature does not answer is empty or 0 in the message, as in TF Serving's.
     labels = [[b""] * table.shape[1]] * rows if classes is None else classes.tolist()
     values = np.zeros(table.shape, np.float32) if scores is None else scores
     return [list(zip(*row, strict=True)) for row in zip(labels, values.tolist(), strict=True)]
@@ -208,6 +209,7 @@ def _shape(values: Array) -> str:
 
 
 def _array(items: Sequence[bytes]) -> Array:
+    # np.array would make fixed-width bytes, which lose zeros at the end.
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
@@ -247,6 +249,7 @@ def _add(feature: Any, name: str, value: Any) -> None:
         feature.bytes_list.value.append(bytes_of(value))
     elif kind == "float_list":
         with np.errstate(over="ignore"):
+            # Beyond float32 it becomes infinite, as in C++.
             feature.float_list.value.append(float(np.float32(value)))
     elif int(value) not in _INT64:
         raise DataError(f"Feature: {name} has uint64 element. Only int64_t is supported.")

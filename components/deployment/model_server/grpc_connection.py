@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+# As many as may wait at most (--max_waiting_requests): the limit that is felt is that one.
 _MAX_STREAMS = 1024
 # Streams that a client may cancel at once, and how many more each second (CVE-2023-44487).
 _RESETS, _RESETS_PER_SECOND = 1000.0, 100.0
@@ -302,6 +303,7 @@ class ServerCall:
             self.abort(grpc.StatusCode.UNIMPLEMENTED, f"No compression {self._encoding!r} here.")
         try:
             inflate = zlib.decompressobj(wbits=window)
+            # One byte over the limit tells that there is more, and no bomb is unpacked.
             message = inflate.decompress(body[_PREFIX:], limit + 1)
         except zlib.error:
             self.abort(grpc.StatusCode.INTERNAL, "The message is not compressed as it says.")
@@ -340,6 +342,7 @@ class ServerCall:
                 self.respond(stop.value)
                 return
             job.deadline = self.deadline
+            # A refusal goes into the handler as an exception, whose own code answers it.
             error = self._connection.server.start_job(job, self._resume)
             if error is not None:
                 continue

@@ -50,6 +50,7 @@ def _code_of(error: LoopError) -> grpc.StatusCode:
         return grpc.StatusCode.FAILED_PRECONDITION
     if isinstance(error, UnsupportedError):
         return grpc.StatusCode.UNIMPLEMENTED
+    # UNKNOWN, as TF Serving answers where a model's configuration is there and no version is.
     if isinstance(error, ModelUnavailableError):
         return grpc.StatusCode.UNKNOWN
     if isinstance(error, DataError | ConfigError):

@@ -212,10 +212,12 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _output_names(request: Any, declared: Any) -> list[str]:
+    # By name, as a response's map has no order and its bytes are to be the same each time.
     if not request.output_filter:
         return sorted(declared)
     wanted = list(request.output_filter)
     for name in wanted:
+        # TF Serving's words, so that what clients look for in messages is found.
         if name not in declared:
             raise DataError(
                 f"output tensor alias not found in signature: {name} "

@@ -12,6 +12,7 @@ from typing import Any
 from tfx_loop.core.errors import ConfigError, first_line
 from tfx_loop.deployment.server_access.tls import TlsFiles
 
+# FieldDescriptorProto.Type; `label=1` below is LABEL_OPTIONAL (google/protobuf/descriptor.proto).
 _STRING, _BOOL, _ENUM, _MESSAGE = 9, 8, 14, 11
 _PACKAGE = "tfx_loop.serving"
 
@@ -55,6 +56,7 @@ def message(name: str) -> Any:
     from google.protobuf import message_factory
 
     descriptor = _pool().FindMessageTypeByName(f"{_PACKAGE}.{name}")
+    # protobuf 4.22 and later; 3.20, of lane A, has the factory's method alone.
     if hasattr(message_factory, "GetMessageClass"):
         return message_factory.GetMessageClass(descriptor)
     return message_factory.MessageFactory().GetPrototype(descriptor)
@@ -96,6 +98,7 @@ def _pool() -> Any:
         name="status", number=1, type=_ENUM, label=1, type_name=f".{_PACKAGE}.ServingStatus"
     )
     pool = descriptor_pool.DescriptorPool()
+    # `Add` is gone from the C++ and upb pools of newer protobuf.
     pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())
     return pool
 

@@ -334,4 +334,5 @@ def _repeats(wanted: Any, found: Any) -> bool:
         if not isinstance(found, list) or len(found) != len(wanted):
             return False
         return all(_repeats(*pair) for pair in zip(wanted, found, strict=True))
+    # A flag that is false is left out of a description.
     return bool(wanted == found) or (wanted is False and found is None)

@@ -90,6 +90,7 @@ def push(
     """
     settings = order.settings
     files = conditional_files(settings.base_path)
+    # Before the lock: an endpoint that cannot be served must not keep another push waiting.
     preflight(aws, settings)
     check_record(read_record(settings.base_path, settings.model_name), settings)
     terms = LockTerms(
@@ -98,6 +99,7 @@ def push(
     lock = ExpiringLock(files, terms, clock, sleep)
     with lock.held(float(settings.lock_timeout_seconds)) as held:
         record = SharedRecord(files, settings.base_path, settings.model_name)
+        # Once more under the lock: another push may have written since.
         check_record(record.content, settings)
         work = PushWork(
             order=order,
@@ -118,6 +120,7 @@ def _push(work: PushWork, proofs: Proofs) -> Deployment:
     take_back_interrupted(work, kept=own)
     if own is not None and own.state is DeploymentState.STABLE:
         return own
+    # Names that an interrupted push wrote down are used again, so that nothing is made twice.
     known = read_release(work.files, own.version) if own is not None else None
     before = usable_state(work) if known is None else None
     with tempfile.TemporaryDirectory() as scratch:
@@ -220,6 +223,7 @@ def _serve(
         work.endpoint.create(name, tags, work.seconds)
         work.step(PushStep.CREATE_ENDPOINT, release, name)
     state = work.endpoint.state()
+    # Serverless endpoints capture nothing at all; on others a loop without captures would be blind.
     if not work.settings.serverless and (state is None or not state.captures):
         raise ModelRejected(
             f"Expected endpoint {work.endpoint.name} to capture its requests, received one "

@@ -18,6 +18,7 @@ APPROVED, REJECTED, PENDING = "Approved", "Rejected", "PendingManualApproval"
 # botocore's service model: CustomerMetadataMap, Key and Value.
 MAX_ENTRIES, MAX_KEY, MAX_VALUE = 50, 128, 256
 SHA256 = "archive_sha256"
+# A person approves: seconds do not matter, and calls to SageMaker are limited (endpoint.py).
 _POLL_SECONDS = 15.0
 
 
@@ -104,6 +105,7 @@ def package_metadata(
     told = {name: value for name, value in lineage.items() if value}
     told |= {f"metric.{name}": f"{value:.6g}" for name, value in sorted(metrics.items())}
     cut = {name[:MAX_KEY]: value[:MAX_VALUE] for name, value in told.items()}
+    # Lineage stands before metrics, so that what is cut is a metric.
     return {SHA256: sha256, **dict(list(cut.items())[: MAX_ENTRIES - 1])}
 
 

@@ -61,6 +61,7 @@ class Http2Connection(asyncio.Protocol):
         """Is not connected yet."""
         self.halves: dict[int, Half] = {}
         self.peer_window = DEFAULT_WINDOW
+        # Without limit until the peer's settings say one (RFC 9113, 6.5.2).
         self.peer_streams = MAX_WINDOW
         self.closed = False
         self.last = loop.time()
@@ -72,6 +73,7 @@ class Http2Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._flush_due = False
         self._window = DEFAULT_WINDOW
+        # The least that a peer may ask for, and what holds until its settings came (RFC 9113, 4.2).
         self._peer_frame = 16_384
         self._credit = 0
         self._block: tuple[int, int, list[bytes]] | None = None
@@ -114,6 +116,8 @@ class Http2Connection(asyncio.Protocol):
         size = len(data)
         while size - start >= 9:
             head, flags, stream = FRAME_HEAD.unpack_from(data, start)
+            # Length of 24 bits, kind of 8, flags of 8, stream of 32 whose first bit means nothing
+            # (RFC 9113, 4.1): nine bytes.
             length, kind = head >> 8, head & 0xFF
             if length > MAX_FRAME:
                 raise Http2Error(FRAME_SIZE_ERROR, f"a frame of {length} bytes")
@@ -134,6 +138,7 @@ class Http2Connection(asyncio.Protocol):
         elif kind == HEADERS:
             payload = unpadded(payload, flags)
             if flags & PRIORITY_FLAG:
+                # Stream and weight of a priority, which RFC 9113 has given up (5.3.2).
                 payload = payload[5:]
             if flags & END_HEADERS:
                 self._headers(stream, self._reader.read(payload), bool(flags & END_STREAM))
@@ -163,6 +168,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _data(self, flags: int, stream: int, payload: bytes) -> None:
         size = len(payload)
+        # Padding counts as well (RFC 9113, 6.9.1), and so do streams that are over: the peer
+        # counted them.
         self._credit += size
         if self._credit >= REPLENISH:
             self.write(frame(WINDOW_UPDATE, 0, 0, WORD.pack(self._credit)))
@@ -218,11 +225,15 @@ class Http2Connection(asyncio.Protocol):
             if key == SETTING_WINDOW:
                 if value > MAX_WINDOW:
                     raise Http2Error(FLOW_CONTROL_ERROR, "a window that is none")
+                # A change of the initial window changes that of open streams, too, and may put it
+                # below 0 (RFC 9113, 6.9.2).
                 change, self.peer_window = value - self.peer_window, value
                 for half in list(self.halves.values()):
                     half.window += change
                     self.send_queued(half)
             elif key == SETTING_FRAME:
+                # Smaller than the peer allows is always right: frames of its 16 MiB would hold
+                # other streams up.
                 self._peer_frame = max(16_384, min(value, MAX_FRAME))
             elif key == SETTING_STREAMS:
                 self.peer_streams = value
@@ -280,7 +291,10 @@ class Http2Connection(asyncio.Protocol):
                 self.write_headers(half, data, end)
                 continue
             size = min(len(data), self._peer_frame, half.window, self._window)
+            # A frame without data costs no credit: the end of a stream is sent in any case.
             if data and (size <= 0 or self.write_paused):
+                # What waits for the connection is tried again when that has room; what waits for
+                # its own window, when WINDOW_UPDATE names the stream.
                 if half.window > 0:
                     self._blocked[half.stream] = half
                 return
@@ -323,6 +337,7 @@ class Http2Connection(asyncio.Protocol):
         if streams is not None:
             settings.append((SETTING_STREAMS, streams))
         self.write(frame(SETTINGS, 0, 0, b"".join(SETTING.pack(*one) for one in settings)))
+        # SETTINGS cannot change the connection's window (RFC 9113, 6.9.2).
         more = WORD.pack(CONNECTION_WINDOW - DEFAULT_WINDOW)
         self.write(frame(WINDOW_UPDATE, 0, 0, more))
 

@@ -10,15 +10,21 @@ import struct
 import hpack
 from hpack.table import HeaderTable
 
+# Frame types (RFC 9113, 6) and their flags; END_STREAM and ACK are the same bit in different
+# frames.
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY_FLAG = 0x1, 0x1, 0x4, 0x8, 0x20
+# Error codes (RFC 9113, 7); CALM is ENHANCE_YOUR_CALM.
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR = 0, 1, 2, 3
 FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CALM = 6, 7, 8, 9, 11
+# Settings (RFC 9113, 6.5.2).
 SETTING_STREAMS, SETTING_WINDOW, SETTING_FRAME, SETTING_LIST = 3, 4, 5, 6
+# Length and type share the first word, as struct has no 24 bits.
 FRAME_HEAD = struct.Struct(">IBI")
 WORD = struct.Struct(">I")
 SETTING = struct.Struct(">HI")
+# The largest window, and the mask of a stream's number (RFC 9113, 6.9.1 and 4.1).
 MAX_WINDOW = 2**31 - 1
 DEFAULT_WINDOW = 65_535
 # Of the connection: replenished as bytes come, since streams have bounds of their own.
@@ -29,6 +35,7 @@ STREAM_WINDOW = 256 * 1024
 # Larger frames need fewer turns; a frame is kept until it is whole.
 MAX_FRAME = 64 * 1024
 MAX_BLOCK = 64 * 1024
+# A client's calls have a few different heads; whoever sends others empties the cache.
 _CACHED_BLOCKS = 64
 
 Headers = tuple[tuple[bytes, bytes], ...]

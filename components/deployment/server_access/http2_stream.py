@@ -75,6 +75,7 @@ class Half:
     def grant(self, size: int) -> None:
         """Lets the peer send as many bytes more."""
         self.credit += size
+        # Half a window at a time: a WINDOW_UPDATE for each frame would be as many frames again.
         if self.credit >= STREAM_WINDOW // 2 and not (self.received_all or self.closed):
             self.connection.write(frame(WINDOW_UPDATE, 0, self.stream, WORD.pack(self.credit)))
             self.received -= self.credit
@@ -83,6 +84,7 @@ class Half:
     def reset(self, code: int) -> None:
         """Ends the stream at once, if it is open."""
         if not self.closed:
+            # A stream that both sides ended is closed, and a reset of it would be an error of ours.
             if not (self.sent_all and self.received_all):
                 self.connection.write(frame(RST_STREAM, 0, self.stream, WORD.pack(code)))
             self.close()

@@ -126,6 +126,8 @@ def _push_version(
             sign=settings.sign(),
             load_timeout_seconds=float(settings.load_timeout_seconds),
             lock_wait_seconds=float(settings.lock_timeout_seconds),
+            # TFX's Pusher names versions by the second of the push, and its readers take the
+            # highest: whoever replaces it must not begin below.
             at_least=int(time.time()) if settings.push_destination else 0,
             canary_share=settings.canary_share,
             probation_seconds=float(settings.probation_seconds),

@@ -24,7 +24,9 @@ _LOG = logging.getLogger(__name__)
 _CANDIDATE = "{}-candidate"
 _STABLE_LABEL = "stable"
 _AVAILABLE = "AVAILABLE"
+# Short beside the seconds of a load; a status costs the server next to nothing.
 _POLL_SECONDS = 0.2
+# TF Serving answers a reload only when it has taken the configuration, which waits for loads.
 _CALL_SECONDS = 60.0
 
 
@@ -63,6 +65,8 @@ class PinnedServer(ModelClient):
         known |= {
             version: _state(version, told, False)
             for version, told in served.items()
+            # A version may be known under both names while traffic moves: what takes traffic
+            # counts.
             if told[0] == _AVAILABLE or version not in known
         }
         return sorted(known.values(), key=lambda state: -state.version)
@@ -113,6 +117,8 @@ def pin(
     """
     name, stable = record.model_name, record.stable_version
     labels = {} if stable is None else {_STABLE_LABEL: stable}
+    # Requests without a version get the highest one: a label above the stable version would take
+    # its traffic.
     labels |= {label: v for label, v in record.labels.items() if stable and v < stable}
     wanted = set(labels.values())
     with _channel(pinned_at) as channel:
@@ -188,6 +194,7 @@ def _await(
         missing = {v: told for v, told in missing.items() if told[0] != _AVAILABLE}
         if not missing:
             return
+        # A version with an error has been given up by the server: nothing is left to wait for.
         if clock() >= deadline or any(error for _, error in missing.values()):
             raise ModelRejected(
                 f"Expected versions {sorted(missing)} of {name!r} to become AVAILABLE within "

@@ -1,10 +1,10 @@
 """What may become of a version: canary, stable, rolled back. Pure: clock and files are elsewhere.
 
-pushed ─▶ CANARY ── promote ──▶ STABLE ─▶ RETIRED
-│                    │          │
-└───── roll back ────┤          │ roll back to it
-▼          ▼
-ROLLED_BACK   STABLE ── reinstate another ──▶ RETIRED
+    pushed ─▶ CANARY ── promote ──▶ STABLE ── another is promoted ──▶ RETIRED ─┐
+                │                     │  ▲                                     │
+                └───── roll back ─────┤  └────── roll back, reinstate ─────────┤
+                                      ▼                                        │
+                                 ROLLED_BACK ──────────────────────────────────┘
 """
 
 import dataclasses

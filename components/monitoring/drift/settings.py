@@ -42,6 +42,7 @@ class FaultSettings:
     outside_share: float = 0.05
     stuck_share: float = 0.1
     duplicate_rise: float = 0.1
+    # A hundred features judged each hour are 876,000 judgements a year: about one false alarm.
     stuck_chance: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -65,6 +66,8 @@ class ArrivalSettings:
         late_share: Share of rows with an event time before the window that is late, in (0, 1].
     """
 
+    # The least that is allowed: chance, and the longest gap of the window before, raise it
+    # (arrivals.py).
     silent_share: float = 0.25
     fewest_share: float = 0.1
     late_share: float = 0.2
@@ -183,6 +186,7 @@ class DriftSettings:
 
     def thresholds_of(self, feature: str) -> ColumnThresholds:
         """Returns the thresholds of a feature, `column` or `column#aspect`, all of them set."""
+        # A column may have a "#" in its own name, so the whole name is tried first.
         column = feature if feature in self.thresholds else feature.rpartition("#")[0]
         own = self.thresholds.get(column, _AS_ALL)
         return ColumnThresholds(

@@ -168,6 +168,7 @@ def _one_sided_answers(
     moved = any(f.fault for f in inputs) or min(tested, default=1.0) * len(tested) < settings.q
     return [
         replace(f, fault=None, note=ONE_SIDED_NOTE)
+        # Only faults that a changed mix of inputs can cause; a missing score stays a fault.
         if moved and f.feature in answers and f.fault in ONE_SIDED
         else f
         for f in features
@@ -188,6 +189,7 @@ def _tested(features: Sequence[FeatureDrift], settings: DriftSettings) -> list[F
     q_values = two_sample.benjamini_hochberg(
         np.array([f.p_value for f in family], dtype=np.float64)
     )
+    # All slices are one family with all rows: each is one more chance of a false alarm.
     found = {(f.slice, f.feature): float(q) for f, q in zip(family, q_values, strict=True)}
     return [
         _exceeding(replace(f, q_value=found[key]), settings) if key in found else f
@@ -228,6 +230,7 @@ def _over_windows(
         feature = _exceeding(feature, settings, settings.release)
         return replace(feature, drifted=feature.exceeded)
     # What exceeded before counts, whether it became an alarm then or not.
+    # `past` holds the n - 1 windows before (window_report._past), so this counts k of n.
     times = feature.exceeded + sum(name in entry.exceeded for entry in past)
     drifted = feature.exceeded and times >= settings.windows_needed
     held = drift_report.K_OF_N if feature.exceeded and not drifted else feature.held_by

@@ -186,6 +186,7 @@ def _arrivals(
         window.start_ms,
         window.end_ms,
         settings.arrival_settings,
+        # A request that failed arrived all the same: the source was not silent.
         rows=window.rows + window.failed_rows,
         baseline_rows=previous.rows.current + previous.rows.failed if previous else None,
         baseline_gap_share=previous.longest_gap_share if previous else None,

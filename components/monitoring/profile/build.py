@@ -201,6 +201,7 @@ def profile_column(
     if not multivalent and not prose:
         plain = profile_feature(name, column, settings)
         # Of values that share the last bin it is kept which they are.
+        # `bins[-1]` of categories is `other`.
         many = plain.type is FeatureType.CATEGORICAL and plain.counts.bins[-1]
         return [replace(plain, values=value_sample(column)) if many else plain]
     aspects, shown = (
@@ -211,6 +212,7 @@ def profile_column(
     profiles = []
     for aspect in aspects:
         seen = aspect_of(column, aspect)
+        # Lists that are all empty have lengths and no values.
         if not _has_value(seen):
             continue
         bins = CategoryBins(TOKEN_NAMES) if aspect == TOKEN else None
@@ -322,6 +324,7 @@ def _moments(column: Any, kind: FeatureType) -> Moments | None:
         return None
     values = numbers(column, kind)
     finite = values[np.isfinite(values)]
+    # Of finite values alone: one infinity would leave neither mean nor deviation.
     return Moments(float(finite.mean()), float(finite.std())) if len(finite) else None
 
 
@@ -330,6 +333,8 @@ def _profile_score(column: Any, request: ProfileRequest) -> FeatureProfile | Non
         return None
     kind = FeatureType.NUMERIC
     column = score_column_of(column)
+    # Bins that all probabilities have: the map from score to quality (score_calibration.py) is
+    # frozen on the same.
     bins: Bins = score_bins()
     counted = count(column, kind, bins)
     if counted.infinite:

@@ -60,6 +60,7 @@ from tfx_loop.monitoring.profile.window_profile import (
 # With at most 2**16 rows the sums of squared deviations are below 2**53, where doubles are exact.
 MOST_ROWS = 1 << 16
 # Columns by which rows are told apart.
+# Eight, as each costs a pass of hashing over all rows; copies of a row agree in these as in all.
 MOST_TELLING = 8
 
 
@@ -188,6 +189,7 @@ class Profiler:
         if column is None:
             return None
         column = flat(column)
+        # The hash of the group's value: equal in every shard, without a table of groups.
         keys = value_keys(column)
         alone = self._keys(rows)
         missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
@@ -198,6 +200,8 @@ class Profiler:
 
     def _keys(self, rows: Any) -> KeyArray | None:
         names = tuple(name for name in self.layout.identity if name in rows.schema.names)
+        # Without the first column of the identity, the request's id, the others do not tell rows
+        # apart.
         return id_keys(rows, names) if self.layout.identity[:1] == names[:1] and names else None
 
     def _count(
@@ -208,6 +212,8 @@ class Profiler:
         places: dict[str, Any] | None = None,
     ) -> FeatureCounts:
         if places is not None and self._block_cells:
+            # The place behind the last bin is `missing`, and what a column that is not there has in
+            # every row.
             places[feature.name] = np.full(rows.num_rows, len(feature.profile.bins))
         column = column_of(rows, feature.column)
         if column is None:
@@ -219,6 +225,8 @@ class Profiler:
         try:
             column = aspect_of(column, feature.profile.aspect)
         except DataError:
+            # Of another type than in training, text in place of numbers, say: values, but none that
+            # fit.
             return nothing_counted(feature, rows.num_rows, unfit=rows.num_rows - column.null_count)
         placed = feature.counter.place(column)
         if places is not None and self._block_cells:
@@ -276,6 +284,7 @@ class Profiler:
         }
         table[TIME] = table[TIME].cast(pa.int64())
         if (groups_of_rows := self._group_keys(rows)) is not None:
+            # Keys and not values: a sample must not say whose rows it has.
             table[GROUP] = pa.array(groups_of_rows[found])
         for feature in sorted(self._features, key=lambda feature: feature.name):
             profile = feature.profile

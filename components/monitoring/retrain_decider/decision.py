@@ -120,6 +120,7 @@ def _measured(
     if held is not None and held.sample is not None:
         return _reinstated(evidence, measure, saving, settings, held, avoidable)
     reason = _judge(saving, avoidable, settings)
+    # A retraining that pays is launched even so; wording.wrong_promise then says it beside.
     if reason != RETRAINING_PAYS and evidence.promise and evidence.promise.wrong:
         reason = PROMISE_WAS_WRONG
     retrains = reason == RETRAINING_PAYS
@@ -142,6 +143,7 @@ def _reinstated(
     avoidable: AvoidableLoss,
 ) -> _Finding:
     """Returns the verdict for a version that fits better, and whether a training pays even so."""
+    # Against the winner and not the champion: it is what would serve if no training were launched.
     against = measure(held.sample)
     # Savings against the champion say nothing of what is saved against another version.
     fresh = SavingState(faulty_version=saving.faulty_version, model_version=held.contest.winner)
@@ -186,6 +188,7 @@ def carried_state(previous: DecisionRecord, model_name: str, model_version: int)
         saving = replace(saving, model_version=previous.model_version or None)
     if not model_version or saving.model_version == model_version:
         return saving
+    # Reinstated by the last decision: what was measured against it then is its first saving.
     won = contest.saving if contest else None
     if won is not None and won.model_version == model_version:
         return won
@@ -230,6 +233,7 @@ def _record(found: _Finding, evidence: Evidence, settings: DecisionSettings) -> 
 def _judge(saving: SavingState, avoidable: AvoidableLoss, policy: PolicySettings) -> str:
     if pays(saving, policy):
         return RETRAINING_PAYS
+    # A saving that is certain and adds to the sum, which the training cost is still above.
     if saving.latest > 0:
         return SAVING_BELOW_COST
     if avoidable.z > policy.certain_z and better_than_expected(avoidable, policy):

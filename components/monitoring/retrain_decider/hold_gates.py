@@ -100,9 +100,11 @@ def _hold_broken_labels(evidence: Evidence, settings: DecisionSettings) -> Held:
 
 
 def _hold_other_versions(evidence: Evidence, settings: DecisionSettings) -> Held:
+    # One answer of the champion is enough: after a push within the window both versions answered.
     if not evidence.answered_by or evidence.model_version in evidence.answered_by:
         return None
     versions = ", ".join(map(str, evidence.answered_by))
+    # Between a push and its first full window this is what is expected, and no disagreement.
     if evidence.newly_stable:
         return CHAMPION_IS_NEW, (
             f"Hold: version {evidence.model_version} became stable since the decision before, and "

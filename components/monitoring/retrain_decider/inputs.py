@@ -143,6 +143,7 @@ def read_inputs(
     # By the times of the rows and not by the artifacts: a log may hold several windows.
     newest = log[(log[TIME] >= label_start_ms) & (log[TIME] < label_end_ms)]
     older = log[log[TIME] < label_start_ms]
+    # No labels have come yet: an empty window would make every column look missing.
     missing = column_faults(sample, newest, features) if len(newest) else {}
     # After a roll-back the latest version of the log is not the one that is to serve.
     version = champion_version or report.model_version
@@ -209,6 +210,7 @@ def _promise(uri: str | None, label_window: str, version: int) -> PromiseTest | 
 def _reaching(quarantined: tuple[FaultyWindow, ...], log: pd.DataFrame) -> tuple[FaultyWindow, ...]:
     """Returns the quarantined windows that the log has rows of."""
     times = log[TIME]
+    # Those without rows in the log change nothing here, and would be told as left out for nothing.
     return tuple(w for w in quarantined if ((times >= w.start_ms) & (times < w.end_ms)).any())
 
 
@@ -289,8 +291,11 @@ def _kept(
                 f"Expected a training sample with {TIME} to leave out rows before "
                 f"{training_start_ms}. Profile examples that have it, or train on all windows."
             )
+        # A rolling training forgets what is older: the challenger's stand-in must not learn from
+        # it.
         sample = sample[sample[TIME] >= training_start_ms]
         older = older[older[TIME] >= training_start_ms]
+    # Drawn by the rows' content with the sample's own share, so that every run takes the same.
     thinned = older[older[DRAWN]]
     parts = [part.reindex(columns=columns) for part in (sample, thinned) if len(part)]
     rows = pd.concat(parts, ignore_index=True) if parts else sample[columns]

@@ -26,7 +26,10 @@ _CELLS = 5
 _CELL_ROWS = 30
 # Bins of the promised rate; likelihoods are sums over them.
 _RATES = 50
+# Newton's steps. Two weights that move by 1 at most in each are settled well before.
 _STEPS = 25
+# Promised rates as near to 0 and 1 as that are not known from a profile's held-out rows; their log
+# odds would rule the fit.
 _NEARLY = 1e-4
 
 
@@ -105,6 +108,8 @@ def _moved_odds(rates: Floats, rows: Floats, ones: Floats) -> float:
         # A ridge keeps the step finite where one bin holds all rows.
         curve = (inputs * (rows * told * (1 - told))[:, None]).T @ inputs + 1e-6 * np.eye(2)
         weights = weights + np.clip(np.linalg.solve(curve, inputs.T @ (ones - rows * told)), -1, 1)
+    # Log odds beyond 30 are probabilities of 1 to the last bit of a double, and exp must not
+    # overflow.
     return _likelihood(_logistic(inputs @ weights), rows, ones)
 
 
@@ -113,6 +118,8 @@ def _logistic(values: Floats) -> Floats:
 
 
 def _likelihood(rates: Floats, rows: Floats, ones: Floats) -> float:
+    # A share of 1 of a rate of 1 is a sure label: one that is otherwise would make the whole
+    # infinite.
     known = np.clip(rates, 1e-9, 1 - 1e-9)
     return float(ones @ np.log(known) + (rows - ones) @ np.log1p(-known))
 
@@ -130,7 +137,11 @@ def _depends_on(beyond: Floats, variance: Floats, features: pd.DataFrame) -> boo
             continue
         sums = np.bincount(place, weights=beyond)[enough]
         spread = np.bincount(place, weights=variance)[enough]
+        # The sum of each cell is nearly normal with the binomial variance, so their squares add to
+        # a χ². The degree that the fitted share costs is left in: features are believed a little
+        # less for it.
         tested.append(float(chi2.sf(np.sum(sums**2 / np.maximum(spread, 1e-9)), enough.sum())))
+    # Bonferroni over the features.
     return bool(tested) and min(tested) * len(tested) < _FALSE_SHARE
 
 
@@ -142,6 +153,7 @@ def _cells(values: "pd.Series[object]") -> npt.NDArray[np.int64]:
         if not len(found):
             return np.zeros(len(values), dtype=np.int64)
         edges = np.unique(np.quantile(found, np.arange(1, _CELLS) / _CELLS))
+        # Missing values are a cell of their own: labels may lack where a feature does.
         return np.where(np.isfinite(known), np.searchsorted(edges, known), len(edges) + 1)
     texts = values.astype(str)
     frequent = texts.value_counts().index[: 2 * _CELLS]

@@ -94,6 +94,8 @@ def hold_contest(
     """
     # Bonferroni: the chance that any of them passes by luck stays at `false_share`.
     asked = NormalDist().inv_cdf(1.0 - settings.false_share / max(1, len(others)))
+    # The newest other than the champion is what it replaced or was replaced by, and is asked for no
+    # history (module docstring).
     loss, newest = float(champion.mean()), max(others, default=0)
     versions, passed = [], []
     for version, losses in sorted(others.items()):

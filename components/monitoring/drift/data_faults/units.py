@@ -191,6 +191,8 @@ class _ConvertedWindow:
 
     def _as_good(self, rival: Conversion, unit: Conversion) -> bool:
         chance, distance = self.match(rival)
+        # A rival is as good where a test at 1 % takes it for training, too, or where it lies no
+        # further off than the unit does.
         return chance > 0.01 or distance <= self.match(unit)[1]
 
     def _shares(self) -> FloatArray:
@@ -205,6 +207,8 @@ class _ConvertedWindow:
         rounding = (_grid_of(self.values) or 0.0) / 2 / factor
         # Floats are float32, whose last bit is 2**-24 of them.
         back = self.values / factor
+        # Three such errors add up to less than 2**-22: of the value before and after the
+        # conversion, and of the factor's seven digits.
         tolerance = rounding + np.abs(back) * 2.0**-22
         if float(np.median(tolerance)) > _MOST_TOLERANCE * step:
             return None
@@ -250,6 +254,7 @@ class _ConvertedWindow:
 def _grid_of(values: FloatArray) -> float | None:
     """Returns the step of the values' last decimal, as 0.01; None where they have too many."""
     some = np.unique(values[np.isfinite(values)].astype(np.float32))
+    # Some 200 show how many decimals there are; each is formatted in Python.
     some = some[:: max(len(some) // 200, 1)]
     texts = [np.format_float_positional(value, trim="-") for value in some]
     decimals = [len(text.partition(".")[2]) for text in texts]

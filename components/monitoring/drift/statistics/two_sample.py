@@ -104,6 +104,7 @@ def weighted_chi_square_tail(weights: FloatArray, value: float, freedom: float =
     # value.
     low = min(-len(used) / (2 * value), -1e-3 / largest) if value < mean else 0.0
     if estimated:
+        # Just inside the poles of K at both ends, beyond which its logarithms do not exist.
         low = max(low, -(1 - 1e-12) * freedom / (2 * value))
     point = _saddlepoint(used, value, freedom, low, (1 - 1e-12) / (2 * largest))
     generating = -0.5 * float(np.sum(np.log1p(-2 * point * used)))
@@ -152,6 +153,7 @@ def chi_square(reference: Counts, current: Counts) -> ChiSquare:
     degrees = len(r) - 1
     if degrees < 1:
         return ChiSquare(0.0, 0, 1.0)
+    # Pearson's statistic of the 2 by bins table in one sum, Σ (m r - n c)² / (n m (r + c)).
     statistic = float(np.sum((np.sqrt(m / n) * r - np.sqrt(n / m) * c) ** 2 / (r + c)))
     return ChiSquare(statistic, degrees, float(special.chdtrc(degrees, statistic)))
 
