@@ -5,6 +5,8 @@
                 └───── roll back ─────┤  └────── roll back, reinstate ─────────┤
                                       ▼                                        │
                                  ROLLED_BACK ──────────────────────────────────┘
+
+A version that fails its push is FAILED, and what it replaced is STABLE again.
 """
 
 import dataclasses
