@@ -67,6 +67,12 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         help="what may be lost of the metric, in its unit: 0.005 or 0.5%% is half a point of "
         "accuracy; of a model with several outputs one for each; repeatable",
     )
+    parser.add_argument(
+        "--relative",
+        action="store_true",
+        help="budgets are shares of the model's own value of the metric: 2%% of a mean absolute "
+        "error of 3.5 is 0.07",
+    )
     parser.add_argument("--target", choices=_TARGETS, default="smallest", help="what is to be won")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty")
     parser.add_argument(
@@ -209,6 +215,7 @@ def run(args: argparse.Namespace) -> int:
         data=args.data,
         out=args.out,
         budget=first.budget,
+        relative=args.relative,
         label=first.label or None,
         target=CompressionTarget(args.target),
         metric=first.metric,

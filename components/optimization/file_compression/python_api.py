@@ -96,6 +96,7 @@ def compress(
     data: Any,
     *,
     budget: float | Mapping[str, float],
+    relative: bool = False,
     label: str | Mapping[str, str] = "",
     metric: str | Callable[[Array, Array], float] | Mapping[str, str] | None = None,
     higher_is_better: bool = True,
@@ -126,6 +127,7 @@ def compress(
         data: Rows with labels: `(x, y)`, arrays by name, a pandas, Polars or Arrow table, batches
             `(x, y)` as tf.data or a loop gives them, or the path of a file or folder.
         budget: What may be lost of the metric, in its unit; by output of a model with several.
+        relative: Budgets are shares of the model's own value of the metric, not in its unit.
         label: Column or array of the labels, `y` unless given; by output of a model with several.
         metric: TFMA's or Keras's name, by output of a model with several; or a function of labels
             and answers that returns a number. Accuracy of classes or R2 of numbers unless given.
@@ -170,6 +172,7 @@ def compress(
             data=data_file(data, Path(scratch)),
             out=folder,
             budget=first.budget,
+            relative=relative,
             label=first.label or None,
             target=CompressionTarget(target),
             metric=first.metric,

@@ -101,6 +101,7 @@ class CompressionRequest:
         data: Parquet, CSV, TFRecord of tf.Examples, or .npz.
         out: Folder to write.
         budget: What may be lost of the metric, in its unit.
+        relative: Budgets are shares of the parent's own values of the metrics, not in their units.
         label: Column or array of the labels; None is `y` of an .npz.
         target: What is to be gained.
         metric: Class name of the metric; None infers it from the labels.
@@ -131,6 +132,7 @@ class CompressionRequest:
     data: Path
     out: Path
     budget: float
+    relative: bool = False
     label: str | None = None
     target: CompressionTarget = CompressionTarget.SMALLEST
     metric: str | None = None
@@ -177,6 +179,11 @@ class CompressionRequest:
                     f"Expected {option} of at least 0, in the metric's unit, received {value}. "
                     "0.005 of an accuracy is half a percentage point."
                 )
+            if self.relative and value is not None and value >= 1:
+                raise ConfigError(
+                    f"Expected {option} below 1 with --relative, a share of the model's own "
+                    f"value, received {value:g}. One percent of it is 0.01 or 1%."
+                )
 
     @property
     def evaluate_name(self) -> str:
@@ -191,6 +198,7 @@ class CompressionRequest:
             "data": str(self.data),
             "label": self.label,
             "budget": self.budget,
+            "relative": self.relative,
             "slice_budget": self.slice_budget,
             "slices": list(self.slice_columns),
             "target": self.target.value,

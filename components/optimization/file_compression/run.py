@@ -204,7 +204,7 @@ def _report(
         reason=OptimizationReason.NOT_CONFIRMED
         if refuted
         else OptimizationReason.NO_VARIANT_KEEPS_BUDGET,
-        explanation=refuted[0].explanation.rstrip(".") if refuted else _none_keeps(task.budget),
+        explanation=refuted[0].explanation.rstrip(".") if refuted else _none_keeps(task),
         parent=facts["parent"],
         metric=several_outputs.used(task.budget),
         rungs=found.rungs,
@@ -276,6 +276,12 @@ def _facts(task: CompressionTask, found: SearchResult, scratch: Path) -> dict[st
     return facts_of(task.worker, models, str(rows))
 
 
-def _none_keeps(budget: Budget) -> str:
-    metric = formatting.metric_word(budget.metric.name)
-    return f"No variant keeps to the budget: {budget.max_metric_drop:g} of {metric} may be lost"
+def _none_keeps(task: CompressionTask) -> str:
+    first = (task.request.output or "") if task.other_budgets else ""
+    budgets: dict[str, Budget] = {first: task.budget, **task.other_budgets}
+    allowed = [
+        f"{budget.max_metric_drop:.4g} of "
+        f"{formatting.metric_word(budget.metric.name)}{f' of {output}' if output else ''}"
+        for output, budget in budgets.items()
+    ]
+    return f"No variant keeps to the budget: {' and '.join(allowed)} may be lost"

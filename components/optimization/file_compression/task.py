@@ -164,14 +164,16 @@ def _settled(
     else:
         labels, said = encode_labels(rows.labels, pick(outputs, request.output), label, names)
         metric = infer_metric(labels, outputs, request.metric, request.output)
-    check_share(metric, request.budget)
+    scale, told = budget_unit(request, metric, labels, outputs)
+    if not request.relative:
+        check_share(metric, request.budget)
     budget = Budget(
         metric=metric,
-        max_metric_drop=request.budget,
-        max_slice_drop=request.slice_budget,
+        max_metric_drop=request.budget * scale,
+        max_slice_drop=None if request.slice_budget is None else request.slice_budget * scale,
         target=request.target,
     )
-    notes = [*([said] if said else []), _read_as(metric, label)]
+    notes = [*([said] if said else []), _read_as(metric, label), *told]
     if warning := no_better_than_guessing(metric, labels, outputs):
         notes.append(warning)
     return replace(rows, labels=labels), budget, notes
@@ -199,11 +201,33 @@ def _others_settled(
             rows.other_labels[other.output], pick(outputs, other.output), other.label
         )
         metric = infer_metric(found, outputs, other.metric, other.output)
-        check_share(metric, other.budget)
+        scale, told = budget_unit(request, metric, found, outputs)
+        if not request.relative:
+            check_share(metric, other.budget)
         labels[other.output] = found
-        budgets[other.output] = Budget(metric=metric, max_metric_drop=other.budget)
-        notes += [*([said] if said else []), _read_as(metric, other.label)]
+        budgets[other.output] = Budget(metric=metric, max_metric_drop=other.budget * scale)
+        notes += [*([said] if said else []), _read_as(metric, other.label), *told]
     return replace(rows, other_labels=labels), budgets, notes
+
+
+def budget_unit(
+    request: CompressionRequest, metric: Metric, labels: Array, outputs: Mapping[str, Array]
+) -> tuple[float, list[str]]:
+    """Returns what a budget of 1 is in the metric's unit, and a line that says so.
+
+    Raises:
+        ConfigError: Budgets are shares of the parent's value, and that is no number or 0.
+    """
+    if not request.relative:
+        return 1.0, []
+    # Of all rows: the limit is stated once, before any variant is seen, and the same for all.
+    value = metric.measure(labels, outputs).value
+    if not np.isfinite(value) or value == 0:
+        raise ConfigError(
+            f"Expected a model whose {metric.name} is a number other than 0, as --relative takes "
+            f"shares of it, received {value:g}. State the budget in the metric's unit."
+        )
+    return abs(value), [f"Budgets are shares of the model's own {metric.name}, {value:.4g}."]
 
 
 def _at(outputs: Mapping[str, Array], numbered: Rows) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from tfx_loop.contracts.optimization_report import RungStatus
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.rows.splits import Rows
-from tfx_loop.optimization.file_compression.request import requested_outputs
-from tfx_loop.optimization.file_compression.task import check_share
+from tfx_loop.optimization.file_compression.request import (
+    CompressionRequest,
+    requested_outputs,
+)
+from tfx_loop.optimization.file_compression.task import budget_unit, check_share
 from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.metrics import infer_metric
 from tfx_loop.optimization.quantizer.budget_verdict import VariantJudge
@@ -89,6 +93,24 @@ def test_a_budget_of_a_second_output_holds_it(folder):
     assert not any("has no budget" in note for note in report["notes"])
 
 
+@pytest.mark.tensorflow
+@pytest.mark.e2e
+def test_relative_budgets_are_shares_of_each_output_s_own_metric(folder, capsys):
+    # The error of the price is that of the noise, 0.8; accuracy is 1.
+    code, report = compressed(
+        folder,
+        "relative",
+        *("--budget", "kind=2%", "--label", "kind=y", "--relative"),
+        *("--budget", "price=1%", "--metric", "price=mae"),
+    )
+    # float16 has 11 bits for some thousands: half a unit is lost, more than 1 % of the error.
+    assert code == 3
+    assert "0.02 of accuracy of kind and 0.008" in report["explanation"]
+    assert report["settings"]["relative"] is True
+    shown = capsys.readouterr().err
+    assert "shares of the model's own MeanAbsoluteError, 0." in shown
+
+
 def test_requests_name_outputs_or_mean_the_only_one():
     (one,) = requested_outputs([(None, 0.01)], ["a=b"], ["auc"])
     assert (one.output, one.budget, one.label, one.metric) == ("", 0.01, "a=b", "auc")
@@ -136,3 +158,19 @@ def test_a_budget_of_a_share_stays_below_1():
     with pytest.raises(ConfigError, match=r"below 1 of AUC.*received 1\. One percentage point is"):
         check_share(judge_of(0, "auc").budget.metric, 1)
     check_share(judge_of(0, "logloss").budget.metric, 1)
+
+
+def test_a_relative_budget_is_a_share_of_a_number_other_than_0():
+    paths = {"model": Path("m"), "data": Path("d"), "out": Path("o")}
+    request = CompressionRequest(**paths, budget=0.1, relative=True)
+    labels = np.array([1.0, 2.0, 4.0])
+    metric = infer_metric(labels, {"p": labels[:, None] + 0.5}, "mae")
+    unit, (said,) = budget_unit(request, metric, labels, {"p": labels[:, None] + 0.5})
+    assert (unit, "MeanAbsoluteError, 0.5" in said) == (pytest.approx(0.5), True)
+    # Worse than the mean: R2 is below 0, and a share of it is still something that may be lost.
+    worse = {"p": -labels[:, None]}
+    assert budget_unit(request, infer_metric(labels, worse, "r2"), labels, worse)[0] > 0
+    with pytest.raises(ConfigError, match=r"a number other than 0.*received 0"):
+        budget_unit(request, metric, labels, {"p": labels[:, None]})
+    with pytest.raises(ConfigError, match=r"below 1 with --relative.*received 5"):
+        CompressionRequest(**paths, budget=5, relative=True)
