@@ -47,7 +47,8 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE",
         help="Parquet, CSV, TFRecord of tf.Examples, .npz with x (or an array an input) and y, or "
-        "a folder of images with a sub-folder for each class",
+        "a folder of images with a sub-folder for each class; a column of JPEG or PNG goes to an "
+        "input of images",
     )
     parser.add_argument(
         "--label",

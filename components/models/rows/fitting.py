@@ -19,12 +19,23 @@ from tfx_loop.models.tensors import Array, TensorSpec
 
 
 def rows_from_table(
-    table: Any, inputs: Sequence[TensorSpec], label: str | None, slice_columns: Sequence[str] = ()
+    table: Any,
+    inputs: Sequence[TensorSpec],
+    label: str | None,
+    slice_columns: Sequence[str] = (),
+    made: Mapping[str, Array] | None = None,
 ) -> Rows:
     """Returns the rows of a pyarrow Table.
 
     A column goes to the input of its name; a list column to the input's shape. A model with one
     input takes, where no column has its name, all other numeric columns in their order.
+
+    Args:
+        table: The table.
+        inputs: What the model takes.
+        label: Column of the labels; None for none.
+        slice_columns: Columns that results are broken down by.
+        made: (rows, …) arrays by input that were made of columns already, such as images.
 
     Raises:
         DataError: A column is absent, has missing values or another shape.
@@ -35,10 +46,10 @@ def rows_from_table(
         raise DataError("Expected rows, received none. Name a file that has rows.")
     slices = {name: _values(table, name) for name in slice_columns}
     labels = _values(table, label) if label else None
-    arrays = {
+    arrays = {**(made or {})} | {
         tensor.name: _array(table, tensor.name)
         for tensor in inputs
-        if tensor.name in table.column_names and tensor.name != label
+        if tensor.name in table.column_names and tensor.name not in (label, *(made or {}))
     }
     notes: list[str] = []
     columns: list[str] = []

@@ -14,8 +14,14 @@ from tfx_loop.core.errors import ConfigError, DataError, first_line
 from tfx_loop.core.import_path import user_function
 from tfx_loop.core.texts import listed
 from tfx_loop.data.tables.table_file import open_table
+from tfx_loop.models.rows.encoded_images import (
+    DEFAULT_SCALE,
+    image_column,
+    is_image_folder,
+    read_image_column,
+    read_image_folder,
+)
 from tfx_loop.models.rows.fitting import check_columns, rows_from_arrays, rows_from_table
-from tfx_loop.models.rows.image_folder import DEFAULT_SCALE, is_image_folder, read_image_folder
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import TensorSpec
 
@@ -38,7 +44,8 @@ def read_rows(
 
     Args:
         path: Parquet, CSV, TFRecord of tf.Examples, a folder of these, an .npz, or a folder of
-            images with a sub-folder for each class.
+            images with a sub-folder for each class. A column of JPEG or PNG goes to an input of
+            images.
         inputs: What the model takes.
         label: Column or array of the labels; None is `y` of an .npz.
         slice_columns: Columns or arrays that losses are shown by.
@@ -62,9 +69,14 @@ def read_rows(
         return _npz_rows(path, inputs, label or _NPZ_LABEL, slice_columns, others or {})
     columns = dict(others or {})
     both = tuple(dict.fromkeys((*slice_columns, *columns.values())))
-    rows = rows_from_table(open_table(str(path)).read(), inputs, label, both)
+    table, made, notes = open_table(str(path)).read(), {}, []
+    if column := image_column(table, inputs, [*([label] if label else []), *both]):
+        name, images, note = read_image_column(table, column, inputs, preprocess)
+        made[name], notes = images, [note]
+    rows = rows_from_table(table, inputs, label, both, made)
     return replace(
         rows,
+        notes=(*notes, *rows.notes),
         slices={name: rows.slices[name] for name in slice_columns},
         other_labels={output: rows.slices[column] for output, column in columns.items()},
     )

@@ -16,7 +16,7 @@ from tfx_loop.contracts.optimization_report import (
     OptimizationVerdict,
 )
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.models.rows.image_folder import DEFAULT_SCALE
+from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
 from tfx_loop.optimization.file_compression.folder import MODEL_FILE
 from tfx_loop.optimization.file_compression.request import CompressionRequest, requested_outputs
 from tfx_loop.optimization.file_compression.run import compress as compress_files

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.models.rows.image_folder import DEFAULT_SCALE
+from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
 from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.models.tensors import Array
 from tfx_loop.optimization.metrics.budget import CompressionTarget
