@@ -4,6 +4,7 @@ import re
 
 from tfx_loop.core.errors import ConfigError
 
+MS_PER_SECOND = 1_000
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 24 * MS_PER_HOUR
 

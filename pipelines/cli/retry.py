@@ -11,7 +11,7 @@ HELP = "let a window be monitored, or its failed training be tried, again"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.add_argument("window", metavar="WINDOW", help="name of the window, such as 2013-05")
-    parser.add_argument("--reason", default="", help="what was mended, for the history")
+    parser.add_argument("--reason", default="", help="what was fixed, for the history")
     parser.add_argument(
         "--training",
         action="store_true",

@@ -4,6 +4,7 @@ import argparse
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from tfx_loop.core.durations import MS_PER_HOUR
 from tfx_loop.pipelines.cli import conventions, deployments
 from tfx_loop.pipelines.cli.live_endpoint import ask_endpoint
 from tfx_loop.presentation.terminal import TextTable
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from tfx_loop.pipelines.control.overview import LoopOverview, WindowOverview
 
 HELP = "versions, windows, labels, decisions and what is waited for, on one screen"
-_MS_PER_HOUR = 3_600_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +123,7 @@ def _window(one: "WindowOverview") -> tuple[str, ...]:
 
 
 def _age(ms: int) -> str:
-    hours = ms // _MS_PER_HOUR
+    hours = ms // MS_PER_HOUR
     return f"{hours}h" if hours < 24 else f"{hours // 24}d"
 
 

@@ -4,9 +4,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfx_loop.core.durations import MS_PER_SECOND
 from tfx_loop.pipelines.control.settings import LoopMode, LoopSettings
-
-MS_PER_SECOND = 1000
 
 
 class AdmissionVerdict(enum.Enum):
@@ -121,6 +120,7 @@ def in_flight_gate(
     request: RetrainRequest, history: History, settings: LoopSettings, now_ms: int
 ) -> AdmissionReason | None:
     """Holds a request while another retraining of the model has not ended."""
+    # Two trainings of one model would both push, and the later one replace what nobody judged yet.
     return None if all(launch.ended for launch in history.launches) else AdmissionReason.IN_FLIGHT
 
 
@@ -139,7 +139,7 @@ def cooldown_gate(
 
     That is `cooldown_seconds` after one that brought a version, which has yet to show what it is
     worth, and `retry_seconds` after one that failed or was refused, which changed nothing. The
-    budget bounds how often the same failure is paid for. A person who mended what failed need not
+    budget bounds how often the same failure is paid for. A person who fixed what failed need not
     wait.
     """
     for launch in history.launches:
@@ -158,6 +158,7 @@ def budget_gate(
 ) -> AdmissionReason | None:
     """Holds a request when the last `budget_seconds` have seen `max_launches` launches."""
     since = now_ms - settings.budget_seconds * MS_PER_SECOND
+    # Failed launches count, or a training that always fails would be started for ever.
     spent = sum(launch.claimed_at_ms > since for launch in history.launches)
     return AdmissionReason.BUDGET_SPENT if spent >= settings.max_launches else None
 

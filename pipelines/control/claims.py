@@ -122,6 +122,7 @@ def training_run_id(decision: RecordedDecision, name: str) -> str:
 def unknown_retrainings(store: Store, model_name: str, run_ids: Sequence[str]) -> list[str]:
     """Returns those ids of a model's retrainings that no claim of the store stands for."""
     claimed = {ledger.properties(a)["run_id"] for a in store.get_artifacts_by_type(ledger.CLAIM)}
+    # Claims of all models count: runs of `taxi-2` begin as those of `taxi` do.
     begin = f"{_RUN_PREFIX}{model_name}-"
     return [run_id for run_id in run_ids if run_id.startswith(begin) and run_id not in claimed]
 
@@ -205,6 +206,8 @@ class ClaimBook:
         The first answer is recorded once, and each other reason once after an approval.
         """
         approved = name in self.approvals()
+        # Under one name a later answer could not be written: the gates are asked again after an
+        # approval.
         key = f"{name}/approved/{reason.value}" if approved else f"{name}/hold"
         admission = Admission(verdict=AdmissionVerdict.HOLD, reason=reason)
         execution = self._admission(decision, name, key, admission, policy_version, now_ms)
@@ -313,6 +316,7 @@ class ClaimBook:
         if version:
             edges += ledger.inputs({"pushed_model": pushed[-1]})
         ledger.put_once(self._store, execution, edges)
+        # Read back: another process may have written the outcome first, and that one stands.
         return self.outcomes()[claim.name]
 
     def _pushed(self, run_id: str) -> list[pb.Artifact]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tfx_loop.core.durations import duration_text, seconds_of
+from tfx_loop.core.durations import MS_PER_SECOND, duration_text, seconds_of
 from tfx_loop.core.errors import ConfigError
 
 DEFAULT_LATE = "until 50 % are here, at most 3 windows"
-_MS_PER_SECOND = 1000
 _SHARE = re.compile(r"(?:until\s+)?(\d{1,3}(?:\.\d+)?)\s*%(?:\s+are\s+here)?")
 _WINDOWS = re.compile(r"at\s+most\s+(\d+)\s+windows?")
 
@@ -88,7 +87,7 @@ class LabelPatience:
         if share >= self.min_share:
             return LabelWait.ENOUGH
         if self.max_seconds is not None:
-            over = since_ms >= self.max_seconds * _MS_PER_SECOND
+            over = since_ms >= self.max_seconds * MS_PER_SECOND
         else:
             over = windows_since >= self.max_windows
         return LabelWait.OVER if over else LabelWait.TO_COME

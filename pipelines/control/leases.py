@@ -140,6 +140,7 @@ def is_held(store: Store, lease: Lease) -> bool:
     """Says whether the owner of a lease is at the run."""
     if lease.end is not LeaseEnd.OPEN:
         return False
+    # Its own process table tells for sure and at once; heartbeats take `lease_seconds`.
     if lease.owner.is_here:
         return lease.owner.is_alive()
     # Nobody can look from here; without heartbeats, taking over would be worse than waiting.
@@ -229,6 +230,8 @@ def _end(
     reason: str,
 ) -> None:
     [artifact] = store.get_artifacts_by_id([lease.artifact_id])
+    # MLMD has no compare-and-set; two ends are written by the owner alone, so the look before is
+    # enough.
     if lease_from(artifact).end not in before:
         return
     values: dict[str, Scalar] = {"end": end.value, "node": node, "reason": reason[:_MAX_REASON]}
@@ -270,6 +273,7 @@ def _join_or_take(store: Store, run_id: str) -> tuple[Lease, bool]:
     """Returns the lease, and whether it was taken here."""
     ledger.register_types(store)
     last = latest(store, run_id)
+    # Same host, process, start and thread: the loop took it just before it called the launcher.
     if last is not None and last.end is LeaseEnd.OPEN and last.owner == this_owner():
         return last, False
     lease = take(store, run_id, last.attempt + 1 if last else 1)

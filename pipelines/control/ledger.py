@@ -157,6 +157,15 @@ def executions_of_run(store: Store, run_id: str) -> list[pb.Execution]:
     return sorted(store.get_executions_by_context(context.id), key=lambda found: int(found.id))
 
 
+def newest_by_window(
+    executions: Iterable[pb.Execution], model_name: str
+) -> dict[str, dict[str, Scalar]]:
+    """Returns the properties of the newest fact about each window of a model."""
+    # Ids rise in the order of writing, whatever order they are handed over in.
+    said = [properties(one) for one in sorted(executions, key=lambda found: int(found.id))]
+    return {str(one["window"]): one for one in said if one["model_name"] == model_name}
+
+
 def short_type(type_name: str) -> str:
     """Returns the class of a node type: `tfx.components.trainer.component.Trainer` → `Trainer`."""
     return type_name.rsplit(".", 1)[-1]

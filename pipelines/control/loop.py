@@ -238,6 +238,7 @@ class Controller:
             retried=training_retries(self._store, decision.model_name, decision.window) > 0,
         )
         policy = self._settings.policy_version
+        # No history has so few launches, so the first turn is no repetition.
         seen = -1
         while True:
             history = self._book.history()
@@ -253,6 +254,7 @@ class Controller:
                 # The admission that made the claim is the record of this decision.
                 return answer, self._book.claim(name)
             held = self._book.held(name)
+            # The gates were asked all the same: a claim that was made meanwhile is told first.
             if held is not None and name not in history.approvals:
                 return held, None
             self._on_step(Step.ADMITTED)

@@ -12,6 +12,7 @@ from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import Scalar, from_properties
 from tfx_loop.data.prediction_log.label_coverage import CoverageAtAge
 from tfx_loop.pipelines.control import holds, ledger
+from tfx_loop.pipelines.control.admission import AdmissionReason
 from tfx_loop.pipelines.control.decisions import window_order
 from tfx_loop.pipelines.control.holds import PersonHold
 from tfx_loop.pipelines.control.ledger import Store
@@ -100,16 +101,19 @@ def overview(
     """
     decided = _decided(store, model_name)
     skips = holds.skipped(store, model_name)
+    # A window that waits for labels has no decision yet, and stands in what was seen alone.
     names = sorted({*decided, *skips, *seen.coverage}, key=window_order)[-most_windows:]
-    admissions = _newest(store, ledger.ADMISSION, model_name)
-    outcomes = _newest(store, ledger.RETRAINING, model_name)
+    admissions = ledger.newest_by_window(store.get_executions_by_type(ledger.ADMISSION), model_name)
+    outcomes = ledger.newest_by_window(store.get_executions_by_type(ledger.RETRAINING), model_name)
     windows = tuple(
         _window(name, decided.get(name), skips.get(name), admissions, outcomes, seen)
         for name in names
     )
     word = holds.latest_hold(store, model_name)
     waiting = tuple(
-        one.decision_id for one in windows if one.admission == "approval_needed" and not one.outcome
+        one.decision_id
+        for one in windows
+        if one.admission == AdmissionReason.APPROVAL_NEEDED.value and not one.outcome
     )
     return LoopOverview(
         model_name=model_name,
@@ -135,12 +139,6 @@ def _decided(store: Store, model_name: str) -> dict[str, tuple[int, DecisionProp
     return found
 
 
-def _newest(store: Store, kind: str, model_name: str) -> dict[str, dict[str, Scalar]]:
-    found = sorted(store.get_executions_by_type(kind), key=lambda one: int(one.id))
-    said = map(ledger.properties, found)
-    return {str(one["window"]): one for one in said if one["model_name"] == model_name}
-
-
 def _window(
     name: str,
     decided: tuple[int, DecisionProperties] | None,
@@ -153,14 +151,14 @@ def _window(
     coverage = measured.coverage if measured else None
     decision_id, said = decided if decided else (0, None)
     asked = str(admissions[name]["reason"]) if name in admissions else ""
-    end = outcomes.get(name)
+    launched, end = asked == AdmissionReason.ADMITTED.value, outcomes.get(name)
     return WindowOverview(
         window=name,
         verdict=said.verdict if said else ("SKIPPED" if skip is not None else ""),
         reason=said.reason if said else (skip or ""),
         decision_id=decision_id,
         admission=asked,
-        outcome=str(end["reason"]) if end else ("running" if asked == "admitted" else ""),
+        outcome=str(end["reason"]) if end else ("running" if launched else ""),
         version=int(end["pushed_version"]) if end else 0,
         rows=coverage.rows if coverage else None,
         labelled=coverage.share if coverage else None,

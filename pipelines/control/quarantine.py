@@ -28,7 +28,7 @@ def quarantine(store: Store, model_name: str, being_judged: str = "") -> tuple[F
         store: The metadata store.
         model_name: The served model.
         being_judged: A window that is monitored now: what an earlier decision on it found may have
-            been mended, and is looked for anew.
+            been fixed, and is looked for anew.
 
     Raises:
         DataError: The file of a decision that found a window broken is gone: which rows it meant

@@ -1,7 +1,7 @@
 """Windows and trainings that are to be tried again, by a person's word, as facts in ML Metadata.
 
 A monitoring run has one id and one answer. Where its attempts are spent, or where the data of its
-window were mended, a retry gives the window a run of a new id; the old one stays in the record. A
+window were fixed, a retry gives the window a run of a new id; the old one stays in the record. A
 training that failed is tried again under a new claim, which the gates of admission are asked for.
 """
 

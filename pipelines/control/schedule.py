@@ -85,6 +85,7 @@ class WindowSchedule:
             return NextWindow(window=window)
         since = sum(1 for _ in self._ended_after(window, now_ms))
         coverage = self._coverage_of(window)
+        # Without rows there is no share of them, and no label to wait for.
         share = coverage.share if coverage.rows else None
         wait = self._patience.waits(share, since, now_ms - window.end_ms)
         return NextWindow(

@@ -113,6 +113,8 @@ def recorded_windows(store: Store, model_name: str) -> tuple[list[RecordedWindow
                 trained=name in pushed,
             )
         )
+        # Staleness is measured beside the version that serves: from a push on it begins at 0, and
+        # what was measured before has to be added to compare windows.
         debt += stale if name in pushed else 0.0
     last = newest[max(newest, key=window_order)]
     return windows, float(last.settings.get("training_cost", _USUAL_COST))
@@ -138,6 +140,7 @@ def simulate(
     # The first version was trained before the first window, and is as fresh as can be there.
     level = min(level, 0.0)
     for place, window in enumerate(windows):
+        # No model is fresher than when it was trained: what lies below that level is noise.
         above = max(window.level - level, 0.0)
         lost += above
         # What was measured beside the version on record; the policy's own may be fresher.

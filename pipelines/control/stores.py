@@ -91,6 +91,8 @@ def connection_config(place: str, mode: StoreMode = StoreMode.CREATE) -> pb.Conn
         server.socket = address.options.get("socket", "")
         if authority:
             server.ssl_options.ca = authority
+            # An authority without the check of the name would take any of its certificates for the
+            # server's.
             server.ssl_options.verify_server_cert = True
     else:
         server.port, server.dbname = str(address.port), address.database

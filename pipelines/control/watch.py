@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tfx_loop.core.durations import MS_PER_SECOND
 from tfx_loop.core.errors import LoopError, first_line
 from tfx_loop.pipelines.control.launcher import RunState
 from tfx_loop.pipelines.control.loop import StepResult
 from tfx_loop.pipelines.control.watch_state import WATCH_STATE, WatchState, read_state
 
 _LOG = logging.getLogger(__name__)
-_MS_PER_SECOND = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,9 @@ class WatchSettings:
         fresh_seconds: A look that is older says that the daemon hangs; trainings take their time.
     """
 
+    # A minute is short beside any window, and a look reads a few rows of ML Metadata. The longest
+    # pause is what an operator waits at most once a server is back; a day is longer than trainings
+    # that were seen. Chosen, not measured.
     poll_seconds: float = 60.0
     longest_pause_seconds: float = 900.0
     fresh_seconds: float = 86_400.0
@@ -182,6 +185,7 @@ class Watch:
             if look.trouble or not look.worked:
                 if once or self._wait(self._pause()):
                     return self._last
+            # There may be more to do at once; a word to stop is heard in between all the same.
             elif self._wait(0.0):
                 return self._last
 
@@ -211,7 +215,7 @@ class Watch:
         with self._lock:
             last, looks = self._last, self._looks
         age_ms = self._clock() - last.looked_at_ms
-        fresh = age_ms < self._settings.fresh_seconds * _MS_PER_SECOND
+        fresh = age_ms < self._settings.fresh_seconds * MS_PER_SECOND
         return WatchHealth(
             healthy=bool(looks) and fresh and not last.trouble,
             looked_at_ms=last.looked_at_ms,

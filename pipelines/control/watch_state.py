@@ -47,6 +47,7 @@ class WatchState:
         """Returns the state after a look at the next window."""
         coverage = dict(self.coverage)
         if found.window is not None and found.coverage is not None:
+            # Taken out first, so that it stands last: the order says which windows are the newest.
             coverage.pop(found.window.name, None)
             coverage[found.window.name] = CoverageAt(coverage=found.coverage, at_ms=now_ms)
         newest = dict(list(coverage.items())[-_MOST_WINDOWS:])
@@ -79,6 +80,7 @@ def waiting_text(found: NextWindow) -> str:
     return f"labels of window {found.window.name}: {share}"
 
 
+# 27 years of days: a clock or a first day gone wrong must not have this count for ever.
 def windows_behind(windows: WindowSequence, now_ms: int, most: int = 10_000) -> int:
     """Returns how many windows have ended by now."""
     span = 1

@@ -134,20 +134,18 @@ def why_not(
         windows = [name for name in windows if window_order(name) >= window_order(since)]
     else:
         windows = windows[-1:]
-    answers = _by_window(_by(as_of_ms, store.get_executions_by_type(ledger.ADMISSION)), model_name)
-    ends = _by_window(_by(as_of_ms, store.get_executions_by_type(ledger.RETRAINING)), model_name)
+    answers = ledger.newest_by_window(
+        _by(as_of_ms, store.get_executions_by_type(ledger.ADMISSION)), model_name
+    )
+    ends = ledger.newest_by_window(
+        _by(as_of_ms, store.get_executions_by_type(ledger.RETRAINING)), model_name
+    )
     return [_gates(name, newest[name], answers.get(name), ends.get(name)) for name in windows]
 
 
 def _by(as_of_ms: int | None, records: Sequence[Any]) -> list[Any]:
     """Returns what was recorded by a time."""
     return [one for one in records if as_of_ms is None or one.create_time_since_epoch <= as_of_ms]
-
-
-def _by_window(executions: Sequence[object], model_name: str) -> dict[str, Mapping[str, Scalar]]:
-    """Returns the newest fact of each window."""
-    said = map(ledger.properties, executions)
-    return {str(one["window"]): one for one in said if one["model_name"] == model_name}
 
 
 def _gates(
@@ -192,6 +190,7 @@ def answered(
             no gate is known to have been asked.
         asking: Reasons that no gate held, each with the gates that it is not asked of.
     """
+    # No gate has the reason: all of them passed, if it is one that asks for something.
     held = next((n for n, (_, reasons) in enumerate(gates) if reason in reasons), len(gates))
     known = held < len(gates) or reason in asking
     passed = {gate for gate, _ in gates[:held] if gate not in asking.get(reason, ())}

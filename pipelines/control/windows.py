@@ -156,6 +156,7 @@ class MonthSequence:
 
     def __init__(self, first: datetime) -> None:
         """Takes the begin of the first month."""
+        # Months since year 0, so that the place of a month is a difference.
         self._first = first.year * 12 + first.month - 1
 
     def window(self, name: str) -> MonitoringWindow:
@@ -251,6 +252,7 @@ class RowSequence:
             if end_ms is None:
                 return None
             self._keep(len(ends) + 1, end_ms)
+            # Read back, as another process may have kept another end first.
             ends = self._ends()
         start_ms = ends[span - 2] if span > 1 else self._begin_ms
         return MonitoringWindow(
@@ -261,6 +263,7 @@ class RowSequence:
         found = {}
         for execution in self._facts.store.get_executions_by_type(ledger.WINDOW):
             said = ledger.properties(execution)
+            # Another number of rows has windows of its own: whoever changes it begins anew.
             if said["model_name"] == self._facts.model_name and said["rows"] == self._rows:
                 found[int(said["number"])] = int(said["end_ms"])
         return [found[number] for number in sorted(found)]
@@ -299,6 +302,7 @@ def _moment(text: str, form: str, expected: str) -> datetime:
 
 
 def _utc(ms: int) -> datetime:
+    # Not fromtimestamp: a float of seconds loses milliseconds, and fails beyond its range.
     return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=ms)
 
 

@@ -45,6 +45,7 @@ def explain(store: Store | Graph, model_name: str, version: int) -> Explanation:
     places = [place for place, push in enumerate(history) if push.version == version]
     if not places:
         raise DataError(_unknown(graph, model_name, version, history))
+    # The last push of a number: a version that came back is explained by what serves.
     push = _with_lineage(graph, history[places[-1]])
     later = history[places[-1] + 1] if places[-1] + 1 < len(history) else None
     decided = facts.decisions(graph, model_name, version)
@@ -119,6 +120,7 @@ def _end(
     for move in moves:
         if move.action == PROMOTE:
             if serving == push.version:
+                # The last time counts: a version may come back and go again.
                 ended = (move.at_ms, move.version)
             serving = move.version
     if serving == push.version:

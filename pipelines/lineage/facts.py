@@ -140,6 +140,8 @@ def windows(graph: Graph, push: PushFact) -> list[WindowFact]:
     ]
     reports = [one for one in reports if _may_watch(graph, one[2], push)]
     pusher = graph.maker(push.artifact)
+    # The first window after the push, where the version began to answer even if an older one
+    # answered most of it.
     after = [n for n, one in enumerate(reports) if pusher and one[2].id > pusher.id][:1]
     named = [n for n, (_, said, _) in enumerate(reports) if said.model_version == push.version]
     found, ahead, seen = [], [*{*named, *after}], {*named, *after}

@@ -141,6 +141,8 @@ class Graph:
         end of a lease is, cannot be told apart: the store keeps no former values.
         """
         edges = [edge for edge in self.edges if edge.at_ms <= at_ms]
+        # Outputs are recorded with a node's end, by one call: where they are older than the time,
+        # so is the end, whatever was written to the node later.
         ended = {edge.execution for edge in edges if not edge.read}
         executions = {
             number: execution
@@ -150,6 +152,7 @@ class Graph:
             if execution.created_at_ms <= at_ms
         }
         made = {edge.artifact for edge in edges if not edge.read}
+        # An artifact is registered before its node runs; it was made when its event was recorded.
         later = {edge.artifact for edge in self.edges if not edge.read} - made
         artifacts = {
             number: artifact
@@ -324,6 +327,7 @@ def _pipeline(store: Store, execution_id: int, node: str, pipelines: Iterable[st
     All executions of a pipeline, one by one, would be most of what a large store holds.
     """
     begin = [name for name in pipelines if node.startswith(f"{name}.")]
+    # `taxi` and `taxi.monitor` both begin `taxi.monitor.Trainer`: then the node's contexts tell.
     if len(begin) < 2:
         return begin[0] if begin else ""
     contexts = store.get_contexts_by_execution(execution_id)

@@ -101,6 +101,8 @@ def impact(store: Store | Graph, model_name: str, named: str) -> Impact:
     text = f"span:{named}" if named.isdecimal() else named
     starts = starting_points(graph, model_name, text)
     learned = reached(graph, starts, learns)
+    # From all that learnt from the rows, not from the rows alone: a decision may judge such a model
+    # on rows that are sound.
     touched = reached(graph, learned.values(), _rests_on)
     decisions = {a.id: a for a in touched.values() if a.type == RETRAIN_DECISION}
     asked = reached(graph, decisions.values(), _was_asked_for)
@@ -109,6 +111,7 @@ def impact(store: Store | Graph, model_name: str, named: str) -> Impact:
     for how, artifacts in ((LEARNED, learned), (ASKED, asked), (COMPARED_WITH, compared)):
         for number, artifact in sorted(artifacts.items()):
             if artifact.type == MODEL and graph.maker(artifact) is not None:
+                # The first way found is told, from the nearest (`learned`) to the furthest.
                 found.setdefault(number, (how, artifact))
     return Impact(
         asked_about=named,

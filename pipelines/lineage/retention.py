@@ -50,6 +50,7 @@ class RetentionSettings:
         keep_days: Days that everything stays.
     """
 
+    # A person who looks into what a run wrote does so in its first weeks. Chosen, not measured.
     keep_runs: int = 10
     keep_days: float = 30.0
 
@@ -227,6 +228,7 @@ def _newest(graph: Graph, keep: int) -> set[str]:
     kinds: dict[str, list[str]] = defaultdict(list)
     for run_id, execution in first.items():
         kinds[execution.node].append(run_id)
+    # By kind, or the many monitoring runs would push the few trainings out.
     return {run_id for runs in kinds.values() for run_id in runs[-keep:]}
 
 

@@ -115,6 +115,7 @@ def _artifacts(database: sqlite3.Connection, types: dict[int, str]) -> dict[int,
 def _edges(database: sqlite3.Connection) -> Iterator[Edge]:
     keys: dict[int, str] = {}
     steps: _Rows = database.execute(
+        # A path is key and index in turn; the first key is the name of the input or output.
         "SELECT event_id, step_key FROM EventPath WHERE NOT is_index_step ORDER BY rowid"
     )
     for event, key in steps:
@@ -152,6 +153,7 @@ def _contexts(database: sqlite3.Connection, kind: str) -> dict[int, str]:
         database.execute(
             "SELECT Association.execution_id, Context.name FROM Association "
             "JOIN Context ON Context.id = Association.context_id "
+            # By id, so that of several contexts the newest stays, in each run the same.
             "JOIN Type ON Type.id = Context.type_id WHERE Type.name = ? ORDER BY Context.id",
             (kind,),
         )

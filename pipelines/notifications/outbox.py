@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tfx_loop.core.durations import MS_PER_SECOND
 from tfx_loop.core.errors import LoopError
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.pipelines.control.ledger import Store
@@ -23,7 +24,6 @@ from tfx_loop.pipelines.notifications.messages import (
 from tfx_loop.pipelines.notifications.settings import Receiver
 
 _LOG = logging.getLogger(__name__)
-_MS_PER_SECOND = 1000
 # A minute, and twice as long after each try, up to six hours: three days of one who is away.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _MOST_TRIES = 60, 6 * 3600, 20
 # Years of messages to a receiver that never answers; what is older is left out, and said.
@@ -139,6 +139,6 @@ class Notifier:
                 return None
             pause = min(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
             _LOG.warning("message=%s again_in=%ds %s", pending.message.key, pause, error)
-            return replace(pending, tries=tries, next_at_ms=now_ms + pause * _MS_PER_SECOND)
+            return replace(pending, tries=tries, next_at_ms=now_ms + pause * MS_PER_SECOND)
         _LOG.info("message=%s sent_to=%s", pending.message.key, receiver.told)
         return None

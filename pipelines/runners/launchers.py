@@ -118,6 +118,7 @@ class LocalLauncher:
         return found
 
     def _training_spans(self, newest_labelled: int) -> tuple[int, ...]:
+        # 0 keeps all, as a training does that never forgets.
         keep = self._settings.decision.training_windows
         first = max(self._first_span, newest_labelled - keep + 1) if keep else self._first_span
         return tuple(range(first, newest_labelled + 1))
@@ -208,6 +209,8 @@ class MonitoringLauncher(LocalLauncher):
         if TIME in sample.column_names and sample.num_rows:
             newest = pc.max(sample.column(TIME)).as_py()
             if newest is not None:
+                # The row of that time was trained on: served rows are new from the next millisecond
+                # on.
                 return int(newest) + 1
         return champion.pushed_at_ms
 
@@ -282,7 +285,7 @@ class TrainingLauncher(LocalLauncher):
         if not sound:
             raise DataError(
                 f"Expected spans to train on among {spans[0]} to {spans[-1]}, but all of them are "
-                f"quarantined: {'; '.join(each.told for each in held)}. Mend them, or release them "
+                f"quarantined: {'; '.join(each.told for each in held)}. Fix them, or release them "
                 "with `loop release`."
             )
         return sound

@@ -46,6 +46,7 @@ def check_disk(folder: str, least_bytes: int = LEAST_FREE_BYTES) -> None:
     if is_remote(folder):
         return
     place = Path(folder)
+    # The folder of the first run is not made yet: the disk is that of the nearest folder above.
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
@@ -86,6 +87,8 @@ class OwnMonitoringLauncher(MonitoringLauncher):
 
     def _labelled(self, window: MonitoringWindow) -> LabelledWindow:
         now_ms, since = self._clock(), 0
+        # Windows that were served since count: RetrainDecider adds their expected savings
+        # (`late_windows`).
         while (later := self._windows.find(window.span + since + 1)) and later.end_ms <= now_ms:
             since += 1
         return LabelledWindow(window=window, as_of_ms=now_ms, corrections=True, late_windows=since)
@@ -109,6 +112,7 @@ class OwnMonitoringLauncher(MonitoringLauncher):
             return super()._trained_until_ms(champion, profile)
         claims = ClaimBook(self._store, self._settings.model.name).claims()
         window = next((one.window for one in claims if one.run_id == champion.run_id), "")
+        # Without a claim the version is the first, which `loop.first` trained.
         return self._windows.window(window).end_ms if window else self._first_ms
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfx_loop.core.bucket.trees import FileTree, read_each
-from tfx_loop.core.durations import MS_PER_HOUR
+from tfx_loop.core.durations import MS_PER_HOUR, MS_PER_SECOND
 from tfx_loop.core.errors import ModelRejected
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.data.prediction_log.importers.calls import RejectedRecordError
@@ -31,7 +31,6 @@ from tfx_loop.deployment.serving_pusher.shadow import compared
 
 # An agreement on them is known to 1 % at worst, and a report is read in memory.
 MAX_REQUESTS = 10_000
-_MS_PER_SECOND = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def captured_answers(
     """
     names = CapturedNames(outputs=tuple(outputs))
     # Times of captures are whole seconds, and their folders whole hours.
-    since_ms -= since_ms % _MS_PER_SECOND
+    since_ms -= since_ms % MS_PER_SECOND
     first_ms = since_ms - since_ms % MS_PER_HOUR
     paths = [path for path, *_ in hourly_files(tree, variant, first_ms, until_ms + 1)]
     calls: list[CapturedCall] = []
