@@ -16,9 +16,11 @@ from tfx_loop.presentation.progress import Progress
 HELP = "the smallest variant of a SavedModel, .keras or .h5 that keeps to a budget"
 # Spelled out here, as the modules that hold them take seconds to import.
 _FEWEST_ROWS = 30
+_EPOCHS = 10
 _TARGETS = ("smallest", "smallest_zipped", "fastest", "edge_tpu")
 _RUNGS = (
     "int8",
+    "qat_int8",
     "selective_int8",
     "int16x8",
     "float16",
@@ -126,6 +128,20 @@ def _add_own_data(parser: argparse.ArgumentParser) -> None:
         help="makes the rows: it takes the path of --data and returns (x, y), or arrays by name",
     )
     parser.add_argument(
+        "--train",
+        type=Path,
+        metavar="FILE",
+        help="rows like those of --data, and none of these, to train a tf_keras file on with "
+        "quantisation emulated (rung qat_int8) where plain int8 loses too much",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=arguments.whole_above_zero,
+        default=_EPOCHS,
+        metavar="N",
+        help=f"passes over them (default: {_EPOCHS})",
+    )
+    parser.add_argument(
         "--preprocess",
         default="unit",
         metavar="NAME",
@@ -231,6 +247,8 @@ def run(args: argparse.Namespace) -> int:
         evaluate=args.evaluate,
         higher_is_better=not args.lower_is_better,
         loader=args.loader,
+        train=args.train,
+        epochs=args.epochs,
         preprocess=args.preprocess,
         limits=VariantLimits(max_bytes=args.max_bytes, max_latency_ms=args.max_latency_ms),
         rungs=args.rungs,

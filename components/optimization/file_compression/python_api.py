@@ -20,6 +20,7 @@ from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
 from tfx_loop.optimization.file_compression.folder import MODEL_FILE
 from tfx_loop.optimization.file_compression.request import CompressionRequest, requested_outputs
 from tfx_loop.optimization.file_compression.run import compress as compress_files
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidates import VariantLimits
 from tfx_loop.optimization.reporting.page import render
@@ -108,6 +109,8 @@ def compress(
     slice_budget: float | None = None,
     signature: str | None = None,
     custom_objects: Sequence[str] = (),
+    train: Any = None,
+    epochs: int = FineTuningSettings.epochs,
     preprocess: str = DEFAULT_SCALE,
     rungs: Sequence[str] = (),
     io: str = "float",
@@ -141,6 +144,8 @@ def compress(
         slice_budget: What may be lost on each slice.
         signature: Of a SavedModel.
         custom_objects: Import paths `module:Name` of layers that a Keras file names.
+        train: Rows to train on with quantisation emulated, as `data`; None trains nothing.
+        epochs: Passes over them.
         preprocess: What images of a folder become: `unit`, `signed`, `bytes` or an import path.
         rungs: Variants to try; all unless given.
         io: What an int8 variant takes and gives: `float`, `int8` or `uint8`.
@@ -185,6 +190,8 @@ def compress(
             custom_objects=tuple(custom_objects),
             evaluate=own,
             higher_is_better=higher_is_better,
+            train=None if train is None else data_file(train, _made(Path(scratch) / "train")),
+            epochs=epochs,
             preprocess=preprocess,
             limits=VariantLimits(max_bytes=max_bytes, max_latency_ms=max_latency_ms),
             seed=seed,
@@ -196,6 +203,11 @@ def compress(
         )
         result = compress_files(request, progress or (lambda _: None))
     return CompressionReport(result, folder, kept)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _by_output(given: str | Mapping[str, str]) -> list[str]:

@@ -9,8 +9,10 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
 from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.models.tensors import Array
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidates import VariantLimits
+from tfx_loop.optimization.quantizer.modes import QuantizationMode
 
 IO_TYPES = ("float", "int8", "uint8")
 
@@ -118,6 +120,9 @@ class CompressionRequest:
             or its import path `module:function`; None for none.
         higher_is_better: Of that function; False for losses and costs.
         loader: Import path of a function that takes `data` and returns its arrays; empty for none.
+        train: Rows to train on with quantisation emulated, as `data` has them; None leaves the rung
+            qat_int8 out.
+        epochs: Passes over them.
         preprocess: What images of a folder become: `unit`, `signed`, `bytes`, or the import path of
             a function.
         limits: What a variant may take.
@@ -146,6 +151,8 @@ class CompressionRequest:
     evaluate: str | Callable[[Array, Array], float] | None = None
     higher_is_better: bool = True
     loader: str = ""
+    train: Path | None = None
+    epochs: int = FineTuningSettings.epochs
     preprocess: str = DEFAULT_SCALE
     limits: VariantLimits = field(default_factory=VariantLimits)
     seed: int = 0
@@ -165,6 +172,16 @@ class CompressionRequest:
             raise ConfigError(
                 f"Expected --evaluate or --metric, received both, {self.metric} beside a function. "
                 "Leave one out."
+            )
+        if self.train is None and QuantizationMode.QAT_INT8.value in self.rungs:
+            raise ConfigError(
+                "Expected --train FILE, rows to train on, beside the rung qat_int8, received none. "
+                "The rows of --data judge the variants, so they must be others."
+            )
+        if self.train is not None and self.others:
+            raise ConfigError(
+                "Expected a budget of one output beside --train, received "
+                f"{len(self.others) + 1}. Leave --train out: the other rungs need no training."
             )
         if self.max_rows is not None and self.max_rows < MIN_ROWS:
             raise ConfigError(
@@ -211,6 +228,8 @@ class CompressionRequest:
             "evaluate": self.evaluate_name or None,
             "higher_is_better": self.higher_is_better,
             "loader": self.loader or None,
+            "train": str(self.train) if self.train else None,
+            "epochs": self.epochs,
             "preprocess": self.preprocess,
             "max_bytes": self.limits.max_bytes,
             "max_latency_ms": self.limits.max_latency_ms,

@@ -45,6 +45,7 @@ from tfx_loop.optimization.file_compression.folder import (
 )
 from tfx_loop.optimization.file_compression.request import CompressionRequest
 from tfx_loop.optimization.file_compression.task import CompressionTask, Progress, task_of
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics import several_outputs
 from tfx_loop.optimization.metrics.budget import Budget, BudgetJudgement, judge
 from tfx_loop.optimization.quantizer.budget_verdict import RungReason, too_small
@@ -85,6 +86,8 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
     further = [other.label for other in request.others]
     columns = (*request.slice_columns, *further)
     check_file(request.data, request.label, columns, loader=request.loader)
+    if request.train is not None:
+        check_file(request.train, request.label, further, loader=request.loader)
     if request.classes is not None:
         read_classes(request.classes)
     limits = {"timeout_seconds": request.timeout_seconds, "memory_mb": request.memory_mb}
@@ -112,7 +115,12 @@ def compress(request: CompressionRequest, progress: Progress) -> OptimizationRes
 
 
 def _search_request(task: CompressionTask, baseline: Path) -> SearchRequest:
-    settings = SearchSettings(io_type=IoType(task.request.io))
+    training = FineTuningSettings(
+        epochs=task.request.epochs, custom_objects=task.request.custom_objects
+    )
+    settings = SearchSettings(
+        io_type=IoType(task.request.io), fine_tuning=training if task.training else None
+    )
     if rungs := task.request.rungs:
         settings = replace(settings, modes=tuple(QuantizationMode(name) for name in rungs))
     return SearchRequest(
@@ -127,6 +135,8 @@ def _search_request(task: CompressionTask, baseline: Path) -> SearchRequest:
         seed=task.request.seed,
         parent_outputs=task.choosing_outputs,
         baseline=baseline,
+        keras=task.given.path if task.training else None,
+        training=task.training,
     )
 
 

@@ -1,6 +1,6 @@
 """The task of `loop compress`: a model and a file's rows; labels, metrics and budgets settled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models import inference
 from tfx_loop.models.class_names import class_names_of
-from tfx_loop.models.formats import ModelFile, detect
+from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.inference import ModelSource
 from tfx_loop.models.keras.export import plain_model
-from tfx_loop.models.rows.splits import Rows, RowSplit, split, stratified_sample
+from tfx_loop.models.keras.file import is_of_keras_3
+from tfx_loop.models.rows.splits import Rows, RowSplit, joined, split, stratified_sample
 from tfx_loop.optimization.file_compression.data import read_classes, read_rows
 from tfx_loop.optimization.file_compression.guess_warning import no_better_than_guessing
 from tfx_loop.optimization.file_compression.request import CompressionRequest
@@ -45,6 +46,7 @@ class CompressionTask:
         other_budgets: What may be lost of further outputs, by output.
         choosing_outputs: The parent's outputs for the rows that choose.
         reporting_outputs: The parent's outputs for the rows that report.
+        training: Rows to train on, labels as those of `parts`; None for none.
         notes: What was assumed.
     """
 
@@ -58,6 +60,7 @@ class CompressionTask:
     choosing_outputs: Mapping[str, Array]
     reporting_outputs: Mapping[str, Array]
     notes: tuple[str, ...]
+    training: Rows | None = None
 
 
 def task_of(
@@ -80,23 +83,36 @@ def task_of(
     shown = ", ".join(str(tensor) for tensor in source.inputs)
     progress(f"model: {request.model}, {given.format.value}, takes {shown}")
     further = {other.output: other.label for other in request.others}
-    rows = read_rows(
-        request.data,
-        source.inputs,
-        request.label,
-        request.slice_columns,
-        further,
-        loader=request.loader,
-        preprocess=request.preprocess,
-    )
+
+    def read(path: Path, slice_columns: Sequence[str] = ()) -> Rows:
+        return read_rows(
+            path,
+            source.inputs,
+            request.label,
+            slice_columns,
+            further,
+            loader=request.loader,
+            preprocess=request.preprocess,
+        )
+
+    def ask(rows: Rows) -> dict[str, Array]:
+        return inference.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
+
+    rows = read(request.data, request.slice_columns)
     if request.max_rows is not None:
         rows = stratified_sample(rows, request.max_rows, request.seed)
-    outputs = inference.outputs_of(worker, source.path, rows.inputs, signature=source.signature)
+    outputs = ask(rows)
     _check_outputs(request, outputs)
     names = ClassNames(
         given=read_classes(request.classes) if request.classes else (),
         of_model=lambda count: class_names_of(worker, str(given.path), count),
     )
+    training = None
+    if request.train is not None:
+        check_trainable(given)
+        training = read(request.train)
+        rows, training, said = _numbered_alike(request, (rows, outputs), training, ask, names)
+        progress(f"rows to train on: {len(training):,}{f'. {said}' if said else ''}")
     rows, budget, notes = _settled(request, rows, outputs, names)
     rows, others, further_notes = _others_settled(request, rows, outputs)
     notes = [*rows.notes, *notes, *further_notes]
@@ -119,7 +135,46 @@ def task_of(
         choosing_outputs=_at(outputs, numbers.choosing),
         reporting_outputs=_at(outputs, numbers.reporting),
         notes=tuple(notes),
+        training=training,
     )
+
+
+def check_trainable(given: ModelFile) -> None:
+    """Checks that a model can be trained further.
+
+    Raises:
+        ConfigError: It is no file of tf_keras, which TensorFlow's optimisation toolkit works on.
+    """
+    file = given.format in (Format.KERAS, Format.H5)
+    if not file or is_of_keras_3(given.path):
+        kind = "a file of Keras 3" if file else f"a {given.format.value}"
+        raise ConfigError(
+            f"Expected a .keras or .h5 file of tf_keras (Keras 2) beside --train, received {kind}. "
+            "Leave --train out: the other rungs take it."
+        )
+
+
+def _numbered_alike(
+    request: CompressionRequest,
+    judged: tuple[Rows, Mapping[str, Array]],
+    training: Rows,
+    ask: Callable[[Rows], Mapping[str, Array]],
+    names: ClassNames,
+) -> tuple[Rows, Rows, str | None]:
+    """Returns both sets of rows with labels as numbers, the same number for the same class.
+
+    Numbered apart, a file that lacks a class would give the next one its number.
+    """
+    rows, outputs = judged
+    both = joined(replace(rows, slices={}), training)
+    assert both.labels is not None
+    scores = [pick(found, request.output) for found in (outputs, ask(training))]
+    label = request.label or "y"
+    labels, said = encode_labels(both.labels, np.concatenate(scores), label, names)
+    parts = labels[: len(rows)], labels[len(rows) :]
+    training = replace(training, labels=parts[1])
+    # A function of the user's reads labels as they are.
+    return (rows if request.evaluate else replace(rows, labels=parts[0])), training, said
 
 
 def check_share(metric: Metric, drop: float) -> None:

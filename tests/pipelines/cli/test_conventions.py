@@ -13,6 +13,7 @@ from time_limits import seconds
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.monitoring.drift.settings import DriftSettings
+from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.pipelines.cli import compress, conventions, main, monitor, timeline
 from tfx_loop.presentation.terminal import TextTable
 
@@ -146,6 +147,7 @@ def test_bounds_of_flags_are_those_of_the_settings():
     with pytest.raises(ConfigError, match="min_rows"):
         DriftSettings(min_rows=monitor.FEWEST_ROWS - 1)
     assert compress._FEWEST_ROWS == MIN_ROWS
+    assert FineTuningSettings.epochs == compress._EPOCHS
 
 
 @pytest.mark.parametrize(
