@@ -1,61 +1,65 @@
-"""What TFX's own BulkInferrer wrote becomes a window of the prediction log."""
+"""What TFX's own BulkInferrer wrote becomes a window of the prediction log, in one pipeline."""
 
 import pyarrow.parquet as pq
 import pytest
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
+tfx = pytest.importorskip("tfx.v1", reason="needs TFX")
+types = tfx.types.standard_artifacts
 COLUMNS = {"hour": [1, 20, 7], "delay": [1.5, -3.0, None], "origin": ["JFK", "LGA", "EWR"]}
 
 
-@pytest.fixture(scope="module")
-def inferred(tmp_path_factory):
-    """An InferenceResult of three rows, by the executor of BulkInferrer."""
+@tfx.dsl.components.component
+def Given(  # noqa: N802 - a node
+    model: tfx.dsl.components.OutputArtifact[types.Model],
+    examples: tfx.dsl.components.OutputArtifact[types.Examples],
+):
+    from pathlib import Path
+
     import pyarrow as pa
-    from tfx.components.bulk_inferrer import executor
-    from tfx.dsl.components.base import base_beam_executor
-    from tfx.proto import bulk_inferrer_pb2
-    from tfx.types import artifact_utils, standard_artifacts
-    from tfx.utils import proto_utils
     from tiny_serving_model import save_tiny_model
 
     from tfx_loop.data.span_example_gen.executor import write_examples
 
-    folder = tmp_path_factory.mktemp("inferred")
-    save_tiny_model(folder / "model" / "Format-Serving")
-    given = {"examples": standard_artifacts.Examples(), "model": standard_artifacts.Model()}
-    given["examples"].uri, given["model"].uri = str(folder / "examples"), str(folder / "model")
-    given["examples"].split_names = artifact_utils.encode_split_names(["unlabelled"])
-    write_examples(f"{folder}/examples/Split-unlabelled", pa.table(COLUMNS))
-    result = standard_artifacts.InferenceResult()
-    result.uri = str(folder / "result")
-    spec = bulk_inferrer_pb2.ModelSpec(model_signature_name=["serving_default"])
-    context = base_beam_executor.BaseBeamExecutor.Context(
+    save_tiny_model(Path(model.uri) / "Format-Serving")
+    examples.split_names = '["unlabelled"]'
+    write_examples(f"{examples.uri}/Split-unlabelled", pa.table(COLUMNS))
+
+
+def pipeline(folder):
+    """Returns a stock BulkInferrer with PredictionLogGen behind it."""
+    from tfx_loop import PredictionLogGen
+
+    given = Given()
+    inferrer = tfx.components.BulkInferrer(
+        examples=given.outputs["examples"],
+        model=given.outputs["model"],
+        model_spec=tfx.proto.ModelSpec(model_signature_name=["serving_default"]),
+    )
+    log = PredictionLogGen(
+        inference_result=inferrer.outputs["inference_result"],
+        model_name="flights",
+        window="w",
+        start_ms=5,
+        end_ms=9,
+    )
+    sqlite = tfx.orchestration.metadata.sqlite_metadata_connection_config
+    return tfx.dsl.Pipeline(
+        pipeline_name="inferred",
+        pipeline_root=str(folder / "root"),
+        components=[given, inferrer, log],
+        metadata_connection_config=sqlite(str(folder / "metadata.sqlite")),
         beam_pipeline_args=["--runner=FnApiRunner", "--sdk_container_image=none"],
-        tmp_dir=str(folder / "tmp"),
-        unique_id="1",
     )
-    executor.Executor(context).Do(
-        {name: [artifact] for name, artifact in given.items()},
-        {"inference_result": [result]},
-        {
-            "model_spec": proto_utils.proto_to_json(spec),
-            "data_spec": proto_utils.proto_to_json(bulk_inferrer_pb2.DataSpec()),
-        },
-    )
-    return result
 
 
-def test_rows_have_features_and_answers_and_are_read_as_any_log(inferred, tmp_path):
-    from tfx_loop.core.artifacts import PredictionLog
-    from tfx_loop.data.prediction_log.executor import Executor
+def test_rows_of_bulk_inferrer_have_features_and_answers_and_are_read_as_any_log(tmp_path):
     from tfx_loop.data.prediction_log.window_files import LOG_WINDOW
 
-    log = PredictionLog()
-    log.uri = str(tmp_path)
-    about = {"model_name": "flights", "window": "w", "start_ms": 5, "end_ms": 9}
-    Executor().Do({"inference_result": [inferred]}, {"prediction_log": [log]}, about)
-    rows = pq.read_table(tmp_path / "rows.parquet").to_pydict()
+    tfx.orchestration.LocalDagRunner().run(pipeline(tmp_path))
+    (written,) = (tmp_path / "root/PredictionLogGen/prediction_log").iterdir()
+    rows = pq.read_table(written / "rows.parquet").to_pydict()
     columns = [[v and v[0] for v in rows[f"feature.{name}"]] for name in COLUMNS]
     by_hour = sorted(zip(*columns, strict=True))
     assert by_hour == [(1, 1.5, "JFK"), (7, None, "EWR"), (20, -3.0, "LGA")]
@@ -64,7 +68,7 @@ def test_rows_have_features_and_answers_and_are_read_as_any_log(inferred, tmp_pa
     assert scores == pytest.approx({1: 0.7613, 7: 0.5175, 20: 0.4750}, abs=1e-3)
     assert len(set(rows["request_id"])) == 3
     assert set(rows["event_time_ms"]) == {5}
-    assert LOG_WINDOW.read(str(tmp_path)).rows == 3
+    assert LOG_WINDOW.read(str(written)).rows == 3
 
 
 def test_other_records_are_refused_in_one_line(tmp_path):
@@ -81,8 +85,6 @@ def test_other_records_are_refused_in_one_line(tmp_path):
 
 
 def test_a_log_and_an_inference_result_are_not_read_at_once():
-    from tfx import v1 as tfx
-
     from tfx_loop import PredictionLogGen
     from tfx_loop.core.errors import ConfigError
 
