@@ -17,6 +17,8 @@ from tfx_bsl.coders import example_coder
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.fetching import local_folder
+from tfx_loop.models.rows.examples import columns_of
+from tfx_loop.models.saved_model.graph import public_signatures, read_graph, specs
 from tfx_loop.models.saved_model.loading import load_saved_model
 from tfx_loop.models.saved_model.predictor import translated_errors
 from tfx_loop.models.task_labels import encoded_labels
@@ -31,7 +33,11 @@ SCORE_CHANGE = "score_change"
 
 
 class Scorer:
-    """A signature of a SavedModel that takes serialized tf.Examples of shape [rows]."""
+    """A signature of a SavedModel that is asked with serialized tf.Examples of shape [rows].
+
+    One that takes them whole is given them so; one that takes columns, as Keras' `export()` writes
+    it, is given the features that its inputs are called after.
+    """
 
     def __init__(self, model_uri: str, signature: str, output: str) -> None:
         """Loads the model of a TFX Model artifact's folder.
@@ -41,26 +47,24 @@ class Scorer:
         Raises:
             ModelUnsafe: Loading or asking it would do what it should not.
             ModelError: It is damaged.
-            ConfigError: It has no such signature, or several outputs of which none is named.
+            ConfigError: It has no such signature, none of numbers by that name, or several outputs
+                of which none is named.
         """
         with tempfile.TemporaryDirectory(prefix="loop-scorer-") as scratch:
             folder = local_folder(path_utils.serving_model_path(model_uri), Path(scratch))
             self._model = load_saved_model(folder)
-        if signature not in self._model.signatures:
+            known = public_signatures(read_graph(folder))
+        if signature not in known:
             raise ConfigError(
-                f"Expected a signature {signature!r} in the model, received "
-                f"{sorted(self._model.signatures)}. Correct score_signature."
+                f"Expected a signature {signature!r} in the model, received {sorted(known)}. "
+                "Correct score_signature."
             )
-        self._signature = self._model.signatures[signature]
-        self.output = output or self._only_output(signature)
-        _, inputs = self._signature.structured_input_signature
-        if [spec.dtype for spec in inputs.values()] != [tf.string]:
-            raise ConfigError(
-                f"Expected a signature with one input of serialized tf.Examples, received "
-                f"{signature!r} with {', '.join(sorted(inputs)) or 'none'}. "
-                f"{self._others(signature)}"
-            )
-        self._name = signature
+        self._signature, self._name = self._model.signatures[signature], signature
+        self._outputs = {name: specs(definition)[1] for name, definition in known.items()}
+        self._inputs, _ = specs(known[signature])
+        self._by_column = [spec.dtype for spec in self._inputs] != ["string"]
+        self.output = output or self._only_output()
+        self._check_output()
 
     def __call__(self, records: Sequence[bytes]) -> FloatArray:
         """Returns the answer to each record, of shape [rows], or [rows, numbers] where several.
@@ -80,31 +84,47 @@ class Scorer:
             DataError: It refuses the records.
         """
         try:
+            given = (
+                columns_of(self._inputs, records)
+                if self._by_column
+                else {self._inputs[0].name: list(records)}
+            )
             with translated_errors():
-                outputs = self._signature(tf.constant(list(records)))
+                outputs = self._signature(**{n: tf.constant(v) for n, v in given.items()})
         except DataError as error:
             raise DataError(
                 f"Expected a signature that takes tf.Examples such as these, received "
-                f"{self._name!r}: {error} {self._others(self._name)}"
+                f"{self._name!r}: {error} {self._others()}"
             ) from error
-        if self.output not in outputs:
-            raise ConfigError(
-                f"Expected an output {self.output!r} of the signature, received "
-                f"{sorted(outputs)}. Correct score_key."
-            )
         return np.asarray(outputs[self.output].numpy(), dtype=np.float64)
 
-    def _only_output(self, signature: str) -> str:
-        outputs = sorted(self._signature.structured_outputs)
+    def _only_output(self) -> str:
+        outputs = [spec.name for spec in self._outputs[self._name]]
         if len(outputs) != 1:
             raise ConfigError(
-                f"Expected a signature {signature!r} with one output, received {outputs}. Name the "
-                "one that decides as score_key."
+                f"Expected a signature {self._name!r} with one output, received {outputs}. Name "
+                "the one that decides as score_key."
             )
-        return str(outputs[0])
+        return outputs[0]
 
-    def _others(self, signature: str) -> str:
-        others = sorted(set(self._model.signatures) - {signature})
+    def _check_output(self) -> None:
+        kinds = {spec.name: spec.dtype for spec in self._outputs[self._name]}
+        if kinds.get(self.output, "string") != "string":
+            return
+        having = sorted(
+            name
+            for name, outputs in self._outputs.items()
+            if name != self._name and any(o.name == self.output for o in outputs)
+        )
+        also = f" or name as score_signature {' or '.join(having)}, which has it" * bool(having)
+        received = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise ConfigError(
+            f"Expected an output {self.output!r} of numbers of the signature {self._name!r}, "
+            f"received {received}. Correct score_key{also}."
+        )
+
+    def _others(self) -> str:
+        others = sorted(self._outputs.keys() - {self._name})
         return f"Name another as score_signature: {', '.join(others) or 'the model has none'}."
 
 

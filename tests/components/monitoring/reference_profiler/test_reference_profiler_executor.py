@@ -360,7 +360,14 @@ def test_the_model_scores_the_rows_it_was_not_trained_on(scored, tmp_path):
     [
         ({"score_signature": "classify"}, "signature 'classify'.*serving_default"),
         ({"score_key": "chance"}, "output 'chance'.*logit"),
-        ({"score_signature": "serving_columns"}, "'serving_columns' with temp.*serving_default"),
+        (
+            {"score_signature": "serving_columns"},
+            "'serving_columns': Expected numbers in the feature 'temp'.*none.*serving_default",
+        ),
+        (
+            {"score_signature": "serving_columns", "score_key": "logit"},
+            "'serving_columns'.*score_key or name as score_signature serving_default",
+        ),
         ({"score_signature": "serving_images"}, "'serving_images': The model.*serving_default"),
         ({"score_splits": '["test"]'}, "split 'test'"),
     ],
@@ -372,6 +379,21 @@ def test_a_model_that_cannot_score_is_refused(scored, tmp_path, changed, message
     with pytest.raises(LoopError, match=message) as raised:
         profiled(tmp_path, examples, model=model, **{**SCORED, **changed})
     assert "\n" not in str(raised.value)
+
+
+def test_a_signature_of_columns_scores_the_features_that_it_is_called_after(scored):
+    from many_signatures import example
+
+    from tfx_loop.monitoring.reference_profiler.scoring import Scorer
+
+    _, _, model = scored
+    records = [example(temp=float(value), dest="ATL") for value in range(-2, 3)]
+    whole, by_column = (
+        Scorer(model.uri, signature, "probability")(records)
+        for signature in ("serving_default", "serving_columns")
+    )
+    assert whole == pytest.approx([1 / (1 + math.exp(-v)) for v in range(-2, 3)])
+    assert by_column == pytest.approx(whole)
 
 
 def test_logits_and_scores_of_classes_are_profiled_and_say_nothing_of_labels(scored, tmp_path):
