@@ -58,8 +58,8 @@ test-kfp-local: setup ## a compiled pipeline in the built image, run by kfp.loca
 	@PYTHONPATH=tests/helpers $(PYTHON) -W ignore -m tests.benchmarks.kfp_local
 
 lint: setup ## ruff: rules and format
-	@$(PYTHON) -m ruff check components pipelines tests docs
-	@$(PYTHON) -m ruff format --check components pipelines tests docs
+	@$(PYTHON) -m ruff check components pipelines tests docs docker scripts
+	@$(PYTHON) -m ruff format --check components pipelines tests docs docker scripts
 
 types: setup ## mypy, strict
 	@$(PYTHON) -m mypy

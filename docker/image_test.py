@@ -1,8 +1,8 @@
 """Runs a node in the image as KFP's launcher does; runs inside it, as the image's own user.
 
-The entry point is called with what KFP's driver hands over (no types of inputs, `minio://`), TFX's own
-StatisticsGen works on examples that lie where the launcher would have copied them, and the record of the
-node is read back.
+The entry point is called with what KFP's driver hands over (no types of inputs, `minio://`), TFX's
+own StatisticsGen works on examples that lie where the launcher would have copied them, and the
+record of the node is read back.
 """
 
 import json
@@ -15,7 +15,8 @@ import time
 
 started = time.monotonic()
 assert os.geteuid() != 0, "the image's user is no root"
-assert not shutil.which("g++") and not shutil.which("gcc"), "no compiler in the image"
+for compiler in ("g++", "gcc"):
+    assert not shutil.which(compiler), "no compiler in the image"
 for name in ("tensorflow", "tfx", "tfx_loop"):
     [found] = {
         path.parent

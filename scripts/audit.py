@@ -1,7 +1,7 @@
 """The bill of materials of the locked packages, and what an audit of them found.
 
 usage: scripts/audit.py bill requirements.lock out/sbom.cdx.json   CycloneDX 1.6
-       scripts/audit.py told out/audit.json                        pip-audit's answer; 1 for findings
+       scripts/audit.py told out/audit.json                 pip-audit's answer; 1 for findings
 """
 
 import json
