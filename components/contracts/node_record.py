@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tfx_loop.core.json_codec import default_left_out
 from tfx_loop.core.json_file import JsonFile
 
 
@@ -47,6 +48,7 @@ class NodeRecord:
         ended_ms: When.
         inputs: What it read, by the name of the input.
         outputs: What it wrote; none where it failed.
+        base_path: Of a pusher, where the steps of its push are noted; empty for other nodes.
     """
 
     run_id: str
@@ -58,6 +60,7 @@ class NodeRecord:
     reason: str = ""
     inputs: Mapping[str, tuple[RecordedArtifact, ...]] = field(default_factory=dict)
     outputs: Mapping[str, tuple[RecordedArtifact, ...]] = field(default_factory=dict)
+    base_path: str = field(default="", metadata=default_left_out())
 
 
 NODE_RECORD = JsonFile(

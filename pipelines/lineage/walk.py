@@ -9,13 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tfx_loop.contracts.push_steps import PUSH_STEPS
 from tfx_loop.core.type_names import RETRAIN_DECISION
-from tfx_loop.pipelines.control.ledger import ROLLOUT
+from tfx_loop.pipelines.control.ledger import PUSHED_MODEL, ROLLOUT
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
 from tfx_loop.pipelines.lineage.raw_files import raw_files
 
 # Inputs by which a node looks at something that what it makes does not consist of.
 COMPARED = ("baseline_model", "previous_decision", "previous_report", "champion")
+# What the edge of a step of a push to an endpoint is called.
+PUSH_STEP = "push_step"
 ARTIFACT, EXECUTION, FILE = "artifact", "execution", "file"
 
 
@@ -96,6 +99,8 @@ def walk_up(
                 walker.left_out += 1
                 continue
             walker.made(maker, made, "", -steps * 2 - 1)
+            for step in _push_steps(graph, made):
+                walker.made(step, made, PUSH_STEP, -steps * 2 - 1)
             walker.files(maker, -steps * 2 - 2)
             for key, given in graph.keyed_inputs(maker):
                 walker.read(given, maker, key, -steps * 2 - 2)
@@ -163,6 +168,18 @@ def _same(graph: Graph, one: Artifact, other: Artifact) -> bool:
 def _carries(graph: Graph, given: Artifact, keys: Sequence[str]) -> bool:
     """Says whether what a reader makes consists of what it was given."""
     return given.type != RETRAIN_DECISION and any(key not in COMPARED for key in keys)
+
+
+def _push_steps(graph: Graph, artifact: Artifact) -> list[Execution]:
+    """Returns the steps that brought a pushed version to its endpoint, oldest first.
+
+    The store has them as readers of the version: they were recorded once it was there.
+    """
+    if artifact.type != PUSHED_MODEL:
+        return []
+    readers = graph.readers(artifact)
+    steps = [one for one in readers if one.type == ROLLOUT and one.text("action") in PUSH_STEPS]
+    return sorted(steps, key=lambda one: (int(one.properties.get("revision") or 0), one.id))
 
 
 def _run_of(graph: Graph, artifact: Artifact) -> str:

@@ -136,6 +136,21 @@ def test_graph_down_shows_the_steps_of_a_failed_push_behind_its_model(endpoint, 
     assert "push_failed: golden rows differ in run-2 FAILED" in shown
 
 
+def test_graph_up_shows_the_steps_that_brought_a_version_into_service(endpoint, capsys):
+    endpoint.push(1)
+    endpoint.push(2, ends=False)
+    run = ["--metadata", str(endpoint.path), "--model", "flights"]
+    assert main(["graph", "1", *run]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    steps = [line.strip() for line in lines if line.strip().startswith(("upload", "create_"))]
+    assert steps[0] == "upload_archive: the upload_archive in run-1"
+    assert steps[-1] == "create_endpoint: the create_endpoint in run-1"
+    assert len(steps) == 4, "those of the version, each once, oldest first"
+    assert not any("promote" in line for line in lines), "what came after the push made nothing"
+    assert main(["graph", "1", "--dot", *run]) == 0
+    assert '[label="push_step"]' in capsys.readouterr().out
+
+
 def test_timeline_tells_steps_and_how_a_push_ended(endpoint):
     endpoint.push(1)
     endpoint.push(2, ends=False)

@@ -27,6 +27,8 @@ _RECORDS = "loop-records"
 # No node is called so: ids have no underscore.
 _SPEC = "_spec.json"
 _MINIO = "minio://"
+# The parameter of pushers that says where their record lies.
+BASE_PATH = "base_path"
 # Ids in a service's own store say nothing in another.
 _FOREIGN_IDS = ("_model_id", "store_session_info")
 # Whole numbers beyond are kept as doubles in ML Metadata, too.
@@ -177,6 +179,7 @@ class NodeRecording:
             ended_ms=_now_ms(),
             inputs=read,
             outputs=made,
+            base_path=_base_path(self._call),
         )
         content = storage.json_text(NODE_RECORD.content(record))
         _replace(self._told.folder, f"{self._told.node}.json", content)
@@ -227,6 +230,13 @@ def _artifact(given: Mapping[str, Any], uris: Mapping[str, str]) -> RecordedArti
             if isinstance(value, (int, float, str)) and not name.endswith(_FOREIGN_IDS)
         },
     )
+
+
+def _base_path(call: Mapping[str, Any]) -> str:
+    """Returns the parameter `base_path` of a call, as each generation of the services has it."""
+    inputs = call.get("inputs", {})
+    older = inputs.get("parameters", {}).get(BASE_PATH, {}).get("stringValue", "")
+    return str(inputs.get("parameterValues", {}).get(BASE_PATH, older))
 
 
 def _number(value: int | float | str) -> int | float | str:

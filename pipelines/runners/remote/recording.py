@@ -22,14 +22,16 @@ from tfx_loop.core.bucket.trees import open_tree
 from tfx_loop.core.errors import LoopError
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.ledger import Store
+from tfx_loop.pipelines.control.rollouts import record_endpoint_pushes
 from tfx_loop.pipelines.control.run_state import EXECUTION_RESULT
 from tfx_loop.pipelines.runners.remote.node_recording import (
+    BASE_PATH,
     node_type_of,
     read_records,
     type_name_of,
 )
 from tfx_loop.pipelines.runners.remote.services import RemoteRun
-from tfx_loop.pipelines.runners.remote.spec_check import SpecCheck, constant
+from tfx_loop.pipelines.runners.remote.spec_check import SpecCheck, constant, task_constants
 
 _LOG = logging.getLogger(__name__)
 _IMPORTER = "tfx.dsl.components.common.importer.Importer"
@@ -57,6 +59,8 @@ class RunToRecord:
 def record_run(store: Store, ended: RunToRecord) -> list[NodeRecord]:
     """Writes what is not yet written of a run; returns what its nodes did, in their order.
 
+    The steps of its pushes to endpoints are written, too: no container reaches the store.
+
     Raises:
         DataError: A record cannot be read.
     """
@@ -64,6 +68,7 @@ def record_run(store: Store, ended: RunToRecord) -> list[NodeRecord]:
     nodes = list(_nodes(ended, left))
     for record in nodes:
         _put(store, ended, record)
+    record_endpoint_pushes(store, ended.run_id)
     _LOG.info(
         "recorded run=%s service_run=%s nodes=%d state=%s",
         ended.run_id,
@@ -94,6 +99,8 @@ def _nodes(ended: RunToRecord, left: Mapping[str, NodeRecord]) -> Iterator[NodeR
                 reason=ended.remote.reason if name == ended.remote.node else "no record was left",
                 started_ms=0,
                 ended_ms=0,
+                # A push that was killed took steps, too.
+                base_path=str(dict(task_constants(ended.check.tasks[name])).get(BASE_PATH) or ""),
             )
 
 
@@ -142,6 +149,8 @@ def _put(store: Store, ended: RunToRecord, record: NodeRecord) -> None:
     if record.ended_ms:
         times = {"started_ms": record.started_ms, "ended_ms": record.ended_ms}
         ledger.set_properties(execution, times)
+    if record.base_path:
+        ledger.set_properties(execution, {BASE_PATH: record.base_path})
     if record.reason:
         result = {"code": _UNKNOWN, "resultMessage": record.reason}
         execution.custom_properties[EXECUTION_RESULT].string_value = json.dumps(result)
