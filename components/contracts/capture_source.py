@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.settings import check_field_types
 
 # Before a prefix, where a command takes captures in place of a file.
 CAPTURES_SCHEME = "sagemaker:"
@@ -22,6 +23,9 @@ class ServedVersion:
     version: int
     since_ms: int = 0
     variant: str = ""
+
+    def __post_init__(self) -> None:
+        check_field_types(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class CaptureSource:
     margin_hours: int = 1
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         if not self.prefix:
             raise ConfigError(
                 "Expected the prefix of captures, such as s3://BUCKET/PREFIX/ENDPOINT, received "

@@ -68,6 +68,18 @@ class NodeSettings:
                 given[name] = property_type(kind)()
         return cls.of(given)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Lets types be checked before what `__post_init__` compares and measures."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("__post_init__")
+        if own is not None:
+
+            def checked(self: Any) -> None:
+                check_field_types(self)
+                own(self)
+
+            cls.__post_init__ = checked  # type: ignore[attr-defined]
+
     def to_properties(self) -> dict[str, int | float | str]:
         """Returns the settings as execution properties."""
         return encoded(type(self), vars(self))
@@ -136,6 +148,29 @@ def typed(kind: Any, value: Any, where: str) -> Any:
         return from_json(kind, _content(kind, value), where, strict=True)
     except DataError as error:
         raise ConfigError(str(error)) from error
+
+
+def check_field_types(settings: Any) -> None:
+    """Checks that the fields of a dataclass hold what they are declared with.
+
+    For classes that people write in Python, where a text in place of a number would end in a
+    TypeError of whatever compares it first.
+
+    Raises:
+        ConfigError: A field holds another type.
+    """
+    owner = type(settings).__name__
+    for name, kind in field_types(type(settings)).items():
+        held, where = getattr(settings, name), f"{name} of {owner}"
+        declared = _declared(kind)
+        # What is not finite has no JSON; whoever declares limits refuses it.
+        if declared is float and isinstance(held, float):
+            continue
+        if isinstance(held, str) and typing.get_origin(declared) is tuple:
+            raise ConfigError(
+                f"Expected {where} as a tuple, received the text {held!r}. Write ({held!r},)."
+            )
+        typed(kind, held, where)
 
 
 def encoded(kind: type[Any], values: Mapping[str, Any]) -> dict[str, int | float | str]:

@@ -7,6 +7,7 @@ needed, and writers on many hosts exclude each other.
 
 import contextlib
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,34 @@ from tfx_loop.core.errors import ConfigError, WriteConflict, first_line
 # What S3 answers where a condition does not hold, also while another write is under way.
 _S3_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _S3_ABSENT = ("NoSuchKey", "404")
+# Codes of S3 and classes of botocore, by what helps.
+_S3_CREDENTIALS = frozenset(
+    {
+        "CredentialRetrievalError",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "NoAuthTokenError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "SSOTokenLoadError",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+    }
+)
+_S3_RIGHTS = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+_S3_PLACE = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "InvalidBucketName",
+        "NoSuchBucket",
+        "ParamValidationError",
+        "PermanentRedirect",
+        "301",
+    }
+)
 
 
 def open_bucket(uri: str) -> Bucket:
@@ -138,7 +167,8 @@ class S3Bucket:
         try:
             yield
         except (Boto3Error, BotoCoreError, ClientError) as error:
-            raise OSError(f"s3://{self._bucket}/{self._prefix}{name}: {error}") from error
+            where = f"s3://{self._bucket}/{self._prefix}{name}"
+            raise OSError(f"{where}: {first_line(error)} {_s3_remedy(error)}") from error
 
 
 class GcsBucket:
@@ -246,7 +276,43 @@ class GcsBucket:
             yield
         except (GoogleAPIError, GoogleAuthError) as error:
             where = f"gs://{self._bucket.name}/{self._prefix}{name}"
-            raise OSError(f"{where}: {first_line(error)}") from error
+            raise OSError(f"{where}: {first_line(error)} {_gcs_remedy(error)}") from error
+
+
+def _s3_remedy(error: Exception) -> str:
+    """Returns what to do about what boto3 raised."""
+    # boto3's transfers wrap what the store answered.
+    found: BaseException = error
+    while found.__cause__ is not None and not hasattr(found, "response"):
+        found = found.__cause__
+    code = str(getattr(found, "response", {}).get("Error", {}).get("Code", type(found).__name__))
+    if code in _S3_CREDENTIALS:
+        return (
+            "Give credentials as boto3 finds them: AWS_PROFILE, AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or a role; renew them where they have expired."
+        )
+    if code in _S3_RIGHTS:
+        return "Give the caller rights on the bucket and its objects."
+    if code in _S3_PLACE:
+        return "Check the bucket's name and region."
+    return "Check the network and AWS_ENDPOINT_URL_S3, then try again."
+
+
+def _gcs_remedy(error: Exception) -> str:
+    """Returns what to do about what Google's client raised."""
+    from google.auth.exceptions import GoogleAuthError
+
+    code = getattr(error, "code", None)
+    if isinstance(error, GoogleAuthError) or code == HTTPStatus.UNAUTHORIZED:
+        return (
+            "Give credentials as Google's client finds them: GOOGLE_APPLICATION_CREDENTIALS, "
+            "`gcloud auth application-default login`, or a service account."
+        )
+    if code == HTTPStatus.FORBIDDEN:
+        return "Give the caller rights on the bucket and its objects."
+    if code == HTTPStatus.NOT_FOUND:
+        return "Check the bucket's name."
+    return "Check the network, then try again."
 
 
 def _conflict(where: str) -> WriteConflict:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tfx_loop.core.bucket.client import open_bucket
 from tfx_loop.core.bucket.files import Bucket
-from tfx_loop.core.errors import DataError, first_line
+from tfx_loop.core.errors import DataError
 from tfx_loop.core.folders import refuse_unlisted
 from tfx_loop.core.storage import is_remote
 
@@ -140,7 +140,9 @@ def _prefix(path: str) -> str:
 
 
 def _unread(where: str, why: object) -> DataError:
-    told = first_line(why) if isinstance(why, BaseException) else f"{why}."
+    if isinstance(why, BaseException):
+        # The bucket's own words say what to do.
+        return DataError(f"Expected to read {where}, received: {why}")
     return DataError(
-        f"Expected to read {where}, received: {told} Check the address, the rights and the network."
+        f"Expected to read {where}, received: {why}. Check the address and the rights."
     )

@@ -110,11 +110,6 @@ class TrafficSettings:
 
     def _check_alarms(self) -> None:
         names = self.rollback_alarms
-        if isinstance(names, str):
-            raise ConfigError(
-                f"Expected rollback_alarms as a tuple of names, received the text {names!r}. Write "
-                f"({names!r},)."
-            )
         if len(names) > MAX_ALARMS:
             raise ConfigError(
                 f"Expected at most {MAX_ALARMS} rollback_alarms, received {len(names)}. Join some "

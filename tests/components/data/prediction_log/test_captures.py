@@ -270,6 +270,21 @@ def test_sampled_captures_say_what_a_row_stands_for(tmp_path):
     assert len(window(tmp_path, TIME_MS + 9 * HOUR_MS, TIME_MS + 10 * HOUR_MS).table) == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [
+        ({"sampling_percentage": "20"}, "number in sampling_percentage of CaptureSource"),
+        ({"margin_hours": 1.5}, "int in margin_hours"),
+        ({"variants": "AllTraffic"}, r"Write \('AllTraffic',\)"),
+        ({"prefix": 3}, "str in prefix"),
+        ({"versions": (1,)}, "in versions"),
+    ],
+)
+def test_a_value_of_another_type_is_a_sentence(given, received):
+    with pytest.raises(ConfigError, match=received):
+        CaptureSource(**{"prefix": "captures", **given})
+
+
 @pytest.mark.parametrize("percent", [0, -1, 100.5])
 def test_a_share_that_endpoints_cannot_capture_is_refused(percent):
     with pytest.raises(ConfigError, match="sampling_percentage"):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from endpoint_desk import EndpointDesk, Traffic
 from sagemaker_container import answer_of
-from sagemaker_loopback import sagemaker_loopback
+from sagemaker_loopback import arn, sagemaker_loopback
 
 from tfx_loop.contracts.deployment_record import SharedRecord
 from tfx_loop.core.bucket.files import conditional_files
@@ -203,6 +203,19 @@ def test_endpoint_of_others_is_taken_over_and_given_back(desk, service):
         mine.push("m2", wrong=True)
     assert mine.serves("m1")
     assert theirs in service.configs
+
+
+def test_more_tags_than_aws_takes_with_those_kept_are_refused_and_nothing_is_made(desk, service):
+    desk.push("m1")
+    kept = service.tags[arn("endpoint-config", desk.endpoint.config)]
+    # AWS' limit is 50; three are the push's own.
+    kept |= {f"team-{number}": "a" for number in range(40)}
+    desk.push("m2", tags={f"new-{number}": "a" for number in range(7)})
+    configs, models = desk.configs, dict(service.models)
+    with pytest.raises(ConfigError, match=r"at most 50 tags, with those kept.*received 51"):
+        desk.push("m3", tags={"one-more": "a"})
+    assert (desk.configs, service.models) == (configs, models)
+    assert desk.serves("m2")
 
 
 def test_base_path_of_another_endpoint_or_of_a_server_is_refused(desk, service):

@@ -1,5 +1,7 @@
 """What is refused before any call: limits, policies, regions, images and names."""
 
+import re
+
 import pytest
 from sagemaker_loopback import IMAGE, ROLE
 from sagemaker_shapes import faults, service_model
@@ -103,6 +105,28 @@ def test_setting_that_cannot_work_is_refused_when_it_is_written(changes, receive
 
 
 @pytest.mark.parametrize(
+    ("changes", "received"),
+    [
+        ({"canary_percent": "10"}, "int in canary_percent of SageMakerPusherSettings"),
+        ({"canary_percent": 1.5}, "received 1.5"),
+        ({"instance_count": True}, "received True"),
+        ({"tags": ["team"]}, "dict in tags"),
+        ({"tags": {"team": 1}}, "str in tags of SageMakerPusherSettings, team, received 1"),
+        ({"environment": 3}, "dict in environment"),
+        ({"rollback_alarms": (1,)}, "str in rollback_alarms"),
+        ({"base_path": None}, "str in base_path"),
+        ({"prove_first": "maybe"}, "bool in prove_first"),
+        ({"min_agreement": "most"}, "number in min_agreement"),
+        ({"golden_features": {"a": "b"}}, "list in golden_features"),
+    ],
+)
+def test_value_of_another_type_is_a_sentence_however_it_is_given(changes, received):
+    for write in (SageMakerPusherSettings.of, lambda given: SageMakerPusherSettings(**given)):
+        with pytest.raises(ConfigError, match=received):
+            write({**GIVEN, **changes})
+
+
+@pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         ((0, traffic.MAX_WAIT_SECONDS), "WaitIntervalInSeconds"),
@@ -137,6 +161,15 @@ def test_shares_are_those_of_the_documentation():
     members = service_model().shape_for("TrafficRoutingConfig").members
     assert "less than or equal to 50%" in members["CanarySize"].documentation
     assert "10-50%" in members["LinearStepSize"].documentation
+
+
+def test_steps_of_serverless_memory_are_those_of_the_documentation():
+    members = service_model().shape_for("ProductionVariantServerlessConfig").members
+    told = {int(n) for n in re.findall(r"(\d+) MB", members["MemorySizeInMB"].documentation)}
+    least, most = hosting.SERVERLESS_MEMORY_MB
+    assert told == set(range(least, most + 1, hosting.SERVERLESS_STEP_MB))
+    for memory in sorted(told):
+        assert settings(**{**SERVERLESS, "serverless_memory_mb": memory}).serverless
 
 
 VERSION = HostedVersion(
