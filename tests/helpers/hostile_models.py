@@ -5,6 +5,7 @@ harm leaves, where it leaves anything. Loading one without the guard does its ha
 it for those that are safe to show.
 """
 
+import copy
 import io
 import json
 import os
@@ -617,6 +618,82 @@ def tflite_calls_itself(folder):
     return _one_operator(folder, "WHILE", options=options)
 
 
+def tflite_grows(folder):
+    """A kilobyte whose operators make 32 GiB of what the file calls four numbers."""
+    builder = TfliteBuilder()
+    grown = builder.input((1, 4), "FLOAT32")
+    multiples = builder.constant([1, 1 << 10])
+    for _ in range(3):
+        tiled, passed = builder.tensor((1, 4), "FLOAT32"), builder.tensor((1, 4), "FLOAT32")
+        builder.op("TILE", [grown, multiples], tiled)
+        builder.op("RELU", [tiled], passed)
+        grown = passed
+    path = folder / "m.tflite"
+    path.write_bytes(builder.content(grown))
+    return path
+
+
+def tflite_composite_calls_itself(folder):
+    """A composite whose decomposition is the graph that it stands in: the runtime's stack ends."""
+    builder = TfliteBuilder()
+    given = builder.input((1, 4), "FLOAT32")
+    output = builder.tensor((1, 4), "FLOAT32")
+    builder.op("STABLEHLO_COMPOSITE", [given], output)
+    options = tables.StableHLOCompositeOptionsT()
+    options.name, options.decompositionSubgraphIndex = b"c", 0
+    empty = flexbuffers.Builder()
+    with empty.Map():
+        empty.Int("a", 1)
+    options.compositeAttributes = np.frombuffer(bytes(empty.Finish()), np.uint8)
+    composite = builder.graph.operators[-1]
+    composite.builtinOptions2Type = tables.BuiltinOptions2.StableHLOCompositeOptions
+    composite.builtinOptions2 = options
+    path = folder / "m.tflite"
+    path.write_bytes(builder.content(output))
+    return path
+
+
+def tflite_calls_without_end(folder):
+    """Graphs each of which calls the next one twice: 2 to the 40th ways to prepare."""
+    builder = TfliteBuilder()
+    given = builder.input((1, 4), "FLOAT32")
+    output = builder.tensor((1, 4), "FLOAT32")
+    for _ in range(2):
+        builder.op("CALL", [given], output, options=tables.CallOptionsT())
+    graphs = [builder.graph]
+    for _ in range(40):
+        graphs.append(copy.deepcopy(builder.graph))
+    for number, graph in enumerate(graphs):
+        graph.inputs, graph.outputs = [given], [output]
+        for operator in graph.operators:
+            operator.builtinOptions.subgraph = number + 1
+    graphs[-1].operators = []
+    builder.model.subgraphs = graphs
+    path = folder / "m.tflite"
+    path.write_bytes(builder.content(output))
+    return path
+
+
+def tflite_constants_elsewhere(folder):
+    """A constant that is the bytes of another file."""
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET)
+    builder = TfliteBuilder()
+    given = builder.input((1, 4), "FLOAT32")
+    constant = builder.constant(np.zeros((1, 4)), np.float32)
+    output = builder.tensor((1, 4), "FLOAT32")
+    builder.op("ADD", [given, constant], output, options=tables.AddOptionsT())
+    group, external = tables.ExternalBufferGroupT(), tables.ExternalBufferT()
+    group.name = str(secret).encode()
+    external.id, external.group, external.length = 1, 0, 16
+    builder.model.externalBufferGroups, builder.model.externalBuffers = [group], [external]
+    tensor = builder.graph.tensors[constant]
+    tensor.externalBuffer, tensor.buffer = 1, 0
+    path = folder / "m.tflite"
+    path.write_bytes(builder.content(output))
+    return path
+
+
 KERAS = (
     h5_writes,
     h5_removes,
@@ -678,4 +755,8 @@ TFLITE = (
     tflite_arena,
     tflite_with_holes,
     tflite_calls_itself,
+    tflite_grows,
+    tflite_composite_calls_itself,
+    tflite_calls_without_end,
+    tflite_constants_elsewhere,
 )

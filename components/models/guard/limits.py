@@ -22,6 +22,9 @@ MAX_PARTS = 100_000
 MAX_GRAPH_BYTES = (2 << 30) - 1
 # Tensors that are not in a .tflite file but that a run allocates.
 MAX_ARENA_BYTES = 4 << 30
+# Graphs of a .tflite file that call each other: a runtime prepares one by recursion, once for each
+# way that leads to it. Converters nest loops and branches a few deep.
+MAX_CALL_DEPTH, MAX_CALLS = 64, 10_000
 # One constant that a SavedModel stores as a single repeated value.
 MAX_CONSTANT_BYTES = 1 << 30
 # Reading the structure of an HDF5 file takes milliseconds; a crooked one can hold libhdf5 forever.

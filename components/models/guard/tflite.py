@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.archive import scan_directory
 from tfx_loop.models.guard.findings import Finding, Harm
 from tfx_loop.models.guard.graph import text
 from tfx_loop.models.guard.messages import parse
 from tfx_loop.models.guard.operations import file_of, harm_of
+from tfx_loop.models.guard.tflite_sizes import computed_bytes
 from tfx_loop.models.tflite.model import EDGETPU_CUSTOM_OP, Operator, TFLiteModel
 from tfx_loop.models.tflite.reading import read_model
 
@@ -45,15 +48,23 @@ def scan_tflite(path: Path, where: Path) -> Iterator[Finding]:
     for name in model.custom_ops:
         if name not in COMMON_CUSTOM_OPS | _CORAL_CUSTOM_OPS:
             yield from _custom(name, f"operator {name!r}", name.removeprefix(FLEX))
+    for named in model.external_files:
+        yield Finding(
+            part="external buffers",
+            found=f"constants in the file {named[:80]!r}",
+            harm=Harm.READS,
+            remedy="Convert the model with its constants in it",
+        )
     for number, graph in enumerate(model.subgraphs):
         for operator in graph.operators:
             if operator.custom.startswith(FLEX):
                 yield from _flex(number, operator)
-        arena = sum(t.size_bytes for t in graph.tensors if not t.is_constant)
+        arena, largest = computed_bytes(graph)
         if arena > limits.MAX_ARENA_BYTES:
+            at = f", most of them by operator {largest}" if graph.operators else ""
             yield Finding(
                 part=f"subgraph {number}",
-                found=f"tensors of {arena >> 20} MiB",
+                found=f"tensors of {arena >> 20} MiB{at}",
                 harm=Harm.EXHAUSTS,
                 remedy="Convert the model with smaller inputs",
             )
@@ -111,14 +122,15 @@ def _flex_node(options: bytes) -> tuple[str, Any]:
 
 
 def _calls(model: TFLiteModel) -> Iterator[Finding]:
-    """Yields graphs that are not there, and those that call themselves: neither run ends well."""
+    """Yields graphs that are not there, or call each other without a sensible end."""
     calls = [
-        {
-            int(value)
+        [
+            called
             for operator in graph.operators
             for key, value in operator.attributes.items()
-            if "subgraph" in key.lower() and isinstance(value, int)
-        }
+            if "subgraph" in key.lower()
+            for called in _indices(value)
+        ]
         for graph in model.subgraphs
     ]
     absent = [
@@ -129,8 +141,30 @@ def _calls(model: TFLiteModel) -> Iterator[Finding]:
     ]
     for number, each in absent:
         yield _endless(number, f"a call of subgraph {each}")
-    if not absent and (caller := _in_circle(calls)) is not None:
-        yield _endless(caller, "a call of itself")
+    if absent:
+        return
+    sorter = graphlib.TopologicalSorter({number: set(each) for number, each in enumerate(calls)})
+    try:
+        order = [*sorter.static_order()]
+    except graphlib.CycleError as error:
+        yield _endless(int(error.args[1][0]), "a call of itself")
+        return
+    depths, runs = [0] * len(calls), [0] * len(calls)
+    # Those that are called come first: a runtime prepares them once for each way that leads there.
+    for number in order:
+        depths[number] = 1 + max((depths[each] for each in calls[number]), default=0)
+        runs[number] = 1 + sum(runs[each] for each in calls[number])
+    if max(depths) > limits.MAX_CALL_DEPTH:
+        yield _endless(depths.index(max(depths)), f"calls that nest {max(depths)} deep")
+    elif max(runs) > limits.MAX_CALLS:
+        yield _endless(runs.index(max(runs)), f"calls that come to more than {limits.MAX_CALLS}")
+
+
+def _indices(value: Any) -> Sequence[int]:
+    """Returns the graphs that an option names: one, or a list of them."""
+    if isinstance(value, int):
+        return (value,)
+    return [int(each) for each in value] if isinstance(value, list | np.ndarray) else ()
 
 
 def _endless(number: int, found: str) -> Finding:
@@ -140,12 +174,3 @@ def _endless(number: int, found: str) -> Finding:
         harm=Harm.EXHAUSTS,
         remedy="Convert the model again",
     )
-
-
-def _in_circle(calls: Sequence[set[int]]) -> int | None:
-    """Returns a graph that calls itself, directly or not."""
-    try:
-        graphlib.TopologicalSorter(dict(enumerate(calls))).prepare()
-    except graphlib.CycleError as error:
-        return int(error.args[1][0])
-    return None

@@ -181,11 +181,13 @@ class TFLiteModel:
         subgraphs: The first one is the main one.
         signatures: By name, those of the main subgraph.
         custom_ops: Names of the operators, used or not, that are not the schema's; sorted.
+        external_files: Files that constants are said to stand in, beside this one.
     """
 
     subgraphs: tuple[Subgraph, ...]
     signatures: Mapping[str, SignatureDef] = field(default_factory=dict)
     custom_ops: tuple[str, ...] = ()
+    external_files: tuple[str, ...] = ()
 
     @property
     def main(self) -> Subgraph:

@@ -26,6 +26,7 @@ from tfx_loop.models.tflite.schema import BROKEN, IDENTIFIER, SCHEMA_VERSION, en
 # Offsets in a flatbuffer are 32 bits, signed; larger models keep their data behind it.
 _MAX_FLATBUFFER_BYTES = 2**31
 _Buffer = memoryview | None
+_OPTIONS = ("BuiltinOptions", "BuiltinOptions2")
 # Parts of a flatbuffer may be shared, as equal names are: a file is read a few times over at most.
 # Where every operator shares one table, or vectors overlap, reading would take the square of that.
 _READ_SIZES = 8
@@ -174,6 +175,15 @@ def _model(content: bytes) -> TFLiteModel:
         subgraphs=subgraphs,
         signatures=_signatures(root, len(subgraphs[0].tensors), meter),
         custom_ops=tuple(sorted({code.custom for code in codes if code.op == "CUSTOM"})),
+        external_files=_external_files(root, meter),
+    )
+
+
+def _external_files(root: Any, meter: _Meter) -> tuple[str, ...]:
+    """Returns the files that constants are said to stand in; the older schema knows none."""
+    length = getattr(root, "ExternalBufferGroupsLength", lambda: 0)()
+    return tuple(
+        meter.text(root.ExternalBufferGroups(index).Name()) for index in meter.indices(length)
     )
 
 
@@ -280,11 +290,11 @@ def _operator(index: int, operator: Any, codes: list[_OperatorCode], meter: _Met
     options = operator.CustomOptionsAsNumpy() if operator.CustomOptionsLength() else None
     meter.spend(0 if options is None else options.nbytes)
     attributes: dict[str, Any] = {}
-    if operator.BuiltinOptionsType():
-        table = schema().BuiltinOptionsCreator(
-            operator.BuiltinOptionsType(), operator.BuiltinOptions()
-        )
-        attributes = meter.attributes(table)
+    # StableHLO's operators have their options, and the graphs that they call, in the second union.
+    for union in _OPTIONS:
+        if kind := getattr(operator, f"{union}Type", lambda: 0)():
+            create = getattr(schema(), f"{union}Creator")
+            attributes |= meter.attributes(create(kind, getattr(operator, union)()))
     return Operator(
         index=index,
         op=code.op,
