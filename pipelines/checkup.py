@@ -27,6 +27,7 @@ from tfx_loop.pipelines.control.stores import StoreMode, open_store
 
 # Room for one training's artifacts and a day of log. Chosen, not measured.
 LOW_DISK_BYTES, LEAST_DISK_BYTES = 5 * 10**9, 5 * 10**8
+# A server that takes longer for its status is as good as away for whoever asks.
 _SERVER_SECONDS = 5.0
 # TFX, and what it was tested with here: Python and TensorFlow (docs/limits.md).
 _LANES: Mapping[str, tuple[tuple[int, ...], str]] = {
@@ -135,7 +136,9 @@ def _store(store: str) -> list[CheckLine]:
 
 def _sqlite(path: str) -> list[CheckLine]:
     uri = f"{Path(path).resolve().as_uri()}?mode=ro"
+    # A pipeline may write meanwhile: its transactions take seconds at most.
     with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=20)) as database:
+        # One finding is enough. `integrity_check` would compare the indices, too, for minutes.
         (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if answer == "ok":
         return [CheckLine(what="store file", health=Health.OK, found="SQLite finds no damage")]
@@ -222,6 +225,7 @@ def _disk(place: CheckedPlace) -> list[CheckLine]:
         if is_remote(path):
             continue
         there = _nearest(Path(path.removeprefix("file://")).absolute())
+        # One line a file system, however many of the folders it holds.
         devices.setdefault(os.stat(there).st_dev, (str(there), shutil.disk_usage(there).free))
     lines = []
     for path, free in devices.values():

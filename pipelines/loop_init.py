@@ -184,6 +184,7 @@ def task_of_labels(batches: Iterator[Any], label: str, answers: int) -> str:
 
 def _shown_by(values: Sequence[Any], kind: pa.DataType, answers: int) -> str | None:
     """Returns the task that values of labels show beside so many answers a row."""
+    # 0: the file does not say how many, so that either may be.
     several, single = answers != 1, answers in (0, 1)
     if set(values) <= {0, 1} and single:
         return "binary"

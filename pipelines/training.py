@@ -123,6 +123,8 @@ def training_pipeline(
         redact=model.redact,
         seed=model.seed,
     )
+    # The pusher waits for the last of the gates: FaultDetector hands Evaluator's blessing on, or
+    # takes it back.
     blessing, faults = evaluator.outputs["blessing"], None
     if settings.gate.detect_faults:
         faults = _fault_detector(settings, trainer, examples, blessing)

@@ -154,6 +154,7 @@ class DeploymentRecord:
     @property
     def next_version(self) -> int:
         """A number that no version, not even a failed one, has had."""
+        # A client or a device may still hold what it got under the number of a failed version.
         return max((v.version for v in self.versions), default=0) + 1
 
     def with_version(self, deployment: Deployment) -> "DeploymentRecord":

@@ -47,8 +47,6 @@ class Stage:
             )
 
 
-# A canary group whole, then growing shares of all others: 10 % is enough to see a fault, and few
-# enough to bear it.
 @dataclass(frozen=True, kw_only=True)
 class Release:
     """One version that was published.

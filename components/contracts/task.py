@@ -110,6 +110,7 @@ class ModelTask:
                     f"{self.outputs}. Leave it out."
                 )
             object.__setattr__(self, "outputs", len(self.classes))
+        # One class is always right; one label may hold or not.
         if several and self.outputs < (2 if self.kind is TaskKind.CLASSES else 1):
             raise ConfigError(
                 f"a task {self.kind.value!r} must say how many there are, or name them, got "
@@ -145,6 +146,7 @@ class ModelTask:
     @classmethod
     def _regression(cls, said: str) -> "ModelTask":
         word, _, value = (said or "squared").partition("=")
+        # The first word of each loss: squared, absolute, quantile, poisson.
         words = {loss.value.split("_")[0]: loss for loss in _LOSSES[TaskKind.REGRESSION]}
         try:
             loss, quantile = words[word], float(value) if value else 0.5

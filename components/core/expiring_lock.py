@@ -37,6 +37,8 @@ class LockTerms:
     name: str
     holder: str
     token: str
+    # Longer than a pause of a busy machine or a bucket, short enough for whoever waits for one that
+    # was killed elsewhere. Chosen, not measured.
     seconds: float = 30.0
 
 
@@ -103,6 +105,8 @@ class ExpiringLock:
         while True:
             expired = self._clock() - since >= _good_for(seen, self._terms.seconds)
             if seen.content is None or expired or has_ended(_text(seen, "process")):
+                # Of several that see it expired, the one whose write comes first has it; the others
+                # wait on.
                 with contextlib.suppress(WriteConflict):
                     self._write(seen.tag)
                     return
@@ -114,6 +118,7 @@ class ExpiringLock:
                 )
             self._sleep(_POLL_SECONDS)
             found = self._files.read(self._terms.name)
+            # Any new note is a sign of life, whoever wrote it: the wait for its expiry begins anew.
             if found.tag != seen.tag:
                 seen, since = found, self._clock()
 

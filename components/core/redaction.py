@@ -102,6 +102,7 @@ class Redaction:
             value: The category.
             rows: How many rows have it; None where it was named because many have it.
         """
+        # Rarity first: that a rare value exists would show in its hash, too.
         if rows is not None and not self.names(rows):
             return OTHER
         return self.token(feature, value) if self.hides(feature) else str(value)
@@ -136,6 +137,7 @@ class Redaction:
 OPEN = Redaction()
 
 
+# A report hashes thousands of values with one key; nodes of a pipeline have a few.
 @functools.lru_cache(maxsize=16)
 def _key(path: str) -> SecretKey:
     keys = read_keys(path, make=True)

@@ -67,6 +67,7 @@ class LiveRollout:
 
     base_path: str
     by: str = "loop"
+    # A push loads a version and may put it on probation: so long does it keep the lock as a rule.
     lock_wait_seconds: float = 600.0
     now_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
     clock: Callable[[], float] = time.monotonic

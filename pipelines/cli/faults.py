@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfx_loop.monitoring.fault_detector.rows import SplitRows
     from tfx_loop.monitoring.fault_detector.settings import ColumnSettings
 
-HELP = "is a model over-fitted or under-fitted, do its data leak?"
+HELP = "over-fitting and under-fitting of a model, and leakage in its data"
 # As DetectionSettings has them, whose module takes a second to import.
 _TOLERANCE, _MOST_ROWS = 0.05, 20_000
 

@@ -172,6 +172,7 @@ def _parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # The modules and flags of all of them would take longer than many a command runs.
+    # A first word that is no command, `--help` too, is answered with all of them.
     for name in words[:1] if words and words[0] in _COMMANDS else _COMMANDS:
         module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)

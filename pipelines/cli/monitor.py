@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfx_loop.monitoring.drift.export import Comparison
     from tfx_loop.monitoring.file_comparison.configuration import Configuration
 
-HELP = "did a file move away from a reference file, or is it broken?"
+HELP = "drift and data faults of a file, compared with a reference file"
 _DEFAULTS = DriftSettings()
 # Arguments that say how rows are read, which counted windows do not have any more.
 _OF_FILES = (

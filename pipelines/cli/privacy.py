@@ -12,7 +12,7 @@ from tfx_loop.pipelines.cli.answered_rows import answered_rows
 from tfx_loop.presentation import arguments
 from tfx_loop.presentation.terminal import TextTable
 
-HELP = "does a model give away which rows it was trained on?"
+HELP = "whether a model gives away which rows it was trained on"
 # As MembershipSettings has them, whose module takes a second to import.
 _MOST_ROWS, _FEWEST_ROWS = 2_000, 300
 

@@ -15,7 +15,7 @@ from tfx_loop.presentation.terminal import TextTable
 if TYPE_CHECKING:
     from tfx_loop.contracts.skew_report import SkewResult
 
-HELP = "did the server see what training saw, for the same rows?"
+HELP = "whether the server saw what training saw, for the same rows"
 # As many as stand on one screen, the most different first.
 _ROWS_SHOWN = 15
 

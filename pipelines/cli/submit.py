@@ -1,4 +1,4 @@
-"""`loop submit`: starts a compiled pipeline on Vertex AI or Kubeflow Pipelines, once a run id.
+"""`loop submit`: start a compiled pipeline on Vertex AI or Kubeflow Pipelines, once a run id.
 
 Without --wait, exit code 0 says that the service has taken the run. With it, 0 that the run
 succeeded, 3 that it failed (the node and its words are told), 4 that it has not ended in time.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfx_loop.pipelines.runners.remote.services import RemoteRun, Service, Submission
     from tfx_loop.presentation.terminal import TextTable
 
-HELP = "starts a compiled pipeline on Vertex AI or Kubeflow Pipelines"
+HELP = "start a compiled pipeline on Vertex AI or Kubeflow Pipelines"
 
 _OF_VERTEX = ("project", "location", "endpoint", "label")
 

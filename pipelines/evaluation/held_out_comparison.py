@@ -35,6 +35,7 @@ HELD_OUT_COMPARISON = JsonFile(
     remedy="Evaluate the model again with this release.",
 )
 _TIME, _SPAN = "event_time_ms", "span"
+# Records decoded together; read_records holds one such list in memory.
 _BATCH = 4_096
 # More rows make the interval no narrower that matters, and asking two models takes seconds.
 _MOST_ROWS = 50_000
@@ -93,6 +94,7 @@ def gain_over_constant(
     answers = ExamplePredictor(folder, output)(rows.records)
     labelled = rows.labelled(task)
     labels = labelled.encoded(task)
+    # The hardest constant to beat: one from the training rows would lose more here.
     flat = row_losses(labels, repeated(constant_answer(labels, task), len(labels)), task).mean()
     lost = row_losses(labels, labelled.of(answers, task), task).mean()
     return float(1 - lost / flat) if flat > 0 else 0.0

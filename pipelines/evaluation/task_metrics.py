@@ -49,6 +49,7 @@ def task_metrics(task: ModelTask, gate: QualityGate | None) -> Any:
             if metric.class_name in known.judged:
                 _judge_overall(metric, known.judged[metric.class_name](gate))
     spec = config_pb2.MetricsSpec(metrics=metrics)
+    # Served answers reach TFMA as a row for each label (judged_groups.py): nothing is left to pool.
     if known.micro and gate is not None:
         spec.aggregate.micro_average = True
     return spec

@@ -58,6 +58,7 @@ class S3Filesystem(filesystem.Filesystem):  # type: ignore[misc]
         if not overwrite and fileio.exists(dst):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(dst))
         with fileio.open(src, "rb") as source, fileio.open(dst, "wb") as target:
+            # 16 MiB at a time: models may be larger than the memory.
             while piece := source.read(1 << 24):
                 target.write(piece)
 
@@ -137,6 +138,8 @@ class S3Filesystem(filesystem.Filesystem):  # type: ignore[misc]
         found = bucket.get(key)
         if found is None:
             raise _absent(path)
+        # A regular file that its owner writes and all read; an object has no more of what stat
+        # tells.
         return os.stat_result((0o100644, 0, 0, 1, 0, 0, len(found[0]), 0, 0, 0))
 
     @staticmethod

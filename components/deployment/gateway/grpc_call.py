@@ -1,30 +1,36 @@
 """One gRPC call on its way: frames to its upstream and back, logged before its trailers leave."""
 
 import functools
-import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.raw_calls import GRPC
 from tfx_loop.deployment.gateway import counters as count
-from tfx_loop.deployment.gateway.gate import (
-    IDENTITY,
-    REQUEST_ID,
-    Capture,
-    Identity,
+from tfx_loop.deployment.gateway.gate import REQUEST_ID, Capture, Identity
+from tfx_loop.deployment.gateway.grpc_heads import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    AnswerHead,
+    RequestHead,
+    is_client_error,
+    read_answer,
+    read_head,
 )
-from tfx_loop.deployment.gateway.model_spec import (
-    PREDICTIONS,
-    ROUTED,
-    read_model_spec,
-    with_version,
-)
+from tfx_loop.deployment.gateway.model_spec import read_model_spec, with_version
 from tfx_loop.deployment.gateway.routes import Route
 from tfx_loop.deployment.server_access.access import AccessRefused, Refusal
-from tfx_loop.deployment.server_access.headers import VERSION_HEADER
+from tfx_loop.deployment.server_access.grpc_wire import (
+    PREFIX_BYTES,
+    message_frame,
+    percent_encoded,
+)
 from tfx_loop.deployment.server_access.http2_frames import (
     CALM,
     CANCEL,
@@ -39,9 +45,6 @@ if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.grpc_client import GrpcClient
     from tfx_loop.deployment.gateway.grpc_upstream import GrpcUpstream, GrpcUpstreamConnection
 
-# grpc.github.io/grpc/core/md_doc_statuscodes.html
-CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, PERMISSION_DENIED = 1, 3, 4, 7
-RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 8, 13, 14, 16
 _REFUSED = {
     Refusal.UNAUTHENTICATED: UNAUTHENTICATED,
     Refusal.FORBIDDEN: PERMISSION_DENIED,
@@ -50,116 +53,11 @@ _REFUSED = {
 # Codes with which an upstream resets a stream, as gRPC over HTTP/2 maps them; others are INTERNAL.
 _RESET = {REFUSED_STREAM: UNAVAILABLE, CANCEL: CANCELLED, CALM: RESOURCE_EXHAUSTED}
 _ADMIN = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-# Eight digits at most and one of six units
-# (grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html).
-_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # The client's own clock ends a call first; this only ends those whose client is gone unnoticed.
 _LATE_SECONDS = 0.5
-# In front of each message: whether it is compressed, and its length.
-_PREFIX = 5
 # HPACK: a literal field that is not indexed, its name of 12 bytes as it is (RFC 7541, 6.2.2). The
 # id is new in each call, so that a block with it cannot be shared.
 _ID_FIELD = b"\x00\x0cx-request-id"
-_VERSION = VERSION_HEADER.encode()
-
-
-@dataclass(frozen=True)
-class RequestHead:
-    """What the headers of a call say; calls with the same headers share it.
-
-    Attributes:
-        path: `/package.Service/Method`.
-        block: All headers but id and authorization, encoded.
-        given: Those that name the request.
-        authorization: With its field, encoded; empty without.
-        encoding: What messages may be compressed with.
-        timeout_seconds: 0 for none.
-        predicts: Whether the answer is predictions.
-        routed: Whether the request has a ModelSpec.
-    """
-
-    path: str
-    block: bytes
-    given: dict[bytes, bytes]
-    authorization: tuple[bytes, bytes]
-    encoding: str
-    timeout_seconds: float
-    predicts: bool
-    routed: bool
-
-
-@functools.lru_cache(maxsize=1024)
-def read_head(headers: Headers) -> RequestHead:
-    """Returns what the headers of a call say; raises DataError for no request."""
-    kept, given = [], dict[bytes, bytes]()
-    path = authorization = encoding = timeout = b""
-    for name, value in headers:
-        if name == b":path":
-            path = value
-        elif name in IDENTITY:
-            given[name] = value
-            if name == REQUEST_ID:
-                continue
-        elif name == b"authorization":
-            authorization = value
-            continue
-        elif name == b"grpc-encoding":
-            encoding = value
-        elif name == b"grpc-timeout":
-            timeout = value
-        kept.append((name, value))
-    if not path.startswith(b"/"):
-        raise DataError("Expected a request with a path, received headers without one.")
-    match = _TIMEOUT.fullmatch(timeout)
-    text = path.decode("latin-1")
-    return RequestHead(
-        path=text,
-        block=encode_headers(tuple(kept)),
-        given=given,
-        authorization=(
-            authorization,
-            encode_headers(((b"authorization", authorization),)) if authorization else b"",
-        ),
-        encoding=encoding.decode("latin-1"),
-        timeout_seconds=int(match[1]) * _UNITS[match[2]] if match else 0.0,
-        predicts=text in PREDICTIONS,
-        routed=text in ROUTED,
-    )
-
-
-@dataclass(frozen=True)
-class AnswerHead:
-    """What headers or trailers of an answer say; answers with the same share it.
-
-    Attributes:
-        block: All of them, encoded.
-        status: gRPC's code; empty where they have none.
-        encoding: What messages may be compressed with.
-        version: Of the model; 0 where they do not say.
-        has_id: Whether the request's id is among them.
-    """
-
-    block: bytes
-    status: bytes
-    encoding: str
-    version: int
-    has_id: bool
-
-
-@functools.lru_cache(maxsize=1024)
-def read_answer(headers: Headers) -> AnswerHead:
-    """Returns what headers or trailers of an answer say."""
-    held = dict(headers)
-    version = held.get(_VERSION, b"")
-    return AnswerHead(
-        block=encode_headers(headers),
-        status=held.get(b"grpc-status", b""),
-        encoding=held.get(b"grpc-encoding", b"").decode("latin-1"),
-        # An int64 has 19 digits; Python takes seconds for a number of a million.
-        version=int(version[:19]) if version.isdigit() else 0,
-        has_id=REQUEST_ID in held,
-    )
 
 
 class GrpcCall:
@@ -292,10 +190,10 @@ class GrpcCall:
                 self._left -= step
                 start += step
                 continue
-            missing = _PREFIX - len(self._prefix)
+            missing = PREFIX_BYTES - len(self._prefix)
             self._prefix += data[start : start + missing]
             start += missing
-            if len(self._prefix) == _PREFIX:
+            if len(self._prefix) == PREFIX_BYTES:
                 self._left, self._prefix = int.from_bytes(self._prefix[1:], "big"), b""
                 if self._left > self._gate.limits.max_request_bytes:
                     return False
@@ -306,10 +204,10 @@ class GrpcCall:
         assert self._head is not None
         self._first = None
         # What is compressed, or no message of this kind, goes where it would go without a canary.
-        whole = len(message) == _PREFIX + int.from_bytes(message[1:_PREFIX], "big")
+        whole = len(message) == PREFIX_BYTES + int.from_bytes(message[1:PREFIX_BYTES], "big")
         if message[:1] == b"\x00" and whole:
             try:
-                spec = read_model_spec(message[_PREFIX:])
+                spec = read_model_spec(message[PREFIX_BYTES:])
             except DataError:
                 spec = None
             if spec is not None and spec.name:
@@ -320,8 +218,8 @@ class GrpcCall:
                 )
                 self._route = route
                 if route.changed:
-                    body = with_version(message[_PREFIX:], spec, route.version, route.label)
-                    message = b"\x00" + len(body).to_bytes(4, "big") + body
+                    body = with_version(message[PREFIX_BYTES:], spec, route.version, route.label)
+                    message = message_frame(body)
         self._pending = [message]
         if self._capture is not None:
             self._gate.keep(self._capture, self._capture.request, message)
@@ -442,7 +340,7 @@ class GrpcCall:
         answer, outcome = self._answer, count.OK
         if answer is not None and answer.status not in (b"", b"0"):
             outcome = (
-                count.CLIENT_ERROR if _is_client_error(answer.status) else (count.UPSTREAM_ERROR)
+                count.CLIENT_ERROR if is_client_error(answer.status) else (count.UPSTREAM_ERROR)
             )
         if self.down.received_all:
             self.down.close()
@@ -481,7 +379,7 @@ class GrpcCall:
         """Answers with a status of gRPC alone."""
         self._done = True
         self._end(outcome)
-        fields = [(b"grpc-status", b"%d" % status), (b"grpc-message", _percent_encoded(message))]
+        fields = [(b"grpc-status", b"%d" % status), (b"grpc-message", percent_encoded(message))]
         if not self._headers_sent:
             fields[:0] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
             if self._identity is not None:
@@ -509,14 +407,3 @@ def _id_field(request_id: str) -> bytes:
     if len(value) < 127:
         return _ID_FIELD + bytes((len(value),)) + value
     return encode_headers(((REQUEST_ID, value),))
-
-
-def _percent_encoded(message: str) -> bytes:
-    # gRPC over HTTP/2: what is not printable ASCII, and '%', is escaped.
-    return quote(message, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()
-
-
-def _is_client_error(status: bytes) -> bool:
-    # INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION,
-    # OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED.
-    return status in (b"3", b"5", b"6", b"7", b"9", b"11", b"12", b"16")

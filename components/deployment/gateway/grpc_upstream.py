@@ -9,6 +9,7 @@ from tfx_loop.deployment.gateway.rest_upstream import UpstreamAddress
 from tfx_loop.deployment.server_access.http2 import Http2Connection
 from tfx_loop.deployment.server_access.http2_frames import (
     CANCEL,
+    PREFACE,
     REFUSED_STREAM,
     Headers,
 )
@@ -17,7 +18,6 @@ from tfx_loop.deployment.server_access.http2_stream import Half
 if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.grpc_call import GrpcCall
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # More are made only where the upstream allows too few streams on one.
 _MAX_CONNECTIONS = 8
 # Numbers of streams are odd, 31 bits long and used once (RFC 9113, 5.1.1).
@@ -108,7 +108,7 @@ class GrpcUpstreamConnection(Http2Connection):
         """Says who speaks, and what is taken."""
         super().connection_made(transport)
         self._upstream.gate.counters.row[self._count] += 1
-        self.write(_PREFACE)
+        self.write(PREFACE)
         self.greet(None)
 
     def connection_lost(self, error: Exception | None) -> None:

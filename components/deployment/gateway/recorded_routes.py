@@ -1,13 +1,11 @@
 """Labels and canary as the deployment record beside the versions has them."""
 
-import logging
 from collections.abc import Callable
 
-from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
-from tfx_loop.core.errors import LoopError
+from tfx_loop.contracts.deployment_record import DeploymentRecord
 from tfx_loop.deployment.gateway.routes import CANARY, Route, RoutingTable
+from tfx_loop.deployment.server_access.followed_record import followed_record
 
-_LOG = logging.getLogger(__name__)
 _STABLE = "stable"
 
 
@@ -32,18 +30,4 @@ def table_of(record: DeploymentRecord) -> RoutingTable:
 
 def record_reader(base_path: str, model_name: str) -> Callable[[], RoutingTable]:
     """Returns what reads the routes of a base path; a damaged record changes nothing."""
-    last = RoutingTable(model=model_name)
-    complaint = ""
-
-    def read() -> RoutingTable:
-        nonlocal last, complaint
-        try:
-            last, complaint = table_of(read_record(base_path, model_name)), ""
-        except (LoopError, OSError) as error:
-            # Said once, not once a second.
-            if str(error) != complaint:
-                complaint = str(error)
-                _LOG.error("routing model=%s state=unchanged error=%s", model_name, error)
-        return last
-
-    return read
+    return followed_record(base_path, model_name, table_of, RoutingTable(model=model_name))

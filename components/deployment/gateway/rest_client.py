@@ -8,7 +8,8 @@ import httptools
 
 from tfx_loop.deployment.gateway.counters import CLIENT_ERROR, OVERLOADED, place
 from tfx_loop.deployment.gateway.gate import Gate
-from tfx_loop.deployment.gateway.rest_exchange import RestExchange, error_answer
+from tfx_loop.deployment.gateway.rest_exchange import RestExchange
+from tfx_loop.deployment.gateway.rest_heads import error_answer
 from tfx_loop.deployment.gateway.rest_upstream import RestUpstream
 
 # What a refused request may still send before its connection is cut: a client that sends before it

@@ -3,7 +3,6 @@
 import functools
 import json
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -17,6 +16,7 @@ from tfx_loop.deployment.gateway.gate import (
     Capture,
     Identity,
 )
+from tfx_loop.deployment.gateway.rest_heads import HOP_BY_HOP, answer_head
 from tfx_loop.deployment.gateway.routes import RestTarget, Route, target_of
 from tfx_loop.deployment.server_access.access import AccessRefused, Refusal
 from tfx_loop.deployment.server_access.headers import VERSION_HEADER
@@ -25,21 +25,6 @@ if TYPE_CHECKING:
     from tfx_loop.deployment.gateway.rest_client import RestClient
     from tfx_loop.deployment.gateway.rest_upstream import RestConnection
 
-# Of one connection alone (RFC 9110, 7.6.1); the body's framing is made anew.
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"expect",
-    )
-)
 _REFUSED = {Refusal.UNAUTHENTICATED: 401, Refusal.FORBIDDEN: 403, Refusal.TOO_MANY: 429}
 _OWN_PATHS = "/gateway/"
 # Bytes of a body that wait for the upstream; then the client waits.
@@ -116,10 +101,10 @@ class RestExchange:
             # header hides in it.
             value = b" ".join(value.split())
         if self._in_trailers:
-            if lower not in _HOP_BY_HOP and lower != b"content-length":
+            if lower not in HOP_BY_HOP and lower != b"content-length":
                 self._headers.append(name + b": " + value + b"\r\n")
             return
-        if lower in _HOP_BY_HOP:
+        if lower in HOP_BY_HOP:
             if lower == b"transfer-encoding":
                 self._chunked = True
             elif lower == b"expect":
@@ -356,7 +341,7 @@ class RestExchange:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the answer, or a trailer."""
         lower = name.lower()
-        if self._head_sent or lower in _HOP_BY_HOP:
+        if self._head_sent or lower in HOP_BY_HOP:
             if lower == b"transfer-encoding":
                 self._answer_chunked = True
             return
@@ -515,13 +500,9 @@ class RestExchange:
         known = (
             f"x-request-id: {self._identity.request_id}\r\n" if self._identity is not None else ""
         )
-        head = (
-            f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\ncontent-type: {kind}\r\n"
-            f"content-length: {len(body)}\r\n{known}{extra}"
-        )
         # The header `connection` is still missing: it depends on whether the request is complete by
         # then.
-        self._local = head.encode()
+        self._local = answer_head(code, kind, len(body), f"{known}{extra}")
         self._local_body = b"" if self._method == "HEAD" else body
 
     def _answer_local(self) -> None:
@@ -558,13 +539,3 @@ class RestExchange:
         elif self._outcome:
             self._gate.refuse(REST, self._outcome)
         self._outcome = ""
-
-
-def error_answer(code: int, message: str) -> bytes:
-    """Returns an answer to what was no request; the connection is closed after it."""
-    body = json.dumps({"error": message}).encode()
-    head = (
-        f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body

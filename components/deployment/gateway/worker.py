@@ -25,6 +25,7 @@ from tfx_loop.deployment.gateway.rest_client import RestClient
 from tfx_loop.deployment.gateway.rest_upstream import RestUpstream, UpstreamAddress
 from tfx_loop.deployment.gateway.routes import CANARY, Route, RoutingTable
 from tfx_loop.deployment.server_access.access_flags import access_of, tls_of
+from tfx_loop.deployment.server_access.listeners import DISABLED_PORT
 
 _LOG = logging.getLogger(__name__)
 # Deadlines end to this: finer costs time with many connections, coarser is felt.
@@ -147,9 +148,9 @@ class GatewayWorker:
     @property
     def _addresses(self) -> list[UpstreamAddress]:
         used = list[UpstreamAddress]()
-        if self._flags.rest_api_port != -1:
+        if self._flags.rest_api_port != DISABLED_PORT:
             used += [upstream.address for upstream in self._rest]
-        if self._flags.port != -1:
+        if self._flags.port != DISABLED_PORT:
             used += [upstream.address for upstream in self._grpc]
         return used
 

@@ -6,21 +6,23 @@ left, or whose deadline is over, is taken back as far as it has not begun.
 """
 
 import functools
-import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from tfx_loop.deployment.model_server.engine import PredictionJob, Steps
+from tfx_loop.deployment.server_access.grpc_wire import (
+    PREFIX_BYTES,
+    message_frame,
+    percent_encoded,
+    timeout_seconds,
+)
 from tfx_loop.deployment.server_access.headers import TRACEPARENT_HEADER
-from tfx_loop.deployment.server_access.http2 import Http2Connection
 from tfx_loop.deployment.server_access.http2_frames import (
-    CALM,
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
@@ -28,21 +30,13 @@ from tfx_loop.deployment.server_access.http2_frames import (
     Http2Error,
     encode_headers,
 )
+from tfx_loop.deployment.server_access.http2_server import MAX_STREAMS, Http2ServerConnection
 from tfx_loop.deployment.server_access.http2_stream import Half
 
 if TYPE_CHECKING:
     from tfx_loop.deployment.model_server.grpc_server import GrpcServer
     from tfx_loop.deployment.model_server.tracing import RequestSpan
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
-_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-# As many as may wait at most (--max_waiting_requests): the limit that is felt is that one.
-_MAX_STREAMS = 1024
-# Streams that a client may cancel at once, and how many more each second (CVE-2023-44487).
-_RESETS, _RESETS_PER_SECOND = 1000.0, 100.0
-# In front of each message: whether it is compressed, and its length.
-_PREFIX = 5
 _HEAD = encode_headers(((b":status", b"200"), (b"content-type", b"application/grpc")))
 _OK = encode_headers(((b"grpc-status", b"0"),))
 # zlib's windows: a gzip header, or a zlib header.
@@ -64,7 +58,7 @@ class Metadatum(NamedTuple):
     value: str
 
 
-class GrpcConnection(Http2Connection):
+class GrpcConnection(Http2ServerConnection):
     """A connection of a client; lives on the event loop alone.
 
     Attributes:
@@ -77,15 +71,12 @@ class GrpcConnection(Http2Connection):
         super().__init__(server.loop)
         self.server = server
         self.address = ""
-        self._greeted = self._draining = False
-        self._last_stream = 0
-        self._resets, self._reset_at = _RESETS, self.last
 
     @property
     def deadline(self) -> float:
         """When the server closes it, on the loop's clock."""
         limits = self.server.limits
-        if self.write_paused or not self._greeted or self._buffer or self._block is not None:
+        if self.write_paused or self.is_incomplete:
             return self.last + limits.request_seconds
         if any(not half.received_all for half in self.halves.values()):
             return self.last + limits.request_seconds
@@ -96,27 +87,13 @@ class GrpcConnection(Http2Connection):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "unix"
-        self.greet(_MAX_STREAMS)
+        self.greet(MAX_STREAMS)
         self.server.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Takes back what was asked and has not begun."""
         self.server.closed(self)
         super().connection_lost(error)
-
-    def data_received(self, data: bytes) -> None:
-        """Reads the preface, then frames."""
-        if not self._greeted:
-            data = self._buffer + data
-            if data[: len(_PREFACE)] != _PREFACE[: len(data)]:
-                # HTTP/1, or TLS to a plain port: no frame would be understood.
-                self.abort()
-                return
-            if len(data) < len(_PREFACE):
-                self._buffer = data
-                return
-            self._greeted, self._buffer, data = True, b"", data[len(_PREFACE) :]
-        super().data_received(data)
 
     def headers_came(self, stream: int, half: Half | None, headers: Headers, end: bool) -> None:
         """Begins a call."""
@@ -125,11 +102,9 @@ class GrpcConnection(Http2Connection):
                 raise Http2Error(PROTOCOL_ERROR, "headers in the middle of a stream")
             half.owner.came(b"", end=True)
             return
-        if stream <= self._last_stream or stream % 2 == 0:
-            raise Http2Error(PROTOCOL_ERROR, f"a new stream with the number {stream}")
-        self._last_stream = stream
+        taken = self.takes_stream(stream)
         call = ServerCall(self, stream)
-        if self._draining or len(self.halves) >= _MAX_STREAMS:
+        if not taken:
             call.half.reset(REFUSED_STREAM)
             return
         self.halves[stream] = call.half
@@ -149,25 +124,12 @@ class GrpcConnection(Http2Connection):
             half.close()
         else:
             half.reset(NO_ERROR)
-        if self._draining and not self.halves:
-            self.close()
+        self.close_if_drained()
 
     def half_lost(self, half: Half, code: int) -> None:
         """Takes back a call."""
         half.owner.lost()
-        now = self.server.loop.time()
-        self._resets += (now - self._reset_at) * _RESETS_PER_SECOND
-        self._resets, self._reset_at = min(self._resets, _RESETS) - 1, now
-        if self._resets < 0 and not self.closed:
-            raise Http2Error(CALM, "too many streams were reset")
-
-    def close_when_done(self) -> None:
-        """Takes no more calls, and closes when the last one is answered."""
-        if not self._draining and not self.closed:
-            self._draining = True
-            self.go_away(NO_ERROR, self._last_stream, "the server stops")
-        if not self.halves:
-            self.close()
+        self.count_reset()
 
     def expire(self) -> None:
         """Closes it: what it waits for did not come in time."""
@@ -219,8 +181,8 @@ class ServerCall:
         """Reads the headers, and refuses what is not to be answered."""
         given, self._metadata = _read(headers)
         self.path, self._encoding = given.get(":path", ""), given.get("grpc-encoding", "")
-        if match := _TIMEOUT.fullmatch(given.get("grpc-timeout", "")):
-            self.deadline = self.started + int(match[1]) * _UNITS[match[2]]
+        if (seconds := timeout_seconds(given.get("grpc-timeout", ""))) is not None:
+            self.deadline = self.started + seconds
         if traceparent := self._connection.server.begin_span(self, given):
             given = {**given, TRACEPARENT_HEADER: traceparent}
             self._metadata = _metadata_of(given)
@@ -238,7 +200,7 @@ class ServerCall:
         self.received += len(data)
         self._body.append(data)
         limit = self._connection.server.limits.body_bytes
-        if self.received > limit + _PREFIX:
+        if self.received > limit + PREFIX_BYTES:
             self._refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, _too_large(self.received, limit))
         elif end:
             try:
@@ -293,18 +255,18 @@ class ServerCall:
 
     def _message(self, body: bytes, limit: int) -> bytes:
         """Returns the one message of the call, decompressed."""
-        length = int.from_bytes(body[1:_PREFIX], "big")
-        if len(body) < _PREFIX or len(body) != length + _PREFIX:
+        length = int.from_bytes(body[1:PREFIX_BYTES], "big")
+        if len(body) < PREFIX_BYTES or len(body) != length + PREFIX_BYTES:
             self.abort(grpc.StatusCode.INTERNAL, "Expected one whole message of gRPC.")
         if not body[0]:
-            return body[_PREFIX:]
+            return body[PREFIX_BYTES:]
         window = _WINDOWS.get(self._encoding)
         if window is None:
             self.abort(grpc.StatusCode.UNIMPLEMENTED, f"No compression {self._encoding!r} here.")
         try:
             inflate = zlib.decompressobj(wbits=window)
             # One byte over the limit tells that there is more, and no bomb is unpacked.
-            message = inflate.decompress(body[_PREFIX:], limit + 1)
+            message = inflate.decompress(body[PREFIX_BYTES:], limit + 1)
         except zlib.error:
             self.abort(grpc.StatusCode.INTERNAL, "The message is not compressed as it says.")
         if len(message) > limit:
@@ -369,7 +331,7 @@ class ServerCall:
         block = _HEAD
         if self.sent:
             block += encode_headers(tuple([(k.encode(), v.encode()) for k, v in self.sent]))
-        self.half.send_whole(block, b"\0" + len(message).to_bytes(4, "big") + message, _OK)
+        self.half.send_whole(block, message_frame(message), _OK)
         self._connection.server.finished(self, "OK")
 
     def end(self, error: CallAborted) -> None:
@@ -383,8 +345,7 @@ class ServerCall:
         self._body.clear()
         fields = [
             (b"grpc-status", b"%d" % code.value[0]),
-            # gRPC over HTTP/2: what is not printable ASCII, and '%', is escaped.
-            (b"grpc-message", quote(details, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()),
+            (b"grpc-message", percent_encoded(details)),
         ]
         sent = [(key.encode(), value.encode()) for key, value in self.sent]
         self.half.send_headers(_HEAD + encode_headers((*sent, *fields)), True)

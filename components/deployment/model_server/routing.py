@@ -5,15 +5,13 @@ traffic and every label at once. Versions that no record knows serve by their nu
 in TF Serving.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tfx_loop.contracts.deployment_record import DeploymentRecord, DeploymentState, read_record
-from tfx_loop.core.errors import LoopError
+from tfx_loop.contracts.deployment_record import DeploymentRecord, DeploymentState
 from tfx_loop.deployment.model_server.model_config import VersionPolicy
+from tfx_loop.deployment.server_access.followed_record import followed_record
 
-_LOG = logging.getLogger(__name__)
 STABLE_LABEL, CANARY_LABEL = "stable", "canary"
 
 
@@ -63,18 +61,4 @@ def routing_of(record: DeploymentRecord) -> Routing:
 
 def routing_reader(base_path: str, model_name: str) -> Callable[[], Routing]:
     """Returns what reads the routing of a base path; a damaged record changes nothing."""
-    last = Routing()
-    complaint = ""
-
-    def read() -> Routing:
-        nonlocal last, complaint
-        try:
-            last, complaint = routing_of(read_record(base_path, model_name)), ""
-        except (LoopError, OSError) as error:
-            # Said once, not once a second.
-            if str(error) != complaint:
-                complaint = str(error)
-                _LOG.error("routing model=%s state=unchanged error=%s", model_name, error)
-        return last
-
-    return read
+    return followed_record(base_path, model_name, routing_of, Routing())

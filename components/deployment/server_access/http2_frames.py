@@ -10,6 +10,8 @@ import struct
 import hpack
 from hpack.table import HeaderTable
 
+# What a client begins a connection with (RFC 9113, 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # Frame types (RFC 9113, 6) and their flags; END_STREAM and ACK are the same bit in different
 # frames.
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4

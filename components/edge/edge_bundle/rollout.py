@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from tfx_loop.contracts.rollout_record import Release, Rollout, RolloutState, Stage
 from tfx_loop.core.errors import ConfigError
 
+# A canary group whole first; of all others 10 % are enough to see a fault, and few enough to bear
+# it.
 # A tenth, half, all of the devices after the canaries: each stage some five times the one before.
 DEFAULT_STAGES = (
     Stage("canary", 100.0),

@@ -22,6 +22,7 @@ _SECONDS = 30.0
 _STATES = {
     "SUCCEEDED": RunState.SUCCEEDED,
     "FAILED": RunState.FAILED,
+    # Cancelled by a person: for the loop it did not do what it should.
     "CANCELED": RunState.FAILED,
 }
 
@@ -63,6 +64,7 @@ class KubeflowService:
         named = {"key": "display_name", "operation": "EQUALS", "stringValue": run_id}
         with self._told():
             listed = self._client.list_runs(
+                # Runs of one name are the starts of two processes at once: never many.
                 page_size=10,
                 sort_by="created_at asc",
                 namespace=self._namespace,

@@ -113,6 +113,7 @@ class RemoteLauncher:
                 f"{len(compiled.breaches)} breaches of its rules: {compiled.breaches[0].sentence} "
                 "`loop compile` lists them all."
             )
+        # Without the number of the start, as the pipeline of a second start is the same.
         self._checked = (replace(request, attempt=0), compiled)
 
     def launch(self, run_id: str, request: LaunchRequest) -> None:
@@ -136,6 +137,8 @@ class RemoteLauncher:
                 run_id=service_id,
                 root=root,
                 labels={**self._settings.labels, "model": _label(request.model_name)},
+                # A run of the loop is about new rows: outputs of an earlier one under the same keys
+                # are not.
                 cache=False,
                 service_account=self._settings.service_account,
             )
@@ -183,6 +186,8 @@ def _start_id(run_id: str, number: int) -> str:
     name = re.sub(r"[^-a-z0-9]", "-", run_id.lower())
     if name != run_id or len(name) > _LONGEST or not name[:1].isalpha():
         digest = hashlib.sha256(run_id.encode()).hexdigest()[:8]
+        # Cut or changed names may meet: 32 bits of the whole id keep them apart. `r-` makes a
+        # letter the first; it, a hyphen and eight digits are eleven signs.
         name = f"r-{name[: _LONGEST - 11]}-{digest}"
     return name if number == 1 else f"{name}-{number}"
 

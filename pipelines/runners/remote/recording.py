@@ -119,6 +119,7 @@ def _ordered(tasks: Mapping[str, Any]) -> list[str]:
 
 def _needs(task: Mapping[str, Any]) -> set[str]:
     read = task.get("inputs", {}).get("artifacts", {}).values()
+    # "" is an input that is no task's output, a constant; nothing waits under that name.
     makers = {one.get("taskOutputArtifact", {}).get("producerTask", "") for one in read}
     return makers | set(task.get("dependentTasks", ()))
 
@@ -196,6 +197,7 @@ def _artifact(store: Store, told: RecordedArtifact) -> pb.Artifact:
     )
     known = [one for one in store.get_artifacts_by_uri(told.uri) if one.type_id == type_id]
     if known:
+        # The newest of those that are told apart by id alone: it is the one that later runs found.
         return known[-1]
     artifact = pb.Artifact(type_id=type_id, uri=told.uri, state=pb.Artifact.LIVE)
     content = dict(told.properties)
@@ -224,5 +226,6 @@ def _content_tag(uri: str) -> str:
 
 def _event(kind: int, key: str, index: int) -> pb.Event:
     event = ledger.event(kind, key)
+    # Steps are key and index in turn (ledger.event writes index 0).
     event.path.steps[1].index = index
     return event

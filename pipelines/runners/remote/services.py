@@ -17,6 +17,7 @@ from tfx_loop.pipelines.runners.remote.spec_check import SpecCheck
 from tfx_loop.pipelines.runners.remote.spec_rules import breaches
 from tfx_loop.pipelines.runners.remote.targets import Target
 
+# A way through VPN and proxy takes seconds; the clients themselves would try for minutes.
 _CONNECT_SECONDS = 10.0
 ENDED = (RunState.SUCCEEDED, RunState.FAILED)
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,?L#-]+")
@@ -143,6 +144,7 @@ def check_submission(submission: Submission, target: Target) -> dict[str, Any]:
 
 def check_cron(cron: str, target: Target) -> None:
     """Raises ConfigError where a line names no times to the service; it would refuse it later."""
+    # KFP's schedules have seconds in front (robfig/cron), Vertex's are unix-cron with a time zone.
     line, wanted = cron, 6
     if target is Target.VERTEX:
         line, wanted = re.sub(r"^(CRON_)?TZ=\S+\s+", "", cron), 5
@@ -210,6 +212,7 @@ def wait(
     run: RemoteRun,
     timeout_seconds: float,
     *,
+    # A service's node takes a minute to start. Chosen, not measured.
     every_seconds: float = 10.0,
     on_change: Callable[[RemoteRun], None] = lambda run: None,
 ) -> RemoteRun:

@@ -31,14 +31,17 @@ from tfx_loop.pipelines.runners.remote.targets import Target
 _PIPELINE_NAME = re.compile(r"[a-z][-a-z0-9]{0,127}")
 # Argo's name of a task (its validate.go, workflowFieldNameFmt).
 _NODE_ID = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+# What use_pipeline_spec_2_1 of TFX's runner writes; without it the compiler writes 2.0.
 _SCHEMA_VERSION = "2.1.0"
 # What TFX's compiler writes for a class whose type name is not PACKAGE.Class (_SCHEMA_TITLE_RE).
 _NO_TITLE = "tfx.Artifact"
 _PROPERTY_KINDS = ("integer", "number", "string")
+# Of the proto's kinds those that TFX's entry point reads; booleans, lists and structs are not.
 _PARAMETER_KINDS = ("STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 _ABSOLUTE = re.compile(r"(file://)?/[^/\s][^\s]*|[A-Za-z]:\\\S+")
 _MODULE_FILES = ("module_file", "module_path")
+# The second is Docker's own name for the machine that a container runs on.
 _LOCAL_HOSTS = ("localhost", "host.docker.internal")
 
 
@@ -149,6 +152,7 @@ def _type(place: str, kind: Mapping[str, Any]) -> Iterator[Breach]:
         schema = yaml.safe_load(kind.get("instanceSchema", "")) or {}
     except yaml.YAMLError:
         schema = {}
+    # A schema without a title, or none at all, finds no class, either.
     if schema.get("title", kind.get("schemaTitle", _NO_TITLE)) == _NO_TITLE:
         yield Breach(
             rule="type-title",

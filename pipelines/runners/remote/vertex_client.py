@@ -18,6 +18,7 @@ from tfx_loop.pipelines.runners.remote.targets import Target
 _STATES = {
     "PIPELINE_STATE_SUCCEEDED": RunState.SUCCEEDED,
     "PIPELINE_STATE_FAILED": RunState.FAILED,
+    # Cancelled by a person: for the loop it did not do what it should.
     "PIPELINE_STATE_CANCELLED": RunState.FAILED,
 }
 
@@ -135,6 +136,8 @@ def _run(run_id: str, job: Any) -> RemoteRun:
     return RemoteRun(
         run_id=run_id,
         name=str(job.name),
+        # Queued, pending and paused runs go on by themselves, as states of later releases are hoped
+        # to.
         state=_STATES.get(job.state.name, RunState.RUNNING),
         node=str(failed.task_name) if failed else "",
         reason=reason.strip(),
