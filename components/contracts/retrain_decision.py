@@ -174,6 +174,7 @@ class DecisionRecord:
         """What the loop is to do."""
         if self.action is not None:
             return self.action
+        # Records of releases before actions: a verdict to retrain was all that could be asked for.
         asks = self.verdict is RetrainVerdict.RETRAIN
         return DecisionAction.RETRAIN if asks else DecisionAction.NONE
 

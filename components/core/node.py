@@ -89,6 +89,7 @@ class Node(base_component.BaseComponent):
         if "SETTINGS" not in vars(cls):
             return
         cls.SPEC_CLASS = _spec_class(cls)
+        # A node with a constructor of its own wraps another one of TFX, whose signature it keeps.
         if "__init__" in vars(cls):
             setattr(cls, "__init__", _with_clear_errors(cls.__init__))  # noqa: B010 - mypy
         else:

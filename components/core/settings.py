@@ -180,6 +180,7 @@ def encoded(kind: type[Any], values: Mapping[str, Any]) -> dict[str, int | float
         value = to_json(values.get(name))
         if value is None:
             continue
+        # Groups of settings, tuples and wide whole numbers travel as JSON text.
         as_text = as_property is str and not isinstance(value, str)
         found[name] = json.dumps(value) if as_text else as_property(value)
     return found
@@ -209,6 +210,7 @@ def _content(kind: Any, value: Any) -> Any:
         from google.protobuf import json_format
 
         return json_format.MessageToJson(value, sort_keys=True)
+    # MLMD has no truth values, so that those of properties come as 0 and 1.
     number = isinstance(value, (int, float))
     if declared is bool and number and value in (0, 1):
         return bool(value)

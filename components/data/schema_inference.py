@@ -123,6 +123,7 @@ def _describe(schema: Any, name: str, kind: Any, seen: _ColumnSeen) -> None:
     elif not pa.types.is_null(inner):
         feature.type = schema_pb2.BYTES
     if pa.types.is_boolean(inner):
+        # TFDV has no type for truth values: they are INT with an empty bool_domain.
         feature.bool_domain.SetInParent()
     if seen.missing < seen.rows:
         feature.presence.min_count = 1
@@ -130,6 +131,7 @@ def _describe(schema: Any, name: str, kind: Any, seen: _ColumnSeen) -> None:
         feature.presence.min_fraction = 1.0
     if _is_list(kind) and seen.fewest is not None:
         feature.value_count.min, feature.value_count.max = seen.fewest, seen.most
+    # A fixed shape says that each row has the value; where some lack it, at most one is said.
     elif not seen.missing:
         feature.shape.dim.add(size=1)
     else:

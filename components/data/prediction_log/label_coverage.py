@@ -68,6 +68,7 @@ def label_coverage(rows: pa.Table, labels: LabelRows, end_ms: int, now_ms: int) 
     labelled, counts = join_labels(rows, labels, now_ms)
     first = labelled.column("label_time_ms").to_numpy()
     ages = first - labelled.column("event_time_ms").to_numpy()
+    # Younger rows would count as unlabelled at an age that they have not reached.
     reached = [age for age in AGES_MS if end_ms + age <= now_ms]
     return LabelCoverage(
         rows=len(rows),

@@ -201,6 +201,7 @@ def _record(fields: list[str], request: bytes, response: bytes) -> RawCall | Unl
         target=fields[1],
         model_version=int(fields[2]),
         request_id=fields[3],
+        # In the order in which `RawCall.encode` writes them.
         request_key=fields[4],
         is_new=fields[5] == "1",
         event_time_ms=int(fields[6]),

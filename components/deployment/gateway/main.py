@@ -52,6 +52,7 @@ def _start(flags: argparse.Namespace) -> None:
     rest = listen(flags.host, flags.rest_api_port, "--rest_api_port", shared=shared)
     grpc = listen(flags.host, flags.port, "--port", shared=shared)
     ports = [None if one is None else one.getsockname()[1] for one in (rest, grpc)]
+    # After the ports are bound and before any thread or child: Landlock holds for those to come.
     _confine(flags)
     counters = Counters(flags.processes)
     if not shared:
@@ -141,6 +142,7 @@ def _fork(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         rest, grpc = (
+            # Each process binds for itself (SO_REUSEPORT), so that the kernel spreads connections.
             None if port is None else listen(flags.host, port, flag, shared=True)
             for port, flag in zip(ports, ("--rest_api_port", "--port"), strict=True)
         )

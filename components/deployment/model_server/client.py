@@ -228,6 +228,7 @@ class ModelClient:
         rows = content.get("predictions")
         if not isinstance(rows, list):
             raise ServingError(f"Expected predictions from {self.base_url}, received: {content}.")
+        # An object with the one key b64 is a text in base64, the only output of its row.
         if rows and isinstance(rows[0], dict) and set(rows[0]) != {"b64"}:
             return {name: [row[name] for row in rows] for name in rows[0]}
         return {self._single_output(signature_name, version): rows}

@@ -71,6 +71,7 @@ class FeatureColumns:
         if rows is None:
             rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
         whole = next(iter(inputs.values()))
+        # As many texts as rows, or else they are no tf.Example each.
         if not signature.takes_examples(columns is not None) or whole.size != rows:
             return {
                 name: _for_each(values, rows)
@@ -112,6 +113,7 @@ class FeatureColumns:
             example = _parse(value)
             for name in self._redacted:
                 example.features.feature.pop(name, None)
+            # Maps have no order: without it equal requests would have different digests.
             cleared[position] = example.SerializeToString(deterministic=True)
         return cleared
 

@@ -160,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--max_waiting_requests",
         type=arguments.whole_above_zero,
+        # At a millisecond a prediction the last of them waits for a second; more would time out
+        # first. Chosen, not measured.
         default=1024,
         help="predictions that may wait; one more is refused at once, with 429 or "
         "RESOURCE_EXHAUSTED (default: 1024)",

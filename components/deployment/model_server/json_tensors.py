@@ -61,6 +61,7 @@ def parse_request(body: bytes) -> JsonRequest:
         instances = document["instances"]
         if not isinstance(instances, list):
             raise DataError(
+                # "Excepting" and "an list" are TF Serving's.
                 f"JSON Value: {shown(document)} Excepting 'instances' to be an list/array"
             )
         if not instances:
@@ -99,6 +100,8 @@ def to_tensors(
             found[name] = _tensor(name, columns[name], spec)
         except DataError as error:
             if request.row_format:
+                # Looked for only now: which row is wrong costs a walk over all of them, and good
+                # requests need none.
                 error = row_error(name, columns[name], spec) or error
             raise _withheld(error, [name] if redaction.hides(name) else []) from None
     return found
@@ -230,6 +233,7 @@ def _from_inputs(inputs: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _tensor(name: str, value: Any, spec: TensorSpec) -> Array:
+    # The fast way, by NumPy at once; None where the values need a look one by one.
     plain = numbers(value, spec)
     if plain is not None:
         return plain

@@ -74,6 +74,7 @@ class LogFailures:
                 self._unlogged = UnloggedRows.joined(self._unlogged, rows, event_time_ms)
             else:
                 self._refused += rows
+        # Outside the lock: other requests fail at the same time, and each has its own answer.
         if not serves:
             raise ServerUnavailable(
                 f"The prediction could not be logged, so it is not answered: {error}. "

@@ -213,6 +213,7 @@ class ModelService:
         self._metrics.ran(
             self.model_name,
             api=api,
+            # What TF Serving calls its session of a SavedModel in this metric.
             runtime="TF1",
             seconds=time.perf_counter() - started,
             rows=max((len(values) for values in inputs.values() if values.ndim), default=1),

@@ -77,6 +77,7 @@ def add_serving_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--rest_api_timeout_in_ms",
         type=arguments.whole_number,
+        # TF Serving's own default, as are those of the flags below.
         default=30_000,
         metavar="MS",
         help="a prediction over REST that takes longer is answered with 504; 0 and less set no "

@@ -38,6 +38,8 @@ class Signature:
             return False
         if self.parses_examples or name == EXAMPLES_INPUT:
             return True
+        # A model with a signature for columns, too, takes tf.Examples by its others of text,
+        # whatever their input is called.
         return has_columns_signature and self.name != COLUMNS_SIGNATURE
 
 

@@ -20,6 +20,9 @@ from tfx_loop.deployment.sagemaker_pusher.names import (
 # Exactly this type is taken by the container, and captured as text; any other is base64 there.
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
+# CreateModel's and CreateEndpointConfig's limits (botocore's service model): 50 tags, variables of
+# 1,024 characters each, 512 for the capture's address; memory and concurrency of serverless
+# variants as documented.
 MAX_TAGS = 50
 MAX_ENVIRONMENT = 1_024
 SERVERLESS_MEMORY_MB = (1_024, 6_144)
@@ -67,6 +70,7 @@ class HostingSettings:
     instance_type: str = ""
     instance_count: int = 1
     serverless_memory_mb: int = 0
+    # As the SageMaker SDK's ServerlessInferenceConfig has it (max_concurrency).
     serverless_concurrency: int = 5
     variant_name: str = "AllTraffic"
     environment: Mapping[str, str] = field(default_factory=dict)

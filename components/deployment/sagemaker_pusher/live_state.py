@@ -146,6 +146,7 @@ def _disagreement(
     variants: tuple[LiveVariant, ...],
     serves: str,
 ) -> str:
+    # While an update moves traffic both may answer, and the record is written at its end.
     if state.moves:
         return ""
     if state.status != IN_SERVICE:

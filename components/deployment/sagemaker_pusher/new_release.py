@@ -29,6 +29,7 @@ def own_entry(record: DeploymentRecord, run_id: str, digest: str) -> Deployment 
         (
             version
             for version in record.versions
+            # Runs without a name cannot be told apart, so nothing of theirs is continued.
             if run_id
             and version.run_id == run_id
             and version.model_digest == digest
@@ -84,6 +85,7 @@ def new_release(
     tags = dict(settings.tags)
     if before is not None and (config := work.endpoint.config(before.config)) is not None:
         held = work.endpoint.tags_of(str(config["EndpointConfigArn"]))
+        # Tags belong to a config: an operator's, as for costs, would be lost with each push.
         tags = {**kept_tags(held), **tags}
     tags |= own_tags(settings.model_name, deployment.version, archive.sha256)
     if len(tags) > MAX_TAGS:

@@ -62,6 +62,7 @@ def _take_back(work: PushWork, deployment: Deployment, *, proven_wrong: bool) ->
         return
     if not release.previous_config:
         mine = state.config in release.configs
+        # A failed endpoint can only be deleted; its name is then free for the next push.
         if mine and (state.status == FAILED or (proven_wrong and state.status == IN_SERVICE)):
             work.endpoint.delete(work.seconds)
             work.step(PushStep.DELETE_ENDPOINT, release, "its first version failed")

@@ -34,6 +34,7 @@ def try_out(
     if not release.previous_config or state is None or state.config == release.config_name:
         return release
     settings = work.settings
+    # A serverless endpoint takes a single variant: there is none to try beside it.
     if settings.prove_first and not settings.serverless:
         release = _try(work, release, PROOF, lambda: proofs.candidate(version))
     if settings.shadow_seconds:
@@ -61,6 +62,7 @@ def _try(
     )
     variants = serving["ProductionVariants"]
     request = experiment_request(settings, name, variants, version, shadow=end == SHADOW)
+    # Written down before it is made: a push that is killed leaves no config that nobody knows of.
     release = release.with_config(name)
     work.note(release)
     if work.endpoint.ensure_config(request):

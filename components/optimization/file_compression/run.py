@@ -225,6 +225,7 @@ def _report(
     )
     if found.chosen is None:
         return report
+    # Told of the choosing rows: slices too small to decide there were not guarded by anything.
     small = too_small(found.chosen.slices)
     gained = formatting.gained_size(facts["child"], facts["parent"], facts.get("baseline"))
     return replace(

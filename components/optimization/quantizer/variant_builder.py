@@ -211,6 +211,7 @@ class VariantBuilder:
                 "source": str(self.source.path),
                 "signature": self.signature,
                 "fixed_batch": self.fixed_batch,
+                # Open dimensions other than the batch get the size that the calibration rows have.
                 "sizes": {name: v.shape[1:] for name, v in self.calibration.inputs.items()},
                 "folder": str(self.folder / ("one_row" if self.fixed_batch else "source")),
             }

@@ -257,6 +257,7 @@ def column(values: Sequence[Any]) -> pa.Array:
         pass
     try:
         return pa.array(
+            # A truth value among numbers stays one, and makes the column a refused mixture.
             [float(v) if isinstance(v, int | float) and v is not True else v for v in values]
         )
     except _NO_COLUMN as error:

@@ -131,6 +131,7 @@ def _example_rows(asked: Mapping[str, Any]) -> Columns:
     examples, context = asked.get("examples"), asked.get("context") or {}
     if not isinstance(examples, list) or not all(isinstance(one, dict) for one in examples):
         raise RejectedRecordError("no_rows", "Expected a list of examples.")
+    # An example's own features win, as messages that are merged have it.
     return columns_of([{**context, **one} for one in examples], SINGLE_FEATURE)
 
 
@@ -221,6 +222,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         if encoding in ("", "identity"):
             return body
         if encoding in ("gzip", "x-gzip"):
+            # 15 bits of window and 16 for gzip's header (zlib.h, inflateInit2).
             unpack = zlib.decompressobj(wbits=31)
         elif encoding == "deflate":
             unpack = zlib.decompressobj()

@@ -14,6 +14,7 @@ from tfx_loop.data.prediction_log.importers.calls import (
     split,
 )
 
+# As the server itself logs them (model_server/features.py): one log has one type a column.
 _KINDS = {"bytes_list": pa.string(), "float_list": pa.float32(), "int64_list": pa.int64()}
 
 
@@ -83,6 +84,7 @@ def example_columns(examples: list[Any]) -> dict[str, pa.Array]:
     kinds: dict[str, str] = {}
     for example in examples:
         for name, feature in example.features.feature.items():
+            # An empty feature has no kind; another row's says what the column is.
             kinds[name] = kinds.get(name) or feature.WhichOneof("kind") or ""
     columns = {}
     for name in sorted(name for name, kind in kinds.items() if kind):
@@ -96,6 +98,7 @@ def _listed(features: Any, name: str, kind: str) -> list[Any] | None:
         return None
     values = getattr(features[name], kind).value
     if kind == "bytes_list":
+        # What is no text is escaped and not lost: `\xff` reads back as it was.
         return [value.decode("utf-8", "backslashreplace") for value in values]
     return list(values)
 
@@ -104,6 +107,7 @@ def _inputs(inputs: Any, feature_names: Sequence[str]) -> Mapping[str, pa.Array]
     arrays = {name: _array(proto) for name, proto in inputs.items()}
     if len(arrays) == 1:
         (values,) = arrays.values()
+        # Texts may be tf.Examples, or a feature that is text: only parsing tells.
         examples = values.dtype.kind == "O" and parsed_examples(values.reshape(-1).tolist())
         if examples:
             return examples
