@@ -74,6 +74,7 @@ class CheckedPlace:
         server_url: REST address of its server; empty looks at none.
         base_path: Folder of its versions; empty looks at none.
         folders: Where files grow: artifacts, prediction log, versions.
+        begun: Whether a loop has run here: the store of one that has not is made by its first step.
     """
 
     store: str
@@ -81,12 +82,13 @@ class CheckedPlace:
     server_url: str = ""
     base_path: str = ""
     folders: Sequence[str] = ()
+    begun: bool = True
 
 
 def checkup(place: CheckedPlace, environment: Mapping[str, str]) -> list[CheckLine]:
     """Looks at everything; what cannot be looked at is a broken line, and no error."""
     checks: list[tuple[str, Callable[[], list[CheckLine]]]] = [
-        ("store", lambda: _store(place.store)),
+        ("store", lambda: _store(place)),
         ("record", lambda: _record(place)),
         ("server", lambda: _server(place)),
         ("disk", lambda: _disk(place)),
@@ -104,8 +106,13 @@ def checked(what: str, check: Callable[[], list[CheckLine]]) -> list[CheckLine]:
         return [CheckLine(what=what, health=Health.BROKEN, found=first_line(error))]
 
 
-def _store(store: str) -> list[CheckLine]:
+def _store(place: CheckedPlace) -> list[CheckLine]:
+    store = place.store
     address = read_address(store)
+    if not place.begun and address.kind == SQLITE and not Path(address.path).exists():
+        told = f"{address.shown} is none yet"
+        remedy = "`loop step` makes it"
+        return [CheckLine(what="store", health=Health.WARN, found=told, remedy=remedy)]
     began = time.monotonic()
     opened = open_store(store, StoreMode.READ)
     types = len(opened.get_execution_types())
@@ -199,6 +206,9 @@ def _server(place: CheckedPlace) -> list[CheckLine]:
     finally:
         client.close()
     serving = [state.version for state in states if state.state == "AVAILABLE"]
+    if not serving and not place.begun:
+        told = f"{place.server_url} answers, and has no version of {place.model_name} yet"
+        return [CheckLine(what="server", health=Health.OK, found=told)]
     if not serving:
         told = f"{place.server_url} serves no version of {place.model_name}"
         remedy = "look at its log; push a version"

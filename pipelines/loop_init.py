@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ import pyarrow as pa
 from tfx_loop.contracts.task import ModelTask, TaskKind
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.tables.table_file import open_table
-from tfx_loop.models.saved_model.graph import read_graph, specs
-from tfx_loop.models.saved_model.parsed_features import parsed_features
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE, TensorSpec
 
 # More classes than these are named by nobody in a line.
@@ -22,6 +20,13 @@ _MOST_CLASSES = 20
 _LEAST_VALUES = 2
 # Rows that labels are looked at in.
 _ROWS = 100_000
+# What each kind of model may be asked for, as lines to take the `#` from.
+_GATES: Mapping[TaskKind, str] = {
+    TaskKind.BINARY: "# [gate.AUC]\n# at_least = 0.6\n# drop = 0.02",
+    TaskKind.LABELS: "# [gate.AUC]\n# at_least = 0.6\n# drop = 0.02",
+    TaskKind.CLASSES: "# [gate.accuracy]\n# at_least = 0.6\n# drop = 0.02",
+    TaskKind.REGRESSION: "# [gate.error]\n# at_most = 10.0  # mean absolute, in units of the label",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,10 @@ def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> As
         ConfigError: They leave it open, or what was given is not there.
         ModelError: There is no SavedModel with a signature `serving_default`.
     """
+    # Both import TensorFlow, which what stands below does without.
+    from tfx_loop.models.saved_model.graph import read_graph, specs
+    from tfx_loop.models.saved_model.parsed_features import parsed_features
+
     graph = read_graph(model)
     if DEFAULT_SIGNATURE not in graph.signature_def:
         raise ConfigError(
@@ -101,6 +110,7 @@ def asked_of(model: Path, data: str, *, label: str, task: str, score: str) -> As
 def loop_text(found: AskedOfModel, *, name: str, serving: str, pipeline: str) -> str:
     """Returns the file."""
     ignore = f"[{', '.join(map(json.dumps, found.ignore))}]"
+    order = f"# {class_order(found.task)}\n" if class_order(found.task) else ""
     score = f"score = {json.dumps(found.score)}  # the output that decides\n" if found.score else ""
     return f"""\
 # A loop of tfx-loop: `loop step` judges the next window, `loop watch` does so day after day.
@@ -112,7 +122,7 @@ name = {json.dumps(name)}  # name that the model is served under
 pipeline = {json.dumps(pipeline)}
 # What the model answers: binary, classes:a,b,c, labels:a,b, regression, regression:absolute,
 # regression:quantile=0.9, regression:poisson.
-task = {json.dumps(found.task)}
+{order}task = {json.dumps(found.task)}
 label = {json.dumps(found.label)}  # column of the examples with what the model learns
 {score}ignore = {ignore}  # columns that are no features
 home = "out"  # folder of metadata and artifacts, relative to this file
@@ -144,10 +154,18 @@ path = "labels"  # Parquet: request_id, instance_index, label, label_time_ms
 late = "until 50 % are here, at most 3 windows"  # how long a window waits; also "after 7d"
 
 # What a new version must reach, where your pipeline has no Evaluator; without it the usual limits.
-# [gate.AUC]
-# at_least = 0.6
-# drop = 0.02
+{_GATES[ModelTask.of_text(found.task).kind]}
 """
+
+
+def class_order(task: str) -> str:
+    """Returns in which order the names of a task stand, as a sentence; empty where it has none."""
+    stated = ModelTask.of_text(task)
+    if not stated.classes:
+        return ""
+    if stated.kind is TaskKind.BINARY:
+        return f"The model answers the probability of {stated.classes[1]!r}, which stands second."
+    return "The names stand in the order of the model's outputs: the first is what output 0 means."
 
 
 def _answers(output: TensorSpec) -> int:
@@ -189,7 +207,8 @@ def _shown_by(values: Sequence[Any], kind: pa.DataType, answers: int) -> str | N
     if set(values) <= {0, 1} and single:
         return "binary"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        # Of two names beside one answer nobody knows which is label 1.
+        # Of two names beside one answer nobody knows which is label 1. Those of several are sorted,
+        # as scikit-learn's LabelEncoder and pandas' categories are: `class_order` says so.
         fits = several and len(values) <= _MOST_CLASSES and answers in (0, len(values))
         named = not any("," in value or value != value.strip() for value in values)
         return f"classes:{','.join(values)}" if fits and named else None

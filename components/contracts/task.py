@@ -42,6 +42,13 @@ class TaskLoss(str, Enum):
     POISSON = "poisson_deviance"
 
 
+# What people ask for that rows by themselves do not show, and what stands for it.
+_NO_TASKS: Mapping[str, str] = {
+    "ranking": "Watch the score of each item: 'regression' of its relevance, 'binary' of a click.",
+    "clustering": "Without labels, compare rows alone: DriftMonitor by itself, or `loop monitor`.",
+    "anomaly": "Where labels come, it is 'binary'; without, use DriftMonitor by itself.",
+    "embedding": "Name the output that decides as score.",
+}
 # The first is what a task of that kind costs where nobody says otherwise.
 _LOSSES: Mapping[TaskKind, tuple[TaskLoss, ...]] = {
     TaskKind.BINARY: (TaskLoss.LOG,),
@@ -131,6 +138,11 @@ class ModelTask:
         """
         kind, _, said = text.partition(":")
         kinds = [one.value for one in TaskKind]
+        if kind in _NO_TASKS:
+            raise ConfigError(
+                f"Expected a task among {', '.join(kinds)}, received {kind!r}: answers are judged "
+                f"row by row. {_NO_TASKS[kind]}"
+            )
         if kind not in kinds:
             raise ConfigError(
                 f"Expected a task such as {', '.join(kinds)}, received {text!r}."

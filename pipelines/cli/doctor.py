@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.checkup import CheckedPlace, Health, checkup
 
     base, log, home, url, lines = args.versions or "", "", "", args.server or "", []
+    begun = True
     if args.loop is not None:
         from tfx_loop.pipelines.stated_checks import kept_home, stated_checks
 
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         stated, kept = args.loop.settings, kept_home(args.loop)
         base = base or stated.serving.base_path or kept.base_path
         log = stated.serving.prediction_log or kept.prediction_log
+        begun = bool(kept.base_path)
         home, url = str(stated.folder), url or stated.serving.url
         lines = stated_checks(args.loop)
     place = CheckedPlace(
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         server_url=url,
         base_path=base,
         folders=tuple(folder for folder in (home, base, log) if folder),
+        begun=begun,
     )
     found = [*lines, *checkup(place, environment_of_checks())]
     broken = any(line.health is Health.BROKEN for line in found)

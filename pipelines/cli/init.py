@@ -2,6 +2,8 @@
 
 What can be asked of the two is asked: the output that decides, the label, the task, columns that
 the model does not read. What they do not tell is a question of the command, or a line to fill in.
+Names of classes are written sorted, as encoders of labels number them: correct their order where the
+outputs of the model stand in another.
 """
 
 import argparse
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"Expected a new file at {args.out}, found one. Replace it with --force.")
     conventions.quiet_libraries()
     from tfx_loop.pipelines.loop_file import settings_of
-    from tfx_loop.pipelines.loop_init import asked_of, loop_text
+    from tfx_loop.pipelines.loop_init import asked_of, class_order, loop_text
 
     found = asked_of(
         Path(args.model), args.data, label=args.label, task=args.task, score=args.score
@@ -71,8 +73,11 @@ def run(args: argparse.Namespace) -> int:
         f"{args.out}: {settings.name}, label {settings.label}, task {settings.task}. Write your "
         "training function, check the file, then run `loop step`."
     ]
+    if order := class_order(found.task):
+        told.append(f"{order} Correct task where the model's are others.")
     if found.unfed:
         told.append(f"{args.data} lacks what the model reads: {', '.join(found.unfed)}.")
     content = {"file": args.out, "name": settings.name, "lacking_columns": list(found.unfed)}
+    content["class_order"] = class_order(found.task)
     conventions.answer(args, lambda: content, lambda: ["\n".join(told)])
     return conventions.SUCCESS

@@ -44,6 +44,12 @@ def test_store_that_is_none_is_one_broken_line_and_the_rest_is_looked_at(place, 
     assert "versions" in {one.what for one in found}
 
 
+def test_store_that_no_step_has_made_yet_is_not_broken(place, tmp_path) -> None:
+    found = checkup(replace(place, store=str(tmp_path / "none.sqlite"), begun=False), {})
+    assert [one.what for one in found if one.health is Health.BROKEN] == []
+    assert ("store", Health.WARN) in {(one.what, one.health) for one in found}
+
+
 def test_damaged_store_is_found(place) -> None:
     with sqlite3.connect(place.store) as database:
         (page,) = database.execute("PRAGMA page_size").fetchone()

@@ -83,6 +83,7 @@ def test_kinds_of_windows(tmp_path, text, windows):
         ('mode = "acts"', "observe, suggest, act, received 'acts'"),
         ('cooldown = "soon"', "such as '90s'"),
         ('max_trainings = "many"', "such as '3/30d'"),
+        ('task = "ranking"', "judged row by row. Watch the score of each item: 'regression'"),
         ('task = "guess"', "binary, classes, labels, regression"),
         ('[windows]\nevery = "moon"', "month, day, rows, received 'moon'"),
         ('[windows]\nevery = "day"\nrows = 3', "no rows"),

@@ -1,15 +1,20 @@
 """What `loop init` reads off labels and a model, and what it leaves to the user."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.pipelines.cli.main import main
-from tfx_loop.pipelines.loop_init import task_of_labels
-
-pytestmark = pytest.mark.tensorflow
+from tfx_loop.pipelines.loop_file import settings_of
+from tfx_loop.pipelines.loop_init import (
+    AskedOfModel,
+    class_order,
+    loop_text,
+    task_of_labels,
+)
 
 
 def shown(values, answers, kind=None):
@@ -58,6 +63,19 @@ def test_a_table_without_rows_shows_no_task():
         task_of_labels(iter([]), "y", 1)
 
 
+def test_names_of_classes_come_with_their_order_and_a_gate_that_the_task_has():
+    found = AskedOfModel(label="y", task="classes:a,b,c", score="", ignore=(), unfed=())
+    parts = {"name": "m", "serving": "http://127.0.0.1:1", "pipeline": "training.training"}
+    text = loop_text(found, **parts)
+    assert "order of the model's outputs" in text
+    assert "probability of 'yes'" in class_order("binary:no,yes")
+    assert class_order("regression") == ""
+    for task in ("binary", "classes:a,b,c", "labels:a,b", "regression"):
+        text = loop_text(replace(found, task=task), **parts)
+        gate = text[text.index("# [gate.") :]
+        assert settings_of(text + gate.replace("\n# ", "\n").removeprefix("# "), "loop.toml").gate
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A SavedModel that reads `x1` and `x2` of tf.Examples and answers one number, or three."""
@@ -91,6 +109,7 @@ def init(tmp_path, monkeypatch, capsys, model, *words, rows="x1,x2,y\n1,2,0\n3,4
     return code, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.tensorflow
 def test_a_file_is_written_that_commands_read(tmp_path, monkeypatch, capsys, model):
     from tfx_loop.pipelines.loop_file import read_loop_file
 
@@ -105,6 +124,7 @@ def test_a_file_is_written_that_commands_read(tmp_path, monkeypatch, capsys, mod
     assert told["lacking_columns"] == ["x1"]
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("answers", "words", "told"),
     [
@@ -125,6 +145,7 @@ def test_what_cannot_be_is_told_and_nothing_is_written(
     assert not (tmp_path / "loop.toml").exists()
 
 
+@pytest.mark.tensorflow
 def test_columns_that_are_called_otherwise_are_told_with_those_that_lack(
     tmp_path, monkeypatch, capsys, model
 ):
