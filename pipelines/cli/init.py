@@ -2,8 +2,8 @@
 
 What can be asked of the two is asked: the output that decides, the label, the task, columns that
 the model does not read. What they do not tell is a question of the command, or a line to fill in.
-Names of classes are written sorted, as encoders of labels number them: correct their order where the
-outputs of the model stand in another.
+Names of classes are written sorted, as encoders of labels number them: correct their order where
+the outputs of the model stand in another.
 """
 
 import argparse

@@ -1,11 +1,10 @@
 """Files of artifacts removed, and the artifacts marked, so that no cache hands them out again."""
 
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_loop.core.bucket.own_folders import remove_folder
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.ledger import Store
 
@@ -18,7 +17,7 @@ def remove_files(store: Store, folders: Iterable[tuple[int, str]], now_ms: int) 
 
     Args:
         store: Of the artifacts.
-        folders: Pairs of an artifact's id and its folder.
+        folders: Pairs of an artifact's id and its folder, which may be one of a bucket.
         now_ms: When, milliseconds since epoch.
     """
     removed = 0
@@ -27,8 +26,5 @@ def remove_files(store: Store, folders: Iterable[tuple[int, str]], now_ms: int) 
         artifact.state = pb.Artifact.DELETED
         ledger.set_properties(artifact, {"files_removed_at_ms": now_ms})
         store.put_artifacts([artifact])
-        # A link was put there by somebody: what it leads to is not ours.
-        if not Path(folder).is_symlink():
-            shutil.rmtree(folder)
-            removed += 1
+        removed += remove_folder(folder)
     return removed

@@ -13,13 +13,12 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfx_loop.contracts.deployment_record import find_record
 from tfx_loop.core import type_names
+from tfx_loop.core.bucket.own_folders import folder_bytes, is_reachable
 from tfx_loop.core.durations import MS_PER_DAY
 from tfx_loop.core.errors import ConfigError, DataError, LoopError
-from tfx_loop.core.storage import is_remote
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.lineage import facts
 from tfx_loop.pipelines.lineage.graph import Artifact, Execution, Graph
@@ -35,7 +34,7 @@ SERVED, DECIDED, PASSED, RECORDED, YOUNG, NEWEST, UNDER_WAY, NOT_OURS = (
     "younger_than_keep_days",
     "of_the_newest_runs",
     "a_run_that_has_not_ended",
-    "not_written_by_a_node_or_not_on_this_machine",
+    "not_written_by_a_node_or_out_of_reach",
 )
 # Why something goes.
 FAILED_RUN, LED_NOWHERE = "of_a_failed_run", "nothing_kept_rests_on_it"
@@ -132,10 +131,12 @@ def plan(
         if number in reasons:
             continue
         maker = graph.maker(artifact)
-        if maker is None or not _is_own_folder(artifact, maker, places):
+        own = maker is not None and _is_own_folder(artifact, maker, places)
+        size = folder_bytes(place(artifact.uri)) if own else None
+        if maker is None or size is None:
             reasons[number] = NOT_OURS
         else:
-            removable.append(_removable(artifact, maker))
+            removable.append(_removable(artifact, maker, size))
     kept: dict[str, int] = defaultdict(int)
     for why in reasons.values():
         kept[why] += 1
@@ -261,34 +262,24 @@ def _is_own_folder(artifact: Artifact, maker: Execution, kept: Collection[str]) 
 
     A folder that holds, or lies in, something that stays is left alone.
     """
-    if not artifact.uri or is_remote(artifact.uri):
+    if not artifact.uri or not is_reachable(artifact.uri):
         return False
     own = place(artifact.uri)
-    folder = Path(own)
-    if folder.name != str(maker.id) or folder.is_symlink() or not folder.is_dir():
+    if own.rpartition("/")[2] != str(maker.id):
         return False
     return not any(
         other == own or other.startswith(f"{own}/") or own.startswith(f"{other}/") for other in kept
     )
 
 
-def _removable(artifact: Artifact, maker: Execution) -> Removable:
-    folder = place(artifact.uri)
+def _removable(artifact: Artifact, maker: Execution, size: int) -> Removable:
     failed = maker.state == "FAILED"
     return Removable(
         artifact_id=artifact.id,
         type=artifact.type.rpartition(".")[2],
         node=maker.node,
         run_id=maker.run_id,
-        folder=folder,
-        bytes=_size(folder),
+        folder=place(artifact.uri),
+        bytes=size,
         why=FAILED_RUN if failed else LED_NOWHERE,
-    )
-
-
-def _size(folder: str) -> int:
-    return sum(
-        os.lstat(os.path.join(path, name)).st_size
-        for path, _, names in os.walk(folder)
-        for name in names
     )

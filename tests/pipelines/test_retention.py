@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from object_stores import GCS, S3, object_store
 from recorder import RecordedRun, monitoring_nodes, open_store, training_nodes
 
+from tfx_loop.core.bucket.client import open_bucket
+from tfx_loop.core.conditional_files import ABSENT
 from tfx_loop.core.errors import ConfigError, PipelineFailed
 from tfx_loop.pipelines.cli import main
 from tfx_loop.pipelines.lineage.explain import explain
@@ -171,3 +174,38 @@ def test_a_record_that_was_named_and_cannot_be_read_lets_nothing_go(place, capsy
     assert main.main(["gc", *words, "--record", str(base)]) == 1
     assert str(base) in capsys.readouterr().err
     assert folders(place) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [S3, GCS])
+def test_what_led_nowhere_goes_from_a_bucket_too(place, kind, capsys) -> None:
+    with object_store(kind, "runs") as address:
+        store = open_store(place / "metadata.sqlite")
+        bucket = open_bucket(address)
+        for artifact in store.get_artifacts():
+            if not artifact.uri.startswith(str(place / "root")):
+                continue
+            # One model that goes stays on this machine until then.
+            if "/refused/Trainer/" in artifact.uri:
+                continue
+            name = artifact.uri.removeprefix(f"{place}/")
+            bucket.put(f"{name}/file", b"12345", ABSENT)
+            artifact.uri = f"{address}/{name}"
+            store.put_artifacts([artifact])
+        words = ["gc", "--metadata", str(place / "metadata.sqlite"), "--keep=1", "--keep-days=0"]
+        before = set(bucket.names(""))
+        assert main.main([*words, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert {one["bytes"] for one in told["removable"] if "://" in one["folder"]} == {5}
+        assert set(bucket.names("")) == before
+        assert main.main([*words, "--delete", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["removed"] == 6
+        gone = {"/".join(name.split("/")[1:4]) for name in before - set(bucket.names(""))}
+        assert gone == {
+            "refused/SpanExampleGen/examples",
+            "refused/Evaluator/evaluation",
+            "refused/Evaluator/blessing",
+            "monitor-1/PredictionLogGen/log",
+            "failed/SpanExampleGen/examples",
+        }
+        assert "refused/Trainer/model" not in folders(place)

@@ -49,6 +49,10 @@ _S3_PLACE = frozenset(
 )
 
 
+# Addresses of buckets begin with one of these.
+SCHEMES = ("s3", "gs")
+
+
 def open_bucket(uri: str) -> Bucket:
     """Returns the bucket of an `s3://` or `gs://` address.
 
@@ -141,6 +145,12 @@ class S3Bucket:
         for page in self._pages(prefix):
             for held in page.get("Contents", ()):
                 yield held["Key"][len(self._prefix) :], held["ETag"]
+
+    def sized(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yields names and bytes, whatever their number."""
+        for page in self._pages(prefix):
+            for held in page.get("Contents", ()):
+                yield held["Key"][len(self._prefix) :], int(held["Size"])
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yields common prefixes."""
@@ -249,6 +259,12 @@ class GcsBucket:
         with self._os_errors(prefix):
             for blob in self._bucket.client.list_blobs(self._bucket, prefix=self._prefix + prefix):
                 yield blob.name[len(self._prefix) :], str(blob.generation)
+
+    def sized(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yields names and bytes, whatever their number."""
+        with self._os_errors(prefix):
+            for blob in self._bucket.client.list_blobs(self._bucket, prefix=self._prefix + prefix):
+                yield blob.name[len(self._prefix) :], int(blob.size or 0)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yields common prefixes."""

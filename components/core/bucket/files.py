@@ -37,6 +37,9 @@ class Bucket(Protocol):
     def tagged(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Yields the names of the objects below a prefix, each with its tag."""
 
+    def sized(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yields the names of the objects below a prefix, each with its bytes."""
+
     def folders(self, prefix: str) -> Iterator[str]:
         """Yields what stands between a prefix and the next slash, each once."""
 
