@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
-from tfx_loop.core.errors import DataError, PipelineFailed, ServingError
+from tfx_loop.core.errors import DataError, LoopError, PipelineFailed, ServingError, first_line
 from tfx_loop.core.key_file import read_keys
+from tfx_loop.data.prediction_log.importers.capture_window import read_captures
 from tfx_loop.data.prediction_log.label_coverage import (
     LabelCoverage,
     label_coverage,
@@ -142,16 +144,28 @@ class Loop:
             )
         return stable
 
-    def step(self, window: str = "") -> StepReport:
+    def step(self, window: str = "", *, tell: bool = True) -> StepReport:
         """Trains the first version, or looks at the oldest window that is not final.
 
         Args:
             window: A window to step on whatever its labels; empty for the next that is due.
+            tell: Tell those whom the settings name what changed, or what was in the way.
 
         Raises:
             LoopError: Something could not begin, such as a training while the server is away;
                 nothing is lost, the next step goes on.
         """
+        try:
+            report = self._step(window)
+        except LoopError as error:
+            if tell:
+                self._tell_change(first_line(error), type(error).__name__)
+            raise
+        if tell:
+            self._tell_change(report.trouble, report.trouble_kind)
+        return report
+
+    def _step(self, window: str) -> StepReport:
         if not self._record().stable_version:
             return StepReport(worked=True, trained_first=True, version=self.first())
         if window:
@@ -178,7 +192,7 @@ class Loop:
         """Returns the daemon that steps in this process; `loop watch` steps in children."""
         return Watch(
             self._folder,
-            self.step,
+            lambda: self.step(tell=False),
             lambda seen: self.notifier.tell(self.store, seen),
             settings or WatchSettings(),
             self.clock,
@@ -302,15 +316,26 @@ class Loop:
             number += 1
 
     def _rows(self, start_ms: int, end_ms: int) -> Any:
-        key = self.pipelines.serving.prediction_log_key
-        log = self.pipelines.serving.prediction_log
-        keys = read_keys(key) if key else ()
+        serving = self.pipelines.serving
+        if serving.capture is not None:
+            return read_captures(serving.capture, self.settings.name, start_ms, end_ms).table
+        keys = read_keys(serving.prediction_log_key) if serving.prediction_log_key else ()
+        log = serving.prediction_log
         return read_window(log, self.settings.name, start_ms, end_ms, keys=keys).table
 
     def _rows_end(self, since_ms: int, rows: int) -> int | None:
         end_ms = nth_event_ms(self._rows(since_ms, since_ms + _MS_AHEAD), rows)
         # Rows of the last millisecond come along, so that each row is in one window.
         return None if end_ms is None else end_ms + 1
+
+    def _tell_change(self, trouble: str, kind: str) -> None:
+        """Keeps what was in the way, and tells what changed; neither fails a step that is done."""
+        try:
+            seen = replace(read_state(self._folder), trouble=trouble, trouble_kind=kind)
+            WATCH_STATE.write(seen, self._folder)
+            self.notifier.tell(self.store, seen)
+        except (LoopError, OSError) as error:
+            _LOG.error("tell=failed %s: %s", type(error).__name__, error)
 
     def _tell_node(self, run_id: str, took: Any) -> None:
         _LOG.info("run=%s node=%s seconds=%.1f", run_id, took.node, took.seconds)
@@ -364,7 +389,7 @@ def _served_from(settings: ModelLoopSettings, record: HomeRecord) -> HomeRecord:
         base_path=serving.base_path or record.base_path,
         prediction_log=serving.prediction_log or record.prediction_log,
     )
-    if stated.base_path and stated.prediction_log:
+    if stated.base_path and (stated.prediction_log or serving.capture):
         return stated
     return _asked_of_server(settings, stated)
 

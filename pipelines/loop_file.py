@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tfx_loop.core.errors import ConfigError, did_you_mean
+from tfx_loop.contracts.capture_source import CaptureSource
+from tfx_loop.core.errors import ConfigError, DataError, did_you_mean
 from tfx_loop.core.import_path import user_function
+from tfx_loop.core.json_codec import from_json
 from tfx_loop.core.storage import is_remote
 from tfx_loop.core.toml_file import parse_toml, read_toml
 from tfx_loop.pipelines.control.label_timing import DEFAULT_LATE, Labels
@@ -106,10 +108,14 @@ def _labels(said: Any, folder: Path) -> Labels:
 def _serving(said: Any, folder: Path) -> Serving:
     known = tuple(Serving.__dataclass_fields__)
     values = {"url": said} if isinstance(said, str) else _table(said, "serving", known)
-    if "url" not in values:
-        raise ConfigError("Expected the address of the server as url in [serving], received none.")
+    if "capture" in values:
+        values["capture"] = _capture(values["capture"], folder)
     for name, value in values.items():
-        if isinstance(Serving.__dataclass_fields__[name].default, int):
+        if name == "endpoint":
+            values[name] = _endpoint(value)
+        elif name == "capture":
+            continue
+        elif isinstance(Serving.__dataclass_fields__[name].default, int):
             _whole(values, name, 0, "serving")
         elif not isinstance(value, str):
             raise ConfigError(f"Expected text as {name} in [serving], received {value!r}.")
@@ -117,6 +123,30 @@ def _serving(said: Any, folder: Path) -> Serving:
         if values.get(name):
             values[name] = _beside(folder, values[name])
     return Serving(**values)
+
+
+def _endpoint(said: Any) -> Mapping[str, Any]:
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"Expected a table [serving.endpoint], received {said!r}.")
+    # The rest is checked with the pusher's own settings.
+    for name in ("base_path", "model_name", "redact"):
+        if name in said:
+            where = "[serving]" if name == "base_path" else "the head of the file"
+            raise ConfigError(
+                f"Expected no {name} in [serving.endpoint], received {said[name]!r}. It is stated "
+                f"in {where}."
+            )
+    return dict(said)
+
+
+def _capture(said: Any, folder: Path) -> CaptureSource:
+    where = "[serving.capture]"
+    values = _table(said, "serving.capture", tuple(CaptureSource.__dataclass_fields__))
+    try:
+        found: CaptureSource = from_json(CaptureSource, values, where, strict=True)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    return replace(found, prefix=_beside(folder, found.prefix))
 
 
 def _runner(said: Any, folder: Path) -> Runner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tfx_loop.contracts.capture_source import CaptureSource
 from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.durations import seconds_of
 from tfx_loop.core.errors import ConfigError, did_you_mean
@@ -70,13 +71,51 @@ class Serving:
         prediction_log: Folder that it logs to; empty asks the server.
         prediction_log_key: File of the keys that the log is encrypted with; empty for a plain log.
         load_timeout_seconds: How long a pushed version may take to become available.
+        endpoint: Parameters of SageMakerPusher (`endpoint`, `region`, `role_arn` and others) where
+            a SageMaker endpoint serves in place of a server; `base_path` is its `s3://` address.
+        capture: Where that endpoint's captures are, in place of a log; None takes where the pusher
+            has them written.
     """
 
-    url: str
+    url: str = ""
     base_path: str = ""
     prediction_log: str = ""
     prediction_log_key: str = ""
     load_timeout_seconds: int = 120
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
+    capture: CaptureSource | None = None
+
+    def __post_init__(self) -> None:
+        if not self.endpoint:
+            if not self.url:
+                raise ConfigError(
+                    "Expected the address of the server as url in [serving], or a SageMaker "
+                    "endpoint in [serving.endpoint], received neither."
+                )
+            return
+        if self.url or self.prediction_log or self.prediction_log_key:
+            raise ConfigError(
+                "Expected url and prediction_log of a server, or [serving.endpoint], received "
+                "both. Leave out what does not serve; captures are stated in [serving.capture]."
+            )
+        # Costs a quarter of a second that loops beside a server need not wait.
+        from tfx_loop.deployment.sagemaker_pusher.settings import SageMakerPusherSettings
+
+        stated = SageMakerPusherSettings.of(
+            {**self.endpoint, "base_path": self.base_path}, "[serving.endpoint]"
+        )
+        if self.capture is None:
+            if not stated.capture_uri:
+                raise ConfigError(
+                    "Expected the prefix of captures in [serving.capture] of a serverless "
+                    "endpoint, received none: SageMaker captures nothing there by itself."
+                )
+            capture = CaptureSource(
+                prefix=f"{stated.capture_uri.rstrip('/')}/{stated.endpoint}",
+                variants=(stated.variant_name,),
+                sampling_percentage=stated.capture_percent,
+            )
+            object.__setattr__(self, "capture", capture)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,9 +313,11 @@ class ModelLoopSettings:
             serving=ServingSettings(
                 base_path=base_path,
                 server_url=serving.url,
-                prediction_log=prediction_log,
+                prediction_log="" if serving.capture else prediction_log,
                 prediction_log_key=serving.prediction_log_key,
                 load_timeout_seconds=serving.load_timeout_seconds,
+                capture=serving.capture,
+                endpoint=serving.endpoint,
             ),
             pipeline=PipelineSettings(
                 root=self.runner.root if self.runner else str(folder / "artifacts"),

@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from tfx_loop.contracts.measured_loss import FaultyWindow
 from tfx_loop.core.artifacts import RetrainDecision
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.deployment.sagemaker_pusher.component import SageMakerPusher
 from tfx_loop.deployment.serving_pusher.component import ServingPusher
 from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
 from tfx_loop.pipelines.assembly import assemble, imported
@@ -26,11 +27,14 @@ from tfx_loop.pipelines.config import Settings
 from tfx_loop.pipelines.evaluation.configs import challenger_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 from tfx_loop.pipelines.evaluation.task_metrics import least_gain
+from tfx_loop.pipelines.pushers import pusher_of
 
 # A function that returns nodes or a pipeline; a pipeline; or nodes. TFX's classes have no types.
 OwnPipeline: TypeAlias = Any
 
 _LOG = logging.getLogger(__name__)
+# What reads a model that is to serve.
+_TELLING = (tfx.components.Pusher, tfx.components.Evaluator, ServingPusher, SageMakerPusher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +156,7 @@ class _Parts:
                 pusher.remove_upstream_node(other)
         self._consumers = [*self.nodes, *pushers]
         self.profiler = self._only(ReferenceProfiler)
-        self.pusher = self._only(ServingPusher)
+        self.pusher = self._only(ServingPusher) or self._only(SageMakerPusher)
         self.evaluators = [node for node in self.nodes if "blessing" in node.outputs]
         self.examples = self._examples()
         self.model = self._model()
@@ -188,8 +192,7 @@ class _Parts:
         read = [
             node.inputs["model"]
             for node in self._consumers
-            if "model" in node.inputs
-            and isinstance(node, (tfx.components.Pusher, tfx.components.Evaluator, ServingPusher))
+            if "model" in node.inputs and isinstance(node, _TELLING)
         ]
         # What the user pushes or has judged is what is to serve, whatever else is trained.
         chosen = {
@@ -235,7 +238,7 @@ def _judge(parts: _Parts, settings: Settings, champion: Any, judged_here: bool |
 
 
 def _profiler_and_pusher(parts: _Parts, settings: Settings, judges: Sequence[Any]) -> list[Any]:
-    model, serving, added = settings.model, settings.serving, list[Any]()
+    model, added = settings.model, list[Any]()
     profiler = parts.profiler
     if profiler is None:
         profiler = ReferenceProfiler(
@@ -264,16 +267,11 @@ def _profiler_and_pusher(parts: _Parts, settings: Settings, judges: Sequence[Any
         if isinstance(node, tfx.components.InfraValidator)
     ]
     added.append(
-        ServingPusher(
+        pusher_of(
+            settings,
             model=parts.model,
             examples=parts.examples,
             reference_profile=profiler.outputs["reference_profile"],
-            model_name=model.name,
-            base_path=serving.base_path,
-            server_url=serving.server_url,
-            load_timeout_seconds=serving.load_timeout_seconds,
-            redact=model.redact,
-            code_revision=settings.pipeline.code_revision,
             **({"model_blessing": blessings[-1]} if blessings else {}),
             **({"infra_blessing": infra[-1]} if infra else {}),
         )

@@ -12,8 +12,6 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.data.prediction_log.component import PredictionLogGen
 from tfx_loop.data.span_example_gen.component import SpanExampleGen
 from tfx_loop.data.span_example_gen.spans import format_spans
-from tfx_loop.deployment.sagemaker_pusher.component import SageMakerPusher
-from tfx_loop.deployment.serving_pusher.component import ServingPusher
 from tfx_loop.monitoring.fault_detector.component import FaultDetector
 from tfx_loop.monitoring.reference_profiler.component import ReferenceProfiler
 from tfx_loop.monitoring.skew_monitor.component import SkewMonitor
@@ -24,6 +22,7 @@ from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.evaluation.configs import challenger_config
 from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
 from tfx_loop.pipelines.evaluation.task_metrics import least_gain
+from tfx_loop.pipelines.pushers import pusher_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +128,7 @@ def training_pipeline(
     if settings.gate.detect_faults:
         faults = _fault_detector(settings, trainer, examples, blessing)
         blessing = faults.outputs["model_blessing"]
-    pusher = _pusher(
+    pusher = pusher_of(
         settings,
         model=trainer.outputs["model"],
         model_blessing=blessing,
@@ -187,25 +186,6 @@ def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
-    )
-
-
-def _pusher(settings: Settings, **inputs: Any) -> Any:
-    """Returns the node that pushes to the SageMaker endpoint of the settings, or to a server."""
-    serving = settings.serving
-    shared = {
-        "base_path": serving.base_path,
-        "model_name": settings.model.name,
-        "redact": settings.model.redact,
-        "code_revision": settings.pipeline.code_revision,
-        **inputs,
-    }
-    if serving.endpoint:
-        return SageMakerPusher(**shared, **serving.endpoint)
-    return ServingPusher(
-        **shared,
-        server_url=serving.server_url,
-        load_timeout_seconds=serving.load_timeout_seconds,
     )
 
 

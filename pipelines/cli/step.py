@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WINDOW",
         help="a window to judge whatever its labels (default: the next that is due)",
     )
+    parser.add_argument(
+        "--no-notify",
+        action="store_true",
+        help="tell nobody whom loop.toml names under notify, as `loop watch` tells them itself",
+    )
     metadata.add_loop_file(parser)
     conventions.add_json(parser)
 
@@ -36,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.loop import Loop
 
     loop_file = required_loop_file(args)
-    report = Loop(loop_file.settings, loop_file.pipeline()).step(args.window)
+    report = Loop(loop_file.settings, loop_file.pipeline()).step(
+        args.window, tell=not args.no_notify
+    )
     conventions.answer(args, lambda: dataclasses.asdict(report), lambda: [report.told])
     return conventions.ATTENTION if report.trouble else conventions.SUCCESS
 

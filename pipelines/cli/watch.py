@@ -93,7 +93,7 @@ def _step(loop_file: "LoopFile") -> "StepReport":
     """Steps in a child process; raises nothing for what the child says, which is a report."""
     from tfx_loop.pipelines.control.watch import StepReport
 
-    command = [sys.executable, "-m", "tfx_loop.pipelines.cli.main", "step", "--json"]
+    command = [sys.executable, "-m", "tfx_loop.pipelines.cli.main", "step", "--json", "--no-notify"]
     done = subprocess.run(
         [*command, "--loop", str(loop_file.path)],
         stdin=subprocess.DEVNULL,

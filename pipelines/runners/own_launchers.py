@@ -14,6 +14,7 @@ from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.core.storage import is_remote
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.models.fetching import on_this_machine
+from tfx_loop.models.formats import SERVING_FOLDER
 from tfx_loop.models.saved_model.graph import read_graph, specs
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
 from tfx_loop.monitoring.profile.profile_files import load_sample
@@ -98,7 +99,10 @@ class OwnMonitoringLauncher(MonitoringLauncher):
         model = self._settings.model
         if model.score:
             return self._settings
-        with on_this_machine(self._base().location(champion.version)) as folder:
+        # An endpoint's versions are archives; the artifact that one was made of says the same.
+        of_artifact = f"{champion.model_uri}/{SERVING_FOLDER}"
+        served = self._location(champion.version) or of_artifact
+        with on_this_machine(served) as folder:
             score = only_output(folder)
         return dataclasses.replace(self._settings, model=dataclasses.replace(model, score=score))
 
@@ -141,6 +145,8 @@ class OwnTrainingLauncher(LocalLauncher):
         super().check(request)
         check_disk(self._settings.pipeline.root)
         serving = self._settings.serving
+        if serving.endpoint:
+            return  # The pusher asks AWS before it changes anything.
         ModelClient(serving.server_url, self._settings.model.name).status()
 
     def pipeline(self, request: LaunchRequest) -> Any:
