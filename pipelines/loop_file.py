@@ -107,6 +107,7 @@ def _labels(said: Any, folder: Path) -> Labels:
 
 def _serving(said: Any, folder: Path) -> Serving:
     known = tuple(Serving.__dataclass_fields__)
+    values: dict[str, Any]
     values = {"url": said} if isinstance(said, str) else _table(said, "serving", known)
     if "capture" in values:
         values["capture"] = _capture(values["capture"], folder)
