@@ -5,7 +5,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 import time_limits
 
+from tfx_loop.core.child_process import worker as child_worker
 from tfx_loop.core.child_process.worker import Worker
 
 pytest_plugins = ["leftover_processes"]
@@ -34,6 +35,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Seconds to import, each of them.
 _HEAVY = {"apache_beam", "tensorflow", "tfx"}
 
+# The marks of a whole file, on one line or in brackets.
+_FILE_MARKS = re.compile(r"^pytestmark = (\[[^\]]*\]|.*$)", re.MULTILINE)
+
 _ROOT = Path(__file__).resolve().parents[1]
 # Tests that share what takes long to make go to one worker: those of a folder, and those that
 # name a fixture or a helper which runs, trains or parses it once a process. All others go by file.
@@ -49,11 +53,12 @@ def pytest_configure() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves TensorFlow's tests unread where none is to run: reading a file may import TFX."""
-    if collection_path.suffix != ".py" or not _light(config):
+    """Leaves files unread of which no test is to run: reading one may import TFX or pandas."""
+    left_out = set(re.findall(r"\bnot (\w+)", config.getoption("markexpr")))
+    if collection_path.suffix != ".py" or not left_out or " or " in config.getoption("markexpr"):
         return None
-    marked = re.search(r"^pytestmark = .*\btensorflow\b", collection_path.read_text(), re.MULTILINE)
-    return True if marked else None
+    found = _FILE_MARKS.search(collection_path.read_text())
+    return True if found and left_out & set(re.findall(r"mark\.(\w+)", found[0])) else None
 
 
 def _light(config: pytest.Config) -> bool:
@@ -88,6 +93,31 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     with Worker(timeout_seconds=time_limits.seconds(300)) as child:
         child.may_write(tmp_path_factory.getbasetemp())
         yield child
+
+
+_start_child = child_worker.start_child
+
+
+def _fork_child(
+    arguments: Sequence[str], lifeline: int, log: Any, environment: Mapping[str, str]
+) -> Any:
+    from forked_servers import shared_forks
+
+    forks = shared_forks()
+    start = forks.start_child if forks.suits(environment) else _start_child
+    return start(arguments, lifeline, log, environment)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Forks the children of a test of TensorFlow from a process that has imported it.
+
+    All others start theirs as users do, and so does one test of each kind of model work: those
+    that run `loop` as a process of its own.
+    """
+    marked = item.get_closest_marker("tensorflow") is not None
+    child_worker.start_child = _fork_child if marked else _start_child
+    return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -96,7 +96,7 @@ class _Call(BaseHTTPRequestHandler):
 def container_engine(folder: Path) -> Iterator[tuple[str, dict[str, ServerProcess]]]:
     """Yields the address of an engine, and its containers; stops what still runs."""
     engine = _Engine(folder)
-    thread = threading.Thread(target=engine.serve_forever)
+    thread = threading.Thread(target=engine.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{engine.server_address[1]}", engine.containers

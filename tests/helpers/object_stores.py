@@ -5,10 +5,12 @@ import importlib.util
 import logging
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import time_limits
 
 S3, GCS = "s3", "gs"
 
@@ -35,24 +37,28 @@ def _s3(patch: pytest.MonkeyPatch, bucket: str) -> Iterator[None]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         patch.setenv(name, "test")
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    _forget(bucket)
     boto3.client("s3").create_bucket(Bucket=bucket)
     try:
         yield
     finally:
         server.stop()
+        _forget(bucket)
+
+
+def _forget(bucket: str) -> None:
+    """Drops a bucket of an earlier server: moto keeps them for the whole process."""
+    from moto.s3.models import s3_backends
+
+    for regions in s3_backends.values():
+        for backend in regions.values():
+            backend.buckets.pop(bucket, None)
 
 
 @contextlib.contextmanager
 def _gcs(patch: pytest.MonkeyPatch, bucket: str) -> Iterator[None]:
     storage = pytest.importorskip("google.cloud.storage")
-    address = f"http://127.0.0.1:{_free_port()}"
-    # In memory: there it compares generations and writes in one step.
-    flags = ["-scheme=http", "-backend=memory", "-host=127.0.0.1", f"-external-url={address}"]
-    server = subprocess.Popen(
-        [_fake_gcs_server(), *flags, f"-port={address.rpartition(':')[2]}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    server, address = _gcs_server()
     try:
         patch.setenv("STORAGE_EMULATOR_HOST", address)
         # The client asks until the server answers.
@@ -61,6 +67,31 @@ def _gcs(patch: pytest.MonkeyPatch, bucket: str) -> Iterator[None]:
     finally:
         server.kill()
         server.wait()
+
+
+def _gcs_server() -> tuple[subprocess.Popen[bytes], str]:
+    """Starts one, again on another port where somebody took the chosen one first."""
+    for _ in range(5):
+        port = _free_port()
+        address = f"http://127.0.0.1:{port}"
+        # In memory: there it compares generations and writes in one step.
+        flags = ["-scheme=http", "-backend=memory", "-host=127.0.0.1", f"-external-url={address}"]
+        server = subprocess.Popen(
+            [_fake_gcs_server(), *flags, f"-port={port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + time_limits.seconds(60)
+        while server.poll() is None:
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", port)) == 0 and server.poll() is None:
+                    return server, address
+            if time.monotonic() > deadline:
+                server.kill()
+                break
+            time.sleep(0.02)
+        server.wait()
+    raise RuntimeError("fake-gcs-server did not start on any of five ports")
 
 
 def _fake_gcs_server() -> Path:

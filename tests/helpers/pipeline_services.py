@@ -211,7 +211,7 @@ class _Server(ThreadingHTTPServer):
 def service(handler, folder, token=""):
     """Serves until the block ends; `jobs` and `schedules` tell what was asked for."""
     server = _Server(handler, folder, token)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server

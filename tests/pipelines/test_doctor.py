@@ -63,6 +63,7 @@ def test_damaged_store_is_found(place) -> None:
     assert any(one.health is Health.BROKEN and one.what in ("store", "store file") for one in found)
 
 
+@pytest.mark.slow
 def test_run_whose_process_is_gone_is_told(place) -> None:
     script = (
         "import sys, os; from tfx_loop.pipelines.control import leases, stores; "

@@ -64,6 +64,7 @@ def facts(store):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("former", [1, 2])
 def test_lineage_tells_the_same_of_a_store_under_former_names(tmp_path, former):
     told = []

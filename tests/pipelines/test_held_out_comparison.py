@@ -26,7 +26,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFra
     """Held-out rows of two months of the concept that `sound` knows, as a split of Examples."""
     import tensorflow as tf
 
-    rows = pd.concat([month_rows(span, 1) for span in (1, 2)], ignore_index=True)
+    # Evaluator takes milliseconds a row; every third tells the models apart as well.
+    rows = pd.concat([month_rows(span, 1)[::3] for span in (1, 2)], ignore_index=True)
     folder = tmp_path_factory.mktemp("examples")
     (folder / "Split-eval").mkdir()
     options = tf.io.TFRecordOptions(compression_type="GZIP")

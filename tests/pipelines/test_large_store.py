@@ -31,6 +31,7 @@ def files_read(monkeypatch):
     return read
 
 
+@pytest.mark.slow
 def test_explanation_reads_the_decisions_of_its_version_alone(large, files_read) -> None:
     graph = open_graph(large.address)
     found = explain(graph, "flights", 3)
@@ -50,6 +51,7 @@ def test_timeline_reads_no_file_of_decisions(large, files_read) -> None:
     assert files_read == []
 
 
+@pytest.mark.slow
 def test_both_ways_to_read_a_store_agree(large) -> None:
     from tfx_loop.pipelines.control.stores import StoreMode, open_store
 

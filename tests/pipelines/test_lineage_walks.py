@@ -68,6 +68,7 @@ def names(walk):
     return [(node.kind, node.type, node.label) for node in walk.nodes]
 
 
+@pytest.mark.slow
 def test_sqlite_is_read_as_the_client_of_ml_metadata_reads_it(told) -> None:
     quick, slow = open_graph(told[0], parameters=True), load(open_store(told[0]))
     assert quick.executions == slow.executions

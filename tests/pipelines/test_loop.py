@@ -393,6 +393,7 @@ def test_decision_whose_file_is_gone_says_what_to_do(bench):
         loop.step("2013-03")
 
 
+@pytest.mark.slow
 def test_run_held_by_a_live_process_is_left_alone(bench):
     code = (
         "import sys, time; from recorder import open_store\n"

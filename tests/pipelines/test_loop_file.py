@@ -241,6 +241,7 @@ def test_a_skipped_window_is_shown_with_its_reason(home, capsys):
     assert "such as '2021-02'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["step", "watch"])
 def test_step_and_watch_find_the_file_of_the_working_folder(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)

@@ -133,7 +133,7 @@ class _Catalogue(ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self):
@@ -148,6 +148,7 @@ def catalogue(request):
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("catalogue", [[503, 429]], indirect=True)
 def test_events_are_posted_in_order_and_tried_again(store, catalogue, tmp_path) -> None:
     token = tmp_path / "token"
@@ -158,6 +159,7 @@ def test_events_are_posted_in_order_and_tried_again(store, catalogue, tmp_path) 
     assert catalogue.tokens == {"Bearer secret"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("catalogue", "requests"), [([500] * 9, 4), ([400] * 9, 1), ([302] * 9, 1)],
     indirect=["catalogue"],

@@ -76,6 +76,7 @@ def test_server_that_is_away_is_told_in_a_line(capsys) -> None:
     assert line.startswith("loop: Expected a database server at 127.0.0.1:1, received")
 
 
+@pytest.mark.slow
 def test_wrong_database_and_user_are_refused_and_no_database_is_made(mysql, postgres) -> None:
     host = mysql.removeprefix("mysql://")
     for place in (
@@ -89,6 +90,7 @@ def test_wrong_database_and_user_are_refused_and_no_database_is_made(mysql, post
     new_database(mysql, "nobody_made_this")
 
 
+@pytest.mark.slow
 def test_every_kind_of_store_tells_the_same_story(new_store, tmp_path, capsys) -> None:
     store = open_store(new_store, StoreMode.CREATE)
     pushed = {

@@ -63,6 +63,7 @@ def test_once_does_all_that_is_due_and_ends(tmp_path):
     assert waits == [0.0] * 3
 
 
+@pytest.mark.slow
 def test_health_says_what_is_in_the_way(tmp_path):
     watch, _ = watch_of(tmp_path, [StepReport(worked=False), ServerUnavailable("No answer.")], [])
     with health_server(watch.health, 0) as address:

@@ -17,9 +17,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from tfx_loop.core import errors
 from tfx_loop.core.child_process import inherited, tree
@@ -29,7 +29,7 @@ from tfx_loop.core.errors import ChildFailed, ConfigError, LoopError
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from tfx_loop.core.child_process.child import main; "
-    "main(int(sys.argv[2]), json.loads(sys.argv[3]))"
+    "main(int(sys.argv[3]), json.loads(sys.argv[2]))"
 )
 _COMMAND = (sys.executable, "-c", _BOOTSTRAP)
 # Each look at memory walks the process tree: often enough to stop a leak, seldom enough to be
@@ -189,16 +189,11 @@ class Worker:
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
         with open(self._log.name, "ab") as log:
             try:
-                self._child = subprocess.Popen(
-                    [*_COMMAND, path, str(read_end), json.dumps(self._writable)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env={**_environment(), "TMPDIR": self.folder},
-                    pass_fds=[read_end],
-                    # A group of its own, so that its children are killed with it, and a terminal's
-                    # Ctrl-C is ours.
-                    start_new_session=True,
+                self._child = start_child(
+                    [path, json.dumps(self._writable)],
+                    read_end,
+                    log,
+                    {**_environment(), "TMPDIR": self.folder},
                 )
             finally:
                 os.close(read_end)
@@ -282,6 +277,33 @@ class Worker:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+
+def start_child(
+    arguments: Sequence[str], lifeline: int, log: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Starts a child.
+
+    Args:
+        arguments: Its module path and the folders that it may write in, as JSON.
+        lifeline: File descriptor of a pipe that ends when this process does.
+        log: Gets what the child prints on standard error.
+        environment: Its variables.
+
+    Returns:
+        It, with pipes as standard input and output, at the head of a session of its own.
+    """
+    return subprocess.Popen(
+        [*_COMMAND, *arguments, str(lifeline)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        pass_fds=[lifeline],
+        # A group of its own, so that its children are killed with it, and a terminal's Ctrl-C is
+        # ours.
+        start_new_session=True,
+    )
 
 
 def run(

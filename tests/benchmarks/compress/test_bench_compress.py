@@ -111,8 +111,10 @@ def test_conditions_ask_for_at_least_twenty_searches_of_known_networks():
     assert sum(bool(condition.hard) for condition in CONDITIONS) >= 3
 
 
+# The search that it measures is run by test_quantizer_search.py and test_loop_compress_e2e.py.
 @pytest.mark.tensorflow
 @pytest.mark.e2e
+@pytest.mark.long
 def test_quick_run_finds_what_int8_breaks(tmp_path, capsys):
     main(["--quick", "--out", str(tmp_path)])
     text = capsys.readouterr().out

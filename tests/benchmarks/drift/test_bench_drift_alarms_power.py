@@ -11,7 +11,9 @@ from tests.benchmarks.drift.sections import table, write_section
 from tests.benchmarks.drift.worlds import FIRST_SEED, SHAPES
 
 
+# test_drift_monitor_verdicts.py holds DriftMonitor to the same rate.
 @pytest.mark.slow
+@pytest.mark.long
 def test_at_most_five_percent_of_windows_without_drift_raise_an_alarm():
     counts = [
         alarms(shape, (rows, rows), 10, {"ours": 12}, FIRST_SEED + zlib.crc32(shape.encode()))
@@ -35,7 +37,14 @@ def test_half_a_sigma_at_a_thousand_rows_is_found():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("drift", ["shift 0.2 sigma", "scale x1.2", "category swap"])
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "shift 0.2 sigma",
+        pytest.param("scale x1.2", marks=pytest.mark.long),
+        pytest.param("category swap", marks=pytest.mark.long),
+    ],
+)
 def test_at_equal_false_alarms_ours_finds_at_least_what_the_exact_test_finds(drift):
     found = {}
     for tool in ("ours", "SciPy KS + BH"):

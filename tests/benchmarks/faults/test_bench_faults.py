@@ -9,6 +9,8 @@ from tests.benchmarks.faults.leak_experiment import leak_trials
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
+# FaultDetector's own tests (test_fit.py) find such models on made tables in a second each.
+@pytest.mark.long
 def test_models_that_lose_much_are_found_and_sound_ones_are_not():
     models = judged_models(("diabetes", 100))
     by_name = {model.model: model for model in models}

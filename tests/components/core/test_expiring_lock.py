@@ -49,6 +49,7 @@ def test_file_is_replaced_only_where_it_is_as_it_was_read(files):
     assert files.read("a").content is None
 
 
+@pytest.mark.slow
 def test_of_many_writers_each_addition_counts_once(files):
     def add(_):
         while True:
@@ -64,6 +65,7 @@ def test_of_many_writers_each_addition_counts_once(files):
     assert files.read("count").content == b"100"
 
 
+@pytest.mark.slow
 def test_of_many_threads_one_holds_the_lock(files):
     inside, most = [], []
 
@@ -125,6 +127,7 @@ def test_renewing_ends_with_the_lock(files):
     assert not [t for t in threading.enumerate() if t.name == "lock"]
 
 
+@pytest.mark.slow
 def test_a_holder_of_this_machine_that_ended_is_waited_for_no_longer(files, tmp_path):
     script = (
         "import sys, time\n"

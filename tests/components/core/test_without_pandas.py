@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import sys
 from tfx_loop.core.without_pandas import keep_out, let_in
@@ -24,6 +26,7 @@ assert pa.table({"x": [1, 2]}).to_pandas().shape == (2, 1)
 """
 
 
+@pytest.mark.slow
 def test_arrow_works_without_pandas_and_with_it_once_it_is_let_in():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (

@@ -16,7 +16,7 @@ from typing import Any
 
 import time_limits
 from conformance_models import save_half_plus, save_many_signatures
-from forked_servers import ForkedProcess, ServerForks
+from forked_servers import ForkedProcess, Forks, shared_forks
 
 PROGRAM = "tensorflow_model_server"
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,7 +43,7 @@ def free_port() -> int:
 class RunningServer:
     """A process of `tensorflow_model_server`, which is a link to this server's entry point."""
 
-    def __init__(self, scratch: Path, *flags: str, forks: ServerForks | None = None) -> None:
+    def __init__(self, scratch: Path, *flags: str, forks: Forks | None = None) -> None:
         """Starts it; `wait` waits until it answers.
 
         Args:
@@ -60,7 +60,7 @@ class RunningServer:
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         self.process: subprocess.Popen | ForkedProcess
         if forks is not None:
-            self.process = forks.start([*command, *flags], self.output, environment)
+            self.process = forks.start_server([*command, *flags], self.output, environment)
             return
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -130,7 +130,7 @@ class World:
         save_half_plus(self.made / "two")
         save_half_plus(self.made / "three", add=3.0)
         save_many_signatures(self.made / "many")
-        self._forks = ServerForks()
+        self._forks = shared_forks()
         self._stopped: list[Callable[[], None]] = []
         self._found: dict[object, Any] = {}
 
@@ -201,7 +201,6 @@ class World:
         """Ends all servers."""
         for stop in self._stopped:
             stop()
-        self._forks.close()
 
 
 @contextmanager

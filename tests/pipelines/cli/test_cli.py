@@ -78,6 +78,7 @@ def test_a_version_that_is_no_number_is_told(version):
     assert f"invalid int value: '{version}'" in lines(result.stderr)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("explain", "1"), ("timeline",)])
 def test_without_a_store_one_line_says_what_to_do(tmp_path, command):
     result = loop(*command, "--metadata", tmp_path / "none.sqlite")
@@ -117,6 +118,7 @@ def test_no_command_writes_to_a_file_that_is_no_store(tmp_path, capsys, command,
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["rubbish", "empty", "other"])
 def test_a_file_that_is_no_store_is_one_line(tmp_path, content):
     path = tmp_path / "metadata.sqlite"

@@ -113,6 +113,7 @@ def test_windows_that_cannot_be_merged_are_refused(capsys, tmp_path, profile, ch
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_windows_of_two_models_are_refused(capsys, tmp_path, profile):
     other = trained(tmp_path / "other", seed=5)
     windows = monitored_hours(tmp_path / "a", profile) + monitored_hours(tmp_path / "b", other)

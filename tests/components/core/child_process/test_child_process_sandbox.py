@@ -29,6 +29,7 @@ def _this_kernel_confines(worker, caplog):
         pytest.skip(f"this kernel does not confine: {caplog.text}")
 
 
+@pytest.mark.slow
 def test_a_child_writes_into_its_folders_alone(tmp_path, worker):
     mine, other = tmp_path / "mine", tmp_path / "other"
     other.mkdir()

@@ -58,6 +58,7 @@ def test_json_goes_there_and_back(worker, value):
     assert worker.call(f"{WORK}:echo", value, doing="an echo") == value
 
 
+@pytest.mark.slow
 def test_large_payload_goes_there_and_back(worker):
     value = "x" * 3_000_000
     assert worker.call(f"{WORK}:echo", value, doing="an echo") == value
@@ -97,6 +98,7 @@ def test_exit_of_the_child_is_an_abort(worker):
     assert caught.value.cause == "aborted"
 
 
+@pytest.mark.slow
 def test_child_killed_while_idle_is_replaced():
     with Worker(timeout_seconds=time_limits.seconds(60)) as worker:
         first = worker.call(f"{WORK}:pid", None, doing="work")
@@ -117,6 +119,7 @@ def test_hang_times_out_and_takes_its_own_children_along(worker):
     assert worker.call(f"{WORK}:echo", 1, doing="work") == 1
 
 
+@pytest.mark.slow
 def test_memory_hog_is_stopped_before_the_machine_is():
     with Worker(timeout_seconds=time_limits.seconds(60), memory_mb=150) as worker:
         with pytest.raises(ChildFailed, match="MiB of memory where 150 MiB are allowed") as caught:
@@ -125,6 +128,7 @@ def test_memory_hog_is_stopped_before_the_machine_is():
         assert worker.call(f"{WORK}:echo", 1, doing="work") == 1
 
 
+@pytest.mark.slow
 def test_child_that_keeps_memory_is_replaced_after_its_answer():
     with Worker(timeout_seconds=time_limits.seconds(60), memory_mb=1000, restart_mb=200) as worker:
         worker.call(f"{WORK}:keep", 1, doing="work")
@@ -164,6 +168,7 @@ def test_cause_of_other_ends(worker, function, cause):
     assert caught.value.cause == cause
 
 
+@pytest.mark.slow
 def test_error_of_a_child_s_child_keeps_its_cause(worker):
     with pytest.raises(ChildFailed, match="the inner work") as caught:
         worker.call(f"{WORK}:nested", f"{WORK}:abort", doing="the outer work")
@@ -220,6 +225,7 @@ def test_threads_share_a_worker(worker):
     assert sorted(answers) == list(range(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["hang", "hog"])
 def test_child_dies_with_its_parent(function, tmp_path):
     """Even while it hangs in C code: `time.sleep` here, the converter in earnest."""

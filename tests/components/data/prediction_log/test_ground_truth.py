@@ -76,6 +76,7 @@ def test_a_file_whose_folders_say_no_hour_is_unusable(tmp_path):
     assert list(read_labels(str(tmp_path)).unusable) == [str(tmp_path / "labels.jsonl")]
 
 
+@pytest.mark.slow
 def test_captures_and_ground_truth_of_a_bucket_are_joined_by_inference_id():
     with object_store(S3, "truth") as address:
         captured = [

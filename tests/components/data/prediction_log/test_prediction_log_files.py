@@ -236,6 +236,7 @@ def test_a_closed_log_refuses_rows(tmp_path):
         append(log, batch_of("a"))
 
 
+@pytest.mark.slow
 def test_many_threads_lose_nothing(tmp_path):
     log = PredictionLogWriter(tmp_path, segment_bytes=20_000)
 

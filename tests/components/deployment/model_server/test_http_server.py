@@ -98,6 +98,7 @@ def read_answer(client):
     return code, file.read(size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [b"GET /quick HTT", b"POST /quick HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\nhalf"],
@@ -107,6 +108,7 @@ def test_a_request_that_does_not_come_whole_is_answered_and_closed(served, sent)
     assert b" 408 " in read_all(connect(sent))
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed(served):
     _, connect, _ = served
     client = connect(REQUEST)
@@ -181,6 +183,7 @@ def test_requests_sent_at_once_are_answered_in_turn(served):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

@@ -36,6 +36,7 @@ def drip():
     listener.close()
 
 
+@pytest.mark.slow
 def test_answer_that_comes_in_pieces_has_one_deadline(drip):
     client = ModelClient(f"http://127.0.0.1:{drip}", "flights", timeout=0.5)
     started = time.monotonic()

@@ -153,6 +153,7 @@ def test_endpoint_that_does_not_serve_is_told_by_its_status(endpoint, stub, stat
         endpoint.rest(60)
 
 
+@pytest.mark.slow
 def test_every_status_is_known():
     known = {"InService", "OutOfService", "Deleting", "Failed", "UpdateRollbackFailed"}
     moving = {"Creating", "Updating", "SystemUpdating", "RollingBack"}

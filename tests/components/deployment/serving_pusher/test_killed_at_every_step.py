@@ -24,8 +24,15 @@ def rejected(_):
     raise ModelRejected("Expected another answer.")
 
 
-@pytest.mark.parametrize("follows", [True, False])
-@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize(
+    ("good", "follows"),
+    [
+        (True, True),
+        pytest.param(True, False, marks=pytest.mark.long),
+        pytest.param(False, True, marks=pytest.mark.long),
+        (False, False),
+    ],
+)
 def test_push_killed_anywhere(tmp_path, follows, good):
     desk = make(tmp_path / "0", follows)
 

@@ -63,6 +63,7 @@ def check_chain(base, versions):
     assert folders == {"deployment.json", *map(str, range(1, versions + 1))}
 
 
+@pytest.mark.slow
 def test_pushes_of_threads_follow_each_other(base, model):
     with ThreadPoolExecutor(5) as pool:
         pushes = [pool.submit(push_once, base, model, f"run-{n}", 0.1) for n in range(5)]

@@ -194,6 +194,7 @@ def test_killed_at_any_point_devices_find_a_whole_bundle(tmp_path, bundles, kind
     assert call > (20 if kind == "publish" else 8)
 
 
+@pytest.mark.slow
 def test_the_crash_points_are_real(tmp_path, bundles):
     """The first operation kills before anything is there; far beyond the last none does."""
     store = FolderStore(str(tmp_path / "early"))
@@ -206,6 +207,7 @@ def test_the_crash_points_are_real(tmp_path, bundles):
 # Two publishers
 
 
+@pytest.mark.slow
 def test_publishers_at_once_each_get_a_version(tmp_path, bundles):
     def run(bundle):
         publish(bundle, FolderStore(str(tmp_path)), run_id=bundle.digest, now_ms=now)

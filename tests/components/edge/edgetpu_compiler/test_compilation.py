@@ -88,6 +88,7 @@ def test_exit_code_0_after_a_stated_failure_is_a_failure(tmp_path, model):
         compile_with(tmp_path, model, 'print("Compilation timeout. This is usually …")')
 
 
+@pytest.mark.slow
 def test_memory_is_limited(tmp_path, model):
     body = """
     held = bytearray(400_000_000)
@@ -118,6 +119,7 @@ def test_a_link_is_not_an_output(tmp_path, model):
         compile_with(tmp_path, model, body)
 
 
+@pytest.mark.slow
 @needs_pairs
 def test_megabytes_of_output_are_not_kept(tmp_path):
     body = f"""
@@ -178,6 +180,7 @@ def test_exit_code_0_with_nothing_mapped_is_a_failure(tmp_path, copied):
         compile_with(tmp_path, source(), body, min_mapped_share=0.0)
 
 
+@pytest.mark.slow
 @needs_pairs
 def test_too_little_mapped_names_what_was_left(tmp_path):
     body = copying(twin(), mapped=8, left=2)

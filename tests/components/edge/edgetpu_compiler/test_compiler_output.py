@@ -24,6 +24,7 @@ def test_the_source_itself_has_no_edge_tpu_operator(name):
     assert check_output(source(name), source(name)).custom_ops == 0
 
 
+@pytest.mark.slow
 def test_the_output_of_another_model_is_not_accepted():
     for name in NAMES:
         for other in NAMES:

@@ -257,6 +257,7 @@ def test_the_partition_of_a_known_graph() -> None:
     ]
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=scaled(150))
 def test_a_broken_file_is_one_error_or_a_model(data: st.DataObject) -> None:

@@ -66,12 +66,14 @@ def test_requests_hold_what_one_call_takes():
     assert [len(batch) for batch in batches] == [MOST_METRICS, MOST_METRICS, 1]
 
 
+@pytest.mark.slow
 def test_the_report_fits_the_service_model():
     (batch,) = metric_data(gauges(reports(reference_profile())[3]), NOW)
     request = {"Namespace": "tfx-loop", "MetricData": batch}
     assert faults("PutMetricData", request, "cloudwatch") == []
 
 
+@pytest.mark.slow
 def test_the_command_sends_reports_that_alarms_can_see(tmp_path, capsys, monkeypatch):
     import boto3
 

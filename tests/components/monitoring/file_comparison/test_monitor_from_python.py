@@ -143,6 +143,7 @@ def test_without_duckdb_a_query_says_what_installs_it(monkeypatch):
         tfx_loop.monitor("duckdb:SELECT 1", frame(0))
 
 
+@pytest.mark.slow
 def test_queries_are_compared_as_their_rows_are(capsys, tmp_path):
     duckdb = pytest.importorskip("duckdb")
     reference = save(frame(0), tmp_path, "a")

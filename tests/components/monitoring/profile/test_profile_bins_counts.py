@@ -38,6 +38,7 @@ def frozen(kind, column):
         return NumericBins((0.0,), -1.0, 1.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=scaled(150), deadline=None)
 @given(COLUMNS, st.data())
 def test_any_split_in_any_order_gives_the_counts_of_the_whole(drawn, data):

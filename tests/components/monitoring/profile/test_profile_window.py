@@ -109,6 +109,7 @@ def once(rows):
     return list({(row["request_id"], row["instance_index"]): row for row in rows}.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24), st.data())
 def test_any_split_and_order_gives_the_same_bits(rows, data):
@@ -158,6 +159,7 @@ def test_repeated_rows_count_once_wherever_they_were_delivered(rows, count, data
     assert merged.rows + merged.failed_rows == len(once(rows))
 
 
+@pytest.mark.slow
 @settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_hours_make_days_without_touching_rows(rows):
@@ -179,6 +181,7 @@ def test_written_and_read_it_is_the_same(rows):
     assert to_json(again) == to_json(profile)
 
 
+@pytest.mark.slow
 @settings(max_examples=scaled(25))
 @given(st.lists(ROW, min_size=1, max_size=24))
 def test_every_row_is_in_one_bin_or_missing(rows):

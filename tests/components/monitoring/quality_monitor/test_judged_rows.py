@@ -125,6 +125,7 @@ def test_like_rows_counted_together_keep_counts_scores_and_sides_of_one_half(row
             assert above == sum(s >= 0.5 for s in scores)
 
 
+@pytest.mark.slow
 def test_traffic_of_any_size_becomes_a_bounded_number_of_rows():
     scores = np.random.default_rng(0).random(50_000)
     judged = judged_rows(

@@ -115,7 +115,14 @@ SEEDS = range(200, 220)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("break_it", [shuffled_labels, other_preprocessing, skewed_server])
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        shuffled_labels,
+        pytest.param(other_preprocessing, marks=pytest.mark.long),
+        pytest.param(skewed_server, marks=pytest.mark.long),
+    ],
+)
 def test_broken_champions_are_named_in_each_of_twenty_seeds(break_it) -> None:
     assert named(SEEDS, break_it) == len(SEEDS)
 

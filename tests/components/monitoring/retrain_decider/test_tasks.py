@@ -57,6 +57,7 @@ def measured(task, before, newest, answers=None):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TASKS)
 def test_a_changed_world_shows_and_the_same_one_does_not(text):
     task = ModelTask.of_text(text)
@@ -76,6 +77,7 @@ def test_class_ids_are_refused_where_nobody_says_what_they_are():
         measured(None, ids, ids)
 
 
+@pytest.mark.slow
 def test_the_order_of_class_ids_means_nothing():
     task = ModelTask.of_text("classes:3")
     before, newest = world(task, 1_000, 1), world(task, 800, 2, turned=True)

@@ -51,7 +51,8 @@ def simplified(kernel, zeros, clusters):
 
 
 @pytest.mark.parametrize(
-    ("zeros", "clusters", "technique"), [(True, False, "PQAT"), (True, True, "PCQAT")]
+    ("zeros", "clusters", "technique"),
+    [pytest.param(True, False, "PQAT", marks=pytest.mark.long), (True, True, "PCQAT")],
 )
 def test_zeros_and_clusters_reach_the_tflite_file(tmp_path, zeros, clusters, technique):
     model = keras.models.load_model(trained())

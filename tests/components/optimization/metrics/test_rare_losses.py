@@ -29,6 +29,7 @@ def rounded_probabilities(random, rows):
     return labels, parent, np.round(parent * 256) / 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "name"),
     [

@@ -98,6 +98,7 @@ def test_without_an_order_nothing_is_written(tmp_path):
     assert not list(read_records(str(tmp_path), "monitor-2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["s3", "minio"])
 def test_records_and_spec_lie_in_the_bucket(tmp_path, scheme):
     with object_store(S3, "bucket"):
