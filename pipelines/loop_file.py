@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tfx_loop.contracts.capture_source import CaptureSource
-from tfx_loop.core.errors import ConfigError, DataError, did_you_mean
+from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.import_path import user_function
-from tfx_loop.core.json_codec import from_json
+from tfx_loop.core.settings import from_table
 from tfx_loop.core.storage import is_remote
 from tfx_loop.core.toml_file import parse_toml, read_toml
 from tfx_loop.pipelines.control.label_timing import DEFAULT_LATE, Labels
@@ -141,27 +141,19 @@ def _endpoint(said: Any) -> Mapping[str, Any]:
 
 
 def _capture(said: Any, folder: Path) -> CaptureSource:
-    where = "[serving.capture]"
     values = _table(said, "serving.capture", tuple(CaptureSource.__dataclass_fields__))
-    try:
-        found: CaptureSource = from_json(CaptureSource, values, where, strict=True)
-    except DataError as error:
-        raise ConfigError(str(error)) from error
+    found = from_table(CaptureSource, values, "[serving.capture]")
     return replace(found, prefix=_beside(folder, found.prefix))
 
 
 def _runner(said: Any, folder: Path) -> Runner:
-    values = _table(said, "runner", tuple(Runner.__dataclass_fields__))
-    for name in ("on", "image", "root"):
-        if name not in values:
-            raise ConfigError(f"Expected {name} in [runner], received none.")
-    for name, value in values.items():
-        if not isinstance(value, list if name == "mounts" else str):
-            raise ConfigError(f"Expected another type as {name} in [runner], received {value!r}.")
-    for name in ("nodes", "token_file"):
-        if values.get(name):
-            values[name] = _beside(folder, values[name])
-    return Runner(**{**values, "mounts": tuple(values.get("mounts", ()))})
+    table = _table(said, "runner", tuple(Runner.__dataclass_fields__))
+    runner = from_table(Runner, table, "[runner]")
+    # Empty paths stay empty: beside the file they would name its folder.
+    nodes, token_file = (
+        path and _beside(folder, path) for path in (runner.nodes, runner.token_file)
+    )
+    return replace(runner, nodes=nodes, token_file=token_file)
 
 
 def _windows(said: Any) -> Windows:

@@ -45,6 +45,15 @@ def default_left_out() -> dict[str, Any]:
 
 
 _PLAIN = frozenset({str, int, bool, type(None)})
+# What people call the types of JSON and TOML.
+_WORDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    (int, float): "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def to_json(value: Any) -> Any:
@@ -252,6 +261,5 @@ def _checked(content: Any, kind: Any, where: str) -> Any:
     # To isinstance True is a whole number, and would be read as 1.
     wrong_bool = isinstance(content, bool) and kind is not bool
     if not isinstance(content, kind) or wrong_bool:
-        names = kind.__name__ if isinstance(kind, type) else "number"
-        raise DataError(f"Expected {names} in {where}, received {content!r}.")
+        raise DataError(f"Expected {_WORDS.get(kind, kind)} in {where}, received {content!r}.")
     return content

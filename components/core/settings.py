@@ -173,6 +173,27 @@ def check_field_types(settings: Any) -> None:
         typed(kind, held, where)
 
 
+def from_table(kind: type[T], table: Any, where: str) -> T:
+    """Returns the dataclass that a table of a user's file stands for.
+
+    Values are taken as they are written: text that reads as a number is none.
+
+    Args:
+        kind: A frozen dataclass, whose fields are the table's keys.
+        table: What TOML or JSON has there.
+        where: What errors call the table.
+
+    Raises:
+        ConfigError: It is no table, a key is unknown or lacks, or a value has another type or
+            cannot work.
+    """
+    try:
+        found: T = from_json(kind, table, where, strict=True)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    return found
+
+
 def encoded(kind: type[Any], values: Mapping[str, Any]) -> dict[str, int | float | str]:
     """Returns values of fields as execution properties; None is left out."""
     found: dict[str, int | float | str] = {}

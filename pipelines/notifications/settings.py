@@ -1,13 +1,14 @@
 """Who is told: webhooks, Slack and what speaks like it, e-mail, and the log."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from tfx_loop.core.errors import ConfigError, did_you_mean
 from tfx_loop.core.http_client import check_address
 from tfx_loop.core.network import is_loopback
+from tfx_loop.core.settings import from_table
 
 WEBHOOK, SLACK, EMAIL, LOG = "webhook", "slack", "email", "log"
 _KINDS = (WEBHOOK, SLACK, EMAIL, LOG)
@@ -81,25 +82,7 @@ class Receiver:
         if isinstance(given, Receiver):
             return given
         if isinstance(given, Mapping):
-            known = [one.name for one in fields(cls)]
-            for name in given:
-                if name not in known:
-                    raise ConfigError(
-                        f"Expected {', '.join(known)} of a receiver, received {name!r}."
-                        f"{did_you_mean(str(name), known)}"
-                    )
-            values = {"kind": "", **given}
-            for one in fields(cls):
-                usual = getattr(cls, one.name, "")
-                kind = list if isinstance(usual, tuple) else type(usual)
-                value = values.get(one.name, usual)
-                if not isinstance(value, kind) and value != usual:
-                    expected = {str: "text", int: "a whole number", bool: "true or false"}
-                    raise ConfigError(
-                        f"Expected {expected.get(kind, 'a list')} as {one.name} of a receiver, got "
-                        f"{value!r}."
-                    )
-            return cls(**{**values, "changes": tuple(values.get("changes", ()))})
+            return from_table(cls, {"kind": "", **given}, "a receiver")
         text = given if isinstance(given, str) else ""
         if text == LOG:
             return cls(kind=LOG)

@@ -14,11 +14,12 @@ A file of tables, one a node, `*` for all that have none of their own:
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import ConfigError, did_you_mean
+from tfx_loop.core.settings import from_table
 from tfx_loop.core.toml_file import read_toml
 from tfx_loop.pipelines.runners.remote.targets import Target
 
@@ -97,17 +98,6 @@ class NodeResources:
         return float(found[1]) * _BYTES[found[2]] / _GIGABYTE if found else 0.0
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "cpu": (int, float),
-    "memory": (str,),
-    "accelerator": (str,),
-    "accelerators": (int,),
-    "env": (dict,),
-    "secrets": (dict,),
-    "cache": (bool,),
-}
-
-
 def read_node_settings(path: Path) -> dict[str, NodeResources]:
     """Returns the settings of a file, by node.
 
@@ -124,28 +114,14 @@ def _resources(node: str, table: Any, path: Path) -> NodeResources:
         raise ConfigError(
             f"Expected tables named after nodes in {path}, received {node} = {table!r}."
         )
-    known = [one.name for one in fields(NodeResources)]
-    for name, value in table.items():
-        if name not in known:
-            raise ConfigError(
-                f"Expected {', '.join(known)} of the node {node} in {path}, received {name!r}."
-                f"{did_you_mean(name, known)}"
-            )
-        # A truth value is a whole number to Python, and to no user.
-        if not isinstance(value, _KINDS[name]) or (name != "cache" and isinstance(value, bool)):
-            expected = " or ".join(kind.__name__ for kind in _KINDS[name])
-            raise ConfigError(
-                f"Expected {expected} as {name} of the node {node} in {path}, received {value!r}."
-            )
-        for inner in value.values() if isinstance(value, dict) else ():
-            if not isinstance(inner, str):
-                raise ConfigError(
-                    f"Expected texts in {name} of the node {node} in {path}, received {inner!r}."
-                )
+    place = f"[{node}] of {path}"
     try:
-        return NodeResources(**table)
+        return from_table(NodeResources, table, place)
     except ConfigError as error:
-        raise ConfigError(f"{str(error).rstrip('.')} (node {node} in {path}).") from error
+        # What a value cannot be is told by the dataclass, which knows no file.
+        if place in str(error):
+            raise
+        raise ConfigError(f"{str(error).rstrip('.')} (in {place}).") from error
 
 
 def apply(

@@ -106,10 +106,10 @@ def test_numpy_is_written_as_numbers_and_what_is_not_finite_as_null():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"title": 3}, "Expected str in f, title, received 3"),
-        ({"rows": True}, "Expected int in f, rows, received True"),
-        ({"rows": 1.5}, r"Expected int in f, rows, received 1\.5"),
-        ({"share": "half"}, "Expected number in f, share"),
+        ({"title": 3}, "Expected text in f, title, received 3"),
+        ({"rows": True}, "Expected a whole number in f, rows, received True"),
+        ({"rows": 1.5}, r"Expected a whole number in f, rows, received 1\.5"),
+        ({"share": "half"}, "Expected a number in f, share"),
         ({"span": [1.0]}, "Expected 2 values in f, span"),
         ({"colour": "green"}, "Expected one of red, blue in f, colour, received 'green'"),
         ({"bins": {"edge": []}}, "Expected Edges or Names in f, bins"),
@@ -163,6 +163,6 @@ def test_files_are_written_found_and_missed(tmp_path):
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     odd = Whole(name="w", colour=Colour.RED, bins=Edges(edges=()), share=float("nan"))
-    with pytest.raises(DataError, match=r"Expected number in .*whole\.json, share, received None"):
+    with pytest.raises(DataError, match=r"a number in .*whole\.json, share, received None"):
         WHOLE.write(odd, tmp_path)
     assert not (tmp_path / "whole.json").exists()

@@ -99,7 +99,7 @@ def test_an_optional_input_may_be_none():
     [
         ({"tines": 2}, "received 'tines'. Did you mean 'times'"),
         ({"parent": None}, "among model, schema, text, times, limit, names, received 'parent'"),
-        ({"text": 1}, "Expected str in text of Copier, received 1"),
+        ({"text": 1}, "Expected text in text of Copier, received 1"),
         ({"times": 0}, "times must be at least 1, got 0"),
         ({"limit": None}, "Expected a schema"),
         ({"model": None}, "Expected a channel of Model as model of Copier, received none"),
@@ -131,7 +131,7 @@ def test_a_runtime_parameter_waits_for_the_run():
     later = data_types.RuntimeParameter(name="text", ptype=str)
     node = copier(text=later, names=["x"])
     assert node.exec_properties == {"text": later, "times": 1, "limit": 0.5, "names": '["x"]'}
-    with pytest.raises(ConfigError, match="Expected int in times"):
+    with pytest.raises(ConfigError, match="Expected a whole number in times"):
         copier(text=later, times="often")
 
 

@@ -184,7 +184,7 @@ def test_each_column_may_have_thresholds_of_its_own(capsys, tmp_path):
     ("content", "told"),
     [
         ("psi_flor = 0.1", "received 'psi_flor'. Did you mean 'psi_floor'?"),
-        ('q = "much"', "Expected number in"),
+        ('q = "much"', "Expected a number in"),
         ("q = 7", "q must be between 0 and 1, got 7"),
         ("q = ", "Expected settings as TOML in"),
         ('[columns]\nprice = "prize"', "Expected a role out of label, time"),

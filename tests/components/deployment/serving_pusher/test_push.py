@@ -368,7 +368,7 @@ def test_variant_stands_in_record_and_folder_after_the_push(desk):
     assert read_record(str(desk.base), NAME).stable.variant == "pruned"
     assert read_note(desk.base / "1", "none") == VariantNote(variant="pruned")
     (desk.base / "1" / "variant.json").write_text('{"variant": 8}')
-    with pytest.raises(DataError, match=r"Expected str in .*variant\.json, variant.*Write \{"):
+    with pytest.raises(DataError, match=r"Expected text in .*variant\.json, variant.*Write \{"):
         read_note(desk.base / "1", "none")
 
 

@@ -106,8 +106,8 @@ def test_the_state_comes_back_from_json(begun):
     ("change", "said"),
     [
         ({"schema_version": 9}, "schema_version 1 in .*, received 9"),
-        ({"state": {"rows": "many"}}, "Expected int in .*state, rows"),
-        ({"settings": None}, "Expected dict in .*settings.*without previous_evaluation"),
+        ({"state": {"rows": "many"}}, "Expected a whole number in .*state, rows"),
+        ({"settings": None}, "Expected an object in .*settings.*without previous_evaluation"),
         ({"settings": {"promised": 7.0, "promised_rows": 9}}, "between 0 and 1.*to start anew"),
     ],
 )

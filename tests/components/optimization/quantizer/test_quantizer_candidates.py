@@ -133,7 +133,7 @@ def test_reports_keep_the_settings_without_the_evaluator_s_configuration():
         ),
         ({"io_type": "int4"}, "Expected one of float, int8, uint8 in io_type of Quantizer"),
         ({"calibration_rows": 0}, "calibration_rows of at least 1"),
-        ({"calibration_splits": "train"}, "Expected list in calibration_splits of Quantizer"),
+        ({"calibration_splits": "train"}, "Expected a list in calibration_splits of Quantizer"),
         ({"speed": 1}, "Expected settings of Quantizer among"),
         ({"confidence": 1.0}, "Expected confidence from 0.5"),
     ],
