@@ -1,4 +1,4 @@
-"""What a loop stands on, looked at: store, server, deployment record, disk, versions, the platform.
+"""Checks of what a loop stands on: store, server, deployment record, disk, versions, platform.
 
 Each check is a function that returns its lines. None changes anything; one that fails is a line.
 """

@@ -1,4 +1,4 @@
-"""What a user states about a loop: ten values, from Python or from `loop.toml`."""
+"""Settings that a user states about a loop, from Python or from `loop.toml`."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Where the pipelines of a loop run: nothing stated is this process, else a service."""
+"""Settings of the runner: a service for a loop's pipelines; without them they run in process."""
 
 from dataclasses import dataclass
 

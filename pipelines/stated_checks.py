@@ -1,4 +1,4 @@
-"""What a loop file names, looked at before the first step needs it: function, folders, labels."""
+"""Checks of what a loop file names, before the first step needs it: function, folders, labels."""
 
 from pathlib import Path
 

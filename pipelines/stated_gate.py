@@ -1,4 +1,4 @@
-"""What a challenger must reach, as a user states it: limits by metric, such as AUC at least 0.6."""
+"""The quality gate as a user states it: limits by metric, such as AUC at least 0.6."""
 
 from collections.abc import Mapping
 from typing import Any

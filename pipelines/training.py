@@ -144,7 +144,7 @@ def training_pipeline(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Prepared:
+class _PreparedExamples:
     """What Trainer learns from, and the nodes that make it of the examples."""
 
     nodes: tuple[Any, ...]
@@ -153,10 +153,10 @@ class _Prepared:
     schema: Any = None
 
 
-def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
+def _prepared(model: ModelSettings, examples: Any) -> _PreparedExamples:
     """Returns the way from examples to Trainer: through Transform where the model names one."""
     if not (model.preprocessing_fn or model.schema_uri):
-        return _Prepared(nodes=(), examples=examples)
+        return _PreparedExamples(nodes=(), examples=examples)
     statistics = tfx.components.StatisticsGen(examples=examples)
     nodes: list[Any] = [statistics]
     if model.schema_uri:
@@ -171,7 +171,7 @@ def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
         schema = inferred.outputs["schema"]
         nodes.append(inferred)
     if not model.preprocessing_fn:
-        return _Prepared(nodes=tuple(nodes), examples=examples, schema=schema)
+        return _PreparedExamples(nodes=tuple(nodes), examples=examples, schema=schema)
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
@@ -181,7 +181,7 @@ def _prepared(model: ModelSettings, examples: Any) -> _Prepared:
         # Statistics of transformed features are read by nobody and cost a pass over the rows.
         disable_statistics=True,
     )
-    return _Prepared(
+    return _PreparedExamples(
         nodes=(*nodes, transform),
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],

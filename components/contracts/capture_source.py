@@ -1,4 +1,4 @@
-"""Where SageMaker's captures are, which of them count, and what they leave unsaid."""
+"""SageMaker's captures as a source: their place, the rows that count, and what they lack."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

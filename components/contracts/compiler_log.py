@@ -1,4 +1,4 @@
-"""What `edgetpu_compiler` said of itself and of each model, as the Edge TPU report carries it."""
+"""Words of `edgetpu_compiler` about itself and each model, as the Edge TPU report carries them."""
 
 from dataclasses import dataclass
 from enum import Enum

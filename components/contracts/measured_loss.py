@@ -1,4 +1,4 @@
-"""What was measured about a champion in one window: the parts of a retrain decision's evidence."""
+"""Measurements of a champion in one window: the parts of a retrain decision's evidence."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What a node that ran in a container of a service says of itself, for the loop's own store.
+"""The record that a node in a service's container leaves of itself, for the loop's own store.
 
 Containers on Kubeflow and Vertex reach no ML Metadata of the loop's. The entry point leaves one
 such file a node in the bucket, and the loop copies them into its store (pipelines/runners/remote).

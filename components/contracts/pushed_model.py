@@ -1,4 +1,4 @@
-"""What a push to a target is given, and what carries it out.
+"""The order of a push to a target, the target's interface, and the properties of PushedModel.
 
 A model server is the deployment theme's own. Every other target is a class with the methods of
 `PushTarget` in a theme of its own; ServingPusher finds it by its import path, and both know this

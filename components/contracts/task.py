@@ -1,4 +1,4 @@
-"""What a model answers, and how wrong an answer is: the one description that all rooms follow.
+"""The task of a model and its loss: the one description that all rooms follow.
 
 A reference profile carries it from the training to monitors and decisions, so that a model is
 described once. Losses, TFMA's metrics and surrogates are tables by kind or by loss in the rooms

@@ -1,4 +1,4 @@
-"""What versions that served before would have lost in a window, beside the champion."""
+"""Losses in a window of versions that served before, beside the champion's."""
 
 from dataclasses import dataclass, field
 

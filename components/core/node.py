@@ -1,4 +1,4 @@
-"""How a node of tfx-loop is declared: settings, inputs and outputs, each said once.
+"""Base of the nodes of tfx-loop: settings, inputs and outputs, each said once.
 
 A node's folder has three files: `settings.py`, a frozen dataclass whose fields are the node's
 parameters (`NodeSettings`, free of TFX); `component.py`, the node; `executor.py`, its executor.

@@ -1,4 +1,4 @@
-"""Which process this is, in words by which another one can tell whether it has ended.
+"""Identity of a process, in words by which another one can tell whether it has ended.
 
 A process number alone says little: another machine or container has the same ones, and a number is
 given again. The boot's id and the namespace of process numbers say where it counts, the start time

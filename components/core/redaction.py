@@ -1,4 +1,4 @@
-"""What of people's values may leave a node: the one place that decides.
+"""Redaction of people's values that leave a node: the one place that decides.
 
 Pages, JSON reports, logs, error replies and golden rows call a category by what `Redaction` says:
 its value, a keyed hash where its feature is redacted, `other` where fewer rows have it than make a

@@ -22,7 +22,7 @@ _TRAINING, _SERVING = "TRAINING", "SERVING"
 
 
 @dataclass
-class _ColumnSeen:
+class _ColumnSummary:
     """What a column held so far.
 
     Attributes:
@@ -89,7 +89,7 @@ def infer_schema(table: TableFile, label: str = "", ignored: Collection[str] = (
         )
     check_columns(ignored, table.schema.names, "to ignore")
     names = [name for name in table.schema.names if name not in set(ignored)]
-    seen = {name: _ColumnSeen() for name in names}
+    seen = {name: _ColumnSummary() for name in names}
     for batch in table.batches(names):
         for name, column in zip(names, batch.columns, strict=True):
             seen[name].add(column)
@@ -111,7 +111,7 @@ def to_text(schema: Any) -> str:
     return text
 
 
-def _describe(schema: Any, name: str, kind: Any, seen: _ColumnSeen) -> None:
+def _describe(schema: Any, name: str, kind: Any, seen: _ColumnSummary) -> None:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     feature = schema.feature.add(name=name)

@@ -105,11 +105,11 @@ def _decoded(values: Array) -> Names:
 
 def _of_keras(file: ModelFile) -> Iterator[Names]:
     from tfx_loop.models.guard.hdf5 import Hdf5Reader
-    from tfx_loop.models.guard.keras_config import Vouched
+    from tfx_loop.models.guard.keras_config import VouchedObjects
     from tfx_loop.models.guard.keras_file import read_keras
 
     with Hdf5Reader() as reader:
-        yield from _lists(read_keras(file, Vouched.of(()), reader, file.path).config)
+        yield from _lists(read_keras(file, VouchedObjects.of(()), reader, file.path).config)
     if file.format is Format.KERAS:
         # A StringLookup that was adapted keeps its words in a file of its own.
         with zipfile.ZipFile(file.path) as archive:

@@ -50,11 +50,6 @@ class TensorSpec:
         return bool(self.shape) and None not in self.shape[1:]
 
 
-def format_specs(specs: Sequence[TensorSpec]) -> str:
-    """Returns tensors as one line."""
-    return ", ".join(str(spec) for spec in specs)
-
-
 def fit(inputs: Mapping[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Returns a caller's arrays in the types and shapes of a model's inputs.
 

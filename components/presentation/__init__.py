@@ -1,1 +1,1 @@
-"""What pages and commands print with: documents, plots as inline SVG, tables and progress."""
+"""Presentation by pages and commands: documents, plots as inline SVG, tables and progress."""

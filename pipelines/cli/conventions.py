@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, flags, how answers and errors are printed, written files."""
+"""Conventions of all commands: exit codes, flags, answers, errors, written files."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""What `loop status`, `loop promote` and `loop rollback` have in common."""
+"""Parts that `loop status`, `loop promote` and `loop rollback` share."""
 
 import argparse
 from collections.abc import Callable

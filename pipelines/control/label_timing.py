@@ -1,4 +1,4 @@
-"""How late labels may be: when a window is judged, by how far its labels have come. Pure."""
+"""Timing of late labels: when a window is judged, by how far its labels have come. Pure."""
 
 import enum
 import re

@@ -1,4 +1,4 @@
-"""What was done to versions, in ML Metadata: steps of pushes, promotions and roll-backs.
+"""Moves of versions recorded in ML Metadata: steps of pushes, promotions and roll-backs.
 
 The history of `deployment.json` is what happened; each of its lines becomes one execution with a
 name of its own, which reads the pushed version, or the model of one that never came into service.

@@ -1,4 +1,4 @@
-"""Which window a loop looks at next, and whether it may be judged yet.
+"""Schedule of the windows: the next one to look at, and whether it may be judged yet.
 
 Read from the metadata store, the clock and the labels each time: a process that was killed forgets
 nothing, as nothing is remembered.

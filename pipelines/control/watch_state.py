@@ -1,4 +1,4 @@
-"""What a loop saw when it looked last: label coverage of its windows, and what was in its way.
+"""State of a loop at its last look: label coverage of its windows, and what was in its way.
 
 A small file in the loop's home. It is no memory of the loop, which keeps everything in ML Metadata:
 `loop status` shows it, and without it the next look measures anew.
@@ -11,7 +11,6 @@ from pathlib import Path
 from tfx_loop.core.json_file import JsonFile
 from tfx_loop.data.prediction_log.label_coverage import LabelCoverage
 from tfx_loop.pipelines.control.schedule import NextWindow
-from tfx_loop.pipelines.control.windows import WindowSequence
 
 # What a screen shows.
 _MOST_WINDOWS = 12
@@ -81,9 +80,3 @@ def waiting_text(found: NextWindow) -> str:
 
 
 # 27 years of days: a clock or a first day gone wrong must not have this count for ever.
-def windows_behind(windows: WindowSequence, now_ms: int, most: int = 10_000) -> int:
-    """Returns how many windows have ended by now."""
-    span = 1
-    while span < most and (one := windows.find(span)) is not None and one.end_ms <= now_ms:
-        span += 1
-    return span - 1

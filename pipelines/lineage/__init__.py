@@ -1,1 +1,1 @@
-"""Why a model exists, and what happened to it. Read from ML Metadata alone, never written."""
+"""Lineage of models: why each exists, and what came of it. ML Metadata is read alone."""

@@ -1,4 +1,4 @@
-"""What is known of a version: its data, the decision behind it, what it beat, when it served."""
+"""Explanation of a version: its data, the decision behind it, what it beat, when it served."""
 
 from dataclasses import dataclass
 

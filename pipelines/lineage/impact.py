@@ -1,4 +1,4 @@
-"""What a bad span or window touched: models, versions, device bundles and decisions.
+"""Impact of a bad span or window: models, versions, device bundles and decisions.
 
 Three ways lead from bad rows to a model. It learnt from them, or from a model that did (`learned`).
 A decision that was measured on them, or that judged such a model, asked for its training (`asked`).

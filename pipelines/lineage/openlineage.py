@@ -1,4 +1,4 @@
-"""What is recorded in ML Metadata as events of OpenLineage (openlineage.io, specification 2-0-2).
+"""Events of OpenLineage from ML Metadata (openlineage.io, specification 2-0-2).
 
 A node of a pipeline is a job, its execution a run, its artifacts and raw files datasets. Ids of
 runs follow from the store's own numbers, so that what is sent twice is the same run. Parameters are

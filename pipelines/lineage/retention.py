@@ -1,4 +1,4 @@
-"""Which artifacts' files may go: those that nothing which ever served, or was decided, rests on.
+"""Retention of artifacts' files: those may go that nothing rests on which served or was decided.
 
 Kept is the whole walk from a prediction to its raw span: every version that was ever pushed, with
 all that `loop explain` finds behind it and all that its pusher read; every decision with what it

@@ -1,4 +1,4 @@
-"""What people name a place in the lineage by: a version, a window, a span, a decision, a file."""
+"""Starting points in the lineage by name: a version, a window, a span, a decision, a file."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What people are told of a loop: one message for a change of state, read from what is recorded.
+"""Messages about a loop: one for a change of state, read from what is recorded.
 
 Messages are derived from facts in ML Metadata. A process that dies between a fact and its message
 leaves the message to its successor, and a fact that was told is not told again.

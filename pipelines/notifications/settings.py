@@ -1,4 +1,4 @@
-"""Who is told: webhooks, Slack and what speaks like it, e-mail, and the log."""
+"""Receivers of messages: webhooks, Slack and what speaks like it, e-mail, and the log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

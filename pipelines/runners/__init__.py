@@ -1,1 +1,1 @@
-"""What runs pipelines: in this process, with a model server beside it."""
+"""Runners of pipelines: this process, with a model server beside it, and services."""

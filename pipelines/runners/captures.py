@@ -1,4 +1,4 @@
-"""What SageMaker's captures leave unsaid, from the model and from the deployment record."""
+"""Details that SageMaker's captures lack, from the model and from the deployment record."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the kernel lets a process do: no network, and writes below its own folders alone.
+"""Confinement of a process by the kernel: no network, and writes below its own folders alone.
 
 A second line behind the guard of model files, never instead of it: code that got past the guard
 reaches neither other machines nor the user's files. Linux offers both to unprivileged processes:

@@ -1,4 +1,4 @@
-"""What PredictionLogGen does when it runs."""
+"""Executor of PredictionLogGen."""
 
 import logging
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What TFX's BulkInferrer answered, as rows of the prediction log.
+"""Answers of TFX's BulkInferrer, as rows of the prediction log.
 
 Its InferenceResult holds TF Serving's `PredictionLog` messages in TFRecords. They say nothing of
 when and by whom a row was asked: each is a request of its own, in the order of the files, at the

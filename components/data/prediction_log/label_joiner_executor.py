@@ -1,4 +1,4 @@
-"""What LabelJoiner does when it runs."""
+"""Executor of LabelJoiner."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""What of the prediction log did not become rows.
+"""Notes of predictions that did not become rows of the log.
 
 Servers leave word of rows that they answered and could not log, in `UUID.unlogged.json`. Such a
 note stands in the folder of the first day that it is about. It is counted for every window that it

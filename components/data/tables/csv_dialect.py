@@ -113,7 +113,7 @@ def without_notes(text: str, dialect: CsvDialect) -> str:
 
 
 @dataclass(frozen=True)
-class _Parsed:
+class _DelimiterTrial:
     """The first lines as one delimiter has them; it fits where it cuts them into several fields."""
 
     delimiter: str
@@ -123,7 +123,7 @@ class _Parsed:
     error: str = ""
 
 
-def _parsed(text: str, delimiter: str) -> _Parsed:
+def _parsed(text: str, delimiter: str) -> _DelimiterTrial:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows: list[tuple[list[str], int]] = []
     try:
@@ -134,14 +134,14 @@ def _parsed(text: str, delimiter: str) -> _Parsed:
             if len(rows) == _HEAD_LINES:
                 break
     except csv.Error as error:
-        return _Parsed(delimiter, error=str(error))
+        return _DelimiterTrial(delimiter, error=str(error))
     header = _header_place(rows)
     if header == len(rows):
-        return _Parsed(delimiter)
+        return _DelimiterTrial(delimiter)
     fields, line = rows[header]
     counts = [len(row) for row, _ in rows[header:] if not row[0].startswith(_COMMENTS)]
     alike = sum(count == len(fields) for count in counts) >= _ALIKE * len(counts)
-    return _Parsed(delimiter, tuple(fields), line, alike and len(fields) > 1)
+    return _DelimiterTrial(delimiter, tuple(fields), line, alike and len(fields) > 1)
 
 
 def _header_place(rows: Sequence[tuple[list[str], int]]) -> int:

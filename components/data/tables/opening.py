@@ -54,7 +54,7 @@ def open_inflated(path: str) -> Any:
     # RFC 1950: 0x78 is deflate with a window of 32 KiB, and both bytes together are a multiple of
     # 31.
     if len(head) == 2 and head[0] == 0x78 and int.from_bytes(head, "big") % 31 == 0:
-        return io.BufferedReader(_Inflated(open_binary(path)), _PIECE_BYTES)
+        return io.BufferedReader(_ZlibContent(open_binary(path)), _PIECE_BYTES)
     return open_unpacked(path)
 
 
@@ -87,7 +87,7 @@ class _Remote(io.RawIOBase):
         super().close()
 
 
-class _Inflated(io.RawIOBase):
+class _ZlibContent(io.RawIOBase):
     """A zlib stream's content, unpacked piece by piece."""
 
     def __init__(self, file: Any) -> None:

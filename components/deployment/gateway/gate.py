@@ -1,4 +1,4 @@
-"""What all connections of one process share: who may call, where to, what is logged."""
+"""State that all connections of one process share: admission, identity, routing, the log."""
 
 import asyncio
 import os

@@ -62,7 +62,7 @@ class RawLogSettings:
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _WaitingCall:
     record: bytes
     protocol: str
     answer: Callable[[], None]
@@ -89,7 +89,7 @@ class RawLog:
             raise PermissionError(f"{self._directory} is not writable")
         self._segment: SegmentFile | None = None
         self._day = ""
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_WaitingCall] = []
         self._unlogged: UnloggedCalls | None = None
         self._retry_at = self._looked_at = 0.0
         self._bytes = self._measure()
@@ -116,7 +116,7 @@ class RawLog:
         # planned. While a sync runs the next commit is planned by its end.
         if not self._waiting and not self._syncing:
             self._loop.call_soon(self._commit)
-        self._waiting.append(_Waiting(record, protocol, answer))
+        self._waiting.append(_WaitingCall(record, protocol, answer))
 
     def count_unlogged(self, protocol: str, reason: str) -> None:
         """Counts a call that is answered and not logged, for a reason of the caller's."""
@@ -220,7 +220,7 @@ class RawLog:
             last_ms=now,
         )
 
-    def _sync_then_answer(self, group: list[_Waiting]) -> None:
+    def _sync_then_answer(self, group: list[_WaitingCall]) -> None:
         assert self._segment is not None
         handle = self._segment.take_unsynced()
         self._syncing = True

@@ -1,4 +1,4 @@
-"""Where requests go: labels, and the share of a canary, by the same hash as the model server's."""
+"""Routes of requests: labels, and a canary's share by the same hash as the model server's."""
 
 import re
 from collections.abc import Callable, Mapping

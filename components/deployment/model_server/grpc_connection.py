@@ -232,16 +232,6 @@ class ServerCall:
         """Returns the client's address."""
         return self._connection.address
 
-    def is_active(self) -> bool:
-        """Says whether the client still waits."""
-        return not self._done
-
-    def time_remaining(self) -> float | None:
-        """Returns the seconds that the client still waits; None without a deadline."""
-        if self.deadline == float("inf"):
-            return None
-        return max(self.deadline - time.perf_counter(), 0.0)
-
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """Ends the call with a status."""
         self._code = code

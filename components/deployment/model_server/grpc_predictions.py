@@ -30,12 +30,11 @@ from tfx_loop.deployment.model_server.grpc_messages import (
 from tfx_loop.deployment.model_server.grpc_tensors import fill_proto, to_array
 from tfx_loop.deployment.model_server.logging_gateway import (
     GRPC_UNKNOWN_SIGNATURE,
-    Servable,
     find_signature,
 )
 from tfx_loop.deployment.model_server.metadata import check_metadata_fields, metadata_response
 from tfx_loop.deployment.model_server.served_models import ServedModels
-from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
+from tfx_loop.deployment.model_server.service import PredictionTarget
 from tfx_loop.deployment.model_server.serving_metrics import UNKNOWN_MODEL, ServingMetrics
 from tfx_loop.deployment.server_access.headers import REQUEST_ID_HEADER, VERSION_HEADER
 from tfx_loop.models.tensors import DEFAULT_SIGNATURE
@@ -54,22 +53,7 @@ class GrpcOptions:
     health: bool = False
 
 
-@dataclass(frozen=True)
-class _Asked:
-    service: ModelService
-    servable: Servable
-    identity: RequestIdentity
-
-    @property
-    def name(self) -> str:
-        return self.service.model_name
-
-    @property
-    def version(self) -> int:
-        return self.servable.version
-
-
-def _tell(context: grpc.ServicerContext, asked: _Asked) -> None:
+def _tell(context: grpc.ServicerContext, asked: PredictionTarget) -> None:
     context.send_initial_metadata(
         [(REQUEST_ID_HEADER, asked.identity.request_id), (VERSION_HEADER, str(asked.version))]
     )
@@ -129,12 +113,12 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
                 seconds=time.perf_counter() - started,
             )
 
-    def _find(self, spec: Any, context: grpc.ServicerContext) -> _Asked:
+    def _find(self, spec: Any, context: grpc.ServicerContext) -> PredictionTarget:
         """Returns which version is asked by whom."""
         name, version, label = model_spec(spec)
         service = self._models.find(name, version, label)
         identity = service.identify(dict(context.invocation_metadata()))
-        return _Asked(service, service.servable(version, label, identity), identity)
+        return PredictionTarget(service, service.servable(version, label, identity), identity)
 
     async def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         asked = self._find(request.model_spec, context)
@@ -166,7 +150,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def _examples(
         self, request: Any, method: Method, context: grpc.ServicerContext
-    ) -> tuple[_Asked, str, Mapping[str, Array], int]:
+    ) -> tuple[PredictionTarget, str, Mapping[str, Array], int]:
         asked = self._find(request.model_spec, context)
         _tell(context, asked)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE

@@ -1,4 +1,4 @@
-"""What is logged, and what happens to requests that cannot be."""
+"""Policy of the prediction log: its sampling, and requests that cannot be logged."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Which models are served, from where, in which versions and under which labels.
+"""Configuration of the served models: places, versions and labels.
 
 Read from flags, or from TF Serving's ModelServerConfig: as text from `--model_config_file`, or as a
 message from HandleReloadConfigRequest.

@@ -6,7 +6,6 @@ import logging
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from tfx_loop.core.errors import DataError, LoopError, ModelRejected, ServerUnavailable
@@ -20,10 +19,10 @@ from tfx_loop.deployment.model_server.examples_api import (
 )
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, HttpRequest
 from tfx_loop.deployment.model_server.json_tensors import parse_request, to_json, to_tensors
-from tfx_loop.deployment.model_server.logging_gateway import Servable, find_signature
+from tfx_loop.deployment.model_server.logging_gateway import find_signature
 from tfx_loop.deployment.model_server.metadata import metadata_json
 from tfx_loop.deployment.model_server.served_models import ServedModels
-from tfx_loop.deployment.model_server.service import ModelService, RequestIdentity
+from tfx_loop.deployment.model_server.service import PredictionTarget
 from tfx_loop.deployment.model_server.version_status import VersionStatus
 from tfx_loop.deployment.server_access.headers import (
     CANDIDATE_HEADER,
@@ -121,16 +120,9 @@ def path_of(request: HttpRequest) -> str:
     return request.target.partition("?")[0]
 
 
-@dataclass(frozen=True)
-class _Asked:
-    service: ModelService
-    servable: Servable
-    identity: RequestIdentity
-
-
 def _find(
     models: ServedModels, match: "re.Match[str]", request: HttpRequest, headers: Headers
-) -> _Asked:
+) -> PredictionTarget:
     """Returns which version is asked by whom; sets the headers that tell it."""
     given = request.headers
     version = _version(match)
@@ -139,7 +131,7 @@ def _find(
     headers[REQUEST_ID_HEADER] = identity.request_id
     servable = service.servable(version, match["label"], identity)
     headers[VERSION_HEADER] = str(servable.version)
-    return _Asked(service, servable, identity)
+    return PredictionTarget(service, servable, identity)
 
 
 async def _predict(

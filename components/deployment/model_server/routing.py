@@ -1,4 +1,4 @@
-"""Which versions take traffic, and what clients may call them.
+"""Routing of a model's versions: which take traffic, under which labels.
 
 A base path with a deployment record is routed by it: one small file, replaced whole, moves the
 traffic and every label at once. Versions that no record knows serve by their numbers, as everywhere

@@ -1,4 +1,4 @@
-"""What the server does with a request, whether it came over REST or gRPC."""
+"""One served model as both interfaces ask it, over REST or gRPC."""
 
 import hmac
 import itertools
@@ -257,6 +257,25 @@ class ModelService:
         if not known:
             raise ModelRejected(f"Could not find any versions of model {self.model_name}")
         return known
+
+
+@dataclass(frozen=True)
+class PredictionTarget:
+    """The version that a request asks, and which request it is."""
+
+    service: ModelService
+    servable: Servable
+    identity: RequestIdentity
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.service.model_name
+
+    @property
+    def version(self) -> int:
+        """The version that answers."""
+        return self.servable.version
 
 
 def wanted_servable(model_name: str, version: int | None) -> str:

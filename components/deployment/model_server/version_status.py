@@ -1,4 +1,4 @@
-"""What a server says of a version."""
+"""Status of a version, as TF Serving's status call has it."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What a version runs on: the requests of CreateModel and CreateEndpointConfig. Pure.
+"""Hosting of a version: the requests of CreateModel and CreateEndpointConfig. Pure.
 
 Every config captures what clients ask and are answered: a config without DataCaptureConfig would
 end the capture of the one before, without a word.

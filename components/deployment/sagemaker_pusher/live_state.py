@@ -1,4 +1,4 @@
-"""What an endpoint serves now, as AWS tells it, beside what the deployment record says."""
+"""Live state of an endpoint, as AWS tells it, beside the deployment record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a container's image can run a model: checked before anything is sent to AWS."""
+"""Check that a container's image can run a model, made before anything is sent to AWS."""
 
 from pathlib import Path
 

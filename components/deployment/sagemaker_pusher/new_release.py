@@ -1,4 +1,4 @@
-"""What is made for a new version of an endpoint, and the entry that it gets in the record."""
+"""The release of a new version of an endpoint, and its entry in the record."""
 
 from tfx_loop.contracts.deployment_record import (
     Deployment,

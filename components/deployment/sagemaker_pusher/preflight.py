@@ -1,4 +1,4 @@
-"""What has to be there before a push to an endpoint changes anything."""
+"""Checks before a push to an endpoint changes anything."""
 
 from tfx_loop.contracts.deployment_record import DeploymentRecord
 from tfx_loop.core.errors import ConfigError

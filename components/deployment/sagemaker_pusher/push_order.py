@@ -1,4 +1,4 @@
-"""What a push to an endpoint is given, and what the version must show."""
+"""The order of a push to an endpoint, and the proofs that its version must pass."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

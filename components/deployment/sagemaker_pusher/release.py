@@ -1,4 +1,4 @@
-"""What a push of one version made in AWS: `releases/VERSION.json` beside `deployment.json`.
+"""Resources of one pushed version in AWS: `releases/VERSION.json` beside `deployment.json`.
 
 It is written before the endpoint is touched. So a push that was killed is continued or taken back
 from what it says, and a roll-back knows by which requests the version was made.

@@ -1,4 +1,4 @@
-"""What a shadow variant answered beside production, compared from what SageMaker captured of both.
+"""Comparison of a shadow variant with production, from SageMaker's captures of both.
 
 The service gives the shadow's answers to nobody; the capture is where they are. Captures are read
 as the importer of prediction logs reads them. A request is known on both sides by its inference id,

@@ -1,4 +1,4 @@
-"""How an update moves the traffic of an endpoint: SageMaker's deployment guardrails. Pure.
+"""Traffic of an endpoint during an update: SageMaker's deployment guardrails. Pure.
 
 Limits are those of botocore's service model (`TrafficRoutingConfig`, `BlueGreenUpdatePolicy`,
 `AutoRollbackConfig`) and of its documentation, which a test compares them with.

@@ -1,1 +1,1 @@
-"""Who may call a server, and how: TLS, tokens, the headers that servers and clients share."""
+"""Access to a server: TLS, tokens, and the wire forms that servers and clients share."""

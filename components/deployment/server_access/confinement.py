@@ -1,4 +1,4 @@
-"""What a server may write, told to the kernel before anything of others is opened."""
+"""Confinement of a server's writes by the kernel, before anything of others is opened."""
 
 import logging
 import os

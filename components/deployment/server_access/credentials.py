@@ -1,4 +1,4 @@
-"""What a client shows to a server, and by what it knows the server: files, never secrets in them.
+"""Credentials of a client, and the authorities it trusts: names of files, never secrets.
 
 Paths can stand in settings, lineage and arguments; what is in the files is read when it is sent.
 """

@@ -1,4 +1,4 @@
-"""What a server derives from a deployment record, read again and again as pushes change it."""
+"""A deployment record that is followed: read again and again, as pushes change it."""
 
 import logging
 from collections.abc import Callable

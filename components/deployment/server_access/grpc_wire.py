@@ -1,4 +1,4 @@
-"""What gRPC writes into HTTP/2: time-outs, the frame of a message, the words of a status.
+"""gRPC's forms in HTTP/2: time-outs, the frame of a message, the words of a status.
 
 Source: grpc.github.io/grpc/core/md_doc__p_r_o_t_o_c_o_l-_h_t_t_p2.html.
 """

@@ -76,7 +76,7 @@ def _length(size: int) -> bytes:
     return bytes(parts)
 
 
-class _Table(HeaderTable):
+class _CountingTable(HeaderTable):
     """A table that counts its changes."""
 
     changes = 0
@@ -93,7 +93,7 @@ class HeaderReader:
     def __init__(self) -> None:
         """Knows no entry yet."""
         self._decoder = hpack.Decoder(max_header_list_size=MAX_BLOCK)
-        self._table = self._decoder.header_table = _Table()
+        self._table = self._decoder.header_table = _CountingTable()
         self._known: dict[bytes, Headers] = {}
 
     def read(self, block: bytes) -> Headers:

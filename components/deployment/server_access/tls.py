@@ -3,13 +3,12 @@
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_loop.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    import grpc
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +55,6 @@ class TlsFiles:
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context
-
-    def grpc_credentials(self) -> "grpc.ServerCredentials":
-        """Returns what a gRPC server listens with."""
-        import grpc
-
-        key, certificate = (Path(path).read_bytes() for path in (self.key, self.certificate))
-        return grpc.ssl_server_credentials(
-            [(key, certificate)],
-            root_certificates=Path(self.client_ca).read_bytes() if self.client_ca else None,
-            require_client_auth=bool(self.client_ca),
-        )
 
 
 def _no_password() -> str:

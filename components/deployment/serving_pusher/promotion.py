@@ -1,4 +1,4 @@
-"""What may become of a version: canary, stable, rolled back. Pure: clock and files are elsewhere.
+"""Moves of a version: to canary, to stable, and back. Pure: clock and files are elsewhere.
 
     pushed ─▶ CANARY ── promote ──▶ STABLE ── another is promoted ──▶ RETIRED ─┐
                 │                     │  ▲                                     │

@@ -1,4 +1,4 @@
-"""What a push is given by TFX: a blessed model on this machine, and golden requests of Examples.
+"""Inputs of a push from TFX: a blessed model on this machine, and golden requests of Examples.
 
 Both pushers take the same inputs, whatever they push to.
 """

@@ -1,4 +1,4 @@
-"""What is pushed to a server, and where."""
+"""The order of a push to a server: the model, its place, and how long to wait."""
 
 import os
 import socket

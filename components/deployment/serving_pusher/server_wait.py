@@ -1,4 +1,4 @@
-"""What a push asks a model server, and how long it waits for the answer."""
+"""Waits of a push for a model server."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

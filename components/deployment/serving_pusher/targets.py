@@ -1,4 +1,4 @@
-"""Where a push may go: to a model server, to a folder alone, or to a target of another theme.
+"""Targets of a push: a model server, a folder alone, or one of another theme.
 
 That target is named by its import path and imported when a node asks for it, so that the pusher
 knows of no other theme.

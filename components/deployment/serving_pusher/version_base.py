@@ -1,4 +1,4 @@
-"""Where the versions of a model lie: one interface for folders and buckets."""
+"""The place of a model's versions: one interface for folders and buckets."""
 
 from pathlib import Path
 from typing import Protocol

@@ -1,1 +1,1 @@
-"""What devices get: a bundle of models, how it is published, and how a device uses it."""
+"""Bundles of models for devices: made, published, and used on the device."""

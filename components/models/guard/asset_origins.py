@@ -1,4 +1,4 @@
-"""Where the file name that an operation reads comes from: an asset of the model, or elsewhere.
+"""Origins of the file names that operations read: an asset of the model, or elsewhere.
 
 A vocabulary is read by an operation whose file name is the asset's tensor, often handed through
 functions. The name is followed back to where it is made; whatever is no asset is foreign: a

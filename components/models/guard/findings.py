@@ -1,4 +1,4 @@
-"""What the guard finds in a model file: a part, what it would do, and the remedy."""
+"""Findings of the guard in a model file: a part, what it would do, and the remedy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

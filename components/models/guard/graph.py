@@ -1,4 +1,4 @@
-"""Which operations of a SavedModel run: when it is loaded, restored or asked.
+"""Operations of a SavedModel by when they run: when it is loaded, restored or asked.
 
 What only saving and restoring reach is kept apart: reading and writing checkpoints is its task.
 So is what nothing reaches or names, such as the savers of models that this one was built from.

@@ -20,7 +20,7 @@ from tfx_loop.models.formats import Format, ModelFile, detect
 from tfx_loop.models.guard.findings import Finding, Harm, ScanResult, sorted_out, unsafe
 from tfx_loop.models.guard.hdf5 import Hdf5Reader
 from tfx_loop.models.guard.hollow import scan_holes
-from tfx_loop.models.guard.keras_config import LAMBDA, Vouched
+from tfx_loop.models.guard.keras_config import LAMBDA, VouchedObjects
 from tfx_loop.models.guard.keras_file import KerasContent, read_keras
 from tfx_loop.models.guard.saved_model import scan_saved_model
 from tfx_loop.models.guard.tflite import scan_tflite
@@ -85,7 +85,7 @@ def scan(
     file = path if isinstance(path, ModelFile) else detect(path)
     findings = _holes(file)
     if not findings:
-        findings = _content(file, file.path, Vouched.of(custom_objects), reader).findings
+        findings = _content(file, file.path, VouchedObjects.of(custom_objects), reader).findings
     return sorted_out(findings, allow)
 
 
@@ -115,7 +115,7 @@ def admitted(
         raise unsafe(file.path, findings)
     with tempfile.TemporaryDirectory(prefix="loop-model-") as folder:
         taken = _copy(file, Path(folder))
-        vouched = Vouched.of(custom_objects)
+        vouched = VouchedObjects.of(custom_objects)
         content = _content(taken, file.path, vouched, None, compiled=compiled)
         if fits is not None and content.config:
             fits(content)
@@ -166,7 +166,7 @@ def _copy(file: ModelFile, folder: Path) -> ModelFile:
 def _content(
     file: ModelFile,
     where: Path,
-    vouched: Vouched,
+    vouched: VouchedObjects,
     reader: Hdf5Reader | None,
     *,
     compiled: bool = True,

@@ -1,4 +1,4 @@
-"""What building a Keras model from its configuration would run.
+"""Look at a Keras model's configuration for whatever building the model would run.
 
 Keras makes objects of whatever classes and functions the JSON names, so the names are held against
 allow-lists; a class that the user vouches for by its import path (`custom_objects`) passes.
@@ -53,7 +53,7 @@ _FUNCTION = "function"
 
 
 @dataclass(frozen=True)
-class Vouched:
+class VouchedObjects:
     """What the user vouches for by import paths `module:Name`.
 
     Attributes:
@@ -65,13 +65,13 @@ class Vouched:
     modules: frozenset[str] = field(default=frozenset())
 
     @classmethod
-    def of(cls, custom_objects: Sequence[str]) -> "Vouched":
+    def of(cls, custom_objects: Sequence[str]) -> "VouchedObjects":
         """Returns them from import paths."""
         parts = [path.partition(":") for path in custom_objects]
         return cls(frozenset(p[2] for p in parts), frozenset(p[0] for p in parts))
 
 
-def scan_config(config: Any, vouched: Vouched) -> Iterator[Finding]:
+def scan_config(config: Any, vouched: VouchedObjects) -> Iterator[Finding]:
     """Yields what a configuration names that it should not.
 
     Args:
@@ -94,7 +94,7 @@ def scan_config(config: Any, vouched: Vouched) -> Iterator[Finding]:
             pending += [(layer, each) for each in value.values() if isinstance(each, dict | list)]
 
 
-def _entry(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _entry(layer: str, entry: dict[str, Any], vouched: VouchedObjects) -> Iterator[Finding]:
     name = entry["class_name"]
     inner = entry.get("config")
     config = inner if isinstance(inner, dict) else {}
@@ -128,7 +128,9 @@ def _entry(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Find
             yield _refused(layer, f"{name}, which calls tf.{symbol}", Harm.RUNS, symbol)
 
 
-def _lambda(layer: str, name: str, config: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _lambda(
+    layer: str, name: str, config: dict[str, Any], vouched: VouchedObjects
+) -> Iterator[Finding]:
     function = config.get("function")
     called = function.get("config") if isinstance(function, dict) else function
     # A function of the user's own that the file only names.
@@ -153,7 +155,7 @@ def _class_method(layer: str, config: dict[str, Any]) -> Iterator[Finding]:
     yield _refused(layer, f"ClassMethod, which calls tf.{called}", Harm.RUNS, called)
 
 
-def _function(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _function(layer: str, entry: dict[str, Any], vouched: VouchedObjects) -> Iterator[Finding]:
     if entry.get("config") in vouched.names:
         return
     for name in (entry.get("config"), entry.get("registered_name")):
@@ -165,7 +167,9 @@ def _function(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[F
     yield from _module(layer, entry, vouched)
 
 
-def _class(layer: str, entry: dict[str, Any], name: str, vouched: Vouched) -> Iterator[Finding]:
+def _class(
+    layer: str, entry: dict[str, Any], name: str, vouched: VouchedObjects
+) -> Iterator[Finding]:
     # What the user imports under that name is taken, and nothing is looked for elsewhere.
     if entry.get("registered_name", name) in vouched.names:
         return
@@ -188,7 +192,7 @@ def _class(layer: str, entry: dict[str, Any], name: str, vouched: Vouched) -> It
     yield from _module(layer, entry, vouched)
 
 
-def _module(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _module(layer: str, entry: dict[str, Any], vouched: VouchedObjects) -> Iterator[Finding]:
     module = entry.get("module")
     # A notebook's own module is the program that runs now, and has nothing to import.
     if module is None or module in (*vouched.modules, *_MODULES, "__main__"):
@@ -198,7 +202,7 @@ def _module(layer: str, entry: dict[str, Any], vouched: Vouched) -> Iterator[Fin
         yield _refused(layer, f"the module {str(module)[:80]!r}", Harm.RUNS)
 
 
-def _values(layer: str, value: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _values(layer: str, value: dict[str, Any], vouched: VouchedObjects) -> Iterator[Finding]:
     for key, each in value.items():
         if key in _ACTIVATION_KEYS and isinstance(each, str):
             own = each.rpartition(">")[2]

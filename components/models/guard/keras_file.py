@@ -1,4 +1,4 @@
-"""What opening a .keras or .h5 file would read, run or unpack; Keras takes no part in it."""
+"""Look at a .keras or .h5 file for whatever opening it would read, run or unpack, without Keras."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.archive import scan_directory
 from tfx_loop.models.guard.findings import Finding, Harm
 from tfx_loop.models.guard.hdf5 import Hdf5Reader
-from tfx_loop.models.guard.keras_config import Vouched, scan_config
+from tfx_loop.models.guard.keras_config import VouchedObjects, scan_config
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _COMPILE, _TRAINING = "compile_config", "training_config"
@@ -68,7 +68,12 @@ class _TooMuch(Exception):
 
 
 def read_keras(
-    file: ModelFile, vouched: Vouched, reader: Hdf5Reader, where: Path, *, compiled: bool = True
+    file: ModelFile,
+    vouched: VouchedObjects,
+    reader: Hdf5Reader,
+    where: Path,
+    *,
+    compiled: bool = True,
 ) -> KerasContent:
     """Returns what a .keras or .h5 file says of itself, and what makes it unsafe.
 
@@ -96,7 +101,9 @@ def read_keras(
         ) from error
 
 
-def _of_archive(path: Path, vouched: Vouched, reader: Hdf5Reader, compiled: bool) -> KerasContent:
+def _of_archive(
+    path: Path, vouched: VouchedObjects, reader: Hdf5Reader, compiled: bool
+) -> KerasContent:
     if findings := tuple(scan_directory(path)):
         return KerasContent(findings=findings)
     with zipfile.ZipFile(path) as archive:
@@ -139,7 +146,9 @@ def _of_members(
                 return
 
 
-def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader, compiled: bool) -> KerasContent:
+def _of_hdf5(
+    path: Path, vouched: VouchedObjects, reader: Hdf5Reader, compiled: bool
+) -> KerasContent:
     findings, texts = reader.read(path, path.name)
     if findings:
         return KerasContent(findings=tuple(findings))
@@ -154,7 +163,7 @@ def _of_hdf5(path: Path, vouched: Vouched, reader: Hdf5Reader, compiled: bool) -
     return KerasContent(texts.get("keras_version", ""), _model(config), tuple(found))
 
 
-def _of_config(config: dict[str, Any], vouched: Vouched) -> Iterator[Finding]:
+def _of_config(config: dict[str, Any], vouched: VouchedObjects) -> Iterator[Finding]:
     # Whoever reads them has seen enough.
     return itertools.islice(scan_config(config, vouched), _MAX_FINDINGS)
 

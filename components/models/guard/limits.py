@@ -1,4 +1,4 @@
-"""How much a model file may unpack to, and how many parts the guard looks at."""
+"""Limits on what a model file may unpack to, and on the parts that the guard looks at."""
 
 # A repeated byte shrinks 1000 times under deflate, trained weights at most a few times.
 MAX_RATIO = 200

@@ -1,4 +1,4 @@
-"""Which functions of a SavedModel loading runs or hands out by name, told from its object graph."""
+"""Functions of a SavedModel that loading runs or hands out by name, told from its object graph."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What loading and asking a SavedModel would run: its folder, and the operations of its graphs."""
+"""Look at a SavedModel for whatever loading and asking it would run: its folder and its graphs."""
 
 import math
 import os

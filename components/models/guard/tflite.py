@@ -1,4 +1,4 @@
-"""What running a .tflite file takes: custom operators, memory, and graphs that call each other.
+"""Look at a .tflite file: custom operators, memory, and graphs that call each other.
 
 `tflite.reading` has checked offsets, sizes and indices before.
 """

@@ -1,4 +1,4 @@
-"""Whether the Keras of this environment can load a file, told from its configuration.
+"""Check that the Keras of this environment can load a file, told from its configuration.
 
 The guard (models/guard/) has read it before and judged what loading would run.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models.formats import detect
 from tfx_loop.models.guard.hdf5 import Hdf5Reader
-from tfx_loop.models.guard.keras_config import Vouched
+from tfx_loop.models.guard.keras_config import VouchedObjects
 from tfx_loop.models.guard.keras_file import KerasContent, read_keras
 
 _GRAPH_MODELS = ("Functional", "Sequential", "Model")
@@ -61,7 +61,7 @@ def is_of_keras_3(path: Path) -> bool:
         ModelError: It is damaged.
     """
     with Hdf5Reader() as reader:
-        return _is_keras_3(read_keras(detect(path), Vouched.of(()), reader, path))
+        return _is_keras_3(read_keras(detect(path), VouchedObjects.of(()), reader, path))
 
 
 def _is_keras_3(content: KerasContent) -> bool:

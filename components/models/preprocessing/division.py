@@ -1,4 +1,4 @@
-"""Where a serving graph is divided: what makes a network's inputs, and the network itself.
+"""Division of a serving graph: the part that makes a network's inputs, and the network itself.
 
 A Trainer's SavedModel takes serialized tf.Examples: it parses them, applies the Transform graph,
 and asks the network. TFLite has no text, no tables and no tf.Examples, and quantisation wants the

@@ -1,4 +1,4 @@
-"""What the inputs of a network are called that was cut off its preprocessing."""
+"""Names for the inputs of a network that was cut off its preprocessing."""
 
 import re
 from collections.abc import Mapping, Sequence

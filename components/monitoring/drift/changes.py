@@ -1,4 +1,4 @@
-"""What changed in a feature, in the numbers that people know: means, quantiles, categories, bins.
+"""Changes of a feature in the numbers that people know: means, quantiles, categories, bins.
 
 Tests and effects say that a feature moved; this says from where to where.
 """

@@ -1,4 +1,4 @@
-"""Whether a model learnt what there was to learn: its losses beside those of a reference.
+"""Over-fitting and under-fitting of a model: its losses beside those of a reference.
 
 A gap between training and held-out loss alone is no fault: sound networks and every forest have
 one. What harms is a held-out loss that is clearly above what a cheap honest model reaches on the

@@ -1,4 +1,4 @@
-"""What the cells of a column are: numbers, codes, booleans, text, and markers of missing values.
+"""Kinds of cells in a column: numbers, codes, booleans, text, and markers of missing values.
 
 The reference decides it. People and programs write "?" or "N/A" where nobody knows, and numbers as
 their country does; a column is one of numbers when nearly all of its values are.

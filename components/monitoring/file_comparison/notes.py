@@ -1,4 +1,4 @@
-"""What a report says of columns beside their test: roles, new columns, cells that did not fit."""
+"""Notes on columns beside their test: roles, new columns, cells that did not fit."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How two files are read for a comparison."""
+"""Options of reading two files for a comparison."""
 
 from dataclasses import dataclass
 

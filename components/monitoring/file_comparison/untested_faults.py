@@ -1,4 +1,4 @@
-"""What is broken in columns that are not tested: keys and times that are gone, or that say nothing.
+"""Faults of columns that are not tested: keys and times that are gone, or that say nothing.
 
 Their values differ between any two files, so only what no later file may do is a fault.
 """

@@ -1,4 +1,4 @@
-"""Whether the promise of a model was wrong: its rise above it, less that of a reference.
+"""Check of a model's promise: its rise above it, less that of a reference.
 
 The world moves for a reference, too, that learnt the same rows; what the model alone loses above
 the loss that its held-out rows promised is no drift. Then the estimate before the push was too

@@ -1,4 +1,4 @@
-"""What answers to held-out rows promise: the model's task, its loss, and which scores came true."""
+"""Promise of a model on held-out rows: its task, its loss, and which scores came true."""
 
 from dataclasses import dataclass, replace
 from typing import Any

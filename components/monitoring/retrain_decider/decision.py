@@ -1,4 +1,4 @@
-"""Whether a window leads to a retraining. Pure: evidence in, a verdict with its reason out.
+"""Decision about a retraining. Pure: evidence in, a verdict with its reason out.
 
 The gates (hold_gates.py) come first. Then the served model is checked: is it broken, and does
 a version that served before fit the newest labels better? Last comes whether a training would pay,

@@ -1,4 +1,4 @@
-"""Whether measured savings pay for a training. Pure.
+"""Rule by which measured savings pay for a training. Pure.
 
 The ski-rental rule: what a champion loses against a retrained model adds up from window to window,
 and when the sum reaches what a training costs, it is time to train. Were the savings known exactly,

@@ -1,4 +1,4 @@
-"""What the served model itself lost, by its logged answers, beside its stand-in. Pure.
+"""Loss of the served model itself, by its logged answers, beside its stand-in's. Pure.
 
 Avoidable loss compares two stand-ins, so it is blind to whatever is wrong with the served model
 alone: bad weights, broken preprocessing, a server that sees other values than it logs. The answers

@@ -1,4 +1,4 @@
-"""What a version's reference profile tells a decision: its training sample and what it promised."""
+"""Reference of a version for a decision: its training sample and what it promised."""
 
 from dataclasses import dataclass
 from typing import Any

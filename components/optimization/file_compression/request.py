@@ -14,8 +14,6 @@ from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidates import VariantLimits
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
 
-IO_TYPES = ("float", "int8", "uint8")
-
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRequest:

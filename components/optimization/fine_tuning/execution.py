@@ -1,4 +1,4 @@
-"""What the executors of Pruner and Distiller share: artifacts in, a job, artifacts out.
+"""Shared work of the executors of Pruner and Distiller: artifacts in, a job, artifacts out.
 
 Such a node has the settings `FineTuningNodeSettings`, the inputs `examples` and `transform_graph`
 and the model that it starts from, and the outputs `model` and `optimization_report`.

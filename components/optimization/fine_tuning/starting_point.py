@@ -1,4 +1,4 @@
-"""What a fine-tuning starts from: the file that answers, and what makes its inputs."""
+"""Starting point of a fine-tuning: the file that answers, and what makes its inputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

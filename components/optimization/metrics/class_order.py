@@ -1,4 +1,4 @@
-"""Which of a model's outputs stands for which class name, told from its answers.
+"""Order of a model's outputs by class name, told from its answers.
 
 The model is asked about rows whose names are known. A numbering of the names gives these rows a
 likelihood, the product of the probabilities of their classes, and the most likely numbering solves

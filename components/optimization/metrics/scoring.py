@@ -1,4 +1,4 @@
-"""How a model's outputs are read for given labels: as probabilities, logits or numbers.
+"""Reading of a model's outputs for given labels: as probabilities, logits or numbers.
 
 It is read off the parent's outputs once and then holds for all its children.
 """

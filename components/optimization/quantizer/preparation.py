@@ -1,4 +1,4 @@
-"""What is converted, as a SavedModel that the converter takes: one signature, float32, fixed sizes.
+"""Preparation for the converter: a SavedModel of one signature, in float32, of fixed sizes.
 
 Runs in a child process, as TensorFlow may abort.
 """

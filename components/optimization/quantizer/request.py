@@ -1,4 +1,4 @@
-"""What a search works on, and how the node Quantizer settles it: rows, metric, budget."""
+"""The request of a search, and how the node Quantizer settles it: rows, metric, budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What single nodes are given on a service: processors, memory, accelerators, secrets, cache.
+"""Settings of single nodes on a service: processors, memory, accelerators, secrets, cache.
 
 A file of tables, one a node, `*` for all that have none of their own:
 

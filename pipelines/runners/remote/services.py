@@ -1,4 +1,4 @@
-"""What the loop asks of a service that runs compiled pipelines, whichever it is."""
+"""Interface of a service that runs compiled pipelines, and what the loop checks before it."""
 
 import re
 import socket

@@ -128,19 +128,19 @@ def _calls(pipeline: Any, order: ImportOrder, files: Sequence[str]) -> Any:
             patterns
             | "Calls" >> beam.ParDo(_SegmentCalls(order))
             | "Spread calls" >> beam.Reshuffle()
-            | "Parse" >> beam.ParDo(_Guarded(_one(_of_gateway(order))))
+            | "Parse" >> beam.ParDo(_CountingRejects(_one(_of_gateway(order))))
         )
     lines = (
         patterns
         | "Read" >> beam.io.ReadAllFromText(coder=BytesCoder())
         | "Filled" >> beam.Filter(lambda line: bool(line.strip()))
-        | "Json" >> beam.ParDo(_Guarded(_one(parse_object)))
+        | "Json" >> beam.ParDo(_CountingRejects(_one(parse_object)))
     )
     return (
         lines
-        | "Identity" >> beam.ParDo(_Guarded(_identified_event))
+        | "Identity" >> beam.ParDo(_CountingRejects(_identified_event))
         | "Pair" >> beam.GroupByKey()
-        | "Parse" >> beam.ParDo(_Guarded(lambda element: _paired_events(element, names)))
+        | "Parse" >> beam.ParDo(_CountingRejects(lambda element: _paired_events(element, names)))
     )
 
 
@@ -226,7 +226,7 @@ class _SegmentCalls(beam.DoFn):  # type: ignore[misc, unused-ignore]
                 yield record
 
 
-class _Guarded(beam.DoFn):  # type: ignore[misc, unused-ignore]
+class _CountingRejects(beam.DoFn):  # type: ignore[misc, unused-ignore]
     """Yields what a function makes of an element; rejects are counted by their reason."""
 
     def __init__(self, function: Callable[[Any], Iterator[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What the imports in Beam share: files by pattern, counters, and a day's rows as one file."""
+"""Shared parts of the imports in Beam: files by pattern, counters, a day's rows as one file."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is imported of other servers' logs, where to, and what became of it."""
+"""The order of an import of other servers' logs, and its counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

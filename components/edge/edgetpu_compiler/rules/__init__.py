@@ -1,1 +1,1 @@
-"""What the Edge TPU compiler maps, operator by operator, and who says so."""
+"""Rules of the Edge TPU compiler, operator by operator, each with its source."""

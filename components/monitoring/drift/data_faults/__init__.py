@@ -1,1 +1,1 @@
-"""What is broken in the data, apart from drift."""
+"""Faults of the data, apart from drift."""

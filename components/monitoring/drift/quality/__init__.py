@@ -1,1 +1,1 @@
-"""How good the answers were, without labels and with them."""
+"""Quality of the answers, without labels and with them."""

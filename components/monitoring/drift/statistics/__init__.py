@@ -1,1 +1,1 @@
-"""Whether chance explains a difference, and how large it is."""
+"""Tests of a difference against chance, and its effect sizes."""

@@ -1,4 +1,4 @@
-"""How much a split by rows underestimates the loss on new groups.
+"""Underestimate of the loss on new groups by a split that is made row by row.
 
 Rows of a group share what no feature tells (a customer's habits, the weather of a day), so a model
 that has seen some of a group does better on the others than on a new one.

@@ -1,4 +1,4 @@
-"""What one feature alone tells of the label: its predictive power, and whether it dominates.
+"""Leakage of the label through one feature: its predictive power, and whether it dominates.
 
 A feature that tells the label by itself was mostly made from it, or after it: a delay at departure
 for one at arrival, a tip for the class of tips.

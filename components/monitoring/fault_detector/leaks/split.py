@@ -1,4 +1,4 @@
-"""How the split was made: groups and times that stand on both sides, and what was fitted on all."""
+"""Leakage through the split: groups and times on both sides, and what was fitted on all rows."""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ from edgetpu_pairs import FOLDER, needs_pairs
 
 from tfx_loop.models.formats import Format, ModelFile
 from tfx_loop.models.guard.guard import scan
-from tfx_loop.models.guard.keras_config import Vouched, scan_config
+from tfx_loop.models.guard.keras_config import VouchedObjects, scan_config
 
 pytestmark = pytest.mark.tensorflow
 
@@ -60,10 +60,10 @@ _LARGEST = {"DenseNet121", "InceptionResNetV2", "InceptionV3", "NASNetMobile", "
 def test_applications(name):
     model = getattr(keras.applications, name)(weights=None)
     config = json.loads(model.to_json())
-    assert list(scan_config(config, Vouched())) == []
+    assert list(scan_config(config, VouchedObjects())) == []
     # As .keras files write it, with modules.
     config = keras.saving.serialize_keras_object(model)
-    assert list(scan_config(json.loads(json.dumps(config, default=str)), Vouched())) == []
+    assert list(scan_config(json.loads(json.dumps(config, default=str)), VouchedObjects())) == []
     keras.backend.clear_session()
 
 
