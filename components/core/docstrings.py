@@ -10,7 +10,7 @@ import textwrap
 from typing import Any
 
 _HEADER = re.compile(r"^([A-Z][A-Za-z ]*):$")
-_ENTRY = re.compile(r"^(\w+): *(.*)$")
+_ENTRY = re.compile(r"^\*{0,2}(\w+): *(.*)$")
 
 
 def sections(docstring: str | None) -> dict[str, str]:

@@ -56,7 +56,11 @@ def split_uris(examples: Sequence[artifact.Artifact], splits: Sequence[str]) -> 
         # Written by TFX's ExampleGens; what others import is tf.Examples unless it says otherwise.
         payload = given.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE"
         if payload != "FORMAT_TF_EXAMPLE":
-            raise DataError(f"Expected examples of FORMAT_TF_EXAMPLE, received {payload}.")
+            raise DataError(
+                f"Expected examples of FORMAT_TF_EXAMPLE, received {payload} in {given.uri}. Give "
+                "this node rows as tf.Examples, or leave it out of the pipeline: a message that "
+                "holds a list of rows, as rankings have it, is not one row."
+            )
         known = artifact_utils.decode_split_names(given.split_names)
         for split in splits:
             if split not in known:

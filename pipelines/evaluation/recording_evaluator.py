@@ -98,7 +98,18 @@ class Executor(executor.Executor):
 
 
 class Evaluator(component.Evaluator):
-    """Evaluator whose `evaluation` carries its overall metrics as custom properties."""
+    """Evaluator whose `evaluation` carries its overall metrics as custom properties.
+
+    It takes the place of stock Evaluator, with the same inputs and outputs. `loop explain` shows
+    the metrics, and a challenger may be compared with its champion row by row.
+
+    Example:
+        from tfx_loop.pipelines.evaluation.recording_evaluator import Evaluator
+        recording = Evaluator(
+            examples=example_gen.outputs["examples"], model=trainer.outputs["model"],
+            eval_config=eval_config,
+        ).with_id("RecordingEvaluator")
+    """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 

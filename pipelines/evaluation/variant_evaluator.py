@@ -47,7 +47,19 @@ class VariantExecutor(recording_evaluator.Executor):
 
 
 class VariantEvaluator(recording_evaluator.Evaluator):
-    """Evaluator for a model that was made from a trained one."""
+    """Evaluator for a model that was made from a trained one.
+
+    It judges as stock Evaluator does, by the same eval_config, and blesses a variant so that no
+    LatestBlessedModel resolver takes it for the next baseline. A TFLite variant is judged beside
+    the float SavedModel, behind its preprocessing where it has one.
+
+    Example:
+        from tfx_loop.pipelines.evaluation.variant_evaluator import VariantEvaluator
+        judge = VariantEvaluator(
+            examples=example_gen.outputs["examples"], model=quantizer.outputs["model"],
+            baseline_model=trainer.outputs["model"], eval_config=eval_config,
+        )
+    """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(VariantExecutor)
 

@@ -18,6 +18,7 @@ import tfx_loop
 from tfx_loop.core import docstrings
 from tfx_loop.core.node import Node
 from tfx_loop.core.settings import defaults, field_types
+from tfx_loop.pipelines.evaluation import recording_evaluator, variant_evaluator
 
 THEMES = {
     "Data and reference": ("SpanExampleGen", "ReferenceProfiler"),
@@ -33,6 +34,11 @@ THEMES = {
         "PrivacyReport",
         "FaultDetector",
     ),
+}
+# TFX's Evaluator, extended: they take its arguments, and stand under the ids of their lines.
+EVALUATORS = {
+    "VariantEvaluator": variant_evaluator.VariantEvaluator,
+    "RecordingEvaluator": recording_evaluator.Evaluator,
 }
 ARTIFACTS = (
     "PredictionLog",
@@ -74,12 +80,13 @@ def render() -> str:
     """Returns the page as Markdown."""
     listed = [
         f"- {theme}: {', '.join(f'[{name}](#{name.lower()})' for name in names)}"
-        for theme, names in THEMES.items()
+        for theme, names in [*THEMES.items(), ("Evaluators", tuple(EVALUATORS))]
     ]
     nodes = [node for names in THEMES.values() for node in map(_public, names)]
     parts = [_HEAD, "\n".join(listed), ""]
     for theme, names in THEMES.items():
         parts += [f"## {theme}", "", *(_node(_public(name)) for name in names)]
+    parts += ["## Evaluators", "", *(_evaluator(*named) for named in EVALUATORS.items())]
     parts += ["## Groups of settings", "", *(_group(group) for group in _groups(nodes))]
     parts += ["## Artifacts", "", _artifacts()]
     return "\n".join(parts)
@@ -87,8 +94,8 @@ def render() -> str:
 
 def examples() -> dict[str, str]:
     """Returns the lines that add each node to a pipeline, in the order of the page."""
-    names = [name for names in THEMES.values() for name in names]
-    return {name: docstrings.sections(_public(name).__doc__)["Example"] for name in names}
+    nodes = {name: _public(name) for names in THEMES.values() for name in names} | EVALUATORS
+    return {name: docstrings.sections(node.__doc__)["Example"] for name, node in nodes.items()}
 
 
 def _public(name: str) -> Any:
@@ -131,6 +138,14 @@ def _node(node: type[Node]) -> str:
             *_table(("setting", "type", "default", ""), settings),
         ]
     )
+
+
+def _evaluator(name: str, node: type[Any]) -> str:
+    said = docstrings.sections(node.__doc__)
+    told = docstrings.entries(docstrings.sections(node.__init__.__doc__)["Args"])
+    own = [(f"`{setting}`", text) for setting, text in told.items() if setting != "arguments"]
+    lines = [f"### {name}", "", said[""], "", "```python", said["Example"], "```", ""]
+    return "\n".join([*lines, *_table(("beside Evaluator's arguments", ""), own)])
 
 
 def _groups(nodes: list[type[Node]]) -> Iterator[type[Any]]:

@@ -45,13 +45,14 @@ def write_with_weights(
     stored = _stored(Path(parent))
     replaced: dict[str, Array] = {}
     for (name, old), (_, new) in zip(before, after, strict=True):
-        key = _key(stored, name, old, taken=replaced, parent=parent)
+        alone = sum(_equal(value, old) for _, value in before) == 1
+        keys = _keys(stored, name, old, alone=alone, taken=replaced, parent=parent)
         if new.shape != old.shape:
             raise ModelError(
                 f"Expected weights of shape {old.shape} for {name}, received {new.shape}. "
                 "A child of another shape needs export_fn."
             )
-        replaced[key] = new
+        replaced |= dict.fromkeys(keys, new)
     _copy(
         Path(parent), Path(folder), {key: values for key, (_, values) in stored.items()}, replaced
     )
@@ -78,15 +79,20 @@ def _stored(parent: Path) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _key(
+def _keys(
     stored: Mapping[str, tuple[str, Any]],
     name: str,
     value: Array,
     *,
+    alone: bool,
     taken: Mapping[str, Array],
     parent: Path | str,
-) -> str:
-    """Returns the entry that holds a weight: the same value, and where several have it the name."""
+) -> list[str]:
+    """Returns the entries that hold a weight: the same value, and where several have it the name.
+
+    Keras 3 writes each weight once for its layer and once for the export. Where none has the name
+    and no other weight of the network the value, all of them are copies of this weight.
+    """
     # Values first: names differ between the Keras file and what exported it, trained values do not.
     same = [
         key
@@ -95,7 +101,10 @@ def _key(
     ]
     named = [key for key in same if stored[key][0] == name.split(":")[0]]
     if named or len(same) == 1:
-        return (named or same)[0]
+        return (named or same)[:1]
+    # Zeros and ones stand in many variables that are no copies of each other.
+    if same and alone and not np.isin(value, (0, 1)).all():
+        return same
     found = f"{len(same)} variables with its value and none of its name" if same else "none"
     raise ModelError(
         f"Expected the weight {name} of the Keras model among the variables of {parent}, received "

@@ -22,6 +22,8 @@ ORDER = (
     "Quantizer",
     "Pruner",
     "Distiller",
+    "VariantEvaluator",
+    "RecordingEvaluator",
     "VariantChooser",
     "EdgeTPUCompiler",
     "EdgeBundler",

@@ -50,7 +50,9 @@ def test_what_cannot_be_read_is_refused(examples):
 
     with pytest.raises(DataError, match="Expected Examples, received none"):
         split_uris([], ["train"])
-    with pytest.raises(DataError, match="received FORMAT_PARQUET"):
-        split_uris([examples("/a", '["train"]', "FORMAT_PARQUET")], ["train"])
+    # Rankings keep a query with its documents in one message, as TFX's ranking example does.
+    for payload in ("FORMAT_PARQUET", "FORMAT_PROTO"):
+        with pytest.raises(DataError, match=f"received {payload} in /a. Give this node rows as tf"):
+            split_uris([examples("/a", '["train"]', payload)], ["train"])
     with pytest.raises(DataError, match="Expected splits in the examples /a"):
         sampled_split_uris([examples("/a", "[]")])

@@ -92,6 +92,33 @@ def test_a_keras_file_of_another_model_is_refused(parent):
     assert not written.saved_model.exists()
 
 
+def test_weights_that_keras_3_exported_twice_are_replaced_in_both_places(tmp_path):
+    import keras as keras_3
+
+    parent, child = network(0), network(1)
+    for seed, model in enumerate((parent, child)):
+        generator = np.random.default_rng(seed)
+        model.set_weights([generator.normal(size=each.shape) for each in model.get_weights()])
+    parent.save(tmp_path / "parent.keras")
+    twin = keras_3.Sequential(
+        [
+            keras_3.Input((1,)),
+            keras_3.layers.Dense(4, activation="relu"),
+            keras_3.layers.Dense(1),
+        ]
+    )
+    twin.set_weights(parent.get_weights())
+    archive = keras_3.export.ExportArchive()
+    archive.track(twin)
+    number = tf.TensorSpec([None, 1], tf.float32, name="number")
+    archive.add_endpoint("serve", lambda number: {"score": twin(number)}, [number])
+    archive.write_out(str(tmp_path / "served"), verbose=False)
+    written = ChildFiles(tmp_path / "child")
+    assert write_child(child, written, served(tmp_path), ROWS) is SignatureSource.PARENT
+    answer = tf.saved_model.load(str(written.saved_model)).signatures["serve"]
+    np.testing.assert_allclose(answer(**ROWS)["score"], child(ROWS["number"]), rtol=1e-5)
+
+
 def test_without_a_parent_the_inputs_are_the_signatures(tmp_path):
     child, written = network(1), ChildFiles(tmp_path)
     assert write_child(child, written, ExportSources(), ROWS) is SignatureSource.INPUTS
