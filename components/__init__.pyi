@@ -30,10 +30,10 @@ import tfx_loop.monitoring.retrain_decider.avoidable_loss
 import tfx_loop.monitoring.retrain_decider.component
 import tfx_loop.monitoring.retrain_decider.reinstatement
 import tfx_loop.monitoring.skew_monitor.component
+import tfx_loop.optimization.compression_target
 import tfx_loop.optimization.distiller.component
 import tfx_loop.optimization.distiller.settings
 import tfx_loop.optimization.fine_tuning.settings
-import tfx_loop.optimization.metrics.budget
 import tfx_loop.optimization.pruner.component
 import tfx_loop.optimization.pruner.settings
 import tfx_loop.optimization.quantizer.component
@@ -346,7 +346,7 @@ class Quantizer(tfx_loop.optimization.quantizer.component.Quantizer):
         classes: Sequence[str] | _Later = (),
         signature: str | _Later = '',
         parse_fn: str | _Later = '',
-        target: tfx_loop.optimization.metrics.budget.CompressionTarget | str | _Later = 'smallest',
+        target: tfx_loop.optimization.compression_target.CompressionTarget | str | _Later = 'smallest',
         io_type: tfx_loop.optimization.quantizer.modes.IoType | str | _Later = 'float',
         calibration_splits: Sequence[str] | _Later = ('train',),
         calibration_rows: int | _Later = 300,

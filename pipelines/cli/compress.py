@@ -217,12 +217,12 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationVerdict
     from tfx_loop.core.errors import ChildFailed
     from tfx_loop.models.guard import guard
+    from tfx_loop.optimization.compression_target import CompressionTarget
     from tfx_loop.optimization.file_compression.request import (
         CompressionRequest,
         requested_outputs,
     )
     from tfx_loop.optimization.file_compression.run import compress
-    from tfx_loop.optimization.metrics.budget import CompressionTarget
     from tfx_loop.optimization.quantizer.candidates import VariantLimits
     from tfx_loop.optimization.reporting.terminal import rungs_parts
 

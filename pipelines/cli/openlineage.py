@@ -2,14 +2,12 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from tfx_loop.core.errors import ConfigError
+from tfx_loop.core.secret_text import secret_text
 from tfx_loop.pipelines.cli import conventions, metadata
 from tfx_loop.presentation import arguments
 
 HELP = "write the lineage as OpenLineage's events to a file, or post them to a URL"
-_MOST_TOKEN_BYTES = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.url:
         check_address(args.url)
-    token = _token(args.token_file)
+    token = secret_text(args.token_file, "a token").strip() if args.token_file else ""
     graph = metadata.open_graph(args)
     found = list(events(graph, args.namespace, args.since))
     if args.url:
@@ -67,13 +65,3 @@ def run(args: argparse.Namespace) -> int:
         lambda: [f"{len(found)} events to {target}"],
     )
     return conventions.SUCCESS
-
-
-def _token(path: str) -> str:
-    if not path:
-        return ""
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            return file.read(_MOST_TOKEN_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Expected a token in {path}, received none: {error}.") from error

@@ -10,7 +10,8 @@ from typing import Any
 import ml_metadata
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from tfx_loop.core.errors import ConfigError, DataError, first_line
+from tfx_loop.core.errors import DataError, first_line
+from tfx_loop.core.secret_text import secret_text
 from tfx_loop.pipelines.config import metadata_password
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.store_address import (
@@ -24,8 +25,6 @@ from tfx_loop.pipelines.control.store_address import (
 _TABLES = {"Artifact", "Context", "Event", "Execution", "MLMDEnv", "Type"}
 # How long a server may take to accept a connection before it is called away.
 _CONNECT_SECONDS = 10.0
-# What a password file may hold: more is no password.
-_MOST_PASSWORD_BYTES = 4096
 
 
 class StoreMode(enum.Enum):
@@ -132,17 +131,7 @@ def check_is_store(place: str) -> None:
 
 def _password(address: StoreAddress) -> str:
     file = address.options.get("password_file", "")
-    if not file:
-        return metadata_password()
-    try:
-        with open(file, "rb") as stream:
-            return stream.read(_MOST_PASSWORD_BYTES).decode().strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        told = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(
-            f"Expected the password of {address.shown} in {file}, received: {told}. Name a file "
-            "that this user may read."
-        ) from error
+    return secret_text(file, f"the password of {address.shown}") if file else metadata_password()
 
 
 def _no_store(path: str, cause: str) -> DataError:

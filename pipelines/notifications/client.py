@@ -11,18 +11,19 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
-from tfx_loop.core.errors import ConfigError, ServerUnavailable
+from tfx_loop.core.errors import ServerUnavailable
 from tfx_loop.core.http_client import check_address, post
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.core.network import is_loopback
+from tfx_loop.core.secret_text import secret_text
 from tfx_loop.pipelines.notifications.messages import Message
 from tfx_loop.pipelines.notifications.settings import EMAIL, LOG, SLACK, Receiver
 
 _LOG = logging.getLogger("tfx_loop.notifications")
+# A receiver that takes longer is tried again later (outbox.py): a look at the loop must not wait.
 TIMEOUT_SECONDS = 10.0
 SIGNATURE_HEADER, TIME_HEADER, ID_HEADER = "X-Loop-Signature", "X-Loop-Time", "X-Loop-Id"
 _KEY_FILE = "webhook.key"
-_MOST_SECRET_BYTES = 4096
 
 Send = Callable[[Receiver, Message], None]
 
@@ -76,7 +77,7 @@ def _post_signed(receiver: Receiver, message: Message, home: Path, seconds: int)
 
 
 def _post(receiver: Receiver, body: bytes | dict[str, str], headers: dict[str, str]) -> None:
-    url = receiver.url or _secret(receiver.url_file)
+    url = receiver.url or secret_text(receiver.url_file, "a secret").strip()
     check_address(url)
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     status = post(url, sent, {"Content-Type": "application/json", **headers}, TIMEOUT_SECONDS)
@@ -102,15 +103,5 @@ def _send_mail(receiver: Receiver, message: Message) -> None:
         if receiver.starttls or (receiver.user and not is_loopback(receiver.host)):
             server.starttls(context=ssl.create_default_context())
         if receiver.user:
-            server.login(receiver.user, _secret(receiver.password_file))
+            server.login(receiver.user, secret_text(receiver.password_file, "a secret").strip())
         server.send_message(mail)
-
-
-def _secret(path: str) -> str:
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            return file.read(_MOST_SECRET_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"Expected a secret in the file {path}, received none: {error}."
-        ) from error

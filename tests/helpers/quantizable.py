@@ -6,7 +6,8 @@ import tf_keras as keras
 from sklearn.datasets import load_digits
 
 from tfx_loop.models.rows.splits import Rows
-from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
+from tfx_loop.optimization.compression_target import CompressionTarget
+from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.metrics import metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, Scoring
 

@@ -16,9 +16,10 @@ from tfx_loop.core.errors import ConfigError, LoopError
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.data.prediction_log.writer import LogSync
 from tfx_loop.deployment.gateway.counters import Counters
-from tfx_loop.deployment.gateway.gate import Gate, Limits, now_ms
+from tfx_loop.deployment.gateway.gate import Gate, now_ms
 from tfx_loop.deployment.gateway.grpc_client import GrpcClient
 from tfx_loop.deployment.gateway.grpc_upstream import GrpcUpstream
+from tfx_loop.deployment.gateway.limits import Limits
 from tfx_loop.deployment.gateway.raw_log import RawLog, RawLogSettings
 from tfx_loop.deployment.gateway.recorded_routes import record_reader
 from tfx_loop.deployment.gateway.rest_client import RestClient

@@ -17,11 +17,11 @@ from tfx_loop.contracts.optimization_report import (
 )
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.file_compression.folder import MODEL_FILE
 from tfx_loop.optimization.file_compression.request import CompressionRequest, requested_outputs
 from tfx_loop.optimization.file_compression.run import compress as compress_files
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidates import VariantLimits
 from tfx_loop.optimization.reporting.page import render
 from tfx_loop.optimization.reporting.terminal import rungs_parts

@@ -9,8 +9,8 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.models.rows.encoded_images import DEFAULT_SCALE
 from tfx_loop.models.rows.splits import MIN_ROWS
 from tfx_loop.models.tensors import Array
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.candidates import VariantLimits
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
 

@@ -56,11 +56,10 @@ from tfx_loop.optimization.quantizer.settings import SearchSettings
 from tfx_loop.optimization.reporting import formatting
 from tfx_loop.optimization.reporting.facts import MeasuredModel, facts_of
 from tfx_loop.optimization.reporting.front import front_of
+from tfx_loop.optimization.reporting.latency import TIMED_ROWS
 from tfx_loop.optimization.reporting.page import render
 
 Array = npt.NDArray[Any]
-# Rows that latency is measured with, cycled through: two batches of 32.
-_LATENCY_ROWS = 64
 _BASELINE = "float.tflite"
 
 
@@ -283,7 +282,7 @@ def _facts(task: CompressionTask, found: SearchResult, scratch: Path) -> dict[st
         models["baseline"] = MeasuredModel(path=str(scratch / _BASELINE), shown_path=_BASELINE)
     rows = scratch / "timed.npz"
     reporting = task.parts.reporting
-    reporting.take(np.arange(min(len(reporting), _LATENCY_ROWS))).save_inputs(rows)
+    reporting.take(np.arange(min(len(reporting), TIMED_ROWS))).save_inputs(rows)
     return facts_of(task.worker, models, str(rows))
 
 

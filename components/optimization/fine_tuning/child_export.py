@@ -37,7 +37,7 @@ from tfx_loop.optimization.fine_tuning.rows_file import Array
 
 _LOG = logging.getLogger(__name__)
 # Rows on which what was written is compared: enough to find wrong weights.
-_COMPARED = 64
+_COMPARED_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def write_child(
     Raises:
         ModelError: What was written answers otherwise, or the user's function wrote nothing.
     """
-    some = {name: values[:_COMPARED] for name, values in rows.items()}
+    some = {name: values[:_COMPARED_ROWS] for name, values in rows.items()}
     write_model(model, child.keras, rows=some)
     how = _how(sources)
     if how is SignatureSource.INPUTS:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,12 @@ import numpy.typing as npt
 from tfx_loop.contracts.model_evaluation import OVERALL
 from tfx_loop.contracts.optimization_report import SliceResult, SliceStatus
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.metrics.drops import drop
 from tfx_loop.optimization.metrics.intervals import CONFIDENCE, own_interval
 from tfx_loop.optimization.metrics.metrics import Metric, Outputs
 
 Array = npt.NDArray[Any]
-
-
-class CompressionTarget(str, Enum):
-    """What is to be gained."""
-
-    SMALLEST = "smallest"
-    # Of the zip that it travels in, where zeros and repeated weights count.
-    SMALLEST_ZIPPED = "smallest_zipped"
-    FASTEST = "fastest"
-    EDGE_TPU = "edge_tpu"
 
 
 @dataclass(frozen=True, kw_only=True)

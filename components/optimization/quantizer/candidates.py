@@ -10,7 +10,7 @@ from typing import Optional
 
 from tfx_loop.contracts.optimization_report import Rung, RungStatus, Size
 from tfx_loop.core.errors import ConfigError
-from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.quantizer.budget_verdict import RungOutcome, RungReason
 from tfx_loop.optimization.quantizer.modes import QuantizationMode
 from tfx_loop.optimization.quantizer.variant_builder import TfliteVariant

@@ -12,7 +12,8 @@ from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.preprocessing.source import NetworkSource
 from tfx_loop.models.rows.splits import Rows
 from tfx_loop.models.tensors import Array
-from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget
+from tfx_loop.optimization.compression_target import CompressionTarget
+from tfx_loop.optimization.metrics.budget import Budget
 from tfx_loop.optimization.metrics.eval_config import EvaluatorSettings, from_eval_config
 from tfx_loop.optimization.metrics.labels import ClassNames, encode_labels
 from tfx_loop.optimization.metrics.metrics import infer_metric

@@ -22,9 +22,9 @@ from tfx_loop.core.errors import ChildFailed, ModelError
 from tfx_loop.core.import_path import user_function
 from tfx_loop.models.inference import outputs_of
 from tfx_loop.models.rows.splits import Rows
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
 from tfx_loop.optimization.metrics import several_outputs
-from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.budget_verdict import RungOutcome, RungReason, VariantJudge
 from tfx_loop.optimization.quantizer.candidates import UNTRIED, RungCandidate, best, failed
 from tfx_loop.optimization.quantizer.mixed_precision import MixedPrecisionSearch

@@ -6,8 +6,8 @@ from typing import Any
 from tfx_loop.core.errors import ConfigError
 from tfx_loop.core.json_codec import to_json
 from tfx_loop.models.guard.settings import GuardSettings
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.metrics.intervals import CONFIDENCE
 from tfx_loop.optimization.quantizer.modes import LADDER, IoType, QuantizationMode
 

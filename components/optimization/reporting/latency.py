@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 
 # One row, as a server or a device asks, and a batch, as a job does.
 BATCH_SIZES = (1, 32)
+# Rows to time with, cycled through: two batches of 32.
+TIMED_ROWS = 64
 # The first calls allocate memory and choose kernels.
 _WARM_UP_CALLS = 10
 # Rounds are short against whatever else the machine does, and long against the switch of models.

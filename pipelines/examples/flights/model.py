@@ -26,6 +26,7 @@ SCORE = "probability"
 KERAS_FOLDER = "Format-Keras"
 SERVING_COLUMNS = "serving_columns"
 
+# Early stopping ends most trainings before the last epoch, on a tenth of the rows held back.
 _BATCH_ROWS = 256
 _MAX_EPOCHS = 12
 _VALIDATION_FRACTION = 0.1

@@ -22,6 +22,7 @@ _LEFT, _RIGHT = 300, 200
 _CLASSES = {SliceStatus.WITHIN: "chosen", SliceStatus.OVER: "over"}
 # Beyond it the drawing is longer than a screen, and the slices that lost least come last.
 MOST = 30
+# Signs of a slice's name that fit left of the bars; longer ones are shortened.
 _LONGEST = 30
 
 

@@ -6,7 +6,8 @@ from sklearn import metrics as sk
 
 from tfx_loop.contracts.optimization_report import SliceStatus
 from tfx_loop.core.errors import ConfigError, DataError
-from tfx_loop.optimization.metrics.budget import Budget, CompressionTarget, judge
+from tfx_loop.optimization.compression_target import CompressionTarget
+from tfx_loop.optimization.metrics.budget import Budget, judge
 from tfx_loop.optimization.metrics.metrics import infer_metric, metric
 from tfx_loop.optimization.metrics.scoring import PredictionKind, infer_scoring, softmax
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.models.rows.splits import Rows
-from tfx_loop.optimization.metrics.budget import CompressionTarget
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.quantizer.budget_verdict import RungReason
 from tfx_loop.optimization.quantizer.calibration import draw
 from tfx_loop.optimization.quantizer.candidates import VariantCost, best, why_left

@@ -10,8 +10,8 @@ from tfx_loop.core.errors import DataError, LoopError, ModelError
 from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.rows.splits import Rows
+from tfx_loop.optimization.compression_target import CompressionTarget
 from tfx_loop.optimization.fine_tuning.settings import FineTuningSettings
-from tfx_loop.optimization.metrics.budget import CompressionTarget
 from tfx_loop.optimization.quantizer.modes import IoType, QuantizationMode
 from tfx_loop.optimization.quantizer.request import SearchRequest
 from tfx_loop.optimization.quantizer.search import search
