@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpo
 import base64
 import binascii
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -143,7 +143,11 @@ def parse_capture(
     # Both before either is read: a line without its answer is called so, whatever it asked.
     asked, answered = (CapturedBody.of(captured.get(side), side) for side in (INPUT, OUTPUT))
     outputs = _outputs(answered, names.outputs)
-    features = _features(asked, names.features, len(outputs))
+    answers = {len(outputs)}
+    if answered.is_csv and len(outputs) == 1:
+        # Of one line each cell may be the answer to a row.
+        answers.add(len(outputs[0]))
+    features = _features(asked, names.features, answers)
     if len(outputs) == 1 and len(outputs[0]) == len(features) > 1 and answered.is_csv:
         # XGBoost's container answers all rows in one line of CSV.
         outputs = [{SINGLE_OUTPUT: value} for value in outputs[0].values()]
@@ -246,16 +250,16 @@ def _outputs(answered: CapturedBody, names: Sequence[str]) -> Rows:
     return _rows(named(columns, several))
 
 
-def _features(asked: CapturedBody, names: Sequence[str], answers: int) -> Rows:
+def _features(asked: CapturedBody, names: Sequence[str], answers: Collection[int]) -> Rows:
     if asked.is_csv:
-        return _rows(json_payloads.csv_columns(asked.text, SINGLE_FEATURE, names))
+        return _rows(json_payloads.csv_columns(asked.text, SINGLE_FEATURE, names, answers))
     content = asked.parsed
     rows = _plain_rows(content, "instances")
     if rows is not None and len(rows[0]) > 1:
         return rows
     if asked.kind == _JSON and isinstance(content, list) and not any(map(_is_nested, content)):
         # TF Serving's container takes a plain list for one row, others for a row each.
-        content = [content] if answers == 1 else content
+        content = [content] if 1 in answers else content
     columns = json_payloads.json_columns(content, json_payloads.ASKED, SINGLE_FEATURE, names)
     return _rows(named(_of_examples(columns), names))
 

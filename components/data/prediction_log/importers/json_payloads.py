@@ -7,8 +7,9 @@ Servers take the same forms: TF Serving's rows (`instances`, `predictions`) and 
 import base64
 import binascii
 import csv
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,26 +100,41 @@ def json_lines(text: str) -> list[Any]:
     return [parse_json(line) for line in text.splitlines() if line.strip()]
 
 
-def csv_columns(text: str, single: str, names: Sequence[str] = ()) -> Columns:
+def csv_columns(
+    text: str, single: str, names: Sequence[str] = (), answers: Collection[int] = ()
+) -> Columns:
     """Returns rows of cells as columns; one without a name is called `single`.
 
     Args:
-        text: The rows; a first one that holds the names is left out.
+        text: The rows; a first one that holds the names, in whatever order, is their header.
         single: What one column is called.
         names: What the columns are called; without them c0, c1, ….
+        answers: How many answers the rows may have got. Where there is one row more, and no names,
+            a first row of different texts is the header.
 
     Raises:
         RejectedRecordError: Rows differ in width, or have another one than there are names.
     """
     try:
-        table = [row for row in csv.reader(text.splitlines()) if row]
+        # Lines end where CSV has them end: quoted cells may hold others. Excel begins with a mark.
+        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        table = [row for row in csv.reader(lines) if row]
     except csv.Error as error:
         raise RejectedRecordError("mixed_rows", f"Expected rows of CSV: {error}") from error
-    if names and table and [cell.strip() for cell in table[0]] == list(names):
-        table = table[1:]
+    header = [cell.strip() for cell in table[0]] if table else []
+    if names and sorted(header) == sorted(names):
+        names, table = header, table[1:]
+    elif not names and len(table) - 1 in answers and _is_header(header):
+        names, table = header, table[1:]
     if not names and table and {len(row) for row in table} == {1}:
         return {single: typed_cells([row[0] for row in table])}
     return {name: typed_cells(cells) for name, cells in numbered(table, names).items()}
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Says whether cells can be names of columns: each of them another text, and no number."""
+    texts = all(cell and isinstance(typed_cells([cell])[0], str) for cell in cells)
+    return texts and len(set(cells)) == len(cells)
 
 
 def decoded(text: str) -> str:

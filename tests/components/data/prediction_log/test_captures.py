@@ -73,6 +73,11 @@ def one(folder, record, **changes):
             {"prediction": [0.5, 0.75]}, id="csv with a header, answered in one line",
         ),
         pytest.param(
+            "\ufeffkind, fare\r\n\"a, b\",1\r\n\"c\nd\",2\r\n", "0.5\n0.75",
+            {"fare": [1, 2], "kind": ["a, b", "c\nd"]}, {"prediction": [0.5, 0.75]},
+            id="csv with a header in another order, cells with commas and line ends",
+        ),
+        pytest.param(
             side('{"fare": 1, "kind": "a"}\n{"fare": 2, "kind": null}\n', "JSON",
                  "application/jsonlines"),
             {"predictions": [0.5, 0.75]}, {"fare": [1, 2], "kind": ["a", None]},
@@ -106,6 +111,30 @@ def test_bodies_become_rows(tmp_path, asked, answered, features, outputs):
     assert table.column("instance_index").to_pylist() == list(range(len(table)))
     assert set(table.column("request_id").to_pylist()) == {"e1"}
     assert set(table.column("event_time_ms").to_pylist()) == {TIME_MS}
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "features"),
+    [
+        ("fare,kind\n1,a\n2,b", "0.5\n0.75", {"fare": [1, 2], "kind": ["a", "b"]}),
+        ("fare,kind\n1,a\n2,b", "0.5,0.75", {"fare": [1, 2], "kind": ["a", "b"]}),
+        ("kind\na", "0.5", {"kind": ["a"]}),
+        ("x,y\nz,w", "0.5\n0.75", {"c0": ["x", "z"], "c1": ["y", "w"]}),
+    ],
+    ids=["header", "header, answers in one line", "header of one column", "a row for each answer"],
+)
+def test_csv_without_names_takes_those_of_a_row_that_nobody_answered(
+    tmp_path, asked, answered, features
+):
+    table = one(tmp_path, capture(asked, answered))
+    for name, values in features.items():
+        assert table.column(f"feature.{name}").to_pylist() == values
+
+
+@pytest.mark.parametrize("asked", ["fare,fare\n1,a", "1,2\n3,4", ",b\n1,2"])
+def test_csv_with_a_row_too_many_that_is_no_header_is_rejected(tmp_path, asked):
+    write_hour(tmp_path, TIME_MS, [capture(asked, "0.5"), capture(ROW, ANSWER)])
+    assert window(tmp_path).losses.rejected_captures == {"no_rows": 1}
 
 
 def test_the_inference_id_is_the_request_and_the_event_tells_its_calls_apart(tmp_path):
