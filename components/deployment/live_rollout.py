@@ -47,7 +47,7 @@ def read_deployments(base_path: str) -> DeploymentRecord:
     if record is None:
         raise DataError(
             f"Expected {DEPLOYMENT_RECORD.name} in {base_path}, found none. Name the base path of "
-            "a model that ServingPusher pushed."
+            "a model that ServingPusher or SageMakerPusher pushed."
         )
     return record
 

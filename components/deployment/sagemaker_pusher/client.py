@@ -21,6 +21,13 @@ _QUICK_SECONDS = 5
 # Two more tries than the standard's three: a push that ends here has to be started again by hand.
 _ATTEMPTS = 5
 VALIDATION = ("ValidationException", "ValidationError", "ValidationFailure")
+# What a call is refused for by its own content: the service names the member.
+MALFORMED = (
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "InvalidRequest",
+    "MissingParameter",
+)
 # They pass: the service, or the network, is to be asked again.
 TEMPORARY = frozenset(
     {
@@ -65,6 +72,7 @@ _OF_THIS_MACHINE = frozenset(
     }
 )
 _POLICY = "Give the caller's role the policy of docs/sagemaker.md."
+_AGAIN = "Run again: the upload begins anew."
 _CREDENTIALS = "Renew the credentials."
 REMEDIES: Mapping[str, str] = {
     "403": _POLICY,
@@ -72,19 +80,25 @@ REMEDIES: Mapping[str, str] = {
     "AccessDeniedException": _POLICY,
     "AuthorizationError": _POLICY,
     "ConflictException": "Something else changes it; wait, then run again.",
+    "EncryptionTypeMismatch": _AGAIN,
     "ExpiredToken": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidClientTokenId": _CREDENTIALS,
+    "InvalidNextToken": "Run again.",
+    "InvalidObjectState": "Restore the object from its storage class.",
     "InvalidSignatureException": "Check the credentials and the clock of this machine.",
     "ModelError": f"The container's log group is {LOG_GROUP}/ENDPOINT.",
+    "InvalidWriteOffset": _AGAIN,
     "NoSuchBucket": "Make the bucket, or correct base_path.",
+    "NoSuchUpload": _AGAIN,
     "OptInRequired": "Activate the region for the account.",
     "ResourceInUse": "Something else uses it; wait, then run again.",
     "ResourceLimitExceeded": "Ask for a higher quota (Service Quotas), or take another instance "
     "type or fewer instances.",
     "ResourceNotFound": "Check the names.",
     "SignatureDoesNotMatch": "Check the credentials and the clock of this machine.",
+    "TooManyParts": "Make the model smaller: its archive has more than 10,000 parts.",
     "UnrecognizedClientException": _CREDENTIALS,
 }
 

@@ -54,7 +54,7 @@ class CaptureCounts:
 
     Attributes:
         calls: Lines that became rows, as many as they have instances.
-        outside: Lines of other windows.
+        outside: Lines of other windows, and golden ones where clients' alone are asked for.
         rejected: Lines that did not become rows, by reason (`calls.REASONS`).
     """
 
@@ -77,6 +77,8 @@ class CaptureTables:
         model_name: str,
         window: tuple[int, int] | None = None,
         default_time_ms: int | None = None,
+        *,
+        clients_only: bool = False,
     ) -> None:
         """Begins with none.
 
@@ -85,9 +87,10 @@ class CaptureTables:
             model_name: The name that rows get.
             window: Begin and end, milliseconds UTC; None takes all there is.
             default_time_ms: Of lines without an inferenceTime; None rejects them.
+            clients_only: Whether golden lines are passed over.
         """
         self._source, self._model_name, self._window = source, model_name, window
-        self._default_time_ms = default_time_ms
+        self._default_time_ms, self._clients_only = default_time_ms, clients_only
         self._names = CapturedNames(features=source.feature_names, outputs=source.output_names)
         self._rate = source.sampling_percentage / 100
         self._margin_ms = source.margin_hours * MS_PER_HOUR
@@ -144,6 +147,9 @@ class CaptureTables:
         if not self._holds(event.time_ms) or not (here or near):
             # The window of its time does not read its folder, so that of its folder counts it.
             self._reject("misplaced", here and not near)
+            return
+        if self._clients_only and event.golden:
+            self._outside += 1
             return
         try:
             if not serves:

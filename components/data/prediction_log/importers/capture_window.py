@@ -15,7 +15,14 @@ def list_captures(source: CaptureSource, start_ms: int, end_ms: int) -> list[Cap
     return capture_files(open_tree(source.prefix), source, start_ms, end_ms)
 
 
-def read_captures(source: CaptureSource, model_name: str, start_ms: int, end_ms: int) -> WindowRows:
+def read_captures(
+    source: CaptureSource,
+    model_name: str,
+    start_ms: int,
+    end_ms: int,
+    *,
+    clients_only: bool = False,
+) -> WindowRows:
     """Reads the calls with start_ms <= inferenceTime < end_ms, each instance once.
 
     Args:
@@ -23,13 +30,15 @@ def read_captures(source: CaptureSource, model_name: str, start_ms: int, end_ms:
         model_name: The name that rows get.
         start_ms: Begin of the window, milliseconds UTC.
         end_ms: End of the window, exclusive.
+        clients_only: Whether golden rows are passed over uncounted: a pusher may ask in another
+            form than clients do, and its columns would be there without a value.
 
     Raises:
         DataError: There are no captures at all, or a file cannot be read.
         ConfigError: There are several endpoints, or variants of which nobody says which served.
     """
     tree = open_tree(source.prefix)
-    tables = CaptureTables(source, model_name, (start_ms, end_ms))
+    tables = CaptureTables(source, model_name, (start_ms, end_ms), clients_only=clients_only)
     files = capture_files(tree, source, start_ms, end_ms)
     contents = read_each(tree, [file.path for file in files])
     for file, content in zip(files, contents, strict=True):

@@ -30,7 +30,9 @@ def captured_features(path: str) -> tuple[pa.Table, Mapping[str, int]]:
     """
     prefix, _, period = path.removeprefix(CAPTURES_SCHEME).partition(_BEHIND_PREFIX)
     start_ms, end_ms = _period(period) if period else (0, MAX_EVENT_TIME_MS)
-    found = read_captures(CaptureSource(prefix=prefix), "captured", start_ms, end_ms)
+    found = read_captures(
+        CaptureSource(prefix=prefix), "captured", start_ms, end_ms, clients_only=True
+    )
     rejected = found.losses.rejected_captures
     if not len(found.table):
         told = ", ".join(f"{reason} {number}" for reason, number in rejected.items())

@@ -122,9 +122,8 @@ def csv_columns(
     except csv.Error as error:
         raise RejectedRecordError("mixed_rows", f"Expected rows of CSV: {error}") from error
     header = [cell.strip() for cell in table[0]] if table else []
-    if names and sorted(header) == sorted(names):
-        names, table = header, table[1:]
-    elif not names and len(table) - 1 in answers and _is_header(header):
+    named = sorted(header) == sorted(names)
+    if named if names else len(table) - 1 in answers and _is_header(header):
         names, table = header, table[1:]
     if not names and table and {len(row) for row in table} == {1}:
         return {single: typed_cells([row[0] for row in table])}

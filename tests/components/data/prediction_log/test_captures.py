@@ -27,6 +27,7 @@ from tfx_loop.core.errors import ConfigError, DataError
 from tfx_loop.data.prediction_log.importers.capture_files import CaptureFile, hour_of
 from tfx_loop.data.prediction_log.importers.capture_rows import CaptureTables
 from tfx_loop.data.prediction_log.importers.capture_window import list_captures, read_captures
+from tfx_loop.data.prediction_log.importers.captured_table import captured_features
 from tfx_loop.pipelines.cli.main import main
 
 ROW, ANSWER = {"instances": [{"fare": 3.5}]}, {"predictions": [0.25]}
@@ -368,6 +369,14 @@ def test_hours_that_are_none_are_no_hours():
 def test_an_address_of_another_store_is_refused():
     with pytest.raises(ConfigError, match="s3://"):
         open_tree("hdfs://somewhere/captures")
+
+
+def test_columns_that_golden_rows_alone_had_are_no_columns_of_clients(tmp_path):
+    golden = capture({"instances": [[1.0, 2.0]]}, ANSWER, event="e2", inferenceId="golden-1")
+    unknown = capture({"instances": [{"fare": 1.5, "kind": None}]}, ANSWER, event="e3")
+    write_hour(tmp_path, TIME_MS, [capture(ROW, ANSWER), golden, unknown])
+    table, rejected = captured_features(f"sagemaker:{tmp_path}")
+    assert (table.column_names, len(table), rejected) == (["fare", "kind"], 2, {})
 
 
 def test_the_file_command_compares_captures_with_a_file(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.stub import Stubber
 from endpoint_desk import clock, sleep
@@ -40,7 +41,40 @@ CALLS = {
         "ListTags",
     ],
     "sagemaker-runtime": ["InvokeEndpoint"],
+    "cloudwatch": ["DescribeAlarms", "PutMetricData"],
+    "s3": [
+        "HeadBucket",
+        "HeadObject",
+        "GetObject",
+        "PutObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "AbortMultipartUpload",
+        "ListMultipartUploads",
+        "ListParts",
+    ],
 }
+# What every call of a service may be answered with: "Common errors" of SageMaker's API reference,
+# and what S3 answers that its model does not declare.
+COMMON = (
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InternalFailure",
+    "MalformedHttpRequestException",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestAbortedException",
+    "RequestEntityTooLargeException",
+    "RequestExpired",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "UnrecognizedClientException",
+    "UnknownOperationException",
+    "ValidationError",
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +95,57 @@ def aws(made):
 
 
 def declared_errors():
-    """Every error that the service model declares for a call that a push makes."""
+    """Service, call and code of every error that its model declares for a call that is made."""
     for service, operations in CALLS.items():
         for operation in operations:
             for shape in service_model(service).operation_model(operation).error_shapes:
-                yield shape.name
+                # A query service names the code in the shape's traits.
+                yield service, operation, shape.metadata.get("error", {}).get("code", shape.name)
 
 
 def test_every_declared_error_is_known():
-    unknown = set(declared_errors()) - set(TEMPORARY) - set(REMEDIES) - set(clients.VALIDATION)
-    assert unknown == set()
+    # A push reads it itself: what is not there is made.
+    unknown = {code for *_, code in declared_errors()} - {"NoSuchKey"}
+    refused = {*REMEDIES, *clients.VALIDATION, *clients.MALFORMED}
+    assert unknown - set(TEMPORARY) - refused == set()
+
+
+def example(service, operation):
+    """Returns the least request that botocore takes."""
+    shape = service_model(service).operation_model(operation).input_shape
+    return {name: _example(shape.members[name]) for name in shape.required_members}
+
+
+def _example(shape):
+    if shape.type_name == "structure":
+        return {name: _example(shape.members[name]) for name in shape.required_members}
+    if shape.type_name == "list":
+        return [_example(shape.member)]
+    plain = {"integer": 1, "float": 1.0, "double": 1.0, "boolean": True, "blob": b"x"}
+    return plain.get(shape.type_name, shape.enum[0] if getattr(shape, "enum", None) else "name")
+
+
+CASES = sorted(
+    {
+        *declared_errors(),
+        *((s, o, code) for s, operations in CALLS.items() for o in operations for code in COMMON),
+    }
+)
+
+
+@pytest.mark.parametrize("service", list(CALLS))
+def test_each_call_meets_each_error_in_one_line(aws, made, service):
+    for _, operation, code in [case for case in CASES if case[0] == service]:
+        call = xform_name(operation)
+        with Stubber(made[service]) as stubber:
+            stubber.add_client_error(call, code, "told\nin two lines")
+            with pytest.raises((AwsRefusal, AwsUnavailable)) as error:
+                aws.call(service, call, **example(service, operation))
+        said = str(error.value)
+        assert said.startswith(f"Expected {call} to be carried out, received {code}: "), said
+        assert "\n" not in said
+        assert said.count(". ") >= 1, "a remedy follows"
+        assert (code in TEMPORARY) == isinstance(error.value, AwsUnavailable)
 
 
 @pytest.mark.parametrize("code", sorted(TEMPORARY))
