@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_loop.contracts.deployment_record import DeploymentRecord, read_record
-from tfx_loop.core.errors import DataError, LoopError, PipelineFailed, ServingError, first_line
+from tfx_loop.core.errors import (
+    DataError,
+    LoopError,
+    PipelineFailed,
+    ServerUnavailable,
+    ServingError,
+    first_line,
+)
 from tfx_loop.core.key_file import read_keys
 from tfx_loop.data.prediction_log.importers.capture_window import read_captures
 from tfx_loop.data.prediction_log.label_coverage import (
@@ -400,6 +407,8 @@ def _asked_of_server(settings: ModelLoopSettings, stated: HomeRecord) -> HomeRec
     url = settings.serving.url
     try:
         said = ModelClient(url, settings.name).folders()
+    except ServerUnavailable:
+        raise
     except ServingError as error:
         raise type(error)(
             f"{str(error).rstrip('.')}. Expected a loop-model-server at {url} that says its "

@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> int:
     # As `python -m` does: people compile the pipeline of the folder that they are in.
     sys.path.insert(0, os.getcwd())
     conventions.quiet_libraries()
-    made = user_function(args.pipeline, "MODULE:FUNCTION")
-    pipeline = _returned(made, args.pipeline, dict(args.set))
+    with conventions.others_print_elsewhere(args):
+        made = user_function(args.pipeline, "MODULE:FUNCTION")
+        pipeline = _returned(made, args.pipeline, dict(args.set))
     settings = CompileSettings(
         target=Target(args.target),
         image=args.image,

@@ -1,12 +1,14 @@
 """Conventions of all commands: exit codes, flags, answers, errors, written files."""
 
 import argparse
+import contextlib
 import json
 import logging
 import math
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +183,27 @@ def quiet_libraries() -> None:
     absl.logging.set_verbosity(absl.logging.ERROR)
     for name in ("tensorflow", "apache_beam"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def others_print_elsewhere(args: argparse.Namespace) -> Iterator[None]:
+    """Sends to standard error what a user's code prints, by child processes too, beside --json.
+
+    A training shows its epochs, and TFX's pip what it installs: programs that read the answer would
+    find them in it.
+    """
+    if not args.json:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def answer(

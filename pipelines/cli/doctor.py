@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         log = stated.serving.prediction_log or kept.prediction_log
         begun = bool(kept.base_path)
         home, url = str(stated.folder), url or stated.serving.url
-        lines = stated_checks(args.loop)
+        with conventions.others_print_elsewhere(args):
+            lines = stated_checks(args.loop)
     place = CheckedPlace(
         store=args.metadata,
         model_name=args.model,

@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from tfx_loop.pipelines.loop import Loop
 
     loop_file = required_loop_file(args)
-    report = Loop(loop_file.settings, loop_file.pipeline()).step(
-        args.window, tell=not args.no_notify
-    )
+    with conventions.others_print_elsewhere(args):
+        loop = Loop(loop_file.settings, loop_file.pipeline())
+        report = loop.step(args.window, tell=not args.no_notify)
     conventions.answer(args, lambda: dataclasses.asdict(report), lambda: [report.told])
     return conventions.ATTENTION if report.trouble else conventions.SUCCESS
 

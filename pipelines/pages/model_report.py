@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from tfx_loop.contracts.drift_report import DRIFT_REPORT, DriftProperties, DriftResult
 from tfx_loop.contracts.pushed_model import PushedProperties
+from tfx_loop.contracts.quality_report import QUALITY_REPORT
 from tfx_loop.contracts.retrain_decision import DecisionProperties, DecisionRecord, RetrainVerdict
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import from_properties
 from tfx_loop.core.errors import DataError, LoopError
+from tfx_loop.monitoring.drift.quality.realised import realised_quality
 from tfx_loop.pipelines.control import ledger
 from tfx_loop.pipelines.control.decisions import window_order
 from tfx_loop.pipelines.lineage import facts
@@ -88,7 +90,7 @@ def model_report(graph: Graph, model_name: str) -> ModelReport:
     names = sorted(newest, key=window_order)
     records = {name: _record(graph, newest[name]) for name in names}
     drifts = _drift_reports(graph, model_name)
-    quality = _quality(records, drifts)
+    quality = _quality(records, drifts, _measured(graph, model_name))
     return ModelReport(
         model_name=model_name,
         windows=tuple(
@@ -136,20 +138,47 @@ def _drift_reports(graph: Graph, model_name: str) -> dict[str, _Drift]:
     return found
 
 
+def _measured(graph: Graph, model_name: str) -> dict[str, Mapping[str, float]]:
+    """Returns by window what QualityMonitor measured last, in the estimates' names."""
+    found: dict[str, Mapping[str, float]] = {}
+    # Evaluator writes artifacts of the type, too, of challengers; those have no such file.
+    for artifact in sorted(graph.artifacts_of_type("ModelEvaluation"), key=lambda one: one.id):
+        maker = graph.maker(artifact)
+        if maker is None or not maker.done:
+            continue
+        if not facts.logged_names(graph, maker) <= {model_name}:
+            continue
+        try:
+            report = QUALITY_REPORT.find(artifact.uri)
+        except LoopError:
+            continue
+        realised = realised_quality(report) if report is not None else None
+        if realised is not None:
+            found[realised.window] = realised.metrics
+    return found
+
+
 def _quality(
-    records: Mapping[str, DecisionRecord | None], drifts: Mapping[str, _Drift]
+    records: Mapping[str, DecisionRecord | None],
+    drifts: Mapping[str, _Drift],
+    measured: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Returns by window and metric what was measured once labels came, and estimated before."""
     found: dict[str, dict[str, dict[str, float | None]]] = {}
+
+    def keep(window: str, kind: str, metrics: Mapping[str, float | None]) -> None:
+        for name, value in metrics.items():
+            found.setdefault(window, {}).setdefault(name, {})[kind] = number(value)
+
     for window, (_, content) in drifts.items():
         estimated = content.estimated.metrics if content and content.estimated else {}
-        for name, value in estimated.items():
-            found.setdefault(window, {}).setdefault(name, {})[ESTIMATED] = number(value.value)
+        keep(window, ESTIMATED, {name: one.value for name, one in estimated.items()})
     for record in records.values():
         # Numbers of a decision are those of the window whose labels had come.
-        for name, measured in (record.evidence.quality if record else {}).items():
-            of_window = found.setdefault(record.label_window if record else "", {})
-            of_window.setdefault(name, {})[MEASURED] = number(measured)
+        if record is not None:
+            keep(record.label_window, MEASURED, record.evidence.quality)
+    for window, metrics in measured.items():
+        keep(window, MEASURED, metrics)
     return found
 
 

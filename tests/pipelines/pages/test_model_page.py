@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from chromium import needs_chromium, run_chromium
 from paged_store import paged_store
-from recorder import RecordedRun, open_store, training_nodes
+from recorder import RecordedNode, RecordedOutput, RecordedRun, open_store, training_nodes
 
+from tfx_loop.contracts.quality_report import QUALITY_REPORT, MetricInterval, QualityResult
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.pipelines.cli import main
+from tfx_loop.pipelines.lineage.graph import load
 from tfx_loop.pipelines.lineage.sources import open_graph
 from tfx_loop.pipelines.pages.model_page import file_name, render_index, render_model_page
 from tfx_loop.pipelines.pages.model_report import model_names, model_report
@@ -105,3 +108,38 @@ def test_phone_scrolls_plots_and_tables_and_not_the_page(pages, tmp_path, name) 
     assert int(found[1]) <= PHONE
     assert int(found[2]) == (4 if name == "flights.html" else 0)
     assert "CONSOLE" not in seen.stderr
+
+
+def test_what_was_measured_stands_in_the_place_of_the_estimate(tmp_path) -> None:
+    quality = QualityResult(
+        window="2013-05",
+        rows=800,
+        slices={"overall": {"sparse_categorical_accuracy": 0.245, "example_count": 800.0}},
+        task=ModelTask.of_text("classes:3"),
+        intervals={"cross_entropy": MetricInterval(value=2.7, blocks=1)},
+    )
+    store = open_store(tmp_path / "metadata.sqlite")
+    log = {"window": "2013-05", "model_name": "flights"}
+    said = {"window": "2013-05", "model_name": "flights", "verdict": "HOLD", "reason": "r"}
+    nodes = [
+        RecordedNode(
+            "PredictionLogGen", outputs={"log": RecordedOutput("tfx_loop.PredictionLog", log)}
+        ),
+        RecordedNode(
+            "QualityMonitor",
+            inputs={"prediction_log": "PredictionLogGen.log"},
+            outputs={
+                "evaluation": RecordedOutput(
+                    "ModelEvaluation", {}, {QUALITY_REPORT.name: QUALITY_REPORT.content(quality)}
+                )
+            },
+        ),
+        RecordedNode(
+            "RetrainDecider",
+            outputs={"decision": RecordedOutput("tfx_loop.RetrainDecision", said)},
+        ),
+    ]
+    RecordedRun(store, "monitor", "m", tmp_path / "m").run(nodes)
+    (window,) = model_report(load(store), "flights").windows
+    assert window.quality["accuracy"]["measured"] == 0.245
+    assert window.quality["cross_entropy"]["measured"] == 2.7
