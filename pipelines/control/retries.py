@@ -59,6 +59,9 @@ def retry_training(store: Store, model_name: str, window: str, reason: str, now_
     state = str(ends[-1]["state"]) if ends else "none"
     if len(ends) <= count or state != RunState.FAILED.value:
         pending = "its retry has not ended" if len(ends) <= count and count else f"it is {state}"
+        if state == RunState.SUCCEEDED.value and len(ends) > count:
+            came_of_it = str(ends[-1].get("reason", "")) or "its end is on record"
+            pending = f"its training ended ({came_of_it}), and the next window that asks starts one"
         raise ConfigError(
             f"Expected a window of {model_name!r} whose training failed, received {window!r}: "
             f"{pending}. `loop timeline` shows what came of each."
