@@ -4,6 +4,7 @@ import http.client
 import json
 
 import pytest
+from time_limits import seconds
 from watched_days import check, watched
 
 from tfx_loop.core.errors import ServerUnavailable
@@ -70,7 +71,7 @@ def test_health_says_what_is_in_the_way(tmp_path):
         port = int(address.rpartition(":")[2].partition("/")[0])
 
         def asked(path="/healthz"):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds(30))
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read()

@@ -87,7 +87,7 @@ class WatchProcess:
 
     def health(self):
         place = urlsplit(self.url)
-        connection = http.client.HTTPConnection(place.netloc, timeout=5)
+        connection = http.client.HTTPConnection(place.netloc, timeout=time_limits.seconds(30))
         connection.request("GET", place.path)
         answer = connection.getresponse()
         return answer.status, json.load(answer)

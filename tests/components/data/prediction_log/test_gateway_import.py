@@ -8,6 +8,7 @@ import pytest
 from gateway_process import GRPC_PREDICT, GatewayProcess
 from server_process import ServerProcess
 from small_examples import example_bytes
+from time_limits import seconds
 from tiny_serving_model import save_tiny_model
 
 from tfx_loop.core.key_file import read_keys
@@ -192,7 +193,7 @@ def _ask_grpc(gateway):
         request.inputs[name].CopyFrom(make_tensor_proto(values, dtype=kind))
     with gateway.channel() as channel:
         ask = channel.unary_unary(GRPC_PREDICT)
-        ask(request.SerializeToString(), metadata=(("x-request-id", "grpc"),), timeout=30)
+        ask(request.SerializeToString(), metadata=(("x-request-id", "grpc"),), timeout=seconds(30))
 
 
 def _comparable(table):

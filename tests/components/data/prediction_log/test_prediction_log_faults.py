@@ -7,6 +7,7 @@ import shutil
 import pyarrow as pa
 import pytest
 from log_rows import DAY_MS, START_MS, batch_of
+from time_limits import seconds
 
 from tfx_loop.data.prediction_log import segment_file
 from tfx_loop.data.prediction_log.losses import UnloggedRows, write_unlogged
@@ -89,7 +90,7 @@ def test_an_interval_syncs_what_was_written_since(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fdatasync", lambda _: synced.set())
     log = PredictionLogWriter(tmp_path, sync=LogSync.INTERVAL, sync_seconds=0.01)
     append(log, batch_of("a"))
-    assert synced.wait(10)
+    assert synced.wait(seconds(30))
     log.close()
 
 

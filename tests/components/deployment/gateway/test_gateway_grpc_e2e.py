@@ -67,7 +67,7 @@ def test_metadata_message_and_trailers_pass_and_an_id_is_added(gateway, upstream
     body, call = channel.unary_unary(GRPC_PREDICT).with_call(
         REQUEST,
         metadata=(("x-mine", "a"), ("x-mine-bin", b"\x02\xfd"), ("traceparent", TRACEPARENT)),
-        timeout=10,
+        timeout=time_limits.seconds(30),
     )
     assert body == REQUEST[::-1]
     head, tail = dict(call.initial_metadata()), dict(call.trailing_metadata())
@@ -85,9 +85,11 @@ def test_metadata_message_and_trailers_pass_and_an_id_is_added(gateway, upstream
 
 def test_unknown_methods_and_streams_pass_and_are_not_logged(gateway, channel):
     before = len(gateway.calls())
-    assert channel.unary_unary("/any.Service/Method")(b"x", timeout=10) == b"x"
+    assert channel.unary_unary("/any.Service/Method")(b"x", timeout=time_limits.seconds(30)) == b"x"
     messages = [b"%d" % n * n * 1000 for n in range(1, 30)]
-    call = channel.stream_stream("/any.Service/BothStream")(iter(messages), timeout=10)
+    call = channel.stream_stream("/any.Service/BothStream")(
+        iter(messages), timeout=time_limits.seconds(30)
+    )
     assert list(call) == messages
     assert dict(call.trailing_metadata())["x-kept"] == "yes"
     assert len(gateway.calls()) == before
@@ -101,7 +103,7 @@ def test_errors_pass_with_code_words_and_details(gateway, upstream, channel):
     upstream.answer = answer
     before = len(gateway.calls())
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(GRPC_PREDICT)(REQUEST, timeout=10)
+        channel.unary_unary(GRPC_PREDICT)(REQUEST, timeout=time_limits.seconds(30))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     assert caught.value.details() == "no servable: flights%ü"
     assert dict(caught.value.trailing_metadata())["grpc-status-details-bin"] == b"\x08\x05"
@@ -110,10 +112,10 @@ def test_errors_pass_with_code_words_and_details(gateway, upstream, channel):
 
 def test_large_messages_pass_and_larger_ones_are_refused(upstream, channel):
     content = bytes(range(256)) * 20_000
-    assert channel.unary_unary(GRPC_PREDICT)(content, timeout=30) == content
+    assert channel.unary_unary(GRPC_PREDICT)(content, timeout=time_limits.seconds(30)) == content
     upstream.calls.clear()
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(GRPC_PREDICT)(content * 2, timeout=30)
+        channel.unary_unary(GRPC_PREDICT)(content * 2, timeout=time_limits.seconds(30))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "over the limit of 8000000 bytes" in caught.value.details()
     assert upstream.calls == []
@@ -122,7 +124,9 @@ def test_large_messages_pass_and_larger_ones_are_refused(upstream, channel):
 def test_compressed_messages_pass_as_they_are(gateway, upstream, channel):
     content = b"a" * 50_000
     ask = channel.unary_unary(GRPC_PREDICT)
-    assert ask(content, timeout=10, compression=grpc.Compression.Gzip) == content
+    assert (
+        ask(content, timeout=time_limits.seconds(30), compression=grpc.Compression.Gzip) == content
+    )
     assert upstream.calls[0][2] == content
     logged = gateway.calls()[-1]
     assert logged.request_encoding == "gzip"
@@ -134,20 +138,20 @@ def test_a_deadline_and_a_cancelled_call_reach_the_upstream(gateway, upstream, c
 
     def answer(_, message, context):
         context.add_callback(ended.set)
-        ended.wait(10)
+        ended.wait(time_limits.seconds(30))
         return message
 
     upstream.answer = answer
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(GRPC_PREDICT)(REQUEST, timeout=0.3)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert ended.wait(5)
+    assert ended.wait(time_limits.seconds(30))
     ended.clear()
     future = channel.unary_unary(GRPC_PREDICT).future(REQUEST)
     while len(upstream.calls) < 2:
         time.sleep(0.01)
     future.cancel()
-    assert ended.wait(5)
+    assert ended.wait(time_limits.seconds(30))
     until = time.monotonic() + 5
     line = 'loop_gateway_in_flight{protocol="grpc"}'
     while gateway.metric(line) and time.monotonic() < until:
@@ -157,7 +161,9 @@ def test_a_deadline_and_a_cancelled_call_reach_the_upstream(gateway, upstream, c
 
 def test_an_upstream_that_says_nothing_is_given_up(upstream, channel):
     release = threading.Event()
-    upstream.answer = lambda _, message, __: message if release.wait(10) else b""
+    upstream.answer = lambda _, message, __: (
+        message if release.wait(time_limits.seconds(30)) else b""
+    )
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(GRPC_PREDICT)(REQUEST)
     release.set()
@@ -201,7 +207,7 @@ def test_the_canary_s_share_asks_for_its_version_and_keeps_the_rest_of_the_messa
             b"\x0a\x03\x0a\x01m",
             b"\xff",
         ):
-            ask(other, timeout=10)
+            ask(other, timeout=time_limits.seconds(30))
             assert upstream.calls[-1][2] == other
     upstream.stop()
     for _, sent, message in upstream.calls[:60]:
@@ -215,7 +221,7 @@ def test_an_upstream_that_is_killed_is_told_at_once_and_found_again(tmp_path):
     with GatewayProcess(tmp_path, f"127.0.0.1:{port}", tmp_path / "raw") as gateway:
         with grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
             ask = channel.unary_unary(GRPC_PREDICT)
-            assert ask(b"1", timeout=10) == b"1"
+            assert ask(b"1", timeout=time_limits.seconds(30)) == b"1"
             upstream.stop()
             # A call that is sent while the connection is being closed has another reason.
             limit = time.monotonic() + time_limits.seconds(10)
@@ -223,28 +229,30 @@ def test_an_upstream_that_is_killed_is_told_at_once_and_found_again(tmp_path):
                 assert time.monotonic() < limit
                 time.sleep(0.02)
             with pytest.raises(grpc.RpcError) as caught:
-                ask(b"2", timeout=10)
+                ask(b"2", timeout=time_limits.seconds(30))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert f"127.0.0.1:{port} cannot be reached" in caught.value.details()
             again = GrpcUpstream(port)
-            assert ask(b"3", timeout=10) == b"3"
+            assert ask(b"3", timeout=time_limits.seconds(30)) == b"3"
             again.stop()
         assert [call.request[5:] for call in gateway.calls()] == [b"1", b"3"]
 
 
 def test_a_stopped_gateway_finishes_what_is_under_way(tmp_path, upstream):
     release = threading.Event()
-    upstream.answer = lambda _, message, __: message if release.wait(10) else b""
+    upstream.answer = lambda _, message, __: (
+        message if release.wait(time_limits.seconds(30)) else b""
+    )
     gateway = GatewayProcess(tmp_path, f"127.0.0.1:{upstream.port}", tmp_path / "raw").start()
     with grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
-        future = channel.unary_unary(GRPC_PREDICT).future(REQUEST, timeout=10)
+        future = channel.unary_unary(GRPC_PREDICT).future(REQUEST, timeout=time_limits.seconds(30))
         while not upstream.calls:
             time.sleep(0.01)
         gateway.process.terminate()
         time.sleep(0.2)
         release.set()
         assert future.result() == REQUEST
-    assert gateway.process.wait(10) == 0
+    assert gateway.process.wait(time_limits.seconds(30)) == 0
     assert len(gateway.calls()) == 1
 
 
@@ -255,11 +263,11 @@ def test_tokens_are_asked_for(tmp_path, upstream):
     with gateway, gateway.channel() as channel:
         ask = channel.unary_unary(GRPC_PREDICT)
         with pytest.raises(grpc.RpcError) as caught:
-            ask(REQUEST, timeout=10)
+            ask(REQUEST, timeout=time_limits.seconds(30))
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert upstream.calls == []
         sent = (("authorization", "Bearer s3cret"),)
-        assert ask(REQUEST, metadata=sent, timeout=10) == REQUEST
+        assert ask(REQUEST, metadata=sent, timeout=time_limits.seconds(30)) == REQUEST
         assert "authorization" not in upstream.calls[0][1]
 
 
@@ -274,13 +282,15 @@ def test_tokens_are_asked_for(tmp_path, upstream):
     ids=["http/1", "huge frame", "bad header block", "lone continuation"],
 )
 def test_a_client_that_breaks_the_protocol_is_closed_and_others_are_served(gateway, channel, sent):
-    with socket.create_connection(("127.0.0.1", gateway.grpc_port), timeout=10) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", gateway.grpc_port), timeout=time_limits.seconds(30)
+    ) as connection:
         connection.sendall(sent)
         # Until it is closed: else the test would wait for its limit.
         with contextlib.suppress(ConnectionResetError):
             while connection.recv(65536):
                 pass
-    assert channel.unary_unary(GRPC_PREDICT)(REQUEST, timeout=10) == REQUEST
+    assert channel.unary_unary(GRPC_PREDICT)(REQUEST, timeout=time_limits.seconds(30)) == REQUEST
     assert b"Traceback" not in gateway.output.read_bytes()
 
 
@@ -299,7 +309,10 @@ def test_processes_share_the_ports_and_one_that_ends_is_replaced(tmp_path, upstr
         for n in range(12):
             options = [("grpc.use_local_subchannel_pool", 1)]
             with grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}", options) as channel:
-                assert channel.unary_unary(GRPC_PREDICT)(b"%d" % n, timeout=10) == b"%d" % n
+                assert (
+                    channel.unary_unary(GRPC_PREDICT)(b"%d" % n, timeout=time_limits.seconds(30))
+                    == b"%d" % n
+                )
         assert sorted(int(call.request[5:]) for call in gateway.calls()) == list(range(12))
         assert gateway.metric('loop_gateway_requests_total{outcome="ok",protocol="grpc"}') == 12
     assert gateway.process.returncode == 0

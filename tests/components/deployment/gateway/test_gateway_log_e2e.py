@@ -67,7 +67,11 @@ def test_a_killed_gateway_has_logged_every_acknowledged_call_once(gateway, sync)
             for turn in range(100_000):
                 key = f"grpc-{number}-{turn}"
                 try:
-                    ask(key.encode(), metadata=(("x-request-id", key),), timeout=5)
+                    ask(
+                        key.encode(),
+                        metadata=(("x-request-id", key),),
+                        timeout=time_limits.seconds(30),
+                    )
                 except grpc.RpcError:
                     return
                 acknowledged.add(key)

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from certificates import Authority
 from gateway_process import PREDICT, GatewayProcess, RestUpstream
+from time_limits import seconds
 
 from tfx_loop.data.prediction_log.record import routing_position, sampling_position
 
@@ -54,7 +55,9 @@ def _plain_answers(upstream):
 
 def raw(gateway, sent, *, close=False):
     """Returns all bytes that a connection gets for some bytes."""
-    with socket.create_connection(("127.0.0.1", gateway.rest_port), timeout=10) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", gateway.rest_port), timeout=seconds(30)
+    ) as connection:
         connection.sendall(sent)
         if close:
             connection.shutdown(socket.SHUT_WR)
@@ -183,7 +186,7 @@ def test_half_sent_requests_are_closed(gateway, sent):
 
 def test_a_client_that_leaves_cancels_its_request(gateway, upstream):
     release = threading.Event()
-    upstream.answer = lambda _: (200, {}, b"late" if release.wait(10) else b"")
+    upstream.answer = lambda _: (200, {}, b"late" if release.wait(seconds(30)) else b"")
     line = 'loop_gateway_requests_total{outcome="cancelled",protocol="rest"}'
     before = gateway.metric(line)
     with socket.create_connection(("127.0.0.1", gateway.rest_port)) as connection:
@@ -200,7 +203,7 @@ def test_a_client_that_leaves_cancels_its_request(gateway, upstream):
 
 def test_an_upstream_that_says_nothing_is_given_up(gateway, upstream):
     release = threading.Event()
-    upstream.answer = lambda _: (200, {}, b"late" if release.wait(10) else b"")
+    upstream.answer = lambda _: (200, {}, b"late" if release.wait(seconds(30)) else b"")
     status, headers, body = gateway.post(x_request_id="slow")
     release.set()
     assert (status, headers["x-request-id"]) == (504, "slow")
@@ -261,7 +264,7 @@ def test_an_upstream_that_is_killed_is_told_at_once_and_found_again(tmp_path):
 
 def test_a_stopped_gateway_finishes_what_is_under_way(tmp_path, upstream):
     release = threading.Event()
-    upstream.answer = lambda _: (200, {}, b"done" if release.wait(10) else b"")
+    upstream.answer = lambda _: (200, {}, b"done" if release.wait(seconds(30)) else b"")
     gateway = GatewayProcess(
         tmp_path, "127.0.0.1:1", tmp_path / "raw", upstream_rest_port=upstream.port, port=-1
     ).start()
@@ -275,13 +278,13 @@ def test_a_stopped_gateway_finishes_what_is_under_way(tmp_path, upstream):
         socket.create_connection(("127.0.0.1", gateway.rest_port), timeout=1).close()
     release.set()
     assert connection.getresponse().read() == b"done"
-    assert gateway.process.wait(10) == 0
+    assert gateway.process.wait(seconds(30)) == 0
     assert len(gateway.calls()) == 1
 
 
 def test_too_many_requests_at_once_are_refused_at_once(tmp_path, upstream):
     release = threading.Event()
-    upstream.answer = lambda _: (200, {}, b"done" if release.wait(10) else b"")
+    upstream.answer = lambda _: (200, {}, b"done" if release.wait(seconds(30)) else b"")
     flags = {"upstream_rest_port": upstream.port, "port": -1, "max_requests": 2}
     gateway = GatewayProcess(tmp_path, "127.0.0.1:1", **flags)
     with gateway, ThreadPoolExecutor(2) as pool:
@@ -407,7 +410,7 @@ def test_it_speaks_tls_to_upstreams_that_it_knows(tmp_path, upstream):
             with front, front.channel() as channel:
                 assert front.post()[0] == status
                 with pytest.raises(grpc.RpcError) as caught:
-                    channel.unary_unary("/any.Service/Method")(b"x", timeout=10)
+                    channel.unary_unary("/any.Service/Method")(b"x", timeout=seconds(30))
                 # From behind, whose own upstream is none; else the certificate is not known.
                 told = "127.0.0.1:1 cannot be reached" if status == 200 else "certificate"
                 assert told in caught.value.details()

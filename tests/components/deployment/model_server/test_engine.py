@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from time_limits import seconds
 
 from tfx_loop.core.errors import DataError
 from tfx_loop.data.prediction_log.reader import read_window
@@ -46,7 +47,7 @@ class Model:
     def run(self, name, inputs):
         """Answers when it may."""
         self.entered.set()
-        assert self.hold.wait(10)
+        assert self.hold.wait(seconds(30))
         self.asked.append(inputs["x"].tolist())
         return {"y": np.asarray(self.answer(inputs["x"]), np.float32)}
 
@@ -93,11 +94,11 @@ def ask_at_once(gateway, model, calls, cancel=()):
         threads.append(threading.Thread(target=ask, args=(name, asked)))
         threads[-1].start()
         # One by one, so that the first is the one that runs.
-        assert model.entered.wait(10)
+        assert model.entered.wait(seconds(30))
         wait_for(gateway, len(threads) - 1)
     model.hold.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(seconds(30))
     return results
 
 
@@ -177,13 +178,13 @@ def test_one_too_many_is_refused_at_once():
     ]
     for number, thread in enumerate(threads):
         thread.start()
-        assert model.entered.wait(10)
+        assert model.entered.wait(seconds(30))
         wait_for(gateway, number)
     with pytest.raises(Overloaded, match="2 predictions wait"):
         run_blocking(gateway.predict(model, call([1.0])))
     model.hold.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(seconds(30))
     assert len(model.asked) >= 2
 
 
@@ -198,7 +199,7 @@ def test_a_client_that_left_is_not_asked_for(left):
     done = threading.Event()
     job.notify = lambda _: done.set()
     job.engine.start(job)
-    assert done.wait(10)
+    assert done.wait(seconds(30))
     assert model.asked == []
     with pytest.raises(DeadlinePassed):
         steps.send(None)

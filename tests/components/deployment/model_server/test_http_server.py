@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from time_limits import seconds
 
 from tfx_loop.deployment.model_server.engine import DeadlinePassed, PredictionEngine, PredictionJob
 from tfx_loop.deployment.model_server.http_messages import HttpAnswer, error_answer
@@ -30,7 +31,7 @@ class Handler(HttpHandler):
     def run(self, jobs):
         """Runs predictions, on the engine's thread."""
         self.entered.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(seconds(30))
         for job in jobs:
             self.ran.append(job)
             job.outputs = {}
@@ -69,7 +70,7 @@ def served(request):
     with contextlib.ExitStack() as stack:
 
         def connect(sent=b""):
-            client = socket.create_connection(listener.getsockname(), timeout=10)
+            client = socket.create_connection(listener.getsockname(), timeout=seconds(30))
             stack.enter_context(client)
             client.sendall(sent)
             return client
@@ -119,7 +120,7 @@ def test_an_idle_connection_is_closed(served):
 def test_status_does_not_wait_behind_predictions(served):
     handler, connect, _ = served
     waiting = [connect(SLOW) for _ in range(20)]
-    assert handler.entered.wait(10)
+    assert handler.entered.wait(seconds(30))
     started = time.monotonic()
     assert read_answer(connect(REQUEST)) == (200, b"/quick")
     assert time.monotonic() - started < 5
@@ -137,7 +138,7 @@ def wait_for_connections(server, number):
 def test_what_a_client_asked_and_left_does_not_run(served):
     handler, connect, server = served
     first = connect(SLOW)
-    assert handler.entered.wait(10)
+    assert handler.entered.wait(seconds(30))
     second = connect(SLOW)
     wait_for_connections(server, 2)
     second.close()
@@ -154,7 +155,7 @@ def test_a_prediction_that_takes_too_long_is_504_and_the_connection_goes_on(serv
     handler, connect, _ = served
     started = time.monotonic()
     running = connect(SLOW.replace(b"/slow", path))
-    assert handler.entered.wait(10)
+    assert handler.entered.wait(seconds(30))
     waiting = connect(SLOW.replace(b"/slow", path))
     for client in (running, waiting):
         code, body = read_answer(client)
@@ -201,13 +202,13 @@ def test_what_is_no_request_is_answered_and_closed(served, sent, code):
 def test_a_full_server_refuses_and_a_stopping_one_finishes(served):
     handler, connect, server = served
     client = connect(SLOW)
-    assert handler.entered.wait(10)
+    assert handler.entered.wait(seconds(30))
     stopper = threading.Thread(target=server.stop, args=(10,))
     stopper.start()
     handler.go_on.set()
     code, body = read_answer(client)
     assert (code, body) == (200, b"/slow")
-    stopper.join(10)
+    stopper.join(seconds(30))
     assert not server.is_alive
 
 

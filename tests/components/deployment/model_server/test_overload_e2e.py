@@ -51,7 +51,9 @@ class Asked:
 
     def rest(self, steps, request_id, traceparent=""):
         """Returns code, headers and seconds of an answer over REST."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.rest_port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.server.rest_port, timeout=seconds(60)
+        )
         headers = {"x-request-id": request_id, "traceparent": traceparent}
         started = time.perf_counter()
         connection.request("POST", PATH, json.dumps({"instances": [steps]}), headers)
@@ -214,7 +216,9 @@ def test_clients_that_leave_are_told_from_answers(asked):
     steps = asked.occupy(1.0)
     body = json.dumps({"instances": [steps]}).encode()
     head = f"POST {PATH} HTTP/1.1\r\nhost: h\r\nx-request-id: r-left\r\ncontent-length: {len(body)}"
-    with socket.create_connection(("127.0.0.1", asked.server.rest_port), timeout=30) as client:
+    with socket.create_connection(
+        ("127.0.0.1", asked.server.rest_port), timeout=seconds(30)
+    ) as client:
         client.sendall(head.encode() + b"\r\n\r\n" + body)
         time.sleep(0.2)
     assert asked.grpc(1, "g-left", timeout=0.2) == "DEADLINE_EXCEEDED"

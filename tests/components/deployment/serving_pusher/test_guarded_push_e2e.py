@@ -51,7 +51,10 @@ def place(tmp_path_factory):
         admin_token_file=secrets / "admins",
         requests_per_second=1000,
         public_key=secrets / "signing.pub",
-    ).start()
+    )
+    # Its arguments and environment are looked at: they have to be its own.
+    running.forked = False
+    running.start()
     yield SimpleNamespace(
         server=running, secrets=secrets, written=written, authority=authority, client=client
     )
