@@ -11,9 +11,9 @@ import tfx_loop
 
 IMPORT = """
 import json, sys, time
-began = time.perf_counter()
+began = time.process_time()
 import tfx_loop
-seconds = time.perf_counter() - began
+seconds = time.process_time() - began
 heavy = [m for m in ("tensorflow", "tfx", "apache_beam", "ml_metadata", "numpy", "pandas")
          if m in sys.modules]
 print(json.dumps({"seconds": seconds, "heavy": heavy, "names": dir(tfx_loop)}))

@@ -180,7 +180,7 @@ def test_malformed_requests_are_refused_and_reach_no_upstream(gateway, upstream,
 def test_half_sent_requests_are_closed(gateway, sent):
     started = time.monotonic()
     assert raw(gateway, sent).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < seconds(20)
     assert gateway.metric('loop_gateway_in_flight{protocol="rest"}') == 0
 
 
@@ -193,7 +193,7 @@ def test_a_client_that_leaves_cancels_its_request(gateway, upstream):
         connection.sendall(f"POST {PREDICT} HTTP/1.1\r\ncontent-length: 0\r\n\r\n".encode())
         while not upstream.requests:
             time.sleep(0.01)
-    until = time.monotonic() + 5
+    until = time.monotonic() + seconds(30)
     while gateway.metric(line) == before and time.monotonic() < until:
         time.sleep(0.02)
     release.set()
@@ -251,7 +251,7 @@ def test_an_upstream_that_is_killed_is_told_at_once_and_found_again(tmp_path):
         upstream.stop()
         started = time.monotonic()
         status, _, body = gateway.post(b"2")
-        assert (status, time.monotonic() - started < 2) == (502, True)
+        assert (status, time.monotonic() - started < seconds(10)) == (502, True)
         assert "cannot be reached" in json.loads(body)["error"]
         assert f"127.0.0.1:{port}" in json.loads(body)["error"]
         assert gateway.ask("GET", "/gateway/readyz")[0] == 503

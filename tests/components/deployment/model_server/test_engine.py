@@ -71,7 +71,7 @@ def call(values, request_id="r"):
 
 def wait_for(gateway, waiting):
     """Waits until so many predictions wait behind the one that runs."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds(30)
     while gateway._engine.waiting < waiting:
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -123,13 +123,14 @@ def test_status_does_not_wait_behind_predictions(served):
     assert handler.entered.wait(seconds(30))
     started = time.monotonic()
     assert read_answer(connect(REQUEST)) == (200, b"/quick")
-    assert time.monotonic() - started < 5
+    # The others are held for longer.
+    assert time.monotonic() - started < seconds(20)
     handler.go_on.set()
     assert [read_answer(client) for client in waiting] == [(200, b"/slow")] * 20
 
 
 def wait_for_connections(server, number):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds(30)
     while len(server._connections) != number:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -196,7 +196,8 @@ def test_one_too_many_is_refused_at_once_and_one_too_slow_after_its_time(asked):
         thread.join(seconds(60))
     code, _, took = answers["r-slow"]
     assert code == 504
-    assert ANSWER_SECONDS <= took < 2.5 * ANSWER_SECONDS
+    # Told before the work itself has ended, which takes five times as long.
+    assert ANSWER_SECONDS <= took < 4.5 * ANSWER_SECONDS
     assert (answers["g-waits-1"], answers["g-waits-2"]) == ("OK", "OK")
     codes = {name: asked.line(name)["code"] for name in (*ways, "r-refused", "g-refused")}
     assert codes == {
