@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.pipeline import Pipeline
 
 from tfx_loop.pipelines.config import PipelineSettings
 from tfx_loop.pipelines.control.store_address import is_server
@@ -13,7 +14,7 @@ from tfx_loop.pipelines.control.stores import connection_config
 
 def assemble(
     name: str, nodes: Sequence[Any], settings: PipelineSettings, metadata: bool
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns a pipeline; nothing is cached, because every run looks at another window or data.
 
     Args:
@@ -27,7 +28,7 @@ def assemble(
         if not is_server(settings.metadata_path):
             Path(settings.metadata_path).parent.mkdir(parents=True, exist_ok=True)
         connection = connection_config(settings.metadata_path)
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=name,
         pipeline_root=settings.root,
         components=list(nodes),
@@ -39,4 +40,4 @@ def assemble(
 
 def imported(node_id: str, uri: str, kind: Any) -> Any:
     """Returns the node that brings in an artifact that another run made."""
-    return tfx.dsl.Importer(source_uri=uri, artifact_type=kind).with_id(node_id)
+    return Importer(source_uri=uri, artifact_type=kind).with_id(node_id)

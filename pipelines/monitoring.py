@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
 from tfx_loop.contracts.measured_loss import FaultyWindow
@@ -64,7 +64,7 @@ class MonitoringRequest:
 
 def monitoring_pipeline(
     settings: Settings, request: MonitoringRequest, metadata: bool = True
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns the monitoring pipeline of one window.
 
     Args:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
-from tfx import v1 as tfx
+from tfx import components as tfx_components
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
 from tfx_loop.contracts.measured_loss import FaultyWindow
@@ -34,7 +36,7 @@ OwnPipeline: TypeAlias = Any
 
 _LOG = logging.getLogger(__name__)
 # What reads a model that is to serve.
-_TELLING = (tfx.components.Pusher, tfx.components.Evaluator, ServingPusher, SageMakerPusher)
+_TELLING = (tfx_components.Pusher, tfx_components.Evaluator, ServingPusher, SageMakerPusher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def own_training_pipeline(
     decision_uri: str | None = None,
     *,
     judged_here: bool | None = None,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns the user's pipeline with what the loop needs beside it.
 
     Args:
@@ -103,10 +105,10 @@ def own_training_pipeline(
 def _called(pipeline: OwnPipeline, training: OwnTraining, champion: Any) -> list[Any]:
     """Returns the nodes of the user's pipeline."""
     made: Any = pipeline
-    if callable(pipeline) and not isinstance(pipeline, tfx.dsl.Pipeline):
+    if callable(pipeline) and not isinstance(pipeline, Pipeline):
         given = {**vars(training), "champion": champion.outputs["result"] if champion else None}
         made = pipeline(**_asked(pipeline, given))
-    if isinstance(made, tfx.dsl.Pipeline):
+    if isinstance(made, Pipeline):
         made = made.components
     if isinstance(made, Mapping):
         made = made.values()
@@ -148,7 +150,7 @@ class _Parts:
     """The nodes of a pipeline by what they do."""
 
     def __init__(self, nodes: Sequence[Any]) -> None:
-        pushers = [node for node in nodes if isinstance(node, tfx.components.Pusher)]
+        pushers = [node for node in nodes if isinstance(node, tfx_components.Pusher)]
         self.nodes = [node for node in nodes if node not in pushers]
         for pusher in pushers:
             _LOG.info("node=%s left_out=1 in_its_place=ServingPusher", pusher.id)
@@ -187,7 +189,7 @@ class _Parts:
             (node.id, key): channel
             for node in self.nodes
             for key, channel in node.outputs.items()
-            if channel.type is kind and not isinstance(node, tfx.dsl.Importer)
+            if channel.type is kind and not isinstance(node, Importer)
         }
         read = [
             node.inputs["model"]
@@ -215,7 +217,7 @@ def _reads(node: Any, producer: Any) -> bool:
 
 def _judge(parts: _Parts, settings: Settings, champion: Any, judged_here: bool | None) -> list[Any]:
     """Returns the Evaluator of the gate, where the pipeline has none."""
-    has_judge = any(isinstance(node, tfx.components.Evaluator) for node in parts.nodes)
+    has_judge = any(isinstance(node, tfx_components.Evaluator) for node in parts.nodes)
     if has_judge and judged_here:
         raise ConfigError(
             "Expected a pipeline without Evaluator beside a gate, received both. Leave the gate "
@@ -259,12 +261,12 @@ def _profiler_and_pusher(parts: _Parts, settings: Settings, judges: Sequence[Any
     blessings = [
         node.outputs["blessing"]
         for node in [*parts.nodes, *judges]
-        if isinstance(node, tfx.components.Evaluator)
+        if isinstance(node, tfx_components.Evaluator)
     ]
     infra = [
         node.outputs["blessing"]
         for node in parts.nodes
-        if isinstance(node, tfx.components.InfraValidator)
+        if isinstance(node, tfx_components.InfraValidator)
     ]
     added.append(
         pusher_of(

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx import v1 as tfx
-from tfx.proto import transform_pb2
+from tfx import components as tfx_components
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
 
 from tfx_loop.core.artifacts import RetrainDecision
 from tfx_loop.core.errors import ConfigError
@@ -45,7 +48,7 @@ class TrainingRequest:
 
 def training_pipeline(
     settings: Settings, request: TrainingRequest, metadata: bool = True
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns the training pipeline.
 
     SkewMonitor compares what is trained on with what the champion was asked, where the model names
@@ -58,7 +61,7 @@ def training_pipeline(
         request: The spans, the champion to beat and the decision to answer.
         metadata: Connect to the local ML Metadata; False for Kubeflow and Vertex.
     """
-    nodes: list[tfx.dsl.experimental.BaseNode] = []
+    nodes: list[BaseNode] = []
     model = settings.model
     if not (model.run_fn and model.key_column):
         raise ConfigError(
@@ -84,21 +87,19 @@ def training_pipeline(
     )
     examples = example_gen.outputs["examples"]
     prepared = _prepared(model, examples)
-    trainer = tfx.components.Trainer(
+    trainer = tfx_components.Trainer(
         run_fn=model.run_fn,
         examples=prepared.examples,
         transform_graph=prepared.transform_graph,
         schema=prepared.schema,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
         # Trainer demands eval files; run_fn holds rows of its own back for early stopping.
-        eval_args=tfx.proto.EvalArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["train"]),
         custom_config={"seed": model.seed},
     )
     champion = None
     if request.champion_uri:
-        champion = imported(
-            "ChampionImporter", request.champion_uri, tfx.types.standard_artifacts.Model
-        )
+        champion = imported("ChampionImporter", request.champion_uri, standard_artifacts.Model)
     evaluator = Evaluator(
         examples=examples,
         model=trainer.outputs["model"],
@@ -157,22 +158,22 @@ def _prepared(model: ModelSettings, examples: Any) -> _PreparedExamples:
     """Returns the way from examples to Trainer: through Transform where the model names one."""
     if not (model.preprocessing_fn or model.schema_uri):
         return _PreparedExamples(nodes=(), examples=examples)
-    statistics = tfx.components.StatisticsGen(examples=examples)
+    statistics = tfx_components.StatisticsGen(examples=examples)
     nodes: list[Any] = [statistics]
     if model.schema_uri:
-        importer = imported("SchemaImporter", model.schema_uri, tfx.types.standard_artifacts.Schema)
+        importer = imported("SchemaImporter", model.schema_uri, standard_artifacts.Schema)
         schema = importer.outputs["result"]
-        validator = tfx.components.ExampleValidator(
+        validator = tfx_components.ExampleValidator(
             statistics=statistics.outputs["statistics"], schema=schema
         )
         nodes += [importer, validator]
     else:
-        inferred = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+        inferred = tfx_components.SchemaGen(statistics=statistics.outputs["statistics"])
         schema = inferred.outputs["schema"]
         nodes.append(inferred)
     if not model.preprocessing_fn:
         return _PreparedExamples(nodes=tuple(nodes), examples=examples, schema=schema)
-    transform = tfx.components.Transform(
+    transform = tfx_components.Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn=model.preprocessing_fn,

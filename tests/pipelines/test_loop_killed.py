@@ -143,17 +143,29 @@ def test_third_start_finds_nothing_to_do(tmp_path):
     assert_one_launch_and_nothing_forgotten(tmp_path)
 
 
-@pytest.mark.e2e
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(kills=st.lists(st.sampled_from(STEPS + INSIDE), max_size=6))
-def test_any_sequence_of_kills_gives_one_launch(tmp_path_factory, kills):
-    folder = tmp_path_factory.mktemp("kills")
+def assert_one_launch_after(folder, kills):
     for kill_point in kills:
         assert drive_in_fork(folder, kill_point) in (0, -9)
     assert drive_in_fork(folder, "-") == 0
     assert_one_launch_and_nothing_forgotten(folder)
+
+
+SEQUENCES = st.lists(st.sampled_from(STEPS + INSIDE), max_size=6)
+
+
+@pytest.mark.e2e
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kills=SEQUENCES)
+def test_any_sequence_of_kills_gives_one_launch(tmp_path_factory, kills):
+    assert_one_launch_after(tmp_path_factory.mktemp("kills"), kills)
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kills=SEQUENCES)
+def test_many_more_sequences_of_kills_give_one_launch(tmp_path_factory, kills):
+    assert_one_launch_after(tmp_path_factory.mktemp("kills"), kills)
 
 
 def test_four_processes_at_once_launch_once(tmp_path):

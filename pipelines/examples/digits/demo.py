@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfx import v1 as tfx
+from tfx.orchestration.pipeline import Pipeline
 
 from tfx_loop.contracts.edgetpu_report import EDGETPU_REPORT, EdgeTpuResult
 from tfx_loop.contracts.optimization_report import OPTIMIZATION_REPORT, OptimizationResult
@@ -73,7 +73,7 @@ def _settings(folder: Path) -> PipelineSettings:
     )
 
 
-def _run(pipeline: tfx.dsl.Pipeline, say: Say) -> None:
+def _run(pipeline: Pipeline, say: Say) -> None:
     run_pipeline(pipeline, _RUN_ID, lambda done: say(f"{done.node} took {done.seconds:.0f} s"))
 
 

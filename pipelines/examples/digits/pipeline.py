@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx import components as tfx_components
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
 
 from tfx_loop.data.span_example_gen.component import SpanExampleGen
 from tfx_loop.deployment.serving_pusher.component import ServingPusher
@@ -43,11 +45,11 @@ def trained_digits(settings: PipelineSettings, seed: int = 0) -> DigitsTraining:
         seed=seed,
     )
     examples = example_gen.outputs["examples"]
-    trainer = tfx.components.Trainer(
+    trainer = tfx_components.Trainer(
         run_fn="tfx_loop.pipelines.examples.digits.model.run_fn",
         examples=examples,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={"seed": seed},
     )
     trained = TrainedModel(model=trainer.outputs["model"], examples=examples)
@@ -59,7 +61,7 @@ def compression_pipeline(
     serving: ServingSettings,
     compressing: CompressionSettings,
     metadata: bool = True,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns the pipeline: train, make variants, judge each, choose one, push it.
 
     Args:
@@ -104,7 +106,7 @@ class EdgeSettings:
 
 def edge_pipeline(
     settings: PipelineSettings, edge: EdgeSettings, metadata: bool = True
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Returns the pipeline: train, distil, quantise, compile, judge as TFLite, bundle, publish.
 
     Args:
