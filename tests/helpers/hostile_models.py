@@ -18,7 +18,16 @@ import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert import schema_py_generated as tables
 from flatbuffers import flexbuffers
-from hostile_parts import SECRET, Summing, edit_saved_model, harm_of, lookup, saved
+from hostile_parts import (
+    SECRET,
+    Summing,
+    edit_index,
+    edit_saved_model,
+    harm_of,
+    lookup,
+    saved,
+    saved_with_variable,
+)
 from model_files import digits_model
 from tflite_builder import TfliteBuilder
 
@@ -210,6 +219,79 @@ def keras_reads_vocabulary(folder):
     return write_h5(folder / "m.h5", _keras_model(layer, "StringLookup"))
 
 
+def _serialized(class_name, config, **more):
+    """Returns an entry as Keras 3 writes it."""
+    entry = {"module": "keras.layers", "class_name": class_name, "config": config}
+    return {**entry, "registered_name": None, **more}
+
+
+def _keras_3(folder, *layers, **model):
+    """Writes a .keras archive of Keras 3: layers in a row."""
+    shape = {"batch_shape": [None, 3], "dtype": "float32", "sparse": False, "name": "x"}
+    first = _serialized("InputLayer", shape)
+    config = {"name": "model", "layers": [first, *layers]}
+    metadata = {"metadata.json": json.dumps({"keras_version": "3.12.4"})}
+    whole = {**_serialized("Sequential", config), "module": "keras", **model}
+    return write_keras(folder / "m.keras", whole, **metadata)
+
+
+def keras_3_lambda_in_models(folder):
+    """Python bytecode two models deep, as a layer that is called for each step of a row."""
+    code = {"class_name": "__lambda__", "config": {"value": "4wAA", "defaults": None}}
+    inner = _serialized("Lambda", {"name": "bad", "function": code})
+    within = _serialized("Sequential", {"name": "inner", "layers": [inner]}, module="keras")
+    return _keras_3(folder, _serialized("TimeDistributed", {"name": "t", "layer": within}))
+
+
+def keras_3_code_as_initializer(folder):
+    """Python bytecode in the place of an initialiser, and no layer called Lambda."""
+    code = {"class_name": "__lambda__", "config": {"value": "4wAA", "defaults": None}}
+    return _keras_3(folder, _serialized("Dense", {"units": 1, "kernel_initializer": code}))
+
+
+def keras_3_utility_as_regularizer(folder):
+    """A utility of Keras that loads models, in the place of a function."""
+    load = _serialized("function", "load_model", module="keras.models")
+    return _keras_3(folder, _serialized("Dense", {"units": 1, "kernel_regularizer": load}))
+
+
+def keras_3_registered_elsewhere(folder):
+    """A class that calls itself Dense, registered under the name of another package's."""
+    named = _serialized("Dense", {"units": 1}, registered_name="os>system", module="os")
+    return _keras_3(folder, named)
+
+
+def keras_3_loss_of_a_part(folder):
+    """A loss in a part of the model, which Keras builds whether the model is compiled or not."""
+    loss = {"loss": _serialized("function", "run", module="subprocess")}
+    inner = _serialized("Sequential", {"name": "inner", "layers": []}, compile_config=loss)
+    return _keras_3(folder, {**inner, "module": "keras"})
+
+
+def keras_3_vocabulary(folder):
+    """A vectorisation whose vocabulary is a file of this machine, named by a relative path."""
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET + "\n")
+    return _keras_3(folder, _serialized("TextVectorization", {"vocabulary": "secret.txt"}))
+
+
+def keras_3_saved_model(folder):
+    """A layer that loads a SavedModel, in the models that a Bidirectional holds."""
+    inner = _serialized("TFSMLayer", {"filepath": "model", "name": "bad"})
+    return _keras_3(folder, _serialized("Bidirectional", {"name": "b", "layer": inner}))
+
+
+def zip_encrypted(folder):
+    """An archive whose configuration is said to be encrypted."""
+    path = write_keras(folder / "m.keras", _keras_model({"units": 1}, "Dense"))
+    content = bytearray(path.read_bytes())
+    # The flags of a member stand at 8 of its entry in the directory (APPNOTE.TXT, 4.3.12).
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 8] |= 1
+    path.write_bytes(content)
+    return path
+
+
 def two_forms(folder):
     """HDF5 with a ZIP archive behind it."""
     path = h5_writes(folder)
@@ -353,6 +435,21 @@ def hdf5_soft_link(folder):
     path = _digits_h5(folder)
     with h5py.File(path, "a") as file:
         file["model_weights/again"] = h5py.SoftLink("/model_weights")
+    return path
+
+
+def hdf5_filter(folder):
+    """Weights behind a filter that libhdf5 looks for as a library of this machine."""
+    path = _digits_h5(folder)
+    name = b"model_weights/conv/conv/bias:0"
+    with h5py.File(path, "a") as file:
+        shape = file[name].shape
+        del file[name]
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk(shape)
+        properties.set_filter(32_015, h5py.h5z.FLAG_OPTIONAL)
+        space = h5py.h5s.create_simple(shape)
+        h5py.h5d.create(file.id, name, h5py.h5t.IEEE_F32LE, space, properties)
     return path
 
 
@@ -509,6 +606,24 @@ def saved_model_unknown(folder):
                     node.op = "MyOwnOp"
 
     edit_saved_model(model, edit)
+    return model
+
+
+# One dimension of 1, and of 127, as a message in a shape.
+_ONE, _MANY = b"\x12\x02\x08\x01", b"\x12\x02\x08\x7f"
+
+
+def saved_model_shape_that_is_none(folder):
+    """A variable of more elements than can be counted: TensorFlow ends the process."""
+    model = saved_with_variable(folder, [1] * 10)
+    edit_index(model, _ONE * 10, _MANY * 10)
+    return model
+
+
+def saved_model_huge_variable(folder):
+    """A variable of 122 GiB of which four bytes are there."""
+    model = saved_with_variable(folder, [1] * 10)
+    edit_index(model, _ONE * 10, _MANY * 5 + _ONE * 5)
     return model
 
 
@@ -710,6 +825,13 @@ KERAS = (
     keras_class_method,
     keras_foreign_model,
     keras_reads_vocabulary,
+    keras_3_lambda_in_models,
+    keras_3_code_as_initializer,
+    keras_3_utility_as_regularizer,
+    keras_3_registered_elsewhere,
+    keras_3_loss_of_a_part,
+    keras_3_vocabulary,
+    keras_3_saved_model,
     two_forms,
     zip_bomb,
     zip_twice,
@@ -719,12 +841,14 @@ KERAS = (
     zip_other_spelling,
     zip_many_weights,
     zip_many_parts,
+    zip_encrypted,
     h5_with_holes,
     hdf5_external,
     hdf5_external_link,
     hdf5_virtual,
     hdf5_texts,
     hdf5_soft_link,
+    hdf5_filter,
     hdf5_bomb,
     hdf5_bombs,
     hdf5_endless,
@@ -743,6 +867,8 @@ SAVED_MODEL = (
     saved_model_text,
     saved_model_unknown,
     saved_model_inflated,
+    saved_model_shape_that_is_none,
+    saved_model_huge_variable,
     saved_model_with_holes,
     saved_model_pipe,
     *hostile_graphs.MAKERS,

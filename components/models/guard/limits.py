@@ -18,6 +18,8 @@ MAX_CONFIG_OBJECTS, MAX_CONFIG_LISTS = 200_000, 1_000_000
 MAX_DIRECTORY_BYTES = 4 << 20
 # Files of a SavedModel's folder.
 MAX_PARTS = 100_000
+# Index of a checkpoint: a hundred bytes and a name a variable.
+MAX_CHECKPOINT_INDEX_BYTES = 256 << 20
 # Protocol buffers end at 2 GiB; ten times its size is what a parsed graph takes.
 MAX_GRAPH_BYTES = (2 << 30) - 1
 # Tensors that are not in a .tflite file but that a run allocates.

@@ -43,8 +43,11 @@ _SCHEMA = {
     "AttributeList": "tensor 8 *Tensor, func 9 *Called",
     "Called": "name 1 bytes, attr 2 {Attribute}",
     "Tensor": "dtype 1 int32, shape 2 Shape, content 4 bytes",
-    "Shape": "dim 2 *Dim",
+    "Shape": "dim 2 *Dim, unknown_rank 3 bool",
     "Dim": "size 1 int64",
+    "BundleHeader": "shards 1 int32",
+    "BundleEntry": "dtype 1 int32, shape 2 Shape, shard 3 int32, offset 4 int64, size 5 int64, "
+    "slices 7 *bytes",
     "Function": "signature 1 FunctionSignature, node 3 *Node, attr 5 {Attribute}",
     "FunctionSignature": "name 1 bytes, input 2 *Argument",
     "Argument": "name 1 bytes",

@@ -11,6 +11,7 @@ from tfx_loop.core.errors import ModelError
 from tfx_loop.models.formats import SAVED_MODEL_FILE
 from tfx_loop.models.guard import limits
 from tfx_loop.models.guard.asset_origins import Origins
+from tfx_loop.models.guard.checkpoint import ELEMENT_BYTES, scan_checkpoint
 from tfx_loop.models.guard.findings import Finding, Harm
 from tfx_loop.models.guard.graph import ModelGraph, text
 from tfx_loop.models.guard.hollow import scan_holes
@@ -26,12 +27,9 @@ from tfx_loop.models.guard.operations import (
 
 # Of the other forms of the same file, TensorFlow reads one where this one is missing, or both.
 _OTHER_FORMS = ("saved_model.pbtxt", "saved_model.cpb")
-_ASSETS_FOLDER = "assets"
+_ASSETS_FOLDER, _VARIABLES_FOLDER = "assets", "variables"
 _ASSETS_COLLECTION = b"saved_model_assets"
 _EXPORT = "Export the model without it"
-# Bytes of one element by tensorflow/core/framework/types.proto; strings and handles have none.
-_ELEMENT_BYTES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 14: 2, 17: 2, 18: 16,
-                  19: 2, 22: 4, 23: 8}  # fmt: skip
 
 
 def scan_saved_model(folder: Path) -> Iterator[Finding]:
@@ -57,6 +55,7 @@ def scan_saved_model(folder: Path) -> Iterator[Finding]:
             f"Expected a SavedModel below 2 GiB in {file}, received {size} bytes. Export it again, "
             "with its weights as variables."
         )
+    yield from scan_checkpoint(folder / _VARIABLES_FOLDER)
     for meta_graph in parse("SavedModel", file.read_bytes(), file).meta_graphs:
         assets = list(_assets(meta_graph, file))
         yield from _asset_files(folder, assets)
@@ -194,6 +193,6 @@ def _inflated_bytes(tensor: Any) -> int:
     """Returns what a tensor takes; 0 for one that is stored whole, or nearly so."""
     elements = math.prod(max(dim.size, 0) for dim in tensor.shape.dim)
     # complex128 is the widest type that there is: an unknown one is taken for no smaller.
-    size = elements * _ELEMENT_BYTES.get(tensor.dtype, 16)
+    size = elements * ELEMENT_BYTES.get(tensor.dtype, 16)
     # A string, a handle or a variant may be stored as one value, too.
     return size if size > limits.MAX_RATIO * max(tensor.ByteSize(), 1) else 0

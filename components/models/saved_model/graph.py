@@ -11,6 +11,8 @@ from tensorflow.python.framework import op_def_registry
 from tfx_loop.core.errors import ModelError, first_line
 from tfx_loop.models import tensors
 from tfx_loop.models.formats import SAVED_MODEL_FILE
+from tfx_loop.models.guard.findings import unsafe
+from tfx_loop.models.guard.hollow import scan_holes
 from tfx_loop.models.tensors import (
     COLUMNS_SIGNATURE,
     DEFAULT_SIGNATURE,
@@ -35,15 +37,22 @@ def read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
     """Returns the graph that serves, parsed.
 
     Raises:
+        ModelUnsafe: The file is a hole of any size.
         ModelError: The file is damaged, or holds none.
     """
     file = folder / SAVED_MODEL_FILE
     try:
-        parsed = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+        # Some ask for the signatures before the guard has looked at the model.
+        findings = tuple(scan_holes(file, file.name))
+        content = b"" if findings else file.read_bytes()
     except OSError as error:
         raise ModelError(
             f"Expected a SavedModel in {folder}, received: {error.strerror}. Check the path."
         ) from error
+    if findings:
+        raise unsafe(file, findings)
+    try:
+        parsed = saved_model_pb2.SavedModel.FromString(content)
     except Exception as error:  # DecodeError has another home in each protobuf.
         raise ModelError(
             f"Expected a SavedModel in {file}, received a damaged file ({first_line(error)}). "

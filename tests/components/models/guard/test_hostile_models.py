@@ -21,7 +21,9 @@ from tfx_loop.edge.edge_bundle.bundle import BundleParts, build_bundle
 from tfx_loop.edge.edgetpu_compiler.settings import EdgeTPUCompilerSettings
 from tfx_loop.edge.edgetpu_compiler.toolchain.compile_or_check import compile_or_check
 from tfx_loop.models.fitness_checks import check_convertible, check_trainable
+from tfx_loop.models.formats import detect
 from tfx_loop.models.guard.guard import scan
+from tfx_loop.models.keras.export import load_keras_3
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.weights import weights_of
 from tfx_loop.monitoring.reference_profiler.scoring import Scorer
@@ -73,6 +75,10 @@ def of_scorer(model):
     Scorer(str(serving.parent), "serving_default", "y")
 
 
+def of_keras_3(model):
+    load_keras_3(detect(model))
+
+
 def of_edge_compiler(model):
     compile_or_check(model, model.parent / "out", EdgeTPUCompilerSettings(), require_compiler=False)
 
@@ -96,7 +102,13 @@ def of_bundle_s_second_model(model):
 
 
 OPENERS = {
-    hostile.KERAS: (open_predictor, weights_of, check_convertible, check_trainable),
+    hostile.KERAS: (
+        open_predictor,
+        weights_of,
+        check_convertible,
+        check_trainable,
+        of_keras_3,
+    ),
     hostile.SAVED_MODEL: (
         open_predictor,
         weights_of,
