@@ -36,12 +36,10 @@ def run(folder, *flags):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# The run beside variants, too, installs the wheel of its `module_file` and trains with the Keras
-# that it is written for, without a Tuner.
-def test_penguin_with_a_tuner_runs_beside_the_import(tmp_path):
+def test_penguin_with_a_tuner_runs_with_our_nodes_beside_it(tmp_path):
     """It needs pip, for the wheel of its `module_file`, and the Keras 3 that it is written for."""
-    states, _ = run(tmp_path, "--tuner")
-    assert {"Transform", "Tuner", "Trainer", "Evaluator"} <= states.keys()
+    states, _ = run(tmp_path, "--tuner", "--variants")
+    assert {"Transform", "Tuner", "Trainer", "Evaluator", "Quantizer"} <= states.keys()
     assert set(states.values()) == {"COMPLETE"}
     assert list((tmp_path / "serving").glob("*/saved_model.pb"))
 

@@ -1,6 +1,7 @@
 """Our nodes beside what stock pipelines have: conditions, exit handlers, a stock Pusher.
 
-InfraValidator runs in test_beside_infra_validator.py, a Tuner in test_stock_penguin.py.
+InfraValidator runs in test_beside_infra_validator.py, a Tuner in test_stock_penguin.py,
+BulkInferrer in test_inference_result.py.
 """
 
 import time

@@ -13,6 +13,10 @@ from tfx_loop.core.errors import ConfigError
 from tfx_loop.optimization.metrics import metrics
 
 _THRESHOLDS = ("threshold", "num_thresholds")
+# Their keys are names of outputs, which stay as they are written.
+_BY_OUTPUT = ("label_keys", "prediction_keys")
+# Where the entry of a metric keeps which output its list of metrics is of.
+_OUTPUT = "of_output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ def from_eval_config(text: str, name: str | None = None) -> EvaluatorSettings:
     """Returns what the JSON of an EvalConfig says.
 
     The metric is the named one, else the first with a threshold, else the first that is known here.
+    Where a model has several outputs, label and output are those of this metric (`output_names`).
     Slices over single features are taken; crosses of features and single values are not.
 
     Args:
@@ -57,13 +62,15 @@ def from_eval_config(text: str, name: str | None = None) -> EvaluatorSettings:
         raise ConfigError(f"Expected the JSON of an EvalConfig, received {text[:60]!r}.")
     chosen = _chosen_metric(config, name)
     # An EvalConfig without model specs judges one model by defaults, as TFMA does.
-    model = (config.get("model_specs") or [{}])[0]
+    candidates = [m for m in config.get("model_specs") or [] if not m.get("is_baseline")]
+    model = (candidates or [{}])[0]
+    named = chosen.get(_OUTPUT)
     keys = [spec.get("feature_keys", []) for spec in config.get("slicing_specs", [])]
     return EvaluatorSettings(
         metric_name=metrics.metric(chosen["class_name"]).name,
         metric_settings=_settings(chosen),
-        label=model.get("label_key") or None,
-        output=model.get("prediction_key") or None,
+        label=model.get("label_key") or _of_output(model, "label_keys", named),
+        output=model.get("prediction_key") or _of_output(model, "prediction_keys", named) or named,
         signature=model.get("signature_name", ""),
         slice_columns=tuple(dict.fromkeys(key[0] for key in keys if len(key) == 1)),
     )
@@ -71,7 +78,7 @@ def from_eval_config(text: str, name: str | None = None) -> EvaluatorSettings:
 
 def _chosen_metric(config: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
     offered: list[dict[str, Any]] = [
-        entry
+        {**entry, _OUTPUT: (spec.get("output_names") or [None])[0]}
         for spec in config.get("metrics_specs", [])
         for entry in spec.get("metrics", [])
         if isinstance(entry.get("class_name"), str)
@@ -88,6 +95,14 @@ def _chosen_metric(config: Mapping[str, Any], name: str | None) -> Mapping[str, 
             f"{', '.join(metrics.names())}."
         )
     return (judged or known)[0]
+
+
+def _of_output(model: Mapping[str, Any], key: str, output: str | None) -> str | None:
+    """Returns what a model spec says by output; of the only one where no output is named."""
+    by_output = model.get(key) or {}
+    if output is None and len(by_output) == 1:
+        return str(next(iter(by_output.values())))
+    return by_output.get(output)
 
 
 def _is_known(name: str) -> bool:
@@ -118,8 +133,9 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _snake(value: Any) -> Any:
     """Returns the same JSON with keys in snake_case: protobuf prints camelCase."""
     if isinstance(value, dict):
-        return {
-            "".join(f"_{c.lower()}" if c.isupper() else c for c in key): _snake(item)
+        named = {
+            "".join(f"_{c.lower()}" if c.isupper() else c for c in key): item
             for key, item in value.items()
         }
+        return {key: item if key in _BY_OUTPUT else _snake(item) for key, item in named.items()}
     return [_snake(item) for item in value] if isinstance(value, list) else value

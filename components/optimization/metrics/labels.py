@@ -73,6 +73,7 @@ def encode_labels(
         labels = labels[..., 0]
     if labels.dtype == bool:
         labels = labels.astype(np.int64)
+    labels = _texts_of_bytes(labels, label)
     if names.given:
         return _by_given(labels, names.given, classes_of(scores), label)
     labels = _numbers_of_text(labels)
@@ -91,6 +92,22 @@ def encode_labels(
     if width == 1:
         return _one_output(labels, values, text, scores, label)
     return _classes(labels, values, width, text, scores, label)
+
+
+def _texts_of_bytes(labels: Array, label: str) -> Array:
+    """Returns bytes as texts; numbers and texts stay what they are."""
+    if labels.dtype.kind not in "OS":
+        return labels
+    values = labels.reshape(-1).tolist()
+    try:
+        read = [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"Expected numbers or names of classes in the label {label!r}, received bytes that are "
+            "no text, as an image's. Let parse_fn make numbers of them under another name, and "
+            "name that one as label_key."
+        ) from error
+    return np.array(read, dtype=object).reshape(labels.shape)
 
 
 def _numbers_of_text(labels: Array) -> Array:

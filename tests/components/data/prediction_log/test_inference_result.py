@@ -2,6 +2,7 @@
 
 import pyarrow.parquet as pq
 import pytest
+from compiled_pipeline import compile_pipeline
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -27,8 +28,8 @@ def Given(  # noqa: N802 - a node
     write_examples(f"{examples.uri}/Split-unlabelled", pa.table(COLUMNS))
 
 
-def pipeline(folder):
-    """Returns a stock BulkInferrer with PredictionLogGen behind it."""
+def nodes():
+    """Returns a model and rows, a stock BulkInferrer, and PredictionLogGen behind it."""
     from tfx_loop import PredictionLogGen
 
     given = Given()
@@ -44,20 +45,22 @@ def pipeline(folder):
         start_ms=5,
         end_ms=9,
     )
-    sqlite = tfx.orchestration.metadata.sqlite_metadata_connection_config
-    return tfx.dsl.Pipeline(
-        pipeline_name="inferred",
-        pipeline_root=str(folder / "root"),
-        components=[given, inferrer, log],
-        metadata_connection_config=sqlite(str(folder / "metadata.sqlite")),
-        beam_pipeline_args=["--runner=FnApiRunner", "--sdk_container_image=none"],
-    )
+    return [given, inferrer, log]
 
 
 def test_rows_of_bulk_inferrer_have_features_and_answers_and_are_read_as_any_log(tmp_path):
     from tfx_loop.data.prediction_log.window_files import LOG_WINDOW
 
-    tfx.orchestration.LocalDagRunner().run(pipeline(tmp_path))
+    sqlite = tfx.orchestration.metadata.sqlite_metadata_connection_config
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="inferred",
+            pipeline_root=str(tmp_path / "root"),
+            components=nodes(),
+            metadata_connection_config=sqlite(str(tmp_path / "metadata.sqlite")),
+            beam_pipeline_args=["--runner=FnApiRunner", "--sdk_container_image=none"],
+        )
+    )
     (written,) = (tmp_path / "root/PredictionLogGen/prediction_log").iterdir()
     rows = pq.read_table(written / "rows.parquet").to_pydict()
     columns = [[v and v[0] for v in rows[f"feature.{name}"]] for name in COLUMNS]
@@ -69,6 +72,11 @@ def test_rows_of_bulk_inferrer_have_features_and_answers_and_are_read_as_any_log
     assert len(set(rows["request_id"])) == 3
     assert set(rows["event_time_ms"]) == {5}
     assert LOG_WINDOW.read(str(written)).rows == 3
+
+
+def test_they_compile_for_kubeflow(tmp_path):
+    tasks = compile_pipeline(tmp_path, nodes())["root"]["dag"]["tasks"]
+    assert tasks["PredictionLogGen"]["dependentTasks"] == ["BulkInferrer"]
 
 
 def test_other_records_are_refused_in_one_line(tmp_path):

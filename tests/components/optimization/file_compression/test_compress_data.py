@@ -136,11 +136,20 @@ def test_labels_are_read_in_the_one_way_there_is(labels, width, expected, said):
         ([0.5, 1.5, 2.5], 3, "class numbers 0 to 2"),
         (["a", "b", "c"], 1, "two classes in 'y' for a model with one output"),
         ([1, 1, 1], 1, "two different labels in 'y', received only 1"),
+        # Masks of a segmentation, as files keep them.
+        ([b"\x89PNG\r", b"\x89PNG\n"], 2, "the label 'y', received bytes that are no text"),
     ],
 )
 def test_labels_with_no_one_reading_are_refused(labels, width, message):
     with pytest.raises(DataError, match=message):
         encode_labels(np.array(labels), np.zeros((len(labels), width)), "y")
+
+
+def test_names_as_bytes_are_names():
+    names = ClassNames(given=("dog", "cat"))
+    for kind in (object, "S"):
+        found, _ = encode_labels(np.array([b"cat", b"dog"], kind), np.eye(2), "y", names)
+        assert found.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("width", [1, 3])

@@ -55,3 +55,27 @@ def test_the_json_that_an_evaluator_node_holds_is_read():
             "tips",
             ("company",),
         )
+
+
+SEVERAL = """{"modelSpecs": [{"name": "baseline", "isBaseline": true}, {"name": "candidate",
+"labelKeys": {"clickRate": "clicked", "stars": "rating"},
+"predictionKeys": {"stars": "rating_head"}}], "metricsSpecs": [
+{"outputNames": ["clickRate"], "metrics": [{"className": "AUC", "threshold": {}}]},
+{"outputNames": ["stars"], "metrics": [{"className": "MeanSquaredError"}]}]}"""
+
+
+@pytest.mark.parametrize(
+    ("metric", "label", "output"),
+    [(None, "clicked", "clickRate"), ("MeanSquaredError", "rating", "rating_head")],
+)
+def test_of_several_outputs_the_metric_tells_label_and_output(metric, label, output):
+    found = from_eval_config(SEVERAL, metric)
+    assert (found.label, found.output) == (label, output)
+
+
+def test_the_one_label_of_a_mapping_needs_no_output():
+    found = from_eval_config(
+        '{"model_specs": [{"label_keys": {"click": "clicked"}}],'
+        '"metrics_specs": [{"metrics": [{"class_name": "AUC"}]}]}'
+    )
+    assert (found.label, found.output) == ("clicked", None)
