@@ -78,10 +78,11 @@ class CsvFiles:
     def _guessed(self, path: str) -> tuple[list["_ColumnTypeGuess"], int]:
         """Returns which types a file's columns may have, and its rows."""
         dialect = self._dialects[path]
-        guesses, rows = [_ColumnTypeGuess() for _ in dialect.names], 0
+        guesses, rows, last = [_ColumnTypeGuess() for _ in dialect.names], 0, None
         try:
             for batch in _stream(path, dialect, dict.fromkeys(dialect.names, pa.string())):
                 rows += batch.num_rows
+                last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
                 for guess, column in zip(guesses, batch.columns, strict=True):
                     guess.look_at(column)
         except pa.ArrowInvalid as error:
@@ -93,6 +94,7 @@ class CsvFiles:
             else:
                 raise
             return self._guessed(path)
+        _refuse_open_quote(path, dialect, last, rows)
         return guesses, rows
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
@@ -164,6 +166,24 @@ def _stream(path: str, dialect: CsvDialect, types: dict[str, Any]) -> Iterator[A
                 true_values=_TRUE,
                 false_values=_FALSE,
             ),
+        )
+
+
+def _refuse_open_quote(path: str, dialect: CsvDialect, last: Any, rows: int) -> None:
+    """Raises DataError where a quote that is never closed made one cell of the rest of a file."""
+    # An open cell is the last of its row, or the row would be too short.
+    cell = None if last is None else last.column(last.num_columns - 1)[0].as_py()
+    # Of few files does the last cell hold lines; they are read once more.
+    if "\n" not in (cell or ""):
+        return
+    end = b""
+    with _source(path, dialect) as file:
+        while piece := file.read(_BLOCK_BYTES):
+            end = (end + piece)[-_BLOCK_BYTES:]
+    if not end.rstrip().endswith(b'"'):
+        raise DataError(
+            f"Expected each quote closed in {path}, received one in row {rows:,} that is not: the "
+            "rest of the file is one cell. Write a quote within a cell twice."
         )
 
 

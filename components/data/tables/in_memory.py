@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from tfx_loop.core.errors import DataError
+from tfx_loop.data.tables.foreign_types import plain_batch, plain_schema
+from tfx_loop.data.tables.pandas_frames import arrow_of_frame
 from tfx_loop.data.tables.sql import is_query, query_rows
 from tfx_loop.data.tables.table_file import TableFile, open_table
 
@@ -22,12 +24,12 @@ class _Memory:
     """Batches of a table in memory, as files would give them."""
 
     def __init__(self, table: Any) -> None:
-        self._table = table
-        self.schema, self.rows = table.schema.remove_metadata(), table.num_rows
+        self.schema, self.rows = plain_schema(table.schema), table.num_rows
+        self._table = table.rename_columns(self.schema.names)
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
         for batch in self._table.select(columns).to_batches(max_chunksize=batch_rows):
-            yield batch.replace_schema_metadata()
+            yield plain_batch(batch, self._table.schema).replace_schema_metadata()
 
 
 def held(table: TableFile) -> TableFile:
@@ -48,18 +50,20 @@ def as_table(data: Any, name: str) -> TableFile:
         name: What errors and reports call it.
 
     Raises:
-        DataError: It is nothing of these, or a column mixes types.
+        DataError: It is nothing of these, or a column has no type that Arrow knows.
     """
     if isinstance(data, str) and is_query(data):
         data, name = query_rows(data), data
     elif isinstance(data, str) or hasattr(data, "__fspath__"):
         return open_table(str(data))
     try:
-        table = _as_arrow(data)
+        table = _as_arrow(data, name)
+    except DataError:
+        raise
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
             f"Expected a table as {name}, received {type(data).__name__}: "
-            f"{str(error).splitlines()[0].rstrip('.')}. Give each column one type."
+            f"{str(error).splitlines()[0].rstrip('.')}."
         ) from error
     names = table.schema.names
     if twice := sorted({column for column in names if names.count(column) > 1}):
@@ -68,7 +72,7 @@ def as_table(data: Any, name: str) -> TableFile:
     return TableFile(name, "memory", memory.schema, memory.rows, memory)
 
 
-def _as_arrow(data: Any) -> Any:
+def _as_arrow(data: Any, name: str) -> Any:
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pa.RecordBatch):
@@ -77,12 +81,12 @@ def _as_arrow(data: Any) -> Any:
         return data.read_all()
     # A Series has no columns; what Arrow makes of one is an array, or an error of its own.
     if type(data).__module__.startswith("pandas") and hasattr(data, "columns"):
-        return pa.Table.from_pandas(data, preserve_index=False)
+        return arrow_of_frame(data, name)
     for method in _METHODS:
         if callable(found := getattr(data, method, None)):
             given = found()
             # DuckDB's `arrow()` gave a table once, and gives a reader now.
-            return given if isinstance(given, pa.Table) else _as_arrow(given)
+            return given if isinstance(given, pa.Table) else _as_arrow(given, name)
     if isinstance(data, dict) or hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
     raise TypeError("it is no table of pandas, Polars or Arrow, nor a path")

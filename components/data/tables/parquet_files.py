@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from tfx_loop.core.storage import write_bytes
 from tfx_loop.data.tables.common_schema import common_schema, conformed
+from tfx_loop.data.tables.foreign_types import plain_batch, plain_names, plain_schema
 from tfx_loop.data.tables.opening import open_binary
 
 
@@ -51,7 +52,7 @@ class ParquetFiles:
         for path in paths:
             with open_binary(path) as source:
                 file = pq.ParquetFile(source)
-                schemas.append((path, file.schema_arrow))
+                schemas.append((path, plain_schema(file.schema_arrow)))
                 self.rows += file.metadata.num_rows
         self._paths = [path for path, _ in schemas]
         # A schema of one file is taken as it is, so that a column that is there twice shows.
@@ -63,6 +64,9 @@ class ParquetFiles:
         for path in self._paths:
             with open_binary(path) as source:
                 file = pq.ParquetFile(source)
-                present = [name for name in columns if name in file.schema_arrow.names]
+                names = file.schema_arrow.names
+                called = dict(zip(plain_names(names), names, strict=True))
+                present = [called[name] for name in columns if name in called]
                 for batch in file.iter_batches(batch_size=batch_rows, columns=present):
-                    yield conformed(batch, self.schema, columns)
+                    plain = plain_batch(batch, file.schema_arrow)
+                    yield conformed(plain, self.schema, columns)

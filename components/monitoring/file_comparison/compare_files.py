@@ -11,9 +11,9 @@ from tfx_loop.data.schema_file import read_schema
 from tfx_loop.data.tables.in_memory import as_table, held
 from tfx_loop.data.tables.table_file import TableFile
 from tfx_loop.monitoring.drift.changes import with_changes
+from tfx_loop.monitoring.drift.data_faults.faults import STANDING
 from tfx_loop.monitoring.drift.data_faults.schema import check_schema
 from tfx_loop.monitoring.drift.export import Comparison
-from tfx_loop.monitoring.drift.season_floors import window_floors
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.file_comparison.chunks import cut
 from tfx_loop.monitoring.file_comparison.counting import count_reference, count_rows
@@ -22,8 +22,8 @@ from tfx_loop.monitoring.file_comparison.file_judge import FileJudge
 from tfx_loop.monitoring.file_comparison.notes import not_in_plan
 from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
 from tfx_loop.monitoring.file_comparison.plan import ComparisonPlan, make_plan
+from tfx_loop.monitoring.file_comparison.seasons import season_of, season_of_span
 from tfx_loop.monitoring.profile.columns import FeatureType
-from tfx_loop.monitoring.profile.reference import FrozenProfile
 
 
 def compare_paths(
@@ -118,29 +118,17 @@ def _compared(
             current.as_text(texts), schema, settings.ignore_features, redaction
         )
     report = judge.report(now, current.path, findings)
+    if not options.every and any(f.fault in STANDING for f in report.features):
+        season = season_of_span(reference, current, plan, profile, settings)
+        report = judge.report(now, current.path, findings, (), season)
     report = with_evidence(report, current, plan, profile, known, redaction)
     # Last, as notes and evidence do not change what moved.
     report = with_changes(report, judge.changes(now))
     found = Comparison(report, profile, now.counts, settings, redaction)
     if chunks is None:
         return found
-    floors = _season_floors(reference, plan, profile, settings, options)
-    return judge.with_chunks(found, chunks, parts, floors)
-
-
-def _season_floors(
-    reference: TableFile,
-    plan: ComparisonPlan,
-    profile: FrozenProfile,
-    settings: DriftSettings,
-    options: ComparisonOptions,
-) -> dict[str, float]:
-    """How far chunks of the reference lie from each other anyway, where it has times to cut by."""
-    if plan.time_column not in reference.schema.names:
-        return {}
-    chunks = cut(reference, options.every, plan.time_column)
-    _, parts = count_rows(reference, plan, profile, {}, chunks)
-    return window_floors(profile, [part.counts for part in parts], settings.min_rows)
+    season = season_of(reference, options.every, plan, profile, settings)
+    return judge.with_chunks(found, chunks, parts, season)
 
 
 def planned(

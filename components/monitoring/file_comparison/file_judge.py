@@ -28,6 +28,7 @@ from tfx_loop.monitoring.file_comparison.notes import awaited_label, with_note
 from tfx_loop.monitoring.file_comparison.options import ComparisonOptions
 from tfx_loop.monitoring.file_comparison.plan import ComparisonPlan
 from tfx_loop.monitoring.file_comparison.roles import is_answer
+from tfx_loop.monitoring.file_comparison.seasons import NO_SEASON, Season
 from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.presentation.wording import few
@@ -73,7 +74,7 @@ class FileJudge:
         name: str,
         findings: Sequence[FeatureDrift] = (),
         past: Sequence[WindowHistory] = (),
-        season_floors: Mapping[str, float] | None = None,
+        season: Season = NO_SEASON,
     ) -> DriftResult:
         """Returns the report on some rows.
 
@@ -82,7 +83,7 @@ class FileJudge:
             name: What they are called.
             findings: What there is to say of columns that are not compared.
             past: The chunks before, the newest last.
-            season_floors: How far such rows lie from the reference anyway.
+            season: What rows of so short a time do by themselves.
         """
         roles, ignored = self.settings.roles, self.settings.ignore_features
         waiting = awaited_label(roles.label, self.profile, rows.counts, self.settings)
@@ -91,7 +92,7 @@ class FileJudge:
             # Columns to ignore may be there to slice by: they are no features of the plan already.
             ignore_features=(roles.label,) if waiting else (),
             roles=ColumnRoles(),
-            season_floors={**(season_floors or {}), **self.settings.season_floors},
+            season_floors={**season.floors, **self.settings.season_floors},
         )
         judgement = assess(
             self.profile,
@@ -105,6 +106,7 @@ class FileJudge:
             sparse=False,
             sliced_by=self.options.by,
             answers=[name for name in self.plan.columns if is_answer(name)],
+            steady=season.steady,
             roles=roles,
             seed=self.options.seed,
         )
@@ -155,7 +157,7 @@ class FileJudge:
         whole: Comparison,
         chunks: Chunks,
         parts: Sequence[CountedRows],
-        season_floors: Mapping[str, float],
+        season: Season,
     ) -> Comparison:
         """Returns the comparison of a file with reports on its chunks, and their verdict.
 
@@ -163,14 +165,14 @@ class FileJudge:
             whole: All of its rows beside the reference.
             chunks: How it was cut.
             parts: What was counted of each chunk, in order.
-            season_floors: How far chunks lie from the reference anyway.
+            season: What such chunks of the reference do by themselves.
         """
         history: list[WindowHistory] = []
         reports = []
         # One is kept always: hysteresis asks whether the chunk before had drifted.
         before = max(self.settings.windows_looked_at - 1, 1)
         for name, part in zip(chunks.names, parts, strict=True):
-            found = self.report(part, name, (), history[-before:], season_floors)
+            found = self.report(part, name, (), history[-before:], season)
             exceeded, drifted = (
                 tuple(f.title for f in found.features if getattr(f, kind))
                 for kind in ("exceeded", "drifted")

@@ -42,7 +42,7 @@ from tfx_loop.monitoring.profile.bins import Bins, BinSettings, CategoryBins, fr
 from tfx_loop.monitoring.profile.build import profile_feature
 from tfx_loop.monitoring.profile.calendar_columns import calendar_note, is_key, order_of
 from tfx_loop.monitoring.profile.column_roles import ColumnRoles
-from tfx_loop.monitoring.profile.columns import FeatureType, flat, numbers, strings
+from tfx_loop.monitoring.profile.columns import FeatureType, flat, is_number, numbers, strings
 from tfx_loop.monitoring.profile.derived_columns import TOKEN, TOKEN_NAMES, aspect_of
 from tfx_loop.monitoring.profile.reference import FeatureProfile, FrozenProfile, SampleInfo
 
@@ -215,7 +215,7 @@ def _cells(
         held = expected_cells(column, options.decimal, options.missing_values)
         if name in roles.numeric and held.kind is FeatureType.CATEGORICAL:
             held = numbers_in(column, options.decimal, options.missing_values) or held
-        if held.kind is FeatureType.INTEGER and (origin := _origin(name, columns, rising)):
+        if is_number(column.type) and (origin := _origin(name, columns, rising)):
             held = replace(held, origin=origin)
         found[name] = held
     return found
@@ -224,9 +224,10 @@ def _cells(
 def _origin(name: str, columns: Mapping[str, Any], rising: set[str]) -> int:
     """From where on a feature's whole numbers are counted; times and keys are left as they are."""
     column = columns[name]
-    if calendar_note(name, column, name in rising) or is_key(name, column, name in rising):
+    origin = origin_of(column)
+    if not origin or calendar_note(name, column, name in rising):
         return 0
-    return origin_of(column)
+    return 0 if is_key(name, column, name in rising) else origin
 
 
 def _profiled(view: ColumnView, column: Any) -> FeatureProfile:

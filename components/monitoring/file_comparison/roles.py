@@ -46,6 +46,8 @@ _LEAST_ROWS = 100
 _WORDS = 4
 # Share of later rows with a value that earlier ones do not have.
 _MOSTLY_FRESH = 0.5
+# Share of the numbers that may be beyond what float32 holds, as the tails of a column may.
+_SOME_BEYOND = 0.05
 # As many as have a bin of their own (plan.py).
 _MANY_CATEGORIES = 255
 
@@ -58,6 +60,7 @@ UNSUPPORTED = "unsupported"
 EMPTY = "empty"
 NAMED_ID = "named as an id"
 RENEWED = "its values come with the rows, and none of them comes back: a key, no feature"
+_EXTREME = "numbers below 1e-38 or above 3e38 are not told apart: give them another unit"
 ROW_NUMBERS = "row numbers that pandas wrote"
 
 
@@ -98,7 +101,7 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
         rises: Its values never fall from row to row, in all of the reference.
     """
     kind = sample.type
-    if is_row_number(name, kind):
+    if is_row_number(name, kind) and _are_whole(sample):
         return UntestedColumn(name, IDENTIFIER, ROW_NUMBERS)
     if pa.types.is_null(kind) or pc.all(sample.is_null(nan_is_null=True)).as_py():
         return UntestedColumn(name, EMPTY, "no value in the reference")
@@ -112,13 +115,15 @@ def views_of(name: str, sample: Any, rises: bool) -> list[ColumnView] | Untested
         return UntestedColumn(name, TIME, note)
     if pa.types.is_boolean(kind):
         return [_view(name, FeatureType.BOOLEAN)]
-    if pa.types.is_floating(kind):
-        return [_view(name, FeatureType.NUMERIC)]
-    if pa.types.is_integer(kind):
+    if is_number(kind):
         if is_key(name, sample, rises):
             repeated = len(pc.unique(sample.drop_null())) < len(sample.drop_null())
             return UntestedColumn(name, IDENTIFIER, RISING_KEY_NOTE if repeated else KEY_NOTE)
-        return [_view(name, FeatureType.INTEGER)]
+        if pa.types.is_integer(kind):
+            return [_view(name, FeatureType.INTEGER)]
+        if _beyond_float32(sample):
+            return UntestedColumn(name, UNSUPPORTED, _EXTREME)
+        return [_view(name, FeatureType.NUMERIC)]
     if is_text_type(kind):
         return _text(name, sample)
     return UntestedColumn(name, UNSUPPORTED, f"{kind} cannot be compared")
@@ -180,6 +185,11 @@ def is_row_number(name: str, kind: Any) -> bool:
     return bool(_NO_NAME.search(name)) and is_number(kind)
 
 
+def _are_whole(column: Any) -> bool:
+    values = column.drop_null().to_numpy(zero_copy_only=False)
+    return bool(np.all(values == np.floor(values)))
+
+
 def renews(name: str, column: Any, order: Any, roles: ColumnRoles) -> bool:
     """Says whether later rows have other texts than earlier ones, as orders or visits have.
 
@@ -205,6 +215,15 @@ def renews(name: str, column: Any, order: Any, roles: ColumnRoles) -> bool:
     # Values of one row are fresh wherever that is (Good 1953); twice as many are no chance.
     alone = float(tally[tally == 1].sum()) / len(texts)
     return bool((pc.mean(fresh).as_py() or 0.0) > max(_MOSTLY_FRESH, 2 * alone))
+
+
+def _beyond_float32(sample: Any) -> bool:
+    """Says whether many numbers are so small, or so large, that float32 holds one for all."""
+    sizes = np.abs(sample.drop_null().to_numpy(zero_copy_only=False).astype(np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    limits = np.finfo(np.float32)
+    beyond = (sizes < float(limits.tiny)) | (sizes > float(limits.max))
+    return bool(len(sizes) and beyond.mean() > _SOME_BEYOND)
 
 
 def is_answer(name: str) -> bool:

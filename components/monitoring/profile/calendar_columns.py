@@ -46,6 +46,10 @@ _LEAST_ROWS = 100
 _EPOCH = (631_152_000.0, 2_524_608_000.0)  # 1990 to 2050, in seconds.
 # No measurement is finer than a float can hold: these are random numbers or hashes.
 _EXACT = 2**53
+# Pairs of rows that would have one number by chance, had they been drawn from the whole numbers
+# between the least and the largest. Numbers drawn in any other way meet more often, so that none
+# does where so many are due has a chance below e^-20: somebody gave each row a number of its own.
+_DUE_REPEATS = 20.0
 _EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)
 _UNIT_NAMES = {1e3: "_ms", 1e6: "_us", 1e9: "_ns"}
 # An epoch that its name does not tell rises with the rows: of two neighbours that differ, the later
@@ -216,9 +220,11 @@ def is_key(name: str, column: Any, rises: bool = False) -> bool:
 
     Args:
         name: The column's name.
-        column: Its values, a pyarrow array.
+        column: Its values, a pyarrow array; floats are whole numbers where pandas had gaps.
         rises: They never fall from row to row.
     """
+    if pa.types.is_floating(column.type):
+        column = _as_whole(column)
     if not pa.types.is_integer(column.type):
         return False
     present = column.drop_null()
@@ -229,8 +235,22 @@ def is_key(name: str, column: Any, rises: bool = False) -> bool:
     if different < len(present):
         return rises and bool(_KEY_NAME.search(name))
     limits = pc.min_max(present)
-    wide = limits["max"].as_py() - limits["min"].as_py() > _EXACT
-    return bool(rises or wide or _KEY_NAME.search(name))
+    width = limits["max"].as_py() - limits["min"].as_py() + 1
+    # The birthday problem: n (n - 1) / 2 pairs, of which one in `width` is one of equals.
+    due = different * (different - 1) / 2 / width
+    return bool(rises or width > _EXACT or due >= _DUE_REPEATS or _KEY_NAME.search(name))
+
+
+def _as_whole(column: Any) -> Any:
+    """Returns floats as whole numbers where all are, else as they are."""
+    values = column.drop_null().to_numpy(zero_copy_only=False)
+    # Whole at the first is cheap to ask, and most columns of floats end here.
+    if not len(values) or np.any(values[:_LEAST_ROWS] != np.floor(values[:_LEAST_ROWS])):
+        return column
+    try:
+        return column.filter(pc.is_finite(column)).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column
 
 
 def _text_note(name: str, texts: Any, rises: bool) -> str:

@@ -37,6 +37,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 # A tf.Example keeps 7 digits of a number, text often fewer.
 _ROUNDING = 1e-5
+# Numbers that are so many times as large as they vary, as times since 1970 are, lose by such
+# rounding what tells them apart.
+_FAR_FROM_ZERO = 10.0
 _NUMBER, _TEXT, _INSTANT, _CLOCK, _DURATION = "number", "text", "instant", "clock", "duration"
 # Of one type on both sides, and compared as Python compares its values.
 _OTHER = "other"
@@ -300,14 +303,40 @@ def _unequal(left: Any, right: Any, kinds: tuple[Any, Any]) -> Mask:
         # Not as floats: identifiers may be longer than their 53 bits.
         whole = [c.cast(pa.int64(), safe=False).fill_null(0) for c in (left, right)]
         return _mask(pc.not_equal(*whole))
-    # Both by training's kind: the served side may have read whole numbers as floats.
-    a, b = _numbers(left, kinds[0]), _numbers(right, kinds[0])
     if kinds[0] in _WHOLE:
+        # Both by training's kind: the served side may have read whole numbers as floats.
+        a, b = _numbers(left, kinds[0]), _numbers(right, kinds[0])
         return np.asarray(a != b)
+    a, b = _doubles(left), _doubles(right)
+    if _are_narrow(a) or _are_narrow(b):
+        a, b = _numbers(left, kinds[0]), _numbers(right, kinds[0])
+        least = float(np.finfo(np.float32).eps)
+    else:
+        least = float(np.finfo(np.float64).eps)
     with np.errstate(invalid="ignore", over="ignore"):
-        close = np.abs(a - b) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b))
+        sizes = np.maximum(np.abs(a), np.abs(b))
+        close = np.abs(a - b) <= np.maximum(least * sizes, np.minimum(_ROUNDING * sizes, _limit(a)))
     # Infinities are equal to themselves only; a - b of two is NaN, which is near nothing.
     return np.asarray(~(close & np.isfinite(a) & np.isfinite(b)) & (a != b))
+
+
+def _doubles(column: Any) -> npt.NDArray[np.float64]:
+    return raw_numbers(column, FeatureType.INTEGER).astype(np.float64)
+
+
+def _are_narrow(values: npt.NDArray[np.float64]) -> bool:
+    """Says whether numbers went through float32, as those of tf.Examples did."""
+    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(finite.astype(np.float32).astype(np.float64), finite))
+
+
+def _limit(values: npt.NDArray[np.float64]) -> float:
+    """How much numbers far from 0 may differ at most: a part of what they vary by."""
+    finite = values[np.isfinite(values)]
+    spread = float(np.std(finite)) if len(finite) else 0.0
+    far = spread > 0 and float(np.abs(finite).min()) > _FAR_FROM_ZERO * spread
+    return _ROUNDING * spread if far else np.inf
 
 
 def _mask(values: Any) -> Mask:

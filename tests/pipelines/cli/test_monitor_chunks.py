@@ -189,3 +189,32 @@ def test_json_of_chunks_has_no_settings_of_its_own(capsys, tmp_path):
     _, report = monitored(capsys, path, path, "--every", "day")
     assert "settings" not in report["chunks"][0]
     assert json.dumps(report["chunks"][0]["rows"]) == '{"reference": 1200, "current": 300}'
+
+
+def with_parts_of_dates(content):
+    return content.assign(
+        weekday=content["at"].dt.day_name(),
+        dow=content["at"].dt.dayofweek,
+        is_weekend=content["at"].dt.dayofweek > 4,
+    )
+
+
+@pytest.mark.slow
+def test_what_stands_still_in_each_day_of_the_reference_is_no_fault_of_a_day(capsys, tmp_path):
+    reference = save(with_parts_of_dates(days(0, 9, "2024-01-01")), tmp_path, "a")
+    later = with_parts_of_dates(days(1, 9, "2024-03-04"))
+    _, report = monitored(
+        capsys, reference, save(later, tmp_path, "b"), "--every", "day", "--time", "at"
+    )
+    assert {chunk["verdict"] for chunk in report["chunks"]} == {"STABLE"}
+    # A file of one day, whose time is found by its type.
+    one_day = later[:A_DAY]
+    _, report = monitored(capsys, reference, save(one_day, tmp_path, "day"))
+    assert report["verdict"] == "STABLE"
+    stuck = save(one_day.assign(y=0.5), tmp_path, "stuck")
+    _, report = monitored(capsys, reference, stuck)
+    assert {f["feature"] for f in report["features"] if f["fault"]} == {"y"}
+    # Over weeks the days of the week come round.
+    stuck = save(later.assign(weekday="Monday"), tmp_path, "weeks")
+    _, report = monitored(capsys, reference, stuck)
+    assert {f["feature"] for f in report["features"] if f["fault"]} == {"weekday"}

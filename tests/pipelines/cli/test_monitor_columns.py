@@ -250,3 +250,82 @@ def test_a_stuck_sensor_shows_in_the_order_of_time_however_rows_lie(capsys, tmp_
     no_time = save(stuck[["x"]], tmp_path, "without", kind)
     _, report = monitored(capsys, path, no_time, "--ignore", "at")
     assert report["verdict"] == "DRIFT"
+
+
+def two_columns(seed, **more):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"x": random.normal(size=ROWS), **more})
+
+
+@pytest.mark.parametrize("form", ["int64", "float64"])
+def test_shuffled_numbers_of_rows_are_keys_whatever_their_name(capsys, tmp_path, form):
+    def rows(seed):
+        numbers = np.random.default_rng(seed).permutation(ROWS) + seed * ROWS
+        return two_columns(seed, n=numbers.astype(form))
+
+    _, report = monitored(capsys, save(rows(0), tmp_path, "a"), save(rows(9), tmp_path, "b"))
+    assert (report["verdict"], entry_of(report, "n")["type"]) == ("STABLE", "identifier")
+
+
+def test_numbers_that_might_all_differ_by_chance_are_tested(capsys, tmp_path):
+    def cents(seed, most):
+        random = np.random.default_rng(seed)
+        return two_columns(seed, cents=random.choice(most, ROWS, replace=False))
+
+    before = save(cents(0, 3_000_000), tmp_path, "a")
+    _, report = monitored(capsys, before, save(cents(1, 4_500_000), tmp_path, "b"))
+    assert entry_of(report, "cents")["drifted"]
+
+
+@pytest.mark.parametrize("first", [1e9, 1e15, -1e9])
+def test_numbers_that_are_close_together_far_from_0_are_told_apart(capsys, tmp_path, first):
+    def rows(seed, shift=0.0):
+        noise = np.random.default_rng(seed + 5).normal(shift, 1, ROWS)
+        return two_columns(seed, x2=first + noise)
+
+    before = save(rows(0), tmp_path, "a")
+    _, report = monitored(capsys, before, save(rows(1), tmp_path, "b"))
+    assert report["verdict"] == "STABLE"
+    _, report = monitored(capsys, before, save(rows(1, 0.6), tmp_path, "c"))
+    assert [f["feature"] for f in report["features"] if f["drifted"]] == ["x2"]
+    assert entry_of(report, "x2")["note"].startswith("counted from ")
+
+
+def test_numbers_beyond_what_is_compared_are_named_and_not_called_stable(capsys, tmp_path):
+    tiny = np.random.default_rng(3).normal(size=ROWS) * 1e-60
+    before = save(two_columns(0, tiny=tiny), tmp_path, "a")
+    _, report = monitored(capsys, before, save(two_columns(1, tiny=2 * tiny), tmp_path, "b"))
+    entry = entry_of(report, "tiny")
+    assert (entry["type"], entry["p_value"]) == ("unsupported", None)
+    assert "give them another unit" in entry["note"]
+
+
+def test_a_column_without_a_name_in_parquet_is_compared(capsys, tmp_path):
+    def rows(seed, shift):
+        return two_columns(seed, **{"": np.random.default_rng(seed + 5).normal(shift, 1, ROWS)})
+
+    before = save(rows(0, 0), tmp_path, "a")
+    status, report = monitored(capsys, before, save(rows(1, 0), tmp_path, "b"))
+    assert (status, report["verdict"]) == (0, "STABLE")
+    status, report = monitored(capsys, before, save(rows(1, 1), tmp_path, "c"))
+    assert status == 3
+
+
+def test_periods_are_times_and_intervals_categories(capsys, tmp_path):
+    def rows(seed, year, cuts=(0, 0.3, 1)):
+        place = np.random.default_rng(seed + 5).random(ROWS)
+        hours = pd.period_range(f"{year}-01", periods=ROWS, freq="H")
+        binned = pd.cut(place, list(cuts))
+        return two_columns(
+            seed, hour=hours, month=hours.asfreq("M"), bin=pd.arrays.IntervalArray(binned)
+        )
+
+    before = save(rows(0, 2020), tmp_path, "a")
+    _, report = monitored(capsys, before, save(rows(1, 2022), tmp_path, "b"))
+    assert report["verdict"] == "STABLE"
+    types = {entry["feature"]: entry["type"] for entry in report["features"]}
+    expected = {"hour": "time", "month": "time", "bin": "categorical"}
+    assert types == {"x": "numeric", **expected}
+    _, report = monitored(capsys, before, save(rows(1, 2022, (0, 0.5, 1)), tmp_path, "c"))
+    assert {f["feature"] for f in report["features"] if f["fault"]} == {"bin"}
+    assert "'(0, 0.5]'" in entry_of(report, "bin")["note"]

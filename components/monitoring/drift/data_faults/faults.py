@@ -23,6 +23,8 @@ LATE_SOURCE = "late_source"
 
 # Faults that a model's answers have, too, when they are all alike because its inputs moved.
 ONE_SIDED = frozenset({CONSTANT_VALUE, STUCK_VALUE, UNIT_CHANGED})
+# What a column may do that stands still for a while by itself.
+STANDING = frozenset({CONSTANT_VALUE, STUCK_VALUE})
 
 
 @dataclass(frozen=True)

@@ -162,3 +162,13 @@ def test_a_format_that_is_not_read_is_named(tmp_path, head, named):
     (tmp_path / "rows.dat").write_bytes(head)
     with pytest.raises(DataError, match=f"which is {named}.* Write its rows as one of them"):
         open_table(str(tmp_path / "rows.dat"))
+
+
+@pytest.mark.parametrize("rest", ["2,b\n3,c\n", ""])
+def test_a_quote_that_is_never_closed_is_told_and_swallows_no_rows(tmp_path, rest):
+    path = tmp_path / "a.csv"
+    path.write_text('x,g\n0,a\n1,"a\n' + rest)
+    with pytest.raises(DataError, match="received one in row 2 that is not"):
+        open_table(str(path))
+    path.write_text('x,g\n0,5" pipe\n1,"a\nb ""c"""\n')
+    assert open_table(str(path)).rows == 2

@@ -101,9 +101,9 @@ def test_settings_are_those_of_the_command(tmp_path):
 def test_what_is_no_table_is_told():
     with pytest.raises(DataError, match="a table as the reference, received int: it is no table"):
         tfx_loop.monitor(3, frame(0))
-    mixed = pd.DataFrame({"x": [1, "a", None]})
-    with pytest.raises(DataError, match="a table as the current table, received DataFrame"):
-        tfx_loop.monitor(frame(0), mixed)
+    strange = {"x": [1, 2, 3], "y": [1, 2]}
+    with pytest.raises(DataError, match="a table as the current table, received dict"):
+        tfx_loop.monitor(frame(0), strange)
     twice = pd.DataFrame(np.zeros((3, 2)), columns=["x", "x"])
     with pytest.raises(DataError):
         tfx_loop.monitor(twice, twice)
@@ -166,3 +166,45 @@ def test_queries_are_compared_as_their_rows_are(capsys, tmp_path):
         tfx_loop.monitor(f"duckdb:{database}::" + "FROM vists", current)
     cast = "duckdb:SELECT x::INTEGER AS x FROM range(500) AS r(x)"
     assert tfx_loop.monitor(cast, cast, numeric=["x"]).verdict == "STABLE"
+
+
+def test_a_column_that_mixes_types_is_text(tmp_path):
+    def rows(seed, shares):
+        random = np.random.default_rng(seed)
+        values = np.array([1, 2.5, "a", None], dtype=object)
+        mixed = random.choice(values, 1_500, p=shares)
+        return pd.DataFrame({"x": random.normal(size=1_500), "c": mixed})
+
+    before = rows(0, [0.25] * 4)
+    assert tfx_loop.monitor(before, rows(1, [0.25] * 4)).verdict == "STABLE"
+    moved = tfx_loop.monitor(before, rows(1, [0.1, 0.4, 0.25, 0.25]))
+    assert [f.feature for f in moved.features if f.drifted] == ["c"]
+
+
+def test_columns_that_pandas_alone_has_are_compared():
+    def rows(seed, cuts=(0, 0.3, 1)):
+        random = np.random.default_rng(seed)
+        sparse = pd.arrays.SparseArray(random.choice([0.0, 0.0, 1.5], 1_500))
+        return pd.DataFrame({"sparse": sparse, "bin": pd.cut(random.random(1_500), list(cuts))})
+
+    assert tfx_loop.monitor(rows(0), rows(1)).verdict == "STABLE"
+    broken = tfx_loop.monitor(rows(0), rows(1, (0, 0.5, 1)))
+    assert [f.feature for f in broken.features if f.fault] == ["bin"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"c": [1j] * 200}, "'c' of the reference, received complex"),
+        ({"c": [object()] * 200}, "'c' of the reference, received object"),
+    ],
+)
+def test_values_that_no_file_would_hold_are_refused_by_the_columns_name(columns, told):
+    with pytest.raises(DataError, match=told):
+        tfx_loop.monitor(pd.DataFrame(columns), pd.DataFrame(columns))
+
+
+def test_a_name_that_is_there_twice_is_refused():
+    twice = pd.DataFrame(np.zeros((200, 2)), columns=["a", "a"])
+    with pytest.raises(DataError, match=r"once in the reference, received \['a'\] twice"):
+        tfx_loop.monitor(twice, twice)

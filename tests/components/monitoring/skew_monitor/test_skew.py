@@ -304,3 +304,23 @@ def test_json_and_page_hold_what_was_found():
         assert told in page
     assert "<b>" not in page
     assert render(found_in(training, served.assign(id=-1))).count("<section>") == 1
+
+
+SECONDS = 1.7e9 + np.arange(1_000) * 3_600.0 + 0.25
+
+
+@pytest.mark.parametrize(
+    ("training", "served", "verdict"),
+    [
+        # A minute is less than seven digits of a time since 1970 tell.
+        (SECONDS, SECONDS + 60, SkewVerdict.SKEWED),
+        (SECONDS, SECONDS + 1e-6, SkewVerdict.CONSISTENT),
+        (SECONDS, SECONDS.astype(np.float32), SkewVerdict.CONSISTENT),
+        (SECONDS * 1e-70, SECONDS * 2e-70, SkewVerdict.SKEWED),
+        (np.exp(SECONDS % 7), np.exp(SECONDS % 7).round(5), SkewVerdict.CONSISTENT),
+    ],
+)
+def test_numbers_far_from_0_are_compared_by_what_they_vary_by(training, served, verdict):
+    keys = np.arange(len(training))
+    rows = [table(pd.DataFrame({"id": keys, "x": side})) for side in (training, served)]
+    assert find_skew(*rows, ID, SkewSettings()).verdict is verdict
