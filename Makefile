@@ -97,6 +97,7 @@ bench-drift: setup ## false alarms, power, speed and estimated quality beside ot
 	@$(PYTHON) -m tests.benchmarks.drift.dependent
 	@$(PYTHON) -m tests.benchmarks.drift.power
 	@$(PYTHON) -m tests.benchmarks.drift.real_tables
+	@$(PYTHON) -W ignore -m tests.benchmarks.drift.growth
 	@$(PYTHON) -m tests.benchmarks.drift.sequential
 	@$(PYTHON) -m tests.benchmarks.drift.estimated
 	@$(PYTHON) -m tests.benchmarks.drift.speed

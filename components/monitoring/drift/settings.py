@@ -28,7 +28,8 @@ class FaultSettings:
             it is enough where the share has become five times as large, unless it is above 0.2:
             then missing values up to it are no drift, either.
         new_category_rise: Rise of the share of values that training hardly had, in [0, 1].
-        outside_share: Share of numbers more than a whole training range beyond that range.
+        outside_share: Share of numbers a whole training range beyond that range, and beyond half
+            and twice its ends where it has one sign.
         stuck_share: Share of the rows that repeat one value without a break, in [0, 1].
         duplicate_rise: Rise of the share of rows that repeat another row, in [0, 1].
         stuck_chance: A single value all window long is a fault when training makes it less

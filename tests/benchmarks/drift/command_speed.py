@@ -10,6 +10,7 @@ uses the machine.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -27,6 +28,7 @@ TARGET = 20.0
 EVIDENTLY = "evidently==0.7.23"
 _NUMBERS, _CODES, _WORDS = 30, 5, 5
 _MOST_SECONDS = 1_800
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 # As its documentation compares two tables, and keeps the page.
 _SCRIPT = """
 import sys
@@ -71,7 +73,11 @@ def evidently_python() -> Path:
 def run(command: list[str], answers: tuple[int, ...]) -> tuple[float, float]:
     """Runs a command; returns its seconds by the clock and of processor time."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, timeout=_MOST_SECONDS, check=False)
+    # Some shells keep Python from writing bytecode, which whoever installs a tool has.
+    plain = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
+    done = subprocess.run(
+        command, capture_output=True, timeout=_MOST_SECONDS, check=False, env=plain
+    )
     seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in answers:
         raise RuntimeError(f"{command[:2]} ended with {done.returncode}: {done.stderr[-500:]!r}")

@@ -6,13 +6,13 @@ from tfx_loop.monitoring.drift.data_faults.faults import OUT_OF_RANGE, Fault
 from tfx_loop.monitoring.drift.data_faults.observed_feature import ObservedFeature
 from tfx_loop.monitoring.drift.data_faults.sample_statistics import FloatArray
 from tfx_loop.monitoring.drift.settings import FaultSettings
-from tfx_loop.monitoring.profile.bins import CategoryBins
+from tfx_loop.monitoring.profile.bins import CategoryBins, plausible
 from tfx_loop.monitoring.profile.columns import FeatureType
 
 # Of all values out of range, those that are one and the same code for "nobody knows".
 _CODE_SHARE = 0.8
-# Of the share of values out of range that is a fault, so much is one where all are one number, more
-# than a training range beyond: 1 %, as of cells that do not fit their column.
+# Of the share of values out of range that is a fault, so much is one where all are one number, far
+# beyond: 1 %, as of cells that do not fit their column.
 _FAR_CODE = 0.2
 
 
@@ -27,7 +27,7 @@ def out_of_range(seen: ObservedFeature, settings: FaultSettings) -> Fault | None
     if share > settings.outside_share and sure:
         return Fault(
             OUT_OF_RANGE,
-            f"{share:.0%} lie more than the reference's range beyond it: up to {_farthest(seen)}, "
+            f"{share:.0%} lie far beyond the reference's range: up to {_farthest(seen)}, "
             f"where it has {trained.minimum:g} to {trained.maximum:g}",
         )
     # Fewer than that may still be one code for "nobody knows", such as -999.
@@ -49,7 +49,8 @@ def _is_far(value: float, seen: ObservedFeature) -> bool:
     low, high = seen.profile.counts.minimum, seen.profile.counts.maximum
     if low is None or high is None:
         return False
-    return value < low - (high - low) or value > high + (high - low)
+    least, most = plausible(low, high)
+    return value < least or value > most
 
 
 def _farthest(seen: ObservedFeature) -> str:
@@ -60,7 +61,7 @@ def _farthest(seen: ObservedFeature) -> str:
 
 
 def _far_beyond(seen: ObservedFeature) -> tuple[int, int]:
-    """Values more than the training range beyond it, and of how many.
+    """Values that are not plausible beside those of training, and of how many.
 
     Bins of whole numbers keep no count of them: they are looked for among the sampled values.
     """
@@ -70,8 +71,8 @@ def _far_beyond(seen: ObservedFeature) -> tuple[int, int]:
     low, high = trained.minimum, trained.maximum
     if low is None or high is None or seen.profile.type is not FeatureType.INTEGER:
         return 0, counts.present
-    width, values = high - low, seen.sampled.values
-    far = (values < low - width) | (values > high + width)
+    (least, most), values = plausible(low, high), seen.sampled.values
+    far = (values < least) | (values > most)
     return int(np.count_nonzero(far)), len(values)
 
 
