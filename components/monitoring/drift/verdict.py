@@ -17,7 +17,7 @@ from tfx_loop.contracts import drift_report
 from tfx_loop.contracts.drift_report import ComparedRows, DriftVerdict, FeatureDrift, WindowHistory
 from tfx_loop.monitoring.drift.all_features import measure, watched
 from tfx_loop.monitoring.drift.data_faults.duplicates import duplicate_flood
-from tfx_loop.monitoring.drift.data_faults.faults import ONE_SIDED, STANDING, Fault
+from tfx_loop.monitoring.drift.data_faults.faults import ONE_SIDED, Fault
 from tfx_loop.monitoring.drift.settings import DriftSettings
 from tfx_loop.monitoring.drift.statistics import two_sample
 from tfx_loop.monitoring.drift.statistics.multivariate import compared_together
@@ -26,7 +26,6 @@ from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.monitoring.profile.window_profile import WindowProfile
 
 ONE_SIDED_NOTE = "one-sided answers, as the inputs moved"
-STEADY_NOTE = "one value, as in each such stretch of the reference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ def assess(
     sparse: bool = True,
     sliced_by: str = "",
     answers: Collection[str] = (),
-    steady: Collection[str] = (),
+    excused: Mapping[str, Mapping[str, str]] | None = None,
     roles: ColumnRoles | None = None,
     seed: int = 0,
 ) -> DriftJudgement:
@@ -92,8 +91,8 @@ def assess(
         sparse: Whether an absent column may be one whose values are all missing (measure).
         sliced_by: Column that makes the slices, which is not compared within them.
         answers: Columns of a model's answers, beside the score.
-        steady: Features that stand still in rows of so short a time by themselves, as the day of
-            the week does.
+        excused: By feature, faults that it does not have whatever its counts look like, each with
+            the note that says so.
         roles: Which rows depend on each other; those of the settings unless given.
         seed: Of the tests of all features together.
 
@@ -104,14 +103,9 @@ def assess(
         reference, current, settings, baseline=baseline, sparse=sparse, sliced_by=sliced_by
     )
     if current.rows:
+        features = [_excused(feature, excused or {}) for feature in features]
         features = [_with_fault(feature, faults or {}) for feature in features]
         features = _one_sided_answers(features, settings, answers)
-        features = [
-            replace(f, fault=None, note=STEADY_NOTE)
-            if f.feature in steady and f.fault in STANDING
-            else f
-            for f in features
-        ]
         features += findings
         rows = current.sample.answered()
         if baseline:
@@ -153,6 +147,13 @@ def judge(
     return DriftJudgement(
         verdict=verdict, reason=reason, features=ranked, rows=rows, min_rows=settings.min_rows
     )
+
+
+def _excused(feature: FeatureDrift, excused: Mapping[str, Mapping[str, str]]) -> FeatureDrift:
+    notes = excused.get(feature.feature, {})
+    if feature.fault is None or feature.fault not in notes:
+        return feature
+    return replace(feature, fault=None, note=notes[feature.fault])
 
 
 def _with_fault(feature: FeatureDrift, faults: Mapping[str, Fault]) -> FeatureDrift:

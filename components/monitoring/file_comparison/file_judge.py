@@ -15,7 +15,7 @@ from tfx_loop.contracts.feature_change import FeatureChange
 from tfx_loop.core.redaction import Redaction
 from tfx_loop.monitoring.drift.all_features import design_effects
 from tfx_loop.monitoring.drift.changes import SideRows, changes_of
-from tfx_loop.monitoring.drift.data_faults.faults import Fault
+from tfx_loop.monitoring.drift.data_faults.faults import NEW_CATEGORY_FLOOD, STANDING, Fault
 from tfx_loop.monitoring.drift.dependence_warning import idle_group_warnings
 from tfx_loop.monitoring.drift.explanation import FILE_WORDING, explain
 from tfx_loop.monitoring.drift.export import Comparison
@@ -33,6 +33,7 @@ from tfx_loop.monitoring.profile.column_roles import ColumnRoles
 from tfx_loop.monitoring.profile.reference import FrozenProfile
 from tfx_loop.presentation.wording import few
 
+STEADY_NOTE = "one value, as in each such stretch of the reference"
 # The worst of the chunks is what a file is.
 _WORST_FIRST = {
     DriftVerdict.DATA_FAULT: 0,
@@ -106,7 +107,7 @@ class FileJudge:
             sparse=False,
             sliced_by=self.options.by,
             answers=[name for name in self.plan.columns if is_answer(name)],
-            steady=season.steady,
+            excused=self._excused(season),
             roles=roles,
             seed=self.options.seed,
         )
@@ -219,6 +220,16 @@ class FileJudge:
             "the current file": rows.counts.sample,
         }
         return idle_group_warnings(self.settings.roles.group, sides)
+
+    def _excused(self, season: Season) -> dict[str, dict[str, str]]:
+        """By feature, the faults that it does not have, with their notes."""
+        found = {name: dict.fromkeys(STANDING, STEADY_NOTE) for name in season.steady}
+        if self.plan.weight_column:
+            # A value that one heavy row has counts as several: exact look-ups tell instead.
+            looked_up = (name for name, values in self.known.items() if not values.overflown)
+            for name in looked_up:
+                found.setdefault(name, {})[NEW_CATEGORY_FLOOD] = ""
+        return found
 
     def _floods(self, rows: CountedRows) -> dict[str, Fault]:
         found = {

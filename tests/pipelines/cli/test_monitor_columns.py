@@ -329,3 +329,33 @@ def test_periods_are_times_and_intervals_categories(capsys, tmp_path):
     _, report = monitored(capsys, before, save(rows(1, 2022, (0, 0.5, 1)), tmp_path, "c"))
     assert {f["feature"] for f in report["features"] if f["fault"]} == {"bin"}
     assert "'(0, 0.5]'" in entry_of(report, "bin")["note"]
+
+
+def test_texts_of_which_nearly_each_row_has_another_are_no_flood_for_being_weighted(
+    capsys, tmp_path
+):
+    def rows(seed, form):
+        random = np.random.default_rng(seed)
+        words = [form.format(number) for number in random.integers(0, 9_999, ROWS)]
+        return two_columns(seed, note=words, w=random.choice([1.0, 2.0, 3.0], ROWS))
+
+    before = save(rows(0, "note {}"), tmp_path, "a")
+    weighted = ("--weight", "w")
+    _, report = monitored(capsys, before, save(rows(1, "note {}"), tmp_path, "b"), *weighted)
+    assert report["verdict"] == "STABLE"
+    _, report = monitored(capsys, before, save(rows(1, "NOTE-{}"), tmp_path, "c"), *weighted)
+    assert entry_of(report, "note")["fault"] == "new_category_flood"
+
+
+@pytest.mark.parametrize(("factor", "fault"), [(0.6, None), (1.4, None), (5.3, "out_of_range")])
+def test_growth_beyond_a_narrow_range_is_drift(capsys, tmp_path, factor, fault):
+    def rows(seed, times=1.0):
+        random = np.random.default_rng(seed + 5)
+        whole = np.round(random.integers(200, 231, ROWS) * times).astype(int)
+        return two_columns(seed, price=random.normal(100, 2, ROWS) * times, whole=whole)
+
+    before = save(rows(0), tmp_path, "a")
+    _, report = monitored(capsys, before, save(rows(1, factor), tmp_path, "b"))
+    for name in ("price", "whole"):
+        entry = entry_of(report, name)
+        assert (entry["fault"], entry["drifted"]) == (fault, fault is None)
