@@ -4,13 +4,15 @@ Read from the metadata store, the clock and the labels each time: a process that
 nothing, as nothing is remembered.
 """
 
-from collections.abc import Callable, Iterator
+import bisect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tfx_loop.contracts.retrain_decision import DecisionProperties, RetrainVerdict
 from tfx_loop.core import type_names
 from tfx_loop.core.custom_properties import from_properties
 from tfx_loop.data.prediction_log.label_coverage import LabelCoverage
+from tfx_loop.data.prediction_log.record import day_of
 from tfx_loop.pipelines.control import holds, ledger
 from tfx_loop.pipelines.control.calendar import MonitoringWindow
 from tfx_loop.pipelines.control.label_timing import LabelPatience, LabelWait
@@ -21,6 +23,34 @@ from tfx_loop.pipelines.control.run_state import mlmd_run_state
 from tfx_loop.pipelines.control.windows import WindowSequence
 
 CoverageOf = Callable[[MonitoringWindow], LabelCoverage]
+
+
+def windows_served_since(
+    windows: WindowSequence,
+    window: MonitoringWindow,
+    now_ms: int,
+    days: Sequence[str] | None = None,
+) -> int:
+    """Returns how many windows have ended since one ended, of those that had traffic.
+
+    A window without traffic lost nothing that a retraining would have saved: where old rows are
+    gone through again, years of such windows may lie between them and now.
+
+    Args:
+        windows: The model's windows.
+        window: The one that is judged.
+        now_ms: Now, milliseconds UTC.
+        days: UTC days with traffic, `YYYY-MM-DD`, oldest first; None counts every window.
+    """
+    ended = served = 0
+    while (later := windows.find(window.span + ended + 1)) and later.end_ms <= now_ms:
+        ended += 1
+        if days is None:
+            served += 1
+            continue
+        place = bisect.bisect_left(days, day_of(later.start_ms))
+        served += place < len(days) and days[place] <= day_of(later.end_ms - 1)
+    return served
 
 
 @dataclass(frozen=True, kw_only=True)

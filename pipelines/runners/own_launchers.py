@@ -12,6 +12,7 @@ from typing import Any
 from tfx_loop.contracts.deployment_record import Deployment
 from tfx_loop.core.errors import DataError, ModelError
 from tfx_loop.core.storage import is_remote
+from tfx_loop.data.prediction_log.reader import logged_days
 from tfx_loop.deployment.model_server.client import ModelClient
 from tfx_loop.models.fetching import on_this_machine
 from tfx_loop.models.formats import SERVING_FOLDER
@@ -25,6 +26,7 @@ from tfx_loop.pipelines.control.claims import ClaimBook
 from tfx_loop.pipelines.control.launcher import LaunchRequest
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.control.quarantine import quarantine
+from tfx_loop.pipelines.control.schedule import windows_served_since
 from tfx_loop.pipelines.control.windows import WindowSequence
 from tfx_loop.pipelines.own_pipeline import (
     OwnPipeline,
@@ -87,11 +89,11 @@ class OwnMonitoringLauncher(MonitoringLauncher):
         check_disk(self._settings.pipeline.root)
 
     def _labelled(self, window: MonitoringWindow) -> LabelledWindow:
-        now_ms, since = self._clock(), 0
-        # Windows that were served since count: RetrainDecider adds their expected savings
-        # (`late_windows`).
-        while (later := self._windows.find(window.span + since + 1)) and later.end_ms <= now_ms:
-            since += 1
+        now_ms, serving = self._clock(), self._settings.serving
+        days = None
+        if serving.capture is None:
+            days = logged_days(serving.prediction_log, self._settings.model.name)
+        since = windows_served_since(self._windows, window, now_ms, days)
         return LabelledWindow(window=window, as_of_ms=now_ms, corrections=True, late_windows=since)
 
     def _settings_for(self, champion: Deployment) -> Settings:

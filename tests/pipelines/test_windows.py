@@ -9,6 +9,7 @@ from recorder import open_store
 
 from tfx_loop.core.durations import MS_PER_DAY
 from tfx_loop.core.errors import ConfigError
+from tfx_loop.pipelines.control.schedule import windows_served_since
 from tfx_loop.pipelines.control.windows import Days, Every, Months, WindowFacts
 
 JULY = int(datetime(2021, 7, 9, 12, tzinfo=timezone.utc).timestamp() * 1000)
@@ -25,6 +26,17 @@ def test_windows_follow_each_other_without_a_gap_and_are_found_by_name(kind, spa
     one, after = windows.window_of_span(span), windows.window_of_span(span + 1)
     assert one.end_ms == after.start_ms > one.start_ms
     assert windows.window(one.name) == windows.find(span) == one
+
+
+def test_windows_without_traffic_lost_nothing_since():
+    windows = Days("2021-07-01", 2).of(facts())
+    first, now_ms = windows.window("2021-07-01"), windows.window_of_span(200).end_ms
+    assert windows_served_since(windows, first, now_ms) == 199
+    # Of the first window itself, of two later ones, and of one that has not ended.
+    days = ["2021-07-02", "2021-07-03", "2021-07-04", "2021-07-10", "2030-01-01"]
+    assert windows_served_since(windows, first, now_ms, days) == 2
+    assert windows_served_since(windows, first, first.end_ms, days) == 0
+    assert windows_served_since(windows, first, now_ms, []) == 0
 
 
 def test_months_begin_with_the_month_that_is_named_or_in_which_the_model_began_to_serve():

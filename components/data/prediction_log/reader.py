@@ -207,6 +207,14 @@ def _request_keys(table: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(table.column(REQUEST_KEY.name), table.column("request_id"))
 
 
+def logged_days(log_dir: str, model_name: str) -> list[str]:
+    """Returns the UTC days that a log has a folder of, as `YYYY-MM-DD`, oldest first."""
+    names = list_folder(join(log_dir, model_name))
+    return sorted(
+        name.removeprefix(PARTITION_PREFIX) for name in names if name.startswith(PARTITION_PREFIX)
+    )
+
+
 def _days(folder: str, start_ms: int, end_ms: int) -> Iterator[str]:
     first = day_of(max(start_ms, 0))
     # The end is exclusive: its own day is read only if the window reaches into it.
