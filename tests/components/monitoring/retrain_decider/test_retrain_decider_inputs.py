@@ -267,12 +267,14 @@ def test_sample_without_label_is_an_error(read) -> None:
         read(sample=training_rows(500, 1, 0).drop(columns="late"))
 
 
-def test_forgetting_needs_event_times(read) -> None:
-    with pytest.raises(DataError, match="event_time_ms"):
-        read(
-            sample=training_rows(500, 1, 0).drop(columns="event_time_ms"),
-            training_start_ms=DAY_MS,
-        )
+def test_a_sample_without_times_is_forgotten_as_a_whole_or_kept(read) -> None:
+    sample = training_rows(500, 1, 0).drop(columns="event_time_ms")
+    label_start_ms = read().label_start_ms
+    forgotten = read(sample=sample, training_start_ms=label_start_ms).kept.rows
+    assert len(forgotten) == 0
+    # Which part of it a training from an earlier day on would use is not known.
+    kept = read(sample=sample, training_start_ms=DAY_MS).kept.rows
+    assert len(kept) >= len(sample)
 
 
 def test_log_of_tf_examples_is_compared_with_a_sample_of_bytes(read) -> None:
