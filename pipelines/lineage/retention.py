@@ -1,6 +1,6 @@
 """Retention of artifacts' files: those may go that nothing rests on which served or was decided.
 
-Kept is the whole walk from a prediction to its raw span: every version that was ever pushed, with
+The whole walk from a prediction to its raw span is kept: every version that was ever pushed, with
 all that `loop explain` finds behind it and all that its pusher read; every decision with what it
 was made from; models that an evaluation passed; what deployment records name. What is young, under
 way, or of the newest runs is kept, too. What goes is what TFX wrote for runs that led nowhere:

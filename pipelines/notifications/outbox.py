@@ -120,6 +120,7 @@ class Notifier:
         ]
 
     def _bounded(self, pending: Sequence[PendingMessage]) -> tuple[PendingMessage, ...]:
+        # Receivers are known by their place: what was for one that is no longer stated is dropped.
         known = [one for one in pending if one.receiver < len(self._receivers)]
         if len(known) > _MOST_PENDING:
             _LOG.warning("outbox left_out=%d", len(known) - _MOST_PENDING)

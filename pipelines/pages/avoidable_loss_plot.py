@@ -29,6 +29,8 @@ def avoidable_loss_plot(windows: Sequence[str], decisions: Sequence[WindowDecisi
     if not known:
         return empty_plot("avoidable loss", "No avoidable loss yet.")
     cost = next((each.training_cost for each in reversed(known) if each.training_cost), None)
+    # The line of the cost is always in the picture, with room above it for what goes beyond; 1e-9
+    # gives an axis where all is 0.
     highest = max([*(each.accumulated or 0.0 for each in known), (cost or 0.0) * 1.15, 1e-9])
     marks = ticks(0.0, highest)
     scale = Scale(0.0, marks[-1], HEIGHT - 4, TOP)

@@ -133,6 +133,8 @@ def _drift_reports(graph: Graph, model_name: str) -> dict[str, _Drift]:
             content = DRIFT_REPORT.find(artifact.uri)
         except LoopError:
             content = None
+        # Without its file a report is told by its properties; files of earlier releases name no
+        # model.
         if content is None or content.model_name in ("", model_name):
             found[said.window] = (said, content)
     return found

@@ -55,6 +55,7 @@ def quality_plot(
         *value_grid(marks, scale),
         text(title, LEFT - 12, 14, "axis-title", text_anchor="end"),
         *column_names(columns, HEIGHT - 6, [short_name(name) for name in columns.names]),
+        # SVG paints in order: the first line comes last, and lies above the others.
         *(_line(name, values, columns, scale) for name in reversed(list(lines))),
         *_dots(values, columns, scale, title, lines),
         *_end_labels(values, columns, scale, lines),

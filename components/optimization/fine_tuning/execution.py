@@ -68,6 +68,7 @@ def opened(
     reporting = split_uris(inputs["examples"], settings.reporting_splits)
     graph = single_or_none(inputs, "transform_graph")
     worker = Worker(timeout_seconds=settings.timeout_seconds, memory_mb=settings.memory_mb)
+    # In the worker's own folder, which is all that its confined process may write to by itself.
     scratch = tempfile.TemporaryDirectory(prefix="loop-network-", dir=worker.folder)
     with contextlib.ExitStack() as held:
         # The child that runs the work reaches no bucket.

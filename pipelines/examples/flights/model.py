@@ -26,8 +26,8 @@ SCORE = "probability"
 KERAS_FOLDER = "Format-Keras"
 SERVING_COLUMNS = "serving_columns"
 
-# Early stopping ends most trainings before the last epoch, on a tenth of the rows held back.
 _BATCH_ROWS = 256
+# Early stopping ends most trainings before the last epoch, by a tenth of the rows held back.
 _MAX_EPOCHS = 12
 _VALIDATION_FRACTION = 0.1
 
@@ -82,6 +82,7 @@ def train(
         labels[kept],
         validation_data=({n: v[held_back] for n, v in features.items()}, labels[held_back]),
         batch_size=_BATCH_ROWS,
+        # Nothing is learnt from these rows, so that a large batch only saves calls.
         validation_batch_size=8192,
         epochs=_MAX_EPOCHS,
         callbacks=[keras.callbacks.EarlyStopping(patience=1, restore_best_weights=True)],
@@ -122,6 +123,7 @@ def _read_transformed(
             columns.setdefault(name, []).append(column.flatten().to_numpy(zero_copy_only=False))
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
     labels = arrays.pop(LABEL)
+    # Batches are flat lists: a feature of several numbers gets its second axis back here.
     return {name: values.reshape(len(labels), -1) for name, values in arrays.items()}, labels
 
 
