@@ -825,13 +825,6 @@ KERAS = (
     keras_class_method,
     keras_foreign_model,
     keras_reads_vocabulary,
-    keras_3_lambda_in_models,
-    keras_3_code_as_initializer,
-    keras_3_utility_as_regularizer,
-    keras_3_registered_elsewhere,
-    keras_3_loss_of_a_part,
-    keras_3_vocabulary,
-    keras_3_saved_model,
     two_forms,
     zip_bomb,
     zip_twice,
@@ -852,6 +845,15 @@ KERAS = (
     hdf5_bomb,
     hdf5_bombs,
     hdf5_endless,
+)
+KERAS_3 = (
+    keras_3_lambda_in_models,
+    keras_3_code_as_initializer,
+    keras_3_utility_as_regularizer,
+    keras_3_registered_elsewhere,
+    keras_3_loss_of_a_part,
+    keras_3_vocabulary,
+    keras_3_saved_model,
 )
 SAVED_MODEL = (
     saved_model_writes,

@@ -107,8 +107,9 @@ OPENERS = {
         weights_of,
         check_convertible,
         check_trainable,
-        of_keras_3,
     ),
+    # Of what both Kerases read the guard's word is the same.
+    hostile.KERAS_3: (of_keras_3,),
     hostile.SAVED_MODEL: (
         open_predictor,
         weights_of,
