@@ -50,6 +50,7 @@ def _forget(bucket: str) -> None:
     """Drops a bucket of an earlier server: moto keeps them for the whole process."""
     from moto.s3.models import s3_backends
 
+    s3_backends.bucket_accounts.pop(bucket, None)
     for regions in s3_backends.values():
         for backend in regions.values():
             backend.buckets.pop(bucket, None)
