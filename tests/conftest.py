@@ -13,7 +13,6 @@ import hypothesis
 import pytest
 import time_limits
 
-from tfx_loop.core.child_process import worker as child_worker
 from tfx_loop.core.child_process.worker import Worker
 
 pytest_plugins = ["leftover_processes"]
@@ -95,17 +94,24 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
         yield child
 
 
-_start_child = child_worker.start_child
+_start_child = Worker.start_child
+# A process that has imported TensorFlow takes some 500 MiB, and more addresses than the child that
+# reads HDF5 may have: one with a narrow limit is small, and starts quickly by itself.
+_FORKED_MB = 2048
 
 
 def _fork_child(
-    arguments: Sequence[str], lifeline: int, log: Any, environment: Mapping[str, str]
+    worker: Worker,
+    arguments: Sequence[str],
+    lifeline: int,
+    log: Any,
+    environment: Mapping[str, str],
 ) -> Any:
     from forked_servers import shared_forks
 
-    forks = shared_forks()
-    start = forks.start_child if forks.suits(environment) else _start_child
-    return start(arguments, lifeline, log, environment)
+    if worker.memory_mb < _FORKED_MB or not shared_forks().suits(environment):
+        return _start_child(worker, arguments, lifeline, log, environment)
+    return shared_forks().start_child(arguments, lifeline, log, environment)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -116,7 +122,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     that run `loop` as a process of its own.
     """
     marked = item.get_closest_marker("tensorflow") is not None
-    child_worker.start_child = _fork_child if marked else _start_child
+    Worker.start_child = _fork_child if marked else _start_child  # type: ignore[method-assign]
     return (yield)
 
 

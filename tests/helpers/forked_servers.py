@@ -139,7 +139,7 @@ class Forks:
         log: IO[bytes],
         environment: Mapping[str, str],
     ) -> ForkedProcess:
-        """Starts a child of `Worker`; takes and returns what `worker.start_child` does."""
+        """Starts a child of `Worker`; takes and returns what `Worker.start_child` does."""
         inward, written = os.pipe()
         read, outward = os.pipe()
         try:

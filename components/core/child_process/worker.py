@@ -173,6 +173,36 @@ class Worker:
             raise _loop_error(reply["error"])
         return reply["value"]
 
+    def start_child(
+        self,
+        arguments: Sequence[str],
+        lifeline: int,
+        log: IO[bytes],
+        environment: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        """Starts a child.
+
+        Args:
+            arguments: Its module path and the folders that it may write in, as JSON.
+            lifeline: File descriptor of a pipe that ends when this process does.
+            log: Gets what the child prints on standard error.
+            environment: Its variables.
+
+        Returns:
+            It, with pipes as standard input and output, at the head of a session of its own.
+        """
+        return subprocess.Popen(
+            [*_COMMAND, *arguments, str(lifeline)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            pass_fds=[lifeline],
+            # A group of its own, so that its children are killed with it, and a terminal's Ctrl-C
+            # is ours.
+            start_new_session=True,
+        )
+
     def close(self) -> None:
         """Ends the child; a later call starts another."""
         with self._lock:
@@ -189,7 +219,7 @@ class Worker:
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
         with open(self._log.name, "ab") as log:
             try:
-                self._child = start_child(
+                self._child = self.start_child(
                     [path, json.dumps(self._writable)],
                     read_end,
                     log,
@@ -277,33 +307,6 @@ class Worker:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-
-
-def start_child(
-    arguments: Sequence[str], lifeline: int, log: IO[bytes], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    """Starts a child.
-
-    Args:
-        arguments: Its module path and the folders that it may write in, as JSON.
-        lifeline: File descriptor of a pipe that ends when this process does.
-        log: Gets what the child prints on standard error.
-        environment: Its variables.
-
-    Returns:
-        It, with pipes as standard input and output, at the head of a session of its own.
-    """
-    return subprocess.Popen(
-        [*_COMMAND, *arguments, str(lifeline)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        pass_fds=[lifeline],
-        # A group of its own, so that its children are killed with it, and a terminal's Ctrl-C is
-        # ours.
-        start_new_session=True,
-    )
 
 
 def run(
