@@ -63,15 +63,10 @@ class SegmentFile:
             suffix: What its name ends with.
             durable: Whether its name is to survive a crash of the machine.
         """
-        self.path = folder / f"{uuid.uuid4().hex}{suffix}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._handle = os.open(self.path, flags, storage.PRIVATE_FILE)
+        self.path, self._handle = _locked_file(folder, suffix)
         self._frames, self._cipher = frames, cipher
         self._unsynced = False
         self.size = self.content_bytes = 0
-        # A file system without locks has no compaction beside a server, either.
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if durable:
             storage.sync(folder)
 
@@ -134,6 +129,26 @@ class SegmentFile:
                 # A full disk would get an empty file more with each request.
                 self.path.unlink(missing_ok=True)
         os.close(self._handle)
+
+
+def _locked_file(folder: Path, suffix: str) -> tuple[Path, int]:
+    """Returns a new file and its handle, which holds the lock."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    while True:
+        path = folder / f"{uuid.uuid4().hex}{suffix}"
+        handle = os.open(path, flags, storage.PRIVATE_FILE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A compaction may have been quicker, and have removed what was empty.
+            if os.fstat(handle).st_nlink:
+                return path, handle
+        except BlockingIOError:
+            # It holds the lock, and will remove the file with whatever would be written meanwhile.
+            pass
+        except OSError:
+            # A file system without locks has no compaction beside a server, either.
+            return path, handle
+        os.close(handle)
 
 
 def write_all(handle: int, content: bytes) -> None:

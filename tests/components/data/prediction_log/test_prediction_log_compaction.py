@@ -1,6 +1,7 @@
 """Compaction: every row once at each moment, whoever is killed, and nothing that is written."""
 
 import contextlib
+import fcntl
 import json
 import subprocess
 import sys
@@ -190,3 +191,32 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     assert main(["log", "compact", str(tmp_path / "nowhere")]) == 1
     with pytest.raises(DataError):
         compact(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("removed_first", [True, False])
+def test_a_compaction_that_locks_a_new_segment_before_its_writer_loses_no_row(
+    tmp_path, monkeypatch, removed_first
+):
+    real, held = fcntl.flock, []
+
+    def late(handle, operation):
+        """Lets a compaction be quicker once, which removes what it finds empty."""
+        if not held:
+            (path,) = tmp_path.rglob("*.arrows")
+            held.append((path, path.open("rb")))
+            real(held[0][1], operation)
+            if removed_first:
+                path.unlink()
+                held[0][1].close()
+        return real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    log = fill(tmp_path, [0], close=False)
+    path, file = held[0]
+    path.unlink(missing_ok=True)
+    file.close()
+    assert compact(tmp_path).live == 1
+    log.append("flights", START_MS, batch_of("r2", 2, event_time_ms=START_MS))
+    log.close()
+    found = read(tmp_path)
+    assert sorted(set(found.table.column("request_id").to_pylist())) == ["r0", "r2"]
