@@ -27,6 +27,8 @@ class Runner:
         service_account: Whom the nodes act as; empty for the service's own.
         nodes: File of what single nodes are given (`loop compile --nodes`); empty for none.
         mounts: Absolute folders that every container has.
+        first_hours: How long the first training is waited for; the service goes on with it, and the
+            next step waits again.
     """
 
     on: str
@@ -42,6 +44,8 @@ class Runner:
     service_account: str = ""
     nodes: str = ""
     mounts: tuple[str, ...] = ()
+    # A day, as `loop submit --wait` waits. Chosen, not measured.
+    first_hours: float = 24.0
 
     def __post_init__(self) -> None:
         if self.on not in _NEEDED:
@@ -51,6 +55,8 @@ class Runner:
                 "Expected image and root of the runner, such as 'repository@sha256:…' and "
                 f"'gs://bucket/loop', received {self.image!r} and {self.root!r}."
             )
+        if not self.first_hours > 0:
+            raise ConfigError(f"first_hours of the runner must be above 0, got {self.first_hours}.")
         lacking = [name for name in _NEEDED[self.on] if not getattr(self, name)]
         if lacking:
             raise ConfigError(f"Expected {', '.join(lacking)} of a runner on {self.on}, got none.")

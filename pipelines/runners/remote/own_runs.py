@@ -1,12 +1,13 @@
 """The launchers of a loop whose file names a service as its runner."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tfx_loop.core.errors import PipelineFailed
 from tfx_loop.pipelines.control import starts
-from tfx_loop.pipelines.control.launcher import LaunchRequest, RunState, RunStatus
+from tfx_loop.pipelines.control.launcher import Launcher, LaunchRequest, RunState, RunStatus
 from tfx_loop.pipelines.control.ledger import Store
 from tfx_loop.pipelines.runner_settings import VERTEX, Runner
 from tfx_loop.pipelines.runners.remote.compiling import CompileSettings
@@ -17,7 +18,7 @@ from tfx_loop.pipelines.runners.remote.launching import (
     RemoteSettings,
 )
 from tfx_loop.pipelines.runners.remote.node_settings import read_node_settings
-from tfx_loop.pipelines.runners.remote.services import Service
+from tfx_loop.pipelines.runners.remote.services import Service, ServiceRefused
 from tfx_loop.pipelines.runners.remote.targets import Target
 from tfx_loop.pipelines.runners.remote.vertex_client import VertexService
 
@@ -25,6 +26,7 @@ from tfx_loop.pipelines.runners.remote.vertex_client import VertexService
 _POLL_SECONDS = 10.0
 # Of the first training, which nobody waits for in the background.
 _FIRST_ATTEMPTS = 3
+_SECONDS_PER_HOUR = 3_600.0
 
 
 def remote_launcher(store: Store, choice: PipelineChoice, runner: Runner) -> RemoteLauncher:
@@ -68,9 +70,23 @@ def run_to_end(
 
     Raises:
         PipelineFailed: A node failed.
-        ServiceRefused: The service does not answer.
+        ServiceRefused: The service does not answer, or the run has not ended after `first_hours`.
     """
     launcher = remote_launcher(store, _OnePipeline(pipeline), runner)
+    seconds = runner.first_hours * _SECONDS_PER_HOUR
+    return wait_for_end(store, launcher, run_id, model_name, seconds)
+
+
+def wait_for_end(
+    store: Store,
+    launcher: Launcher,
+    run_id: str,
+    model_name: str,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RunStatus:
+    """Starts or resumes a run, and waits for its end; raises as `run_to_end`."""
     status = starts.start_or_resume(
         store,
         launcher,
@@ -80,8 +96,16 @@ def run_to_end(
         retry_failed=False,
         on_leased=lambda: None,
     )
+    deadline = clock() + seconds
     while status.state not in (RunState.SUCCEEDED, RunState.FAILED):
-        time.sleep(_POLL_SECONDS)
+        left = deadline - clock()
+        if left <= 0:
+            raise ServiceRefused(
+                f"Expected run {run_id} to end within {seconds / _SECONDS_PER_HOUR:g} hours, "
+                f"received {status.state.value}: the service goes on with it. Step again to wait "
+                "on, or raise first_hours of the runner."
+            )
+        sleep(min(_POLL_SECONDS, left))
         status = launcher.state(run_id)
     if status.state is RunState.FAILED:
         raise PipelineFailed(f"Node {status.node} of run {run_id} failed: {status.reason}")

@@ -9,9 +9,9 @@ import time
 
 import boto3
 import pytest
+from bucket_desk import BucketWatcher, pusher
 from object_stores import GCS, S3, object_store
-from push_desk import Clock, Desk
-from watching_server import Status
+from push_desk import Desk
 
 from tfx_loop.contracts.deployment_record import DeploymentState, read_record
 from tfx_loop.core.bucket.client import GcsBucket, S3Bucket, open_bucket
@@ -20,7 +20,6 @@ from tfx_loop.core.conditional_files import ABSENT
 from tfx_loop.core.errors import ConfigError, ModelRejected, WriteConflict
 from tfx_loop.core.expiring_lock import ExpiringLock, LockTerms
 from tfx_loop.deployment.live_rollout import LiveRollout
-from tfx_loop.deployment.serving_pusher.push import push
 
 # Real servers of object stores, and clients that take a second to import.
 pytestmark = pytest.mark.slow
@@ -35,45 +34,6 @@ def store(request):
 @pytest.fixture
 def base(store, request):
     return f"{store}/{request.node.name.partition('[')[0]}"
-
-
-class BucketWatcher:
-    """Serves the highest number that has saved_model.pb, as TF Serving on a bucket does."""
-
-    def __init__(self, uri):
-        self.bucket, self.seen = open_bucket(uri), []
-
-    @property
-    def serving(self):
-        return next((s.version for s in self.status() if s.state == "AVAILABLE"), None)
-
-    def status(self):
-        versions = {}
-        for name in self.bucket.names(""):
-            head, _, rest = name.partition("/")
-            if head.isdecimal():
-                versions.setdefault(int(head), set()).add(rest)
-        self.seen.append(versions)
-        whole = sorted((v for v, files in versions.items() if "saved_model.pb" in files))
-        return [
-            Status(version, "AVAILABLE" if version == whole[-1] else "END") for version in whole
-        ]
-
-    def loads_candidates(self):
-        return False
-
-    def routes_by_record(self):
-        return False
-
-
-def pusher(desk, base):
-    server, clock = BucketWatcher(base), Clock()
-
-    def run(content, run_id, check=lambda _: None, **changes):
-        order = desk.order(content, run_id, base_path=base, **changes)
-        return push(order, server, check, clock.now_ms, clock.monotonic, clock.sleep)
-
-    return run
 
 
 def test_a_write_rests_on_what_was_read(base):
