@@ -43,7 +43,7 @@ def test_captures_without_credentials_say_how_to_give_some(monkeypatch, tmp_path
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    boto3.setup_default_session()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with pytest.raises(DataError, match=r"locate credentials.*Give credentials.*or a role"):
         open_tree("s3://models/taxi/capture").folders("")
 

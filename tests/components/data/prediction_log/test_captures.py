@@ -303,10 +303,10 @@ def test_sampled_captures_say_what_a_row_stands_for(tmp_path):
 @pytest.mark.parametrize(
     ("given", "received"),
     [
-        ({"sampling_percentage": "20"}, "number in sampling_percentage of CaptureSource"),
-        ({"margin_hours": 1.5}, "int in margin_hours"),
+        ({"sampling_percentage": "20"}, "in sampling_percentage of CaptureSource"),
+        ({"margin_hours": 1.5}, "in margin_hours"),
         ({"variants": "AllTraffic"}, r"Write \('AllTraffic',\)"),
-        ({"prefix": 3}, "str in prefix"),
+        ({"prefix": 3}, "in prefix"),
         ({"versions": (1,)}, "in versions"),
     ],
 )
