@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfx_loop.contracts.task import BINARY, ModelTask
+from tfx_loop.contracts.task import BINARY, ModelTask, TaskKind
 from tfx_loop.core.errors import DataError
 from tfx_loop.core.redaction import OPEN, Redaction
 from tfx_loop.models.task_labels import encoded_labels, inferred_task
@@ -80,7 +80,10 @@ def labelled_rows(log: pa.Table, window: JudgedWindow) -> LabelledRows:
     """Returns the rows of a labelled log that fall into a window, in order of time and identity."""
     if not log.num_rows:
         none, never = np.zeros(0), np.zeros(0, dtype=np.int64)
-        return LabelledRows(scores=none, labels=none, event_times_ms=never, label_times_ms=never)
+        # No rows have the shape of the task's answers, too: what follows computes with it.
+        several = window.task.kind in (TaskKind.CLASSES, TaskKind.LABELS)
+        unasked = np.zeros((0, window.task.outputs)) if several else none
+        return LabelledRows(scores=unasked, labels=none, event_times_ms=never, label_times_ms=never)
     rows = scored_rows(log, window)
     order = ("event_time_ms", "request_id", "instance_index")
     rows = rows.sort_by([(name, "ascending") for name in order if name in rows.column_names])

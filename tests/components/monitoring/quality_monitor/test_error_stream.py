@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tfx_loop.contracts.task import ModelTask
 from tfx_loop.core.errors import DataError
 from tfx_loop.monitoring.profile.build import ProfileRequest, build
 from tfx_loop.monitoring.quality_monitor.error_stream import (
@@ -14,6 +15,7 @@ from tfx_loop.monitoring.quality_monitor.error_stream import (
     resume_stream,
     start_stream,
 )
+from tfx_loop.monitoring.quality_monitor.judged_rows import JudgedWindow, labelled_rows
 
 ROWS = 3_000
 
@@ -122,3 +124,13 @@ def test_what_is_no_probability_is_refused(begun):
         follow_rows(begun, np.array([0.5, 1.5]), np.array([0.0, 1.0]), times, 2)
     with pytest.raises(DataError, match="Expected probabilities and labels of 0 and 1"):
         follow_rows(begun, np.array([0.5, 0.5]), np.array([0.0, 2.0]), times, 2)
+
+
+@pytest.mark.parametrize("task", ["binary", "classes:4", "labels:3", "regression"])
+def test_a_window_without_rows_changes_no_error(begun, task):
+    nobody = JudgedWindow(start_ms=0, end_ms=9, score="score", task=ModelTask.of_text(task))
+    rows = labelled_rows(pa.table({"label": pa.array([], pa.float64())}), nobody)
+    after = follow_rows(
+        begun, rows.scores, rows.labels, rows.event_times_ms, 9, ModelTask.of_text(task)
+    )
+    assert (after.state, after.mean_error) == (begun.state, None)
