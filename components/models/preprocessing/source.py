@@ -279,6 +279,30 @@ def _cut(
     return found
 
 
+def signature_asked(source: ModelFile, named: str, judged: str) -> str:
+    """Returns the signature to take where a user may name one; empty for what is usual.
+
+    Args:
+        source: The model.
+        named: What the user says; it is taken at their word.
+        judged: What the Evaluator asks: taken where no signature takes numbers and this one takes
+            tf.Examples, as beside a `serving_default` for the bytes of images.
+    """
+    if named or not judged or source.format is not Format.SAVED_MODEL:
+        return named
+    from tfx_loop.models.saved_model.graph import (
+        examples_input,
+        numeric_signature,
+        public_signatures,
+        read_graph,
+    )
+
+    graph = read_graph(source.path)
+    if numeric_signature(graph) or judged not in public_signatures(graph):
+        return ""
+    return judged if examples_input(graph, judged) else ""
+
+
 def takes_examples(source: ModelFile, signature: str = "") -> bool:
     """Says whether a model takes tf.Examples or text alone, so that its network is cut out."""
     if source.format is not Format.SAVED_MODEL:

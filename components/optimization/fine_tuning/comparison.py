@@ -47,6 +47,7 @@ class Acceptance:
         slices: Features that results are broken down by.
         max_metric_drop: What may be lost; None for no limit.
         max_slice_drop: What may be lost on each slice; None for no limit.
+        signature: That the Evaluator asks; empty where no eval_config names one.
     """
 
     label: str
@@ -54,6 +55,7 @@ class Acceptance:
     slices: tuple[str, ...] = ()
     max_metric_drop: float | None = None
     max_slice_drop: float | None = None
+    signature: str = ""
 
     @classmethod
     def of(cls, settings: FineTuningNodeSettings) -> "Acceptance":
@@ -79,6 +81,7 @@ class Acceptance:
             slices=evaluation.slice_columns if evaluation else (),
             max_metric_drop=settings.max_metric_drop,
             max_slice_drop=settings.max_slice_drop,
+            signature=evaluation.signature if evaluation else "",
         )
 
 

@@ -88,6 +88,7 @@ def opened(
             parse_fn=settings.parse_fn or "",
             transform_graph=str(transform) if transform else None,
             custom_objects=custom_objects,
+            judged=acceptance.signature,
         )
         job = FineTuningJob(
             parent=start.answers,

@@ -9,7 +9,12 @@ from tfx_loop.data.tables.several import read_first
 from tfx_loop.models.formats import detect, keras_model_of
 from tfx_loop.models.inference import inputs_of
 from tfx_loop.models.keras.file import is_of_keras_3
-from tfx_loop.models.preprocessing.source import ExamplesReader, network_source, takes_examples
+from tfx_loop.models.preprocessing.source import (
+    ExamplesReader,
+    network_source,
+    signature_asked,
+    takes_examples,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ def starting_point(
     parse_fn: str = "",
     transform_graph: str | None = None,
     custom_objects: Sequence[str] = (),
+    judged: str = "",
 ) -> StartingPoint:
     """Returns what to start from; the first thing that an executor does.
 
@@ -54,12 +60,14 @@ def starting_point(
         parse_fn: Import path of the user's function from features to inputs; empty for none.
         transform_graph: Folder of the Transform graph, for the names of the features.
         custom_objects: Import paths of layers that a Keras file names.
+        judged: Signature that the Evaluator asks; empty where nobody says.
 
     Raises:
         ModelError: There is no such network; one line says why.
         DataError: The Examples do not fit the model.
     """
     source = detect(deployed)
+    signature = signature_asked(source, "", judged)
     keras = keras_model_of(folder)
     # tf_keras cannot load it; its SavedModel has the same operations, from which layers are
     # rebuilt.
@@ -67,11 +75,19 @@ def starting_point(
         keras = None
     reader = ExamplesReader(parse_fn=parse_fn)
     if keras is not None and (
-        parse_fn or not takes_examples(source) or _covered(worker, keras, uris, custom_objects)
+        parse_fn
+        or not takes_examples(source, signature)
+        or _covered(worker, keras, uris, custom_objects)
     ):
         return StartingPoint(answers=keras, deployed=deployed, reader=reader)
     network = network_source(
-        worker, source, scratch, lambda: uris, parse_fn=parse_fn, transform_graph=transform_graph
+        worker,
+        source,
+        scratch,
+        lambda: uris,
+        signature=signature,
+        parse_fn=parse_fn,
+        transform_graph=transform_graph,
     )
     if keras is not None:
         return StartingPoint(answers=keras, deployed=deployed, reader=network.reader)

@@ -28,9 +28,18 @@ from tfx_loop.models.formats import SERVING_FOLDER, detect, keras_model_of
 from tfx_loop.models.guard.settings import allowing
 from tfx_loop.models.keras.file import is_of_keras_3
 from tfx_loop.models.preprocessing.folder import PREPROCESSING_FOLDER
-from tfx_loop.models.preprocessing.source import NetworkSource, network_source
+from tfx_loop.models.preprocessing.source import (
+    NetworkSource,
+    network_source,
+    signature_asked,
+)
 from tfx_loop.optimization.quantizer.report import report_of
-from tfx_loop.optimization.quantizer.request import SearchRequest, check_settings, request_of
+from tfx_loop.optimization.quantizer.request import (
+    SearchRequest,
+    check_settings,
+    evaluation_of,
+    request_of,
+)
 from tfx_loop.optimization.quantizer.search import SearchResult, search
 from tfx_loop.optimization.quantizer.settings import QuantizerSettings
 from tfx_loop.optimization.quantizer.variant_builder import refused_operations
@@ -115,12 +124,13 @@ def _network(
     scratch: Path,
 ) -> NetworkSource:
     """Returns the network that is quantised; says first whether there is one."""
+    model = detect(parent)
     return network_source(
         worker,
-        detect(parent),
+        model,
         scratch,
         lambda: split_uris(input_dict["examples"], settings.calibration_splits),
-        signature=settings.signature,
+        signature=signature_asked(model, settings.signature, evaluation_of(settings).signature),
         parse_fn=settings.parse_fn,
         transform_graph=str(transform) if transform else None,
         refused=lambda network: refused_operations(worker, network),

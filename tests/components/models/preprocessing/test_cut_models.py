@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import many_signatures
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
 
 from tfx_loop.core.errors import DataError, ModelError
+from tfx_loop.models.formats import detect
 from tfx_loop.models.predictor import open_predictor
 from tfx_loop.models.preprocessing.folder import Preprocessing
 from tfx_loop.models.preprocessing.in_child import cut_model
+from tfx_loop.models.preprocessing.source import signature_asked, takes_examples
 
 pytestmark = pytest.mark.tensorflow
 
@@ -148,3 +151,18 @@ def test_a_model_of_text_to_its_end_is_refused_in_one_line(worker, tmp_path):
 def test_examples_without_the_features_are_refused(worker, fruit, tmp_path):
     with pytest.raises(DataError, match="is required but could not be found"):
         cut_model(worker, fruit / "named", [serving_models.example(other=1.0)] * 3, tmp_path)
+
+
+def test_the_signature_that_the_evaluator_asks_with_examples_is_taken_where_none_takes_numbers(
+    tmp_path,
+):
+    pictures, examples = many_signatures.of_pictures(), many_signatures.of_examples()
+    many_signatures.save(tmp_path / "a", serving_default=pictures, from_examples=examples)
+    images = detect(tmp_path / "a")
+    assert signature_asked(images, "", "from_examples") == "from_examples"
+    assert takes_examples(images, "from_examples")
+    for named, judged in (("", "serving_default"), ("", "lost"), ("", ""), ("other", "x")):
+        assert signature_asked(images, named, judged) == named
+    rows = many_signatures.of_rows()
+    many_signatures.save(tmp_path / "b", serving_default=rows, from_examples=examples)
+    assert signature_asked(detect(tmp_path / "b"), "", "from_examples") == ""
