@@ -128,7 +128,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decimal",
         choices=(".", ","),
-        help="mark of numbers that are written as text; told from them unless given",
+        metavar="MARK",
+        help="mark of numbers that are written as text, a point or a comma; told from them unless "
+        "given",
     )
     conventions.add_seed(parser, "draws the samples", default=None)
 

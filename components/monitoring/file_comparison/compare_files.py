@@ -72,7 +72,7 @@ def compare_files(
     except pa.ArrowException as error:
         raise DataError(
             f"Expected columns that can be compared in {current.path}, received: {error}. "
-            "Leave the column out with ignore_features."
+            "Leave the column out with ignore_features (--ignore of the command)."
         ) from error
 
 

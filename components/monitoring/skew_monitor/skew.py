@@ -256,7 +256,7 @@ def _judged(report: SkewResult) -> SkewResult:
             explanation=(
                 "Training and serving disagree on the same rows: "
                 f"{few([found.told for found in wrong])}. Fix one of the two feature pipelines, "
-                "or name what may differ in ignore_features."
+                "or name what may differ in ignore_features (--ignore of the command)."
             ),
         )
     if not report.features:
