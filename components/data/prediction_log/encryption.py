@@ -94,7 +94,9 @@ def open_segment(content: bytes, keys: Sequence[SecretKey]) -> OpenedSegment:
         except InvalidTag:
             damaged, damaged_bytes = damaged + 1, damaged_bytes + end - start
         start, number = end, number + 1
-    return OpenedSegment(b"".join(parts), len(content) - start, damaged, damaged_bytes)
+    # The head is written with the first frame, so that one alone is what a cut has left.
+    cut = len(content) - (start if number else 0)
+    return OpenedSegment(b"".join(parts), cut, damaged, damaged_bytes)
 
 
 def key_of(head: bytes, keys: Sequence[SecretKey]) -> SecretKey:

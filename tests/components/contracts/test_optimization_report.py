@@ -94,8 +94,11 @@ def test_fields_of_a_newer_writer_are_left_out():
         (lambda c: c.pop("technique"), "Expected the field 'technique'.*Name a report that"),
         (lambda c: c.pop("parent"), "Expected the field 'parent'"),
         (lambda c: c.update(verdict="MAYBE"), "Expected one of KEPT, NOT_KEPT"),
-        (lambda c: c.update(rungs=3), "Expected list .* rungs"),
-        (lambda c: c["parent"]["size"].update(raw_bytes="many"), "Expected int .* raw_bytes"),
+        (lambda c: c.update(rungs=3), "Expected a list .* rungs"),
+        (
+            lambda c: c["parent"]["size"].update(raw_bytes="many"),
+            "Expected a whole number .* raw_bytes",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(change, message):

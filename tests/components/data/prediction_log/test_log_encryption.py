@@ -71,6 +71,8 @@ def test_plain_segments_are_read_beside_encrypted_ones(tmp_path):
 @example(cut=0)
 @example(cut=3)
 @example(cut=20)
+# The head alone.
+@example(cut=32)
 @settings(max_examples=scaled(150), deadline=None)
 def test_a_cut_loses_no_frame_before_it(cut):
     content, ends = written()
