@@ -177,7 +177,8 @@ class Forks:
         self._folder.cleanup()
 
     def _connected(self) -> socket.socket:
-        deadline = time.monotonic() + time_limits.seconds(120)
+        # Importing TensorFlow takes five seconds of a core, which a starved machine gives slowly.
+        deadline = time.monotonic() + time_limits.seconds(300)
         while True:
             connection = socket.socket(socket.AF_UNIX)
             try:
