@@ -43,11 +43,13 @@ def applications(library: Any) -> list[str]:
 
 
 def of_keras(
-    library_name: str, forms: Collection[str], reader: Hdf5Reader
+    library_name: str, forms: Collection[str], reader: Hdf5Reader, first: str = ""
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yields model, form and whether it was refused, for the models of one Keras."""
+    """Yields model, form and whether it was refused, for the models of one Keras from a name on."""
     library = importlib.import_module(library_name)
     for name in applications(library):
+        if name < first:
+            continue
         writers = _writers(library_name, name in FAMILIES)
         if not writers.keys() & set(forms):
             continue
@@ -99,12 +101,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench-guard-harmless", description=__doc__)
     parser.add_argument("--keras", choices=KERASES, nargs="*", default=KERASES)
     parser.add_argument("--form", choices=FORMS, nargs="*", default=FORMS)
+    parser.add_argument("--first", default="", metavar="NAME", help="go on with this application")
     args = parser.parse_args()
     with Hdf5Reader() as reader:
         sources: dict[str, Iterator[tuple[str, str, bool]]] = {
             "TFX's wheel": of_tfx(reader),
             "Edge TPU pairs": of_pairs(reader),
-            **{f"{name}.applications": of_keras(name, args.form, reader) for name in args.keras},
+            **{
+                f"{name}.applications": of_keras(name, args.form, reader, args.first)
+                for name in args.keras
+            },
         }
         rows = [row for title, found in sources.items() for row in _rows(title, list(found))]
     show(TextTable(rows=rows, headings=_HEADINGS, numbers=_HEADINGS[2:4]))
